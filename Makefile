@@ -1,0 +1,30 @@
+# Everything a person or CI calls. `make demo` and `make test` install what is missing by themselves.
+SHELL := /bin/bash
+NODE := node_modules/node/bin/node
+TESTS ?= $(shell find test -name '*.test.ts' | sort)
+
+.PHONY: help install check format docs test demo bench fuzz soak corpus clean
+
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+install: ## install what is missing: packages of the system, the pinned Node and its modules
+	@tools/install
+
+check: install ## formatting, lint, types, layers, generated documents
+	@node_modules/.bin/biome check --error-on-warnings
+	@node_modules/.bin/tsc -p .
+	@$(NODE) tools/layers.ts
+	@$(NODE) tools/documents.ts --check
+
+format: install ## format the sources in place
+	@node_modules/.bin/biome check --write
+
+docs: install ## write the documents that are printed from the sources
+	@$(NODE) tools/documents.ts
+
+test: install ## every test (TESTS=FILE… for some)
+	@$(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
+
+clean: ## remove what was built here (the cache of prepared kernels stays: kpatch kernel remove)
+	rm -rf build dist

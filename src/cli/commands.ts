@@ -1,0 +1,10 @@
+/** All commands of `kpatch`, in the order in which help lists them; each file is loaded only when it is called. */
+import type { CommandFile } from './command.ts';
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<CommandFile>;
+}
+
+export const commands: readonly CommandEntry[] = [];
