@@ -1,0 +1,100 @@
+/**
+ * A kernel tree in which single files differ, without touching or copying the tree: real folders along the paths that are
+ * written to, symbolic links for everything else. Compilers open files by the path as written, so an unchanged file beside
+ * a changed one still includes the changed one. The one way around it is a path like `../x.h` through a linked folder,
+ * which the system resolves physically; `strays` finds it in the compiler's own list of files, and `open` mends it.
+ */
+import { copyFileSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+
+export class SourceOverlay {
+  readonly root: string;
+  readonly tree: string;
+  readonly #real = new Set<string>();
+  readonly #copied = new Set<string>();
+
+  /** Makes the overlay of `tree` in the empty folder `root`. */
+  constructor(tree: string, root: string) {
+    this.tree = realpathSync(tree);
+    this.root = root;
+    this.#link('.');
+  }
+
+  /** Makes a folder of the tree (relative path) a real folder of the overlay, in which files can be written. */
+  open(folder: string): void {
+    const path = normalize(folder);
+    if (path === '.' || this.#real.has(path)) return;
+    this.open(dirname(path));
+    rmSync(join(this.root, path), { force: true });
+    mkdirSync(join(this.root, path), { recursive: true });
+    this.#link(path);
+  }
+
+  /** Makes a file of the tree a private, writable copy; a file that the tree does not have is left to be created. */
+  copy(file: string): void {
+    const path = normalize(file);
+    if (this.#copied.has(path)) return;
+    this.open(dirname(path));
+    const target = join(this.root, path);
+    rmSync(target, { force: true });
+    try {
+      copyFileSync(join(this.tree, path), target);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    this.#copied.add(path);
+  }
+
+  /** The files of which the overlay has its own copy. */
+  get copies(): ReadonlySet<string> {
+    return this.#copied;
+  }
+
+  /**
+   * Of the files that a compiler read (paths as it names them, relative to the root): those that are the tree's unpatched
+   * version of a file that the overlay has its own copy of.
+   */
+  strays(read: Iterable<string>): string[] {
+    const originals = new Set([...this.#copied].map((file) => join(this.tree, file)));
+    return [...read].filter((file) => {
+      try {
+        return originals.has(realpathSync(join(this.root, file)));
+      } catch {
+        return false;
+      }
+    });
+  }
+
+  /** Makes every folder on the way to a stray real, so that `..` in it leads back into the overlay. */
+  mend(stray: string): void {
+    let path = '.';
+    for (const part of stray.split('/')) {
+      path = normalize(join(path, part));
+      if (path.startsWith('..')) return;
+      const entry = lstatSync(join(this.root, path), { throwIfNoEntry: false });
+      if (entry === undefined) return;
+      if (entry.isSymbolicLink() && lstatSync(join(this.tree, path)).isDirectory()) this.open(path);
+    }
+  }
+
+  #link(folder: string): void {
+    this.#real.add(folder);
+    const source = join(this.tree, folder);
+    let names: string[] = [];
+    try {
+      names = readdirSync(source);
+    } catch {
+      return; // a folder that only the patch makes
+    }
+    // Objects and their notes of an earlier build are not the tree's: kbuild must make its own.
+    for (const name of names) {
+      if (isProduct(name, folder)) continue;
+      symlinkSync(join(source, name), join(this.root, folder, name));
+    }
+  }
+}
+
+function isProduct(name: string, folder: string): boolean {
+  if (/^(scripts|tools|include|arch\/\w+\/include)(\/|$)/.test(folder)) return false;
+  return name.endsWith('.o') || (name.startsWith('.') && name.endsWith('.o.cmd'));
+}

@@ -1,0 +1,110 @@
+/** The plan of a build: which translation units a series of patches reaches, and which object each belongs to. */
+import { extname } from 'node:path';
+import { fail } from '../errors/error.ts';
+import type { ObjectMap, Owner } from '../kernel/object-map.ts';
+import type { SourcePatch } from './patch.ts';
+
+export interface Unit {
+  /** Path of its object file in the tree: `fs/proc/meminfo.o`. */
+  readonly object: string;
+  /** Where it is linked into; more than one where modules share a source file. */
+  readonly owners: readonly Owner[];
+  /** The changed files through which the patch reaches it: its own source, or headers. */
+  readonly through: readonly string[];
+}
+
+export interface LeftOut {
+  readonly file: string;
+  readonly reason: string;
+}
+
+export interface Plan {
+  readonly units: readonly Unit[];
+  /** Changed files that are no code of this kernel, each with the reason. */
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** Finds the translation units (source files) that include a file, directly or not. */
+export type Includers = (file: string) => Promise<readonly string[]> | readonly string[];
+
+/** Files that a kernel's code is not made of. */
+const notCode =
+  /^(Documentation|tools|samples|scripts|LICENSES|usr)\/|(^|\/)(MAINTAINERS|CREDITS|COPYING|README|\.\w+)$|\.(rst|txt|yaml|yml|dts|dtsi|json|md|py|sh|pl|cocci)$/;
+
+/**
+ * Plans a build. Errors: `source-kind-unsupported` for what cannot be live patched at all; `not-built` where no file of the
+ * patches is part of this kernel.
+ */
+export async function planBuild(
+  patches: readonly SourcePatch[],
+  map: ObjectMap,
+  includers: Includers,
+  release: string,
+): Promise<Plan> {
+  const through = new Map<string, Set<string>>();
+  const leftOut: LeftOut[] = [];
+  const files = new Set(
+    patches.flatMap((patch) => patch.files.flatMap(({ path, from }) => [path, ...(from ? [from] : [])])),
+  );
+  for (const file of files) {
+    const kind = kindOf(file);
+    if (kind === 'none') {
+      leftOut.push({ file, reason: 'it is no code of the kernel' });
+    } else if (kind === 'configuration') {
+      leftOut.push({ file, reason: 'the configuration of a kernel that is built already does not change' });
+    } else if (kind === 'unsupported') {
+      refuseUnlessForeign(file, map);
+      leftOut.push({ file, reason: 'this kernel does not build it' });
+    } else {
+      const units = map.has(objectOf(file)) ? [file] : await includers(file);
+      const built = units.filter((unit) => map.has(objectOf(unit)));
+      for (const unit of built) {
+        const object = objectOf(unit);
+        through.set(object, (through.get(object) ?? new Set()).add(file));
+      }
+      if (built.length === 0) leftOut.push({ file, reason: 'this kernel does not build it' });
+    }
+  }
+  if (through.size === 0) {
+    const detail = leftOut.map(({ file, reason }) => `${file}: ${reason}`).join('\n');
+    throw fail('not-built', { release, files: [...files].join(', ') }, { detail });
+  }
+  const units = [...through].map(([object, files]) => ({ object, owners: map.get(object)!, through: [...files] }));
+  return { units: units.sort((a, b) => (a.object < b.object ? -1 : 1)), leftOut };
+}
+
+/** The object file of a source file. */
+export function objectOf(source: string): string {
+  return source.replace(/\.[cS]$/, '.o');
+}
+
+type Kind = 'code' | 'none' | 'configuration' | 'unsupported';
+
+function kindOf(file: string): Kind {
+  if (notCode.test(file)) return 'none';
+  const name = file.slice(file.lastIndexOf('/') + 1);
+  if (name.startsWith('Kconfig') || name.endsWith('defconfig') || name.endsWith('.config')) return 'configuration';
+  if (['.c', '.h', '.inc'].includes(extname(file))) return 'code';
+  return 'unsupported';
+}
+
+const reasons: Readonly<Record<string, readonly [kind: string, reason: string]>> = {
+  '.S': ['assembly', 'assembly has no entry that the kernel could redirect, and no functions that could be compared'],
+  '.lds': ['a linker script', 'the layout of a running kernel cannot change'],
+  '.tbl': ['a table from which code is generated', 'the tables of a running kernel cannot change'],
+};
+
+/** A file of another architecture, or of a part that is not built, needs no refusal. */
+function refuseUnlessForeign(file: string, map: ObjectMap): void {
+  const architecture = /^arch\/([^/]+)\//.exec(file)?.[1];
+  const ours = [...map.keys()].find((object) => object.startsWith('arch/'))?.split('/')[1];
+  if (architecture !== undefined && architecture !== ours) return;
+  const extension = extname(file);
+  if (extension === '.S' && !map.has(objectOf(file))) return;
+  const makefile = /(^|\/)(Makefile|Kbuild)[^/]*$/.test(file);
+  const [kind, reason] = makefile
+    ? (['a makefile', 'a change of how the kernel is built reaches files that the patch does not name'] as const)
+    : (reasons[extension] ??
+      (['not C source', 'only what is compiled from C can be compared and redirected'] as const));
+  throw fail('source-kind-unsupported', { target: file, kind, reason }, { where: { file } });
+}

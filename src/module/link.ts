@@ -1,0 +1,65 @@
+/**
+ * Links the glue and the differences into one module against the distribution's headers: kbuild gives it vermagic, symbol
+ * CRCs and `struct module`. Everything happens in a temporary folder.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fail } from '../errors/error.ts';
+import { run } from '../util/run.ts';
+
+export interface LinkInput {
+  /** An empty folder to work in. */
+  readonly folder: string;
+  /** The distribution's headers (`make -C headers`). */
+  readonly headers: string;
+  readonly compiler: string;
+  readonly name: string;
+  /** The C source of the glue. */
+  readonly glue: string;
+  /** The objects to link in, as the differ made them and `prepareForLink` named their symbols. */
+  readonly objects: readonly Uint8Array[];
+  /** True where kbuild would run objtool on the linked module (kernels with IBT or LTO), which knows only fresh objects. */
+  readonly objtoolAtLink: boolean;
+}
+
+/** Flags that keep the place of the build out of the module. */
+const reproducible = (folder: string): string => `-g0 -ffile-prefix-map=${folder}=. -fmacro-prefix-map=${folder}/=`;
+
+/** Returns the bytes of the unsigned module. Error: `module-link-failed` with kbuild's message. */
+export async function linkModule(input: LinkInput): Promise<Uint8Array> {
+  const { folder, name, objects } = input;
+  writeFileSync(join(folder, 'glue.c'), input.glue);
+  const parts = objects.map((bytes, index) => {
+    writeFileSync(join(folder, `part-${index}.o_shipped`), bytes);
+    // kbuild wants a note of how an object was made (modpost reads it for MODVERSIONS sources).
+    writeFileSync(join(folder, `.part-${index}.o.cmd`), `savedcmd_part-${index}.o := shipped\n`);
+    return `part-${index}.o`;
+  });
+  const kbuild = [
+    `obj-m := ${name}.o`,
+    `${name}-y := glue.o ${parts.join(' ')}`,
+    `ccflags-y := ${reproducible(folder)}`,
+  ];
+  writeFileSync(join(folder, 'Kbuild'), `${kbuild.join('\n')}\n`);
+  const args = [
+    '-C',
+    input.headers,
+    `M=${folder}`,
+    `CC=${input.compiler}`,
+    ...(input.objtoolAtLink ? ibtArguments : []),
+    'modules',
+  ];
+  const env = { LC_ALL: 'C', KBUILD_BUILD_TIMESTAMP: '@0', MAKEFLAGS: undefined, KCFLAGS: undefined, ARCH: undefined };
+  const result = await run('make', args, { env, timeoutMs: 300_000 });
+  if (result.status !== 0) {
+    const said = `${result.stdout}${result.stderr}`;
+    throw fail('module-link-failed', { name }, { detail: said.split('\n').slice(-30).join('\n') });
+  }
+  return readFileSync(join(folder, `${name}.ko`));
+}
+
+/**
+ * Kernels with IBT run objtool once, on the linked module; the parts went through it already, and twice is an error. So it
+ * runs on the glue alone, told what it is told at link time (scripts/Makefile.lib).
+ */
+const ibtArguments = ['delay-objtool=', 'objtool-args=$(objtool-args-y) --link --module'];
