@@ -1,0 +1,73 @@
+/** What makes a prepared kernel complete: its description and the digests by which damage is noticed. */
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { sha256 } from '../util/digest.ts';
+import { readBytes, writeAtomically } from '../util/files.ts';
+import { kernelFolder, manifestText } from './cache.ts';
+import type { TargetKernel } from './target.ts';
+
+/** Raised when the layout of the folder changes: folders of another format are prepared again. */
+const FORMAT = 1;
+
+interface Manifest {
+  readonly format: number;
+  readonly kernel: TargetKernel;
+  /** Path below the kernel's folder → SHA-256. */
+  readonly digests: Readonly<Record<string, string>>;
+}
+
+/** Files whose content decides everything that is built; each is checked on every use. */
+function decisiveFiles({ paths }: TargetKernel): string[] {
+  const inTree = [
+    '.config',
+    'Makefile',
+    'include/config/auto.conf',
+    'include/generated/autoconf.h',
+    'scripts/basic/fixdep',
+    'scripts/mod/modpost',
+    'tools/objtool/objtool',
+  ];
+  return [
+    paths.symvers,
+    paths.config,
+    paths.image,
+    paths.vmlinux,
+    paths.kallsyms,
+    ...inTree.map((name) => join(paths.tree, name)),
+  ].filter(existsSync);
+}
+
+/** Writes the manifest: from now on the folder is complete. */
+export function writeManifest(kernel: TargetKernel): void {
+  const { root } = kernel.paths;
+  const digests: Record<string, string> = {};
+  for (const path of decisiveFiles(kernel)) digests[relative(root, path)] = sha256(readBytes(path));
+  const manifest: Manifest = { format: FORMAT, kernel, digests };
+  writeAtomically(join(root, 'manifest.json'), `${JSON.stringify(manifest, undefined, 1)}\n`, 0o444);
+}
+
+export type CacheState =
+  | { readonly state: 'absent' }
+  | { readonly state: 'incomplete' }
+  | { readonly state: 'damaged'; readonly file: string }
+  | { readonly state: 'complete'; readonly kernel: TargetKernel };
+
+/** Looks at a release's folder: is it complete and as it was when it was made? */
+export function inspectCached(release: string): CacheState {
+  const folder = kernelFolder(release);
+  if (!existsSync(folder)) return { state: 'absent' };
+  const text = manifestText(release);
+  if (text === undefined) return { state: 'incomplete' };
+  let manifest: Manifest;
+  try {
+    manifest = JSON.parse(text) as Manifest;
+  } catch {
+    return { state: 'damaged', file: 'manifest.json' };
+  }
+  if (manifest?.format !== FORMAT || manifest.kernel?.paths?.root !== folder) return { state: 'incomplete' };
+  for (const [name, digest] of Object.entries(manifest.digests)) {
+    const path = join(folder, name);
+    if (!existsSync(path) || sha256(readBytes(path)) !== digest) return { state: 'damaged', file: name };
+  }
+  return { state: 'complete', kernel: manifest.kernel };
+}

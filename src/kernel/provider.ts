@@ -1,0 +1,47 @@
+/** Where kernels come from: each provider finds the parts of one release and lays them out as if installed below a folder. */
+import type { Reporter } from '../util/report.ts';
+import type { PackageVersion } from './target.ts';
+
+/** What a provider may use. */
+export interface ProviderContext {
+  readonly report: Reporter;
+  /** Folder for downloaded packages, kept between runs and shared by all kernels. */
+  readonly packages: string;
+}
+
+/** The parts after unpacking; absolute paths. */
+export interface UnpackedParts {
+  readonly image: string;
+  /** The folder that `make -C … M=` takes. */
+  readonly headers: string;
+  readonly modules: string | undefined;
+  /** `deb`: a package whose `usr/src/…tar.xz` is the source; `archive`: a tar file; `folder`: an unpacked source. */
+  readonly source: {
+    readonly kind: 'deb' | 'archive' | 'folder';
+    readonly path: string;
+    readonly patches?: readonly string[];
+  };
+  readonly debugImage?: string;
+}
+
+/** A kernel that a provider can deliver. */
+export interface KernelOffer {
+  readonly release: string;
+  readonly distribution: string;
+  readonly sourceVersion: string;
+  readonly packages: readonly PackageVersion[];
+  /** Gets what has to be downloaded; what is there already is not fetched again. */
+  fetch(): Promise<void>;
+  /** Fills `root` with image, headers and modules, laid out as on an installed system. */
+  unpack(root: string): Promise<UnpackedParts>;
+}
+
+export interface KernelProvider {
+  readonly name: string;
+  /** The newest release that it would install by default; undefined where it knows none. */
+  newest(context: ProviderContext): Promise<string | undefined>;
+  /** The offer for a release; undefined where it does not know the release. Errors: `kernel-part-missing` where it knows only a part. */
+  find(release: string, context: ProviderContext): Promise<KernelOffer | undefined>;
+  /** Releases that it knows, for messages; a few are enough. */
+  known(context: ProviderContext): Promise<readonly string[]>;
+}
