@@ -7,4 +7,10 @@ export interface CommandEntry {
   readonly load: () => Promise<CommandFile>;
 }
 
-export const commands: readonly CommandEntry[] = [];
+export const commands: readonly CommandEntry[] = [
+  {
+    name: 'advisory',
+    summary: 'which CVEs a newer kernel fixes, which the live patch covers',
+    load: () => import('./advisory.ts'),
+  },
+];

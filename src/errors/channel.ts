@@ -32,4 +32,16 @@ export const channelErrors = table({
     why: 'what a newer kernel fixes is counted from that version',
     fix: 'give it with --from VERSION (such as 6.1.190-1)',
   },
+  'channel-module': {
+    exit: 2,
+    what: '{file} cannot be packaged: {problem}',
+    why: 'a package must say truthfully what it holds and which kernel it is for',
+    fix: 'build the module with `kpatch build` and give that file',
+  },
+  'channel-proof-mismatch': {
+    exit: 4,
+    what: 'the proof beside {file} is of another module',
+    why: 'a proof that travels with the wrong module would vouch for what nobody has tried',
+    fix: 'run `kpatch prove` on this very file (signing changes it: sign first), or remove the proof',
+  },
 });
