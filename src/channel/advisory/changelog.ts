@@ -108,10 +108,11 @@ function parseRpm(content: string, file: string): Changelog {
 }
 
 function collect(bullet: string, fixes: Map<string, string>): void {
+  // A bracket that held nothing but ids goes with them; one that was empty before, as in `f()`, stays.
   const title = bullet
-    .replace(cveId, '')
-    .replace(/[([{][\s,]*[)\]}]/g, '')
-    .replace(/\s+/g, ' ')
+    .replace(cveId, '\0')
+    .replace(/[([{][\s,\0]*\0[\s,\0]*[)\]}]/g, '')
+    .replace(/[\s\0]+/g, ' ')
     .trim();
   for (const cve of bullet.match(cveId) ?? []) if (!fixes.has(cve)) fixes.set(cve, title);
 }

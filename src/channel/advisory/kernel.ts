@@ -20,7 +20,7 @@ export async function packageVersionOf(
     if (version !== undefined) return { scheme: 'deb', version };
   }
   for (const name of [`linux-image-${release}`, `linux-image-${release}-unsigned`, `linux-headers-${release}`]) {
-    const asked = await run('dpkg-query', [`--root=${root}`, '-W', '-f=${Version}', name]).catch(() => undefined);
+    const asked = await run('dpkg-query', [`--root=${root}`, '-W', `-f=\${Version}`, name]).catch(() => undefined);
     const version = asked?.stdout.toString().trim() ?? '';
     if (asked?.status === 0 && version !== '') return { scheme: 'deb', version };
   }
