@@ -29,7 +29,7 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
   const files: Record<string, GuestFile> = {};
   const closures = new Map<string, readonly string[]>();
   const lines: string[] = [];
-  /** Adds a module; gives its path and those of all that it needs, the order in which depmod(8) lists them. */
+  /** Adds a module; gives the paths of all that it needs, each after those that it needs itself, and its own last. */
   const add = async (name: string): Promise<readonly string[]> => {
     const key = canonical(name);
     const known = closures.get(key);
@@ -40,10 +40,11 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
     const bytes = await unpacked(existing(join(folder, path)));
     const needed: string[] = [];
     for (const other of dependencies(bytes)) needed.push(...(await add(other)));
-    const all = [path, ...new Set(needed)];
+    const all = [...new Set(needed), path];
     closures.set(key, all);
     files[`${inside}/${path}`] = bytes;
-    lines.push(`${path}: ${all.slice(1).join(' ')}`);
+    // modules.dep(5) lists what is loaded first last.
+    lines.push(`${path}: ${all.slice(0, -1).reverse().join(' ')}`);
     return all;
   };
   for (const name of wanted) {
