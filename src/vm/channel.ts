@@ -76,7 +76,9 @@ export class Channel {
       return;
     }
     // The last bytes may be the beginning of the mark.
-    this.#hold(request, bytes, Math.max(0, bytes.length - request.end.length));
+    let held = Math.min(bytes.length, request.end.length - 1);
+    while (!bytes.subarray(bytes.length - held).equals(request.end.subarray(0, held))) held--;
+    this.#hold(request, bytes, bytes.length - held);
   }
 
   #hold(request: Request, bytes: Buffer, from: number): void {
