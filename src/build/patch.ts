@@ -1,8 +1,8 @@
 /** A source patch: a file with unified diffs, read and checked before anything is done with it. */
-import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { parsePatch, type StructuredPatch } from 'diff';
 import { fail } from '../errors/error.ts';
+import { sha256 } from '../util/digest.ts';
 import { readBytes } from '../util/files.ts';
 
 /** A hunk by its line numbers (from 1) in the old and the new file. */
@@ -58,7 +58,7 @@ export function parseSourcePatch(file: string, bytes: Uint8Array): SourcePatch {
   return {
     file,
     name: basename(file),
-    sha256: createHash('sha256').update(bytes).digest('hex'),
+    sha256: sha256(bytes),
     text,
     strip,
     files: parts.map((part) => patchedFile(file, part, strip)),

@@ -3,8 +3,9 @@
  * sub-makes everything through exported variables; they are read once, and then each directory's rules
  * (`scripts/Makefile.build`) run directly: a fifth of the time of `make path/file.o`, with the same commands.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder, writeAtomically } from '../util/files.ts';
 import { type RunOptions, type RunResult, run, runOk } from '../util/run.ts';
 
 /** The variables that the top Makefile exports to sub-makes. */
@@ -33,13 +34,20 @@ function cleanEnvironment(): Record<string, string | undefined> {
   return { ...env, ...fixed };
 }
 
+/** A folder of links to the tree's entries: make may leave its own temporary files there, and not in the tree. */
+function shadowOf(tree: string): ReturnType<typeof temporaryFolder> {
+  const folder = temporaryFolder('kpatch-kbuild-');
+  for (const name of readdirSync(tree)) symlinkSync(join(tree, name), join(folder.path, name));
+  return folder;
+}
+
 /**
  * Asks the top Makefile of the prepared tree what it exports when built with the compiler `cc`.
- * Takes about two seconds, so the caller keeps the result. Error: `tool-failed`.
+ * Takes about two seconds, so `kbuildVariables` keeps the result. Error: `tool-failed`.
  */
-export async function readKbuildVariables(tree: string, cc: string, scratch: string): Promise<KbuildVariables> {
-  mkdirSync(scratch, { recursive: true });
-  const makefile = join(scratch, 'variables.mk');
+export async function readKbuildVariables(tree: string, cc: string): Promise<KbuildVariables> {
+  using shadow = shadowOf(tree);
+  const makefile = join(shadow.path, 'kpatch-variables.mk');
   const roots = ['core-y', 'drivers-y', 'libs-y', 'net-y', 'virt-y', 'libs-m', 'core-m', 'drivers-m', 'net-m'];
   writeFileSync(
     makefile,
@@ -47,8 +55,8 @@ export async function readKbuildVariables(tree: string, cc: string, scratch: str
   );
   const { stdout } = await runOk(
     'make',
-    ['-s', '-C', tree, '-f', 'Makefile', '-f', makefile, `CC=${cc}`, `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
-    { env: cleanEnvironment(), timeoutMs: 120_000 },
+    ['-s', '-f', 'Makefile', '-f', makefile, `CC=${cc}`, `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
+    { cwd: shadow.path, env: cleanEnvironment(), timeoutMs: 120_000 },
   );
   const variables: Record<string, string> = {};
   for (const entry of stdout.toString().split('\0')) {
@@ -58,14 +66,15 @@ export async function readKbuildVariables(tree: string, cc: string, scratch: str
   return { ...variables, CC: cc };
 }
 
-/** As `readKbuildVariables`, kept in `file` between calls. */
+/** As `readKbuildVariables`, kept in `folder` between calls. */
 export async function kbuildVariables(tree: string, cc: string, folder: string): Promise<KbuildVariables> {
   const file = join(folder, 'kbuild-variables.json');
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as KbuildVariables;
   } catch {
-    const variables = await readKbuildVariables(tree, cc, folder);
-    writeFileSync(file, JSON.stringify(variables));
+    const variables = await readKbuildVariables(tree, cc);
+    mkdirSync(folder, { recursive: true });
+    writeAtomically(file, JSON.stringify(variables));
     return variables;
   }
 }

@@ -6,6 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import { fail } from '../errors/error.ts';
+import { temporaryFolder, writeAtomically } from '../util/files.ts';
 import { type KbuildVariables, submake } from './kbuild.ts';
 
 /** One object that a translation unit is linked into. */
@@ -68,8 +69,9 @@ const notKernel = /^(scripts|tools|Documentation|samples|usr)(\/|$)/;
  * Walks the Makefiles of the prepared tree; about three seconds for a distribution's kernel.
  * Error: `makefiles-unreadable` where make cannot read them.
  */
-export async function readObjectMap(tree: string, variables: KbuildVariables, scratch: string): Promise<ObjectMap> {
-  const makefile = join(scratch, 'walk.mk');
+export async function readObjectMap(tree: string, variables: KbuildVariables): Promise<ObjectMap> {
+  using scratch = temporaryFolder('kpatch-walk-');
+  const makefile = join(scratch.path, 'walk.mk');
   writeFileSync(makefile, walker);
   const roots = (variables.KPATCH_ROOTS ?? '').split(/\s+/).filter((word) => word.endsWith('/'));
   const top = ['y:.', ...roots.map((root) => `y:${root.slice(0, -1)}`)].join(' ');
@@ -84,8 +86,8 @@ export async function objectMap(tree: string, variables: KbuildVariables, folder
   try {
     return new Map(JSON.parse(readFileSync(file, 'utf8')) as [string, Owner[]][]);
   } catch {
-    const map = await readObjectMap(tree, variables, folder);
-    writeFileSync(file, JSON.stringify([...map]));
+    const map = await readObjectMap(tree, variables);
+    writeAtomically(file, JSON.stringify([...map]));
     return map;
   }
 }

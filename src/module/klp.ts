@@ -58,8 +58,9 @@ function nameOf(relocation: KernelRelocation, limit: number): string {
   if (bytes > limit || Buffer.byteLength(object) > OBJECT_NAME || name.includes(',') || object.includes('.')) {
     throw fail('klp-symbol-unnameable', { symbol: name, object, limit }, { where: { symbol: name } });
   }
-  // klp_resolve_symbols: only relocations for vmlinux may refer to its symbols, and a module's only to its own.
-  if (object !== relocation.object) {
+  // klp_resolve_symbols refuses vmlinux's symbols in relocations that wait for a module; and what vmlinux needs is needed
+  // at once, when no module has to be there. A module's may refer to another that it depends on.
+  if (object !== relocation.object && (object === 'vmlinux' || relocation.object === 'vmlinux')) {
     throw fail(
       'klp-relocation-crosses',
       { object: relocation.object, symbol: name, other: object },

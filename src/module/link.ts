@@ -18,8 +18,11 @@ export interface LinkInput {
   readonly glue: string;
   /** The objects to link in, as the differ made them and `prepareForLink` named their symbols. */
   readonly objects: readonly Uint8Array[];
-  /** True where kbuild would run objtool on the linked module (kernels with IBT or LTO), which knows only fresh objects. */
-  readonly objtoolAtLink: boolean;
+  /**
+   * More settings for make. Kernels with IBT run objtool once, on the linked module; the parts went through it already, and
+   * twice is an error, so they are told to run it on the glue alone.
+   */
+  readonly settings: readonly string[];
 }
 
 /** Flags that keep the place of the build out of the module. */
@@ -41,14 +44,7 @@ export async function linkModule(input: LinkInput): Promise<Uint8Array> {
     `ccflags-y := ${reproducible(folder)}`,
   ];
   writeFileSync(join(folder, 'Kbuild'), `${kbuild.join('\n')}\n`);
-  const args = [
-    '-C',
-    input.headers,
-    `M=${folder}`,
-    `CC=${input.compiler}`,
-    ...(input.objtoolAtLink ? ibtArguments : []),
-    'modules',
-  ];
+  const args = ['-C', input.headers, `M=${folder}`, `CC=${input.compiler}`, ...input.settings, 'modules'];
   const env = { LC_ALL: 'C', KBUILD_BUILD_TIMESTAMP: '@0', MAKEFLAGS: undefined, KCFLAGS: undefined, ARCH: undefined };
   const result = await run('make', args, { env, timeoutMs: 300_000 });
   if (result.status !== 0) {
@@ -57,9 +53,3 @@ export async function linkModule(input: LinkInput): Promise<Uint8Array> {
   }
   return readFileSync(join(folder, `${name}.ko`));
 }
-
-/**
- * Kernels with IBT run objtool once, on the linked module; the parts went through it already, and twice is an error. So it
- * runs on the glue alone, told what it is told at link time (scripts/Makefile.lib).
- */
-const ibtArguments = ['delay-objtool=', 'objtool-args=$(objtool-args-y) --link --module'];

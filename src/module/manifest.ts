@@ -2,7 +2,6 @@
  * The manifest: what a patch module says of itself, as JSON in its own ELF section. Everything that a host decides, it
  * decides from the manifest and the kernel. The section is not allocated, so the kernel never sees it.
  */
-import { createHash } from 'node:crypto';
 import { SHT } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
 import { type ElfObject, newSection } from '../elf/object.ts';
@@ -124,9 +123,4 @@ function problemOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'it is not an object';
   const wrong = Object.entries(fields).find(([name, check]) => !check((value as Record<string, unknown>)[name]));
   return wrong === undefined ? undefined : `the field '${wrong[0]}' is missing or wrong`;
-}
-
-/** SHA-256 of some bytes, hexadecimal. */
-export function sha256(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

@@ -1,0 +1,169 @@
+/**
+ * Compiles translation units in an overlay as kbuild compiles them, several at once, and keeps the objects of the unpatched
+ * source by content: the same unit of the same kernel is never compiled twice for the original.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fail } from '../errors/error.ts';
+import { type KbuildVariables, submake } from '../kernel/kbuild.ts';
+import { sha256 } from '../util/digest.ts';
+import { writeAtomically } from '../util/files.ts';
+import type { SourceOverlay } from './overlay.ts';
+import type { Unit } from './plan.ts';
+
+export interface CompiledUnit {
+  readonly unit: Unit;
+  readonly bytes: Uint8Array;
+  /** The files that the compiler read, relative to the tree. */
+  readonly read: readonly string[];
+}
+
+export interface Compilation {
+  readonly variables: KbuildVariables;
+  /** How many compilers at once. */
+  readonly jobs: number;
+  /** For the message of an error: before or after the patch. */
+  readonly when: 'before' | 'after';
+  /** More variables for make's command line (objtool on kernels that run it late). */
+  readonly settings: readonly string[];
+  readonly onDone?: (unit: Unit) => void;
+}
+
+/** Units of one make process: enough to spread its start, few enough to spread the work. */
+const BATCH = 8;
+
+/** Compiles the units in the overlay. Error: `compile-failed` with the compiler's message. */
+export async function compileUnits(
+  overlay: SourceOverlay,
+  units: readonly Unit[],
+  compilation: Compilation,
+): Promise<CompiledUnit[]> {
+  for (const { object } of units) overlay.open(dirname(object));
+  await inParallel(batches(units), compilation.jobs, (batch) => make(overlay, batch, compilation));
+  const compiled: CompiledUnit[] = [];
+  for (const unit of units) compiled.push(await unmixed(overlay, unit, compilation));
+  return compiled;
+}
+
+/**
+ * The compiled unit, once it is sure that the compiler read the overlay's own copy of every changed file.
+ * Error: `tree-changed` where that cannot be had.
+ */
+async function unmixed(overlay: SourceOverlay, unit: Unit, compilation: Compilation): Promise<CompiledUnit> {
+  let result = collect(overlay, unit);
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const strays = overlay.strays(result.read);
+    if (strays.length === 0) return result;
+    for (const stray of strays) overlay.mend(stray);
+    rmSync(join(overlay.root, unit.object), { force: true });
+    await make(overlay, [unit], compilation);
+    result = collect(overlay, unit);
+  }
+  const [stray] = overlay.strays(result.read);
+  if (stray === undefined) return result;
+  throw fail('tree-changed', { unit: unit.object, file: stray }, { where: { file: stray } });
+}
+
+function collect(overlay: SourceOverlay, unit: Unit): CompiledUnit {
+  const path = join(overlay.root, unit.object);
+  return { unit, bytes: readFileSync(path), read: readDependencies(noteOf(path)) };
+}
+
+/** kbuild's note of how an object was made, beside it. */
+function noteOf(object: string): string {
+  const at = object.lastIndexOf('/') + 1;
+  return `${object.slice(0, at)}.${object.slice(at)}.cmd`;
+}
+
+/** The files named in a `.cmd` file's list of dependencies, without those that stand for configuration options. */
+export function readDependencies(note: string): string[] {
+  if (!existsSync(note)) return [];
+  const text = readFileSync(note, 'utf8');
+  const source = /^source_\S+ := (\S+)$/m.exec(text)?.[1];
+  const list = /^deps_\S+ := ?\\?\n((?:.*\\\n)*.*\n?)/m.exec(text)?.[1] ?? '';
+  const files = list.split('\n').map((line) => line.replace(/\\$/, '').trim());
+  const named = files.filter((line) => line !== '' && !line.startsWith('$(') && !line.includes(':'));
+  return [...(source === undefined ? [] : [source]), ...named].map((file) => file.replace(/^\.\//, ''));
+}
+
+async function make(overlay: SourceOverlay, units: readonly Unit[], compilation: Compilation): Promise<void> {
+  const directory = units[0]!.owners[0]!.directory;
+  const args = ['-f', 'scripts/Makefile.build', `obj=${directory}`, ...compilation.settings];
+  const objects = units.map(({ object }) => object);
+  const result = await submake(overlay.root, compilation.variables, [...args, '-k', ...objects]);
+  for (const unit of units) if (existsSync(join(overlay.root, unit.object))) compilation.onDone?.(unit);
+  if (result.status === 0) return;
+  const failed = objects.find((object) => !existsSync(join(overlay.root, object))) ?? objects[0]!;
+  const detail = result.stderr
+    .split('\n')
+    .filter((line) => !/^make(\[\d+\])?: /.test(line))
+    .join('\n');
+  throw fail(
+    'compile-failed',
+    { unit: failed, when: compilation.when },
+    { where: { file: failed.replace(/\.o$/, '.c') }, detail: detail.trim() === '' ? result.stderr : detail },
+  );
+}
+
+function batches(units: readonly Unit[]): Unit[][] {
+  const byDirectory = new Map<string, Unit[]>();
+  for (const unit of units) {
+    const directory = unit.owners[0]!.directory;
+    byDirectory.set(directory, [...(byDirectory.get(directory) ?? []), unit]);
+  }
+  const size = units.length <= 4 ? 1 : BATCH;
+  return [...byDirectory.values()].flatMap((group) =>
+    Array.from({ length: Math.ceil(group.length / size) }, (_, index) => group.slice(index * size, (index + 1) * size)),
+  );
+}
+
+/** Works on the items with at most `limit` at once; the first error ends it when those under way have ended. */
+export async function inParallel<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = [...items];
+  const failures: unknown[] = [];
+  const worker = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined && failures.length === 0; item = queue.shift()) {
+      await work(item).catch((error: unknown) => void failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, limit) }, worker));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Objects of unpatched units, kept in a folder under the digest of all that they follow from. */
+export class ObjectStore {
+  readonly #folder: string;
+  readonly #key: string;
+
+  /** `identity` stands for the kernel's source and configuration, which never change under one identity. */
+  constructor(folder: string, identity: string, compilation: Pick<Compilation, 'variables' | 'settings'>) {
+    this.#folder = folder;
+    this.#key = sha256(JSON.stringify([identity, compilation.variables, compilation.settings]));
+    mkdirSync(folder, { recursive: true });
+  }
+
+  get(unit: Unit): CompiledUnit | undefined {
+    try {
+      const stored = readFileSync(this.#path(unit));
+      const end = stored.indexOf(10);
+      const { digest, read } = JSON.parse(stored.subarray(0, end).toString()) as { digest: string; read: string[] };
+      const bytes = stored.subarray(end + 1);
+      return sha256(bytes) === digest ? { unit, bytes, read } : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  put({ unit, bytes, read }: CompiledUnit): void {
+    const header = Buffer.from(`${JSON.stringify({ digest: sha256(bytes), read })}\n`);
+    writeAtomically(this.#path(unit), Buffer.concat([header, bytes]));
+  }
+
+  #path(unit: Unit): string {
+    return join(this.#folder, sha256(`${this.#key} ${unit.object}`));
+  }
+}

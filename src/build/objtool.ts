@@ -1,0 +1,18 @@
+/** How objtool has to run for kernels that let kbuild run it late. */
+import type { KernelConfig } from '../kernel/config.ts';
+
+/**
+ * True where kbuild runs objtool on vmlinux and on linked modules instead of on each object: kernels with IBT (Linux 5.18,
+ * commit ed53a0d97192) or LTO.
+ */
+export function runsObjtoolLate(config: KernelConfig): boolean {
+  return config.has('X86_KERNEL_IBT') || config.has('LTO_CLANG');
+}
+
+/**
+ * Settings for make by which such a kernel's objects pass objtool one by one, with all that it does at link time
+ * (scripts/Makefile.lib: `objtool-args`). Code of a live patch is module code, hence `--module`.
+ */
+export function objtoolSettings(config: KernelConfig): string[] {
+  return runsObjtoolLate(config) ? ['delay-objtool=', 'objtool-args=$(objtool-args-y) --link --module'] : [];
+}

@@ -1,0 +1,91 @@
+/** The parts of a patch module before it is linked: their symbols made ready, so that the glue can name the functions. */
+import { STB, STT } from '../elf/constants.ts';
+import { type ElfObject, type ElfSymbol, newSymbol } from '../elf/object.ts';
+import { readObject } from '../elf/read-object.ts';
+import { writeObject } from '../elf/write-object.ts';
+import type { GlueCallbacks, GlueObject } from './glue.ts';
+import { readCallbacks, readPatchedFunctions } from './intermediate.ts';
+import { dropSections } from './klp.ts';
+
+/** Names that the glue uses for symbols of the parts; they are taken out again once the module is linked. */
+const ALIAS = 'kpatch_part';
+
+export interface Parts {
+  readonly objects: readonly Uint8Array[];
+  readonly glue: readonly GlueObject[];
+}
+
+/**
+ * Reads what each difference (an intermediate object) replaces and calls back, gives those symbols names that the glue can
+ * link to, and drops the tables that the static glue makes needless.
+ * Error: `intermediate-malformed`.
+ */
+export function prepareParts(differences: readonly Uint8Array[]): Parts {
+  const glue = new Map<string, { functions: GlueObject['functions'][number][]; callbacks: Record<string, string> }>();
+  const entry = (
+    object: string,
+  ): { functions: GlueObject['functions'][number][]; callbacks: Record<string, string> } => {
+    const found = glue.get(object) ?? { functions: [], callbacks: {} };
+    glue.set(object, found);
+    return found;
+  };
+  const objects = differences.map((bytes, index) => {
+    const object = readObject(bytes, `part ${index}`);
+    let count = 0;
+    const alias = (symbol: ElfSymbol, offset = 0): string => {
+      const name = `${ALIAS}_${index}_${count++}_${symbol.name.replace(/\W/g, '_')}`;
+      object.symbols.push(
+        newSymbol({
+          name,
+          bind: STB.GLOBAL,
+          type: STT.FUNC,
+          section: symbol.section,
+          value: symbol.value + offset,
+          size: symbol.size,
+        }),
+      );
+      return name;
+    };
+    for (const { name, object: patched, sympos, replacement, offset } of readPatchedFunctions(object)) {
+      entry(patched).functions.push({ name, sympos, replacement: alias(replacement, offset) });
+    }
+    for (const { phase, object: patched, symbol } of readCallbacks(object)) {
+      entry(patched).callbacks[phase] = alias(symbol);
+    }
+    dropSections(object, ({ name }) => name === '.kpatch.funcs' || name.startsWith('.kpatch.callbacks.'));
+    return writeObject(object);
+  });
+  const sorted = [...glue].sort(([a], [b]) => (a === 'vmlinux' ? -1 : b === 'vmlinux' ? 1 : a < b ? -1 : 1));
+  return {
+    objects,
+    glue: sorted.map(([object, { functions, callbacks }]) => ({
+      object,
+      functions,
+      callbacks: callbacks as GlueCallbacks,
+    })),
+  };
+}
+
+/** Takes the names out of the linked module: relocations to them become relocations to their sections' own symbols. */
+export function removeAliases(object: ElfObject): void {
+  const isAlias = (symbol: ElfSymbol): boolean => symbol.name.startsWith(`${ALIAS}_`);
+  const real = new Map<object, Map<number, ElfSymbol>>();
+  for (const symbol of object.symbols) {
+    const { section, value } = symbol;
+    if (typeof section !== 'object' || isAlias(symbol) || symbol.type === STT.SECTION) continue;
+    const bySection = real.get(section) ?? new Map<number, ElfSymbol>();
+    if (symbol.type === STT.FUNC || !bySection.has(value)) bySection.set(value, symbol);
+    real.set(section, bySection);
+  }
+  const kept = new Set<ElfSymbol>();
+  for (const section of object.sections) {
+    for (const relocation of section.relocations) {
+      const { symbol } = relocation;
+      if (symbol === undefined || !isAlias(symbol)) continue;
+      const target = typeof symbol.section === 'object' ? real.get(symbol.section)?.get(symbol.value) : undefined;
+      if (target === undefined) kept.add(symbol);
+      else relocation.symbol = target;
+    }
+  }
+  object.symbols = object.symbols.filter((symbol) => !isAlias(symbol) || kept.has(symbol));
+}
