@@ -18,7 +18,7 @@ export const sectionFlags = '-ffunction-sections -fdata-sections';
 const kept = ['PATH', 'HOME', 'TMPDIR'];
 
 /** Exported by the top Makefile but true only for the place where it ran. */
-const places = /^(_|PWD|OLDPWD|SHLVL|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKE_TERM\w*|abs_\w+)$/;
+const places = /^(_|MAKEFILES|PWD|OLDPWD|SHLVL|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKE_TERM\w*|abs_\w+)$/;
 
 const fixed = {
   LC_ALL: 'C',
@@ -55,8 +55,9 @@ export async function readKbuildVariables(tree: string, cc: string): Promise<Kbu
   );
   const { stdout } = await runOk(
     'make',
-    ['-s', '-f', 'Makefile', '-f', makefile, `CC=${cc}`, `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
-    { cwd: shadow.path, env: cleanEnvironment(), timeoutMs: 120_000 },
+    ['-s', `CC=${cc}`, `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
+    // MAKEFILES also reaches the second make that some versions of the top Makefile start.
+    { cwd: shadow.path, env: { ...cleanEnvironment(), MAKEFILES: makefile }, timeoutMs: 120_000 },
   );
   const variables: Record<string, string> = {};
   for (const entry of stdout.toString().split('\0')) {
