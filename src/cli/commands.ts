@@ -13,4 +13,9 @@ export const commands: readonly CommandEntry[] = [
     summary: 'which CVEs a newer kernel fixes, which the live patch covers',
     load: () => import('./advisory.ts'),
   },
+  {
+    name: 'package',
+    summary: 'a .deb and an .rpm for each patch module',
+    load: () => import('./package.ts'),
+  },
 ];

@@ -44,4 +44,16 @@ export const channelErrors = table({
     why: 'a proof that travels with the wrong module would vouch for what nobody has tried',
     fix: 'run `kpatch prove` on this very file (signing changes it: sign first), or remove the proof',
   },
+  'channel-record': {
+    exit: 1,
+    what: 'the record in {file} is wrong: {problem}',
+    why: 'what a package is for is read from its record',
+    fix: 'make the package again with `kpatch package`',
+  },
+  'channel-package': {
+    exit: 4,
+    what: 'the package {file} is not taken: {problem}',
+    why: 'machines would install it as what it says it is',
+    fix: 'make it with `kpatch package` and give that file unchanged',
+  },
 });

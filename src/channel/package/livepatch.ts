@@ -1,0 +1,106 @@
+/** The package of one live patch for one kernel: module, proof, record, and scripts that call the host's own command. */
+import { join } from 'node:path';
+import type { PatchModule } from '../patch-module.ts';
+import { buildDeb } from './deb.ts';
+import { fileNames, packageNames } from './name.ts';
+import { type LivePatchRecord, versionText } from './record.ts';
+import { buildRpm } from './rpm.ts';
+import type { PackageSpec } from './spec.ts';
+
+/** Where a package lays its files for a kernel. */
+export function packageFolder(kernel: string): string {
+  return `/usr/lib/kpatch/${kernel}`;
+}
+
+/** What administrators decide about packages of live patches; read by their scripts. */
+export const settingsFile = '/etc/kpatch/channel.conf';
+
+/** The package of a record; `module` is absent for the subscription of a kernel that has no patch yet. */
+export function livePatchSpec(record: LivePatchRecord, module: PatchModule | undefined): PackageSpec {
+  const { kernel } = record;
+  const names = packageNames(kernel);
+  const folder = packageFolder(kernel);
+  const files = new Map<string, Uint8Array | string>([
+    [`${folder}/advisory.json`, `${JSON.stringify(record, null, 1)}\n`],
+  ]);
+  if (module !== undefined) {
+    files.set(`${folder}/${module.manifest.name}.ko`, module.bytes);
+    if (module.proof !== undefined) files.set(`${folder}/${module.manifest.name}.proof.json`, module.proof);
+  }
+  const fixes = record.cves.map((cve) => cve.id).join(', ');
+  return {
+    debName: names.deb,
+    rpmName: names.rpm,
+    version: String(record.version),
+    debRelease: String(record.release),
+    rpmRelease: `${record.release}${names.dist}`,
+    arch: record.arch,
+    summary: `Live patch for the Linux kernel ${kernel}`,
+    description: wrap(
+      module === undefined
+        ? `Subscribes the kernel ${kernel} to live patches. There is none yet; the first one will come as an upgrade of this package.`
+        : `Cumulative live patch ${versionText(record)} for the kernel ${kernel}. It is loaded at once where that kernel runs, and at boot. ${fixes === '' ? 'It fixes no numbered vulnerability.' : `It fixes ${fixes}.`}`,
+    ),
+    depends: ['kpatch'],
+    files,
+    configFiles: [],
+    afterInstall: module === undefined ? '' : afterInstall(kernel, `${folder}/${module.manifest.name}.ko`),
+    beforeRemove: module === undefined ? '' : beforeRemove(kernel, module.manifest.name),
+  };
+}
+
+/**
+ * A patch that cannot be loaded now (a task holds up the transition, the host refuses it) must not break the package manager:
+ * the machine keeps what it had, and `kpatch update` tries again. Status 3 means that it is so already.
+ */
+function afterInstall(kernel: string, file: string): string {
+  return `  options=
+  if grep -qs '^require_proof=yes$' ${settingsFile}; then options=--require-proof; fi
+  status=0
+  kpatch install $options -k ${kernel} ${file} || status=$?
+  if [ "$status" != 0 ] && [ "$status" != 3 ]; then
+    echo "kpatch: the live patch for ${kernel} is unpacked but not in use; 'kpatch status' says why, 'kpatch update' tries again" >&2
+  fi
+`;
+}
+
+/** A removed package's patch does not come back at boot; whether it also leaves the running kernel is the administrator's word. */
+function beforeRemove(kernel: string, module: string): string {
+  return `  kpatch uninstall -k ${kernel} ${module} || :
+  if grep -qs '^on_remove=unload$' ${settingsFile} && [ "$(uname -r)" = ${kernel} ]; then
+    kpatch unload ${module} || :
+  fi
+`;
+}
+
+/** Builds the packages of a record into a folder; gives their paths. Formats: `deb`, `rpm` or both. */
+export async function buildLivePatch(
+  record: LivePatchRecord,
+  module: PatchModule | undefined,
+  folder: string,
+  formats: readonly ('deb' | 'rpm')[] = ['deb', 'rpm'],
+): Promise<{ deb?: string; rpm?: string }> {
+  const spec = livePatchSpec(record, module);
+  const names = fileNames(packageNames(record.kernel), record.version, record.release, record.arch);
+  const made: { deb?: string; rpm?: string } = {};
+  if (formats.includes('deb')) {
+    made.deb = join(folder, names.deb);
+    await buildDeb(spec, made.deb);
+  }
+  if (formats.includes('rpm')) {
+    made.rpm = join(folder, names.rpm);
+    await buildRpm(spec, made.rpm);
+  }
+  return made;
+}
+
+/** Lines of at most 76 characters. */
+function wrap(prose: string): string[] {
+  const lines: string[] = [];
+  for (const word of prose.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < 76) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
