@@ -85,10 +85,11 @@ async function offerOf(release: string, images: readonly Stanza[], context: Prov
     packages: [...parts, source].map((stanza) => ({ name: stanza.Package!, version: stanza.Version! })),
     async fetch() {
       for (const stanza of [...parts, source]) files.set(stanza, await aptFetch(stanza, context));
+      return { kind: 'deb', path: files.get(source)! };
     },
     async unpack(root) {
       for (const stanza of parts) await unpackDeb(files.get(stanza)!, root);
-      return partsBelow(root, release, files.get(source)!);
+      return partsBelow(root, release);
     },
   };
 }
@@ -102,7 +103,7 @@ async function sourcePackage(version: string, wanted: string): Promise<string> {
 }
 
 /** Where the parts lie below a folder into which the packages were unpacked. */
-export function partsBelow(root: string, release: string, sourceDeb: string): UnpackedParts {
+export function partsBelow(root: string, release: string): UnpackedParts {
   const image = join(root, 'boot', `vmlinuz-${release}`);
   const headers = join(root, 'usr/src', `linux-headers-${release}`);
   for (const [part, path] of [
@@ -113,7 +114,7 @@ export function partsBelow(root: string, release: string, sourceDeb: string): Un
   }
   const modules = ['lib/modules', 'usr/lib/modules'].map((folder) => join(root, folder, release)).find(existsSync);
   relocateHeaders(root, headers);
-  return { image, headers, modules, source: { kind: 'deb', path: sourceDeb } };
+  return { image, headers, modules };
 }
 
 /** The headers' Makefile names its common part by absolute path: point it below `root`. */

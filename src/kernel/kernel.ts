@@ -9,19 +9,19 @@ import type { Reporter } from '../util/report.ts';
 import { runOk } from '../util/run.ts';
 import { cachedReleases, kernelFolder, kernelLock, packagesFolder, removeFolder } from './cache.ts';
 import { compilerOf } from './compiler.ts';
-import { readConfig } from './config.ts';
+import { type KernelConfig, readConfig } from './config.ts';
 import { debianProvider } from './debian.ts';
 import { KernelImage } from './image.ts';
 import { readKallsyms } from './kallsyms.ts';
 import { writeKallsyms } from './kallsyms-file.ts';
-import { inspectCached, writeManifest } from './manifest.ts';
+import { describedKernel, inspectCached, writeManifest } from './manifest.ts';
 import { unpackImage } from './payload.ts';
 import { prepareTree } from './prepare.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, UnpackedParts } from './provider.ts';
 import { parseRelease } from './release.ts';
 import { unpackSource } from './source-tree.ts';
-import { sourceVersionOf } from './source-version.ts';
-import type { TargetKernel } from './target.ts';
+import { builtVersionOf, sourceVersionOf, versionText } from './source-version.ts';
+import type { KernelCompiler, TargetKernel } from './target.ts';
 
 export interface PrepareKernelOptions {
   readonly report: Reporter;
@@ -47,13 +47,13 @@ export async function prepareKernel(release: string | undefined, options: Prepar
   const context: ProviderContext = { report, packages: packagesFolder() };
   const wanted = release ?? (await defaultRelease(providers, context));
   if (parseRelease(wanted) === undefined) throw await unknown(wanted, providers, context);
-  const first = inspectCached(wanted);
+  const first = await inspectCached(wanted);
   if (first.state === 'complete') return first.kernel;
   using _held = await lock(kernelLock(wanted), `the kernel ${wanted}`, {
     waitMs: WAIT_MS,
     onWait: () => report.note(`another kpatch prepares ${wanted}; waiting for it`),
   });
-  const state = inspectCached(wanted);
+  const state = await inspectCached(wanted);
   if (state.state === 'complete') return state.kernel;
   if (state.state === 'damaged')
     report.warn(`the prepared kernel ${wanted} was changed (${state.file}); it is prepared again`);
@@ -64,7 +64,7 @@ export async function prepareKernel(release: string | undefined, options: Prepar
 
 async function defaultRelease(providers: readonly KernelProvider[], context: ProviderContext): Promise<string> {
   const running = runningRelease();
-  if (inspectCached(running).state === 'complete') return running;
+  if (describedKernel(running) !== undefined) return running;
   for (const provider of providers) {
     if (existsSync('/sys/kernel/livepatch') && (await provider.find(running, context)) !== undefined) return running;
     const newest = await provider.newest(context);
@@ -95,39 +95,44 @@ async function unknown(
   return fail('kernel-unknown', { release: JSON.stringify(release), known: known.slice(-12).join(', ') || 'none' });
 }
 
-async function prepareOffer(offer: KernelOffer, context: ProviderContext): Promise<TargetKernel> {
+async function prepareOffer(offer: KernelOffer, { report }: ProviderContext): Promise<TargetKernel> {
   const { release } = offer;
-  const { report } = context;
   const folder = kernelFolder(release);
+  const root = join(folder, 'root');
+  const tree = join(folder, 'tree');
   mkdirSync(folder, { recursive: true });
   const { bavail, bsize } = statfsSync(folder);
   if (bavail * bsize < NEEDED_BYTES) throw fail('disk-full', { file: folder });
-  await offer.fetch();
-  const root = join(folder, 'root');
-  const tree = join(folder, 'tree');
-  const parts = await report.stage(`unpack ${release}`, async () => {
-    const [unpacked] = await Promise.all([offer.unpack(root)]);
-    await unpackSource(unpacked.source, tree);
+  const source = await offer.fetch();
+  const parts = await report.stage(`unpack ${release}`, async (update) => {
+    update('image, headers, modules, source');
+    const [unpacked] = await Promise.all([offer.unpack(root), unpackSource(source, tree)]);
     return unpacked;
   });
-  const kernel = await describe(offer, parts, folder);
-  await report.stage(`prepare ${release}`, (update) =>
-    prepareTree({
-      release,
-      headers: parts.headers,
-      tree,
-      sourceArch: 'x86',
-      compiler: kernel.compiler.command,
-      update,
-    }),
-  );
+  const config = join(parts.headers, '.config');
+  const settings = readConfig(config);
+  const compiler = await compilerOf(settings);
+  checkParts(release, parts, tree);
+  const kernel = await report.stage(`prepare ${release}`, async (update) => {
+    const [described] = await Promise.all([
+      describe(offer, parts, folder, settings, compiler),
+      prepareTree({ release, headers: parts.headers, tree, sourceArch: 'x86', compiler: compiler.command, update }),
+    ]);
+    return described;
+  });
   await runOk('chmod', ['-R', 'a-w', root, tree]);
-  writeManifest(kernel);
+  await writeManifest(kernel);
   return kernel;
 }
 
-/** Looks into the image and the configuration; keeps vmlinux and its symbols beside the tree. */
-async function describe(offer: KernelOffer, parts: UnpackedParts, folder: string): Promise<TargetKernel> {
+/** Looks into the image; keeps vmlinux and its symbols beside the tree. */
+async function describe(
+  offer: KernelOffer,
+  parts: UnpackedParts,
+  folder: string,
+  settings: KernelConfig,
+  compiler: KernelCompiler,
+): Promise<TargetKernel> {
   const { release } = offer;
   const vmlinux = join(folder, 'vmlinux');
   const kallsyms = join(folder, 'kallsyms');
@@ -138,8 +143,6 @@ async function describe(offer: KernelOffer, parts: UnpackedParts, folder: string
   }
   writeAtomically(vmlinux, image.bytes, 0o444);
   writeKallsyms(kallsyms, readKallsyms(image));
-  const config = join(parts.headers, '.config');
-  const settings = readConfig(config);
   return {
     release,
     version: sourceVersionOf(join(folder, 'tree')),
@@ -151,7 +154,7 @@ async function describe(offer: KernelOffer, parts: UnpackedParts, folder: string
       root: folder,
       tree: join(folder, 'tree'),
       headers: parts.headers,
-      config,
+      config: join(parts.headers, '.config'),
       symvers: join(parts.headers, 'Module.symvers'),
       image: parts.image,
       vmlinux,
@@ -159,11 +162,30 @@ async function describe(offer: KernelOffer, parts: UnpackedParts, folder: string
       modules: parts.modules,
       debugImage: parts.debugImage,
     },
-    compiler: await compilerOf(settings),
+    compiler,
     buildId: image.buildId,
     livepatch: settings.has('LIVEPATCH'),
     banner: image.banner,
   };
+}
+
+/** Image, headers and source must be of one build, whatever the names of their files say. */
+function checkParts(release: string, parts: UnpackedParts, tree: string): void {
+  const header = join(parts.headers, 'include/generated/utsrelease.h');
+  const found = existsSync(header) ? /UTS_RELEASE\s+"([^"]*)"/.exec(readBytes(header).toString())?.[1] : undefined;
+  if (found !== undefined && found !== release) {
+    throw fail('kernel-release-mismatch', { part: 'headers', found, wanted: release }, { where: { file: header } });
+  }
+  const built = builtVersionOf(parts.headers);
+  const source = sourceVersionOf(tree);
+  if (built !== undefined && versionText(built) !== versionText(source)) {
+    throw fail('kernel-source-mismatch', { found: versionText(source), wanted: versionText(built) });
+  }
+}
+
+/** Ends with `kernel-no-livepatch` where no live patch can ever be loaded into this kernel. */
+export function requireLivepatch(kernel: TargetKernel): void {
+  if (!kernel.livepatch) throw fail('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
 }
 
 /** Removes a prepared kernel. Errors: `kernel-not-prepared`, `locked` while it is being prepared. */

@@ -15,13 +15,15 @@ export interface UnpackedParts {
   /** The folder that `make -C … M=` takes. */
   readonly headers: string;
   readonly modules: string | undefined;
-  /** `deb`: a package whose `usr/src/…tar.xz` is the source; `archive`: a tar file; `folder`: an unpacked source. */
-  readonly source: {
-    readonly kind: 'deb' | 'archive' | 'folder';
-    readonly path: string;
-    readonly patches?: readonly string[];
-  };
   readonly debugImage?: string;
+}
+
+/** Where the source is: `deb`, a package whose `usr/src/…tar.xz` it is; `archive`, a tar file; `folder`, unpacked. */
+export interface SourceParts {
+  readonly kind: 'deb' | 'archive' | 'folder';
+  readonly path: string;
+  /** Patch files of the vendor that are applied to it in this order, with `-p1`. */
+  readonly patches?: readonly string[];
 }
 
 /** A kernel that a provider can deliver. */
@@ -30,8 +32,8 @@ export interface KernelOffer {
   readonly distribution: string;
   readonly sourceVersion: string;
   readonly packages: readonly PackageVersion[];
-  /** Gets what has to be downloaded; what is there already is not fetched again. */
-  fetch(): Promise<void>;
+  /** Gets what has to be downloaded and says where the source is; what is there already is not fetched again. */
+  fetch(): Promise<SourceParts>;
   /** Fills `root` with image, headers and modules, laid out as on an installed system. */
   unpack(root: string): Promise<UnpackedParts>;
 }

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { fail } from '../errors/error.ts';
 import { run, runOk } from '../util/run.ts';
-import type { UnpackedParts } from './provider.ts';
+import type { SourceParts } from './provider.ts';
 
 /** Shell pipelines that write a tar stream, by kind; `$1` is the path. xz files of distributions have blocks and unpack in parallel. */
 const streams = {
@@ -15,7 +15,7 @@ const streams = {
  * Unpacks the source into `tree`, without its leading folder. Every file is kept: patches touch documentation and other
  * architectures too. Errors: `tool-failed`, `disk-full`.
  */
-export async function unpackSource(source: UnpackedParts['source'], tree: string): Promise<void> {
+export async function unpackSource(source: SourceParts, tree: string): Promise<void> {
   mkdirSync(tree, { recursive: true });
   if (source.kind === 'folder') {
     await copyFolder(source.path, tree);

@@ -1,0 +1,111 @@
+/** What is known of a target kernel, each thing read when it is first asked for: one place for all rooms that need kernel facts. */
+import { join } from 'node:path';
+import { STB, STT } from '../elf/constants.ts';
+import { ElfFile } from '../elf/file.ts';
+import { cacheRoot } from './cache.ts';
+import { type KernelConfig, readConfig } from './config.ts';
+import { KernelImage } from './image.ts';
+import type { Kallsyms } from './kallsyms.ts';
+import { loadKallsyms } from './kallsyms-file.ts';
+import { type KbuildVariables, kbuildVariables } from './kbuild.ts';
+import { KernelModules } from './modules.ts';
+import { type ObjectMap, objectMap } from './object-map.ts';
+import { readSymvers, type Symvers } from './symvers.ts';
+import type { TargetKernel } from './target.ts';
+
+export class KernelFacts {
+  readonly kernel: TargetKernel;
+  /** A folder for what is derived from the kernel; it can be removed at any time. */
+  readonly derived: string;
+  #config: KernelConfig | undefined;
+  #symvers: Symvers | undefined;
+  #kallsyms: Kallsyms | undefined;
+  #image: KernelImage | undefined;
+  #modules: KernelModules | undefined;
+  #variables: Promise<KbuildVariables> | undefined;
+  #objects: Promise<ObjectMap> | undefined;
+  readonly #moduleFiles = new Map<string, Promise<ElfFile>>();
+
+  constructor(kernel: TargetKernel) {
+    this.kernel = kernel;
+    this.derived = join(cacheRoot(), 'derived', `${kernel.release}-${kernel.buildId?.slice(0, 16) ?? 'unknown'}`);
+  }
+
+  get config(): KernelConfig {
+    this.#config ??= readConfig(this.kernel.paths.config);
+    return this.#config;
+  }
+
+  get symvers(): Symvers {
+    this.#symvers ??= readSymvers(this.kernel.paths.symvers);
+    return this.#symvers;
+  }
+
+  get kallsyms(): Kallsyms {
+    this.#kallsyms ??= loadKallsyms(this.kernel.paths.kallsyms);
+    return this.#kallsyms;
+  }
+
+  get image(): KernelImage {
+    this.#image ??= KernelImage.open(this.kernel.paths.vmlinux);
+    return this.#image;
+  }
+
+  get modules(): KernelModules {
+    this.#modules ??= new KernelModules(this.kernel);
+    return this.#modules;
+  }
+
+  /** See `kbuildVariables`. */
+  variables(): Promise<KbuildVariables> {
+    this.#variables ??= kbuildVariables(this.kernel.paths.tree, this.kernel.compiler.command, this.derived);
+    return this.#variables;
+  }
+
+  /** See `objectMap`. */
+  objects(): Promise<ObjectMap> {
+    this.#objects ??= this.variables().then((all) => objectMap(this.kernel.paths.tree, all, this.derived));
+    return this.#objects;
+  }
+
+  /** The file of a module of this kernel. Error: `kernel-module-unknown`. */
+  moduleFile(name: string): Promise<ElfFile> {
+    const found =
+      this.#moduleFiles.get(name) ?? this.modules.read(name).then((bytes) => new ElfFile(bytes, `${name}.ko`));
+    this.#moduleFiles.set(name, found);
+    return found;
+  }
+
+  /** The symbols of vmlinux or of a module in the order in which livepatch counts equal names. */
+  async symbolsOf(object: string): Promise<ObjectSymbol[]> {
+    if (object !== 'vmlinux') return moduleSymbols(await this.moduleFile(object));
+    return [...this.kallsyms].map(({ name, address, type }) => ({
+      name,
+      address,
+      kind: /[tTwW]/.test(type) ? 'function' : /[dDbBrRvV]/.test(type) ? 'object' : 'other',
+      global: type !== type.toLowerCase() || type === 'w' || type === 'v',
+    }));
+  }
+}
+
+/** A symbol of a kernel object, as far as the kernel itself knows it. */
+export interface ObjectSymbol {
+  readonly name: string;
+  /** Link address in vmlinux, offset in its section in a module. */
+  readonly address: bigint;
+  readonly kind: 'function' | 'object' | 'other';
+  readonly global: boolean;
+  /** Bytes; unknown in kallsyms. */
+  readonly size?: number;
+}
+
+/** The kernel counts a module's symbols in the order of its table (kernel/module/kallsyms.c). */
+function moduleSymbols(file: ElfFile): ObjectSymbol[] {
+  const symbols: ObjectSymbol[] = [];
+  for (const { name, value, type, bind, shndx, size } of file.symbols()) {
+    if (name === '' || shndx === 0 || type === STT.SECTION || type === STT.FILE) continue;
+    const kind = type === STT.FUNC ? 'function' : type === STT.OBJECT ? 'object' : 'other';
+    symbols.push({ name, address: value, kind, global: bind !== STB.LOCAL, size });
+  }
+  return symbols;
+}
