@@ -9,6 +9,16 @@ export interface CommandEntry {
 
 export const commands: readonly CommandEntry[] = [
   {
+    name: 'kernel',
+    summary: 'the kernels that are prepared for building: add, list, show, remove',
+    load: () => import('./kernel.ts'),
+  },
+  {
+    name: 'doctor',
+    summary: 'is this machine fit to build, to prove, to load?',
+    load: () => import('./doctor.ts'),
+  },
+  {
     name: 'advisory',
     summary: 'which CVEs a newer kernel fixes, which the live patch covers',
     load: () => import('./advisory.ts'),
