@@ -6,7 +6,7 @@ import { buildLivePatch } from '../channel/package/livepatch.ts';
 import { emptyRecord, recordOf, versionText } from '../channel/package/record.ts';
 import { isRelease, readPatchModule } from '../channel/patch-module.ts';
 import { fail } from '../errors/error.ts';
-import { sha256 } from '../module/manifest.ts';
+import { sha256 } from '../util/digest.ts';
 import { action, type Context, type Outcome } from './command.ts';
 
 interface Options {

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fail } from '../../errors/error.ts';
-import { sha256 } from '../../module/manifest.ts';
+import { sha256 } from '../../util/digest.ts';
 import { readBytes, temporaryFolder } from '../../util/files.ts';
 import { run, runOk } from '../../util/run.ts';
 import { type PatchModule, patchModuleOf } from '../patch-module.ts';
