@@ -28,6 +28,8 @@ export interface Manifest {
   readonly name: string;
   /** Rises with each cumulative successor; from 1. */
   readonly version: number;
+  /** Family of cumulative patches: versions are compared within one. Absent means the one without a name. */
+  readonly line?: string;
   /** The kernel that it is for, as `uname -r`. */
   readonly release: string;
   readonly arch: string;
@@ -105,6 +107,7 @@ const fields: Readonly<Record<string, Check>> = {
   schema: (value) => value === manifestSchema,
   name: text,
   version: natural,
+  line: optionally(text),
   release: text,
   arch: text,
   buildId: optionally(text),

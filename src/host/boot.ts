@@ -1,0 +1,138 @@
+/** Loading what is installed: at boot under the guard, or by hand. */
+import { fail, KpatchError } from '../errors/error.ts';
+import type { Reporter } from '../util/report.ts';
+import { beginBoot, bootSurvived, type GuardedPatch, guardDamaged } from './guard.ts';
+import { manifestOfInstalled } from './install.ts';
+import { journal } from './journal.ts';
+import { type LoadOptions, type LoadResult, loadModule } from './load.ts';
+import type { Machine } from './machine.ts';
+import { lineOf } from './module-file.ts';
+import { runningKernel } from './running-kernel.ts';
+import { type InstalledPatch, indexDamaged, installedPatches, readInstalled, recover } from './store.ts';
+
+export interface BootResult {
+  readonly release: string;
+  readonly loads: readonly LoadResult[];
+  /** Patches that the guard kept from being loaded. */
+  readonly blocked: readonly string[];
+  /** Patches that could not be loaded, and why. */
+  readonly failures: readonly { readonly name: string; readonly error: KpatchError }[];
+  /** `kpatch.enable=0` was on the kernel's command line. */
+  readonly disabled: boolean;
+}
+
+/**
+ * What boots of the installed patches, in the order of loading: of each line of cumulative patches the highest version
+ * only, and those before the ones that lie on top of them.
+ */
+export function bootSet(machine: Machine, release: string): InstalledPatch[] {
+  const best = new Map<string, { patch: InstalledPatch; version: number }>();
+  const others: InstalledPatch[] = [];
+  for (const patch of installedPatches(machine, release)) {
+    const manifest = manifestOfInstalled(patch);
+    if (manifest?.replace !== true) {
+      others.push(patch);
+      continue;
+    }
+    const line = lineOf(manifest);
+    const current = best.get(line);
+    if (current === undefined || manifest.version >= current.version)
+      best.set(line, { patch, version: manifest.version });
+  }
+  return [...[...best.values()].map(({ patch }) => patch), ...others];
+}
+
+/**
+ * Loads all that is installed for the running kernel. One patch that cannot be loaded does not keep the others back.
+ * With `guarded` the boot guard decides, which must be writable. Take the lock first.
+ * Errors: `machine-offline`, `guard-unwritable`.
+ */
+export async function loadAll(
+  machine: Machine,
+  options: LoadOptions & { guarded?: boolean },
+  report: Reporter,
+): Promise<BootResult> {
+  if (machine.offline) throw fail('machine-offline', {});
+  const kernel = runningKernel(machine);
+  const { release } = kernel;
+  if (options.guarded && kernel.disabledAtBoot) {
+    report.note('kpatch.enable=0 is on the kernel command line: no patch is loaded');
+    return { release, loads: [], blocked: [], failures: [], disabled: true };
+  }
+  tidy(machine, release, report);
+  const patches = bootSet(machine, release);
+  const blocked = options.guarded ? await guard(machine, release, kernel.bootId, patches, report) : [];
+  const loads: LoadResult[] = [];
+  const failures: { name: string; error: KpatchError }[] = [];
+  for (const patch of patches) {
+    if (blocked.includes(patch.name)) continue;
+    try {
+      loads.push(await loadModule(machine, readInstalled(patch), options, report));
+    } catch (error) {
+      if (!(error instanceof KpatchError)) throw error;
+      failures.push({ name: patch.name, error });
+      if (error.code === 'store-damaged' || error.code === 'file-unreadable') {
+        await journal(machine, {
+          outcome: 'failed',
+          message: error.message,
+          release,
+          patch: patch.name,
+          code: error.code,
+        });
+      }
+    }
+  }
+  return { release, loads, blocked, failures, disabled: false };
+}
+
+/** The system has been up, or goes down in order: this boot counts as survived. */
+export async function markSurvived(machine: Machine): Promise<boolean> {
+  const { release } = runningKernel(machine);
+  const cleared = bootSurvived(machine, release);
+  if (cleared) await journal(machine, { outcome: 'survived', message: 'this boot survived its live patches', release });
+  return cleared;
+}
+
+/** Carries out what a power cut interrupted; where the disk does not let us, what is read is right all the same. */
+function tidy(machine: Machine, release: string, report: Reporter): void {
+  if (indexDamaged(machine, release)) report.warn(`the index of the store is damaged: see 'kpatch verify'`);
+  try {
+    recover(machine, release);
+  } catch {
+    // A read-only or full /var; the guard will say so.
+  }
+}
+
+async function guard(
+  machine: Machine,
+  release: string,
+  bootId: string,
+  patches: readonly InstalledPatch[],
+  report: Reporter,
+): Promise<string[]> {
+  if (patches.length === 0) return [];
+  if (guardDamaged(machine, release)) report.warn('the state of the boot guard was damaged and is begun anew');
+  const guarded = patches.map((patch): GuardedPatch => ({ name: patch.name, sha256: digestOf(patch) }));
+  try {
+    const { blocked } = beginBoot(machine, release, bootId, guarded);
+    for (const { name, at } of blocked) {
+      const message = `live patch ${name} is not loaded: the machine did not survive its boot of ${at} with it`;
+      report.warn(`${message}; 'kpatch install --again' lets it be loaded again`);
+      await journal(machine, { outcome: 'blocked', message, release, patch: name });
+    }
+    return blocked.map(({ name }) => name);
+  } catch (cause) {
+    const error = fail('guard-unwritable', { folder: machine.store }, { cause });
+    await journal(machine, { outcome: 'failed', message: error.message, release, code: error.code });
+    throw error;
+  }
+}
+
+function digestOf(patch: InstalledPatch): string {
+  if (patch.sha256 !== undefined) return patch.sha256;
+  try {
+    return readInstalled(patch).sha256;
+  } catch {
+    return '';
+  }
+}
