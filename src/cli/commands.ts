@@ -28,4 +28,64 @@ export const commands: readonly CommandEntry[] = [
     summary: 'a .deb and an .rpm for each patch module',
     load: () => import('./package.ts'),
   },
+  {
+    name: 'load',
+    summary: 'load a patch into the running kernel',
+    load: () => import('./load.ts'),
+  },
+  {
+    name: 'unload',
+    summary: 'switch a patch off and remove it from the running kernel',
+    load: () => import('./unload.ts'),
+  },
+  {
+    name: 'install',
+    summary: 'load a patch and keep it through reboots',
+    load: () => import('./install.ts'),
+  },
+  {
+    name: 'uninstall',
+    summary: 'no longer load a patch at boot',
+    load: () => import('./uninstall.ts'),
+  },
+  {
+    name: 'list',
+    summary: 'loaded and installed patches',
+    load: () => import('./list.ts'),
+  },
+  {
+    name: 'info',
+    summary: 'what a patch is',
+    load: () => import('./info.ts'),
+  },
+  {
+    name: 'status',
+    summary: 'the kernel, its patches, what boots next, and what to do',
+    load: () => import('./status.ts'),
+  },
+  {
+    name: 'signal',
+    summary: 'wake the tasks that hold a transition up',
+    load: () => import('./signal.ts'),
+  },
+  {
+    name: 'force',
+    summary: 'end a transition although tasks are left: the last resort',
+    load: () => import('./force.ts'),
+  },
+  {
+    name: 'verify',
+    summary: 'whether what is stored, recorded and active agree',
+    load: () => import('./verify.ts'),
+  },
+  {
+    name: 'metrics',
+    summary: "the machine's state as Prometheus metrics",
+    load: () => import('./metrics.ts'),
+  },
+  {
+    name: 'version',
+    summary: 'the version of this program',
+    load: () => import('./version.ts'),
+  },
 ];

@@ -1,0 +1,98 @@
+/** `kpatch load`: a patch into the running kernel. */
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { fail } from '../errors/error.ts';
+import { type BootResult, loadAll, markSurvived } from '../host/boot.ts';
+import { requireFit } from '../host/fit.ts';
+import { withLock } from '../host/host-lock.ts';
+import { fitOf, loadModule } from '../host/load.ts';
+import type { Machine } from '../host/machine.ts';
+import { type ModuleFile, readModuleFile } from '../host/module-file.ts';
+import { runningKernel } from '../host/running-kernel.ts';
+import { findInstalled, readInstalled } from '../host/store.ts';
+import { action, type Context, type Outcome } from './command.ts';
+import {
+  findingLines,
+  LOCK_WAIT_MS,
+  loadLines,
+  loadOptions,
+  machineOf,
+  type TransitionOptions,
+  withHostOptions,
+  withTransitionOptions,
+} from './host-options.ts';
+
+interface Options extends TransitionOptions {
+  readonly all?: boolean;
+  readonly boot?: boolean;
+  readonly survived?: boolean;
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('load [PATCH]')
+    .description('load a patch, a file or an installed one, into the running kernel')
+    .option('-a, --all', 'load every patch that is installed for the running kernel')
+    .option('--boot', 'with --all: as at boot, under the guard against patches that crash the machine')
+    .option('--survived', 'tell the guard that the machine has survived this boot')
+    .option('--downgrade', 'allow a lower version, another line, or to replace patches of which nothing is known');
+  withHostOptions(withTransitionOptions(command)).action(action(run));
+}
+
+async function run({ report }: Context, options: Options, patch?: string): Promise<Outcome> {
+  const machine = machineOf(options);
+  if (options.survived) {
+    const cleared = await markSurvived(machine);
+    return { schema: 'kpatch.survived/1', data: { cleared }, text: '' };
+  }
+  if (options.all === true && patch !== undefined) throw fail('usage', { problem: 'give a patch or --all, not both' });
+  if (options.all) {
+    const lockMs = options.boot ? 60_000 : LOCK_WAIT_MS;
+    const work = (): Promise<BootResult> =>
+      loadAll(machine, { ...loadOptions(options), guarded: options.boot ?? false }, report);
+    return allOutcome(await withLock(machine, report, lockMs, work));
+  }
+  if (patch === undefined) throw fail('usage', { problem: 'no patch is given, nor --all' });
+  const module = findModule(machine, patch);
+  if (options.dryRun) {
+    const findings = await fitOf(machine, module, loadOptions(options));
+    requireFit(findings);
+    const text = [`${module.name} can be loaded:`, ...findingLines(findings, true)].join('\n');
+    return { schema: 'kpatch.load/1', data: { dryRun: true, name: module.name, findings }, text };
+  }
+  const result = await withLock(machine, report, LOCK_WAIT_MS, () =>
+    loadModule(machine, module, loadOptions(options), report),
+  );
+  return { schema: 'kpatch.load/1', data: result, text: loadLines(result).join('\n') };
+}
+
+/** A module file, or the name of a patch installed for the running kernel. Error: `patch-not-found`. */
+export function findModule(machine: Machine, patch: string): ModuleFile {
+  if (existsSync(patch)) return readModuleFile(patch);
+  const { release } = runningKernel(machine);
+  const missing = (): Error => fail('patch-not-found', { name: patch, release: release || 'this kernel' });
+  if (patch.includes('/') || release === '') throw missing();
+  let installed: ReturnType<typeof findInstalled>;
+  try {
+    installed = findInstalled(machine, release, patch);
+  } catch {
+    throw missing();
+  }
+  return readInstalled(installed);
+}
+
+function allOutcome(result: BootResult): Outcome {
+  const { loads, failures, blocked, release } = result;
+  const text = [
+    ...loads.flatMap(loadLines),
+    ...(loads.length + failures.length + blocked.length === 0 && !result.disabled
+      ? [`no patch is installed for ${release}`]
+      : []),
+  ].join('\n');
+  if (failures.length === 0) return { schema: 'kpatch.load-all/1', data: { ...result, failures: [] }, text };
+  if (text !== '') process.stderr.write(`${text}\n`);
+  const detail = failures
+    .map(({ name, error }) => `${name}: ${error.message}; ${error.fix}${error.detail ? `\n${error.detail}` : ''}`)
+    .join('\n');
+  throw fail('boot-incomplete', { count: failures.length }, { detail });
+}
