@@ -43,6 +43,15 @@ export async function planBuild(
 ): Promise<Plan> {
   const through = new Map<string, Set<string>>();
   const leftOut: LeftOut[] = [];
+  for (const { path, kind } of patches.flatMap((patch) => patch.files)) {
+    if (kind !== 'delete' || !map.has(objectOf(path))) continue;
+    const reason = 'its code stays in the running kernel, and other code may still reach it';
+    throw fail(
+      'source-kind-unsupported',
+      { target: path, kind: 'a source file that is removed', reason },
+      { where: { file: path } },
+    );
+  }
   const files = new Set(
     patches.flatMap((patch) => patch.files.flatMap(({ path, from }) => [path, ...(from ? [from] : [])])),
   );

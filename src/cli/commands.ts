@@ -9,6 +9,11 @@ export interface CommandEntry {
 
 export const commands: readonly CommandEntry[] = [
   {
+    name: 'build',
+    summary: 'a live patch from source patches',
+    load: () => import('./build.ts'),
+  },
+  {
     name: 'kernel',
     summary: 'the kernels that are prepared for building: add, list, show, remove',
     load: () => import('./kernel.ts'),

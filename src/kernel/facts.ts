@@ -24,6 +24,7 @@ export class KernelFacts {
   #modules: KernelModules | undefined;
   #variables: Promise<KbuildVariables> | undefined;
   #objects: Promise<ObjectMap> | undefined;
+  readonly #symbols = new Map<string, Promise<readonly ObjectSymbol[]>>();
   readonly #moduleFiles = new Map<string, Promise<ElfFile>>();
 
   constructor(kernel: TargetKernel) {
@@ -77,13 +78,19 @@ export class KernelFacts {
   }
 
   /** The symbols of vmlinux or of a module in the order in which livepatch counts equal names. */
-  async symbolsOf(object: string): Promise<ObjectSymbol[]> {
+  symbolsOf(object: string): Promise<readonly ObjectSymbol[]> {
+    const found = this.#symbols.get(object) ?? this.#readSymbols(object);
+    this.#symbols.set(object, found);
+    return found;
+  }
+
+  async #readSymbols(object: string): Promise<ObjectSymbol[]> {
     if (object !== 'vmlinux') return moduleSymbols(await this.moduleFile(object));
     return [...this.kallsyms].map(({ name, address, type }) => ({
       name,
       address,
       kind: /[tTwW]/.test(type) ? 'function' : /[dDbBrRvV]/.test(type) ? 'object' : 'other',
-      global: type !== type.toLowerCase() || type === 'w' || type === 'v',
+      bind: type === type.toLowerCase() && type !== 'w' && type !== 'v' ? 'local' : 'global',
     }));
   }
 }
@@ -94,18 +101,22 @@ export interface ObjectSymbol {
   /** Link address in vmlinux, offset in its section in a module. */
   readonly address: bigint;
   readonly kind: 'function' | 'object' | 'other';
-  readonly global: boolean;
+  readonly bind: 'local' | 'global';
   /** Bytes; unknown in kallsyms. */
   readonly size?: number;
 }
 
-/** The kernel counts a module's symbols in the order of its table (kernel/module/kallsyms.c). */
+/**
+ * The kernel counts a module's symbols in the order of its table (kernel/module/kallsyms.c), and keeps none of its init
+ * sections.
+ */
 function moduleSymbols(file: ElfFile): ObjectSymbol[] {
   const symbols: ObjectSymbol[] = [];
   for (const { name, value, type, bind, shndx, size } of file.symbols()) {
     if (name === '' || shndx === 0 || type === STT.SECTION || type === STT.FILE) continue;
+    if (file.sections[shndx]?.name.startsWith('.init')) continue;
     const kind = type === STT.FUNC ? 'function' : type === STT.OBJECT ? 'object' : 'other';
-    symbols.push({ name, address: value, kind, global: bind !== STB.LOCAL, size });
+    symbols.push({ name, address: value, kind, bind: bind === STB.LOCAL ? 'local' : 'global', size });
   }
   return symbols;
 }

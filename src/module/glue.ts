@@ -32,6 +32,8 @@ export interface Glue {
   readonly replace: boolean;
   readonly objects: readonly GlueObject[];
   readonly states: readonly { readonly id: number; readonly version: number }[];
+  /** Namespaces of exported symbols that the module uses. */
+  readonly namespaces: readonly string[];
   /** More modinfo fields, shown by modinfo(8). */
   readonly modinfo: readonly (readonly [key: string, value: string])[];
 }
@@ -44,14 +46,14 @@ export interface LivepatchInterface {
   readonly callbacks: boolean;
   /** klp_state: Linux 5.5 (commit 73727f4dafc7). */
   readonly states: boolean;
-  /** The pre_patch callback and the others take `struct klp_object *`: all versions with callbacks. */
-  readonly consistency: boolean;
+  /** MODULE_IMPORT_NS takes a string: Linux 6.13 (commit cdd30ebb1b9f). */
+  readonly namespaceIsString: boolean;
 }
 
 export function livepatchInterface(version: { readonly major: number; readonly minor: number }): LivepatchInterface {
   const since = (major: number, minor: number): boolean =>
     version.major > major || (version.major === major && version.minor >= minor);
-  return { replace: since(5, 1), callbacks: since(4, 15), states: since(5, 5), consistency: since(4, 12) };
+  return { replace: since(5, 1), callbacks: since(4, 15), states: since(5, 5), namespaceIsString: since(6, 13) };
 }
 
 /** Prints the C source. The same input gives the same text. */
@@ -71,7 +73,7 @@ export function printGlue(glue: Glue, kernel: LivepatchInterface): string {
     glue.states.length === 0 ? '' : stateTable(glue.states),
     patch(glue, kernel),
     entryPoints(kernel),
-    footer(glue),
+    footer(glue, kernel),
   ];
   return `${sections.filter((section) => section !== '').join('\n\n')}\n`;
 }
@@ -143,12 +145,16 @@ function entryPoints(kernel: LivepatchInterface): string {
   ].join('\n\n');
 }
 
-function footer(glue: Glue): string {
+function footer(glue: Glue, kernel: LivepatchInterface): string {
+  const namespaces = glue.namespaces.map(
+    (name) => `MODULE_IMPORT_NS(${kernel.namespaceIsString ? quote(name) : name});`,
+  );
   const fields = glue.modinfo.map(([key, value]) => `MODULE_INFO(${key}, ${quote(value)});`);
   return [
     'MODULE_LICENSE("GPL");',
     `MODULE_DESCRIPTION(${quote(glue.description)});`,
     'MODULE_INFO(livepatch, "Y");',
+    ...namespaces,
     ...fields,
   ].join('\n');
 }

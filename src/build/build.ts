@@ -1,0 +1,191 @@
+/** The way of a build: patches → plan → compiled pairs → differences → patch module. One function a stage, in this order. */
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fail } from '../errors/error.ts';
+import { checkCompiler } from '../kernel/compiler.ts';
+import { KernelFacts } from '../kernel/facts.ts';
+import { prepareKernel } from '../kernel/kernel.ts';
+import type { TargetKernel } from '../kernel/target.ts';
+import type { Manifest } from '../module/manifest.ts';
+import { makeModule } from '../module/module.ts';
+import { checkName, nameFor } from '../module/name.ts';
+import { sha256 } from '../util/digest.ts';
+import { temporaryFolder } from '../util/files.ts';
+import type { Reporter, StageTime } from '../util/report.ts';
+import { version as toolVersion } from '../version.ts';
+import { type Adjustment, applyPatch } from './apply.ts';
+import { comparePairs, type Difference } from './compare.ts';
+import { cvesOf } from './cves.ts';
+import { objtoolSettings } from './objtool.ts';
+import { SourceOverlay } from './overlay.ts';
+import { compilePairs } from './pairs.ts';
+import type { SourcePatch } from './patch.ts';
+import { type LeftOut, planBuild } from './plan.ts';
+import { readSeries } from './series.ts';
+
+export interface BuildRequest {
+  /** Patch files, folders or series files, in order. */
+  readonly patches: readonly string[];
+  /** As `uname -r`; the running or the newest kernel where it is not given. */
+  readonly release?: string;
+  readonly name?: string;
+  /** Of the cumulative patch, from 1. */
+  readonly version: number;
+  readonly cves: readonly string[];
+  readonly replace: boolean;
+  readonly skipCompilerCheck: boolean;
+  readonly keepLineChanges: boolean;
+  readonly jobs?: number;
+}
+
+export interface BuildResult {
+  readonly kernel: TargetKernel;
+  readonly name: string;
+  readonly module: Uint8Array;
+  readonly sha256: string;
+  readonly glue: string;
+  readonly units: readonly string[];
+  readonly leftOut: readonly LeftOut[];
+  readonly adjustments: readonly Adjustment[];
+  readonly functions: readonly BuiltFunction[];
+  /** What the differ left out or did in a special way. */
+  readonly notes: readonly string[];
+  readonly times: readonly StageTime[];
+}
+
+/** A function of the patch, with all that is told about it. */
+export interface BuiltFunction {
+  readonly name: string;
+  readonly object: string;
+  /** See `ManifestFunction`; 0 for new functions. */
+  readonly sympos: number;
+  readonly kind: 'changed' | 'new';
+  readonly unit: string;
+  /** Source file and line, where debug information tells. */
+  readonly source?: string;
+  readonly reasons: readonly string[];
+  /** The source patches that reach its unit. */
+  readonly patches: readonly string[];
+}
+
+/**
+ * Builds a patch module. The prepared kernel is only read; all work happens in temporary folders that are gone afterwards.
+ * Errors: those of reading and applying patches, of kernels, compilation, differ and linking; `no-change` where no code
+ * changes.
+ */
+export async function build(request: BuildRequest, report: Reporter): Promise<BuildResult> {
+  const patches = readSeries(request.patches);
+  const name = request.name === undefined ? nameFor(patches[0]!.name) : checkName(request.name);
+  const kernel = await report.stage('target kernel', () => prepareKernel(request.release, { report }));
+  const facts = new KernelFacts(kernel);
+  await checkTarget(facts, request, report);
+  const plan = await report.stage('plan', async () =>
+    planBuild(patches, await facts.objects(), () => [], kernel.release),
+  );
+  for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
+  using work = temporaryFolder('kpatch-build-');
+  const folder = (part: string): string => mkdirSync(join(work.path, part), { recursive: true })!;
+  const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
+  const adjustments = await report.stage('apply', () => applySeries(patched, patches, kernel.release, report));
+  const units = plan.units;
+  const jobs = request.jobs ?? availableParallelism();
+  const pairs = await report.stage(
+    `compile ${units.length === 1 ? units[0]!.object : `${units.length} units`}`,
+    (update) => compilePairs({ facts, units, patched, folder: folder('original'), jobs, update }),
+  );
+  const differences = await report.stage('compare', () =>
+    comparePairs(facts, pairs, { keepLineChanges: request.keepLineChanges }),
+  );
+  if (differences.length === 0) throw fail('no-change', { release: kernel.release });
+  const functions = differences.flatMap((difference) => describe(difference, patches));
+  const manifest = manifestOf(request, name, kernel, patches, functions);
+  const module = await report.stage('link', () =>
+    makeModule({
+      kernel,
+      manifest,
+      differences: differences.map(({ result }) => result.output()),
+      namespaces: [...new Set(differences.flatMap(({ result }) => result.namespaces))].sort(),
+      settings: objtoolSettings(facts.config),
+    }),
+  );
+  return {
+    kernel,
+    name,
+    module: module.bytes,
+    sha256: sha256(module.bytes),
+    glue: module.glue,
+    units: units.map(({ object }) => object),
+    leftOut: plan.leftOut,
+    adjustments,
+    functions,
+    notes: differences.flatMap(({ result }) => result.notes),
+    times: report.times,
+  };
+}
+
+/** Errors: `kernel-no-livepatch`, `kernel-compiler`, `tool-missing`. */
+async function checkTarget(facts: KernelFacts, request: BuildRequest, report: Reporter): Promise<void> {
+  const { kernel } = facts;
+  if (!kernel.livepatch) throw fail('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
+  const { same, found } = await checkCompiler(kernel, { accept: request.skipCompilerCheck });
+  if (!same) report.warn(`compiling with "${found}" instead of "${kernel.compiler.builtBy}"`);
+}
+
+async function applySeries(
+  overlay: SourceOverlay,
+  patches: readonly SourcePatch[],
+  release: string,
+  report: Reporter,
+): Promise<Adjustment[]> {
+  const adjustments: Adjustment[] = [];
+  for (const [index, patch] of patches.entries()) {
+    adjustments.push(...(await applyPatch(overlay, patch, release, patches.slice(0, index))));
+  }
+  for (const { patch, file, hunk, fuzz, lines } of adjustments) {
+    report.warn(
+      `${patch}: hunk ${hunk} of ${file} fits only with ${fuzz} lines of context ignored; it went here:\n${lines}`,
+    );
+  }
+  return adjustments;
+}
+
+function describe({ unit, object, result }: Difference, patches: readonly SourcePatch[]): BuiltFunction[] {
+  const reaching = patches.filter(({ files }) => files.some(({ path }) => unit.through.includes(path)));
+  return result.functions.map(({ name, sympos, kind, reasons, source }) => ({
+    name,
+    object,
+    sympos: sympos ?? 0,
+    kind,
+    unit: unit.object,
+    ...(source === undefined ? {} : { source }),
+    reasons: reasons.map(({ text }) => text),
+    patches: reaching.map((patch) => patch.name),
+  }));
+}
+
+function manifestOf(
+  request: BuildRequest,
+  name: string,
+  kernel: TargetKernel,
+  patches: readonly SourcePatch[],
+  functions: readonly BuiltFunction[],
+): Manifest {
+  return {
+    schema: 'kpatch.manifest/1',
+    name,
+    version: request.version,
+    release: kernel.release,
+    arch: kernel.arch,
+    ...(kernel.buildId === undefined ? {} : { buildId: kernel.buildId }),
+    replace: request.replace,
+    functions: functions
+      .filter(({ kind }) => kind === 'changed')
+      .map(({ name, object, sympos, patches }) => ({ name, object, sympos, patches })),
+    cves: cvesOf(request.cves, patches),
+    states: [],
+    patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
+    runPre: 'skipped',
+    tool: `kpatch ${toolVersion}`,
+  };
+}

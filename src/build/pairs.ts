@@ -1,0 +1,65 @@
+/** The translation units of a plan, compiled before and after the patch. */
+import { join } from 'node:path';
+import type { KernelFacts } from '../kernel/facts.ts';
+import { type CompiledUnit, compileUnits, ObjectStore } from './compile.ts';
+import { objtoolSettings } from './objtool.ts';
+import { SourceOverlay } from './overlay.ts';
+import type { Unit } from './plan.ts';
+
+export interface CompiledPair {
+  readonly unit: Unit;
+  readonly original: CompiledUnit;
+  readonly patched: CompiledUnit;
+}
+
+export interface PairsInput {
+  readonly facts: KernelFacts;
+  readonly units: readonly Unit[];
+  /** The overlay with the patches applied. */
+  readonly patched: SourceOverlay;
+  /** An empty folder for the overlay of the unpatched source. */
+  readonly folder: string;
+  readonly jobs: number;
+  readonly update: (text: string) => void;
+}
+
+/**
+ * Compiles the units; originals that were compiled before for this kernel are taken from the cache.
+ * Errors: `compile-failed`, `tree-changed`.
+ */
+export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
+  const { facts, units, jobs } = input;
+  const variables = await facts.variables();
+  const settings = objtoolSettings(facts.config);
+  const store = new ObjectStore(join(facts.derived, 'objects'), identityOf(facts), { variables, settings });
+  const originals = new Map<Unit, CompiledUnit>();
+  for (const unit of units) {
+    const kept = store.get(unit);
+    if (kept !== undefined) originals.set(unit, kept);
+  }
+  const missing = units.filter((unit) => !originals.has(unit));
+  const total = missing.length + units.length;
+  let done = 0;
+  const onDone = (unit: Unit): void => input.update(`${++done} of ${total}: ${unit.object.replace(/\.o$/, '')}`);
+  // Both sides at once, each with its share of the compilers.
+  const share = missing.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
+  const before = async (): Promise<void> => {
+    if (missing.length === 0) return;
+    const overlay = new SourceOverlay(facts.kernel.paths.tree, input.folder);
+    const compiled = await compileUnits(overlay, missing, { variables, jobs: share, when: 'before', settings, onDone });
+    for (const one of compiled) {
+      originals.set(one.unit, one);
+      store.put(one);
+    }
+  };
+  const after = (): Promise<CompiledUnit[]> =>
+    compileUnits(input.patched, units, { variables, jobs: share, when: 'after', settings, onDone });
+  const [patched] = await Promise.all([after(), before()]);
+  return patched.map((one) => ({ unit: one.unit, original: originals.get(one.unit)!, patched: one }));
+}
+
+/** Stands for the source and configuration that a prepared kernel was made from. */
+function identityOf({ kernel }: KernelFacts): string {
+  const { release, sourceVersion, buildId, packages } = kernel;
+  return JSON.stringify([release, sourceVersion, buildId, packages]);
+}

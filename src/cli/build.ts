@@ -1,0 +1,106 @@
+/** `kpatch build PATCH...`: from source patches to a livepatch module. */
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type BuildResult, build } from '../build/build.ts';
+import { fail } from '../errors/error.ts';
+import { writeAtomically } from '../util/files.ts';
+import { action, type Outcome } from './command.ts';
+
+interface Options {
+  readonly kernel?: string;
+  readonly output?: string;
+  readonly name?: string;
+  readonly patchVersion: string;
+  readonly cve: readonly string[];
+  readonly replace: boolean;
+  readonly skipCompilerCheck?: boolean;
+  readonly keepLineChanges?: boolean;
+  readonly jobs?: string;
+  readonly keepGlue?: string;
+}
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+
+export function register(program: Command): void {
+  program
+    .command('build')
+    .summary('build a live patch from source patches')
+    .description(
+      'Builds a livepatch module from source patches: patch files, folders of them, or a quilt-like `series` file, in order.',
+    )
+    .argument('<patch...>', 'unified diffs against the source of the target kernel')
+    .option(
+      '-k, --kernel <release>',
+      'target kernel, as `uname -r` (default: the running one, or the newest that apt offers)',
+    )
+    .option('-o, --output <file>', 'where the module goes (default: NAME.ko in this folder)')
+    .option('-n, --name <name>', 'name of the module (default: from the first patch)')
+    .option('--patch-version <number>', 'version of the cumulative patch, rising with each successor', '1')
+    .option('--cve <id>', 'a CVE that it fixes, beside those that the patches name (repeatable)', collect, [])
+    .option('--no-replace', 'do not replace the live patches that were loaded before')
+    .option('-j, --jobs <number>', 'compilers at once (default: one a processor)')
+    .option('--skip-compiler-check', 'accept another compiler than the one that built the kernel (dangerous)')
+    .option('--keep-line-changes', 'count a shifted line number in a warning as a change')
+    .option('--keep-glue <file>', 'also write the generated C source of the glue')
+    .option('--json', 'print the result as JSON')
+    .action(
+      action<Options, [string[]]>(async ({ report }, options, patches) => {
+        const result = await build(
+          {
+            patches,
+            ...(options.kernel === undefined ? {} : { release: options.kernel }),
+            ...(options.name === undefined ? {} : { name: options.name }),
+            version: natural('--patch-version', options.patchVersion),
+            cves: options.cve,
+            replace: options.replace,
+            skipCompilerCheck: options.skipCompilerCheck === true,
+            keepLineChanges: options.keepLineChanges === true,
+            ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
+          },
+          report,
+        );
+        const output = options.output ?? join(process.cwd(), `${result.name}.ko`);
+        writeAtomically(output, result.module);
+        if (options.keepGlue !== undefined) writeAtomically(options.keepGlue, result.glue);
+        return outcome(result, output);
+      }),
+    );
+}
+
+function natural(option: string, value: string): number {
+  const number = Number(value);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw fail('usage', { problem: `${option} needs a whole number from 1, not '${value}'` });
+}
+
+function outcome(result: BuildResult, output: string): Outcome {
+  const { kernel, name, functions, leftOut, adjustments, notes, units, times } = result;
+  const lines = functions.map(
+    ({ kind, name, object, reasons }) => `${kind} function: ${name} (${object})${because(reasons)}`,
+  );
+  return {
+    schema: 'kpatch.build/1',
+    data: {
+      module: output,
+      name,
+      sha256: result.sha256,
+      bytes: result.module.length,
+      release: kernel.release,
+      units,
+      functions,
+      leftOut,
+      adjustments,
+      notes,
+      stages: times.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
+    },
+    text: [
+      ...lines,
+      ...notes.map((note) => `note: ${note}`),
+      `${output}: live patch for ${kernel.release}, ${result.module.length} bytes`,
+    ].join('\n'),
+  };
+}
+
+function because(reasons: readonly string[]): string {
+  return reasons.length === 0 ? '' : `: ${reasons[0]}${reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : ''}`;
+}
