@@ -26,5 +26,14 @@ docs: install ## write the documents that are printed from the sources
 test: install ## every test (TESTS=FILE… for some)
 	@$(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
 
+demo: install ## the whole way: newest stock kernel, one-line fix, live patch, seen in a running guest
+	@$(NODE) tools/demo.ts
+
+bench: install ## how fast, how large: each bench/*.ts prints a table
+	@for file in bench/*.ts; do $(NODE) $$file || exit 1; done
+
+soak: install ## the long form of every long check (hours)
+	@KPATCH_SOAK=1 $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
+
 clean: ## remove what was built here (the cache of prepared kernels stays: kpatch kernel remove)
 	rm -rf build dist
