@@ -3,7 +3,7 @@ SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 TESTS ?= $(shell find test -name '*.test.ts' | sort)
 
-.PHONY: help install check format docs test demo bench fuzz soak corpus clean
+.PHONY: help install check format docs packages test demo bench fuzz soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ format: install ## format the sources in place
 
 docs: install ## write the documents that are printed from the sources
 	@$(NODE) tools/documents.ts
+
+packages: install ## one executable that needs no Node, a .deb and an .rpm, into dist/
+	@$(NODE) tools/packages.ts
 
 test: install ## every test (TESTS=FILE… for some)
 	@$(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)

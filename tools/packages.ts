@@ -1,0 +1,60 @@
+/** `make packages`: the one executable, and a .deb and an .rpm that carry it, into `dist/`. `--executable` makes only that. */
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { temporaryFolder } from '../src/util/files.ts';
+import { run } from '../src/util/run.ts';
+import { version } from '../src/version.ts';
+import { bashCompletion, fishCompletion, zshCompletion } from './packages/completion.ts';
+import { buildDeb } from './packages/deb.ts';
+import { buildExecutable, root } from './packages/executable.ts';
+import { manPages } from './packages/man.ts';
+import { commandShapes } from './packages/program.ts';
+import { buildRpm } from './packages/rpm.ts';
+
+/** Seconds since 1970 that all files get, so that the same sources give the same packages. */
+const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? 1_767_225_600);
+const dist = join(root, 'dist');
+
+mkdirSync(dist, { recursive: true });
+using work = temporaryFolder('kpatch-packages-');
+const executable = join(dist, 'kpatch');
+const made = await buildExecutable(work.path);
+rmSync(executable, { force: true });
+copyFileSync(made, executable);
+chmodSync(executable, 0o755);
+// What was just written lies in the page cache whole; forgotten, only what is used counts as this program's memory.
+await run('sh', ['-c', 'sync -d "$1" && dd if="$1" iflag=nocache count=0 2>/dev/null', 'sh', executable]);
+console.log(executable);
+if (!process.argv.includes('--executable')) {
+  const tree = join(work.path, 'tree');
+  await layOut(tree);
+  console.log(await buildDeb(tree, work.path, dist, version, epoch));
+  console.log(await buildRpm(tree, work.path, dist, version, epoch));
+}
+
+/** The files of the package, as they lie on a machine. */
+async function layOut(tree: string): Promise<void> {
+  const put = (path: string, content: string | Uint8Array): void => {
+    mkdirSync(dirname(join(tree, path)), { recursive: true });
+    writeFileSync(join(tree, path), content);
+    chmodSync(join(tree, path), 0o644);
+  };
+  const shapes = await commandShapes();
+  const date = new Date(epoch * 1000).toISOString().slice(0, 10);
+  for (const [name, text] of manPages(shapes, date)) put(`usr/share/man/man1/${name}.gz`, gzipSync(text, { level: 9 }));
+  put('usr/share/bash-completion/completions/kpatch', bashCompletion(shapes));
+  put('usr/share/zsh/site-functions/_kpatch', zshCompletion(shapes));
+  put('usr/share/fish/vendor_completions.d/kpatch.fish', fishCompletion(shapes));
+  mkdirSync(join(tree, 'usr/share/doc/kpatch'), { recursive: true });
+  copyFileSync(join(root, 'LICENSE'), join(tree, 'usr/share/doc/kpatch/copyright'));
+  mkdirSync(join(tree, 'usr/sbin'), { recursive: true });
+  copyFileSync(executable, join(tree, 'usr/sbin/kpatch'));
+  chmodSync(join(tree, 'usr/sbin/kpatch'), 0o755);
+  mkdirSync(join(tree, 'var/lib/kpatch'), { recursive: true });
+  for (const unit of readdirSync(join(root, 'packaging/systemd'))) {
+    const folder = unit.endsWith('.preset') ? 'usr/lib/systemd/system-preset' : 'usr/lib/systemd/system';
+    mkdirSync(join(tree, folder), { recursive: true });
+    cpSync(join(root, 'packaging/systemd', unit), join(tree, folder, unit));
+  }
+}

@@ -1,0 +1,71 @@
+/** The one executable: bundled by esbuild, put into the pinned Node by `node --build-sea`. */
+import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { build, type Plugin } from 'esbuild';
+import { runOk } from '../../src/util/run.ts';
+
+export const root = join(import.meta.dirname, '..', '..');
+const node = join(root, 'node_modules/node/bin/node');
+
+/** iced-x86 reads its WebAssembly from beside itself; in the bundle the bytes travel along. */
+const inlineWasm: Plugin = {
+  name: 'inline-wasm',
+  setup({ onLoad }) {
+    onLoad({ filter: /iced_x86\.js$/ }, ({ path }) => {
+      const wasm = readFileSync(join(dirname(path), 'iced_x86_bg.wasm')).toString('base64');
+      const reading = "const bytes = require('fs').readFileSync(path);";
+      const source = readFileSync(path, 'utf8');
+      if (!source.includes(reading)) throw new Error('iced-x86 reads its WebAssembly in another way now');
+      return { contents: source.replace(reading, `const bytes = Buffer.from('${wasm}', 'base64');`), loader: 'js' };
+    });
+    // esbuild follows `require(...)`, not a require that was made at run time.
+    onLoad({ filter: /x86_64-decoder\.ts$/ }, ({ path }) => {
+      const made = "createRequire(import.meta.url)('iced-x86')";
+      const source = readFileSync(path, 'utf8');
+      return { contents: source.replace(made, "require('iced-x86')"), loader: 'ts' };
+    });
+  },
+};
+
+/** Builds `kpatch` into `folder`; gives its path. The same sources give the same bytes. */
+export async function buildExecutable(folder: string): Promise<string> {
+  mkdirSync(folder, { recursive: true });
+  const bundle = join(folder, 'kpatch.cjs');
+  await build({
+    entryPoints: [join(root, 'packaging/entry.ts')],
+    bundle: true,
+    platform: 'node',
+    target: 'node26',
+    format: 'cjs',
+    minifyWhitespace: true,
+    minifySyntax: true,
+    define: { 'import.meta.main': 'false', 'import.meta.url': '__kpatchUrl', 'import.meta.dirname': '__kpatchFolder' },
+    banner: {
+      js: "const __kpatchFolder = '/usr/share/kpatch/src', __kpatchUrl = 'file:///usr/share/kpatch/src/main.ts';",
+    },
+    plugins: [inlineWasm],
+    outfile: bundle,
+    logLevel: 'error',
+    legalComments: 'none',
+  });
+  // Symbols of Node are for debugging Node: without them the executable is a fifth smaller.
+  const bare = join(folder, 'node');
+  copyFileSync(node, bare);
+  await runOk('strip', ['--strip-all', bare]);
+  const config = join(folder, 'sea.json');
+  const made = join(folder, 'kpatch.made');
+  const settings = {
+    main: bundle,
+    output: made,
+    executable: bare,
+    disableExperimentalSEAWarning: true,
+    useCodeCache: true,
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+    execArgvExtension: 'none',
+  };
+  writeFileSync(config, JSON.stringify(settings));
+  await runOk(node, ['--build-sea', config], { timeoutMs: 300_000 });
+  const executable = join(folder, 'kpatch');
+  renameSync(made, executable);
+  return executable;
+}

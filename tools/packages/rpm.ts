@@ -1,0 +1,35 @@
+/** The .rpm of the program itself. */
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runOk } from '../../src/util/run.ts';
+import { root } from './executable.ts';
+
+/** Builds the package from the laid-out tree; gives its path. Errors: `tool-missing`, `tool-failed`. */
+export async function buildRpm(
+  tree: string,
+  work: string,
+  dist: string,
+  version: string,
+  epoch: number,
+): Promise<string> {
+  const top = join(work, 'rpm');
+  mkdirSync(top);
+  const spec = readFileSync(join(root, 'packaging/rpm/kpatch.spec'), 'utf8');
+  writeFileSync(join(top, 'kpatch.spec'), spec.replaceAll('@VERSION@', version).replaceAll('@ROOT@', tree));
+  await runOk('find', [tree, '-exec', 'touch', '-h', '-d', `@${epoch}`, '{}', '+']);
+  const args = [
+    '-bb',
+    '--quiet',
+    '--define',
+    `_topdir ${top}`,
+    '--define',
+    '_buildhost localhost',
+    join(top, 'kpatch.spec'),
+  ];
+  await runOk('rpmbuild', args, { env: { SOURCE_DATE_EPOCH: String(epoch) }, timeoutMs: 300_000 });
+  const folder = join(top, 'RPMS/x86_64');
+  const [name] = readdirSync(folder).filter((file) => file.endsWith('.rpm'));
+  if (name === undefined) throw new Error('rpmbuild wrote no package');
+  copyFileSync(join(folder, name), join(dist, name));
+  return join(dist, name);
+}
