@@ -10,7 +10,7 @@ export interface Answer {
 }
 
 /** At most this much of one script's output is kept: its start and its end. */
-export const OUTPUT_LIMIT = 1024 * 1024;
+export const OUTPUT_LIMIT = 256 * 1024;
 
 /**
  * The longest script that is sent in one piece. The guest's serial driver buffers 64 KiB and drops what comes beyond

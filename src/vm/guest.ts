@@ -203,7 +203,8 @@ export class Guest {
     const step = `read ${path}`;
     const piece = OUTPUT_LIMIT / 4;
     const read = async (at: number): Promise<Buffer> => {
-      const script = `set -o pipefail; tail -c +${at + 1} ${quote(path)} | head -c ${piece} | base64`;
+      // A pipe's status is that of its last command, so that the file can be read is asked first.
+      const script = `head -c 0 ${quote(path)} || exit 1; tail -c +${at + 1} ${quote(path)} | head -c ${piece} | base64`;
       const { status, output } = await this.#exchange(Buffer.from(script), { deadlineMs: 60_000, step });
       if (status !== 0) throw fail('guest-step-failed', { step, status }, { detail: readable(output) });
       return Buffer.from(output.toString('latin1'), 'base64');

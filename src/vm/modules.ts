@@ -12,6 +12,8 @@ export interface GuestModules {
   readonly folder: string;
   /** Names of modules that the guest can `modprobe`, with what they need. */
   readonly available?: readonly string[];
+  /** As `available`, but no error where this kernel does not have them. */
+  readonly optional?: readonly string[];
   /** Names of modules that are loaded at boot, in this order. */
   readonly load?: readonly string[];
 }
@@ -23,7 +25,7 @@ export interface GuestModules {
 export async function moduleFiles(modules: GuestModules): Promise<Record<string, GuestFile>> {
   const folder = resolve(modules.folder);
   const wanted = [...(modules.load ?? []), ...(modules.available ?? [])];
-  if (wanted.length === 0) return {};
+  if (wanted.length === 0 && modules.optional === undefined) return {};
   const index = readIndex(folder);
   const inside = `lib/modules/${basename(folder)}`;
   const files: Record<string, GuestFile> = {};
@@ -47,6 +49,7 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
     lines.push(`${path}: ${all.slice(0, -1).reverse().join(' ')}`);
     return all;
   };
+  for (const name of modules.optional ?? []) if (index.has(canonical(name))) await add(name);
   for (const name of wanted) {
     if (!isBuiltIn(folder, name)) await add(name);
   }

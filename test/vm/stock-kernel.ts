@@ -51,7 +51,7 @@ async function unpackOnce(meta: string): Promise<StockKernel> {
     for (const stanza of packages) await unpackDeb(await aptFetch(stanza, context), unfinished.path);
     renameSync(unfinished.path, root);
   }
-  const { image, headers, modules } = partsBelow(root, release, '');
+  const { image, headers, modules } = partsBelow(root, release);
   return { release, image, headers, modules: modules! };
 }
 
