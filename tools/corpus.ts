@@ -1,0 +1,268 @@
+/**
+ * `make corpus`: real fixes. The difference between the sources of two stock kernels, cut into fixes, a sample drawn by a
+ * printed seed, each built for the older kernel; the modules then loaded into that kernel, one after the other, in one guest.
+ * Prints the table that stands in docs/corpus.md. Status 0 only if no fix failed.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type BuildResult, build } from '../src/build/build.ts';
+import { KpatchError, renderError } from '../src/errors/error.ts';
+import { KernelFacts } from '../src/kernel/facts.ts';
+import { prepareKernel } from '../src/kernel/kernel.ts';
+import type { ObjectMap } from '../src/kernel/object-map.ts';
+import type { TargetKernel } from '../src/kernel/target.ts';
+import { temporaryFolder } from '../src/util/files.ts';
+import { consoleReporter, silentReporter } from '../src/util/report.ts';
+import { run } from '../src/util/run.ts';
+import { boot, type Guest } from '../src/vm/guest.ts';
+import type { GuestFile } from '../src/vm/initramfs.ts';
+
+const { values } = parseArgs({
+  options: {
+    old: { type: 'string' },
+    new: { type: 'string' },
+    count: { type: 'string', default: '150' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    'no-load': { type: 'boolean', default: false },
+    out: { type: 'string' },
+  },
+});
+
+const report = consoleReporter();
+const code = ['arch/x86', 'block', 'certs', 'crypto', 'drivers', 'fs', 'include', 'init', 'io_uring', 'ipc', 'kernel'];
+const folders = [...code, 'lib', 'mm', 'net', 'security', 'sound', 'virt'];
+
+/** A fix: one or several files of the difference, as one patch. */
+interface Fix {
+  readonly name: string;
+  readonly kind: 'source file' | 'header' | 'several files';
+  readonly files: readonly string[];
+}
+
+interface Outcome {
+  readonly fix: Fix;
+  /** `built`, or the code of the error that ended it. */
+  readonly result: string;
+  readonly ms: number;
+  readonly detail: string;
+  readonly build?: BuildResult;
+}
+
+/** Small generator with a seed (mulberry32), so that a sample can be drawn again. */
+function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** The C files and headers that both trees have and that differ, sorted. */
+async function changedFiles(older: string, newer: string): Promise<string[]> {
+  const files: string[] = [];
+  for (const folder of folders) {
+    const args = ['-rq', '--no-dereference', join(older, folder), join(newer, folder)];
+    const { stdout } = await run('diff', args, { env: { LC_ALL: 'C' } });
+    for (const line of stdout.toString().split('\n')) {
+      const path = /^Files (\S+) and \S+ differ$/.exec(line)?.[1]?.slice(older.length + 1);
+      if (path !== undefined && /\.[ch]$/.test(path) && !path.includes('/generated/')) files.push(path);
+    }
+  }
+  return files.sort();
+}
+
+/** Draws fixes: mostly single source files, some headers, some of all that changed in one folder. */
+function draw(files: readonly string[], map: ObjectMap, count: number, seed: number): Fix[] {
+  const next = random(seed);
+  const sources = files.filter((file) => file.endsWith('.c') && map.has(file.replace(/\.c$/, '.o')));
+  const headers = files.filter((file) => file.endsWith('.h') && !file.startsWith('include/uapi'));
+  const byFolder = new Map<string, string[]>();
+  for (const file of files) byFolder.set(dirname(file), [...(byFolder.get(dirname(file)) ?? []), file]);
+  const groups = [...byFolder.values()].filter(({ length }) => length > 1 && length <= 6);
+  const take = <T>(list: T[]): T | undefined => list.splice(Math.floor(next() * list.length), 1)[0];
+  const pools = { sources: [...sources], headers: [...headers], groups: [...groups] };
+  const fixes: Fix[] = [];
+  while (fixes.length < count) {
+    const choice = next();
+    const group = choice < 0.06 ? take(pools.groups) : undefined;
+    const header = choice >= 0.06 && choice < 0.1 ? take(pools.headers) : undefined;
+    const source = choice >= 0.1 ? take(pools.sources) : undefined;
+    if (group !== undefined) fixes.push({ name: `${dirname(group[0]!)}/`, kind: 'several files', files: group });
+    else if (header !== undefined) fixes.push({ name: header, kind: 'header', files: [header] });
+    else if (source !== undefined) fixes.push({ name: source, kind: 'source file', files: [source] });
+    else if (pools.sources.length === 0) break;
+  }
+  return fixes;
+}
+
+async function patchOf(fix: Fix, older: string, newer: string): Promise<string> {
+  const parts: string[] = [];
+  for (const file of fix.files) {
+    const labels = ['--label', `a/${file}`, '--label', `b/${file}`];
+    const { stdout } = await run('diff', ['-u', ...labels, join(older, file), join(newer, file)]);
+    parts.push(stdout.toString());
+  }
+  return parts.join('');
+}
+
+async function buildFix(fix: Fix, index: number, kernels: Kernels, folder: string): Promise<Outcome> {
+  const start = performance.now();
+  const file = join(folder, `fix-${index}.patch`);
+  writeFileSync(file, await patchOf(fix, kernels.older.paths.tree, kernels.newer.paths.tree));
+  const ended = (result: string, detail: string, built?: BuildResult): Outcome => {
+    return { fix, result, ms: performance.now() - start, detail, ...(built === undefined ? {} : { build: built }) };
+  };
+  try {
+    const built = await build(
+      {
+        patches: [file],
+        release: kernels.older.release,
+        name: `corpus_${index}`,
+        version: 1,
+        cves: [],
+        replace: true,
+        skipCompilerCheck: false,
+        keepLineChanges: false,
+      },
+      silentReporter(),
+    );
+    return ended('built', built.functions.map(({ name }) => name).join(' '), built);
+  } catch (error) {
+    if (!(error instanceof KpatchError))
+      return ended('failed', error instanceof Error ? (error.stack ?? '') : String(error));
+    return ended(error.code, renderError(error));
+  }
+}
+
+interface Kernels {
+  readonly older: TargetKernel;
+  readonly newer: TargetKernel;
+}
+
+/** Loads each module, waits for its transition, takes it out again; what it says when something is not as it should be. */
+async function tryModule(guest: Guest, name: string, objects: readonly string[]): Promise<string> {
+  const modules = objects.filter((object) => object !== 'vmlinux');
+  const path = `/sys/kernel/livepatch/${name}`;
+  const { output } = await guest.run(
+    `${modules.map((module) => `modprobe ${module} 2>/dev/null || echo "(${module} does not load here)"`).join('\n')}
+dmesg -c >/dev/null
+insmod /corpus/${name}.ko || { echo FAILED insmod; dmesg | tail -5; exit; }
+n=0; while [ "$(cat ${path}/transition)" != 0 ] && [ $n -lt 120 ]; do sleep 0.25; n=$((n+1)); done
+[ "$(cat ${path}/transition)" = 0 ] && [ "$(cat ${path}/enabled)" = 1 ] || echo FAILED transition
+echo 0 > ${path}/enabled || echo FAILED disable
+n=0; while [ -d ${path} ] && [ $n -lt 120 ]; do sleep 0.25; n=$((n+1)); done
+rmmod ${name} || echo FAILED rmmod
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched|Call Trace|refcount|livepatch:.*(failed|error)' && { echo FAILED log; dmesg | tail -40; }
+true`,
+    { step: `load ${name}`, deadlineMs: 180_000 },
+  );
+  return output.includes('FAILED') ? output : '';
+}
+
+async function loadAll(kernel: TargetKernel, outcomes: readonly Outcome[]): Promise<Map<Outcome, string>> {
+  const built = outcomes.filter((outcome) => outcome.build !== undefined);
+  const failures = new Map<Outcome, string>();
+  let rest = built;
+  while (rest.length > 0) {
+    const files: Record<string, GuestFile> = {};
+    for (const { build: result } of rest) files[`/corpus/${result!.name}.ko`] = result!.module;
+    const objects = [...new Set(rest.flatMap(({ build: result }) => result!.functions.map(({ object }) => object)))];
+    const names = objects.filter((object) => object !== 'vmlinux');
+    const guest = await boot({
+      image: kernel.paths.image,
+      files,
+      memoryMiB: 2048,
+      ...(kernel.paths.modules === undefined ? {} : { modules: { folder: kernel.paths.modules, optional: names } }),
+    });
+    let done = 0;
+    try {
+      for (const outcome of rest) {
+        const { name, functions } = outcome.build!;
+        report.note(`load ${name} (${outcome.fix.name})`);
+        const said = await tryModule(guest, name, [...new Set(functions.map(({ object }) => object))]);
+        if (said !== '') failures.set(outcome, said);
+        done++;
+      }
+    } catch (error) {
+      failures.set(rest[done]!, error instanceof KpatchError ? renderError(error) : String(error));
+      done++;
+    } finally {
+      await guest.stop();
+    }
+    rest = rest.slice(done);
+  }
+  return failures;
+}
+
+/** Errors by which a fix ends well without a module. */
+const nothingToDo = new Set(['no-change', 'not-built']);
+/** A file cut out of a larger difference may need the rest of it; that is the cut's fault. */
+const cut = new Set(['compile-failed']);
+
+function printTable(outcomes: readonly Outcome[], failures: ReadonlyMap<Outcome, string>): boolean {
+  const rows = new Map<string, number>();
+  const count = (row: string): void => void rows.set(row, (rows.get(row) ?? 0) + 1);
+  let failed = 0;
+  for (const outcome of outcomes) {
+    if (outcome.result === 'failed' || failures.has(outcome)) {
+      failed++;
+      count('failed');
+    } else if (outcome.result === 'built') count(values['no-load'] ? 'built' : 'built, loaded, unloaded, log clean');
+    else if (nothingToDo.has(outcome.result))
+      count(outcome.result === 'no-change' ? 'nothing to do' : 'not in this kernel');
+    else if (cut.has(outcome.result)) count('the cut does not compile alone');
+    else count(`refused: ${outcome.result}`);
+  }
+  console.log('\n| outcome | fixes |\n|---|---|');
+  for (const [row, number] of [...rows].sort((a, b) => b[1] - a[1])) console.log(`| ${row} | ${number} |`);
+  if (failed === 0) console.log('| failed | 0 |');
+  const built = outcomes.filter(({ result }) => result === 'built').length;
+  const code = outcomes.filter(({ result }) => !nothingToDo.has(result) && !cut.has(result)).length;
+  console.log(
+    `\nOf ${code} that are in the kernel and change code, ${built} were built (${((100 * built) / Math.max(1, code)).toFixed(0)} of 100).`,
+  );
+  return failed === 0;
+}
+
+async function main(): Promise<boolean> {
+  const older = await report.stage(`kernel ${values.old ?? '(newest)'}`, () => prepareKernel(values.old, { report }));
+  const newer = await report.stage(`kernel ${values.new ?? '(newest)'}`, () => prepareKernel(values.new, { report }));
+  const map = await new KernelFacts(older).objects();
+  const files = await report.stage('compare the sources', () => changedFiles(older.paths.tree, newer.paths.tree));
+  const seed = Number(values.seed);
+  const fixes = draw(files, map, Number(values.count), seed);
+  console.log(
+    `${older.release} (${older.sourceVersion}) to ${newer.release} (${newer.sourceVersion}): ${files.length} files differ`,
+  );
+  console.log(`${fixes.length} fixes drawn with seed ${seed}`);
+  using folder = temporaryFolder('kpatch-corpus-');
+  const outcomes: Outcome[] = [];
+  for (const [index, fix] of fixes.entries()) {
+    if (values.only !== undefined && !fix.name.includes(values.only)) continue;
+    const outcome = await buildFix(fix, index, { older, newer }, folder.path);
+    outcomes.push(outcome);
+    const text = outcome.detail.split('\n')[0]!.slice(0, 150);
+    console.log(
+      `${String(index).padStart(4)}  ${outcome.result.padEnd(26)} ${(outcome.ms / 1000).toFixed(1).padStart(6)} s  ${fix.name}  ${text}`,
+    );
+    if (values.out !== undefined) {
+      mkdirSync(values.out, { recursive: true });
+      writeFileSync(join(values.out, `${index}.patch`), readFileSync(join(folder.path, `fix-${index}.patch`)));
+      writeFileSync(join(values.out, `${index}.txt`), `${outcome.result}\n${outcome.detail}\n`);
+      if (outcome.build !== undefined) writeFileSync(join(values.out, `${index}.ko`), outcome.build.module);
+    }
+  }
+  const failures = values['no-load']
+    ? new Map<Outcome, string>()
+    : await report.stage('load every module', () => loadAll(older, outcomes));
+  for (const [outcome, said] of failures) console.log(`\nFAILED ${outcome.fix.name}\n${said}`);
+  for (const outcome of outcomes.filter(({ result }) => result === 'failed'))
+    console.log(`\nFAILED ${outcome.fix.name}\n${outcome.detail}`);
+  return printTable(outcomes, failures);
+}
+
+process.exitCode = (await main()) ? 0 : 1;
