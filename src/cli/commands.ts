@@ -93,4 +93,9 @@ export const commands: readonly CommandEntry[] = [
     summary: 'the version of this program',
     load: () => import('./version.ts'),
   },
+  {
+    name: 'channel',
+    summary: 'publish live patches as apt and dnf repositories; follow such a channel',
+    load: () => import('./channel.ts'),
+  },
 ];
