@@ -65,9 +65,13 @@ async function offerOf(release: string, images: readonly Stanza[], context: Prov
   };
   const headers = await pick(`linux-headers-${release}`, image.Version!, 'headers');
   const parts = [image, headers];
-  for (const { name, version } of parseDependencies(headers.Depends)) {
+  for (const { name, version, relation } of parseDependencies(headers.Depends)) {
     if (!/^linux-(headers-|kbuild-)/.test(name)) continue;
-    parts.push(await pick(name, version ?? sourceVersion, 'headers'));
+    // Programs of the build (linux-kbuild) need not be of the same version: the headers ask for at least theirs, and the
+    // archive keeps only the newest of a series. Headers proper are asked for with `=`.
+    const offered = relation === '=' ? [] : await aptShow(name);
+    const same = offered.some((stanza) => stanza.Version === sourceVersion);
+    parts.push(same || offered.length === 0 ? await pick(name, version ?? sourceVersion, 'headers') : offered[0]!);
   }
   const extra = await aptShow(`linux-modules-${release}`); // Ubuntu keeps the modules in a package of their own
   if (extra[0] !== undefined) parts.push(extra[0]);
