@@ -11,6 +11,7 @@ import { type ReadPackage, readPackage } from '../package/read.ts';
 import { emptyRecord, type LivePatchRecord, recordOf, versionText } from '../package/record.ts';
 import { isProven, type PatchModule, readPatchModule } from '../patch-module.ts';
 import { type ChannelConfig, layout } from './config.ts';
+import { keepCsaf } from './csaf.ts';
 import { signRpms } from './gpg.ts';
 import { type ChannelKernel, type PoolFile, type PublishedPatch, readKernel, writeKernel } from './kernel.ts';
 import { brokenRule } from './rules.ts';
@@ -61,16 +62,20 @@ export async function addPatches(
     kernels.set(record.kernel, { ...kernel, patches: [...kernel.patches, { ...patch, deb: null, rpm: null }] });
     accepted.push({ candidate, patch });
   }
+  using work = temporaryFolder('.add-', folder);
+  const made: string[][] = [];
+  for (const { candidate } of accepted) {
+    made.push(await complete(candidate.record, candidate.module, candidate.given, work.path));
+  }
+  await signAll(config, made.flat());
   const added: Added[] = [];
-  for (const { candidate, patch } of accepted) {
-    const { record, module, given } = candidate;
-    using work = temporaryFolder('.add-', folder);
-    const made = await complete(record, module, given, work.path);
-    const pooled = await intoPool(folder, config, made);
-    const kernel = readKernel(folder, record.kernel);
+  for (const [at, { candidate, patch }] of accepted.entries()) {
+    const pooled = await intoPool(folder, made[at] ?? []);
+    const kernel = readKernel(folder, candidate.record.kernel);
+    await keepCsaf(layout(folder).csaf, config, kernel, { ...patch, ...pooled });
     writeKernel(folder, { ...kernel, patches: [...kernel.patches, { ...patch, ...pooled }] });
     const packages = [pooled.deb, pooled.rpm].flatMap((file) => file?.file ?? []);
-    added.push({ kernel: record.kernel, version: versionText(record), packages });
+    added.push({ kernel: candidate.record.kernel, version: versionText(candidate.record), packages });
   }
   return added;
 }
@@ -128,19 +133,20 @@ async function complete(
   return [join(work, names.deb), join(work, names.rpm)];
 }
 
-/** Signs what is signed by itself and moves the files into the pool, where they never change again. */
+/** Signs the rpm packages among the files; a deb is signed through its repository's index. Error: `channel-key`. */
+export async function signAll(config: ChannelConfig, files: readonly string[]): Promise<void> {
+  await signRpms(
+    files.filter((file) => file.endsWith('.rpm')),
+    config.keys[0] ?? '',
+  );
+}
+
+/** Moves signed packages into the pool, where they never change again. Errors: `disk-full`, `file-unwritable`. */
 export async function intoPool(
   folder: string,
-  config: ChannelConfig,
   files: readonly string[],
 ): Promise<{ deb: PoolFile | null; rpm: PoolFile | null }> {
   const { pool } = layout(folder);
-  const signer = config.keys[0];
-  if (signer === undefined) throw fail('channel-config', { file: layout(folder).config, problem: 'it names no key' });
-  await signRpms(
-    files.filter((file) => file.endsWith('.rpm')),
-    signer,
-  );
   const found: { deb: PoolFile | null; rpm: PoolFile | null } = { deb: null, rpm: null };
   for (const file of files) {
     const format = file.endsWith('.deb') ? 'deb' : 'rpm';
@@ -170,7 +176,8 @@ export async function putKernel(
   using work = temporaryFolder('.kernel-', folder);
   const record = emptyRecord(kernel.release, kernel.arch);
   const made = await complete(record, undefined, {}, work.path);
-  const pooled = await intoPool(folder, config, made);
+  await signAll(config, made);
+  const pooled = await intoPool(folder, made);
   writeKernel(folder, { ...kernel, patches: [{ record, issued: now.toISOString(), proven: false, ...pooled }] });
 }
 

@@ -113,6 +113,18 @@ function csafPath(id: string, patch: PublishedPatch): string {
   return `${patch.issued.slice(0, 4)}/${id.toLowerCase().replace(/[^+\-a-z0-9]+/g, '_')}.json`;
 }
 
+/** Writes and signs the advisory of a patch into `store`, unless it is there as it should be; gives its path there. */
+export async function keepCsaf(
+  store: string,
+  config: ChannelConfig,
+  kernel: ChannelKernel,
+  patch: PublishedPatch,
+): Promise<string> {
+  const path = csafPath(advisoryId(config, kernel, patch), patch);
+  await keepSigned(join(store, path), `${JSON.stringify(csafDocument(config, kernel, patch), null, 1)}\n`, config);
+  return path;
+}
+
 /**
  * Puts the advisories below `tree/csaf`. A document is written and signed once, kept in `store`, and linked into each publication.
  * Error: `channel-key`.
@@ -130,9 +142,7 @@ export async function writeCsaf(
   for (const kernel of publication.kernels) {
     for (const patch of kernel.patches) {
       if (patch.record.module === null) continue;
-      const path = csafPath(advisoryId(config, kernel, patch), patch);
-      const text = `${JSON.stringify(csafDocument(config, kernel, patch), null, 1)}\n`;
-      await keepSigned(join(store, path), text, config);
+      const path = await keepCsaf(store, config, kernel, patch);
       mkdirSync(dirname(join(white, path)), { recursive: true });
       for (const suffix of ['', '.sha256', '.asc']) linkSync(join(store, path + suffix), join(white, path + suffix));
       listed.push({ path, date: patch.issued });

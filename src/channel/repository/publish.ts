@@ -22,7 +22,7 @@ import { syncFolder, temporaryFolder, writeAtomically, writeError } from '../../
 import type { Reporter } from '../../util/report.ts';
 import { run } from '../../util/run.ts';
 import { list, number, object, readJSON, text, texts } from '../plain.ts';
-import { intoPool } from './add.ts';
+import { intoPool, signAll } from './add.ts';
 import { component, suite, writeApt } from './apt.ts';
 import { aptSource, buildClient, clientDigest, dnfRepository } from './client-package.ts';
 import { type ChannelConfig, layout } from './config.ts';
@@ -162,7 +162,8 @@ async function clientFiles(
   }
   using work = temporaryFolder('.client-', folder);
   const made = await buildClient(publication, keys, work.path);
-  const { deb, rpm } = await intoPool(folder, publication.config, made);
+  await signAll(publication.config, made);
+  const { deb, rpm } = await intoPool(folder, made);
   return { digest, deb: deb!, rpm: rpm! };
 }
 
