@@ -59,7 +59,7 @@ export async function prepareKernel(release: string | undefined, options: Prepar
     report.warn(`the prepared kernel ${wanted} was changed (${state.file}); it is prepared again`);
   const offer = await offerFor(wanted, providers, context);
   await removeFolder(kernelFolder(wanted));
-  return prepareOffer(offer, context);
+  return await prepareOffer(offer, context); // awaited: the lock is released when this function is left
 }
 
 async function defaultRelease(providers: readonly KernelProvider[], context: ProviderContext): Promise<string> {
