@@ -74,13 +74,13 @@ export class IncludeGraph {
   }
 
   /**
-   * Every file that includes one of these, directly or not, and these themselves where the graph knows them. That is every
-   * file where one of these is included by the command line.
+   * Every file that includes one of these, directly or not, and these themselves. That is every file where one of
+   * these is included by the command line.
    */
-  reaching(files: Iterable<string>): Set<string> {
-    const seen = this.#walk(files, this.#includers);
-    if (this.#forced.some((file) => seen.has(this.#number.get(file) ?? -1))) return new Set(this.#files);
-    return this.#named(seen);
+  reaching(files: readonly string[]): Set<string> {
+    const seen = this.#named(this.#walk(files, this.#includers));
+    for (const file of files) seen.add(file);
+    return this.#forced.some((file) => seen.has(file)) ? new Set([...seen, ...this.#files]) : seen;
   }
 
   /** Every file that these include, directly or not, and these themselves. */
