@@ -8,6 +8,7 @@
  */
 import type { Architecture, Decoder } from '../arch/arch.ts';
 import { architectureOf } from '../arch/registry.ts';
+import { STB } from '../elf/constants.ts';
 import type { ElfObject, ElfSymbol, Relocation, Section } from '../elf/object.ts';
 import { fail } from '../errors/error.ts';
 import { Bindings } from './bindings.ts';
@@ -37,8 +38,11 @@ export type RunPreResult =
       readonly matched: false;
       readonly function: string;
       readonly object: string;
-      /** `absent`: no such symbol; `differs`: other code; `ambiguous`: several candidates fit and nothing tells them apart. */
-      readonly reason: 'absent' | 'differs' | 'ambiguous';
+      /**
+       * `absent`: no such symbol; `differs`: other code; `overridden`: a weak function, and the target runs the strong one of
+       * another file; `ambiguous`: several candidates fit and nothing tells them apart.
+       */
+      readonly reason: 'absent' | 'differs' | 'overridden' | 'ambiguous';
       /** The first difference to the candidate that agrees the longest. */
       readonly firstDifference?: Difference;
       readonly candidates: readonly CodeSymbol[];
@@ -131,7 +135,7 @@ export class RunPreMatcher {
     return {
       matched: false,
       ...base,
-      reason: 'differs',
+      reason: symbol.bind === STB.WEAK ? 'overridden' : 'differs',
       ...(nearest === undefined ? {} : { firstDifference: show(nearest) }),
     };
   }
