@@ -91,6 +91,7 @@ function outcome(result: BuildResult, output: string): Outcome {
       leftOut,
       adjustments,
       notes,
+      peakMemoryKiB: process.resourceUsage().maxRSS,
       stages: times.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
     },
     text: [

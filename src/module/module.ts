@@ -59,7 +59,8 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
   const object = readObject(linked, `${manifest.name}.ko`);
   removeAliases(object);
   makeLivepatchRelocations(object, kernel.version);
-  dropSections(object, ({ name }) => name === '.kpatch.strings');
+  // Debug information is of the build's own files (.mod.c); none of the patch's is kept.
+  dropSections(object, ({ name }) => name === '.kpatch.strings' || name.startsWith('.debug_'));
   addManifest(object, manifest);
   return { bytes: writeObject(object), glue };
 }
