@@ -1,14 +1,9 @@
 /** `kpatch force`: ends a transition without waiting for the tasks that are left. */
-import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import { fail } from '../errors/error.ts';
+import { forceTransition, requireTransition } from '../host/force.ts';
 import { withLock } from '../host/host-lock.ts';
-import { journal } from '../host/journal.ts';
-import { livepatchFolder } from '../host/livepatches.ts';
-import { runningKernel } from '../host/running-kernel.ts';
-import { holdupLine } from '../host/stall.ts';
-import { currentHoldups, patchInTransition, watchTransition } from '../host/transition.ts';
+import { type Holdup, holdupLine } from '../host/stall.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import { type HostOptions, LOCK_WAIT_MS, machineOf, withHostOptions } from './host-options.ts';
 
@@ -26,23 +21,14 @@ export function register(program: Command): void {
 
 async function run({ report, json }: Context, options: HostOptions & { yes?: boolean }): Promise<Outcome> {
   const machine = machineOf(options);
-  const patch = patchInTransition(machine);
-  if (patch === undefined) throw fail('no-transition', {});
-  if (!machine.isRoot) throw fail('not-root', {});
-  const { name } = patch;
-  const { progress, holdups } = currentHoldups(machine, name);
-  for (const holdup of holdups) report.note(holdupLine(holdup));
-  if (!options.yes && !(await confirmed(name, json))) throw fail('not-confirmed', { name });
-  await withLock(machine, report, LOCK_WAIT_MS, async () => {
-    const { ok, message } = machine.control.write(join(livepatchFolder(machine), name, 'force'), '1');
-    const { ended } = await watchTransition(machine, name, { waitMs: 10_000 });
-    if (!ended) throw fail('force-refused', { name, reason: ok ? 'its transition still runs' : message });
-    const { release } = runningKernel(machine);
-    const text = `the transition of ${name} was forced with ${progress.total - progress.done} tasks left`;
-    await journal(machine, { outcome: 'forced', message: text, release, patch: name });
-  });
-  const text = `the transition of ${name} was forced; reboot when you can`;
-  return { schema: 'kpatch.force/1', data: { patch: name, progress, holdups }, text };
+  requireTransition(machine);
+  const confirm = async (patch: string, holdups: readonly Holdup[]): Promise<boolean> => {
+    for (const holdup of holdups) report.note(holdupLine(holdup));
+    return options.yes === true || confirmed(patch, json);
+  };
+  const result = await withLock(machine, report, LOCK_WAIT_MS, () => forceTransition(machine, confirm));
+  const text = `the transition of ${result.patch} was forced; reboot when you can`;
+  return { schema: 'kpatch.force/1', data: result, text };
 }
 
 async function confirmed(name: string, json: boolean): Promise<boolean> {

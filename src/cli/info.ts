@@ -1,9 +1,9 @@
 /** `kpatch info`: what a patch module says of itself. */
 import type { Command } from 'commander';
+import { findModule } from '../host/find.ts';
 import { lineOf, type ModuleFile } from '../host/module-file.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import { columns, type HostOptions, machineOf, withHostOptions } from './host-options.ts';
-import { findModule } from './load.ts';
 
 export function register(program: Command): void {
   const command = program.command('info <PATCH>').description('what a patch is, a file or an installed one');

@@ -1,15 +1,11 @@
 /** `kpatch load`: a patch into the running kernel. */
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { fail } from '../errors/error.ts';
-import { type BootResult, loadAll, markSurvived } from '../host/boot.ts';
+import { type BootResult, incomplete, loadAll, markSurvived } from '../host/boot.ts';
+import { findModule } from '../host/find.ts';
 import { requireFit } from '../host/fit.ts';
 import { withLock } from '../host/host-lock.ts';
 import { fitOf, loadModule } from '../host/load.ts';
-import type { Machine } from '../host/machine.ts';
-import { type ModuleFile, readModuleFile } from '../host/module-file.ts';
-import { runningKernel } from '../host/running-kernel.ts';
-import { findInstalled, readInstalled } from '../host/store.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import {
   findingLines,
@@ -66,21 +62,6 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
   return { schema: 'kpatch.load/1', data: result, text: loadLines(result).join('\n') };
 }
 
-/** A module file, or the name of a patch installed for the running kernel. Error: `patch-not-found`. */
-export function findModule(machine: Machine, patch: string): ModuleFile {
-  if (existsSync(patch)) return readModuleFile(patch);
-  const { release } = runningKernel(machine);
-  const missing = (): Error => fail('patch-not-found', { name: patch, release: release || 'this kernel' });
-  if (patch.includes('/') || release === '') throw missing();
-  let installed: ReturnType<typeof findInstalled>;
-  try {
-    installed = findInstalled(machine, release, patch);
-  } catch {
-    throw missing();
-  }
-  return readInstalled(installed);
-}
-
 function allOutcome(result: BootResult): Outcome {
   const { loads, failures, blocked, release } = result;
   const text = [
@@ -91,8 +72,5 @@ function allOutcome(result: BootResult): Outcome {
   ].join('\n');
   if (failures.length === 0) return { schema: 'kpatch.load-all/1', data: { ...result, failures: [] }, text };
   if (text !== '') process.stderr.write(`${text}\n`);
-  const detail = failures
-    .map(({ name, error }) => `${name}: ${error.message}; ${error.fix}${error.detail ? `\n${error.detail}` : ''}`)
-    .join('\n');
-  throw fail('boot-incomplete', { count: failures.length }, { detail });
+  throw incomplete(result);
 }

@@ -1,9 +1,9 @@
 /** `kpatch signal`: helps a running transition along. */
 import type { Command } from 'commander';
-import { fail } from '../errors/error.ts';
+import { requireTransition } from '../host/force.ts';
 import { holdupLine } from '../host/stall.ts';
 import { scanTasks } from '../host/tasks.ts';
-import { currentHoldups, patchInTransition, signalTasks } from '../host/transition.ts';
+import { currentHoldups, signalTasks } from '../host/transition.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import { type HostOptions, machineOf, withHostOptions } from './host-options.ts';
 
@@ -14,9 +14,7 @@ export function register(program: Command): void {
 
 async function run(_: Context, options: HostOptions): Promise<Outcome> {
   const machine = machineOf(options);
-  const patch = patchInTransition(machine);
-  if (patch === undefined) throw fail('no-transition', {});
-  if (!machine.isRoot) throw fail('not-root', {});
+  const patch = requireTransition(machine);
   const { remaining } = scanTasks(machine, patch.enabled ? 1 : 0);
   const { progress, holdups } = currentHoldups(machine, patch.name);
   const signalled = await signalTasks(machine, patch.name, remaining(Number.POSITIVE_INFINITY));

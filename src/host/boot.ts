@@ -85,6 +85,14 @@ export async function loadAll(
   return { release, loads, blocked, failures, disabled: false };
 }
 
+/** The error for a result in which something was not loaded: `boot-incomplete`. */
+export function incomplete({ failures }: BootResult): KpatchError {
+  const lines = failures.map(({ name, error }) => {
+    return [`${name}: ${error.message}; ${error.fix}`, error.detail].filter(Boolean).join('\n');
+  });
+  return fail('boot-incomplete', { count: failures.length }, { detail: lines.join('\n') });
+}
+
 /** The system has been up, or goes down in order: this boot counts as survived. */
 export async function markSurvived(machine: Machine): Promise<boolean> {
   const { release } = runningKernel(machine);
