@@ -28,11 +28,16 @@ export async function aptNames(prefix: string): Promise<string[]> {
 
 /** Fetches the lists of packages where there are none. Error: `kernel-download`. */
 export async function aptUpdateIfEmpty({ report }: ProviderContext): Promise<void> {
-  if (existsSync('/var/lib/apt/lists') && readdirSync('/var/lib/apt/lists').some((name) => name.includes('_Packages')))
-    return;
+  const told = await run('apt-config', ['shell', 'LISTS', 'Dir::State::lists/d']).catch(() => undefined);
+  if (told === undefined) return; // no apt here
+  const lists = /^LISTS='(.*)'$/m.exec(told.stdout.toString())?.[1] ?? '/var/lib/apt/lists';
+  if (existsSync(lists) && readdirSync(lists).some((name) => name.includes('_Packages'))) return;
   await report.stage('apt-get update', async () => {
     const { status, stderr } = await run('apt-get', ['update', '-qq'], { timeoutMs: 300_000 });
-    if (status !== 0) throw fail('kernel-download', { package: 'the lists of packages' }, { detail: stderr });
+    // apt-get ends with 0 where a server could not be reached and says so with a warning
+    if (status !== 0 || /^[EW]: Failed to fetch/m.test(stderr)) {
+      throw fail('kernel-download', { package: 'the lists of packages' }, { detail: stderr });
+    }
   });
 }
 

@@ -40,6 +40,7 @@ function payloadOf(image: Buffer, file: string): Buffer {
 
 /** The last four bytes of a packed kernel are its unpacked size, which is not part of the stream (scripts/Makefile.lib, size_append). */
 async function decompress(payload: Buffer, file: string): Promise<Buffer> {
+  if (payload.length < 16) throw unreadable(file, 'it is too short');
   const magic = payload.readUInt32BE(0);
   const body = payload.subarray(0, payload.length - 4);
   try {
