@@ -1,0 +1,24 @@
+/** All architectures, by the machine of the ELF header. */
+import { EM } from '../elf/constants.ts';
+import { fail } from '../errors/error.ts';
+import type { Architecture } from './arch.ts';
+import { x86_64 } from './x86_64.ts';
+
+export const architectures: readonly Architecture[] = [x86_64];
+
+const names: Readonly<Record<number, string>> = {
+  [EM.PPC64]: 'ppc64',
+  [EM.S390]: 's390',
+  [EM.AARCH64]: 'aarch64',
+  [EM.LOONGARCH]: 'loongarch',
+};
+
+/** The architecture of an object. Error: `elf-unsupported`, also for a byte order that the architecture does not use. */
+export function architectureOf(object: { file: string; machine: number; littleEndian: boolean }): Architecture {
+  const { file, machine, littleEndian } = object;
+  const found = architectures.find((arch) => arch.machine === machine && arch.littleEndian === littleEndian);
+  if (found !== undefined) return found;
+  const order = littleEndian ? 'little endian' : 'big endian';
+  const kind = `machine ${names[machine] ?? machine}, ${order}`;
+  throw fail('elf-unsupported', { file, kind }, { where: { file, offset: 18 } });
+}

@@ -1,0 +1,259 @@
+/** Whether two parts mean the same: bytes and relocations, and the entries of the tables that belong to them. */
+import type { Relocation, Section } from '../elf/object.ts';
+import { type Code, codeOf, plainCode } from './code.ts';
+import { isCopyable } from './correlate.ts';
+import { isLineLoad } from './lines.ts';
+import type { Reason } from './options.ts';
+import { entryOf, type Model, type Part } from './part.ts';
+import { isDescriptors } from './section-class.ts';
+import type { Entries, Entry } from './tables.ts';
+import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from './target.ts';
+
+export class Comparison {
+  readonly #entries: readonly [Entries, Entries];
+  readonly #keepLines: boolean;
+  /** Verdicts on pairs of copyable parts; a pair that is being compared counts as equal (they refer to each other). */
+  readonly #verdicts = new Map<Part, Map<Part, boolean>>();
+
+  constructor(entries: readonly [Entries, Entries], keepLines: boolean) {
+    this.#entries = entries;
+    this.#keepLines = keepLines;
+  }
+
+  /** The first difference between two parts, or undefined where they mean the same. */
+  difference(a: Part, b: Part): Reason | undefined {
+    return this.#placeDifference(a, b) ?? this.#contentDifference(a, b) ?? this.#entriesDifference(a, b);
+  }
+
+  #placeDifference(a: Part, b: Part): Reason | undefined {
+    if (a.phase !== b.phase) return { text: `it moved from ${a.section.name} to ${b.section.name}` };
+    if (a.class === b.class) return undefined;
+    return { text: `it was ${a.class} in ${a.section.name} and is ${b.class} in ${b.section.name}` };
+  }
+
+  #contentDifference(a: Part, b: Part): Reason | undefined {
+    const [left, right] = codes(a, b);
+    const sizes = [a.end - a.start, b.end - b.start] as const;
+    if (sizes[0] !== sizes[1]) return { text: `its size changed from ${sizes[0]} to ${sizes[1]} bytes` };
+    return this.#byteDifference(a, left, b, right) ?? this.#relocationDifference(a, left, b, right);
+  }
+
+  #byteDifference(a: Part, left: Code, b: Part, right: Code): Reason | undefined {
+    if (Buffer.compare(left.bytes, right.bytes) === 0) return undefined;
+    const { length } = left.bytes;
+    for (let at = 0; at < length; at++) {
+      if (left.bytes[at] === right.bytes[at]) continue;
+      const skip = this.#keepLines ? 0 : this.#lineAt(a, left, b, right, at);
+      if (skip === 0) return { text: `the bytes differ at ${placeOf(a, at)}`, ...places(a, at, b, at) };
+      at += skip - 1;
+    }
+    return undefined;
+  }
+
+  /** How many bytes from `at` belong to a field that holds nothing but a source line; 0 where they mean more. */
+  #lineAt(a: Part, left: Code, b: Part, right: Code, at: number): number {
+    if (isDescriptors(a.section.name))
+      return isLineOfDescriptor(left.bytes, right.bytes, at, a.model.arch.littleEndian) ? 1 : 0;
+    if (a.class !== 'text') return 0;
+    const one = instructionAt(a, a.start + at);
+    const other = instructionAt(b, b.start + at);
+    if (one === undefined || other === undefined || one.offset - a.start !== other.offset - b.start) return 0;
+    return isLineLoad(a, one, b, other) ? one.offset + one.length - a.start - at : 0;
+  }
+
+  #relocationDifference(a: Part, left: Code, b: Part, right: Code): Reason | undefined {
+    return this.#listDifference(a, left.relocations, a.start, b, right.relocations, b.start);
+  }
+
+  #listDifference(
+    a: Part,
+    lefts: readonly Relocation[],
+    leftStart: number,
+    b: Part,
+    rights: readonly Relocation[],
+    rightStart: number,
+    sections: readonly [Section, Section] = [a.section, b.section],
+  ): Reason | undefined {
+    const count = Math.max(lefts.length, rights.length);
+    for (let index = 0; index < count; index++) {
+      const left = lefts[index];
+      const right = rights[index];
+      const at = Math.min(
+        left === undefined ? Infinity : left.offset - leftStart,
+        right === undefined ? Infinity : right.offset - rightStart,
+      );
+      const text = this.#oneDifference(a.model, left, leftStart, b.model, right, rightStart, sections);
+      if (text !== undefined) return { text: `at ${placeOf(a, at)} ${text}`, ...places(a, at, b, at) };
+    }
+    return undefined;
+  }
+
+  #oneDifference(
+    leftModel: Model,
+    left: Relocation | undefined,
+    leftStart: number,
+    rightModel: Model,
+    right: Relocation | undefined,
+    rightStart: number,
+    [leftSection, rightSection]: readonly [Section, Section],
+  ): string | undefined {
+    const from = left && targetOf(leftModel, leftSection, left);
+    const to = right && targetOf(rightModel, rightSection, right);
+    if (left === undefined || from === undefined) return `a reference to ${describeTarget(to!)} is new`;
+    if (right === undefined || to === undefined) return `the reference to ${describeTarget(from)} is gone`;
+    if (left.offset - leftStart !== right.offset - rightStart) return `the references differ`;
+    if (!sameType(leftModel, leftSection, left, rightModel, rightSection, right))
+      return `the kind of reference differs`;
+    if (this.sameTarget(from, to)) return undefined;
+    const [old, now] = [describeTarget(from), describeTarget(to)];
+    return old === now ? `${now} itself is another one` : `${now} replaces ${old}`;
+  }
+
+  /** True where two references mean the same. */
+  sameTarget(a: Target, b: Target): boolean {
+    if (a.kind === 'part' && b.kind === 'part') {
+      const left = a.offset + a.part.start - entryOf(a.part);
+      const right = b.offset + b.part.start - entryOf(b.part);
+      if (left !== right) return false;
+      if (isCopyable(a.part) && isCopyable(b.part)) return this.#sameContent(a.part, b.part);
+      return a.part.twin === b.part;
+    }
+    if (a.offset !== b.offset) return false;
+    if (a.kind === 'none') return b.kind === 'none';
+    if (a.kind === 'external') return b.kind === 'external' && sameExternal(a, b);
+    if (a.kind === 'content' && b.kind === 'content') {
+      if (a.section.entsize !== b.section.entsize || a.section.flags !== b.section.flags) return false;
+      return Buffer.compare(contentOf(a.section, a.at), contentOf(b.section, b.at)) === 0;
+    }
+    return a.kind === 'section' && b.kind === 'section' && a.section.name === b.section.name;
+  }
+
+  #sameContent(a: Part, b: Part): boolean {
+    let verdicts = this.#verdicts.get(a);
+    if (verdicts === undefined) {
+      verdicts = new Map();
+      this.#verdicts.set(a, verdicts);
+    }
+    const known = verdicts.get(b);
+    if (known !== undefined) return known;
+    verdicts.set(b, true);
+    const same = this.difference(a, b) === undefined;
+    verdicts.set(b, same);
+    return same;
+  }
+
+  #entriesDifference(a: Part, b: Part): Reason | undefined {
+    const compared = (list: readonly Entry[] = []): Entry[] => list.filter(({ table }) => table.derived !== true);
+    const left = compared(this.#entries[0].get(a));
+    const right = compared(this.#entries[1].get(b));
+    const count = Math.max(left.length, right.length);
+    for (let index = 0; index < count; index++) {
+      const one = left[index];
+      const other = right[index];
+      const entry = (one ?? other)!;
+      const place = `the entry of ${entry.table.name} for ${placeOf(a, entry.offset)}`;
+      if (one === undefined) return { text: `${place} is new`, ...places(a, entry.offset, b, entry.offset) };
+      if (other === undefined) return { text: `${place} is gone`, ...places(a, entry.offset, b, entry.offset) };
+      if (!this.#sameEntry(one, other)) return { text: `${place} differs`, ...places(a, one.offset, b, other.offset) };
+    }
+    return undefined;
+  }
+
+  #sameEntry(a: Entry, b: Entry): boolean {
+    const size = a.end - a.start;
+    if (a.table !== b.table || a.offset !== b.offset || size !== b.end - b.start) return false;
+    const { line } = a.table;
+    for (let at = 0; at < size; at++) {
+      if (a.section.data[a.start + at] === b.section.data[b.start + at]) continue;
+      if (this.#keepLines || line === undefined || at < line.offset || at >= line.offset + line.size) return false;
+    }
+    if (a.relocations.length !== b.relocations.length) return false;
+    const replacement = a.table.replacement;
+    for (const [index, left] of a.relocations.entries()) {
+      const right = b.relocations[index]!;
+      if (left.offset - a.start !== right.offset - b.start || left.type !== right.type) return false;
+      const from = targetOf(a.part.model, a.section, left);
+      const to = targetOf(b.part.model, b.section, right);
+      const field = left.offset - a.start;
+      if (field === a.table.location) continue; // compared as the entry's offset
+      const same = field === replacement?.field ? this.#sameReplacement(a, from, to) : this.sameTarget(from, to);
+      if (!same) return false;
+    }
+    return true;
+  }
+
+  #sameReplacement(a: Entry, from: Target, to: Target): boolean {
+    if (from.kind !== 'part' || to.kind !== 'part') return this.sameTarget(from, to);
+    const length = a.section.data[a.start + a.table.replacement!.length] ?? 0;
+    const left = from.part.start + from.offset;
+    const right = to.part.start + to.offset;
+    const bytes = (part: Part, start: number): Uint8Array => part.section.data.subarray(start, start + length);
+    if (Buffer.compare(bytes(from.part, left), bytes(to.part, right)) !== 0) return false;
+    const difference = this.#listDifference(
+      from.part,
+      from.part.model.relocationsIn(from.part.section, left, left + length),
+      left,
+      to.part,
+      to.part.model.relocationsIn(to.part.section, right, right + length),
+      right,
+    );
+    return difference === undefined;
+  }
+}
+
+/** Functions that share a section are compared as taken out of it, unless the whole section is the same. */
+function codes(a: Part, b: Part): [Code, Code] {
+  const raw = !a.shared && !b.shared;
+  const same = a.start === b.start && a.end === b.end && Buffer.compare(a.section.data, b.section.data) === 0;
+  return raw || same || a.class !== 'text' ? [plainCode(a), plainCode(b)] : [codeOf(a), codeOf(b)];
+}
+
+function instructionAt(part: Part, offset: number): import('../arch/arch.ts').Instruction | undefined {
+  const decoder = part.model.decoder(part.section);
+  for (let at = entryOf(part); at < part.end; ) {
+    const instruction = decoder.instruction(at);
+    if (instruction !== undefined && offset < at + instruction.length) return offset >= at ? instruction : undefined;
+    at += instruction?.length ?? 1;
+  }
+  return undefined;
+}
+
+/** struct _ddebug (include/linux/dynamic_debug.h): four pointers, then 18 bits of line number. */
+function isLineOfDescriptor(left: Uint8Array, right: Uint8Array, at: number, littleEndian: boolean): boolean {
+  if (at < 32 || at > 34) return false;
+  if (littleEndian) return at < 34 || ((left[at]! ^ right[at]!) & ~0x3) === 0;
+  return at < 34 || ((left[at]! ^ right[at]!) & ~0xc0) === 0;
+}
+
+function sameType(
+  leftModel: Model,
+  leftSection: Section,
+  left: Relocation,
+  rightModel: Model,
+  rightSection: Section,
+  right: Relocation,
+): boolean {
+  const [one, other] = [relocationKind(leftModel, leftSection, left), relocationKind(rightModel, rightSection, right)];
+  if (left.type === right.type) return true;
+  // A call may or may not go through the PLT's type, which in a kernel is the same.
+  if (one.form !== 'pc-relative' || other.form !== 'pc-relative') return false;
+  const use = useOf(leftModel, leftSection, left);
+  return use !== 'address' && use === useOf(rightModel, rightSection, right);
+}
+
+function sameExternal(a: Target & { kind: 'external' }, b: Target & { kind: 'external' }): boolean {
+  const { symbol: one } = a;
+  const { symbol: other } = b;
+  if (one.name !== other.name || one.section !== other.section) return false;
+  return one.section === 'undef' || (one.value === other.value && one.size === other.size);
+}
+
+/** An offset in a part for people: from the function's entry. */
+function placeOf(part: Part, at: number): string {
+  const offset = part.start + at - entryOf(part);
+  return `${part.name}${offset < 0 ? '-' : '+'}0x${Math.abs(offset).toString(16)}`;
+}
+
+function places(a: Part, at: number, b: Part, other: number): { offset: number; patchedOffset: number } {
+  return { offset: a.start + at - entryOf(a), patchedOffset: b.start + other - entryOf(b) };
+}

@@ -1,0 +1,267 @@
+/** Builds the output object: what travels, with its references as decided. */
+import { SHF, SHT, STB, STT } from '../elf/constants.ts';
+import {
+  type ElfObject,
+  type ElfSymbol,
+  newSection,
+  newSymbol,
+  type Relocation,
+  type Section,
+  sizeOf,
+} from '../elf/object.ts';
+import { codeOf } from './code.ts';
+import type { Model, Part } from './part.ts';
+import type { Decision, Selection } from './select.ts';
+import type { Resolution } from './symbols.ts';
+import type { Entry } from './tables.ts';
+import { contentOf } from './target.ts';
+
+/** A relocation that livepatch applies: it is not in the object's own tables. */
+export interface LivepatchRelocation {
+  readonly section: Section;
+  readonly offset: number;
+  readonly type: number;
+  readonly addend: number;
+  readonly resolution: Resolution;
+  /** Binding and type of the symbol as the object has it. */
+  readonly symbol: ElfSymbol;
+}
+
+export interface Extraction {
+  readonly object: ElfObject;
+  readonly relocations: readonly LivepatchRelocation[];
+  /** The symbol of a travelling function in the output. */
+  readonly symbolOf: (part: Part) => ElfSymbol | undefined;
+  readonly sectionSymbol: (section: Section) => ElfSymbol;
+}
+
+export function extract(model: Model, selection: Selection): Extraction {
+  return new Extractor(model, selection).run();
+}
+
+class Extractor {
+  readonly #model: Model;
+  readonly #selection: Selection;
+  readonly #sections: Section[] = [];
+  readonly #symbols: ElfSymbol[] = [];
+  readonly #copies = new Map<ElfSymbol, ElfSymbol>();
+  readonly #homes = new Map<Part, Section>();
+  readonly #sectionSymbols = new Map<Section, ElfSymbol>();
+  readonly #undefined = new Map<string, ElfSymbol>();
+  /** Where each string or constant came to lie. */
+  readonly #contents = new Map<Section, { home: Section; offsets: Map<number, number> }>();
+  readonly #relocations: LivepatchRelocation[] = [];
+
+  constructor(model: Model, selection: Selection) {
+    this.#model = model;
+    this.#selection = selection;
+  }
+
+  run(): Extraction {
+    const { parts, entries, contents } = this.#selection;
+    for (const symbol of this.#model.object.symbols) if (symbol.type === STT.FILE) this.#symbols.push({ ...symbol });
+    for (const part of parts) this.#place(part);
+    for (const [section, places] of contents) this.#placeContents(section, places);
+    const tables = this.#placeEntries(entries);
+    for (const part of parts) this.#relocate(part);
+    for (const { entry, home, at } of tables) this.#relocateEntry(entry, home, at);
+    const { file, littleEndian, machine, flags, osabi } = this.#model.object;
+    return {
+      object: { file, littleEndian, machine, flags, osabi, sections: this.#sections, symbols: this.#symbols },
+      relocations: this.#relocations,
+      symbolOf: (part) => (part.symbol === undefined ? undefined : this.#copies.get(part.symbol)),
+      sectionSymbol: (section) => this.#sectionSymbol(section),
+    };
+  }
+
+  #place(part: Part): void {
+    const { section, start, end } = part;
+    const nobits = section.type === SHT.NOBITS;
+    const home = newSection({
+      name: outputName(part),
+      type: section.type,
+      flags: section.flags & ~(SHF.GROUP | SHF.LINK_ORDER | SHF.MERGE | SHF.STRINGS),
+      addralign: part.shared ? alignmentAt(section.addralign, start) : section.addralign,
+      data: nobits ? section.data : codeOf(part).bytes,
+      nobitsSize: nobits ? end - start : 0,
+    });
+    this.#sections.push(home);
+    this.#homes.set(part, home);
+    for (const symbol of part.symbols) {
+      const copy = { ...symbol, section: home, value: symbol.value - start, name: outputSymbolName(part, symbol) };
+      this.#copies.set(symbol, copy);
+      this.#symbols.push(copy);
+    }
+  }
+
+  #placeContents(section: Section, places: ReadonlySet<number>): void {
+    const ends = (section.flags & SHF.STRINGS) === 0 ? 0 : section.entsize;
+    const alignment = Math.max(1, section.addralign);
+    const offsets = new Map<number, number>();
+    const known = new Map<string, number>();
+    const pieces: Uint8Array[] = [];
+    let size = 0;
+    for (const at of [...places].sort((a, b) => a - b)) {
+      const content = contentOf(section, at);
+      const key = Buffer.from(content).toString('latin1');
+      let offset = known.get(key);
+      if (offset === undefined) {
+        // Strings of aligned sections are aligned; the end of one may be referred to alone and then needs it no less.
+        const padding = (alignment - (size % alignment)) % alignment;
+        offset = size + padding;
+        pieces.push(new Uint8Array(padding), content, new Uint8Array(ends));
+        size = offset + content.length + ends;
+        known.set(key, offset);
+      }
+      offsets.set(at, offset);
+    }
+    const home = newSection({
+      name: section.name,
+      // Not mergeable: references with addends must not be taken apart by a linker.
+      flags: section.flags & ~(SHF.MERGE | SHF.STRINGS | SHF.GROUP),
+      addralign: section.addralign,
+      data: new Uint8Array(Buffer.concat(pieces)),
+    });
+    this.#sections.push(home);
+    this.#contents.set(section, { home, offsets });
+  }
+
+  #placeEntries(entries: readonly Entry[]): { entry: Entry; home: Section; at: number }[] {
+    const tables = new Map<string, { home: Section; parallel: Section | undefined; list: Entry[] }>();
+    for (const entry of entries) {
+      const table = tables.get(entry.section.name);
+      if (table !== undefined) table.list.push(entry);
+      else {
+        const home = tableSection(entry.section);
+        const parallel = entry.parallel === undefined ? undefined : tableSection(entry.parallel.section);
+        tables.set(entry.section.name, { home, parallel, list: [entry] });
+      }
+    }
+    const placed: { entry: Entry; home: Section; at: number }[] = [];
+    for (const { home, parallel, list } of tables.values()) {
+      let at = 0;
+      for (const entry of list) {
+        placed.push({ entry, home, at });
+        at += entry.end - entry.start;
+      }
+      home.data = concat(list.map(({ section, start, end }) => section.data.subarray(start, end)));
+      this.#sections.push(home);
+      if (parallel === undefined) continue;
+      parallel.data = concat(list.map((entry) => slice(entry.parallel!)));
+      this.#sections.push(parallel);
+    }
+    return placed;
+  }
+
+  #relocate(part: Part): void {
+    const home = this.#homes.get(part)!;
+    for (const relocation of codeOf(part).relocations) this.#add(home, relocation, relocation.offset - part.start);
+  }
+
+  #relocateEntry(entry: Entry, home: Section, at: number): void {
+    for (const relocation of entry.relocations) this.#add(home, relocation, relocation.offset - entry.start + at);
+  }
+
+  #add(home: Section, relocation: Relocation, offset: number): void {
+    const decision = this.#selection.decisions.get(relocation) ?? { to: 'keep' };
+    const { type } = relocation;
+    if (decision.to === 'livepatch') {
+      const { resolution, addend, symbol } = decision;
+      this.#relocations.push({ section: home, offset, type, addend, resolution, symbol });
+      return;
+    }
+    const { symbol, addend } = this.#reference(relocation, decision);
+    home.relocations.push({ offset, type, symbol, addend });
+  }
+
+  #reference(
+    relocation: Relocation,
+    decision: Exclude<Decision, { to: 'livepatch' }>,
+  ): { symbol: ElfSymbol | undefined; addend: number } {
+    const { symbol, addend } = relocation;
+    switch (decision.to) {
+      case 'keep':
+        return { symbol: symbol === undefined ? undefined : this.#absolute(symbol), addend };
+      case 'ordinary':
+        return { symbol: this.#undefinedSymbol(decision.name, decision.symbol), addend: decision.addend };
+      case 'content': {
+        const { home, offsets } = this.#contents.get(decision.section)!;
+        const moved = offsets.get(decision.at)! - decision.at;
+        return { symbol: this.#sectionSymbol(home), addend: addend + (symbol?.value ?? 0) + moved };
+      }
+      case 'part': {
+        const copy = symbol === undefined ? undefined : this.#copies.get(symbol);
+        if (copy !== undefined && typeof copy.section === 'object') return { symbol: copy, addend };
+        const home = this.#homes.get(decision.part);
+        if (home === undefined) return { symbol: undefined, addend };
+        return { symbol: this.#sectionSymbol(home), addend: addend + (symbol?.value ?? 0) - decision.part.start };
+      }
+    }
+  }
+
+  #absolute(symbol: ElfSymbol): ElfSymbol {
+    let copy = this.#copies.get(symbol);
+    if (copy === undefined) {
+      copy = typeof symbol.section === 'object' ? newSymbol({ name: symbol.name }) : { ...symbol };
+      this.#copies.set(symbol, copy);
+      this.#symbols.push(copy);
+    }
+    return copy;
+  }
+
+  #undefinedSymbol(name: string, like: ElfSymbol): ElfSymbol {
+    let symbol = this.#undefined.get(name);
+    if (symbol === undefined) {
+      symbol = newSymbol({ name, bind: like.bind === STB.WEAK ? STB.WEAK : STB.GLOBAL });
+      this.#undefined.set(name, symbol);
+      this.#symbols.push(symbol);
+    }
+    return symbol;
+  }
+
+  #sectionSymbol(section: Section): ElfSymbol {
+    let symbol = this.#sectionSymbols.get(section);
+    if (symbol === undefined) {
+      symbol = newSymbol({ name: '', bind: STB.LOCAL, type: STT.SECTION, section });
+      this.#sectionSymbols.set(section, symbol);
+      this.#symbols.push(symbol);
+    }
+    return symbol;
+  }
+}
+
+/** Functions that shared a section get one of their own, as the kernel treats the names of such sections specially. */
+function outputName({ section, shared, class: kind, symbol }: Part): string {
+  if (!shared || kind !== 'text' || symbol === undefined) return section.name;
+  return `.text.${symbol.name}`;
+}
+
+/** A function is called in the module as the kernel calls it, whatever number the compiler gave it this time. */
+function outputSymbolName(part: Part, symbol: ElfSymbol): string {
+  const twin = part.twin?.symbol;
+  return symbol === part.symbol && twin !== undefined ? twin.name : symbol.name;
+}
+
+function alignmentAt(alignment: number, offset: number): number {
+  let fits = Math.max(1, alignment);
+  while (offset % fits !== 0) fits /= 2;
+  return fits;
+}
+
+function tableSection(section: Section): Section {
+  return newSection({
+    name: section.name,
+    type: section.type,
+    flags: section.flags & ~(SHF.GROUP | SHF.LINK_ORDER),
+    addralign: section.addralign,
+    entsize: section.entsize,
+  });
+}
+
+function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(pieces));
+}
+
+function slice({ section, start, end }: { section: Section; start: number; end: number }): Uint8Array {
+  return section.data.subarray(start, Math.min(end, sizeOf(section)));
+}

@@ -1,0 +1,54 @@
+/** What compilers append to names, and which names mean nothing from one compilation to the next. */
+
+/** Suffixes of functions that gcc and clang derive from others. The number counts within the translation unit. */
+const derivation = /\.(isra|constprop|part|cold|lto_priv)(?:\.\d+)?(?=\.|$)/g;
+
+/**
+ * The name without what may differ between two compilations: numbers of derived functions (`f.isra.3` is `f.isra`), of
+ * static locals (`count.12` is `count.#`), of `__UNIQUE_ID_x123` and clang's `.llvm.123`.
+ */
+export function baseName(name: string): string {
+  let base = name;
+  if (base.includes('.')) {
+    base = base
+      .replace(/\.llvm\.\d+$/, '')
+      .replace(derivation, '.$1')
+      .replace(/(\.\d+)+$/, '.#');
+  }
+  if (base.includes('__UNIQUE_ID_') || base.includes('__addressable_') || base.includes('__ADDRESSABLE_')) {
+    return base.replace(/\d+(?=$|\.)/, '#');
+  }
+  // __initcall__kmod_NAME__COUNTER_LINE_FUNCTION, include/linux/init.h since 5.9
+  if (base.startsWith('__initcall__kmod_')) return base.replace(/__\d+_\d+_/, '__#_');
+  return base;
+}
+
+/** True for a name that baseName() changes, so that a number in it may differ although the thing is the same. */
+export function isNumbered(name: string): boolean {
+  return baseName(name) !== name;
+}
+
+/** The function that a name belongs to: `f` for `f`, `f.isra.0`, `f.part.1`, `f.cold`, `f.isra.0.cold.7`. */
+export function familyOf(name: string): string {
+  const at = name.search(/\.(?:isra|constprop|part|cold|lto_priv|llvm)(?:\.|$)/);
+  return at > 0 ? name.slice(0, at) : name;
+}
+
+/** For a cold part: the name of the function that it was split from. `f.isra.0.cold.7` was split from `f.isra.0`. */
+export function parentOf(name: string): string | undefined {
+  return /^(.+)\.cold(?:\.\d+)?$/.exec(name)?.[1];
+}
+
+/**
+ * Static locals that macros of the kernel make for each use, and tables that the compiler makes: it does not matter which
+ * copy code uses, so a changed function takes its own copies along. Flags of WARN_ONCE and its like (`__already_done`,
+ * `__warned`, `__print_once`), ratelimit states, lock class keys, descriptors of pr_debug, names of functions, switch tables.
+ * Not in the list: the state of DO_ONCE (`___done`), which must not run twice.
+ */
+const perUse =
+  /^(?:__already_done|__warned|__print_once|__func__|__FUNCTION__|__PRETTY_FUNCTION__|__key|__msg|_entry|_entry_ptr|_rs|descriptor|CSWTCH)(?:\.\d+)*$|^__UNIQUE_ID_ddebug\d+(?:\.\d+)*$|^[\w.]+\.(?:__already_done|__warned|__print_once|__func__|__FUNCTION__|__PRETTY_FUNCTION__|__key|_entry|_rs|descriptor|__UNIQUE_ID_ddebug\d+)(?:\.\d+)*$/;
+
+/** True for static locals of which any copy will do. */
+export function isPerUse(name: string): boolean {
+  return perUse.test(name);
+}

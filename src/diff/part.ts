@@ -1,0 +1,364 @@
+/**
+ * An object in parts: functions, data objects, pieces without a name. A part is what is paired, compared and extracted.
+ * With -ffunction-sections it is mostly a whole section; where several functions share one, each is a part of its own.
+ */
+import type { Architecture, Decoder } from '../arch/arch.ts';
+import { SHF, SHT, STB, STT } from '../elf/constants.ts';
+import { type ElfObject, type ElfSymbol, type Relocation, type Section, sizeOf } from '../elf/object.ts';
+import { familyOf } from './names.ts';
+import { kindOfSection, type SectionClass, type SectionKind } from './section-class.ts';
+
+export interface Part {
+  readonly model: Model;
+  readonly section: Section;
+  readonly class: SectionClass;
+  readonly phase: SectionKind['phase'];
+  /** The range in the section, in bytes. */
+  readonly start: number;
+  readonly end: number;
+  /** Name of the main symbol; for a part without one, of the section. */
+  readonly name: string;
+  /** The main symbol. */
+  readonly symbol: ElfSymbol | undefined;
+  /** All symbols in the range but section symbols and labels. */
+  readonly symbols: readonly ElfSymbol[];
+  /** The source file, where the object has several. */
+  readonly file: string;
+  /** True where the section holds other parts too. */
+  readonly shared: boolean;
+  /** The part of the other object that is the same thing. */
+  twin: Part | undefined;
+}
+
+/** Offset in the section where the function's code begins (after call padding); for others the start. */
+export function entryOf(part: Part): number {
+  return part.symbol?.value ?? part.start;
+}
+
+export function isFunction(part: Part): boolean {
+  return part.class === 'text' && part.symbol !== undefined;
+}
+
+export function bytesOf(part: Part): Uint8Array {
+  return part.section.data.subarray(part.start, part.end);
+}
+
+export class Model {
+  readonly object: ElfObject;
+  readonly arch: Architecture;
+  readonly parts: readonly Part[];
+  readonly kinds: ReadonlyMap<Section, SectionKind>;
+  readonly #bySection = new Map<Section, Part[]>();
+  readonly #decoders = new Map<Section, Decoder>();
+  readonly #relocations = new Map<Section, readonly Relocation[]>();
+
+  constructor(object: ElfObject, arch: Architecture, tables: ReadonlySet<string>) {
+    this.object = object;
+    this.arch = arch;
+    const kinds = new Map<Section, SectionKind>();
+    for (const section of object.sections) kinds.set(section, kindOfSection(section, tables));
+    this.kinds = kinds;
+    const symbols = symbolsBySection(object, arch);
+    const cuts = fragmentCuts(this);
+    const parts: Part[] = [];
+    for (const section of object.sections) {
+      const kind = kinds.get(section)!;
+      if (
+        kind.class === 'ignored' ||
+        kind.class === 'table' ||
+        section.type === SHT.RELA ||
+        section.type === SHT.GROUP
+      ) {
+        continue;
+      }
+      const own = split(this, section, kind, symbols.get(section) ?? [], cuts.get(section));
+      this.#bySection.set(section, own);
+      parts.push(...own);
+    }
+    this.parts = parts;
+  }
+
+  kindOf(section: Section): SectionKind {
+    return this.kinds.get(section) ?? { class: 'unknown', phase: 'always' };
+  }
+
+  partsOf(section: Section): readonly Part[] {
+    return this.#bySection.get(section) ?? [];
+  }
+
+  /** The part that holds the byte at `offset` (a part's end belongs to it if nothing else begins there). */
+  partAt(section: Section, offset: number): Part | undefined {
+    const parts = this.partsOf(section);
+    if (parts.length === 1) return parts[0];
+    let low = 0;
+    let high = parts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (parts[middle]!.start <= offset) low = middle;
+      else high = middle - 1;
+    }
+    const part = parts[low];
+    return part !== undefined && offset >= part.start && offset <= part.end ? part : undefined;
+  }
+
+  decoder(section: Section): Decoder {
+    let decoder = this.#decoders.get(section);
+    if (decoder === undefined) {
+      decoder = this.arch.decoder(section.data);
+      this.#decoders.set(section, decoder);
+    }
+    return decoder;
+  }
+
+  /** The relocations of a section in the order of their offsets. */
+  relocationsOf(section: Section): readonly Relocation[] {
+    let sorted = this.#relocations.get(section);
+    if (sorted === undefined) {
+      sorted = section.relocations;
+      if (!isSorted(sorted)) sorted = [...sorted].sort((a, b) => a.offset - b.offset);
+      this.#relocations.set(section, sorted);
+    }
+    return sorted;
+  }
+
+  /** The relocations in a range of a section. */
+  relocationsIn(section: Section, start: number, end: number): readonly Relocation[] {
+    const all = this.relocationsOf(section);
+    if (start === 0 && end >= sizeOf(section)) return all;
+    return all.slice(lowerBound(all, start), lowerBound(all, end));
+  }
+
+  relocationsOfPart(part: Part): readonly Relocation[] {
+    return this.relocationsIn(part.section, part.start, part.end);
+  }
+}
+
+function isSorted(relocations: readonly Relocation[]): boolean {
+  for (let index = 1; index < relocations.length; index++) {
+    if (relocations[index]!.offset < relocations[index - 1]!.offset) return false;
+  }
+  return true;
+}
+
+/** Index of the first relocation at or after `offset`. */
+function lowerBound(relocations: readonly Relocation[], offset: number): number {
+  let low = 0;
+  let high = relocations.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (relocations[middle]!.offset < offset) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+interface Located {
+  readonly symbol: ElfSymbol;
+  readonly file: string;
+  readonly prefix: boolean;
+}
+
+/** The symbols that name something in each section, by their offsets; locals know the FILE symbol before them. */
+function symbolsBySection(object: ElfObject, arch: Architecture): Map<Section, Located[]> {
+  const result = new Map<Section, Located[]>();
+  let file = '';
+  for (const symbol of object.symbols) {
+    if (symbol.type === STT.FILE) file = symbol.name;
+    if (typeof symbol.section !== 'object' || symbol.type === STT.SECTION || symbol.name === '') continue;
+    if (arch.isLabel(symbol.name) && (symbol.type === STT.NOTYPE || symbol.size === 0)) continue;
+    const located = {
+      symbol,
+      file: symbol.bind === STB.LOCAL ? file : '',
+      prefix: arch.prefixOf(symbol.name) !== undefined,
+    };
+    const list = result.get(symbol.section);
+    if (list === undefined) result.set(symbol.section, [located]);
+    else list.push(located);
+  }
+  for (const list of result.values()) list.sort((a, b) => a.symbol.value - b.symbol.value);
+  return result;
+}
+
+/** A run of symbols that overlap or stand at one place, with the range they cover. */
+interface Cluster {
+  start: number;
+  end: number;
+  symbols: Located[];
+}
+
+function split(
+  model: Model,
+  section: Section,
+  kind: SectionKind,
+  symbols: readonly Located[],
+  cuts: readonly number[] | undefined,
+): Part[] {
+  const size = sizeOf(section);
+  const whole = (located: readonly Located[]): Part[] => [makePart(model, section, kind, 0, size, located, false)];
+  if (kind.class === 'fragments') return splitAt(model, section, kind, cuts ?? [0]);
+  if (kind.class === 'strings' || kind.class === 'constants' || kind.class === 'registry') return whole([]);
+  const clusters = clustersOf(kind.class === 'text', symbols, size);
+  if (clusters.length === 0) return whole([]);
+  const only = clusters[0]!;
+  if (clusters.length === 1 && coversAll(model, section, kind, only)) return whole(only.symbols);
+  const parts: Part[] = [];
+  let at = 0;
+  for (const [index, cluster] of clusters.entries()) {
+    if (cluster.start > at) pushGap(parts, model, section, kind, at, cluster.start);
+    const next = clusters[index + 1]?.start ?? size;
+    const end = cluster.end > cluster.start ? Math.min(cluster.end, next) : next;
+    parts.push(makePart(model, section, kind, cluster.start, end, cluster.symbols, true));
+    at = end;
+  }
+  if (at < size) pushGap(parts, model, section, kind, at, size);
+  return parts;
+}
+
+/** True where one cluster is the whole section but for padding, so that the section is one part. */
+function coversAll(model: Model, section: Section, kind: SectionKind, { start, end }: Cluster): boolean {
+  const size = sizeOf(section);
+  if (kind.class === 'text') return start <= 64; // padding before the entry has no symbol of its own until 6.2
+  return start === 0 && (end === size || end === start || isBlank(model, section, end, size));
+}
+
+function clustersOf(text: boolean, symbols: readonly Located[], size: number): Cluster[] {
+  // In text only functions begin parts; a NOTYPE symbol in the middle of one (assembly) must not cut it.
+  const functions = symbols.some(({ symbol }) => symbol.type === STT.FUNC || symbol.type === STT.GNU_IFUNC);
+  const starters = symbols.filter(({ symbol, prefix }) => {
+    if (prefix || !text || !functions) return true;
+    return symbol.type === STT.FUNC || symbol.type === STT.GNU_IFUNC;
+  });
+  const clusters: Cluster[] = [];
+  const begins = new Set(starters);
+  for (const located of starters) {
+    const { value, size: length } = located.symbol;
+    if (value > size) continue;
+    const end = Math.min(size, value + length);
+    const last = clusters.at(-1);
+    const joined = last !== undefined && (value < last.end || value === last.start || isPrefixOnly(last));
+    if (joined) {
+      last.end = Math.max(last.end, end);
+      last.symbols.push(located);
+    } else clusters.push({ start: value, end, symbols: [located] });
+  }
+  for (const located of symbols) {
+    if (begins.has(located)) continue;
+    clusterAt(clusters, located.symbol.value)?.symbols.push(located);
+  }
+  return clusters;
+}
+
+/** The last cluster that begins at or before an offset. */
+function clusterAt(clusters: readonly Cluster[], offset: number): Cluster | undefined {
+  let low = 0;
+  let high = clusters.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (clusters[middle]!.start <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return clusters[low - 1];
+}
+
+/** A prefix symbol (`__pfx_f`) stands alone until the function that it belongs to comes. */
+function isPrefixOnly(cluster: Cluster): boolean {
+  return cluster.symbols.every(({ prefix }) => prefix);
+}
+
+function pushGap(parts: Part[], model: Model, section: Section, kind: SectionKind, start: number, end: number): void {
+  if (kind.class === 'text' ? isTextPadding(model, section, start, end) : isBlank(model, section, start, end)) return;
+  parts.push(makePart(model, section, kind, start, end, [], true));
+}
+
+function isTextPadding(model: Model, section: Section, start: number, end: number): boolean {
+  return model.arch.isPadding(section.data, start, end) && model.relocationsIn(section, start, end).length === 0;
+}
+
+/** True where a range of data is zero and has no relocations: padding for alignment. */
+function isBlank(model: Model, section: Section, start: number, end: number): boolean {
+  if (section.type === SHT.NOBITS) return true;
+  for (let at = start; at < end; at++) if (section.data[at] !== 0) return false;
+  return model.relocationsIn(section, start, end).length === 0;
+}
+
+function splitAt(model: Model, section: Section, kind: SectionKind, cuts: readonly number[]): Part[] {
+  const size = sizeOf(section);
+  const starts = [...new Set([0, ...cuts])].filter((at) => at < size || at === 0).sort((a, b) => a - b);
+  return starts.map((start, index) =>
+    makePart(model, section, kind, start, starts[index + 1] ?? size, [], starts.length > 1),
+  );
+}
+
+/** Where pieces of code in `.fixup` and its like begin: wherever anything outside refers to. */
+function fragmentCuts(model: Model): Map<Section, number[]> {
+  const cuts = new Map<Section, number[]>();
+  for (const [section, { class: kind }] of model.kinds) if (kind === 'fragments') cuts.set(section, []);
+  if (cuts.size === 0) return cuts;
+  for (const section of model.object.sections) {
+    if (cuts.has(section) || (section.flags & SHF.ALLOC) === 0) continue;
+    const text = (section.flags & SHF.EXECINSTR) !== 0;
+    for (const { symbol, addend, type } of section.relocations) {
+      if (symbol === undefined || typeof symbol.section !== 'object') continue;
+      const list = cuts.get(symbol.section);
+      if (list === undefined) continue;
+      const bias = model.arch.relocation(type)?.bias ?? 0;
+      // Code refers to fragments by jumps only, whose fields are the last four bytes of the instruction.
+      const at = symbol.value + addend + (text ? (bias === 'instruction-end' ? 4 : bias) : 0);
+      if (at >= 0) list.push(at);
+    }
+  }
+  return cuts;
+}
+
+function makePart(
+  model: Model,
+  section: Section,
+  kind: SectionKind,
+  start: number,
+  end: number,
+  located: readonly Located[],
+  shared: boolean,
+): Part {
+  const main = mainSymbol(kind.class === 'text', located);
+  return {
+    model,
+    section,
+    class: kind.class,
+    phase: kind.phase,
+    start,
+    end,
+    name: main?.symbol.name ?? section.name,
+    symbol: main?.symbol,
+    symbols: located.map(({ symbol }) => symbol),
+    file: main?.file ?? '',
+    shared,
+    twin: undefined,
+  };
+}
+
+/** Of aliases: functions or objects before plain labels, then the first in the range, global before weak before local. */
+function mainSymbol(text: boolean, located: readonly Located[]): Located | undefined {
+  const rank = ({ symbol, prefix }: Located): number => {
+    const fits = text ? symbol.type === STT.FUNC : symbol.type === STT.OBJECT;
+    const bind = symbol.bind === STB.GLOBAL ? 0 : symbol.bind === STB.WEAK ? 1 : 2;
+    return (prefix ? 8 : 0) + (fits ? 0 : 4) + bind;
+  };
+  let best: Located | undefined;
+  for (const candidate of located) {
+    if (candidate.prefix) continue;
+    if (best === undefined) best = candidate;
+    else {
+      const order =
+        rank(candidate) - rank(best) ||
+        candidate.symbol.value - best.symbol.value ||
+        (candidate.symbol.name < best.symbol.name ? -1 : 1);
+      if (order < 0) best = candidate;
+    }
+  }
+  return best;
+}
+
+/** The function family that a reference from this part counts for; for data the part's own name. */
+export function familyOfPart(part: Part): string {
+  return familyOf(part.name);
+}

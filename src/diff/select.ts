@@ -1,0 +1,422 @@
+/**
+ * What must travel in the module: the changed and new functions, and from there all they refer to that the running kernel
+ * does not have. Each reference is decided once: to something that travels, to the kernel by an ordinary symbol, or to the
+ * kernel by a livepatch relocation.
+ */
+import { since } from '../arch/arch.ts';
+import { STB } from '../elf/constants.ts';
+import { definedIn, type ElfSymbol, type Relocation, type Section } from '../elf/object.ts';
+import type { Changes, Pair } from './changes.ts';
+import { type Code, codeOf } from './code.ts';
+import { isCopyable } from './correlate.ts';
+import { familyOf } from './names.ts';
+import { entryOf, isFunction, type Part } from './part.ts';
+import type { KernelSymbols, Lookup, Resolution } from './symbols.ts';
+import type { Entry } from './tables.ts';
+import { describeTarget, type Target, targetOf, useOf } from './target.ts';
+
+/** What becomes of a relocation. Addends are those that fit the new symbol. */
+export type Decision =
+  | { readonly to: 'keep' }
+  | { readonly to: 'part'; readonly part: Part }
+  | { readonly to: 'content'; readonly section: Section; readonly at: number }
+  /** A symbol that the module leaves undefined. */
+  | { readonly to: 'ordinary'; readonly symbol: ElfSymbol; readonly name: string; readonly addend: number }
+  | {
+      readonly to: 'livepatch';
+      readonly resolution: Resolution;
+      readonly symbol: ElfSymbol;
+      readonly addend: number;
+    };
+
+export interface Selection {
+  /** In the order of the patched object. */
+  readonly parts: readonly Part[];
+  /** Why each part travels. */
+  readonly reasons: ReadonlyMap<Part, string>;
+  readonly entries: readonly Entry[];
+  /** Strings and constants by their sections: where each begins. */
+  readonly contents: ReadonlyMap<Section, ReadonlySet<number>>;
+  readonly decisions: ReadonlyMap<Relocation, Decision>;
+  readonly references: ReadonlyMap<string, Resolution>;
+  readonly unresolved: readonly string[];
+  readonly namespaces: readonly string[];
+}
+
+/** Who refers: a part that travels, or an entry of a table that goes with one. */
+interface User {
+  readonly part: Part;
+  readonly section: Section;
+  readonly entry: Entry | undefined;
+  readonly name: string;
+}
+
+export class Selector {
+  readonly #pair: Pair;
+  readonly #changes: Changes;
+  readonly #ambiguous: ReadonlySet<Part>;
+  readonly #symbols: KernelSymbols;
+  readonly #reasons = new Map<Part, string>();
+  readonly #queue: Part[] = [];
+  readonly #entries: Entry[] = [];
+  readonly #contents = new Map<Section, Set<number>>();
+  readonly #decisions = new Map<Relocation, Decision>();
+  readonly #references = new Map<string, Resolution>();
+  readonly #unresolved = new Set<string>();
+  readonly #namespaces = new Set<string>();
+  /** Pieces of `.altinstr_replacement`: exactly the bytes that an entry names. */
+  readonly #pieces = new Map<string, Part>();
+
+  constructor(pair: Pair, changes: Changes, ambiguous: ReadonlySet<Part>, symbols: KernelSymbols) {
+    this.#pair = pair;
+    this.#changes = changes;
+    this.#ambiguous = ambiguous;
+    this.#symbols = symbols;
+  }
+
+  select(): Selection {
+    const { patched } = this.#pair;
+    for (const part of this.#changes.changed.keys()) this.#travel(part, 'it changed');
+    for (const part of this.#changes.added) {
+      // A new static function travels only where something that travels uses it.
+      if (part.phase === 'always' && part.symbol!.bind !== STB.LOCAL) this.#travel(part, 'it is new');
+    }
+    for (const part of patched.parts) {
+      if (part.class === 'kpatch') this.#travel(part, 'the patch has it for kpatch');
+      else if (isNewGlobalData(part)) this.#travel(part, 'it is new');
+    }
+    for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) this.#visit(next);
+    this.#refuseUnknownTables();
+    const position = new Map(patched.object.sections.map((section, index) => [section, index]));
+    const parts = [...this.#reasons.keys()].sort(
+      (a, b) => position.get(a.section)! - position.get(b.section)! || a.start - b.start || a.end - b.end,
+    );
+    this.#entries.sort((a, b) => position.get(a.section)! - position.get(b.section)! || a.start - b.start);
+    return {
+      parts,
+      reasons: this.#reasons,
+      entries: this.#entries,
+      contents: this.#contents,
+      decisions: this.#decisions,
+      references: this.#references,
+      unresolved: [...this.#unresolved].sort(),
+      namespaces: [...this.#namespaces].sort(),
+    };
+  }
+
+  #travel(part: Part, reason: string): void {
+    if (this.#reasons.has(part)) return;
+    this.#reasons.set(part, reason);
+    this.#queue.push(part);
+  }
+
+  #visit(part: Part): void {
+    const { patched, entries, refusals, options } = this.#pair;
+    for (const cold of this.#changes.coldParts.get(part) ?? []) this.#travel(cold, `it belongs to ${part.name}`);
+    const code = codeOf(part);
+    if (code.bound !== undefined) {
+      const { name, section } = part;
+      const where = { file: options.names.patched, section: section.name, function: name };
+      refusals.add('diff-code-bound', { name, section: section.name, reason: code.bound }, where);
+    }
+    this.#refer(part, code);
+    for (const entry of entriesOf(entries[1], part)) this.#visitEntry(entry, part);
+    if (this.#pair.patched.arch.siblingCallProblem !== undefined)
+      this.#checkSiblingCalls(part, patched.arch.siblingCallProblem!);
+  }
+
+  #refer(part: Part, code: Code): void {
+    const user = { part, section: part.section, entry: undefined, name: part.name };
+    for (const relocation of code.relocations) this.#decide(relocation, user);
+  }
+
+  #visitEntry(entry: Entry, part: Part): void {
+    const user = { part, section: entry.section, entry, name: `${entry.table.name} of ${part.name}` };
+    const { key } = entry.table;
+    if (key !== undefined && !this.#keyWorks(entry, part, user)) return;
+    this.#entries.push(entry);
+    for (const relocation of entry.relocations) {
+      const field = relocation.offset - entry.start;
+      if (field === entry.table.location) this.#decisions.set(relocation, { to: 'part', part });
+      else if (field === entry.table.replacement?.field) this.#replacement(entry, relocation, user);
+      else this.#decide(relocation, user);
+    }
+  }
+
+  #replacement(entry: Entry, relocation: Relocation, user: User): void {
+    const target = targetOf(this.#pair.patched, entry.section, relocation);
+    if (target.kind !== 'part' || target.part.class !== 'fragments') {
+      this.#decide(relocation, user);
+      return;
+    }
+    const length = entry.section.data[entry.start + entry.table.replacement!.length] ?? 0;
+    const start = target.part.start + target.offset;
+    const { section } = target.part;
+    const key = `${section.name} ${start} ${length}`;
+    let piece = this.#pieces.get(key);
+    if (piece === undefined) {
+      piece = { ...target.part, start, end: start + length, shared: true };
+      this.#pieces.set(key, piece);
+      this.#travel(piece, `${entry.table.name} refers to it`);
+    }
+    this.#decisions.set(relocation, { to: 'part', part: piece });
+  }
+
+  #decide(relocation: Relocation, user: User): void {
+    if (this.#decisions.has(relocation)) return;
+    this.#decisions.set(relocation, this.#decision(relocation, user));
+  }
+
+  #decision(relocation: Relocation, user: User): Decision {
+    const { patched } = this.#pair;
+    const target = targetOf(patched, user.section, relocation);
+    switch (target.kind) {
+      case 'none':
+        return { to: 'keep' };
+      case 'content':
+        return this.#content(target);
+      case 'external':
+        return this.#external(target.symbol, relocation.addend, user);
+      case 'section':
+        this.#refuseSection(target.section, user);
+        return { to: 'keep' };
+      case 'part':
+        return this.#toPart(target, relocation, user);
+    }
+  }
+
+  #content({ section, at }: Target & { kind: 'content' }): Decision {
+    const list = this.#contents.get(section);
+    if (list === undefined) this.#contents.set(section, new Set([at]));
+    else list.add(at);
+    return { to: 'content', section, at };
+  }
+
+  /** A symbol of another object file. */
+  #external(symbol: ElfSymbol, addend: number, user: User): Decision {
+    const { name } = symbol;
+    if (symbol.section === 'abs') return { to: 'keep' };
+    const lookup = this.#symbols.find({ name, kind: undefined, local: false, file: '' });
+    if (lookup.found === undefined) {
+      if (lookup.count > 0) this.#missing(name, lookup, user);
+      else if (symbol.bind !== STB.WEAK) this.#unresolved.add(name);
+      return { to: 'ordinary', symbol, name, addend };
+    }
+    return this.#kernel(lookup.found, symbol, addend);
+  }
+
+  #kernel(resolution: Resolution, symbol: ElfSymbol, addend: number): Decision {
+    const { name, object, sympos, ordinary } = resolution;
+    this.#references.set(`${object} ${name} ${sympos}`, resolution);
+    if (!ordinary) return { to: 'livepatch', resolution, symbol, addend };
+    const namespace = this.#pair.options.exported(name)?.namespace;
+    if (namespace !== undefined && namespace !== '') this.#namespaces.add(namespace);
+    return { to: 'ordinary', symbol, name, addend };
+  }
+
+  #toPart(target: Target & { kind: 'part' }, relocation: Relocation, user: User): Decision {
+    const { part } = target;
+    const inside: Decision = { to: 'part', part };
+    if (isCopyable(part) || part.class === 'kpatch') return this.#along(part, user);
+    if (part.class === 'unknown' || part.class === 'registry') {
+      this.#refuseSection(part.section, user);
+      return inside;
+    }
+    if (part.phase !== 'always' && user.part.phase === 'always') {
+      this.#refuseInit(part, user);
+      return inside;
+    }
+    if (this.#changes.tables.has(part)) return this.#along(part, user);
+    if (part.twin === undefined) {
+      if (this.#ambiguous.has(part)) this.#refuseAmbiguous(part, user);
+      return this.#along(part, user);
+    }
+    if (!isFunction(part)) return this.#staying(part, relocation, user);
+    const changed = this.#changes.changed.has(part) || this.#reasons.has(part) || this.#isColdOfChanged(part);
+    if (!changed) return this.#staying(part, relocation, user);
+    const use = useOf(this.#pair.patched, user.section, relocation);
+    if (part === user.part || user.entry !== undefined || use !== 'address') {
+      const atEntry = part.start + target.offset === entryOf(part);
+      if (user.entry === undefined && use === 'address' && atEntry) return this.#staying(part, relocation, user);
+      return inside;
+    }
+    if (part.start + target.offset === entryOf(part)) {
+      // A pointer to a function outlives the patch, and the kernel compares pointers: it stays the original's, which ftrace
+      // redirects.
+      return this.#staying(part, relocation, user);
+    }
+    if (familyOf(part.name) !== familyOf(user.part.name) && user.part.class !== 'read-only') {
+      const where = { file: this.#pair.options.names.patched, section: user.section.name, offset: relocation.offset };
+      this.#pair.refusals.add('diff-reference-inner', { user: user.name, name: part.name }, where);
+    }
+    return inside;
+  }
+
+  #isColdOfChanged(part: Part): boolean {
+    for (const [parent, colds] of this.#changes.coldParts) {
+      if (colds.includes(part)) return this.#changes.changed.has(parent);
+    }
+    return false;
+  }
+
+  #along(part: Part, user: User): Decision {
+    this.#travel(part, `${user.name} refers to it`);
+    return { to: 'part', part };
+  }
+
+  /** A reference to what the kernel already has. */
+  #staying(part: Part, relocation: Relocation, user: User): Decision {
+    const twin = part.twin!;
+    const symbol = twin.symbol;
+    const place = part.symbol;
+    if (symbol === undefined || place === undefined) {
+      this.#missing(part.name, { found: undefined, count: 0 }, user);
+      return { to: 'part', part };
+    }
+    if (isFunction(part)) this.#checkSeal(part, relocation, user);
+    const addend = relocation.addend + (relocation.symbol?.value ?? 0) - place.value;
+    const lookup = this.#symbols.find({
+      name: symbol.name,
+      kind: part.class === 'text' ? 'function' : 'object',
+      local: symbol.bind === STB.LOCAL,
+      file: twin.file,
+    });
+    if (lookup.found === undefined) {
+      this.#missing(symbol.name, lookup, user);
+      return { to: 'part', part };
+    }
+    return this.#kernel(lookup.found, place, addend);
+  }
+
+  #missing(name: string, lookup: Lookup & { found: undefined }, user: User): void {
+    const { options, refusals } = this.#pair;
+    const where = { file: options.names.patched, section: user.section.name, symbol: name };
+    const { object } = options;
+    if (lookup.count === 0) refusals.add('diff-symbol-missing', { user: user.name, name, object }, where);
+    else refusals.add('diff-symbol-ambiguous', { user: user.name, name, object, count: lookup.count }, where);
+  }
+
+  #refuseAmbiguous(part: Part, user: User): void {
+    const where = { file: this.#pair.options.names.patched, section: part.section.name, symbol: part.name };
+    this.#pair.refusals.add('diff-local-ambiguous', { user: user.name, name: part.name }, where);
+  }
+
+  #refuseInit(part: Part, user: User): void {
+    const { options, refusals } = this.#pair;
+    const where = { file: options.names.patched, section: part.section.name, symbol: part.name };
+    const { object } = options;
+    refusals.add('diff-refers-init', { user: user.name, name: part.name, section: part.section.name, object }, where);
+  }
+
+  #refuseSection(section: Section, user: User): void {
+    const { options, refusals } = this.#pair;
+    const where = { file: options.names.patched, section: section.name };
+    refusals.add('diff-section-unknown', { section: section.name, how: `${user.name} refers to it` }, where);
+  }
+
+  /** Unknown loaded sections that refer to what travels: their entries may belong to it. */
+  #refuseUnknownTables(): void {
+    const { patched } = this.#pair;
+    for (const part of patched.parts) {
+      if (part.class !== 'unknown') continue;
+      for (const relocation of patched.relocationsOfPart(part)) {
+        const target = targetOf(patched, part.section, relocation);
+        if (target.kind !== 'part' || !isFunction(target.part) || !this.#reasons.has(target.part)) continue;
+        const where = { file: this.#pair.options.names.patched, section: part.section.name, offset: relocation.offset };
+        const how = `it refers to ${describeTarget(target)}`;
+        this.#pair.refusals.add('diff-section-unknown', { section: part.section.name, how }, where);
+      }
+    }
+  }
+
+  /** New code must not call indirectly what the kernel has sealed at start (CONFIG_X86_KERNEL_IBT). */
+  #checkSeal(part: Part, relocation: Relocation, user: User): void {
+    if (useOf(this.#pair.patched, user.section, relocation) !== 'address') return;
+    if (this.#pair.entries[0].get(part.twin!)?.some(({ table }) => table.seals === true) !== true) return;
+    const where = { file: this.#pair.options.names.patched, section: user.section.name, offset: relocation.offset };
+    this.#pair.refusals.add('diff-sealed', { user: user.name, name: part.name }, where);
+  }
+
+  #checkSiblingCalls(part: Part, problem: string): void {
+    const { patched, refusals, options } = this.#pair;
+    if (!isFunction(part) || part.twin === undefined) return;
+    for (const relocation of patched.relocationsOfPart(part)) {
+      if (useOf(patched, part.section, relocation) !== 'jump') continue;
+      const target = targetOf(patched, part.section, relocation);
+      if (target.kind === 'part' && familyOf(target.part.name) === familyOf(part.name)) continue;
+      const where = { file: options.names.patched, section: part.section.name, offset: relocation.offset };
+      refusals.add('diff-unpatchable', { name: part.name, reason: problem }, where);
+      return;
+    }
+  }
+
+  /**
+   * Jump labels and static calls: the kernel reads the tables when it loads the module, before livepatch relocations of
+   * modules are applied. Those of the kernel image come first since 5.8 (7c8e2bdd5f0d).
+   */
+  #keyWorks(entry: Entry, part: Part, user: User): boolean {
+    const { patched, options, refusals, notes } = this.#pair;
+    const key = entry.table.key!;
+    const relocation = entry.relocations.find(({ offset }) => offset - entry.start === key.field);
+    if (relocation === undefined) return true;
+    const target = targetOf(patched, entry.section, relocation);
+    const decision = this.#keyHome(target);
+    if (decision === 'works') return true;
+    const name = target.kind === 'part' ? target.part.name : target.kind === 'external' ? target.symbol.name : '';
+    if (key.kind === 'static call') {
+      notes.push(`${part.name}: the static call of ${name} goes through its trampoline, as its key is in a module`);
+      return false;
+    }
+    if (/^__tracepoint_/.test(name)) {
+      notes.push(`${part.name}: the tracepoint ${name.slice(13)} is off in the new version, as its key is in a module`);
+      return false;
+    }
+    const where = { file: options.names.patched, section: entry.section.name, function: part.name };
+    const params = { name: part.name, kind: key.kind, key: name };
+    if (decision === 'early') refusals.add('diff-key-early', params, where);
+    else refusals.add('diff-key-module', params, where);
+    void user;
+    return true;
+  }
+
+  #keyHome(target: Target): 'works' | 'early' | 'module' {
+    const { options } = this.#pair;
+    let lookup: Lookup;
+    if (target.kind === 'external') {
+      lookup = this.#symbols.find({ name: target.symbol.name, kind: undefined, local: false, file: '' });
+    } else if (target.kind === 'part') {
+      const symbol = target.part.twin?.symbol;
+      // A key that travels, new or a copy, is the module's own.
+      if (symbol === undefined || isCopyable(target.part)) return 'works';
+      if (options.object !== 'vmlinux') return 'module';
+      lookup = this.#symbols.find({
+        name: symbol.name,
+        kind: 'object',
+        local: symbol.bind === STB.LOCAL,
+        file: target.part.twin!.file,
+      });
+    } else return 'works';
+    if (lookup.found === undefined || lookup.found.ordinary) return 'works';
+    if (lookup.found.object !== 'vmlinux' || options.object !== 'vmlinux') return 'module';
+    return since(options.kernel, 5, 8) ? 'works' : 'early';
+  }
+}
+
+/** Entries of a part; of a piece of a part, those that lie in it. */
+function entriesOf(entries: ReadonlyMap<Part, readonly Entry[]>, part: Part): readonly Entry[] {
+  const own = entries.get(part);
+  if (own !== undefined || part.class !== 'fragments') return own ?? [];
+  const home = part.model.partAt(part.section, part.start);
+  if (home === undefined) return [];
+  return (entries.get(home) ?? []).filter(({ offset }) => {
+    const at = home.start + offset;
+    return at >= part.start && at < part.end;
+  });
+}
+
+/** New global variables may be used by other objects of the patch. */
+function isNewGlobalData(part: Part): boolean {
+  if (part.twin !== undefined || part.phase !== 'always' || part.symbol === undefined) return false;
+  if (part.class !== 'writable' && part.class !== 'read-only') return false;
+  return part.symbol.bind !== STB.LOCAL && definedIn(part.symbol) !== undefined;
+}
