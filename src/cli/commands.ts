@@ -98,4 +98,15 @@ export const commands: readonly CommandEntry[] = [
     summary: 'publish live patches as apt and dnf repositories; follow such a channel',
     load: () => import('./channel.ts'),
   },
+  {
+    name: 'auto',
+    summary: "subscribe every kernel to live patches, today's and later ones",
+    load: () => import('./auto.ts'),
+  },
+  { name: 'manual', summary: 'stop subscribing and updating by itself', load: () => import('./manual.ts') },
+  {
+    name: 'update',
+    summary: 'bring every subscribed kernel to its newest live patch',
+    load: () => import('./update.ts'),
+  },
 ];

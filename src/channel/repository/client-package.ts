@@ -99,6 +99,8 @@ export function dnfRepository(url: string, description: string): string {
     'gpgcheck=1',
     'repo_gpgcheck=1',
     'metadata_expire=1h',
+    // The channel may bring nothing but live patches and its own package.
+    'includepkgs=kpatch-patch-*,kpatch-channel',
     `gpgkey=file://${rpmKeyFile}`,
     '',
   ].join('\n');
