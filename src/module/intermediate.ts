@@ -7,8 +7,8 @@ import { fail } from '../errors/error.ts';
 
 /** `struct kpatch_symbol`: src 0, pos 8, bind 16, type 17, name 24, objname 32. */
 const SYMBOL = { size: 40, pos: 8, bind: 16, type: 17, name: 24, objname: 32 } as const;
-/** `struct kpatch_relocation`: dest 0, type 8, addend 12, external 16, objname 24, ksym 32. */
-const RELOCATION = { size: 40, dest: 0, type: 8, addend: 12, objname: 24, ksym: 32 } as const;
+/** `struct kpatch_relocation`: dest 0, type 8, external 12, addend 16 (a long), objname 24, ksym 32. */
+const RELOCATION = { size: 40, dest: 0, type: 8, addend: 16, objname: 24, ksym: 32 } as const;
 /** `struct kpatch_patch_func`: new_addr 0, new_size 8, old_addr 16, old_size 24, sympos 32, name 40, objname 48. */
 const FUNCTION = { size: 56, newAddress: 0, sympos: 32, name: 40, objname: 48 } as const;
 
@@ -66,8 +66,11 @@ class Table {
     return this.view.getUint32(entry * this.#size + field, this.#object.littleEndian);
   }
 
-  i32(entry: number, field: number): number {
-    return this.view.getInt32(entry * this.#size + field, this.#object.littleEndian);
+  i64(entry: number, field: number): number {
+    const at = entry * this.#size + field;
+    const value = Number(this.view.getBigInt64(at, this.#object.littleEndian));
+    if (!Number.isSafeInteger(value)) throw malformed(this.#object, this.section, at, 'an addend that is too large');
+    return value;
   }
 
   u8(entry: number, field: number): number {
@@ -143,7 +146,7 @@ export function readKernelRelocations(object: ElfObject): KernelRelocation[] {
       section: dest.section,
       offset: dest.offset,
       type: relocations.u32(entry, RELOCATION.type),
-      addend: relocations.i32(entry, RELOCATION.addend),
+      addend: relocations.i64(entry, RELOCATION.addend),
       object: relocations.string(entry, RELOCATION.objname),
       symbol: {
         name: symbols.string(index, SYMBOL.name),

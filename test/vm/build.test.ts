@@ -1,0 +1,113 @@
+/** The main job on the newest stock kernel: a source patch becomes a module that changes the running kernel. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { readManifest } from '../../src/module/manifest.ts';
+import { boot } from '../../src/vm/guest.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+let folder = '';
+
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Ended {
+  readonly status: number | null;
+  readonly document: Record<string, unknown>;
+}
+
+function kpatch(...args: string[]): Ended {
+  const { status, stdout } = spawnSync(join(root, 'bin', 'kpatch'), [...args, '--json'], {
+    encoding: 'utf8',
+    cwd: folder,
+  });
+  return { status, document: JSON.parse(stdout) as Record<string, unknown> };
+}
+
+/** A patch of one hunk against fs/proc/meminfo.c. */
+function meminfoPatch(removed: string, added: string): string {
+  return [
+    '--- a/fs/proc/meminfo.c',
+    '+++ b/fs/proc/meminfo.c',
+    '@@ -130,3 +130,3 @@',
+    ' \tshow_val_kb(m, "VmallocUsed:    ", vmalloc_nr_pages());',
+    `-${removed}`,
+    `+${added}`,
+    ' \tshow_val_kb(m, "Percpu:         ", pcpu_nr_pages());',
+    '',
+  ].join('\n');
+}
+const line = '\tshow_val_kb(m, "VmallocChunk:   ", 0ul);';
+
+describe('kpatch build', { concurrency: 1 }, () => {
+  test('a one-line fix becomes a module that the stock kernel runs', async () => {
+    writeFileSync(join(folder, 'fix.patch'), meminfoPatch(line, '\tshow_val_kb(m, "VmallocChunk:   ", 4242ul);'));
+    const { status, document } = kpatch('build', 'fix.patch', '-o', 'fix.ko', '--cve', 'CVE-2026-0001');
+    assert.equal(status, 0, JSON.stringify(document));
+    assert.equal(document.schema, 'kpatch.build/1');
+    const functions = document.functions as { name: string; kind: string; object: string }[];
+    assert.deepEqual(
+      functions.map(({ name, kind, object }) => [name, kind, object]),
+      [['meminfo_proc_show', 'changed', 'vmlinux']],
+    );
+    const module = readFileSync(join(folder, 'fix.ko'));
+    const manifest = readManifest(module);
+    assert.equal(manifest?.release, document.release);
+    assert.deepEqual(manifest?.cves, ['CVE-2026-0001']);
+    const shown = kpatch('kernel', 'show', String(document.release));
+    const { paths } = (shown.document.kernel ?? shown.document) as { paths: { image: string } };
+    const guest = await boot({ image: paths.image, files: { '/fix.ko': module } });
+    try {
+      const name = 'livepatch_fix';
+      const { output } = await guest.run(
+        `grep VmallocChunk /proc/meminfo
+insmod /fix.ko || echo insmod failed
+while [ "$(cat /sys/kernel/livepatch/${name}/transition)" = 1 ]; do sleep 0.2; done
+grep VmallocChunk /proc/meminfo
+echo 0 > /sys/kernel/livepatch/${name}/enabled
+while [ -d /sys/kernel/livepatch/${name} ]; do sleep 0.2; done
+rmmod ${name} && grep VmallocChunk /proc/meminfo
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
+      );
+      const values = [...output.matchAll(/VmallocChunk:\s+(\d+) kB/g)].map(([, value]) => value);
+      assert.deepEqual(values, ['0', '4242', '0'], output);
+      assert.match(output, /log clean/);
+    } finally {
+      await guest.stop();
+    }
+  });
+
+  test('the same inputs give the same bytes', () => {
+    const built = kpatch('build', 'fix.patch', '-o', 'again.ko', '--cve', 'CVE-2026-0001');
+    assert.equal(built.status, 0);
+    assert.deepEqual(readFileSync(join(folder, 'again.ko')), readFileSync(join(folder, 'fix.ko')));
+  });
+
+  test('a changed comment is nothing to do', () => {
+    writeFileSync(join(folder, 'comment.patch'), meminfoPatch(line, `${line} /* always none */`));
+    const { status, document } = kpatch('build', 'comment.patch', '-o', 'comment.ko');
+    assert.equal(status, 3, JSON.stringify(document));
+    assert.equal((document.error as { code: string }).code, 'no-change');
+    assert.equal(existsSync(join(folder, 'comment.ko')), false);
+  });
+
+  test("what does not compile is shown in the compiler's own words, and nothing is left behind", () => {
+    writeFileSync(join(folder, 'broken.patch'), meminfoPatch(line, '\tno_such_function(m);'));
+    const earlier = readdirSync(tmpdir()).filter((name) => name.startsWith('kpatch-build-'));
+    const { status, document } = kpatch('build', 'broken.patch', '-o', 'broken.ko');
+    const { code, detail } = document.error as { code: string; detail: string };
+    assert.equal(status, 1);
+    assert.equal(code, 'compile-failed');
+    assert.match(detail, /fs\/proc\/meminfo\.c:\d+:\d+: error: .*no_such_function/);
+    const later = readdirSync(tmpdir()).filter((name) => name.startsWith('kpatch-build-'));
+    assert.deepEqual(
+      later.filter((name) => !earlier.includes(name)),
+      [],
+    );
+  });
+});
