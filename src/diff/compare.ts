@@ -123,7 +123,9 @@ export class Comparison {
     if (a.kind === 'external') return b.kind === 'external' && sameExternal(a, b);
     if (a.kind === 'content' && b.kind === 'content') {
       if (a.section.entsize !== b.section.entsize || a.section.flags !== b.section.flags) return false;
-      return Buffer.compare(contentOf(a.section, a.at), contentOf(b.section, b.at)) === 0;
+      const [left, right] = [contentOf(a.section, a.at), contentOf(b.section, b.at)];
+      if (Buffer.compare(left, right) === 0) return true;
+      return !this.#keepLines && isLineText(left) && lineless(left) === lineless(right);
     }
     return a.kind === 'section' && b.kind === 'section' && a.section.name === b.section.name;
   }
@@ -216,6 +218,20 @@ function instructionAt(part: Part, offset: number): import('../arch/arch.ts').In
     at += instruction?.length ?? 1;
   }
   return undefined;
+}
+
+/**
+ * The text that fortified memcpy() passes to WARN_ONCE (include/linux/fortify-string.h, since 6.0): the one place where
+ * the kernel's headers put a source line into a string.
+ */
+const fortified = /^(field ".*" at [\w./+-]+\.[ch]:)\d+$/;
+
+function isLineText(text: Uint8Array): boolean {
+  return text.length > 10 && text[0] === 0x66 && lineless(text) !== undefined;
+}
+
+function lineless(text: Uint8Array): string | undefined {
+  return fortified.exec(Buffer.from(text).toString('latin1'))?.[1];
 }
 
 /** struct _ddebug (include/linux/dynamic_debug.h): four pointers, then 18 bits of line number. */
