@@ -7,14 +7,17 @@ import { checkCompiler } from '../kernel/compiler.ts';
 import { KernelFacts } from '../kernel/facts.ts';
 import { prepareKernel } from '../kernel/kernel.ts';
 import type { TargetKernel } from '../kernel/target.ts';
+import { checkModule, kernelVermagic, type ModuleReport } from '../module/check.ts';
 import type { Manifest } from '../module/manifest.ts';
 import { makeModule } from '../module/module.ts';
 import { checkName, nameFor } from '../module/name.ts';
+import { checkSigningKey, type SigningKey, signModule } from '../module/sign.ts';
 import { sha256 } from '../util/digest.ts';
 import { temporaryFolder } from '../util/files.ts';
 import type { Reporter, StageTime } from '../util/report.ts';
 import { version as toolVersion } from '../version.ts';
 import { type Adjustment, applyPatch } from './apply.ts';
+import { placeAuthorHeaders } from './author-headers.ts';
 import { comparePairs, type Difference } from './compare.ts';
 import { cvesOf } from './cves.ts';
 import { objtoolSettings } from './objtool.ts';
@@ -23,6 +26,8 @@ import { compilePairs } from './pairs.ts';
 import type { SourcePatch } from './patch.ts';
 import { type LeftOut, planBuild } from './plan.ts';
 import { readSeries } from './series.ts';
+import { statesOf } from './states.ts';
+import { checkSuccessor, readPredecessor, successorVersion } from './successor.ts';
 
 export interface BuildRequest {
   /** Patch files, folders or series files, in order. */
@@ -30,8 +35,12 @@ export interface BuildRequest {
   /** As `uname -r`; the running or the newest kernel where it is not given. */
   readonly release?: string;
   readonly name?: string;
-  /** Of the cumulative patch, from 1. */
-  readonly version: number;
+  /** Of the cumulative patch, from 1; where it is not given, the one after the predecessor's. */
+  readonly version?: number;
+  /** The module that this one replaces: it has to cover all of its functions but those in `withdraw`. */
+  readonly after?: string;
+  readonly withdraw?: readonly string[];
+  readonly sign?: SigningKey;
   readonly cves: readonly string[];
   readonly replace: boolean;
   readonly skipCompilerCheck: boolean;
@@ -42,8 +51,14 @@ export interface BuildRequest {
 export interface BuildResult {
   readonly kernel: TargetKernel;
   readonly name: string;
+  /** Signed where that was asked for. */
   readonly module: Uint8Array;
+  /** Of the module without its signature. */
   readonly sha256: string;
+  readonly version: number;
+  readonly signed: boolean;
+  /** What was looked at before it was handed out. */
+  readonly checked: ModuleReport;
   readonly glue: string;
   readonly units: readonly string[];
   readonly leftOut: readonly LeftOut[];
@@ -71,15 +86,18 @@ export interface BuiltFunction {
 
 /**
  * Builds a patch module. The prepared kernel is only read; all work happens in temporary folders that are gone afterwards.
- * Errors: those of reading and applying patches, of kernels, compilation, differ and linking; `no-change` where no code
- * changes.
+ * Errors: those of reading and applying patches, of kernels, compilation, differ, linking, checking and signing, and of a
+ * predecessor; `no-change` where no code changes.
  */
 export async function build(request: BuildRequest, report: Reporter): Promise<BuildResult> {
   const patches = readSeries(request.patches);
   const name = request.name === undefined ? nameFor(patches[0]!.name) : checkName(request.name);
+  if (request.sign !== undefined) checkSigningKey(request.sign);
   const kernel = await report.stage('target kernel', () => prepareKernel(request.release, { report }));
   const facts = new KernelFacts(kernel);
   await checkTarget(facts, request, report);
+  const previous = request.after === undefined ? undefined : readPredecessor(request.after, kernel);
+  const version = successorVersion(previous, request.version);
   const plan = await report.stage('plan', async () =>
     planBuild(patches, await facts.objects(), () => [], kernel.release),
   );
@@ -88,6 +106,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const folder = (part: string): string => mkdirSync(join(work.path, part), { recursive: true })!;
   const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
   const adjustments = await report.stage('apply', () => applySeries(patched, patches, kernel.release, report));
+  placeAuthorHeaders(patched, patches);
   const units = plan.units;
   const jobs = request.jobs ?? availableParallelism();
   const pairs = await report.stage(
@@ -99,7 +118,12 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   );
   if (differences.length === 0) throw fail('no-change', { release: kernel.release });
   const functions = differences.flatMap((difference) => describe(difference, patches));
-  const manifest = manifestOf(request, name, kernel, patches, functions);
+  const states = statesOf(
+    pairs.map(({ unit, patched }) => ({ unit: unit.object, bytes: patched.bytes })),
+    kernel.version,
+  );
+  const manifest = manifestOf({ request, name, version, kernel, patches, functions, states });
+  if (previous !== undefined) checkSuccessor(previous, manifest, request.withdraw ?? []);
   const module = await report.stage('link', () =>
     makeModule({
       kernel,
@@ -109,11 +133,19 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
       settings: objtoolSettings(facts.config),
     }),
   );
+  const checked = await report.stage('check', async () =>
+    checkModule(module.bytes, `${name}.ko`, facts, await kernelVermagic(facts)),
+  );
+  const hash = facts.config.get('MODULE_SIG_HASH') ?? 'sha256';
+  const signed = request.sign === undefined ? module.bytes : await signModule(module.bytes, request.sign, hash);
   return {
     kernel,
     name,
-    module: module.bytes,
+    module: signed,
     sha256: sha256(module.bytes),
+    version,
+    signed: request.sign !== undefined,
+    checked,
     glue: module.glue,
     units: units.map(({ object }) => object),
     leftOut: plan.leftOut,
@@ -164,17 +196,20 @@ function describe({ unit, object, result }: Difference, patches: readonly Source
   }));
 }
 
-function manifestOf(
-  request: BuildRequest,
-  name: string,
-  kernel: TargetKernel,
-  patches: readonly SourcePatch[],
-  functions: readonly BuiltFunction[],
-): Manifest {
+function manifestOf(input: {
+  readonly request: BuildRequest;
+  readonly name: string;
+  readonly version: number;
+  readonly kernel: TargetKernel;
+  readonly patches: readonly SourcePatch[];
+  readonly functions: readonly BuiltFunction[];
+  readonly states: Manifest['states'];
+}): Manifest {
+  const { request, name, version, kernel, patches, functions, states } = input;
   return {
     schema: 'kpatch.manifest/1',
     name,
-    version: request.version,
+    version,
     release: kernel.release,
     arch: kernel.arch,
     ...(kernel.buildId === undefined ? {} : { buildId: kernel.buildId }),
@@ -183,7 +218,7 @@ function manifestOf(
       .filter(({ kind }) => kind === 'changed')
       .map(({ name, object, sympos, patches }) => ({ name, object, sympos, patches })),
     cves: cvesOf(request.cves, patches),
-    states: [],
+    states,
     patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
     runPre: 'skipped',
     tool: `kpatch ${toolVersion}`,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type BuildResult, build } from '../build/build.ts';
 import { fail } from '../errors/error.ts';
+import type { SigningKey } from '../module/sign.ts';
 import { writeAtomically } from '../util/files.ts';
 import { action, type Outcome } from './command.ts';
 
@@ -10,7 +11,11 @@ interface Options {
   readonly kernel?: string;
   readonly output?: string;
   readonly name?: string;
-  readonly patchVersion: string;
+  readonly patchVersion?: string;
+  readonly after?: string;
+  readonly withdraw: readonly string[];
+  readonly signKey?: string;
+  readonly signCert?: string;
   readonly cve: readonly string[];
   readonly replace: boolean;
   readonly skipCompilerCheck?: boolean;
@@ -35,7 +40,14 @@ export function register(program: Command): void {
     )
     .option('-o, --output <file>', 'where the module goes (default: NAME.ko in this folder)')
     .option('-n, --name <name>', 'name of the module (default: from the first patch)')
-    .option('--patch-version <number>', 'version of the cumulative patch, rising with each successor', '1')
+    .option(
+      '--patch-version <number>',
+      "version of the cumulative patch (default: 1, or its predecessor's and one more)",
+    )
+    .option('--after <module>', 'the patch module that this one replaces: all of its functions have to be covered')
+    .option('--withdraw <function>', 'a function that need not be covered any longer (repeatable)', collect, [])
+    .option('--sign-key <file>', 'sign the module with this private key (PEM; passphrase in KBUILD_SIGN_PIN)')
+    .option('--sign-cert <file>', 'the certificate of that key (PEM or DER)')
     .option('--cve <id>', 'a CVE that it fixes, beside those that the patches name (repeatable)', collect, [])
     .option('--no-replace', 'do not replace the live patches that were loaded before')
     .option('-j, --jobs <number>', 'compilers at once (default: one a processor)')
@@ -50,7 +62,12 @@ export function register(program: Command): void {
             patches,
             ...(options.kernel === undefined ? {} : { release: options.kernel }),
             ...(options.name === undefined ? {} : { name: options.name }),
-            version: natural('--patch-version', options.patchVersion),
+            ...(options.patchVersion === undefined
+              ? {}
+              : { version: natural('--patch-version', options.patchVersion) }),
+            ...(options.after === undefined ? {} : { after: options.after }),
+            withdraw: options.withdraw,
+            ...signing(options),
             cves: options.cve,
             replace: options.replace,
             skipCompilerCheck: options.skipCompilerCheck === true,
@@ -65,6 +82,13 @@ export function register(program: Command): void {
         return outcome(result, output);
       }),
     );
+}
+
+function signing({ signKey, signCert }: Options): { sign?: SigningKey } {
+  if (signKey === undefined && signCert === undefined) return {};
+  if (signKey === undefined) throw fail('sign-incomplete', { given: '--sign-cert' });
+  if (signCert === undefined) throw fail('sign-incomplete', { given: '--sign-key' });
+  return { sign: { key: signKey, certificate: signCert } };
 }
 
 function natural(option: string, value: string): number {
@@ -83,7 +107,10 @@ function outcome(result: BuildResult, output: string): Outcome {
     data: {
       module: output,
       name,
+      version: result.version,
       sha256: result.sha256,
+      signed: result.signed,
+      checked: result.checked,
       bytes: result.module.length,
       release: kernel.release,
       units,

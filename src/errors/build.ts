@@ -104,4 +104,40 @@ export const buildErrors = table({
     why: 'they say which object each source file belongs to',
     fix: 'see what make said below; `kpatch kernel remove` and `add` prepare the kernel anew',
   },
+  'previous-unknown': {
+    exit: 2,
+    what: '{file} cannot be taken as the predecessor: {problem}',
+    why: 'it is not known what the new patch would have to cover',
+    fix: 'give the module of the patch that is to be replaced, as `kpatch build` made it',
+  },
+  'previous-other-kernel': {
+    exit: 2,
+    what: '{file} is for {found}, and this build is for {release}',
+    why: 'a live patch replaces only one that is loaded in the same kernel',
+    fix: 'give the predecessor for {release}, or build for the other kernel with --kernel',
+  },
+  'previous-version': {
+    exit: 2,
+    what: '{file} is version {version}, and the new patch would be version {wanted}',
+    why: 'hosts take a successor by its higher version',
+    fix: 'give --patch-version {next} or higher, or leave it out',
+  },
+  'previous-uncovered': {
+    exit: 4,
+    what: 'the new patch does not replace {count} of the functions that {file} replaces, {first} first',
+    why: 'loading it would take those fixes away from running machines; they are listed below',
+    fix: 'add the source patches that they came from, or name each with --withdraw FUNCTION if it is meant',
+  },
+  'previous-states': {
+    exit: 4,
+    what: '{file} set the system state {id} to version {version}, and the new patch knows {now} of it',
+    why: 'the kernel refuses a patch that cannot deal with what an earlier one left behind',
+    fix: 'declare KPATCH_STATE({id}, {version}) or a higher version in the new patch, and handle it in its callbacks',
+  },
+  'withdraw-unknown': {
+    exit: 2,
+    what: 'there is nothing to withdraw for {function}: {problem}',
+    why: 'a name that fits nothing is likely a mistake, and the one that was meant would be lost unseen',
+    fix: 'leave that --withdraw out or correct the name',
+  },
 });

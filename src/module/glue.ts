@@ -98,7 +98,7 @@ function functionTable({ functions }: GlueObject, index: number): string {
     const position = sympos === 0 ? '' : `\n\t\t.old_sympos = ${sympos},`;
     return `\t{\n\t\t.old_name = ${quote(name)},\n\t\t.new_func = ${replacement},${position}\n\t},`;
   });
-  return `static struct klp_func functions_${index}[] = {\n${[...entries, '\t{ }'].join('\n')}\n};`;
+  return `static struct klp_func livepatch_functions_${index}[] = {\n${[...entries, '\t{ }'].join('\n')}\n};`;
 }
 
 function objectTable(objects: readonly GlueObject[]): string {
@@ -107,20 +107,20 @@ function objectTable(objects: readonly GlueObject[]): string {
     const hooks = (Object.entries(callbacks) as [string, string][]).map(
       ([phase, symbol]) => `\n\t\t.callbacks.${phase} = ${symbol},`,
     );
-    return `\t{\n${name}\n\t\t.funcs = functions_${index},${hooks.join('')}\n\t},`;
+    return `\t{\n${name}\n\t\t.funcs = livepatch_functions_${index},${hooks.join('')}\n\t},`;
   });
-  return `static struct klp_object objects[] = {\n${[...entries, '\t{ }'].join('\n')}\n};`;
+  return `static struct klp_object livepatch_objects[] = {\n${[...entries, '\t{ }'].join('\n')}\n};`;
 }
 
 function stateTable(states: Glue['states']): string {
   const entries = states.map(({ id, version }) => `\t{ .id = ${id}, .version = ${version} },`);
-  return `static struct klp_state states[] = {\n${[...entries, '\t{ }'].join('\n')}\n};`;
+  return `static struct klp_state livepatch_states[] = {\n${[...entries, '\t{ }'].join('\n')}\n};`;
 }
 
 function patch(glue: Glue, kernel: LivepatchInterface): string {
-  const lines = ['static struct klp_patch patch = {', '\t.mod = THIS_MODULE,', '\t.objs = objects,'];
+  const lines = ['static struct klp_patch patch = {', '\t.mod = THIS_MODULE,', '\t.objs = livepatch_objects,'];
   if (kernel.replace) lines.push(`\t.replace = ${glue.replace},`);
-  if (glue.states.length > 0) lines.push('\t.states = states,');
+  if (glue.states.length > 0) lines.push('\t.states = livepatch_states,');
   return [...lines, '};'].join('\n');
 }
 

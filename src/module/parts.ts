@@ -3,6 +3,7 @@ import { STB, STT } from '../elf/constants.ts';
 import { type ElfObject, type ElfSymbol, newSymbol } from '../elf/object.ts';
 import { readObject } from '../elf/read-object.ts';
 import { writeObject } from '../elf/write-object.ts';
+import { fail } from '../errors/error.ts';
 import type { GlueCallbacks, GlueObject } from './glue.ts';
 import { readCallbacks, readPatchedFunctions } from './intermediate.ts';
 import { dropSections } from './klp.ts';
@@ -18,7 +19,7 @@ export interface Parts {
 /**
  * Reads what each difference (an intermediate object) replaces and calls back, gives those symbols names that the glue can
  * link to, and drops the tables that the static glue makes needless.
- * Error: `intermediate-malformed`.
+ * Errors: `intermediate-malformed`, `callback-twice`.
  */
 export function prepareParts(differences: readonly Uint8Array[]): Parts {
   const glue = new Map<string, { functions: GlueObject['functions'][number][]; callbacks: Record<string, string> }>();
@@ -50,6 +51,7 @@ export function prepareParts(differences: readonly Uint8Array[]): Parts {
       entry(patched).functions.push({ name, sympos, replacement: alias(replacement, offset) });
     }
     for (const { phase, object: patched, symbol } of readCallbacks(object)) {
+      if (entry(patched).callbacks[phase] !== undefined) throw fail('callback-twice', { phase, object: patched });
       entry(patched).callbacks[phase] = alias(symbol);
     }
     dropSections(object, ({ name }) => name === '.kpatch.funcs' || name.startsWith('.kpatch.callbacks.'));

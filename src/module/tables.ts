@@ -1,0 +1,86 @@
+/**
+ * Which functions a patch module replaces, read from the module itself: from the static tables of our glue, or from the
+ * `.kpatch.funcs` that modules of dynup/kpatch carry. What the module does, whatever its manifest says.
+ */
+import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../elf/object.ts';
+import { readPatchedFunctions } from './intermediate.ts';
+
+export interface ReplacedFunction {
+  readonly name: string;
+  /** `vmlinux` or a module. */
+  readonly object: string;
+  /** See `ManifestFunction`. */
+  readonly sympos: number;
+}
+
+/** The start of `struct klp_func` on 64-bit machines: old_name 0, new_func 8, old_sympos 16 (include/linux/livepatch.h). */
+const FUNCTION = { newFunction: 8, sympos: 16 } as const;
+/** The start of `struct klp_object`: name 0 (no pointer: vmlinux), funcs 8. */
+const OBJECT = { functions: 8 } as const;
+
+/** The functions, in the order of the tables; undefined where the module has neither kind. Error: `intermediate-malformed`. */
+export function replacedFunctions(module: ElfObject): ReplacedFunction[] | undefined {
+  const objects = module.symbols.find(({ name }) => name === 'livepatch_objects');
+  if (objects !== undefined) return ofGlue(module, objects);
+  if (!module.sections.some(({ name }) => name === '.kpatch.funcs')) return undefined;
+  return readPatchedFunctions(module).map(({ name, object, sympos }) => ({ name, object, sympos }));
+}
+
+function ofGlue(module: ElfObject, objects: ElfSymbol): ReplacedFunction[] {
+  const tables = new Map<string, ElfSymbol>();
+  for (const symbol of module.symbols) {
+    if (/^livepatch_functions_\d+$/.test(symbol.name)) tables.set(placeOf(definedIn(symbol), symbol.value), symbol);
+  }
+  const result: ReplacedFunction[] = [];
+  const pointers = new Map(pointersIn(objects).map((pointer) => [pointer.offset, pointer]));
+  for (const [offset, pointer] of pointers) {
+    const table = tables.get(placeOf(...targetOf(pointer)));
+    if (table === undefined) continue;
+    const name = pointers.get(offset - OBJECT.functions);
+    const object = name === undefined ? 'vmlinux' : (stringAt(name) ?? '');
+    result.push(...ofTable(module, table).map((entry) => ({ object, ...entry })));
+  }
+  return result;
+}
+
+/** The entries of an array of `struct klp_func`: wherever a pointer to a name is followed by one to the new function. */
+function ofTable(module: ElfObject, table: ElfSymbol): { name: string; sympos: number }[] {
+  const data = definedIn(table)!.data;
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const pointers = pointersIn(table);
+  const offsets = new Set(pointers.map(({ offset }) => offset));
+  return pointers.flatMap((pointer) => {
+    const { offset } = pointer;
+    const name = offsets.has(offset + FUNCTION.newFunction) ? stringAt(pointer) : undefined;
+    if (name === undefined || offset + FUNCTION.sympos + 8 > data.length) return [];
+    return [{ name, sympos: Number(view.getBigUint64(offset + FUNCTION.sympos, module.littleEndian)) }];
+  });
+}
+
+function pointersIn(symbol: ElfSymbol): Relocation[] {
+  const section = definedIn(symbol);
+  const end = symbol.value + symbol.size;
+  const inside = section?.relocations.filter(({ offset }) => offset >= symbol.value && offset < end) ?? [];
+  return [...inside].sort((a, b) => a.offset - b.offset);
+}
+
+function targetOf({ symbol, addend }: Relocation): [section: Section | undefined, offset: number] {
+  return symbol === undefined ? [undefined, 0] : [definedIn(symbol), symbol.value + addend];
+}
+
+const numbers = new WeakMap<Section, number>();
+let next = 0;
+
+/** A key for a place in a section. */
+function placeOf(section: Section | undefined, offset: number): string {
+  if (section === undefined) return '';
+  const number = numbers.get(section) ?? next++;
+  numbers.set(section, number);
+  return `${number}:${offset}`;
+}
+
+function stringAt(pointer: Relocation): string | undefined {
+  const [section, offset] = targetOf(pointer);
+  const end = section === undefined || offset < 0 ? -1 : section.data.indexOf(0, offset);
+  return end < 0 ? undefined : Buffer.from(section!.data.subarray(offset, end)).toString('latin1');
+}
