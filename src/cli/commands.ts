@@ -109,4 +109,9 @@ export const commands: readonly CommandEntry[] = [
     summary: 'bring every subscribed kernel to its newest live patch',
     load: () => import('./update.ts'),
   },
+  {
+    name: 'prove',
+    summary: 'show in virtual machines that a patch module holds',
+    load: () => import('./prove.ts'),
+  },
 ];

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { cmdlinePatch } from './livepatch-module.ts';
+import { proveModule } from './prove-module.ts';
+
+test('a good patch is proven, each claim with its evidence', async () => {
+  const { result, events } = await proveModule(cmdlinePatch('good', 'patched'), { test: 'grep patched /proc/cmdline' });
+  assert.equal(result.verdict, 'proven', JSON.stringify(result.checks, null, 1));
+  assert.ok(result.checks.every(({ outcome }) => outcome === 'held'));
+  const texts = result.checks.flatMap(({ evidence }) => evidence.map(({ text }) => text)).join('\n');
+  assert.match(texts, /livepatch lists cmdline_proc_show/);
+  assert.match(texts, /ftrace redirects cmdline_proc_show to livepatch/);
+  assert.match(texts, /cmdline_proc_show: called 1 times/);
+  assert.equal(events[0]?.type, 'plan');
+  assert.equal(events.at(-1)?.type, 'verdict');
+});
+
+test('a test that ends alike with and without the patch shows nothing', async () => {
+  const script = '# expect: before pass, with pass, after pass\ntest -e /proc/cmdline && cat /proc/cmdline';
+  const { failed } = await proveModule(cmdlinePatch('shows_nothing', 'x'), { test: script });
+  assert.deepEqual(Object.keys(failed), ['test-with']);
+  assert.match(failed['test-with']!, /shows nothing/);
+});
+
+test('a patch that never reaches its new code is found by counting calls', async () => {
+  // The test passes for a reason of its own: the phase that it is told.
+  const script = 'test $KPATCH_PHASE = with';
+  const { failed } = await proveModule(cmdlinePatch('unreached', 'x'), { test: script });
+  assert.deepEqual(Object.keys(failed), ['reached']);
+});
+
+test('a patch that cannot be unloaded is found', async () => {
+  const { failed } = await proveModule(
+    cmdlinePatch('stays', 'x', { init: '__module_get(THIS_MODULE); return klp_enable_patch(&patch);' }),
+    {},
+  );
+  assert.match(failed.unloads ?? '', /cannot be removed/);
+});
+
+test('a patch that makes the kernel complain is found by its log', async () => {
+  const warns = cmdlinePatch('warns', 'x', {
+    code: 'static int new_cmdline_proc_show(struct seq_file *m, void *v) { WARN_ON(1); seq_puts(m, "x\\n"); return 0; }',
+  });
+  const { failed, result } = await proveModule(warns, { test: 'grep x$ /proc/cmdline' });
+  assert.deepEqual(Object.keys(failed), ['log-clean']);
+  const log = result.checks.find(({ check }) => check.endsWith('log-clean'));
+  assert.match(log?.evidence.at(-1)?.detail ?? '', /new_cmdline_proc_show/);
+});
+
+test('a patch that takes the kernel down is not proven, with the console as evidence', async () => {
+  const crashes = cmdlinePatch('crashes', 'x', {
+    code: 'static int new_cmdline_proc_show(struct seq_file *m, void *v) { *(volatile int *)8 = 1; return 0; }',
+  });
+  const { failed, result } = await proveModule(crashes, { test: 'cat /proc/cmdline' });
+  assert.match(failed['test-with'] ?? '', /panicked/);
+  assert.match(result.boots[0]?.console ?? '', /NULL pointer dereference/);
+  assert.equal(result.checks.at(-1)?.outcome, 'not run');
+});
+
+test('the wrong one of two functions of a name: the test does not pass', async () => {
+  // fs/proc has one, drivers have others: the name is not unique in vmlinux, and the first is taken.
+  const wrong = cmdlinePatch('wrong_one', 'patched', {
+    functions: { vmlinux: { 'no_such_function_anywhere,2': 'new_cmdline_proc_show' } },
+  });
+  const { failed } = await proveModule(wrong, { test: 'grep patched /proc/cmdline' });
+  assert.match(failed.loads ?? '', /refuses/);
+});
