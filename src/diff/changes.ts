@@ -1,5 +1,6 @@
 /** What changed between two correlated objects: functions with reasons, data, lists, and what makes a change impossible. */
 import { STB } from '../elf/constants.ts';
+import { readWishes } from './author.ts';
 import type { Comparison } from './compare.ts';
 import { isCopyable } from './correlate.ts';
 import { parentOf } from './names.ts';
@@ -32,23 +33,7 @@ export interface Pair {
 
 export function findChanges(pair: Pair, comparison: Comparison): Changes {
   const { original, patched } = pair;
-  const changed = new Map<Part, Reason[]>();
-  const added: Part[] = [];
-  const data: { part: Part; reason: Reason }[] = [];
-  const ignoredFunctions = functionsToIgnore(patched);
-  for (const part of patched.parts) {
-    if (isCopyable(part) || part.class === 'kpatch') continue;
-    if (part.twin === undefined) {
-      if (isFunction(part)) added.push(part);
-      continue;
-    }
-    const reason = comparison.difference(part.twin, part);
-    if (reason === undefined) continue;
-    if (isFunction(part)) {
-      if (ignoredFunctions.has(part)) pair.notes.push(`the change of ${part.name} is left out, as the patch asks`);
-      else note(changed, part, reason);
-    } else data.push({ part, reason });
-  }
+  const { changed, added, data } = compareAll(pair, comparison);
   const tables = dataChanges(pair, changed, data);
   const coldParts = joinColdParts(pair, changed, added);
   unlisted(pair, original, patched);
@@ -59,6 +44,77 @@ export function findChanges(pair: Pair, comparison: Comparison): Changes {
   return result;
 }
 
+interface Differences {
+  readonly changed: Map<Part, Reason[]>;
+  readonly added: Part[];
+  readonly data: { part: Part; reason: Reason }[];
+}
+
+/**
+ * Compares all pairs. A changed static function that ftrace cannot redirect (`inline` of the kernel implies notrace) can
+ * still be replaced where it is only ever called: it travels as a new function, and its callers change to call that one.
+ */
+function compareAll(pair: Pair, comparison: Comparison): Differences {
+  const ignoredFunctions = functionsToIgnore(pair.patched);
+  for (;;) {
+    const differences = compareOnce(pair, comparison, ignoredFunctions);
+    const carried = [...differences.changed.keys()].filter((part) => canBeCarried(pair, part));
+    if (carried.length === 0) {
+      for (const part of ignoredFunctions) pair.notes.push(`a change of ${part.name} is left out, as the patch asks`);
+      return differences;
+    }
+    for (const part of carried) {
+      part.twin!.twin = undefined;
+      part.twin = undefined;
+      pair.notes.push(
+        `${part.name} has no place where ftrace could redirect it; its new version travels with the functions that call it`,
+      );
+    }
+    comparison.forget();
+  }
+}
+
+function compareOnce(pair: Pair, comparison: Comparison, ignoredFunctions: ReadonlySet<Part>): Differences {
+  const changed = new Map<Part, Reason[]>();
+  const added: Part[] = [];
+  const data: { part: Part; reason: Reason }[] = [];
+  for (const part of pair.patched.parts) {
+    if (isCopyable(part) || part.class === 'kpatch' || ignoredFunctions.has(part)) continue;
+    if (part.twin === undefined) {
+      if (isFunction(part)) added.push(part);
+      continue;
+    }
+    const wish = wishes.includedFunctions.has(part) ? { text: 'the patch asks for it' } : undefined;
+    const reason = comparison.difference(part.twin, part) ?? wish;
+    if (reason === undefined) continue;
+    if (isFunction(part)) note(changed, part, reason);
+    else data.push({ part, reason });
+  }
+  return { changed, added, data };
+}
+
+/** True for a static function in ordinary text without an ftrace entry of which nothing takes the address. */
+function canBeCarried(pair: Pair, part: Part): boolean {
+  const twin = part.twin!;
+  if (part.phase !== 'always' || parentOf(part.name) !== undefined) return false;
+  if (unpatchableReason(twin.section.name) !== undefined || isTraceable(twin, pair.entries[0])) return false;
+  if (part.symbol?.bind !== STB.LOCAL || twin.symbol?.bind !== STB.LOCAL) return false;
+  return !hasAddressTaken(part) && !hasAddressTaken(twin);
+}
+
+/** True where anything but a call or jump refers to the function's entry. */
+function hasAddressTaken(part: Part): boolean {
+  const { model } = part;
+  for (const user of model.parts) {
+    for (const relocation of model.relocationsOfPart(user)) {
+      const target = targetOf(model, user.section, relocation);
+      if (target.kind !== 'part' || target.part !== part || user === part) continue;
+      if (useOf(model, user.section, relocation) === 'address') return true;
+    }
+  }
+  return false;
+}
+
 function note(changed: Map<Part, Reason[]>, part: Part, reason: Reason): void {
   const list = changed.get(part);
   if (list === undefined) changed.set(part, [reason]);
@@ -66,19 +122,6 @@ function note(changed: Map<Part, Reason[]>, part: Part, reason: Reason): void {
 }
 
 const isCold = (part: Part): boolean => parentOf(part.name) !== undefined;
-
-/** Functions that the patch itself names in `.kpatch.ignore.functions` (KPATCH_IGNORE_FUNCTION of dynup/kpatch). */
-function functionsToIgnore(model: Model): Set<Part> {
-  const result = new Set<Part>();
-  for (const section of model.object.sections) {
-    if (section.name !== '.kpatch.ignore.functions') continue;
-    for (const relocation of section.relocations) {
-      const target = targetOf(model, section, relocation);
-      if (target.kind === 'part') result.add(target.part);
-    }
-  }
-  return result;
-}
 
 /** A function and its cold part are one: a change of either, or a cold part that comes or goes, changes the function. */
 function joinColdParts(pair: Pair, changed: Map<Part, Reason[]>, added: readonly Part[]): Map<Part, Part[]> {

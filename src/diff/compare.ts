@@ -20,6 +20,11 @@ export class Comparison {
     this.#keepLines = keepLines;
   }
 
+  /** Forgets verdicts, after pairs were changed. */
+  forget(): void {
+    this.#verdicts.clear();
+  }
+
   /** The first difference between two parts, or undefined where they mean the same. */
   difference(a: Part, b: Part): Reason | undefined {
     return this.#placeDifference(a, b) ?? this.#contentDifference(a, b) ?? this.#entriesDifference(a, b);
@@ -106,7 +111,7 @@ export class Comparison {
       return `the kind of reference differs`;
     if (this.sameTarget(from, to)) return undefined;
     const [old, now] = [describeTarget(from), describeTarget(to)];
-    return old === now ? `${now} itself is another one` : `${now} replaces ${old}`;
+    return old === now ? `${now} is another one than before` : `${now} replaces ${old}`;
   }
 
   /** True where two references mean the same. */

@@ -6,6 +6,7 @@
 import { since } from '../arch/arch.ts';
 import { STB } from '../elf/constants.ts';
 import { definedIn, type ElfSymbol, type Relocation, type Section } from '../elf/object.ts';
+import { isCallback } from './author.ts';
 import type { Changes, Pair } from './changes.ts';
 import { type Code, codeOf } from './code.ts';
 import { isCopyable } from './correlate.ts';
@@ -82,8 +83,9 @@ export class Selector {
       if (part.phase === 'always' && part.symbol!.bind !== STB.LOCAL) this.#travel(part, 'it is new');
     }
     for (const part of patched.parts) {
-      if (part.class === 'kpatch') this.#travel(part, 'the patch has it for kpatch');
-      else if (isNewGlobalData(part)) this.#travel(part, 'it is new');
+      if (part.class === 'kpatch') {
+        if (isCallback(part)) this.#travel(part, 'the patch has it for kpatch');
+      } else if (isNewGlobalData(part)) this.#travel(part, 'it is new');
     }
     for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) this.#visit(next);
     this.#refuseUnknownTables();
