@@ -1,6 +1,6 @@
 /** What changed between two correlated objects: functions with reasons, data, lists, and what makes a change impossible. */
 import { STB } from '../elf/constants.ts';
-import { readWishes } from './author.ts';
+import { type AuthorWishes, readWishes } from './author.ts';
 import type { Comparison } from './compare.ts';
 import { isCopyable } from './correlate.ts';
 import { parentOf } from './names.ts';
@@ -55,9 +55,13 @@ interface Differences {
  * still be replaced where it is only ever called: it travels as a new function, and its callers change to call that one.
  */
 function compareAll(pair: Pair, comparison: Comparison): Differences {
-  const ignoredFunctions = functionsToIgnore(pair.patched);
+  const wishes = readWishes(pair.patched);
+  const { ignoredFunctions } = wishes;
+  for (const name of wishes.forced) {
+    pair.notes.push(`KPATCH_FORCE_UNSAFE(${name}) has no effect: the kernel switches each task when that is safe`);
+  }
   for (;;) {
-    const differences = compareOnce(pair, comparison, ignoredFunctions);
+    const differences = compareOnce(pair, comparison, wishes);
     const carried = [...differences.changed.keys()].filter((part) => canBeCarried(pair, part));
     if (carried.length === 0) {
       for (const part of ignoredFunctions) pair.notes.push(`a change of ${part.name} is left out, as the patch asks`);
@@ -74,12 +78,13 @@ function compareAll(pair: Pair, comparison: Comparison): Differences {
   }
 }
 
-function compareOnce(pair: Pair, comparison: Comparison, ignoredFunctions: ReadonlySet<Part>): Differences {
+function compareOnce(pair: Pair, comparison: Comparison, wishes: AuthorWishes): Differences {
   const changed = new Map<Part, Reason[]>();
   const added: Part[] = [];
   const data: { part: Part; reason: Reason }[] = [];
   for (const part of pair.patched.parts) {
-    if (isCopyable(part) || part.class === 'kpatch' || ignoredFunctions.has(part)) continue;
+    if (isCopyable(part) || part.class === 'kpatch' || wishes.ignoredFunctions.has(part)) continue;
+    if (wishes.ignoredSections.has(part.section.name)) continue;
     if (part.twin === undefined) {
       if (isFunction(part)) added.push(part);
       continue;

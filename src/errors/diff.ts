@@ -140,4 +140,10 @@ export const diffErrors = table({
     why: 'it runs in user space from pages that processes have mapped already',
     fix: 'change what the vDSO calls in the kernel instead',
   },
+  'diff-include-unknown': {
+    exit: 2,
+    what: 'KPATCH_INCLUDE_FUNCTION names {function}, which is no function of the compiled file',
+    why: 'a function that the compiler inlined everywhere, or that does not exist, cannot be replaced',
+    fix: 'correct the name, or name the functions that it was inlined into',
+  },
 });
