@@ -183,6 +183,8 @@ export interface PatchCallback {
   readonly phase: (typeof callbackPhases)[number];
   readonly object: string;
   readonly symbol: ElfSymbol;
+  /** Bytes of the function's entry from the symbol. */
+  readonly offset: number;
 }
 
 /** The callbacks: entries of a pointer to the function and a pointer to the object's name. Error: `intermediate-malformed`. */
@@ -190,10 +192,9 @@ export function readCallbacks(object: ElfObject): PatchCallback[] {
   return callbackPhases.flatMap((phase) => {
     const entries = table(object, `.kpatch.callbacks.${phase}`, 16);
     if (entries === undefined) return [];
-    return Array.from({ length: entries.count }, (_, entry) => ({
-      phase,
-      object: entries.string(entry, 8),
-      symbol: entries.target(entry, 0).symbol,
-    }));
+    return Array.from({ length: entries.count }, (_, entry) => {
+      const { symbol, addend } = entries.target(entry, 0);
+      return { phase, object: entries.string(entry, 8), symbol, offset: addend };
+    });
   });
 }

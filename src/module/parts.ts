@@ -34,7 +34,7 @@ export function prepareParts(differences: readonly Uint8Array[]): Parts {
     const object = readObject(bytes, `part ${index}`);
     let count = 0;
     const alias = (symbol: ElfSymbol, offset = 0): string => {
-      const name = `${ALIAS}_${index}_${count++}_${symbol.name.replace(/\W/g, '_')}`;
+      const name = `${ALIAS}_${index}_${count++}_${nameAt(object, symbol, offset).replace(/\W/g, '_')}`;
       object.symbols.push(
         newSymbol({
           name,
@@ -50,9 +50,9 @@ export function prepareParts(differences: readonly Uint8Array[]): Parts {
     for (const { name, object: patched, sympos, replacement, offset } of readPatchedFunctions(object)) {
       entry(patched).functions.push({ name, sympos, replacement: alias(replacement, offset) });
     }
-    for (const { phase, object: patched, symbol } of readCallbacks(object)) {
+    for (const { phase, object: patched, symbol, offset } of readCallbacks(object)) {
       if (entry(patched).callbacks[phase] !== undefined) throw fail('callback-twice', { phase, object: patched });
-      entry(patched).callbacks[phase] = alias(symbol);
+      entry(patched).callbacks[phase] = alias(symbol, offset);
     }
     dropSections(object, ({ name }) => name === '.kpatch.funcs' || name.startsWith('.kpatch.callbacks.'));
     return writeObject(object);
@@ -66,6 +66,14 @@ export function prepareParts(differences: readonly Uint8Array[]): Parts {
       callbacks: callbacks as GlueCallbacks,
     })),
   };
+}
+
+/** The function's name, where a symbol of a section stands for it. */
+function nameAt(object: ElfObject, symbol: ElfSymbol, offset: number): string {
+  if (symbol.type !== STT.SECTION) return symbol.name;
+  const value = symbol.value + offset;
+  const named = object.symbols.find((one) => one.section === symbol.section && one.value === value && one.name !== '');
+  return named?.name ?? symbol.name;
 }
 
 /** Takes the names out of the linked module: relocations to them become relocations to their sections' own symbols. */
