@@ -2,17 +2,18 @@
  * Where the sections and outside symbols of an object came to lie in the target. Each relocation of each matched function
  * says it once more; they must all say the same, and what kallsyms knows by name must agree.
  */
-import { SHF, STT } from '../elf/constants.ts';
+import { SHF, STB, STT } from '../elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../elf/object.ts';
 import type { FieldTarget, RunningCode } from './running-code.ts';
 
-/** Symbols of an object by the section that defines them, for the names that kallsyms may know. */
+/** Symbols of an object by the section that defines them, for the names that kallsyms may know. A weak one may be another file's. */
 function namedBySection(object: ElfObject): Map<Section, ElfSymbol[]> {
   const named = new Map<Section, ElfSymbol[]>();
   for (const symbol of object.symbols) {
     const section = definedIn(symbol);
     if (section === undefined || symbol.name === '' || symbol.type === STT.SECTION || symbol.type === STT.FILE)
       continue;
+    if (symbol.bind === STB.WEAK) continue;
     const list = named.get(section);
     if (list === undefined) named.set(section, [symbol]);
     else list.push(symbol);

@@ -88,6 +88,16 @@ export class IncludeGraph {
     return this.#named(this.#walk(files, this.#included));
   }
 
+  /** Whether some file includes this one. */
+  isIncluded(file: string): boolean {
+    return (this.#includers[this.#number.get(file) ?? -1]?.length ?? 0) > 0 || this.#forced.includes(file);
+  }
+
+  /** Every file that some file includes. */
+  headers(): string[] {
+    return this.#files.filter((file) => this.isIncluded(file));
+  }
+
   /** Whether this file is, or itself includes, what is only generated when it is compiled. */
   isGenerated(file: string): boolean {
     return this.#generated.has(this.#number.get(file) ?? -1);

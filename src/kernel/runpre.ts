@@ -153,6 +153,11 @@ export class RunPreMatcher {
    * one object puts into one section of the kernel lies together.
    */
   #closest<T extends { candidate: CodeSymbol }>(compiled: CompiledFunction, fitting: readonly T[]): T | undefined {
+    const base = this.#bindings.base(compiled.section);
+    if (base !== undefined) {
+      // other functions of this very section are known, so this one's place is
+      return fitting.find(({ candidate: { address } }) => address === base + BigInt(compiled.start));
+    }
     const kind = textKind(compiled.section.name);
     const known = this.#object.sections
       .filter((section) => textKind(section.name) === kind)
