@@ -113,10 +113,10 @@ export class DnfManager implements Manager {
       this.#root === '/'
         ? []
         : [
+            // What this machine's own dnf is extended with is no part of the image.
+            '--disableplugin=*',
             '--installroot',
             this.#root,
-            '--releasever',
-            '/',
             '--setopt',
             `reposdir=${join(this.#root, 'etc/yum.repos.d')}`,
             '--setopt',

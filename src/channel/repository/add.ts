@@ -1,5 +1,5 @@
 /** Adds live patches to a channel: checked against the rules, packaged, signed, put into the pool; published later. */
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fail } from '../../errors/error.ts';
 import { sha256, sha256File } from '../../util/digest.ts';
@@ -70,7 +70,7 @@ export async function addPatches(
   await signAll(config, made.flat());
   const added: Added[] = [];
   for (const [at, { candidate, patch }] of accepted.entries()) {
-    const pooled = await intoPool(folder, made[at] ?? []);
+    const pooled = await intoPool(folder, made[at] ?? [], options.now);
     const kernel = readKernel(folder, candidate.record.kernel);
     await keepCsaf(layout(folder).csaf, config, kernel, { ...patch, ...pooled });
     writeKernel(folder, { ...kernel, patches: [...kernel.patches, { ...patch, ...pooled }] });
@@ -141,10 +141,13 @@ export async function signAll(config: ChannelConfig, files: readonly string[]): 
   );
 }
 
-/** Moves signed packages into the pool, where they never change again. Errors: `disk-full`, `file-unwritable`. */
+/**
+ * Moves signed packages into the pool, where they never change again; `date` is theirs, as dnf's index tells it. Errors: `disk-full`, `file-unwritable`.
+ */
 export async function intoPool(
   folder: string,
   files: readonly string[],
+  date: Date,
 ): Promise<{ deb: PoolFile | null; rpm: PoolFile | null }> {
   const { pool } = layout(folder);
   const found: { deb: PoolFile | null; rpm: PoolFile | null } = { deb: null, rpm: null };
@@ -157,6 +160,7 @@ export async function intoPool(
       // A file of that name that no kernel's list names was left by an addition that was cut off.
       rmSync(target, { force: true });
       renameSync(file, target);
+      utimesSync(target, date, date);
     } catch (error) {
       throw writeError(target, error);
     }
@@ -177,7 +181,7 @@ export async function putKernel(
   const record = emptyRecord(kernel.release, kernel.arch);
   const made = await complete(record, undefined, {}, work.path);
   await signAll(config, made);
-  const pooled = await intoPool(folder, made);
+  const pooled = await intoPool(folder, made, now);
   writeKernel(folder, { ...kernel, patches: [{ record, issued: now.toISOString(), proven: false, ...pooled }] });
 }
 

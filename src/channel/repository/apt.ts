@@ -10,6 +10,13 @@ import type { Publication } from './publication.ts';
 
 export const suite = 'live';
 export const component = 'main';
+/** One digest is enough, and by-hash files need no other name. */
+const digests = ['MD5', 'SHA1', 'SHA512'].flatMap((name) => [
+  '-o',
+  `APT::FTPArchive::${name}=false`,
+  '-o',
+  `APT::FTPArchive::Release::${name}=false`,
+]);
 /** What apt reads in place of `Packages`, smallest first. */
 const compressions = [
   { suffix: '.xz', command: ['xz', '-6', '-c'] },
@@ -32,7 +39,7 @@ export async function writeApt(
   mkdirSync(join(apt, dist), { recursive: true });
   mkdirSync(cache, { recursive: true });
   const all = (
-    await runOk('apt-ftparchive', ['--db', join(cache, 'apt.db'), 'packages', 'pool'], { cwd: apt })
+    await runOk('apt-ftparchive', [...digests, '--db', join(cache, 'apt.db'), 'packages', 'pool'], { cwd: apt })
   ).stdout.toString();
   const kept: string[] = [];
   const arches = [...new Set(publication.kernels.map((kernel) => debianArch(kernel.arch)))].sort();
@@ -83,7 +90,7 @@ async function release(
     '-o',
     `APT::FTPArchive::Release::${name}=${value}`,
   ]);
-  const made = await runOk('apt-ftparchive', [...options, 'release', '.'], { cwd: folder });
+  const made = await runOk('apt-ftparchive', [...digests, ...options, 'release', '.'], { cwd: folder });
   // Dates are set here rather than by the tool, so that one publication has one date everywhere; by-hash files are not listed.
   const lines = made.stdout
     .toString()

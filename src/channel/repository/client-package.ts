@@ -59,7 +59,8 @@ function clientSpec(publication: Publication, keys: { armored: string; binary: U
 
 /** Digest of what the package says; where it is the one of the last publication, that package is published again as it is. */
 export function clientDigest(publication: Publication, keys: { armored: string }): string {
-  return sha256(`${machineDocument(publication)}\0${keys.armored}`);
+  // The signer counts too: once a key is retired, the package that it signed is made anew.
+  return sha256([machineDocument(publication), keys.armored, publication.config.keys[0]].join('\0'));
 }
 
 /** Builds both packages into a folder; gives their paths. */

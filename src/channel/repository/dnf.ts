@@ -33,6 +33,9 @@ export async function writeDnf(
   await runOk('modifyrepo_c', ['--mdtype=updateinfo', information, repodata]);
   rmSync(information);
   const index = join(repodata, 'repomd.xml');
+  // createrepo_c and modifyrepo_c date each file by the clock; one publication has one date.
+  const dated = readFileSync(index, 'utf8').replace(/<timestamp>\d+</g, `<timestamp>${seconds(publication.date)}<`);
+  writeFileSync(index, dated);
   writeFileSync(`${index}.asc`, await sign(readFileSync(index), config.keys, 'detached'));
   return readdirSync(repodata)
     .filter((name) => !name.startsWith('repomd.xml'))

@@ -52,6 +52,12 @@ export async function exportKeys(fingerprints: readonly string[]): Promise<{ arm
   return { armored: armored.stdout.toString(), binary: binary.stdout };
 }
 
+/** SOURCE_DATE_EPOCH, where it is set, is the time of signatures too, so that a publication can be repeated byte for byte. */
+function signingTime(): string[] {
+  const epoch = process.env.SOURCE_DATE_EPOCH ?? '';
+  return /^[1-9]\d{0,11}$/.test(epoch) ? ['--faked-system-time', `${epoch}!`] : [];
+}
+
 /** Signs `content` with every key; `clear`: text and signature in one, else the signature alone, armored. */
 export async function sign(
   content: string | Uint8Array,
@@ -60,7 +66,7 @@ export async function sign(
 ): Promise<string> {
   const users = keys.flatMap((key) => ['--local-user', key]);
   const how = form === 'clear' ? ['--clear-sign'] : ['--armor', '--detach-sign'];
-  const options = ['--batch', '--digest-algo', 'SHA512', ...users, ...how];
+  const options = ['--batch', ...signingTime(), '--digest-algo', 'SHA512', ...users, ...how];
   const result = await run('gpg', options, { input: content, timeoutMs: PATIENCE_MS });
   if (result.status !== 0) {
     throw fail('channel-key', { key: keys.join(', '), problem: 'gpg cannot sign with it' }, { detail: result.stderr });
@@ -70,23 +76,14 @@ export async function sign(
 
 /** Puts the signature of a key into rpm packages. */
 export async function signRpms(files: readonly string[], key: string): Promise<void> {
+  const macros = [
+    `_gpg_name ${key}`,
+    '_gpg_digest_algo sha512',
+    '__gpg /usr/bin/gpg',
+    `_gpg_sign_cmd_extra_args ${['--batch', ...signingTime()].join(' ')}`,
+  ].flatMap((macro) => ['--define', macro]);
   for (let at = 0; at < files.length; at += 100) {
-    await runOk(
-      'rpmsign',
-      [
-        '--define',
-        `_gpg_name ${key}`,
-        '--define',
-        '_gpg_digest_algo sha512',
-        '--define',
-        '__gpg /usr/bin/gpg',
-        '--resign',
-        ...files.slice(at, at + 100),
-      ],
-      {
-        timeoutMs: PATIENCE_MS,
-      },
-    );
+    await runOk('rpmsign', [...macros, '--resign', ...files.slice(at, at + 100)], { timeoutMs: PATIENCE_MS });
   }
 }
 

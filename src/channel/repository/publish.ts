@@ -163,7 +163,7 @@ async function clientFiles(
   using work = temporaryFolder('.client-', folder);
   const made = await buildClient(publication, keys, work.path);
   await signAll(publication.config, made);
-  const { deb, rpm } = await intoPool(folder, made);
+  const { deb, rpm } = await intoPool(folder, made, publication.date);
   return { digest, deb: deb!, rpm: rpm! };
 }
 
