@@ -29,6 +29,8 @@ export interface SpecialSection {
   readonly key?: { readonly kind: 'jump label' | 'static call'; readonly field: number; readonly flags: number };
   /** True where the entry is for the place at the function's entry that ftrace uses. */
   readonly trace?: boolean;
+  /** The same table in other kernel versions: used where the entries of the object do not fit this one. */
+  readonly others?: readonly SpecialSection[];
   /** True where an entry makes the kernel forbid indirect calls of the function (`.ibt_endbr_seal`). */
   readonly seals?: boolean;
 }
@@ -54,12 +56,10 @@ export function bugTable({ kernel, relativeBugs }: CommonOptions): SpecialSectio
   const pointer = relativeBugs ? 4 : 8;
   const size = verbose ? 2 * pointer + 4 : relativeBugs ? 8 : 16;
   const known = !since(kernel, 6, 18);
-  return {
-    name: '__bug_table',
-    size: known ? size : undefined,
-    location: 0,
-    ...(verbose && known ? { line: { offset: 2 * pointer, size: 2 } } : {}),
-  };
+  const plain = { name: '__bug_table', size: relativeBugs ? 8 : 16, location: 0 };
+  const full = { name: '__bug_table', size: 2 * pointer + 4, location: 0, line: { offset: 2 * pointer, size: 2 } };
+  if (!known) return { name: '__bug_table', size: undefined, location: 0 };
+  return verbose ? { ...full, size, others: [plain] } : { ...plain, size, others: [full] };
 }
 
 export function exceptionTable({ exceptionSize }: CommonOptions): SpecialSection {

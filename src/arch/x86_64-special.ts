@@ -15,8 +15,15 @@ import {
 function alternatives(kernel: KernelRules): SpecialSection {
   // 6.3 (5d1dd961e743): 32 bits of feature and flags, 14 bytes. 5.13 (23c1ad538f4f): the padding's length went, 12 bytes.
   // 4.0 (4332195c5615): it had come, 13 bytes.
-  const [size, length] = since(kernel, 6, 3) ? [14, 13] : since(kernel, 5, 13) ? [12, 11] : [13, 11];
-  return { name: '.altinstructions', size, location: 0, replacement: { field: 4, length } };
+  const version = (size: number, length: number): SpecialSection => ({
+    name: '.altinstructions',
+    size,
+    location: 0,
+    replacement: { field: 4, length },
+  });
+  const [newest, middle, old] = [version(14, 13), version(12, 11), version(13, 11)];
+  if (since(kernel, 6, 3)) return { ...newest, others: [middle, old] };
+  return since(kernel, 5, 13) ? { ...middle, others: [newest, old] } : { ...old, others: [middle, newest] };
 }
 
 /** ORC entries are 6 bytes in all versions so far, the addresses beside them 4. */

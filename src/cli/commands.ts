@@ -114,4 +114,9 @@ export const commands: readonly CommandEntry[] = [
     summary: 'show in virtual machines that a patch module holds',
     load: () => import('./prove.ts'),
   },
+  {
+    name: 'diff',
+    summary: 'what changed between two object files, and why',
+    load: () => import('./diff.ts'),
+  },
 ];

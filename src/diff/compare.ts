@@ -168,7 +168,7 @@ export class Comparison {
 
   #sameEntry(a: Entry, b: Entry): boolean {
     const size = a.end - a.start;
-    if (a.table !== b.table || a.offset !== b.offset || size !== b.end - b.start) return false;
+    if (a.table.name !== b.table.name || a.offset !== b.offset || size !== b.end - b.start) return false;
     const { line } = a.table;
     for (let at = 0; at < size; at++) {
       if (a.section.data[a.start + at] === b.section.data[b.start + at]) continue;

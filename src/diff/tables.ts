@@ -63,7 +63,7 @@ function readTable(
   entries: Map<Part, Entry[]>,
 ): void {
   const relocations = model.relocationsOf(section);
-  const size = entrySize(model, section, table, sizes[section.name]);
+  const { form, size } = formOf(model, section, table, sizes[section.name]);
   const besideSize = besideSizeOf(model, section, table, beside, size, sizes);
   let next = 0;
   for (let start = 0, index = 0; start < section.data.length; start += size, index++) {
@@ -79,7 +79,7 @@ function readTable(
     const parallel =
       beside === undefined ? undefined : { section: beside, start: index * besideSize, end: (index + 1) * besideSize };
     const entry = {
-      table,
+      table: form,
       section,
       start,
       end: start + size,
@@ -118,18 +118,38 @@ function isZero(data: Uint8Array, start: number, end: number): boolean {
   return true;
 }
 
-/** The size of the entries: told, known for the kernel, or read off the distances of the relocations. */
-function entrySize(model: Model, section: Section, table: SpecialSection, told: number | undefined): number {
-  const { length } = section.data;
-  const known = told ?? table.size;
-  if (known !== undefined && fits(model, section, table, known)) return known;
+/** The form of the table that the entries have: of the size told, of the kernel's version, of another version, or measured. */
+function formOf(
+  model: Model,
+  section: Section,
+  table: SpecialSection,
+  told: number | undefined,
+): { form: SpecialSection; size: number } {
+  const forms = [table, ...(table.others ?? [])];
+  if (told !== undefined) {
+    if (!fits(model, section, table, told)) throw wrongSize(model, section, told);
+    return { form: forms.find(({ size }) => size === told) ?? table, size: told };
+  }
+  for (const form of forms) {
+    if (form.size !== undefined && fits(model, section, form, form.size)) return { form, size: form.size };
+  }
   const measured = measure(model, section, table);
-  if (told === undefined && measured !== undefined) return measured;
+  // Of a form that nobody knows only what all have is used.
+  if (measured !== undefined && table.size === undefined) return { form: table, size: measured };
+  if (measured !== undefined && table.replacement === undefined) {
+    const { line, ...form } = table;
+    void line;
+    return { form, size: measured };
+  }
+  throw wrongSize(model, section, table.size);
+}
+
+function wrongSize(model: Model, section: Section, size: number | undefined): Error {
   const problem =
-    known === undefined
+    size === undefined
       ? 'the size of its entries is not known'
-      : `its ${length} bytes are no entries of ${known} bytes`;
-  throw entryError(model, section, 0, problem);
+      : `its ${section.data.length} bytes are no entries of ${size} bytes`;
+  return entryError(model, section, 0, problem);
 }
 
 /** True where every entry of that size has a relocation in its location field. */

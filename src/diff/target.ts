@@ -40,9 +40,9 @@ export function targetOf(model: Model, section: Section, relocation: Relocation)
   const { symbol, addend } = relocation;
   if (symbol === undefined) return { kind: 'none', offset: addend };
   const home = symbol.section;
-  if (typeof home !== 'object') return { kind: 'external', symbol, offset: addend };
-  const { class: kind } = model.kindOf(home);
   const bias = nominalBias(model, section, relocation);
+  if (typeof home !== 'object') return { kind: 'external', symbol, offset: addend + bias };
+  const { class: kind } = model.kindOf(home);
   if (symbol.type !== STT.SECTION) {
     // A named symbol says by itself what is meant; the addend may lead anywhere (an index with a constant part).
     if (kind === 'strings' || kind === 'constants') {

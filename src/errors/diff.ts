@@ -8,6 +8,12 @@ export const diffErrors = table({
     why: 'they cannot be two versions of one object',
     fix: 'compile both with the same compiler for the same kernel',
   },
+  'diff-function-unknown': {
+    exit: 2,
+    what: 'neither object has a function {name}',
+    why: 'there is nothing to show',
+    fix: 'see the names that `kpatch diff` lists, or `nm` of the object',
+  },
   'diff-relocation-unknown': {
     exit: 1,
     what: 'a relocation has the type {type}, which kernels of {arch} do not use',
