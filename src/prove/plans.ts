@@ -1,17 +1,23 @@
 /** The plans: which checks, in which order, in which boots of the kernel. */
 import { fail } from '../errors/error.ts';
-import type { Check, GuestCheck, Plan, StaticCheck } from './check.ts';
+import type { Check, GuestCheck, Plan, PlannedBoot, StaticCheck, StaticSession } from './check.ts';
 import { reached, testAfter, testBefore, testWith } from './checks/author-test.ts';
-import { boots } from './checks/boots.ts';
+import { boots, targets } from './checks/boots.ts';
+import { cycles } from './checks/cycles.ts';
 import { fits } from './checks/fits.ts';
+import { lateModules } from './checks/late-modules.ts';
 import { loads, transition } from './checks/loads.ts';
 import { logClean } from './checks/log-clean.ts';
+import { neighbours, noLeak } from './checks/memory.ts';
 import { redirected } from './checks/redirected.ts';
+import { underLoad } from './checks/under-load.ts';
 import { unloads } from './checks/unloads.ts';
+import { upgrade } from './checks/upgrade.ts';
 
 /** From nothing loaded to nothing loaded: what every boot goes through. */
 const oneRound: readonly GuestCheck[] = [
   boots,
+  targets,
   testBefore,
   loads,
   transition,
@@ -25,12 +31,69 @@ const oneRound: readonly GuestCheck[] = [
 
 const statics: readonly StaticCheck[] = [fits];
 
-/** One boot, some 15 s in software emulation. */
-export const quickPlan: Plan = {
-  name: 'quick',
-  statics,
-  boots: [{ id: 'stock', title: 'the stock kernel', kernelArguments: [], memoryMiB: 512, cpus: 2, checks: oneRound }],
+const stock: PlannedBoot = {
+  id: 'stock',
+  title: 'the stock kernel',
+  kernelArguments: [],
+  memoryMiB: 512,
+  cpus: 2,
+  checks: oneRound,
 };
+
+/** A task that is blocked for this long is reported with its stack, and ends the guest (sysctl/kernel.rst). */
+const hungTasks = ['sysctl.kernel.hung_task_timeout_secs=40', 'sysctl.kernel.hung_task_panic=1'];
+
+/** One boot, some 15 s in software emulation. */
+export const quickPlan: Plan = { name: 'quick', statics, boots: [stock] };
+
+/** Everything: some minutes. */
+export const fullPlan: Plan = {
+  name: 'full',
+  statics,
+  boots: [
+    stock,
+    {
+      ...stock,
+      id: 'order',
+      title: 'the stock kernel, for what comes before, after and instead of the patch',
+      // On one processor a transition need not wait for others to leave their idle loops: many are tried here.
+      cpus: 1,
+      checks: [boots, lateModules, upgrade, logClean],
+    },
+    {
+      ...stock,
+      id: 'load',
+      title: 'the stock kernel, busy',
+      kernelArguments: hungTasks,
+      checks: [boots, targets, underLoad, logClean],
+    },
+    {
+      ...stock,
+      id: 'cycles',
+      title: 'the stock kernel, for many cycles under load',
+      kernelArguments: hungTasks,
+      cpus: 1,
+      checks: [boots, targets, cycles, logClean],
+    },
+    {
+      ...stock,
+      id: 'debug',
+      title: 'the stock kernel, looking for memory errors (slub_debug, panic_on_warn)',
+      kernelArguments: ['slub_debug=FZPU', 'panic_on_warn=1', ...hungTasks],
+      memoryMiB: 768,
+      checks: oneRound.flatMap((check) => (check === unloads ? [noLeak, unloads, neighbours] : [check])),
+    },
+  ],
+};
+
+/** A plan without the boots in which nothing of this proof would be looked at. */
+export function trimmed(plan: Plan, session: StaticSession): Plan {
+  const frame: readonly Check[] = [boots, targets, logClean];
+  const worth = (check: Check): boolean => !frame.includes(check) && check.applies?.(session) !== false;
+  return { ...plan, boots: plan.boots.filter(({ checks }) => checks.some(worth)) };
+}
+
+export const plans = { quick: quickPlan, full: fullPlan } as const;
 
 export function allChecks(plan: Plan): readonly Check[] {
   return [...plan.statics, ...plan.boots.flatMap(({ checks }) => checks)];
@@ -47,7 +110,7 @@ export function withUserChecks(plan: Plan, checks: readonly GuestCheck[]): Plan 
 }
 
 /** Checks that others build on; they stay in every plan. */
-const always: readonly Check[] = [fits, boots, loads, transition, redirected, unloads];
+const always: readonly Check[] = [fits, boots, targets, loads, transition, redirected, unloads];
 
 /** The plan with only the checks named (and those they build on). Error: `prove-unknown-check`. */
 export function onlyChecks(plan: Plan, names: readonly string[]): Plan {
@@ -63,5 +126,3 @@ export function onlyChecks(plan: Plan, names: readonly string[]): Plan {
     boots: chosen.map((boot) => ({ ...boot, checks: boot.checks.filter(keep) })),
   };
 }
-
-export const plans = { quick: quickPlan, full: quickPlan } as const;

@@ -13,6 +13,7 @@ import {
   type Verdict,
 } from './event.ts';
 import { guestPath } from './livepatch.ts';
+import { trimmed } from './plans.ts';
 import type { Subject } from './subject.ts';
 import type { TestScript } from './test-script.ts';
 import type { UserCheck } from './user-check.ts';
@@ -67,12 +68,13 @@ export const FILES = 'files';
  * `file-unreadable`, `disk-full`, `interrupted`.
  */
 export async function runPlan(input: ProofInput): Promise<PlanResult> {
-  const { plan, kernel, subject } = input;
+  const { kernel, subject } = input;
   if (subject.release !== kernel.release) {
     throw fail('prove-other-kernel', { file: subject.file, built: subject.release, wanted: kernel.release });
   }
   const start = performance.now();
   const runner = new Runner(input);
+  const { plan } = runner;
   input.onEvent({ type: 'plan', plan: plan.name, release: kernel.release, checks: runner.heads });
   await runner.files();
   for (const planned of plan.boots) await runner.boot(planned);
@@ -90,17 +92,19 @@ class Runner {
   readonly records: CheckRecord[] = [];
   readonly boots: BootRecord[] = [];
   readonly heads: readonly CheckHead[];
+  readonly plan: Plan;
   readonly #input: ProofInput;
   readonly #applies: (check: Check) => boolean;
   #filesFailed = false;
 
   constructor(input: ProofInput) {
     this.#input = input;
+    this.plan = trimmed(input.plan, this.#static(''));
     this.#applies = (check) => check.applies?.(this.#static('')) !== false;
     const head = (boot: string, { id, title }: Check): CheckHead => ({ check: keyOf(boot, id), boot, title });
     this.heads = [
-      ...input.plan.statics.filter(this.#applies).map((check) => head(FILES, check)),
-      ...input.plan.boots.flatMap(({ id, checks }) => checks.filter(this.#applies).map((check) => head(id, check))),
+      ...this.plan.statics.filter(this.#applies).map((check) => head(FILES, check)),
+      ...this.plan.boots.flatMap(({ id, checks }) => checks.filter(this.#applies).map((check) => head(id, check))),
     ];
   }
 
@@ -111,7 +115,7 @@ class Runner {
   }
 
   async files(): Promise<void> {
-    for (const check of this.#input.plan.statics.filter(this.#applies)) {
+    for (const check of this.plan.statics.filter(this.#applies)) {
       const outcome = await this.#check(FILES, check, (key) => check.run(this.#static(key)));
       if (outcome !== 'held' && check.needed === true) this.#filesFailed = true;
     }

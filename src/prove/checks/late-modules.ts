@@ -1,0 +1,85 @@
+/** A patch of modules: they may come before it, after it, and go while it is active. */
+import type { GuestCheck, Session } from '../check.ts';
+import { ClaimFailed } from '../event.ts';
+import {
+  enabledFunctions,
+  insert,
+  listedFunctions,
+  parseEnabledFunctions,
+  takeOut,
+  waitForTransition,
+} from '../livepatch.ts';
+
+export const lateModules: GuestCheck = {
+  id: 'late-modules',
+  title: 'modules that it changes may be loaded before it, after it, and be removed meanwhile',
+  where: 'guest',
+  applies: ({ subject }) => subject.targetModules.length > 0,
+  async *run(session) {
+    const { subject, state } = session;
+    await insert(session, subject);
+    state.loaded = true;
+    await waitForTransition(session, subject.name, 'patched');
+    yield { text: 'the patch was loaded first' };
+    for (const module of subject.targetModules) {
+      for (const round of ['loaded after the patch', 'removed and loaded again']) {
+        await must(session, `modprobe ${module}`, `${module} does not load while the patch is active`);
+        await expectRedirected(session, module, true);
+        yield { text: `${module}, ${round}: its functions are redirected from the start` };
+        if (await canGo(session, module)) {
+          await must(session, `rmmod ${module}`, `${module} cannot be removed while the patch is active`);
+          await expectRedirected(session, module, false);
+        } else {
+          yield { text: `${module} is in use and stays` };
+          break;
+        }
+      }
+    }
+    for (const module of subject.targetModules) await must(session, `modprobe ${module}`, `${module} does not load`);
+    await runTestOnce(session);
+    await takeOut(session, subject);
+    state.loaded = false;
+    yield { text: 'the patch was taken out while the modules were loaded' };
+    await insert(session, subject);
+    await waitForTransition(session, subject.name, 'patched');
+    for (const module of subject.targetModules) await expectRedirected(session, module, true);
+    for (const module of subject.targetModules) {
+      if (await canGo(session, module)) await must(session, `rmmod ${module}`, `${module} cannot be removed`);
+    }
+    await takeOut(session, subject);
+    yield { text: 'modules loaded before the patch were removed while it was active, and then the patch' };
+  },
+};
+
+/** The author's test where there is one, as in the phase "with". */
+export async function runTestOnce(session: Session): Promise<void> {
+  const { test } = session;
+  if (test === undefined) return;
+  const { status, output } = await session.sh('cd /root && KPATCH_PHASE=with sh /kpatch/test', {
+    step: 'the test script',
+    deadlineMs: 120_000,
+  });
+  const ended = status === 0 ? 'pass' : 'fail';
+  if (ended !== test.expect.with) {
+    throw new ClaimFailed(`the author's test should ${test.expect.with} but ended with status ${status}`, output);
+  }
+}
+
+async function must(session: Session, command: string, problem: string): Promise<void> {
+  const { status, output } = await session.sh(`${command} || { s=$?; dmesg | tail -n 6; exit $s; }`, { step: command });
+  if (status !== 0) throw new ClaimFailed(problem, output);
+}
+
+async function canGo(session: Session, module: string): Promise<boolean> {
+  return (await session.sh(`grep -q '^${module} [0-9]* 0 ' /proc/modules`)).status === 0;
+}
+
+async function expectRedirected(session: Session, module: string, wanted: boolean): Promise<void> {
+  const listed = (await listedFunctions(session, session.subject.name)).filter(({ object }) => object === module);
+  const text = await enabledFunctions(session);
+  const redirections = parseEnabledFunctions(text).filter(({ byLivepatch }) => byLivepatch);
+  for (const { name } of listed) {
+    if (redirections.some((entry) => entry.name === name) === wanted) continue;
+    throw new ClaimFailed(`${module}:${name} is ${wanted ? 'not' : 'still'} redirected`, text);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * A load for a guest: forks, file I/O, sockets on the loopback interface, signals; each as a loop of its own, in the
+ * background, until it is stopped. Everything in it is busybox.
+ */
+import type { Session } from './check.ts';
+
+const loops: Readonly<Record<string, string>> = {
+  forks: 'while :; do (true | cat >/dev/null); /bin/true; done',
+  files:
+    'while :; do dd if=/dev/zero of=/tmp/load.$$ bs=16k count=64 2>/dev/null; cat /tmp/load.$$ >/dev/null; rm /tmp/load.$$; done',
+  proc: 'while :; do cat /proc/[0-9]*/stat /proc/[0-9]*/maps /proc/meminfo /proc/stat >/dev/null 2>&1; done',
+  sockets:
+    'mkdir -p /tmp/www; cp /init /tmp/www/page; busybox httpd -p 127.0.0.1:8008 -h /tmp/www; while :; do wget -q -O /dev/null http://127.0.0.1:8008/page || sleep 0.1; done',
+  signals:
+    "while :; do sh -c 'trap : USR1; for i in 1 2 3 4 5 6 7 8; do kill -USR1 $$; done; sleep 0.05 & kill -STOP $!; kill -CONT $!; wait'; done",
+};
+
+export const loadNames: readonly string[] = Object.keys(loops);
+
+/** Starts all loops, each at a lower priority than what is being tested. */
+export async function startLoad(session: Session): Promise<void> {
+  const scripts = Object.entries(loops).map(
+    ([name, loop]) => `cat >/kpatch/load-${name} <<'EOF'
+${loop}
+EOF
+nice -n 5 setsid sh /kpatch/load-${name} </dev/null >/dev/null 2>&1 &`,
+  );
+  await session.sh(`mkdir -p /kpatch; ${scripts.join('\n')}\nsleep 0.5`, { step: 'start the load' });
+}
+
+/** Ends all loops and waits until nothing of them is left. Gives the number of processes that were created meanwhile. */
+export async function stopLoad(session: Session): Promise<void> {
+  await session.sh(
+    `for p in /proc/[0-9]*; do
+  case $(tr '\\0' ' ' <$p/cmdline 2>/dev/null) in */kpatch/load-*) kill -9 -\${p#/proc/} 2>/dev/null;; esac
+done
+killall -9 httpd wget dd 2>/dev/null
+sleep 0.3
+rm -rf /tmp/load.* /tmp/www; true`,
+    { step: 'stop the load' },
+  );
+}
+
+/** Processes created since boot (`processes` in /proc/stat) and packets on the loopback interface. */
+export async function loadFigures(session: Session): Promise<{ processes: number; packets: number }> {
+  const { output } = await session.sh("grep '^processes' /proc/stat; grep lo: /proc/net/dev");
+  const processes = Number(/^processes (\d+)/m.exec(output)?.[1] ?? 0);
+  const packets = Number(/lo:\s*\d+\s+(\d+)/.exec(output)?.[1] ?? 0);
+  return { processes, packets };
+}
