@@ -128,13 +128,19 @@ class Extractor {
 
   #placeEntries(entries: readonly Entry[]): { entry: Entry; home: Section; at: number }[] {
     const tables = new Map<string, { home: Section; parallel: Section | undefined; list: Entry[] }>();
+    const keys = new Map<Part, number>();
     for (const entry of entries) {
-      const table = tables.get(entry.section.name);
+      // A table with SHF_LINK_ORDER is about one section; linkers refuse to join it with one that is about none.
+      const ordered = (entry.section.flags & SHF.LINK_ORDER) !== 0;
+      if (!keys.has(entry.part)) keys.set(entry.part, keys.size);
+      const key = ordered ? `${entry.section.name} ${keys.get(entry.part)}` : entry.section.name;
+      const table = tables.get(key);
       if (table !== undefined) table.list.push(entry);
       else {
-        const home = tableSection(entry.section);
-        const parallel = entry.parallel === undefined ? undefined : tableSection(entry.parallel.section);
-        tables.set(entry.section.name, { home, parallel, list: [entry] });
+        const link = ordered ? this.#homes.get(entry.part) : undefined;
+        const home = tableSection(entry.section, link);
+        const parallel = entry.parallel === undefined ? undefined : tableSection(entry.parallel.section, link);
+        tables.set(key, { home, parallel, list: [entry] });
       }
     }
     const placed: { entry: Entry; home: Section; at: number }[] = [];
@@ -248,11 +254,12 @@ function alignmentAt(alignment: number, offset: number): number {
   return fits;
 }
 
-function tableSection(section: Section): Section {
+function tableSection(section: Section, link: Section | undefined): Section {
   return newSection({
     name: section.name,
     type: section.type,
-    flags: section.flags & ~(SHF.GROUP | SHF.LINK_ORDER),
+    flags: section.flags & ~(SHF.GROUP | (link === undefined ? SHF.LINK_ORDER : 0)),
+    link,
     addralign: section.addralign,
     entsize: section.entsize,
   });

@@ -44,7 +44,10 @@ export async function linkModule(input: LinkInput): Promise<Uint8Array> {
     `ccflags-y := ${reproducible(folder)}`,
   ];
   writeFileSync(join(folder, 'Kbuild'), `${kbuild.join('\n')}\n`);
-  const args = ['-C', input.headers, `M=${folder}`, `CC=${input.compiler}`, ...input.settings, 'modules'];
+  // No BTF: it needs pahole, and debug information that the parts do not have. `struct module` follows the headers' own
+  // configuration all the same, this only tells make.
+  const settings = [...input.settings, 'CONFIG_DEBUG_INFO_BTF_MODULES='];
+  const args = ['-C', input.headers, `M=${folder}`, `CC=${input.compiler}`, ...settings, 'modules'];
   const env = { LC_ALL: 'C', KBUILD_BUILD_TIMESTAMP: '@0', MAKEFLAGS: undefined, KCFLAGS: undefined, ARCH: undefined };
   const result = await run('make', args, { env, timeoutMs: 300_000 });
   if (result.status !== 0) {
