@@ -198,3 +198,13 @@ export function readCallbacks(object: ElfObject): PatchCallback[] {
     });
   });
 }
+
+/** The tables that wait for livepatch relocations (`struct kpatch_arch`: sec 0, objname 8). Error: `intermediate-malformed`. */
+export function readArchSections(object: ElfObject): { section: Section; object: string }[] {
+  const entries = table(object, '.kpatch.arch', 16);
+  if (entries === undefined) return [];
+  return Array.from({ length: entries.count }, (_, entry) => ({
+    section: entries.target(entry, 0).section,
+    object: entries.string(entry, 8),
+  }));
+}

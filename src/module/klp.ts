@@ -22,15 +22,17 @@ const symbolName = (kernel: { major: number; minor: number }): number =>
 const intermediate = /^\.kpatch\.(symbols|relocations|arch)$/;
 
 /**
- * Rewrites `object` in place. `kernel` is the version that the limits on names follow.
+ * Rewrites `object` in place. `kernel` is the version that the rules on names and references follow.
  * Errors: `intermediate-malformed`, `klp-symbol-unnameable`, `klp-relocation-crosses`.
  */
 export function makeLivepatchRelocations(object: ElfObject, kernel: { major: number; minor: number }): void {
   const limit = symbolName(kernel);
+  // Linux 5.8, commit ca376a937486; before that such symbols were looked up like all others.
+  const crossing = kernel.major < 5 || (kernel.major === 5 && kernel.minor < 8);
   const symbols = new Map<string, ElfSymbol>();
   const sections = new Map<string, Section>();
   for (const relocation of readKernelRelocations(object)) {
-    const name = nameOf(relocation, limit);
+    const name = nameOf(relocation, limit, crossing);
     const symbol = symbols.get(name) ?? livepatchSymbol(name, relocation.symbol);
     symbols.set(name, symbol);
     const key = `.klp.rela.${relocation.object}.${relocation.section.name}`;
@@ -52,7 +54,7 @@ export function makeLivepatchRelocations(object: ElfObject, kernel: { major: num
   object.symbols.push(...symbols.values());
 }
 
-function nameOf(relocation: KernelRelocation, limit: number): string {
+function nameOf(relocation: KernelRelocation, limit: number, crossing: boolean): string {
   const { name, object, sympos } = relocation.symbol;
   const bytes = Buffer.byteLength(name);
   if (bytes > limit || Buffer.byteLength(object) > OBJECT_NAME || name.includes(',') || object.includes('.')) {
@@ -60,7 +62,7 @@ function nameOf(relocation: KernelRelocation, limit: number): string {
   }
   // klp_resolve_symbols refuses vmlinux's symbols in relocations that wait for a module; and what vmlinux needs is needed
   // at once, when no module has to be there. A module's may refer to another that it depends on.
-  if (object !== relocation.object && (object === 'vmlinux' || relocation.object === 'vmlinux')) {
+  if (!crossing && object !== relocation.object && (object === 'vmlinux' || relocation.object === 'vmlinux')) {
     throw fail(
       'klp-relocation-crosses',
       { object: relocation.object, symbol: name, other: object },
