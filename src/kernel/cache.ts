@@ -11,18 +11,27 @@ export function cacheRoot(): string {
   return process.getuid?.() === 0 ? '/var/cache/kpatch' : join(homedir(), '.cache', 'kpatch');
 }
 
-/** The folder of one kernel. */
-export function kernelFolder(release: string): string {
-  return join(cacheRoot(), 'kernels', release);
+/** The folder of one kernel; `key` is its release, with a suffix where the user gave its parts. */
+export function kernelFolder(key: string): string {
+  return join(cacheRoot(), 'kernels', key);
 }
 
 /** The lock beside it, which outlives the folder. */
-export function kernelLock(release: string): string {
-  return join(cacheRoot(), 'kernels', `.${release}.lock`);
+export function kernelLock(key: string): string {
+  return join(cacheRoot(), 'kernels', `.${key}.lock`);
 }
 
 export function packagesFolder(): string {
   return join(cacheRoot(), 'packages');
+}
+
+/** Folders of what was derived from a kernel of this release (facts.ts): compiled originals, object maps. */
+export function derivedFolders(release: string): string[] {
+  const folder = join(cacheRoot(), 'derived');
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.startsWith(`${release}-`) && !name.slice(release.length + 1).includes('-'))
+    .map((name) => join(folder, name));
 }
 
 /** Releases with a folder in the cache, complete or not, sorted. */

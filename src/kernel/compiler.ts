@@ -11,6 +11,7 @@ import type { KernelCompiler, TargetKernel } from './target.ts';
 export async function compilerOf(config: KernelConfig): Promise<KernelCompiler> {
   const builtBy = config.get('CC_VERSION_TEXT') ?? '';
   const clang = config.has('CC_IS_CLANG');
+  const makeArguments = config.has('LD_IS_LLD') ? ['LLVM=1'] : [];
   const major = /(\d+)\.\d+\.\d+\S*$/.exec(builtBy)?.[1] ?? /version (\d+)/.exec(builtBy)?.[1];
   const first = builtBy.split(' ')[0] ?? '';
   const family = clang ? 'clang' : 'gcc';
@@ -20,9 +21,9 @@ export async function compilerOf(config: KernelConfig): Promise<KernelCompiler> 
     family,
   ].filter(Boolean);
   for (const command of candidates) {
-    if ((await versionText(command)) !== undefined) return { command, builtBy };
+    if ((await versionText(command)) !== undefined) return { command, builtBy, makeArguments };
   }
-  return { command: candidates[0] ?? family, builtBy };
+  return { command: candidates[0] ?? family, builtBy, makeArguments };
 }
 
 /** The first line of `COMMAND --version`; undefined where it is not installed. */

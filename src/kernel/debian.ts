@@ -46,8 +46,8 @@ async function imageOf(name: string, steps: number): Promise<string | undefined>
   return /^linux-image-\d/.test(next.name) ? next.name : imageOf(next.name, steps - 1);
 }
 
-/** The version of the source package that an image was built from. */
-function sourceVersionOf(image: Stanza): string {
+/** The version of the source package that an image package was built from. */
+export function sourceVersionOf(image: Stanza): string {
   const builtUsing = parseDependencies(image['Built-Using']).find(({ name }) => /^linux(-hwe.*)?$/.test(name));
   if (builtUsing?.version !== undefined) return builtUsing.version;
   const source = /^linux\S* \(([^)]+)\)$/.exec(image.Source ?? '');
@@ -99,11 +99,16 @@ async function offerOf(release: string, images: readonly Stanza[], context: Prov
 }
 
 /** `linux-source-6.1`; Ubuntu's is `linux-source-5.15.0`. */
+export function sourcePackageNames(version: string): string[] {
+  return [`linux-source-${version}`, `linux-source-${version}.0`];
+}
+
 async function sourcePackage(version: string, wanted: string): Promise<string> {
-  for (const name of [`linux-source-${version}`, `linux-source-${version}.0`]) {
+  const names = sourcePackageNames(version);
+  for (const name of names) {
     if ((await aptShow(name)).some((stanza) => stanza.Version === wanted)) return name;
   }
-  return `linux-source-${version}`;
+  return names[0]!;
 }
 
 /** Where the parts lie below a folder into which the packages were unpacked. */

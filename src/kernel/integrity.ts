@@ -2,6 +2,7 @@
  * Has anything in a prepared kernel been changed by hand? Reading 1.5 GB on every use would cost more than a build, so the
  * names, sizes and times of all files are held against the list that was made when the kernel was complete.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { sha256 } from '../util/digest.ts';
@@ -13,7 +14,14 @@ const watched = ['root', 'tree', 'vmlinux', 'kallsyms'];
 
 /** One line a file: path, size, time of change, target of a link; in the order in which the folders list them. */
 async function listing(folder: string): Promise<Buffer> {
-  const args = [...watched, '-not', '-type', 'd', '-printf', '%p\\t%s %T@ %l\\n'];
+  const args = [
+    ...watched.filter((name) => existsSync(join(folder, name))),
+    '-not',
+    '-type',
+    'd',
+    '-printf',
+    '%p\\t%s %T@ %l\\n',
+  ];
   return (await runOk('find', args, { cwd: folder, env: { LC_ALL: 'C' } })).stdout;
 }
 
@@ -26,12 +34,7 @@ export async function keepListing(folder: string): Promise<string> {
 
 /** The first file that is not as it was; undefined where all are. `digest` is what `keepListing` gave. */
 export async function firstChange(folder: string, digest: string): Promise<string | undefined> {
-  let now: Buffer;
-  try {
-    now = await listing(folder);
-  } catch {
-    return watched.join(', '); // a whole part is gone
-  }
+  const now = await listing(folder);
   return sha256(now) === digest ? undefined : namedChange(folder, now);
 }
 

@@ -30,14 +30,8 @@ function decisiveFiles({ paths }: TargetKernel): string[] {
     'scripts/mod/modpost',
     'tools/objtool/objtool',
   ];
-  return [
-    paths.symvers,
-    paths.config,
-    paths.image,
-    paths.vmlinux,
-    paths.kallsyms,
-    ...inTree.map((name) => join(paths.tree, name)),
-  ].filter(existsSync);
+  const outside = [paths.image].filter((path) => !path.startsWith(`${paths.root}/`)); // not in the listing
+  return [paths.symvers, paths.config, ...outside, ...inTree.map((name) => join(paths.tree, name))].filter(existsSync);
 }
 
 /** Writes the manifest: from now on the folder is complete. */

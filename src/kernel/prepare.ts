@@ -19,6 +19,7 @@ import { dirname, join } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { run } from '../util/run.ts';
 import { readConfig } from './config.ts';
+import type { KernelCompiler } from './target.ts';
 
 /** Files of the headers package that kbuild would write anew with this machine's name in them. */
 const vendorTexts = ['include/generated/compile.h', 'include/generated/package.h', 'include/generated/utsversion.h'];
@@ -29,8 +30,7 @@ export interface PrepareOptions {
   readonly tree: string;
   /** Directory name below `arch/`, as `x86`. */
   readonly sourceArch: string;
-  /** The compiler's command. */
-  readonly compiler: string;
+  readonly compiler: KernelCompiler;
   readonly update: (text: string) => void;
 }
 
@@ -46,8 +46,8 @@ export async function prepareTree(options: PrepareOptions): Promise<void> {
 }
 
 /** Arguments of make that hold for every call in this tree. */
-export function makeArguments(compiler: string): string[] {
-  return [`CC=${compiler}`, 'KBUILD_BUILD_USER=kpatch', 'KBUILD_BUILD_HOST=kpatch'];
+export function makeArguments({ command, makeArguments: more }: KernelCompiler): string[] {
+  return [...more, `CC=${command}`, 'KBUILD_BUILD_USER=kpatch', 'KBUILD_BUILD_HOST=kpatch'];
 }
 
 function takeVendorFiles({ headers, tree, sourceArch }: PrepareOptions): void {

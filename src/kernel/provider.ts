@@ -32,6 +32,8 @@ export interface KernelOffer {
   readonly distribution: string;
   readonly sourceVersion: string;
   readonly packages: readonly PackageVersion[];
+  /** Bytes that unpacking needs, where they are far from those of a whole kernel. */
+  readonly neededBytes?: number;
   /** Gets what has to be downloaded and says where the source is; what is there already is not fetched again. */
   fetch(): Promise<SourceParts>;
   /** Fills `root` with image, headers and modules, laid out as on an installed system. */

@@ -7,6 +7,9 @@ import type { SourceParts } from './provider.ts';
 /** Shell pipelines that write a tar stream, by kind; `$1` is the path. xz files of distributions have blocks and unpack in parallel. */
 const streams = {
   deb: 'dpkg-deb --fsys-tarfile "$1" | tar -x -O --wildcards \'./usr/src/linux-source-*.tar.*\' | xz -T0 -dc',
+  // A tree in which somebody built: sources only, so that nothing of that build is taken for ours.
+  folder:
+    'tar -c -C "$1" --exclude-vcs --exclude="*.o" --exclude="*.o.cmd" --exclude="*.ko" --exclude="*.a" --exclude=./vmlinux --exclude=./include/config --exclude=./include/generated .',
   archive:
     'case "$1" in *.xz) xz -T0 -dc;; *.zst) zstd -dc;; *.gz|*.tgz) gzip -dc;; *.bz2) bzip2 -dc;; *) cat;; esac < "$1"',
 } as const;
@@ -17,20 +20,14 @@ const streams = {
  */
 export async function unpackSource(source: SourceParts, tree: string): Promise<void> {
   mkdirSync(tree, { recursive: true });
-  if (source.kind === 'folder') {
-    await copyFolder(source.path, tree);
-    return;
-  }
-  const script = `set -o pipefail; ${streams[source.kind]} | tar -x -C "$2" --strip-components=1`;
+  const strip = source.kind === 'folder' ? 0 : 1;
+  const script = `set -o pipefail; ${streams[source.kind]} | tar -x -C "$2" --strip-components=${strip}`;
   const { status, stderr } = await run('bash', ['-c', script, 'unpack', source.path, tree]);
   if (/No space left/.test(stderr)) throw fail('disk-full', { file: tree });
   if (status !== 0) {
     throw fail('tool-failed', { command: `unpack ${source.path}`, outcome: `status ${status}` }, { detail: stderr });
   }
-}
-
-/** Copies a folder with times, sharing blocks where the filesystem can. */
-export async function copyFolder(from: string, to: string): Promise<void> {
-  mkdirSync(to, { recursive: true });
-  await runOk('cp', ['-a', '--reflink=auto', '--no-target-directory', from, to]);
+  for (const patch of source.patches ?? []) {
+    await runOk('patch', ['-p1', '-s', '-f', '--no-backup-if-mismatch', '-i', patch], { cwd: tree });
+  }
 }

@@ -33,6 +33,8 @@ export interface KernelCompiler {
   readonly command: string;
   /** What the kernel was built by: CONFIG_CC_VERSION_TEXT. */
   readonly builtBy: string;
+  /** What make must be told beside CC for this compiler: `LLVM=1` where the kernel was linked by lld too. */
+  readonly makeArguments: readonly string[];
 }
 
 export interface TargetKernel {
