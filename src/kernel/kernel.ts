@@ -4,7 +4,16 @@ import { release as runningRelease } from 'node:os';
 import { fail } from '../errors/error.ts';
 import { lock } from '../util/lock.ts';
 import type { Reporter } from '../util/report.ts';
-import { cachedReleases, derivedFolders, kernelFolder, kernelLock, packagesFolder, removeFolder } from './cache.ts';
+import {
+  awaitWriters,
+  cachedReleases,
+  derivedFolders,
+  emptyTrash,
+  kernelFolder,
+  kernelLock,
+  packagesFolder,
+  removeFolder,
+} from './cache.ts';
 import { type CustomParts, customOffer } from './custom.ts';
 import { debianProvider } from './debian.ts';
 import { dnfProvider } from './dnf.ts';
@@ -66,6 +75,8 @@ async function prepared(key: string, find: () => Promise<KernelOffer>, report: R
   }
   const offer = await find();
   await removeFolder(kernelFolder(key));
+  await emptyTrash();
+  await awaitWriters(key);
   return await prepareOffer(key, offer, report); // awaited: the lock is released when this function is left
 }
 
@@ -113,5 +124,6 @@ export async function removeKernel(key: string): Promise<void> {
   using _held = await lock(kernelLock(key), `the kernel ${key}`, { waitMs: REMOVE_WAIT_MS });
   const release = describedKernel(key)?.release;
   await removeFolder(kernelFolder(key));
+  await emptyTrash();
   for (const folder of release === undefined ? [] : derivedFolders(release)) await removeFolder(folder);
 }

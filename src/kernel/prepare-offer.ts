@@ -5,7 +5,7 @@ import { fail } from '../errors/error.ts';
 import { readBytes, writeAtomically } from '../util/files.ts';
 import type { Reporter } from '../util/report.ts';
 import { runOk } from '../util/run.ts';
-import { kernelFolder } from './cache.ts';
+import { kernelFolder, writersLock } from './cache.ts';
 import { compilerOf } from './compiler.ts';
 import { type KernelConfig, readConfig } from './config.ts';
 import { KernelImage } from './image.ts';
@@ -44,7 +44,15 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
   const kernel = await report.stage(`prepare ${release}`, async (update) => {
     const [described] = await Promise.all([
       describe(offer, parts, folder, settings, compiler),
-      prepareTree({ release, headers: parts.headers, tree, sourceArch: 'x86', compiler, update }),
+      prepareTree({
+        release,
+        headers: parts.headers,
+        tree,
+        sourceArch: 'x86',
+        compiler,
+        writers: writersLock(key),
+        update,
+      }),
     ]);
     return described;
   });

@@ -31,6 +31,8 @@ export interface PrepareOptions {
   /** Directory name below `arch/`, as `x86`. */
   readonly sourceArch: string;
   readonly compiler: KernelCompiler;
+  /** A lock file that make and all that it starts hold, see cache.ts. */
+  readonly writers: string;
   readonly update: (text: string) => void;
 }
 
@@ -101,11 +103,11 @@ function settleTimes(tree: string): void {
   }
 }
 
-async function makePrepare({ tree, release, compiler, update }: PrepareOptions): Promise<void> {
+async function makePrepare({ tree, release, compiler, writers, update }: PrepareOptions): Promise<void> {
   // resolve_btfids works on whole modules and takes longer to build than everything else together; no object needs it.
   const spared = ['-o', 'tools/bpf/resolve_btfids'];
   const args = [`-j${availableParallelism()}`, ...spared, ...makeArguments(compiler), 'modules_prepare'];
-  const { status, stdout, stderr } = await run('make', args, {
+  const { status, stdout, stderr } = await run('flock', ['-s', writers, 'make', ...args], {
     cwd: tree,
     env: { MAKEFLAGS: undefined, LC_ALL: 'C', KCONFIG_CONFIG: undefined, KBUILD_OUTPUT: undefined, O: undefined },
     onLine: (line) => update(line.trim().slice(0, 60)),

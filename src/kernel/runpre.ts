@@ -140,6 +140,12 @@ export class RunPreMatcher {
     };
   }
 
+  /** Where the target has a symbol of this object, as far as the functions that matched so far tell. */
+  addressOf(symbol: ElfSymbol): bigint | undefined {
+    const base = typeof symbol.section === 'object' ? this.#bindings.base(symbol.section) : undefined;
+    return base === undefined ? undefined : BigInt.asUintN(64, base + BigInt(symbol.value));
+  }
+
   #contest(compiled: CompiledFunction, address: bigint): Contest {
     const { section } = compiled;
     const decoder = this.#decoders.get(section) ?? this.#arch.decoder(section.data);

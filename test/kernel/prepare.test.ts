@@ -118,9 +118,12 @@ describe('a kernel of a package source', () => {
     const script = join(import.meta.dirname, 'prepare-one.ts');
     const start = (): ReturnType<typeof spawn> =>
       spawn(process.execPath, [script, release], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
-    const killed = start();
-    await new Promise((resolve) => killed.stdout!.once('data', resolve)); // it has begun
-    process.kill(-killed.pid!, 'SIGKILL');
+    for (const delay of [0, 30, 60, 120, 240]) {
+      const killed = start();
+      await new Promise((resolve) => killed.stdout!.once('data', resolve)); // it has begun
+      await new Promise((resolve) => setTimeout(resolve, delay)); // any moment will do
+      process.kill(-killed.pid!, 'SIGKILL');
+    }
     const results = await Promise.all(
       [start(), start(), start()].map((child) => new Promise((resolve) => child.on('close', resolve))),
     );
