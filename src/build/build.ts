@@ -18,7 +18,7 @@ import type { Reporter, StageTime } from '../util/report.ts';
 import { version as toolVersion } from '../version.ts';
 import { type Adjustment, applyPatch } from './apply.ts';
 import { placeAuthorHeaders } from './author-headers.ts';
-import { comparePairs, type Difference } from './compare.ts';
+import { comparePairs, type Difference, requireResolved, requireRunPre } from './compare.ts';
 import { cvesOf } from './cves.ts';
 import { objtoolSettings } from './objtool.ts';
 import { SourceOverlay } from './overlay.ts';
@@ -45,6 +45,8 @@ export interface BuildRequest {
   readonly replace: boolean;
   readonly skipCompilerCheck: boolean;
   readonly keepLineChanges: boolean;
+  /** Do not look whether the functions that are replaced are what the target runs. */
+  readonly skipRunPre?: boolean;
   readonly jobs?: number;
 }
 
@@ -77,6 +79,8 @@ export interface BuiltFunction {
   readonly sympos: number;
   readonly kind: 'changed' | 'new';
   readonly unit: string;
+  /** Of the code that is replaced, once run-pre match has found it to be what the target runs. */
+  readonly digest?: string;
   /** Source file and line, where debug information tells. */
   readonly source?: string;
   readonly reasons: readonly string[];
@@ -117,7 +121,11 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     comparePairs(facts, pairs, { keepLineChanges: request.keepLineChanges }),
   );
   if (differences.length === 0) throw fail('no-change', { release: kernel.release });
-  const functions = differences.flatMap((difference) => describe(difference, patches));
+  requireResolved(differences, kernel.release);
+  if (request.skipRunPre)
+    report.warn('nobody looked whether the functions that are replaced are those that the kernel runs');
+  else await report.stage('run-pre match', () => requireRunPre(differences, kernel.release));
+  const functions = differences.flatMap((difference) => describe(difference, patches, request.skipRunPre !== true));
   const states = statesOf(
     pairs.map(({ unit, patched }) => ({ unit: unit.object, bytes: patched.bytes })),
     kernel.version,
@@ -182,7 +190,8 @@ async function applySeries(
   return adjustments;
 }
 
-function describe({ unit, object, result }: Difference, patches: readonly SourcePatch[]): BuiltFunction[] {
+function describe(difference: Difference, patches: readonly SourcePatch[], matched: boolean): BuiltFunction[] {
+  const { unit, object, result, runPre } = difference;
   const reaching = patches.filter(({ files }) => files.some(({ path }) => unit.through.includes(path)));
   return result.functions.map(({ name, sympos, kind, reasons, source }) => ({
     name,
@@ -190,6 +199,7 @@ function describe({ unit, object, result }: Difference, patches: readonly Source
     sympos: sympos ?? 0,
     kind,
     unit: unit.object,
+    ...digestOf(kind === 'changed' && matched ? runPre.digest(name) : undefined),
     ...(source === undefined ? {} : { source }),
     reasons: reasons.map(({ text }) => text),
     patches: reaching.map((patch) => patch.name),
@@ -216,11 +226,15 @@ function manifestOf(input: {
     replace: request.replace,
     functions: functions
       .filter(({ kind }) => kind === 'changed')
-      .map(({ name, object, sympos, patches }) => ({ name, object, sympos, patches })),
+      .map(({ name, object, sympos, digest, patches }) => ({ name, object, sympos, ...digestOf(digest), patches })),
     cves: cvesOf(request.cves, patches),
     states,
     patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
-    runPre: 'skipped',
+    runPre: request.skipRunPre ? 'skipped' : 'matched',
     tool: `kpatch ${toolVersion}`,
   };
+}
+
+function digestOf(digest: string | undefined): { digest?: string } {
+  return digest === undefined ? {} : { digest };
 }

@@ -2,15 +2,21 @@
 import type { KernelRules } from '../arch/arch.ts';
 import { diff } from '../diff/diff.ts';
 import type { DiffOptions, DiffResult } from '../diff/options.ts';
+import { fail } from '../errors/error.ts';
 import type { KernelFacts } from '../kernel/facts.ts';
+import { runningCode } from '../kernel/module-code.ts';
+import type { RunningCode } from '../kernel/running-code.ts';
 import type { CompiledPair } from './pairs.ts';
 import type { Unit } from './plan.ts';
+import { describeMismatch, RunPre } from './run-pre.ts';
 
 export interface Difference {
   readonly unit: Unit;
   /** `vmlinux` or a module. */
   readonly object: string;
   readonly result: DiffResult;
+  /** The unpatched unit set against the code that the target runs. */
+  readonly runPre: RunPre;
 }
 
 /** What the differ has to know of the kernel. */
@@ -29,18 +35,23 @@ export async function comparePairs(
   options: Pick<DiffOptions, 'keepLineChanges'>,
 ): Promise<Difference[]> {
   const differences: Difference[] = [];
+  const codes = new Map<string, RunningCode>();
   for (const { unit, original, patched } of pairs) {
     if (Buffer.compare(original.bytes, patched.bytes) === 0) continue;
     for (const { object } of unit.owners) {
+      const code = codes.get(object) ?? (await runningCode(facts, object));
+      codes.set(object, code);
+      const runPre = new RunPre(original.bytes, unit.object, code);
       const result = diff(original.bytes, patched.bytes, {
         names: { original: `${unit.object} (original)`, patched: `${unit.object} (patched)` },
         object,
         kernel: kernelRules(facts),
         exported: (name) => exportOf(facts, name),
         symbols: await facts.symbolsOf(object),
+        resolve: ({ name }) => runPre.position(name),
         ...options,
       });
-      if (result.status === 'changed') differences.push({ unit, object, result });
+      if (result.status === 'changed') differences.push({ unit, object, result, runPre });
     }
   }
   return differences;
@@ -51,4 +62,39 @@ function exportOf(facts: KernelFacts, name: string): ReturnType<DiffOptions['exp
   if (found === undefined) return undefined;
   const { module, exportType, namespace } = found;
   return { module, gpl: exportType.endsWith('_GPL'), ...(namespace === undefined ? {} : { namespace }) };
+}
+
+/**
+ * Refuses where a function that is to be replaced is not what the target runs.
+ * Error: `run-pre-mismatch` with the first difference of each.
+ */
+export function requireRunPre(differences: readonly Difference[], release: string): void {
+  const wrong = differences.flatMap(({ result, runPre, object }) =>
+    result.functions
+      .filter(({ kind, name }) => kind === 'changed' && runPre.result(name)?.matched !== true)
+      .map(({ name }) => ({ name, line: `${object}: ${describeMismatch(runPre.result(name), name)}` })),
+  );
+  if (wrong.length === 0) return;
+  const functions = wrong.map(({ name }) => name).join(', ');
+  const detail = wrong.map(({ line }) => line).join('\n');
+  throw fail('run-pre-mismatch', { count: wrong.length, release, functions }, { detail });
+}
+
+/**
+ * Refuses where the differences refer to something that nobody defines: no symbol of the kernel, no export, no other
+ * difference. Error: `symbols-unresolved`.
+ */
+export function requireResolved(differences: readonly Difference[], release: string): void {
+  const defined = new Set(
+    differences.flatMap(({ result }) =>
+      result.functions.filter(({ bind }) => bind === 'global').map(({ patchedName }) => patchedName),
+    ),
+  );
+  const missing = differences.flatMap(({ unit, result }) =>
+    result.unresolved.filter((name) => !defined.has(name)).map((name) => ({ name, unit: unit.object })),
+  );
+  if (missing.length === 0) return;
+  const symbols = [...new Set(missing.map(({ name }) => name))].join(', ');
+  const detail = missing.map(({ name, unit }) => `${unit} needs ${name}`).join('\n');
+  throw fail('symbols-unresolved', { symbols, release }, { detail });
 }

@@ -20,6 +20,7 @@ interface Options {
   readonly replace: boolean;
   readonly skipCompilerCheck?: boolean;
   readonly keepLineChanges?: boolean;
+  readonly skipRunPre?: boolean;
   readonly jobs?: string;
   readonly keepGlue?: string;
 }
@@ -52,6 +53,7 @@ export function register(program: Command): void {
     .option('--no-replace', 'do not replace the live patches that were loaded before')
     .option('-j, --jobs <number>', 'compilers at once (default: one a processor)')
     .option('--skip-compiler-check', 'accept another compiler than the one that built the kernel (dangerous)')
+    .option('--skip-run-pre', 'do not compare the functions to be replaced with the running code (dangerous)')
     .option('--keep-line-changes', 'count a shifted line number in a warning as a change')
     .option('--keep-glue <file>', 'also write the generated C source of the glue')
     .option('--json', 'print the result as JSON')
@@ -72,6 +74,7 @@ export function register(program: Command): void {
             replace: options.replace,
             skipCompilerCheck: options.skipCompilerCheck === true,
             keepLineChanges: options.keepLineChanges === true,
+            skipRunPre: options.skipRunPre === true,
             ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
           },
           report,

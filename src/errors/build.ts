@@ -140,4 +140,16 @@ export const buildErrors = table({
     why: 'a name that fits nothing is likely a mistake, and the one that was meant would be lost unseen',
     fix: 'leave that --withdraw out or correct the name',
   },
+  'run-pre-mismatch': {
+    exit: 4,
+    what: '{count} of the functions to be replaced are not what {release} runs: {functions}',
+    why: 'the patch would replace code that was compiled from other source or by another compiler, with unknown consequences',
+    fix: 'check that source, headers and image are of the same build; --skip-run-pre goes on at your own risk',
+  },
+  'symbols-unresolved': {
+    exit: 4,
+    what: 'the patched code refers to {symbols}, which neither {release} nor the patch defines',
+    why: 'the module could not be loaded',
+    fix: 'add the part of the fix that defines it, or patch a place that has what it needs',
+  },
 });
