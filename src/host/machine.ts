@@ -106,8 +106,10 @@ function realControl(): KernelControl {
         return stdout
           .toString()
           .split('\n')
-          .filter((line) => line.includes(word) || /livepatch|module (verification|signature)/i.test(line))
-          .slice(-12);
+          .filter(
+            (line) => line.includes(word) || /module (verification|signature)|unsigned module|lockdown/i.test(line),
+          )
+          .slice(-8);
       } catch {
         return [];
       }

@@ -40,7 +40,7 @@ export async function buildDeb(
   const env = { SOURCE_DATE_EPOCH: String(epoch) };
   await runOk('find', [stage, '-exec', 'touch', '-h', '-d', `@${epoch}`, '{}', '+']);
   await runOk('find', [stage, '-type', 'd', '-exec', 'chmod', '755', '{}', '+']);
-  await runOk('dpkg-deb', ['--root-owner-group', '-Zxz', '-z2', '--build', stage, file], { env });
+  await runOk('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z10', '--build', stage, file], { env });
   return file;
 }
 

@@ -1,0 +1,103 @@
+/** The host through reboots, with systemd as init: kept, replaced, switched off, and a patch that crashes the machine at boot. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import type { Guest } from '../../src/vm/guest.ts';
+import { makeDisk } from '../../src/vm/system.ts';
+import { provokes } from '../provoke.ts';
+import { BAD_LOG, bootHost, LP } from './host-guest.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const minutes = (count: number): { deadlineMs: number } => ({ deadlineMs: count * 60_000 });
+
+async function reboot(guest: Guest): Promise<void> {
+  await provokes('guest-ended', () => guest.run('systemctl reboot; sleep 120', minutes(4)));
+  await guest.stop();
+}
+
+/** When a unit became active, in microseconds since the kernel began. */
+async function activeAt(guest: Guest, unit: string): Promise<number> {
+  const { output } = await guest.run(`systemctl show -P ActiveEnterTimestampMonotonic ${unit}`);
+  return Number(output.trim());
+}
+
+test('installed, rebooted, applied before the network; a patch that panics at boot is not tried twice; kpatch.enable=0', async () => {
+  const disk = join(folder, 'disk');
+  await makeDisk(disk, 512);
+
+  const first = await bootHost({ disk });
+  try {
+    const installed = await first.run(`kpatch install ${LP}/lp_one.ko && cat /proc/loadavg; kpatch status`, minutes(2));
+    assert.match(installed.output, /\nlp_one\n(.|\n)*Boots next +lp_one \(version 1\)\n/);
+    assert.equal(installed.status, 0, installed.output);
+    const journal = await first.run(
+      'journalctl -o cat KPATCH_PATCH=lp_one KPATCH_OUTCOME=loaded; systemctl is-enabled kpatch.service',
+    );
+    assert.match(journal.output, /live patch lp_one is active.*\nenabled\n/);
+    await reboot(first);
+  } finally {
+    await first.stop();
+  }
+
+  const second = await bootHost({ disk });
+  try {
+    const booted = await second.run('cat /proc/loadavg; systemctl is-active kpatch.service; kpatch status', minutes(2));
+    assert.match(
+      booted.output,
+      /^lp_one\nactive\n(.|\n)*Boots next +lp_one \(version 1\); the boot guard still watches/,
+    );
+    const network = await activeAt(second, 'network-pre.target');
+    const patched = await activeAt(second, 'kpatch.service');
+    assert.ok(patched > 0 && patched <= network, `patched at ${patched} us, network-pre.target at ${network} us`);
+    const next = `kpatch load --survived; kpatch status; kpatch install --no-load ${LP}/lp_panics.ko && kpatch list`;
+    const { output } = await second.run(next, minutes(2));
+    assert.match(
+      output,
+      /Boots next +lp_one \(version 1\)\n(.|\n)*Loaded patch modules:\nlp_one \[enabled\]\n\n.*\nlp_panics /,
+    );
+    assert.equal((await second.run(BAD_LOG)).output, '');
+    await reboot(second);
+  } finally {
+    await second.stop();
+  }
+
+  const error = await provokes('guest-panicked', () => bootHost({ disk }));
+  assert.match(error.message, /lp_panics: a bad patch/);
+
+  const fourth = await bootHost({ disk });
+  try {
+    const status = await fourth.run(
+      'cat /proc/loadavg; kpatch status; echo $?; journalctl -o cat KPATCH_OUTCOME=blocked',
+      minutes(2),
+    );
+    assert.match(
+      status.output,
+      /lp_panics is blocked: the machine did not survive its boot of .*\n1\nlive patch lp_panics is not loaded/,
+    );
+    assert.doesNotMatch(status.output, /^lp_panics/);
+    const back = await fourth.run(`kpatch install --downgrade ${LP}/lp_two.ko && kpatch status`, minutes(2));
+    assert.match(back.output, /Boots next +lp_two \(version 2\)\nTo do +nothing/);
+    assert.equal(back.status, 0, back.output);
+    await reboot(fourth);
+  } finally {
+    await fourth.stop();
+  }
+
+  const fifth = await bootHost({ disk, kernelArguments: ['kpatch.enable=0'] });
+  try {
+    const { output } = await fifth.run(
+      'kpatch list; systemctl is-active kpatch.service; kpatch load --all && cat /proc/loadavg; kpatch uninstall lp_two; kpatch list',
+      minutes(2),
+    );
+    assert.match(
+      output,
+      /^Loaded patch modules:\n\nInstalled patch modules:\nlp_two .*\ninactive\n(.|\n)*\nlp_two\n(.|\n)*Installed patch modules:\n$/,
+    );
+  } finally {
+    await fifth.stop();
+  }
+});

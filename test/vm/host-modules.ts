@@ -1,0 +1,120 @@
+/** Live patches written by hand for tests of the host: C against the stock kernel's headers, with the manifest that each should have. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Manifest, manifestBytes } from '../../src/module/manifest.ts';
+import { temporaryFolder } from '../../src/util/files.ts';
+import { runOk } from '../../src/util/run.ts';
+import type { StockKernel } from './stock-kernel.ts';
+
+export interface HandMade {
+  readonly name: string;
+  /** The function that it replaces. */
+  readonly function: string;
+  /** Its new definition, under the name `replacement`. */
+  readonly code: string;
+  /** Fields of the manifest; false for a module that has none. */
+  readonly manifest: Partial<Manifest> | false;
+  /** Body of a callback that runs once the patch is active. */
+  readonly whenActive?: string;
+}
+
+/** `/proc/loadavg` says which patch is active: programs hardly read it. */
+const tells = (name: string): string => {
+  return `static int replacement(struct seq_file *m, void *v) { seq_puts(m, "${name}\\n"); return 0; }`;
+};
+const cumulative = (name: string, version: number): HandMade => ({
+  name,
+  function: 'loadavg_proc_show',
+  code: tells(name),
+  manifest: { version, cves: [`CVE-2026-${version}`] },
+});
+
+export const handMade: readonly HandMade[] = [
+  cumulative('lp_one', 1),
+  cumulative('lp_two', 2),
+  cumulative('lp_three', 3),
+  { ...cumulative('lp_panics', 4), whenActive: 'panic("lp_panics: a bad patch");' },
+  { ...cumulative('lp_foreign', 0), manifest: false },
+  // pause(2) sleeps in it until a signal comes.
+  {
+    name: 'lp_pause',
+    function: '__x64_sys_pause',
+    code: `static long replacement(const struct pt_regs *regs) {
+  while (!signal_pending(current)) { __set_current_state(TASK_INTERRUPTIBLE); schedule(); }
+  return -ERESTARTNOHAND;
+}`,
+    manifest: { version: 1, line: 'pause' },
+  },
+  // The parent of vfork(2) sleeps in it, deaf to all signals that do not kill, until its child has ended.
+  {
+    name: 'lp_vfork',
+    function: '__x64_sys_vfork',
+    code: 'static long replacement(const struct pt_regs *regs) { return -ENOSYS; }',
+    manifest: { version: 1, line: 'vfork' },
+  },
+  // A kernel thread that never leaves it.
+  {
+    name: 'lp_kswapd',
+    function: 'kswapd',
+    code: 'static int replacement(void *p) { return 0; }',
+    manifest: { version: 1, line: 'kswapd' },
+  },
+];
+
+/** Builds all of them for a kernel with one run of kbuild; gives the modules by name. */
+export async function buildHandMade(kernel: StockKernel): Promise<ReadonlyMap<string, Buffer>> {
+  using folder = temporaryFolder('kpatch-hand-made-');
+  writeFileSync(join(folder.path, 'Kbuild'), `${handMade.map(({ name }) => `obj-m += ${name}.o`).join('\n')}\n`);
+  for (const module of handMade) writeFileSync(join(folder.path, `${module.name}.c`), source(module));
+  await runOk('make', ['-C', kernel.headers, `M=${folder.path}`, 'CC=gcc-12', 'modules'], { timeoutMs: 300_000 });
+  const modules = new Map<string, Buffer>();
+  mkdirSync(join(folder.path, 'out'));
+  for (const { name, function: patched, manifest } of handMade) {
+    const built = join(folder.path, `${name}.ko`);
+    if (manifest !== false) {
+      const file = join(folder.path, `${name}.manifest`);
+      writeFileSync(file, manifestBytes(full(name, patched, kernel.release, manifest)));
+      await runOk('objcopy', ['--add-section', `.kpatch.manifest=${file}`, built]);
+    }
+    modules.set(name, readFileSync(built));
+  }
+  return modules;
+}
+
+function full(name: string, patched: string, release: string, fields: Partial<Manifest>): Manifest {
+  return {
+    schema: 'kpatch.manifest/1',
+    name,
+    version: 1,
+    release,
+    arch: 'x86_64',
+    replace: true,
+    functions: [{ name: patched, object: 'vmlinux', sympos: 0, patches: [] }],
+    cves: [],
+    states: [],
+    patches: [],
+    runPre: 'skipped',
+    tool: 'by hand',
+    ...fields,
+  };
+}
+
+function source({ function: patched, code, manifest, whenActive }: HandMade): string {
+  const callback =
+    whenActive === undefined ? '' : `static void when_active(struct klp_object *obj) { ${whenActive} }\n`;
+  return `#include <linux/module.h>
+#include <linux/livepatch.h>
+#include <linux/seq_file.h>
+#include <linux/sched/signal.h>
+${code}
+${callback}static struct klp_func funcs[] = { { .old_name = "${patched}", .new_func = replacement }, {} };
+static struct klp_object objs[] = { { .funcs = funcs${whenActive === undefined ? '' : ', .callbacks.post_patch = when_active'} }, {} };
+static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objs, .replace = ${manifest === false ? 'false' : 'true'} };
+static int begin(void) { return klp_enable_patch(&patch); }
+static void end(void) {}
+module_init(begin);
+module_exit(end);
+MODULE_LICENSE("GPL");
+MODULE_INFO(livepatch, "Y");
+`;
+}
