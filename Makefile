@@ -38,5 +38,8 @@ bench: install ## how fast, how large: each bench/*.ts prints a table
 soak: install ## the long form of every long check (hours)
 	@KPATCH_SOAK=1 $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
 
+fuzz: install ## 100,000 mutated objects through the differ
+	@$(NODE) tools/fuzz.ts 100000
+
 clean: ## remove what was built here (the cache of prepared kernels stays: kpatch kernel remove)
 	rm -rf build dist

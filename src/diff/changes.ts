@@ -170,7 +170,12 @@ function dataChanges(
   if (data.length === 0) return tables;
   const users = new Users(pair);
   for (const { part, reason } of data) {
-    const where = { file: pair.options.names.patched, section: part.section.name, symbol: part.name };
+    const where = {
+      file: pair.options.names.patched,
+      section: part.section.name,
+      symbol: part.name,
+      offset: part.start,
+    };
     if (part.phase !== 'always') leaveOut(pair, part);
     else if (part.class === 'registry') {
       pair.refusals.add('diff-list-changed', { section: part.section.name, how: reason.text }, where);
@@ -273,7 +278,7 @@ function leaveOut(pair: Pair, part: Part): void {
     pair.notes.push(`the change of ${name} in ${section.name} is left out: ${why}`);
     return;
   }
-  const where = { file: names.patched, section: section.name, symbol: name };
+  const where = { file: names.patched, section: section.name, symbol: name, offset: part.start };
   pair.refusals.add('diff-init-changed', { name, section: section.name, object }, where);
 }
 
@@ -289,7 +294,12 @@ function dropInit(pair: Pair, changed: ReadonlyMap<Part, readonly Reason[]>): vo
 function refuseUnpatchable(pair: Pair, changed: ReadonlyMap<Part, readonly Reason[]>): void {
   for (const part of changed.keys()) {
     const { name, section } = part.twin!;
-    const where = { file: pair.options.names.original, section: section.name, function: name };
+    const where = {
+      file: pair.options.names.original,
+      section: section.name,
+      function: name,
+      offset: part.twin!.start,
+    };
     const reason = unpatchableReason(section.name);
     if (/^__(?:vdso|kernel)_/.test(name)) pair.refusals.add('diff-vdso', { file: pair.options.names.original }, where);
     else if (reason !== undefined) pair.refusals.add('diff-unpatchable', { name, reason }, where);
@@ -319,7 +329,7 @@ function unlisted(pair: Pair, original: Model, patched: Model): void {
       if (part.phase !== 'always' && pair.options.object === 'vmlinux') {
         pair.notes.push(`the list ${name} ${what}; the kernel reads it only when it starts`);
       } else {
-        const where = { file: model.object.file, section: name };
+        const where = { file: model.object.file, section: name, offset: 0 };
         pair.refusals.add('diff-list-changed', { section: name, how: `it ${what}` }, where);
       }
     }
@@ -344,7 +354,12 @@ function refuseRemoved(pair: Pair): void {
       if (useOf(original, user.section, relocation) !== 'address') continue;
       if (target.part.start + target.offset !== entryOf(target.part)) continue;
       const { name, section } = target.part;
-      const where = { file: pair.options.names.original, section: section.name, function: name };
+      const where = {
+        file: pair.options.names.original,
+        section: section.name,
+        function: name,
+        offset: target.part.start,
+      };
       pair.refusals.add('diff-removed-address', { name, user: user.name }, where);
     }
   }

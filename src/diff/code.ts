@@ -20,7 +20,8 @@ const known = new WeakMap<Part, Code>();
 export function codeOf(part: Part): Code {
   let code = known.get(part);
   if (code === undefined) {
-    code = part.shared && part.class === 'text' ? unbind(part) : plainCode(part);
+    const inSection = part.end <= part.section.data.length; // not so for NOBITS
+    code = part.shared && part.class === 'text' && inSection ? unbind(part) : plainCode(part);
     known.set(part, code);
   }
   return code;

@@ -210,9 +210,26 @@ export class Comparison {
 
 /** Functions that share a section are compared as taken out of it, unless the whole section is the same. */
 function codes(a: Part, b: Part): [Code, Code] {
-  const raw = !a.shared && !b.shared;
-  const same = a.start === b.start && a.end === b.end && Buffer.compare(a.section.data, b.section.data) === 0;
-  return raw || same || a.class !== 'text' ? [plainCode(a), plainCode(b)] : [codeOf(a), codeOf(b)];
+  const taken = a.class === 'text' && (a.shared || b.shared) && !sameSection(a, b);
+  return taken ? [codeOf(a), codeOf(b)] : [plainCode(a), plainCode(b)];
+}
+
+const equalSections = new WeakMap<Section, WeakMap<Section, boolean>>();
+
+/** True where two parts are the same range of two sections of the same bytes. */
+function sameSection(a: Part, b: Part): boolean {
+  if (a.start !== b.start || a.end !== b.end) return false;
+  let verdicts = equalSections.get(a.section);
+  if (verdicts === undefined) {
+    verdicts = new WeakMap();
+    equalSections.set(a.section, verdicts);
+  }
+  let equal = verdicts.get(b.section);
+  if (equal === undefined) {
+    equal = Buffer.compare(a.section.data, b.section.data) === 0;
+    verdicts.set(b.section, equal);
+  }
+  return equal;
 }
 
 function instructionAt(part: Part, offset: number): import('../arch/arch.ts').Instruction | undefined {

@@ -61,7 +61,7 @@ export function prepare(
     throw fail(
       'diff-machines',
       { original: arch.name, patched: other.name },
-      { where: { file: options.names.patched } },
+      { where: { file: options.names.patched, offset: 18 } },
     );
   }
   const tables = arch.specialSections(options.kernel);
@@ -100,7 +100,12 @@ function changedFunction(pair: Pair, part: Part, reasons: readonly Reason[], sym
   const lookup = symbols.own({ name: symbol.name, kind: 'function', local, file: twin.file });
   const { object } = pair.options;
   if (lookup.found === undefined) {
-    const where = { file: pair.options.names.original, section: twin.section.name, function: symbol.name };
+    const where = {
+      file: pair.options.names.original,
+      section: twin.section.name,
+      function: symbol.name,
+      offset: twin.start,
+    };
     const user = 'the patch';
     if (lookup.count === 0) pair.refusals.add('diff-symbol-missing', { user, name: symbol.name, object }, where);
     else pair.refusals.add('diff-symbol-ambiguous', { user, name: symbol.name, object, count: lookup.count }, where);

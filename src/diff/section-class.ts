@@ -63,7 +63,10 @@ function classOf(section: Section, tables: ReadonlySet<string>): SectionClass {
   if ((flags & SHF.EXECINSTR) !== 0) return 'text';
   if (registry.test(name)) return 'registry';
   if ((flags & SHF.MERGE) !== 0 && (flags & SHF.WRITE) === 0 && section.entsize > 0) {
-    return (flags & SHF.STRINGS) !== 0 ? 'strings' : 'constants';
+    // Characters have up to 4 bytes, constants up to 64; anything else is no compiler's work.
+    const strings = (flags & SHF.STRINGS) !== 0;
+    if (section.entsize > (strings ? 4 : 64) || section.addralign > 64) return 'unknown';
+    return strings ? 'strings' : 'constants';
   }
   if (data.test(name) || tracepoints.test(name) || descriptors.test(name)) {
     return (flags & SHF.WRITE) !== 0 || type === SHT.NOBITS ? writableClass(name) : 'read-only';

@@ -65,6 +65,8 @@ export class Selector {
   readonly #references = new Map<string, Resolution>();
   readonly #unresolved = new Set<string>();
   readonly #namespaces = new Set<string>();
+  /** The function that a cold part belongs to. */
+  readonly #parents = new Map<Part, Part>();
   /** Pieces of `.altinstr_replacement`: exactly the bytes that an entry names. */
   readonly #pieces = new Map<string, Part>();
 
@@ -73,6 +75,7 @@ export class Selector {
     this.#changes = changes;
     this.#ambiguous = ambiguous;
     this.#symbols = symbols;
+    for (const [parent, colds] of changes.coldParts) for (const cold of colds) this.#parents.set(cold, parent);
   }
 
   select(): Selection {
@@ -118,7 +121,7 @@ export class Selector {
     const code = codeOf(part);
     if (code.bound !== undefined) {
       const { name, section } = part;
-      const where = { file: options.names.patched, section: section.name, function: name };
+      const where = { file: options.names.patched, section: section.name, function: name, offset: part.start };
       refusals.add('diff-code-bound', { name, section: section.name, reason: code.bound }, where);
     }
     this.#refer(part, code);
@@ -255,10 +258,8 @@ export class Selector {
   }
 
   #isColdOfChanged(part: Part): boolean {
-    for (const [parent, colds] of this.#changes.coldParts) {
-      if (colds.includes(part)) return this.#changes.changed.has(parent);
-    }
-    return false;
+    const parent = this.#parents.get(part);
+    return parent !== undefined && this.#changes.changed.has(parent);
   }
 
   #along(part: Part, user: User): Decision {
@@ -292,27 +293,37 @@ export class Selector {
 
   #missing(name: string, lookup: Lookup & { found: undefined }, user: User): void {
     const { options, refusals } = this.#pair;
-    const where = { file: options.names.patched, section: user.section.name, symbol: name };
+    const where = {
+      file: options.names.patched,
+      section: user.section.name,
+      symbol: name,
+      offset: user.entry?.start ?? user.part.start,
+    };
     const { object } = options;
     if (lookup.count === 0) refusals.add('diff-symbol-missing', { user: user.name, name, object }, where);
     else refusals.add('diff-symbol-ambiguous', { user: user.name, name, object, count: lookup.count }, where);
   }
 
   #refuseAmbiguous(part: Part, user: User): void {
-    const where = { file: this.#pair.options.names.patched, section: part.section.name, symbol: part.name };
+    const where = {
+      file: this.#pair.options.names.patched,
+      section: part.section.name,
+      symbol: part.name,
+      offset: part.start,
+    };
     this.#pair.refusals.add('diff-local-ambiguous', { user: user.name, name: part.name }, where);
   }
 
   #refuseInit(part: Part, user: User): void {
     const { options, refusals } = this.#pair;
-    const where = { file: options.names.patched, section: part.section.name, symbol: part.name };
+    const where = { file: options.names.patched, section: part.section.name, symbol: part.name, offset: part.start };
     const { object } = options;
     refusals.add('diff-refers-init', { user: user.name, name: part.name, section: part.section.name, object }, where);
   }
 
   #refuseSection(section: Section, user: User): void {
     const { options, refusals } = this.#pair;
-    const where = { file: options.names.patched, section: section.name };
+    const where = { file: options.names.patched, section: section.name, offset: 0 };
     refusals.add('diff-section-unknown', { section: section.name, how: `${user.name} refers to it` }, where);
   }
 
@@ -373,7 +384,12 @@ export class Selector {
       notes.push(`${part.name}: the tracepoint ${name.slice(13)} is off in the new version, as its key is in a module`);
       return false;
     }
-    const where = { file: options.names.patched, section: entry.section.name, function: part.name };
+    const where = {
+      file: options.names.patched,
+      section: entry.section.name,
+      function: part.name,
+      offset: entry.start,
+    };
     const params = { name: part.name, kind: key.kind, key: name };
     if (decision === 'early') refusals.add('diff-key-early', params, where);
     else refusals.add('diff-key-module', params, where);

@@ -80,7 +80,8 @@ export class ElfFile implements Source {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { view } = this;
-    if (bytes.length < 16 || view.getUint32(0) !== MAGIC) throw fail('elf-not-elf', { file }, { where: { file } });
+    if (bytes.length < 16 || view.getUint32(0) !== MAGIC)
+      throw fail('elf-not-elf', { file }, { where: { file, offset: 0 } });
     const unsupported = (kind: string, offset: number): Error =>
       fail('elf-unsupported', { file, kind }, { where: { file, offset } });
     if (bytes[4] !== 2) throw unsupported(bytes[4] === 1 ? 'it is 32-bit' : `class ${bytes[4]}`, 4);
@@ -121,7 +122,7 @@ export class ElfFile implements Source {
     if (strings === undefined) {
       const section = this.sections[index];
       if (section === undefined || section.type !== SHT.STRTAB) {
-        throw malformed(this.file, `section ${index} should be a string table`);
+        throw malformed(this.file, `section ${index} should be a string table`, undefined, 40);
       }
       strings = new StringTable(this.file, section.name, this.data(section), this.bytes.length);
       this.#strings.set(index, strings);
@@ -184,7 +185,7 @@ export class ElfFile implements Source {
 export function tableLength(source: Source, table: RawSection, record: number): number {
   if (table.entsize !== record || table.size % record !== 0) {
     const problem = `a table of ${table.size} bytes has records of ${table.entsize} bytes instead of ${record}`;
-    throw malformed(source.file, problem, table.name);
+    throw malformed(source.file, problem, table.name, 0);
   }
   return table.size / record;
 }
@@ -194,7 +195,12 @@ export function extendedIndices(file: ElfFile, table: RawSection, count: number)
   const section = file.sections.find(({ type, link }) => type === SHT.SYMTAB_SHNDX && link === table.index);
   return (symbol) => {
     if (section === undefined || section.size < count * 4) {
-      throw malformed(file.file, 'a symbol has an extended section index and there is no table of them', table.name);
+      throw malformed(
+        file.file,
+        'a symbol has an extended section index and there is no table of them',
+        table.name,
+        symbol * SIZE.SYM,
+      );
     }
     return file.view.getUint32(section.offset + symbol * 4, file.littleEndian);
   };

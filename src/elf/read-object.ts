@@ -15,7 +15,7 @@ export function readObject(bytes: Uint8Array, file: string): ElfObject {
     throw fail('elf-not-relocatable', { file, kind: kindOf(elf.type) }, { where: { file, offset: 16 } });
   }
   const table = elf.sections.find(({ type }) => type === SHT.SYMTAB);
-  if (table === undefined) throw fail('elf-no-symbols', { file }, { where: { file } });
+  if (table === undefined) throw fail('elf-no-symbols', { file }, { where: { file, offset: 40 } });
   const sections = elf.sections.map((raw) => toSection(elf, raw));
   const symbols = readSymbols(elf, table, sections);
   const folded = readRelocations(elf, table, sections, symbols);
@@ -47,13 +47,18 @@ function toSection(elf: ElfFile, raw: RawSection): Section {
   };
   const kind = unsupported[raw.type];
   if (kind !== undefined) {
-    throw fail('elf-unsupported', { file: elf.file, kind }, { where: { file: elf.file, section: raw.name } });
+    throw fail(
+      'elf-unsupported',
+      { file: elf.file, kind },
+      { where: { file: elf.file, section: raw.name, offset: 0 } },
+    );
   }
   // Alignments up to 16 MB: a larger one, or one that is no power of two, would only blow up what is written later.
   if (raw.addralign > 0x1000000 || (raw.addralign & (raw.addralign - 1)) !== 0) {
-    throw malformed(elf.file, `a section is aligned to ${raw.addralign}`, raw.name);
+    throw malformed(elf.file, `a section is aligned to ${raw.addralign}`, raw.name, 0);
   }
-  if (!Number.isSafeInteger(raw.entsize)) throw malformed(elf.file, 'the records of a section are too large', raw.name);
+  if (!Number.isSafeInteger(raw.entsize))
+    throw malformed(elf.file, 'the records of a section are too large', raw.name, 0);
   return newSection({
     name: raw.name,
     type: raw.type,
@@ -132,11 +137,11 @@ function readRelocations(
   for (const raw of elf.sections) {
     if (raw.type !== SHT.RELA) continue;
     const own = sections[raw.index]!;
-    if (raw.link !== table.index) throw malformed(elf.file, 'relocations use another symbol table', raw.name);
+    if (raw.link !== table.index) throw malformed(elf.file, 'relocations use another symbol table', raw.name, 0);
     const target = sections[raw.info];
     const targetRaw = elf.sections[raw.info];
     if (target === undefined || targetRaw === undefined || raw.info === 0 || targetRaw.type === SHT.RELA) {
-      throw malformed(elf.file, `relocations apply to section ${raw.info}, which cannot have them`, raw.name);
+      throw malformed(elf.file, `relocations apply to section ${raw.info}, which cannot have them`, raw.name, 0);
     }
     const relocations = readEntries(elf, raw, symbols, targetRaw.type === SHT.NOBITS ? 0 : targetRaw.size);
     const plain = (raw.flags & ~(SHF.INFO_LINK | SHF.GROUP)) === 0 && raw.name === `.rela${target.name}`;
@@ -196,7 +201,8 @@ function readGroups(
     if (raw.type !== SHT.GROUP) continue;
     const count = tableLength(elf, raw, 4);
     const signature = symbols[raw.info];
-    if (signature === undefined || count === 0) throw malformed(elf.file, 'a section group has no signature', raw.name);
+    if (signature === undefined || count === 0)
+      throw malformed(elf.file, 'a section group has no signature', raw.name, 0);
     const word = (index: number): number => elf.view.getUint32(raw.offset + index * 4, elf.littleEndian);
     const members: Section[] = [];
     for (let index = 1; index < count; index++) {
@@ -221,7 +227,7 @@ function readLinks(elf: ElfFile, sections: readonly Section[]): void {
   for (const raw of elf.sections) {
     if ((raw.flags & SHF.LINK_ORDER) === 0 || raw.link === 0) continue;
     const link = sections[raw.link];
-    if (link === undefined) throw malformed(elf.file, `it is linked to section ${raw.link}`, raw.name);
+    if (link === undefined) throw malformed(elf.file, `it is linked to section ${raw.link}`, raw.name, 0);
     sections[raw.index]!.link = link;
   }
 }

@@ -191,7 +191,8 @@ class Writer {
     nameOffsets.push(ownName);
     let offset: number = SIZE.EHDR;
     const offsets = all.map(({ addralign, type, size }) => {
-      offset = align(offset, Math.max(1, addralign));
+      // The alignment is for memory; in the file 16 bytes suffice, and a large one would only make it large.
+      offset = align(offset, Math.min(16, Math.max(1, addralign)));
       const at = offset;
       if (type !== SHT.NOBITS) offset += size;
       return at;

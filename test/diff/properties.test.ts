@@ -1,0 +1,168 @@
+/** Properties that hold for all objects, shown on a unit that uses every kind of section. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { diff } from '../../src/diff/diff.ts';
+import { SHF, STB, STT } from '../../src/elf/constants.ts';
+import { ElfFile } from '../../src/elf/file.ts';
+import { type ElfObject, newSymbol, type Relocation, type Section } from '../../src/elf/object.ts';
+import { readObject } from '../../src/elf/read-object.ts';
+import { writeObject } from '../../src/elf/write-object.ts';
+import { KpatchError } from '../../src/errors/error.ts';
+import { clang, compile, functionsOf, gcc, gccPadded, optionsFor, prelude, type Toolchain } from './fixture.ts';
+import { numbers } from './fuzz.ts';
+import { sampleSource } from './sample.ts';
+
+const toolchains = [gcc, gccPadded, clang];
+
+const sample = (toolchain: Toolchain, variant = 0, shift = 0): Uint8Array =>
+  compile(toolchain, prelude + sampleSource(variant, shift));
+
+/** The sample after a change of its graph. */
+function rewritten(bytes: Uint8Array, change: (object: ElfObject) => void): Uint8Array {
+  const object = readObject(bytes, 'a.o');
+  change(object);
+  return writeObject(object);
+}
+
+function assertUnchanged(original: Uint8Array, patched: Uint8Array): void {
+  const result = diff(original, patched, optionsFor(original));
+  assert.deepEqual(functionsOf(result), []);
+  assert.equal(result.status, 'unchanged');
+}
+
+for (const toolchain of toolchains) {
+  test(`${toolchain.name}: a file does not differ from itself, nor from itself with shifted lines`, () => {
+    assertUnchanged(sample(toolchain), sample(toolchain));
+    assertUnchanged(sample(toolchain), sample(toolchain, 0, 7));
+    assertUnchanged(sample(toolchain, 0, 300), sample(toolchain));
+  });
+
+  test(`${toolchain.name}: other numbers in names change nothing`, () => {
+    const renumbered = rewritten(sample(toolchain), (object) => {
+      const numbered = object.symbols.filter(({ name }) => /\.\d+$/.test(name));
+      const by = new Map(numbered.map((symbol, index) => [symbol, 900 + index]));
+      for (const [symbol, number] of by) symbol.name = symbol.name.replace(/\d+$/, String(number));
+    });
+    assertUnchanged(sample(toolchain), renumbered);
+  });
+
+  test(`${toolchain.name}: another order of sections and symbols changes nothing`, () => {
+    const reordered = rewritten(sample(toolchain), (object) => {
+      object.sections.reverse();
+      const locals = object.symbols.filter(({ bind }) => bind === STB.LOCAL).reverse();
+      object.symbols = [...locals, ...object.symbols.filter(({ bind }) => bind !== STB.LOCAL).reverse()];
+    });
+    assertUnchanged(sample(toolchain), reordered);
+  });
+
+  test(`${toolchain.name}: each changed byte of a function is found`, () => {
+    const bytes = sample(toolchain);
+    const next = numbers(11);
+    const object = new ElfFile(bytes, 'a.o');
+    for (const section of object.sections) {
+      if ((section.flags & SHF.EXECINSTR) === 0 || /^\.(?:init|exit)/.test(section.name)) continue;
+      const stride = section.size > 64 ? 3 : 1;
+      for (let at = next(stride); at < section.size; at += stride) {
+        const changed = new Uint8Array(bytes);
+        changed[section.offset + at]! ^= 1 << next(8);
+        assert.notEqual(verdict(bytes, changed), 'unchanged', `${section.name}+0x${at.toString(16)}`);
+      }
+    }
+  });
+
+  test(`${toolchain.name}: what is extracted is what the patched file has, reference by reference`, () => {
+    for (const variant of [1, 2, 3, 4]) assertExtracted(sample(toolchain), sample(toolchain, variant));
+  });
+}
+
+function verdict(original: Uint8Array, patched: Uint8Array): string {
+  try {
+    return diff(original, patched, optionsFor(original, { options: { keepLineChanges: true } })).status;
+  } catch (error) {
+    assert.ok(error instanceof KpatchError);
+    return error.code;
+  }
+}
+
+/** A function's bytes and what each relocation in it means, told without the differ. */
+interface Meaning {
+  readonly bytes: string;
+  readonly references: readonly string[];
+}
+
+/** What is at a place: the string there, or the named thing and the distance from it. */
+function placeIn(object: ElfObject, section: Section, at: number): string {
+  if (/\.str\d/.test(section.name)) {
+    const end = section.data.indexOf(0, at);
+    return `string ${Buffer.from(section.data.subarray(at, end)).toString('latin1')}`;
+  }
+  const inside = object.symbols.filter(
+    ({ section: home, type, value, name }) =>
+      home === section && type !== STT.SECTION && value <= at && !name.startsWith('.L'),
+  );
+  const symbol = inside.sort((a, b) => b.value - a.value || (a.name < b.name ? -1 : 1))[0];
+  if (symbol === undefined) return `${section.name.replace(/\.\d+$/, '')}`;
+  return `${symbol.name.replace(/\.\d+$/, '')}+${at - symbol.value}`;
+}
+
+function meanings(bytes: Uint8Array): Map<string, Meaning> {
+  const object = readObject(bytes, 'object.o');
+  const livepatch = livepatchRelocations(object);
+  const result = new Map<string, Meaning>();
+  for (const { name, type, section, value, size } of object.symbols) {
+    if (type !== STT.FUNC || typeof section !== 'object') continue;
+    const references = [...section.relocations, ...(livepatch.get(section) ?? [])]
+      .filter(({ offset }) => offset >= value && offset < value + size)
+      .sort((a, b) => a.offset - b.offset)
+      .map(({ offset, type: kind, symbol, addend }) => {
+        const home = symbol?.section;
+        const relative = kind === 2 || kind === 4 ? 4 : 0;
+        const target =
+          typeof home === 'object'
+            ? placeIn(object, home, symbol!.value + addend + relative)
+            : `${symbol?.name.replace(/\.\d+$/, '')}+${addend + relative}`;
+        return `${offset - value} ${kind} ${target}`;
+      });
+    const code = Buffer.from(section.data.subarray(value, value + size)).toString('hex');
+    result.set(name, { bytes: code, references });
+  }
+  return result;
+}
+
+/** `.kpatch.relocations` as relocations of the sections they apply to, their targets as undefined symbols. */
+function livepatchRelocations(object: ElfObject): Map<Section, Relocation[]> {
+  const named = (name: string): Section => object.sections.find((section) => section.name === name)!;
+  const result = new Map<Section, Relocation[]>();
+  if (!object.sections.some(({ name }) => name === '.kpatch.relocations')) return result;
+  const [table, symbols, strings] = [named('.kpatch.relocations'), named('.kpatch.symbols'), named('.kpatch.strings')];
+  const pointer = (section: Section, offset: number): Relocation =>
+    section.relocations.find((relocation) => relocation.offset === offset)!;
+  const view = new DataView(table.data.buffer, table.data.byteOffset, table.data.length);
+  for (let at = 0; at < table.data.length; at += 40) {
+    const place = pointer(table, at);
+    const text = pointer(symbols, pointer(table, at + 32).addend + 24).addend;
+    const name = Buffer.from(strings.data.subarray(text, strings.data.indexOf(0, text))).toString('latin1');
+    const home = place.symbol!.section as Section;
+    const relocation = {
+      offset: place.addend,
+      type: view.getUint32(at + 8, true),
+      symbol: newSymbol({ name }),
+      addend: Number(view.getBigInt64(at + 16, true)),
+    };
+    result.set(home, [...(result.get(home) ?? []), relocation]);
+  }
+  return result;
+}
+
+function assertExtracted(original: Uint8Array, patched: Uint8Array): void {
+  const result = diff(original, patched, optionsFor(original));
+  const names = result.functions.map(({ name }) => name);
+  assert.ok(names.length > 0);
+  const output = result.output();
+  const [ours, theirs] = [meanings(output), meanings(patched)];
+  for (const [name, meaning] of ours) {
+    assert.ok(names.includes(name) || /\.cold/.test(name), `${name} travels without need`);
+    assert.deepEqual(meaning, theirs.get(name), name);
+  }
+  for (const name of names) assert.ok(ours.has(name), name);
+}
