@@ -2,22 +2,50 @@
 import type { Command } from 'commander';
 import { findModule } from '../host/find.ts';
 import { lineOf, type ModuleFile } from '../host/module-file.ts';
+import { isSigned, readSignature, verifySignature } from '../module/signature.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import { columns, type HostOptions, machineOf, withHostOptions } from './host-options.ts';
 
 export function register(program: Command): void {
-  const command = program.command('info <PATCH>').description('what a patch is, a file or an installed one');
+  const command = program
+    .command('info <PATCH>')
+    .description('what a patch is, a file or an installed one')
+    .option('--cert <file>', 'verify that the module was signed by the key of this certificate (PEM or DER)');
   withHostOptions(command).action(action(run));
 }
 
-function run(_: Context, options: HostOptions, patch: string): Outcome {
-  const module = findModule(machineOf(options), patch);
-  const { bytes, manifest, ...facts } = module;
-  const data = { ...facts, size: bytes.length, manifest: manifest ?? null };
-  return { schema: 'kpatch.info/1', data, text: [`Patch information for ${patch}:`, ...lines(module)].join('\n') };
+interface SignatureFacts {
+  readonly signer: string;
+  readonly hash: string;
+  readonly serial: string;
+  /** The certificate that it was verified with, where one was given. */
+  readonly verifiedBy?: string;
 }
 
-function lines(module: ModuleFile): string[] {
+/** Errors: `signature-malformed`, and with a certificate those of `verifySignature`. */
+function signatureOf({ bytes, path }: ModuleFile, certificate: string | undefined): SignatureFacts | undefined {
+  if (certificate === undefined && !isSigned(bytes)) return undefined;
+  const found = certificate === undefined ? readSignature(bytes, path) : verifySignature(bytes, certificate, path);
+  const { signer, hash, serial } = found!;
+  return { signer, hash, serial, ...(certificate === undefined ? {} : { verifiedBy: certificate }) };
+}
+
+function signatureText(signature: SignatureFacts | undefined): string {
+  if (signature === undefined) return 'no';
+  const { signer, hash, serial, verifiedBy } = signature;
+  return `by '${signer}' (${hash}, serial ${serial})${verifiedBy === undefined ? '' : `, verified with ${verifiedBy}`}`;
+}
+
+function run(_: Context, options: HostOptions & { readonly cert?: string }, patch: string): Outcome {
+  const module = findModule(machineOf(options), patch);
+  const { bytes, manifest, ...facts } = module;
+  const signature = signatureOf(module, options.cert);
+  const data = { ...facts, signature: signature ?? null, size: bytes.length, manifest: manifest ?? null };
+  const text = [`Patch information for ${patch}:`, ...lines(module, signature)].join('\n');
+  return { schema: 'kpatch.info/1', data, text };
+}
+
+function lines(module: ModuleFile, signature: SignatureFacts | undefined): string[] {
   const { manifest } = module;
   const rows: string[][] = [
     ['filename:', module.path],
@@ -25,7 +53,7 @@ function lines(module: ModuleFile): string[] {
     ['vermagic:', module.vermagic],
     ['livepatch:', 'Y'],
     ['sha256:', module.sha256],
-    ['signed:', module.signed ? 'yes' : 'no'],
+    ['signed:', signatureText(signature)],
     ...(module.description === undefined ? [] : [['description:', module.description]]),
   ];
   if (manifest === undefined) return [...columns(rows), 'made by another tool: no manifest'];
