@@ -20,7 +20,7 @@ export class KernelModules {
   constructor(kernel: Pick<TargetKernel, 'release' | 'paths'>) {
     this.#release = kernel.release;
     this.#folder = kernel.paths.modules;
-    if (this.#folder === undefined) return;
+    if (this.#folder === undefined || !existsSync(this.#folder)) return;
     for (const path of readdirSync(this.#folder, { recursive: true, encoding: 'utf8' })) {
       const file = /([^/]+)\.ko(?:\.xz|\.zst|\.gz)?$/.exec(path)?.[1];
       if (file !== undefined) this.#paths.set(file.replaceAll('-', '_'), path);

@@ -85,7 +85,8 @@ export interface FakeKernel {
   readonly config?: string;
 }
 
-const code = (release: string): string => `
+/** C of a kernel that says it is this release. */
+export const kernelCode = (release: string): string => `
 const char linux_banner[] = "Linux version ${release} (debian@test) (gcc-12) #1 SMP\\n";
 int a(void) { return 1; } int b(void) { return 2; } int c(void) { return 3; } int d(void) { return 4; } int e(int x) { return x; }
 `;
@@ -126,7 +127,7 @@ export function addKernel(source: PackageSource, kernel: FakeKernel): void {
   const { release, version } = kernel;
   const work = join(source.folder, 'work', release, version);
   mkdirSync(work, { recursive: true });
-  const vmlinux = linkKernel(work, [compile(work, 'main', code(kernel.imageRelease ?? release))]);
+  const vmlinux = linkKernel(work, [compile(work, 'main', kernelCode(kernel.imageRelease ?? release))]);
   const below = (folder: string, files: Files): Files =>
     Object.fromEntries(Object.entries(files).map(([name, content]) => [`${folder}/${name}`, content]));
   const headers = `usr/src/linux-headers-${release}`;
