@@ -51,11 +51,11 @@ export const source = {
 };
 
 /** Compiles C to an object's bytes. */
-export function compile(text: string, flags: readonly string[] = []): Uint8Array {
+export function compile(text: string, flags: readonly string[] = ['-w']): Uint8Array {
   const folder = mkdtempSync(join(tmpdir(), 'kpatch-c-'));
   try {
     writeFileSync(join(folder, 'a.c'), text);
-    const args = ['-c', '-O1', '-fno-pic', '-mcmodel=kernel', '-fno-asynchronous-unwind-tables', '-w', ...flags];
+    const args = ['-c', '-O1', '-fno-pic', '-mcmodel=kernel', '-fno-asynchronous-unwind-tables', ...flags];
     const result = spawnSync('gcc', [...args, '-o', join(folder, 'a.o'), join(folder, 'a.c')], { encoding: 'utf8' });
     assert.equal(result.status, 0, result.stderr);
     return readFileSync(join(folder, 'a.o'));
