@@ -1,60 +1,72 @@
 /** `kpatch prove`: shows in virtual machines that a patch module holds, before anyone trusts it. */
-import { resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { fail } from '../errors/error.ts';
+import { KernelFacts } from '../kernel/facts.ts';
 import { prepareKernel, requireLivepatch } from '../kernel/kernel.ts';
 import { type Proof, proofPath, signProof } from '../module/proof.ts';
 import type { Plan, ProofKernel } from '../prove/check.ts';
 import type { ProofEvent } from '../prove/event.ts';
-import { type LiveView, liveView } from '../prove/live-view.ts';
+import { liveView } from '../prove/live-view.ts';
+import { allProven, type Cell, matrixText, runMatrix } from '../prove/matrix.ts';
 import { onlyChecks, plans, withUserChecks } from '../prove/plans.ts';
 import { prove } from '../prove/proof.ts';
 import { proofText } from '../prove/proof-text.ts';
-import { readSubject, type Subject } from '../prove/subject.ts';
-import { readTestScript } from '../prove/test-script.ts';
-import { readUserCheck } from '../prove/user-check.ts';
-import { writeAtomically } from '../util/files.ts';
+import { readSourcePatch, reportFacts, type SourcePatch } from '../prove/report/facts.ts';
+import { reportPage } from '../prove/report/page.ts';
+import { type PatchedFunction, readSubject, type Subject } from '../prove/subject.ts';
+import { readTestScript, type TestScript } from '../prove/test-script.ts';
+import { readUserCheck, type UserCheck } from '../prove/user-check.ts';
+import { temporaryFolder, writeAtomically } from '../util/files.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../util/report.ts';
 import { printFailure } from './command.ts';
-import { jsonStream } from './json-stream.ts';
+import { type JsonStream, jsonStream } from './json-stream.ts';
 
 interface Options {
-  readonly kernel?: string[];
+  readonly kernel: readonly string[];
+  readonly kernels?: string;
   readonly test?: string;
   readonly full?: boolean;
-  readonly check?: string[];
-  readonly with?: string[];
-  readonly from?: string[];
+  readonly check: readonly string[];
+  readonly with: readonly string[];
+  readonly from: readonly string[];
+  readonly patch: readonly string[];
   readonly proof: string | boolean;
   readonly key?: string;
   readonly report?: string;
   readonly json?: boolean;
 }
 
-const several = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 export function register(program: Command): void {
   program
-    .command('prove <MODULE.ko>')
-    .description('show in virtual machines that a patch module holds')
-    .option('--kernel <RELEASE>', 'the kernel to prove it on: the one it was built for', several)
-    .option('--test <SCRIPT>', "the author's test: a shell script, run before, with and after the patch")
-    .option('--full', 'the full plan: load, cycles, upgrades, a second boot that looks for memory errors (minutes)')
-    .option('--check <NAME>', 'only this check of the plan and those it builds on', several)
-    .option('--with <FILE>', 'a check of your own: a shell or TypeScript file', several)
-    .option('--from <MODULE.ko>', 'a predecessor: the upgrade from it, and back, is tried', several)
-    .option('--proof <FILE>', 'where the proof is written (beside the module, MODULE.proof.json)')
+    .command('prove')
+    .summary('show in virtual machines that a patch module holds')
+    .description(
+      'Runs a plan of checks on the very kernel that the module was built for, and gives a verdict with its evidence. ' +
+        'Several modules, or source patches with several --kernel, are proven side by side.',
+    )
+    .argument('<module...>', 'patch modules (.ko), each for its own kernel; or source patches, which are built first')
+    .option('-k, --kernel <release>', 'the kernel to prove it on (repeatable with source patches)', collect, [])
+    .option('--kernels <file>', 'a file that lists kernel releases, one a line')
+    .option('--test <script>', "the author's test: a shell script, run before, with and after the patch")
+    .option('--full', 'the full plan: load, cycles, upgrades, a boot that looks for memory errors (minutes)')
+    .option('--check <name>', 'only this check and those it builds on (repeatable)', collect, [])
+    .option('--with <file>', 'a check of your own, a shell or TypeScript file (repeatable)', collect, [])
+    .option('--from <module>', 'a predecessor: the upgrade from it, and back, is tried (repeatable)', collect, [])
+    .option('--patch <file>', 'a source patch of the module, to be shown in the report (repeatable)', collect, [])
+    .option('--proof <file>', 'where the proof is written (default: MODULE.proof.json beside the module)')
     .option('--no-proof', 'write no proof')
-    .option('--key <FILE>', 'private key in PEM form that signs the proof')
-    .option('--report <FILE.html>', 'write a page that shows the proof')
-    .option('--json', 'one document on standard output, written as it happens: every event, then the proof')
-    .action(async (file: string, options: Options) => {
+    .option('--key <file>', 'private key (PEM) that signs the proof')
+    .option('--report <file>', 'write a page (HTML) that shows the proof')
+    .option('--json', 'one JSON document, written as it happens: every event, then the proof')
+    .action(async (modules: string[], options: Options) => {
       const stream = options.json === true ? jsonStream('kpatch.prove/1', process.stdout) : undefined;
       try {
-        const proof = await run(file, options, stream?.event);
-        process.exitCode = proof.verdict === 'proven' ? 0 : 1;
-        if (stream === undefined) process.stdout.write(proofText(proof));
-        else stream.end({ proof });
+        using built = temporaryFolder('kpatch-prove-');
+        await run(modules, options, built.path, stream);
       } catch (error) {
         if (stream?.begun === true) stream.fail(error);
         else printFailure(error, options.json === true);
@@ -62,42 +74,164 @@ export function register(program: Command): void {
     });
 }
 
-async function run(file: string, options: Options, onEvent?: (event: ProofEvent) => void): Promise<Proof> {
-  const report: Reporter = onEvent === undefined ? consoleReporter() : silentReporter();
-  const subject = readSubject(file);
-  const release = options.kernel?.at(-1) ?? subject.release;
-  if (release !== subject.release) {
-    throw fail('prove-other-kernel', { file, built: subject.release, wanted: release }, { where: { file } });
+/** One module with its kernel, and the source patches that it is known to come from. */
+interface Job {
+  readonly label: string;
+  readonly file: string;
+  readonly sources: readonly string[];
+}
+
+async function run(given: readonly string[], options: Options, built: string, stream?: JsonStream): Promise<void> {
+  const report = stream === undefined ? consoleReporter() : silentReporter();
+  const common: Common = {
+    options,
+    report,
+    test: options.test === undefined ? undefined : readTestScript(options.test),
+    userChecks: await Promise.all(options.with.map(readUserCheck)),
+    command: commandLine(given, options),
+  };
+  planOf(common);
+  const jobs = await jobsOf(given, options, built, report);
+  if (jobs.length === 1) {
+    const [job] = jobs;
+    const proof = await proveOne(job!, common, viewOf(stream));
+    process.exitCode = proof.verdict === 'proven' ? 0 : 1;
+    if (stream === undefined) process.stdout.write(proofText(proof));
+    else stream.end({ proof });
+    return;
   }
-  const predecessors = (options.from ?? []).map(readSubject);
-  const test = options.test === undefined ? undefined : readTestScript(options.test);
-  const userChecks = await Promise.all((options.with ?? []).map(readUserCheck));
-  const plan = planOf(options, userChecks);
-  const kernel = await kernelOf(subject, report);
-  const view: LiveView | undefined = onEvent === undefined ? liveView() : undefined;
+  if (typeof options.proof === 'string' || options.report !== undefined) {
+    throw fail('usage', { problem: '--proof FILE and --report are for one module on one kernel' });
+  }
+  const cells = await runMatrix(
+    jobs.map((job) => ({ label: job.label, run: () => proveOne(job, common, viewOf(stream, job.label)) })),
+  );
+  process.exitCode = allProven(cells) ? 0 : 1;
+  if (stream === undefined) process.stdout.write(`\n${matrixText(cells)}`);
+  else
+    stream.end({
+      proofs: cells.map(({ label, proof, error }: Cell) => ({ label, proof: proof ?? null, error: error ?? null })),
+    });
+}
+
+interface Common {
+  readonly options: Options;
+  readonly report: Reporter;
+  readonly test: TestScript | undefined;
+  readonly userChecks: readonly UserCheck[];
+  readonly command: string;
+}
+
+interface View {
+  readonly onEvent: (event: ProofEvent) => void;
+  close(): void;
+}
+
+function viewOf(stream: JsonStream | undefined, label = ''): View {
+  if (stream === undefined) return liveView(process.stderr, label);
+  return {
+    onEvent: (event) => stream.event(label === '' ? event : { ...event, on: label }),
+    close() {},
+  };
+}
+
+async function jobsOf(given: readonly string[], options: Options, built: string, report: Reporter): Promise<Job[]> {
+  const releases = [...options.kernel, ...(options.kernels === undefined ? [] : releasesIn(options.kernels))];
+  const modules = given.filter((file) => file.endsWith('.ko'));
+  if (modules.length === given.length) {
+    return modules.map((file) => {
+      const { release } = readSubject(file);
+      if (releases.length > 0 && !releases.includes(release)) {
+        throw fail('prove-other-kernel', { file, built: release, wanted: releases.join(', ') }, { where: { file } });
+      }
+      return { label: modules.length > 1 ? `${release} ${basename(file)}` : release, file, sources: options.patch };
+    });
+  }
+  if (modules.length > 0) throw fail('usage', { problem: 'give modules (.ko) or source patches, not both' });
+  const { build } = await import('../build/build.ts');
+  const jobs: Job[] = [];
+  for (const release of releases.length === 0 ? [undefined] : [...new Set(releases)]) {
+    const settings = { cves: [], replace: true, skipCompilerCheck: false, keepLineChanges: false };
+    const result = await build({ patches: given, ...(release === undefined ? {} : { release }), ...settings }, report);
+    const file = join(built, `${result.name}-${result.kernel.release}.ko`);
+    writeAtomically(file, result.module);
+    jobs.push({ label: result.kernel.release, file, sources: given });
+  }
+  return jobs;
+}
+
+function releasesIn(file: string): string[] {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw fail('file-unreadable', { file, reason: (cause as Error).message }, { where: { file }, cause });
+  }
+  return text
+    .split('\n')
+    .map((line) => line.replace(/#.*/, '').trim())
+    .filter((line) => line !== '');
+}
+
+async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
+  const { options, test, userChecks } = common;
+  const subject = readSubject(job.file);
+  const predecessors = options.from.map(readSubject);
+  const sources = job.sources.map((file) => readSourcePatch(file, subject));
+  const kernel = await kernelOf(subject, common.report);
+  const plan = planOf(common);
   let proof: Proof;
   try {
-    const listener = onEvent ?? view!.onEvent;
-    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, onEvent: listener });
+    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, onEvent: view.onEvent });
   } finally {
-    view?.close();
+    view.close();
   }
   if (options.key !== undefined) proof = signProof(proof, options.key);
   if (options.proof !== false) {
-    const path = typeof options.proof === 'string' ? options.proof : proofPath(file);
-    writeAtomically(resolve(path), `${JSON.stringify(proof, null, 1)}\n`);
-    if (onEvent === undefined) process.stderr.write(`proof written to ${path}\n`);
+    const path =
+      typeof options.proof === 'string'
+        ? options.proof
+        : proofPath(basename(job.file) === job.file ? job.file : resolve(job.file));
+    if (typeof options.proof === 'string' || !path.includes('/kpatch-prove-')) {
+      writeAtomically(resolve(path), `${JSON.stringify(proof, null, 1)}\n`);
+      common.report.note(`proof written to ${path}`);
+    }
   }
+  if (options.report !== undefined) await writeReport(options.report, proof, subject, kernel, sources, common);
   return proof;
 }
 
-function planOf(
-  options: Options,
-  userChecks: readonly { readonly check: Parameters<typeof withUserChecks>[1][number] }[],
-): Plan {
+async function writeReport(
+  path: string,
+  proof: Proof,
+  subject: Subject,
+  kernel: ProofKernel,
+  sources: readonly SourcePatch[],
+  { command, report }: Common,
+): Promise<void> {
+  const { facts } = kernel;
+  const code = facts === undefined ? undefined : { image: facts.image, kallsyms: facts.kallsyms };
+  const page = reportPage(proof, reportFacts(subject, functionsIn(proof, subject), code, sources), command);
+  writeAtomically(resolve(path), page);
+  report.note(`report written to ${path}`);
+}
+
+/** The functions that livepatch listed in the guest, or those of the manifest where none was reached. */
+function functionsIn(proof: Proof, subject: Subject): readonly PatchedFunction[] {
+  for (const { check, evidence } of proof.checks) {
+    if (!check.endsWith('/redirected')) continue;
+    const listed = evidence.map(({ data }) => (data as { functions?: PatchedFunction[] } | undefined)?.functions);
+    const found = listed.find((functions) => functions !== undefined);
+    if (found !== undefined) return found;
+  }
+  return subject.functions ?? [];
+}
+
+function planOf({ options, userChecks }: Pick<Common, 'options' | 'userChecks'>): Plan {
   const base = options.full === true ? plans.full : plans.quick;
+  const chosen = onlyChecks(base, options.check);
   return withUserChecks(
-    onlyChecks(base, options.check ?? []),
+    chosen,
     userChecks.map(({ check }) => check),
   );
 }
@@ -106,5 +240,25 @@ async function kernelOf(subject: Subject, report: Reporter): Promise<ProofKernel
   const kernel = await prepareKernel(subject.release, { report });
   requireLivepatch(kernel);
   const { release, buildId, paths } = kernel;
-  return { release, buildId, image: paths.image, modules: paths.modules };
+  return { release, buildId, image: paths.image, modules: paths.modules, facts: new KernelFacts(kernel) };
+}
+
+/** The command that makes the same proof again. */
+function commandLine(given: readonly string[], options: Options): string {
+  const word = (text: string): string => (/^[\w./+:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+  const many = (name: string, values: readonly string[]): string[] => values.flatMap((value) => [name, word(value)]);
+  const one = (name: string, value: string | undefined): string[] => (value === undefined ? [] : [name, word(value)]);
+  return [
+    'kpatch prove',
+    ...given.map(word),
+    ...many('--kernel', options.kernel),
+    ...one('--kernels', options.kernels),
+    ...one('--test', options.test),
+    ...(options.full === true ? ['--full'] : []),
+    ...many('--check', options.check),
+    ...many('--with', options.with),
+    ...many('--from', options.from),
+    ...many('--patch', options.patch),
+    ...one('--report', options.report),
+  ].join(' ');
 }

@@ -38,6 +38,12 @@ export const proveErrors = table({
     why: 'a plan with a check that cannot be run would prove nothing',
     fix: 'see "Checks of your own" in docs/proof.md',
   },
+  'prove-other-patch': {
+    exit: 2,
+    what: '{file} is not a patch that {module} was made from',
+    why: 'a report that shows another patch would mislead its reader',
+    fix: 'give the patch file whose digest stands in the manifest (`kpatch info {module}`)',
+  },
   'prove-unknown-check': {
     exit: 2,
     what: 'there is no check `{check}`',

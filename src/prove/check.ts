@@ -1,4 +1,5 @@
 /** A check: one claim about a patch module, shown true or false in a running kernel. One file each, in `checks/`. */
+import type { KernelFacts } from '../kernel/facts.ts';
 import type { Guest, ScriptOptions, ScriptResult } from '../vm/guest.ts';
 import type { Evidence } from './event.ts';
 import type { Transition } from './livepatch.ts';
@@ -13,6 +14,8 @@ export interface ProofKernel {
   /** `lib/modules/RELEASE`; needed where the patch changes modules. */
   readonly modules: string | undefined;
   readonly buildId: string | undefined;
+  /** Symbols and code, where the kernel is prepared: more can be checked without a guest. */
+  readonly facts?: KernelFacts;
 }
 
 /** What the checks of one boot leave for those that follow; all from the guest. */

@@ -10,6 +10,10 @@ import { loads, transition } from './checks/loads.ts';
 import { logClean } from './checks/log-clean.ts';
 import { neighbours, noLeak } from './checks/memory.ts';
 import { redirected } from './checks/redirected.ts';
+import { resolves } from './checks/resolves.ts';
+import { runPre } from './checks/run-pre.ts';
+import { stacks } from './checks/stacks.ts';
+import { successor } from './checks/successor.ts';
 import { underLoad } from './checks/under-load.ts';
 import { unloads } from './checks/unloads.ts';
 import { upgrade } from './checks/upgrade.ts';
@@ -29,7 +33,7 @@ const oneRound: readonly GuestCheck[] = [
   logClean,
 ];
 
-const statics: readonly StaticCheck[] = [fits];
+const statics: readonly StaticCheck[] = [fits, runPre, resolves, stacks, successor];
 
 const stock: PlannedBoot = {
   id: 'stock',

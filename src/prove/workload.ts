@@ -10,7 +10,7 @@ const loops: Readonly<Record<string, string>> = {
     'while :; do dd if=/dev/zero of=/tmp/load.$$ bs=16k count=64 2>/dev/null; cat /tmp/load.$$ >/dev/null; rm /tmp/load.$$; done',
   proc: 'while :; do cat /proc/[0-9]*/stat /proc/[0-9]*/maps /proc/meminfo /proc/stat >/dev/null 2>&1; done',
   sockets:
-    'mkdir -p /tmp/www; cp /init /tmp/www/page; busybox httpd -p 127.0.0.1:8008 -h /tmp/www; while :; do wget -q -O /dev/null http://127.0.0.1:8008/page || sleep 0.1; done',
+    'mkdir -p /tmp/www; cp /init /tmp/www/page; httpd -p 127.0.0.1:8008 -h /tmp/www; while :; do wget -q -O /dev/null http://127.0.0.1:8008/page || sleep 0.1; done',
   signals:
     "while :; do sh -c 'trap : USR1; for i in 1 2 3 4 5 6 7 8; do kill -USR1 $$; done; sleep 0.05 & kill -STOP $!; kill -CONT $!; wait'; done",
 };
@@ -21,9 +21,10 @@ export const loadNames: readonly string[] = Object.keys(loops);
 export async function startLoad(session: Session): Promise<void> {
   const scripts = Object.entries(loops).map(
     ([name, loop]) => `cat >/kpatch/load-${name} <<'EOF'
+renice -n 5 -p $$
 ${loop}
 EOF
-nice -n 5 setsid sh /kpatch/load-${name} </dev/null >/dev/null 2>&1 &`,
+setsid sh /kpatch/load-${name} </dev/null >/dev/null 2>&1 &`,
   );
   await session.sh(`mkdir -p /kpatch; ${scripts.join('\n')}\nsleep 0.5`, { step: 'start the load' });
 }

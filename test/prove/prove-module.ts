@@ -20,6 +20,8 @@ export interface Options {
   readonly test?: string;
   readonly plan?: Plan;
   readonly predecessors?: readonly HandMade[];
+  /** Modules that the patch changes: a module written by hand does not tell. */
+  readonly targetModules?: readonly string[];
 }
 
 export interface Proven {
@@ -39,7 +41,8 @@ export async function subjectOf(module: HandMade, series: '6.1' | '6.12' = '6.1'
 export async function proveModule(module: HandMade, options: Options): Promise<Proven> {
   const { series = '6.1', plan = quickPlan } = options;
   const kernel = { ...(await stockKernel(series)), buildId: undefined };
-  const subject = await subjectOf(module, series);
+  const read = await subjectOf(module, series);
+  const subject = { ...read, targetModules: options.targetModules ?? read.targetModules };
   const predecessors: Subject[] = [];
   for (const other of options.predecessors ?? []) predecessors.push(await subjectOf(other, series));
   const script = join(folder, `${module.name}.sh`);

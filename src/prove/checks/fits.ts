@@ -30,8 +30,5 @@ export const fits: StaticCheck = {
     if (manifest.functions.length === 0) throw new ClaimFailed('its manifest names no function: it patches nothing');
     const names = manifest.functions.map(functionName);
     yield { text: `it replaces ${names.length} function${names.length === 1 ? '' : 's'}: ${names.join(', ')}` };
-    if (manifest.runPre === 'matched') {
-      yield { text: 'run-pre match: when it was built, each function was found to be what the kernel runs' };
-    } else yield { text: 'run-pre match was skipped when it was built' };
   },
 };

@@ -1,0 +1,83 @@
+/** What the report shows beside the proof: the source patches, the machine code, who calls what. */
+import type { ElfObject } from '../../elf/object.ts';
+import { readObject } from '../../elf/read-object.ts';
+import { fail } from '../../errors/error.ts';
+import type { KernelImage } from '../../kernel/image.ts';
+import type { Kallsyms } from '../../kernel/kallsyms.ts';
+import { sha256 } from '../../util/digest.ts';
+import { readBytes } from '../../util/files.ts';
+import { functionName, type PatchedFunction, type Subject } from '../subject.ts';
+import { type Caller, callersOf } from './callers.ts';
+import { type CodeLine, newCode, oldCode } from './machine-code.ts';
+
+export interface SourcePatch {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface ReplacedCode {
+  readonly func: PatchedFunction;
+  readonly name: string;
+  /** Undefined where the old code lies in a module or was not found. */
+  readonly old: readonly CodeLine[] | undefined;
+  readonly renewed: readonly CodeLine[] | undefined;
+  readonly callers: readonly Caller[];
+}
+
+export interface ReportFacts {
+  readonly patches: readonly SourcePatch[];
+  readonly functions: readonly ReplacedCode[];
+}
+
+/** The symbols and code of the kernel; without them the report has no machine code. */
+export interface KernelCode {
+  readonly image: KernelImage;
+  readonly kallsyms: Kallsyms;
+}
+
+/** Reads a source patch and checks that it is one that the module was made from. Errors: `file-unreadable`, `prove-other-patch`. */
+export function readSourcePatch(file: string, subject: Subject): SourcePatch {
+  const bytes = readBytes(file);
+  const digest = sha256(bytes);
+  const known = subject.manifest?.patches.find((patch) => patch.sha256 === digest);
+  if (subject.manifest !== undefined && known === undefined) {
+    throw fail('prove-other-patch', { file, module: subject.file }, { where: { file } });
+  }
+  return { name: known?.name ?? file, text: bytes.toString('utf8') };
+}
+
+/** Collects the facts; `functions` are those that livepatch lists or the manifest names. */
+export function reportFacts(
+  subject: Subject,
+  functions: readonly PatchedFunction[],
+  kernel: KernelCode | undefined,
+  patches: readonly SourcePatch[],
+): ReportFacts {
+  const module = readObject(subject.bytes, subject.file);
+  const addresses = functions.map((func) => (kernel === undefined ? undefined : addressOf(kernel.kallsyms, func)));
+  const known = addresses.filter((address) => address !== undefined);
+  const callers = kernel === undefined ? new Map<bigint, Caller[]>() : callersOf(kernel.image, kernel.kallsyms, known);
+  return {
+    patches,
+    functions: functions.map((func, at) => {
+      const address = addresses[at];
+      const symbol = module.symbols.find(({ name, size }) => isNewName(name, func.name) && size > 0);
+      return {
+        func,
+        name: functionName(func),
+        old: address === undefined ? undefined : oldCode(kernel!.image, kernel!.kallsyms, address),
+        renewed: symbol === undefined ? undefined : newCode(module as ElfObject, symbol),
+        callers: address === undefined ? [] : (callers.get(address) ?? []),
+      };
+    }),
+  };
+}
+
+function isNewName(symbol: string, old: string): boolean {
+  return symbol === old || symbol.endsWith(`_${old}`);
+}
+
+function addressOf(kallsyms: Kallsyms, { object, name, sympos }: PatchedFunction): bigint | undefined {
+  if (object !== 'vmlinux') return undefined;
+  return kallsyms.lookup(name)[Math.max(0, sympos - 1)]?.address;
+}
