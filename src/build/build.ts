@@ -4,8 +4,9 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { checkCompiler } from '../kernel/compiler.ts';
+import type { CustomParts } from '../kernel/custom.ts';
 import { KernelFacts } from '../kernel/facts.ts';
-import { prepareKernel } from '../kernel/kernel.ts';
+import { prepareCustomKernel, prepareKernel } from '../kernel/kernel.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { checkModule, kernelVermagic, type ModuleReport } from '../module/check.ts';
 import type { Manifest } from '../module/manifest.ts';
@@ -34,6 +35,8 @@ export interface BuildRequest {
   readonly patches: readonly string[];
   /** As `uname -r`; the running or the newest kernel where it is not given. */
   readonly release?: string;
+  /** The parts of a kernel that no provider knows, instead of a release. */
+  readonly parts?: CustomParts;
   readonly name?: string;
   /** Of the cumulative patch, from 1; where it is not given, the one after the predecessor's. */
   readonly version?: number;
@@ -97,7 +100,10 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const patches = readSeries(request.patches);
   const name = request.name === undefined ? nameFor(patches[0]!.name) : checkName(request.name);
   if (request.sign !== undefined) checkSigningKey(request.sign);
-  const kernel = await report.stage('target kernel', () => prepareKernel(request.release, { report }));
+  const { release, parts } = request;
+  const kernel = await report.stage('target kernel', () =>
+    parts === undefined ? prepareKernel(release, { report }) : prepareCustomKernel(parts, { report }),
+  );
   const facts = new KernelFacts(kernel);
   await checkTarget(facts, request, report);
   const previous = request.after === undefined ? undefined : readPredecessor(request.after, kernel);

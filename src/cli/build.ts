@@ -3,12 +3,18 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type BuildResult, build } from '../build/build.ts';
 import { fail } from '../errors/error.ts';
+import type { CustomParts } from '../kernel/custom.ts';
 import type { SigningKey } from '../module/sign.ts';
 import { writeAtomically } from '../util/files.ts';
 import { action, type Outcome } from './command.ts';
 
 interface Options {
   readonly kernel?: string;
+  readonly image?: string;
+  readonly headers?: string;
+  readonly source?: string;
+  readonly modules?: string;
+  readonly debugImage?: string;
   readonly output?: string;
   readonly name?: string;
   readonly patchVersion?: string;
@@ -39,6 +45,11 @@ export function register(program: Command): void {
       '-k, --kernel <release>',
       'target kernel, as `uname -r` (default: the running one, or the newest that apt offers)',
     )
+    .option('--image <file>', 'image of a kernel of your own, vmlinuz or vmlinux, with --headers and --source')
+    .option('--headers <folder>', 'the folder that its modules are built with')
+    .option('--source <path>', 'its source, a folder or a tar archive')
+    .option('--modules <folder>', 'its /lib/modules/RELEASE')
+    .option('--debug-image <file>', 'its image with symbols')
     .option('-o, --output <file>', 'where the module goes (default: NAME.ko in this folder)')
     .option('-n, --name <name>', 'name of the module (default: from the first patch)')
     .option(
@@ -63,6 +74,7 @@ export function register(program: Command): void {
           {
             patches,
             ...(options.kernel === undefined ? {} : { release: options.kernel }),
+            ...partsOf(options),
             ...(options.name === undefined ? {} : { name: options.name }),
             ...(options.patchVersion === undefined
               ? {}
@@ -85,6 +97,19 @@ export function register(program: Command): void {
         return outcome(result, output);
       }),
     );
+}
+
+/** The parts of a kernel by their options; the first three belong together. Error: `usage`. */
+function partsOf({ kernel, image, headers, source, modules, debugImage }: Options): { parts?: CustomParts } {
+  const all = { image, headers, source, modules, debugImage };
+  const given = Object.entries(all).filter(([, value]) => value !== undefined);
+  if (given.length === 0) return {};
+  if (kernel !== undefined) throw fail('usage', { problem: `--kernel and --${given[0]![0]} exclude each other` });
+  if (image === undefined || headers === undefined || source === undefined) {
+    throw fail('usage', { problem: 'a kernel of your own needs --image, --headers and --source' });
+  }
+  const more = { ...(modules === undefined ? {} : { modules }), ...(debugImage === undefined ? {} : { debugImage }) };
+  return { parts: { image, headers, source, ...more } };
 }
 
 function signing({ signKey, signCert }: Options): { sign?: SigningKey } {

@@ -2,7 +2,7 @@
  * `kpatch-build`: the program of dynup/kpatch by that name, for scripts and habits. Its options mean the same, it prints
  * the same lines, it ends with 0 or 1. The work is that of `kpatch build`: no debug package, no build of the whole kernel.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir, release as runningRelease } from 'node:os';
 import { basename, join } from 'node:path';
 import { type BuildRequest, type BuildResult, build } from '../build/build.ts';
@@ -10,6 +10,7 @@ import { ElfFile } from '../elf/file.ts';
 import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
 import { fail, KpatchError, renderError } from '../errors/error.ts';
 import { readConfig } from '../kernel/config.ts';
+import type { CustomParts } from '../kernel/custom.ts';
 import { KernelModules } from '../kernel/modules.ts';
 import { readBytes, writeAtomically } from '../util/files.ts';
 import { type Reporter, silentReporter } from '../util/report.ts';
@@ -63,7 +64,8 @@ async function run(options: KpatchBuildOptions, places: Places): Promise<void> {
 
 function requestOf(options: KpatchBuildOptions, title: string): BuildRequest {
   const { patches, jobs, replace, skipCompilerCheck } = options;
-  const kernel = options.sourcedir === undefined ? { release: releaseOf(options) } : {};
+  const parts = partsOf(options);
+  const kernel = parts === undefined ? { release: releaseOf(options) } : { parts };
   return {
     patches,
     ...kernel,
@@ -75,6 +77,20 @@ function requestOf(options: KpatchBuildOptions, title: string): BuildRequest {
     keepLineChanges: false,
     ...(jobs === undefined ? {} : { jobs }),
   };
+}
+
+/**
+ * A source folder is one in which the kernel was built: image, headers and source in one. Its modules are those that were
+ * installed from it.
+ */
+function partsOf({ sourcedir, vmlinux }: KpatchBuildOptions): CustomParts | undefined {
+  if (sourcedir === undefined) return undefined;
+  const image = vmlinux ?? join(sourcedir, 'vmlinux');
+  if (!existsSync(image)) throw new Ending("can't find vmlinux");
+  const release = join(sourcedir, 'include/config/kernel.release');
+  const installed = existsSync(release) ? join('/lib/modules', readFileSync(release, 'utf8').trim()) : '';
+  const modules = installed !== '' && existsSync(installed) ? { modules: installed } : {};
+  return { image, headers: sourcedir, source: sourcedir, ...modules };
 }
 
 /** As given; else by the out-of-tree module, the source RPM's name, or the running kernel. */
