@@ -48,6 +48,10 @@ export interface BuildRequest {
   readonly replace: boolean;
   readonly skipCompilerCheck: boolean;
   readonly keepLineChanges: boolean;
+  /** Structures whose change of layout the person has judged to be safe. */
+  readonly acceptLayouts?: readonly string[];
+  /** Leave out changed init and exit parts of modules. */
+  readonly leaveOutInit?: boolean;
   /** Do not look whether the functions that are replaced are what the target runs. */
   readonly skipRunPre?: boolean;
   readonly jobs?: number;
@@ -124,7 +128,11 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     (update) => compilePairs({ facts, units, patched, folder: folder('original'), jobs, update }),
   );
   const differences = await report.stage('compare', () =>
-    comparePairs(facts, pairs, { keepLineChanges: request.keepLineChanges }),
+    comparePairs(facts, pairs, {
+      keepLineChanges: request.keepLineChanges,
+      acceptLayouts: request.acceptLayouts ?? [],
+      leaveOutInit: request.leaveOutInit === true,
+    }),
   );
   if (differences.length === 0) throw fail('no-change', { release: kernel.release });
   requireResolved(differences, kernel.release);

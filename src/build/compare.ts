@@ -32,7 +32,7 @@ export function kernelRules({ kernel, config }: KernelFacts): KernelRules {
 export async function comparePairs(
   facts: KernelFacts,
   pairs: readonly CompiledPair[],
-  options: Pick<DiffOptions, 'keepLineChanges'>,
+  options: Pick<DiffOptions, 'keepLineChanges' | 'acceptLayouts' | 'leaveOutInit'>,
 ): Promise<Difference[]> {
   const differences: Difference[] = [];
   const codes = new Map<string, RunningCode>();

@@ -88,7 +88,9 @@ export function readDependencies(note: string): string[] {
 
 async function make(overlay: SourceOverlay, units: readonly Unit[], compilation: Compilation): Promise<void> {
   const directory = units[0]!.owners[0]!.directory;
-  const args = ['-f', 'scripts/Makefile.build', `obj=${directory}`, ...compilation.settings];
+  // What the top Makefile sets when it descends; without it kbuild warns that nothing it knows of would be built.
+  const descend = ['need-builtin=1', 'need-modorder=1'];
+  const args = ['-f', 'scripts/Makefile.build', `obj=${directory}`, ...descend, ...compilation.settings];
   const objects = units.map(({ object }) => object);
   const result = await submake(overlay.root, compilation.variables, [...args, '-k', ...objects]);
   for (const unit of units) if (existsSync(join(overlay.root, unit.object))) compilation.onDone?.(unit);

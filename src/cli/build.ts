@@ -27,6 +27,8 @@ interface Options {
   readonly skipCompilerCheck?: boolean;
   readonly keepLineChanges?: boolean;
   readonly skipRunPre?: boolean;
+  readonly acceptLayout: readonly string[];
+  readonly leaveOutInit?: boolean;
   readonly jobs?: string;
   readonly keepGlue?: string;
 }
@@ -64,6 +66,13 @@ export function register(program: Command): void {
     .option('--no-replace', 'do not replace the live patches that were loaded before')
     .option('-j, --jobs <number>', 'compilers at once (default: one a processor)')
     .option('--skip-compiler-check', 'accept another compiler than the one that built the kernel (dangerous)')
+    .option(
+      '--accept-layout <type>',
+      'accept a change of the layout of `struct NAME` (repeatable; dangerous)',
+      collect,
+      [],
+    )
+    .option('--leave-out-init', 'leave out changed init and exit parts of modules, with a note')
     .option('--skip-run-pre', 'do not compare the functions to be replaced with the running code (dangerous)')
     .option('--keep-line-changes', 'count a shifted line number in a warning as a change')
     .option('--keep-glue <file>', 'also write the generated C source of the glue')
@@ -87,6 +96,8 @@ export function register(program: Command): void {
             skipCompilerCheck: options.skipCompilerCheck === true,
             keepLineChanges: options.keepLineChanges === true,
             skipRunPre: options.skipRunPre === true,
+            acceptLayouts: options.acceptLayout,
+            leaveOutInit: options.leaveOutInit === true,
             ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
           },
           report,

@@ -10,6 +10,7 @@ import { Comparison } from './compare.ts';
 import { correlate, isCopyable } from './correlate.ts';
 import { extract } from './extract.ts';
 import { addIntermediate, type PatchedFunction } from './intermediate.ts';
+import { changedLayouts } from './layouts.ts';
 import { parentOf } from './names.ts';
 import type { ChangedFunction, DiffOptions, DiffResult, KernelReference, Reason, Travelling } from './options.ts';
 import { entryOf, isFunction, Model, type Part } from './part.ts';
@@ -31,6 +32,7 @@ export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOpt
   const symbols = new KernelSymbols(options);
   const selection = new Selector(pair, changes, ambiguous, symbols).select();
   const functions = listFunctions(pair, changes, selection, symbols);
+  if (functions.length > 0) refuseLayouts(pair, original, patched, options);
   pair.refusals.check();
   const status = functions.length > 0 || selection.parts.length > 0 ? 'changed' : 'unchanged';
   return {
@@ -45,6 +47,14 @@ export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOpt
     notes: [...new Set(pair.notes)],
     output: () => output(pair, selection, functions, arch),
   };
+}
+
+function refuseLayouts(pair: Pair, original: Uint8Array, patched: Uint8Array, options: DiffOptions): void {
+  for (const { name, text } of changedLayouts(original, patched)) {
+    if (options.acceptLayouts?.includes(name) === true)
+      pair.notes.push(`the layout of ${name} changes (${text}), which was accepted`);
+    else pair.refusals.add('diff-layout-changed', { type: name, change: text }, { file: options.names.patched });
+  }
 }
 
 /** Reads and correlates; what comes after needs no file any more. */

@@ -45,6 +45,8 @@ export interface DiffOptions {
   readonly symbols: readonly KernelSymbol[];
   /** Gives the position (1, 2, ...) of an ambiguous symbol among those of its name, or undefined where it is not known. */
   readonly resolve?: (symbol: AmbiguousSymbol) => number | undefined;
+  /** Structures (`struct inode`, `union u`, a typedef's name) whose change of layout the person has judged to be safe. */
+  readonly acceptLayouts?: readonly string[];
   /** Source line numbers count as changes. */
   readonly keepLineChanges?: boolean;
   /** Bytes of an entry by section name; they win over the rules of the kernel version. */

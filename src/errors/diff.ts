@@ -152,4 +152,10 @@ export const diffErrors = table({
     why: 'a function that the compiler inlined everywhere, or that does not exist, cannot be replaced',
     fix: 'correct the name, or name the functions that it was inlined into',
   },
+  'diff-layout-changed': {
+    exit: 4,
+    what: 'the layout of {type} changes: {change}',
+    why: 'objects of it that exist already have the old layout, and so has code that stays in the kernel',
+    fix: 'keep the layout (a shadow variable can hold a new member), or use --accept-layout where every object of it is made by patched code',
+  },
 });
