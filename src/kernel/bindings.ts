@@ -62,7 +62,8 @@ export class Bindings {
     const addend = BigInt(relocation.addend);
     if (symbol === undefined) return target.kind === 'address' && same(target.address, addend);
     const section = definedIn(symbol);
-    if (section === undefined) return this.#acceptsExternal(symbol.name, target, addend);
+    // a weak symbol may be overridden by another file: then references go there too
+    if (section === undefined || symbol.bind === STB.WEAK) return this.#acceptsExternal(symbol.name, target, addend);
     if (target.kind === 'external') return target.name === symbol.name && target.addend === addend;
     const base = target.address - addend - BigInt(symbol.value);
     if ((section.flags & SHF.MERGE) === 0) return this.bindSection(section, base);

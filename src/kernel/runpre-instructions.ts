@@ -88,6 +88,7 @@ function step(contest: Contest, ours: Side, theirs: Side): Jump | 'differs' | 'j
       return 'jump label';
     }
     const result = compareBranch(contest, ours, theirs, { branch, other, relocation: inside[0] });
+    if (result === 'differs') return result;
     ours.at += here.length;
     theirs.at += there.length;
     return result;
