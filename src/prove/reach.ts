@@ -22,8 +22,7 @@ const TRACING = '/sys/kernel/tracing';
 
 export async function startCounting(session: Session): Promise<Probe[]> {
   const { subject, state } = session;
-  const { output } = await session.sh(`grep '\\[${subject.name}\\]$' /proc/kallsyms`);
-  const symbols = [...output.matchAll(/^\S+ [tT] (\S+)\s+\[/gm)].map(([, symbol]) => symbol!);
+  const symbols = subject.functionSymbols;
   const probes: Probe[] = [];
   for (const [at, func] of (state.redirected ?? []).entries()) {
     const symbol = newSymbol(symbols, func.name);

@@ -1,5 +1,6 @@
 /** What is to be proven: one patch module, as it describes itself. */
 import { basename } from 'node:path';
+import { STT } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
 import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
 import { fail } from '../errors/error.ts';
@@ -30,6 +31,8 @@ export interface Subject {
   readonly functions: readonly PatchedFunction[] | undefined;
   /** Modules of the kernel that the patch changes, as far as the file tells. */
   readonly targetModules: readonly string[];
+  /** Names of all functions that the module itself has. */
+  readonly functionSymbols: readonly string[];
 }
 
 /** Reads a patch module. Errors: `file-unreadable`, those of reading ELF, `prove-not-livepatch`, `manifest-damaged`. */
@@ -57,6 +60,7 @@ export function readSubject(file: string): Subject {
     manifest,
     functions: manifest?.functions.map(({ name, object, sympos }) => ({ name, object, sympos })),
     targetModules: [...new Set(objects)].filter((object) => object !== 'vmlinux' && /^\w+$/.test(object)).sort(),
+    functionSymbols: elf.symbols().flatMap(({ name, type, shndx }) => (type === STT.FUNC && shndx !== 0 ? [name] : [])),
   };
 }
 

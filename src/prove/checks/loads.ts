@@ -31,7 +31,7 @@ export const transition: GuestCheck = {
     session.state.transition = { seconds, points };
     yield { text: '/sys/kernel/livepatch/…/transition went from 1 to 0' };
     yield {
-      text: `it took ${seconds.toFixed(2)} s, at most ${most} tasks were waited for`,
+      text: `it took ${seconds.toFixed(2)} s, ${most === 0 ? 'only idle processors' : `at most ${most} tasks`} had to be waited for`,
       data: { seconds, points },
       varies: true,
     };

@@ -14,6 +14,8 @@ export function callersOf(image: KernelImage, kallsyms: Kallsyms, targets: reado
   const add = (target: bigint, at: bigint, by: Caller['by']): void => {
     const name = kallsyms.symbolOf(at)?.name;
     const callers = found.get(target);
+    // Tables in which the kernel lists every function say nothing of callers.
+    if (name !== undefined && /^(__start_|__stop_|__ksym|__param|orc_|kallsyms_)/.test(name)) return;
     if (name !== undefined && callers !== undefined && !callers.has(name)) callers.set(name, { name, by });
   };
   // Distances within the image fit in 32 bits, so the search works on plain numbers from the lowest address.
@@ -26,6 +28,11 @@ export function callersOf(image: KernelImage, kallsyms: Kallsyms, targets: reado
     if (executable) {
       for (let at = 0; at + 5 <= size; at++) {
         const opcode = bytes[at];
+        // mov $address,%reg as REX.W C7 /0: the address is handed to somebody who will call it.
+        if (opcode === 0xc7 && bytes[at - 1] === 0x48 && (bytes[at + 1]! & 0xf8) === 0xc0 && at + 6 <= size) {
+          const pointer = wanted.get(bytes.readUInt32LE(at + 2) - 0x80000000);
+          if (pointer !== undefined) add(pointer, address + BigInt(at), 'pointer');
+        }
         if (opcode !== 0xe8 && opcode !== 0xe9) continue;
         const target = wanted.get(start + at + 5 + bytes.readInt32LE(at + 1));
         if (target !== undefined) add(target, address + BigInt(at), 'call');

@@ -25,6 +25,8 @@ export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint)
   return disassemble(withoutPadding(bytes), address, ({ value }) => {
     const symbol = kallsyms.symbolOf(value);
     if (symbol === undefined) return undefined;
+    // Behind the init code the linker script puts the parts of alternatives that jump out of line.
+    if (symbol.name === '_einittext') return 'altinstr_aux';
     const distance = value - symbol.address;
     const text = distance === 0n && /[tT]/.test(symbol.type) ? undefined : stringIn(image.read(value, 80));
     if (text !== undefined) return text;
@@ -63,7 +65,7 @@ function nameOf({ symbol, addend, type }: Relocation, toEnd: number): string {
     const text = stringIn(Buffer.from(section.data.subarray(symbol.value + place, symbol.value + place + 80)));
     if (text !== undefined) return text;
   }
-  const named = symbol.name !== '' ? symbol.name : typeof section === 'object' ? section.name : '?';
+  const named = symbol.name !== '' ? symbol.name : typeof section === 'object' ? section.name.replace(/^\./, '') : '?';
   const name = named.replace(/^\.klp\.sym\.[^.]+\.(.*),\d+$/, '$1');
   return place === 0 ? name : `${name}${place < 0 ? '-' : '+'}0x${Math.abs(place).toString(16)}`;
 }
@@ -91,6 +93,7 @@ function disassemble(bytes: Uint8Array, start: bigint, naming: Naming): CodeLine
   const decoder = new Decoder(64, bytes, DecoderOptions.None);
   decoder.ip = start;
   const formatter = new Formatter(FormatterSyntax.Gas);
+  formatter.ripRelativeAddresses = true;
   const lines: CodeLine[] = [];
   const stop = start + BigInt(bytes.length);
   while (decoder.canDecode && lines.length < LIMIT) {
@@ -112,10 +115,16 @@ function disassemble(bytes: Uint8Array, start: bigint, naming: Naming): CodeLine
       const name = naming({ at, end, value });
       if (name !== undefined) text = text.replace(/-?(0x[0-9a-f]+|[0-9a-f]+h|\d+)?\(%rip\)/i, `${name}(%rip)`);
     } else {
+      const place = displacementOf(raw, OpKind);
       const immediate = immediateOf(raw, OpKind);
+      const table =
+        place !== undefined && (start === 0n || place >= 0xffffffff80000000n)
+          ? naming({ at, end, value: place })
+          : undefined;
       // Kernel code and data lie in the top 2 GB of the address space.
       const name = start === 0n || immediate >= 0xffffffff80000000n ? naming({ at, end, value: immediate }) : undefined;
-      if (name !== undefined) text = text.replace(/\$-?0x[0-9a-f]+|\$-?\d+/i, `$${name}`);
+      if (table !== undefined) text = text.replace(/-?(0x[0-9a-f]+|\d+)?\(/i, `${table}(`);
+      else if (name !== undefined) text = text.replace(/\$-?0x[0-9a-f]+|\$-?\d+/i, `$${name}`);
     }
     lines.push({ offset: at, text });
     raw.free();
@@ -123,6 +132,18 @@ function disassemble(bytes: Uint8Array, start: bigint, naming: Naming): CodeLine
   formatter.free();
   decoder.free();
   return lines;
+}
+
+/** A 32-bit displacement from another register than the instruction pointer: an index into a table, per-CPU data. */
+function displacementOf(
+  raw: import('iced-x86').Instruction,
+  kinds: typeof import('iced-x86').OpKind,
+): bigint | undefined {
+  for (let operand = 0; operand < raw.opCount; operand++) {
+    if (raw.opKind(operand) === kinds.Memory && raw.memoryDisplSize >= 4)
+      return BigInt.asUintN(64, raw.memoryDisplacement);
+  }
+  return undefined;
 }
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`;

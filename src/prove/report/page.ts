@@ -6,6 +6,9 @@ import { redirectionPicture, timelinePicture } from './pictures.ts';
 import { sideBySide } from './side-by-side.ts';
 import { style } from './style.ts';
 
+/** Instructions shown before and after each that differs. */
+const CONTEXT = 8;
+
 /** `repeat` is the command line that makes the same proof again. */
 export function reportPage(proof: Proof, facts: ReportFacts, repeat: string): string {
   const proven = proof.verdict === 'proven';
@@ -116,10 +119,22 @@ function functionCode({ name, old, renewed }: ReplacedCode): string {
     return `<tr class="${row.same ? 'same' : `diff${isFirst ? ' first' : ''}`}">${cell(l, 'left')}${cell(r, 'right')}</tr>`;
   });
   const changed = rows.filter(({ same }) => !same).length;
+  const near = (at: number): boolean =>
+    rows.slice(Math.max(0, at - CONTEXT), at + CONTEXT + 1).some(({ same }) => !same);
+  const shown: string[] = [];
+  for (let at = 0; at < rows.length; at++) {
+    if (near(at)) {
+      shown.push(body[at]!);
+      continue;
+    }
+    const start = at;
+    while (at + 1 < rows.length && !near(at + 1)) at++;
+    shown.push(`<tr class="gap"><td colspan="4">${count(at + 1 - start, 'instruction')} alike</td></tr>`);
+  }
   return `${heading}<p class="same-note">${count(changed, 'line')} of ${rows.length} differ.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Old and new code of ${esc(name)}"><table class="code-table">
 <thead><tr><th scope="col" colspan="2">in the kernel (${count(old.length, 'instruction')})</th><th scope="col" colspan="2">in the patch (${count(renewed.length, 'instruction')})</th></tr></thead>
-<tbody>${body.join('\n')}</tbody></table></div>`;
+<tbody>${shown.join('\n')}</tbody></table></div>`;
 }
 
 function pictureSection(functions: readonly ReplacedCode[]): string {

@@ -84,5 +84,5 @@ export function timelinePicture({ id, title, points }: Timeline): string {
 <text x="${left - 8}" y="${y(most) + 4}" text-anchor="end">${most}</text><text x="${left - 8}" y="${y(0) + 4}" text-anchor="end">0</text>
 <text x="${left}" y="${height - 10}">0 s</text><text x="${width - 10}" y="${height - 10}" text-anchor="end">${lastSecond.toFixed(2)} s</text>
 <path class="curve" d="${path.join(' ')}"/>${dots.join('')}</svg>
-<figcaption>${esc(title)}: tasks still to change, over time</figcaption></figure>`;
+<figcaption>${esc(title)}: tasks still to change, over time (idle processors, which change last, are not counted as tasks)</figcaption></figure>`;
 }

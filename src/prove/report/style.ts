@@ -33,6 +33,7 @@ table { border-collapse: collapse; width: 100%; } th { text-align: left; font-we
 .code-table td.off { color: var(--soft); text-align: right; padding-right: .4rem; }
 .code-table .left { border-right: 1px solid var(--line); }
 tr.diff td.left.has { background: var(--del); } tr.diff td.right.has { background: var(--add); }
+tr.gap td { color: var(--soft); background: var(--panel); text-align: center; font-size: .86rem; }
 tr.first td { border-top: 2px solid var(--link); }
 .add { background: var(--add); } .del { background: var(--del); } .hunk { color: var(--soft); }
 pre span { display: block; min-height: 1.4em; }
