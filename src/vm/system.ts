@@ -15,7 +15,7 @@ import { type BootOptions, boot, type Guest } from './guest.ts';
 import type { GuestFile } from './initramfs.ts';
 import { stateFolder } from './state.ts';
 
-export interface SystemOptions extends Omit<BootOptions, 'init' | 'modules' | 'devices'> {
+export interface SystemOptions extends Omit<BootOptions, 'init' | 'modules'> {
   /** `.../lib/modules/RELEASE` of the kernel; the guest has it in its place. */
   readonly modules: string;
   /** Image of `makeDisk` that holds what the guest writes; without one it is forgotten with the guest. */
@@ -36,7 +36,16 @@ export async function makeDisk(path: string, mib = 1024): Promise<void> {
  * of the step is `guest-ended`): boot it again with the same disk. Errors: those of `boot`.
  */
 export async function bootSystem(options: SystemOptions): Promise<Guest> {
-  const { modules, disk, enable = [], files = {}, memoryMiB = 1024, kernelArguments = [], ...others } = options;
+  const {
+    modules,
+    disk,
+    enable = [],
+    files = {},
+    devices = [],
+    memoryMiB = 1024,
+    kernelArguments = [],
+    ...others
+  } = options;
   const placed: Record<string, GuestFile> = { ...agentFiles };
   for (const [path, file] of Object.entries(files)) placed[`files/${path.replace(/^\/+/, '')}`] = file;
   const release = basename(modules);
@@ -53,6 +62,7 @@ export async function bootSystem(options: SystemOptions): Promise<Guest> {
       ...['-virtfs', share(modules, 'modules')],
       ...['-virtfs', share(index, 'index')],
       ...(disk === undefined ? [] : ['-drive', `file=${escaped(disk)},format=raw,if=virtio,cache=writeback`]),
+      ...devices,
     ],
     kernelArguments: [
       'systemd.unified_cgroup_hierarchy=1',
