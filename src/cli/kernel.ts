@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { fail } from '../errors/error.ts';
 import { cachedReleases } from '../kernel/cache.ts';
-import { prepareKernel, removeKernel } from '../kernel/kernel.ts';
+import type { CustomParts } from '../kernel/custom.ts';
+import { prepareCustomKernel, prepareKernel, removeKernel } from '../kernel/kernel.ts';
 import { describedKernel, inspectCached } from '../kernel/manifest.ts';
 import { KernelModules } from '../kernel/modules.ts';
 import { versionText } from '../kernel/source-version.ts';
@@ -14,6 +15,11 @@ export function register(program: Command): void {
   kernel
     .command('add [RELEASE]')
     .description('find or fetch a kernel and prepare it (default: the running one, else the newest that is offered)')
+    .option('--image <file>', 'vmlinuz or vmlinux of a kernel of any other origin; needs --headers and --source')
+    .option('--headers <dir>', 'its folder for building modules: .config, Module.symvers, generated headers')
+    .option('--source <path>', 'its source: a folder or a tar archive')
+    .option('--modules <dir>', 'its modules: /lib/modules/RELEASE')
+    .option('--debug-image <file>', 'its vmlinux with symbols')
     .option('--json', 'one JSON document')
     .action(action(add));
   kernel.command('list').description('the prepared kernels').option('--json', 'one JSON document').action(action(list));
@@ -30,9 +36,31 @@ export function register(program: Command): void {
     .action(action(remove));
 }
 
-async function add({ report }: Context, _options: object, release?: string): Promise<Outcome> {
-  const kernel = await prepareKernel(release, { report });
+async function add({ report }: Context, options: Partial<CustomParts>, release?: string): Promise<Outcome> {
+  const custom = customParts(options);
+  const kernel = await (custom === undefined
+    ? prepareKernel(release, { report })
+    : prepareCustomKernel(custom, { report }));
   return { schema: 'kpatch.kernel/1', data: { kernel }, text: `${kernel.release} is ready: ${kernel.paths.root}` };
+}
+
+/**
+ * The parts of a kernel that the options give; undefined where they give none.
+ * Error: `usage` where only some of the three that belong together are given.
+ */
+export function customParts(options: Partial<CustomParts>): CustomParts | undefined {
+  const { image, headers, source, modules, debugImage } = options;
+  if ([image, headers, source, modules, debugImage].every((part) => part === undefined)) return undefined;
+  if (image === undefined || headers === undefined || source === undefined) {
+    throw fail('usage', { problem: 'a kernel is given by --image, --headers and --source together' });
+  }
+  return {
+    image,
+    headers,
+    source,
+    ...(modules === undefined ? {} : { modules }),
+    ...(debugImage === undefined ? {} : { debugImage }),
+  };
 }
 
 function list(): Outcome {

@@ -110,7 +110,22 @@ async function unknown(
 ): Promise<Error> {
   const lists = await Promise.all(providers.map((provider) => provider.known(context).catch(() => [])));
   const known = [...new Set([...cachedReleases(), ...lists.flat()])];
-  return fail('kernel-unknown', { release: JSON.stringify(release), known: known.slice(-12).join(', ') || 'none' });
+  return fail('kernel-unknown', {
+    release: JSON.stringify(release),
+    known: nearest(release, known).join(', ') || 'none',
+  });
+}
+
+/** Of the known releases those that a person may have meant: of the same flavour, and with the longest common beginning. */
+function nearest(release: string, known: readonly string[]): string[] {
+  const flavour = (text: string): string => text.replace(/^[\d.]+[\d.+~a-z]*-?[\d.]*/, '');
+  const common = (text: string): number => {
+    let length = 0;
+    while (length < text.length && text[length] === release[length]) length++;
+    return length;
+  };
+  const rank = (text: string): number => common(text) + (flavour(text) === flavour(release) ? 100 : 0);
+  return [...known].sort((a, b) => rank(b) - rank(a) || (a < b ? 1 : -1)).slice(0, 8);
 }
 
 /** Ends with `kernel-no-livepatch` where no live patch can ever be loaded into this kernel. */
