@@ -2,6 +2,7 @@
 import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { authorHeaders } from '../../src/build/author-header-files.ts';
 import { runOk } from '../../src/util/run.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
@@ -27,6 +28,17 @@ const inlineWasm: Plugin = {
   },
 };
 
+/** The headers for patch authors are files beside the sources; in the bundle their texts travel along. */
+const inlineHeaders: Plugin = {
+  name: 'inline-headers',
+  setup({ onLoad }) {
+    onLoad({ filter: /author-header-files\.ts$/ }, () => {
+      const texts = JSON.stringify([...authorHeaders()]);
+      return { contents: `export function authorHeaders() { return new Map(${texts}); }`, loader: 'ts' };
+    });
+  },
+};
+
 /** Builds `kpatch` into `folder`; gives its path. The same sources give the same bytes. */
 export async function buildExecutable(folder: string): Promise<string> {
   mkdirSync(folder, { recursive: true });
@@ -43,7 +55,7 @@ export async function buildExecutable(folder: string): Promise<string> {
     banner: {
       js: "const __kpatchFolder = '/usr/share/kpatch/src', __kpatchUrl = 'file:///usr/share/kpatch/src/main.ts';",
     },
-    plugins: [inlineWasm],
+    plugins: [inlineWasm, inlineHeaders],
     outfile: bundle,
     logLevel: 'error',
     legalComments: 'none',
