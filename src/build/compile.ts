@@ -3,7 +3,7 @@
  * source by content: the same unit of the same kernel is never compiled twice for the original.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { type KbuildVariables, submake } from '../kernel/kbuild.ts';
 import { sha256 } from '../util/digest.ts';
@@ -38,7 +38,10 @@ export async function compileUnits(
   units: readonly Unit[],
   compilation: Compilation,
 ): Promise<CompiledUnit[]> {
-  for (const { object } of units) overlay.open(dirname(object));
+  for (const { object, owners } of units) {
+    overlay.open(dirname(object));
+    overlay.open(owners[0]!.directory); // a target like ../x.o must lead back into the overlay
+  }
   await inParallel(batches(units), compilation.jobs, (batch) => make(overlay, batch, compilation));
   const compiled: CompiledUnit[] = [];
   for (const unit of units) compiled.push(await unmixed(overlay, unit, compilation));
@@ -92,7 +95,9 @@ async function make(overlay: SourceOverlay, units: readonly Unit[], compilation:
   const descend = ['need-builtin=1', 'need-modorder=1'];
   const args = ['-f', 'scripts/Makefile.build', `obj=${directory}`, ...descend, ...compilation.settings];
   const objects = units.map(({ object }) => object);
-  const result = await submake(overlay.root, compilation.variables, [...args, '-k', ...objects]);
+  // A Makefile may build objects of a folder beside it (amdgpu builds ../amdkfd): kbuild knows them by that name only.
+  const targets = objects.map((object) => `${directory}/${relative(directory, object)}`);
+  const result = await submake(overlay.root, compilation.variables, [...args, '-k', ...targets]);
   for (const unit of units) if (existsSync(join(overlay.root, unit.object))) compilation.onDone?.(unit);
   if (result.status === 0) return;
   const failed = objects.find((object) => !existsSync(join(overlay.root, object))) ?? objects[0]!;
