@@ -99,28 +99,31 @@ function draw(files: readonly string[], map: ObjectMap, count: number, seed: num
   return fixes;
 }
 
-async function patchOf(fix: Fix, older: string, newer: string): Promise<string> {
-  const parts: string[] = [];
-  for (const file of fix.files) {
-    const labels = ['--label', `a/${file}`, '--label', `b/${file}`];
-    const { stdout } = await run('diff', ['-u', ...labels, join(older, file), join(newer, file)]);
-    parts.push(stdout.toString());
+/** Builds a fix; where the cut alone is not enough, what it misses of the whole difference is added and it is tried again. */
+async function buildFix(fix: Fix, index: number, source: Difference, folder: string): Promise<Outcome> {
+  const start = performance.now();
+  let current = fix;
+  let outcome = await attempt(current, index, source, folder);
+  for (let round = 0; round < 4 && (cut.has(outcome.result) || outcome.result === 'symbols-unresolved'); round++) {
+    const more = await source.missing(outcome.detail, current.files);
+    if (more.length === 0 || current.files.length + more.length > 12) break;
+    current = { name: fix.name, kind: 'several files', files: [...current.files, ...more].sort() };
+    outcome = await attempt(current, index, source, folder);
   }
-  return parts.join('');
+  return { ...outcome, fix: current, ms: performance.now() - start };
 }
 
-async function buildFix(fix: Fix, index: number, kernels: Kernels, folder: string): Promise<Outcome> {
-  const start = performance.now();
+async function attempt(fix: Fix, index: number, source: Difference, folder: string): Promise<Outcome> {
   const file = join(folder, `fix-${index}.patch`);
-  writeFileSync(file, await patchOf(fix, kernels.older.paths.tree, kernels.newer.paths.tree));
+  writeFileSync(file, (await Promise.all(fix.files.map((path) => source.patch(path)))).join(''));
   const ended = (result: string, detail: string, built?: BuildResult): Outcome => {
-    return { fix, result, ms: performance.now() - start, detail, ...(built === undefined ? {} : { build: built }) };
+    return { fix, result, ms: 0, detail, ...(built === undefined ? {} : { build: built }) };
   };
   try {
     const built = await build(
       {
         patches: [file],
-        release: kernels.older.release,
+        release: source.older.release,
         name: `corpus_${index}`,
         version: 1,
         cves: [],
@@ -134,13 +137,57 @@ async function buildFix(fix: Fix, index: number, kernels: Kernels, folder: strin
   } catch (error) {
     if (!(error instanceof KpatchError))
       return ended('failed', error instanceof Error ? (error.stack ?? '') : String(error));
-    return ended(error.code, renderError(error));
+    return ended(error.code === 'internal' ? 'failed' : error.code, renderError(error));
   }
 }
 
-interface Kernels {
+/** The difference between the two sources, file by file. */
+class Difference {
   readonly older: TargetKernel;
   readonly newer: TargetKernel;
+  readonly files: readonly string[];
+  readonly #patches = new Map<string, Promise<string>>();
+
+  constructor(older: TargetKernel, newer: TargetKernel, files: readonly string[]) {
+    this.older = older;
+    this.newer = newer;
+    this.files = files;
+  }
+
+  patch(file: string): Promise<string> {
+    const labels = ['--label', `a/${file}`, '--label', `b/${file}`];
+    const [older, newer] = [join(this.older.paths.tree, file), join(this.newer.paths.tree, file)];
+    const known =
+      this.#patches.get(file) ?? run('diff', ['-u', ...labels, older, newer]).then(({ stdout }) => stdout.toString());
+    this.#patches.set(file, known);
+    return known;
+  }
+
+  /** Further changed files that add or remove what a compiler or the build says is missing: headers first, else sources. */
+  async missing(complaint: string, have: readonly string[]): Promise<string[]> {
+    const quoted = [...complaint.matchAll(/(?:error|note): .*?'(?:struct |union |enum )?(\w+)['(]/g)].map(
+      ([, name]) => name!,
+    );
+    const named = [
+      ...complaint.matchAll(/(?:member named|declaration of function|conflicting types for|to function) '(\w+)'/g),
+    ];
+    const needed = [...complaint.matchAll(/\S+\.o needs (\w+)/g)];
+    const names = new Set([...quoted, ...[...named, ...needed].map(([, name]) => name!)]);
+    const near = new Set(have.map((file) => dirname(file)));
+    const reachable = (file: string): boolean =>
+      near.has(dirname(file)) || /^(include|arch\/x86\/include)\//.test(file);
+    for (const suffix of ['.h', '.c']) {
+      const found: string[] = [];
+      for (const file of this.files.filter(
+        (path) => path.endsWith(suffix) && reachable(path) && !have.includes(path),
+      )) {
+        const changed = (await this.patch(file)).split('\n').filter((line) => /^[+-][^+-]/.test(line));
+        if ([...names].some((name) => changed.some((line) => new RegExp(`\\b${name}\\b`).test(line)))) found.push(file);
+      }
+      if (found.length > 0) return found;
+    }
+    return [];
+  }
 }
 
 /** Loads each module, waits for its transition, takes it out again; what it says when something is not as it should be. */
@@ -240,14 +287,15 @@ async function main(): Promise<boolean> {
   );
   console.log(`${fixes.length} fixes drawn with seed ${seed}`);
   using folder = temporaryFolder('kpatch-corpus-');
+  const difference = new Difference(older, newer, files);
   const outcomes: Outcome[] = [];
   for (const [index, fix] of fixes.entries()) {
     if (values.only !== undefined && !fix.name.includes(values.only)) continue;
-    const outcome = await buildFix(fix, index, { older, newer }, folder.path);
+    const outcome = await buildFix(fix, index, difference, folder.path);
     outcomes.push(outcome);
     const text = outcome.detail.split('\n')[0]!.slice(0, 150);
     console.log(
-      `${String(index).padStart(4)}  ${outcome.result.padEnd(26)} ${(outcome.ms / 1000).toFixed(1).padStart(6)} s  ${fix.name}  ${text}`,
+      `${String(index).padStart(4)}  ${outcome.result.padEnd(26)} ${(outcome.ms / 1000).toFixed(1).padStart(6)} s  ${outcome.fix.name}${outcome.fix.files.length > 1 ? ` (${outcome.fix.files.length} files)` : ''}  ${text}`,
     );
     if (values.out !== undefined) {
       mkdirSync(values.out, { recursive: true });

@@ -19,6 +19,7 @@ import type { Reporter, StageTime } from '../util/report.ts';
 import { version as toolVersion } from '../version.ts';
 import { type Adjustment, applyPatch } from './apply.ts';
 import { placeAuthorHeaders } from './author-headers.ts';
+import { type Cause, Causes, type Edit, watchEdits } from './cause.ts';
 import { comparePairs, type Difference, requireResolved, requireRunPre } from './compare.ts';
 import { cvesOf } from './cves.ts';
 import { objtoolSettings } from './objtool.ts';
@@ -91,7 +92,9 @@ export interface BuiltFunction {
   /** Source file and line, where debug information tells. */
   readonly source?: string;
   readonly reasons: readonly string[];
-  /** The source patches that reach its unit. */
+  /** Why, in terms of the source. */
+  readonly cause: Cause;
+  /** The source patches that it comes from. */
   readonly patches: readonly string[];
 }
 
@@ -119,7 +122,9 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   using work = temporaryFolder('kpatch-build-');
   const folder = (part: string): string => mkdirSync(join(work.path, part), { recursive: true })!;
   const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
-  const adjustments = await report.stage('apply', () => applySeries(patched, patches, kernel.release, report));
+  const { adjustments, edits } = await report.stage('apply', () =>
+    applySeries(patched, patches, kernel.release, report),
+  );
   placeAuthorHeaders(patched, patches);
   const units = plan.units;
   const jobs = request.jobs ?? availableParallelism();
@@ -139,7 +144,9 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   if (request.skipRunPre)
     report.warn('nobody looked whether the functions that are replaced are those that the kernel runs');
   else await report.stage('run-pre match', () => requireRunPre(differences, kernel.release));
-  const functions = differences.flatMap((difference) => describe(difference, patches, request.skipRunPre !== true));
+  const functions = differences.flatMap((difference) =>
+    describe(difference, patched, edits, request.skipRunPre !== true),
+  );
   const states = statesOf(
     pairs.map(({ unit, patched }) => ({ unit: unit.object, bytes: patched.bytes })),
     kernel.version,
@@ -191,33 +198,46 @@ async function applySeries(
   patches: readonly SourcePatch[],
   release: string,
   report: Reporter,
-): Promise<Adjustment[]> {
+): Promise<{ adjustments: Adjustment[]; edits: Edit[] }> {
   const adjustments: Adjustment[] = [];
+  const edits: Edit[] = [];
   for (const [index, patch] of patches.entries()) {
+    const editsMade = watchEdits(overlay, patch);
     adjustments.push(...(await applyPatch(overlay, patch, release, patches.slice(0, index))));
+    edits.push(...editsMade());
   }
   for (const { patch, file, hunk, fuzz, lines } of adjustments) {
     report.warn(
       `${patch}: hunk ${hunk} of ${file} fits only with ${fuzz} lines of context ignored; it went here:\n${lines}`,
     );
   }
-  return adjustments;
+  return { adjustments, edits };
 }
 
-function describe(difference: Difference, patches: readonly SourcePatch[], matched: boolean): BuiltFunction[] {
+function describe(
+  difference: Difference,
+  patched: SourceOverlay,
+  edits: readonly Edit[],
+  matched: boolean,
+): BuiltFunction[] {
   const { unit, object, result, runPre } = difference;
-  const reaching = patches.filter(({ files }) => files.some(({ path }) => unit.through.includes(path)));
-  return result.functions.map(({ name, sympos, kind, reasons, source }) => ({
-    name,
-    object,
-    sympos: sympos ?? 0,
-    kind,
-    unit: unit.object,
-    ...digestOf(kind === 'changed' && matched ? runPre.digest(name) : undefined),
-    ...(source === undefined ? {} : { source }),
-    reasons: reasons.map(({ text }) => text),
-    patches: reaching.map((patch) => patch.name),
-  }));
+  const reaching = edits.filter(({ file }) => unit.through.includes(file));
+  const causes = new Causes(patched, unit.object.replace(/\.o$/, '.c'), reaching);
+  return result.functions.map(({ name, sympos, kind, reasons, source }) => {
+    const cause = causes.of(name);
+    return {
+      name,
+      object,
+      sympos: sympos ?? 0,
+      kind,
+      unit: unit.object,
+      ...digestOf(kind === 'changed' && matched ? runPre.digest(name) : undefined),
+      ...(source === undefined ? {} : { source }),
+      reasons: reasons.map(({ text }) => text),
+      cause,
+      patches: cause.patches,
+    };
+  });
 }
 
 function manifestOf(input: {

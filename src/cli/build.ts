@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type BuildResult, build } from '../build/build.ts';
+import { describeCause } from '../build/cause.ts';
 import { fail } from '../errors/error.ts';
 import type { CustomParts } from '../kernel/custom.ts';
 import type { SigningKey } from '../module/sign.ts';
@@ -138,9 +139,12 @@ function natural(option: string, value: string): number {
 
 function outcome(result: BuildResult, output: string): Outcome {
   const { kernel, name, functions, leftOut, adjustments, notes, units, times } = result;
-  const lines = functions.map(
-    ({ kind, name, object, reasons }) => `${kind} function: ${name} (${object})${because(reasons)}`,
-  );
+  const lines = functions.map(({ kind, name, object, reasons, cause }) => {
+    const why = [describeCause(cause), because(reasons)].filter((text) => text !== '').join('; ');
+    return `${kind} function: ${name} (${object})${why === '' ? '' : `: ${why}`}`;
+  });
+  const replaced = functions.filter(({ kind }) => kind === 'changed');
+  const matched = replaced.filter(({ digest }) => digest !== undefined).length;
   return {
     schema: 'kpatch.build/1',
     data: {
@@ -154,6 +158,7 @@ function outcome(result: BuildResult, output: string): Outcome {
       release: kernel.release,
       units,
       functions,
+      runPre: { matched, of: replaced.length },
       leftOut,
       adjustments,
       notes,
@@ -163,11 +168,12 @@ function outcome(result: BuildResult, output: string): Outcome {
     text: [
       ...lines,
       ...notes.map((note) => `note: ${note}`),
+      `${matched} of ${replaced.length} functions proven to be what the kernel runs`,
       `${output}: live patch for ${kernel.release}, ${result.module.length} bytes`,
     ].join('\n'),
   };
 }
 
 function because(reasons: readonly string[]): string {
-  return reasons.length === 0 ? '' : `: ${reasons[0]}${reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : ''}`;
+  return reasons.length === 0 ? '' : `${reasons[0]}${reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : ''}`;
 }
