@@ -4,6 +4,7 @@ import { ElfFile } from '../elf/file.ts';
 import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
 import { fail } from '../errors/error.ts';
 import { type Manifest, readManifest } from '../module/manifest.ts';
+import { proofPath } from '../module/proof.ts';
 import { sha256 } from '../util/digest.ts';
 import { readBytes } from '../util/files.ts';
 import { isCveId } from './advisory/record.ts';
@@ -61,11 +62,6 @@ export function patchModuleOf(bytes: Uint8Array, file: string, proof: Uint8Array
     throw fail('channel-proof-mismatch', { file }, { where: { file: proofPath(file) } });
   }
   return { file, bytes, manifest, sha256: digest, signed: isSigned(bytes), proof };
-}
-
-/** The proof's usual place: `MODULE.proof.json` beside `MODULE.ko`. */
-export function proofPath(module: string): string {
-  return module.replace(/\.ko$/, '').concat('.proof.json');
 }
 
 /** True where the module ends as a signed one does. */

@@ -122,7 +122,10 @@ export class DnfManager implements Manager {
             '--setopt',
             'varsdir=/nonexistent',
           ];
-    return run('dnf', ['-y', ...image, ...args], { env: { LC_ALL: 'C.UTF-8' }, timeoutMs: 1_800_000 });
+    return run('dnf', ['-y', `--setopt=${repository}.skip_if_unavailable=0`, ...image, ...args], {
+      env: { LC_ALL: 'C.UTF-8' },
+      timeoutMs: 1_800_000,
+    });
   }
 
   #repomd(): string | undefined {

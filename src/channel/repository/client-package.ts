@@ -86,6 +86,9 @@ export function aptSource(url: string, suite: string, component: string): string
     `Suites: ${suite}`,
     `Components: ${component}`,
     `Signed-By: ${aptKeyring}`,
+    // Whatever the machine's general setting: a mirror that stands still must be noticed.
+    'Check-Date: yes',
+    'Check-Valid-Until: yes',
     '',
   ].join('\n');
 }
@@ -100,6 +103,8 @@ export function dnfRepository(url: string, description: string): string {
     'gpgcheck=1',
     'repo_gpgcheck=1',
     'metadata_expire=1h',
+    // A channel that is down must not keep the machine from its other updates; kpatch itself asks for an answer.
+    'skip_if_unavailable=1',
     // The channel may bring nothing but live patches and its own package.
     'includepkgs=kpatch-patch-*,kpatch-channel',
     `gpgkey=file://${rpmKeyFile}`,
