@@ -167,7 +167,7 @@ function outcome(result: BuildResult, output: string): Outcome {
     },
     text: [
       ...lines,
-      ...notes.map((note) => `note: ${note}`),
+      ...someOf(notes),
       `${matched} of ${replaced.length} functions proven to be what the kernel runs`,
       `${output}: live patch for ${kernel.release}, ${result.module.length} bytes`,
     ].join('\n'),
@@ -176,4 +176,11 @@ function outcome(result: BuildResult, output: string): Outcome {
 
 function because(reasons: readonly string[]): string {
   return reasons.length === 0 ? '' : `${reasons[0]}${reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : ''}`;
+}
+
+/** Notes that fit on a screen; `--json` has all of them. */
+function someOf(notes: readonly string[]): string[] {
+  const shown = notes.slice(0, notes.length > 8 ? 6 : 8).map((note) => `note: ${note}`);
+  const rest = notes.length - shown.length;
+  return rest === 0 ? shown : [...shown, `note: and ${rest} more; --json has all of them`];
 }
