@@ -6,7 +6,7 @@ import { isLineLoad } from './lines.ts';
 import type { Reason } from './options.ts';
 import { entryOf, type Model, type Part } from './part.ts';
 import { isDescriptors } from './section-class.ts';
-import type { Entries, Entry } from './tables.ts';
+import { type Entries, type Entry, replacementLength } from './tables.ts';
 import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from './target.ts';
 
 export class Comparison {
@@ -183,17 +183,19 @@ export class Comparison {
       const to = targetOf(b.part.model, b.section, right);
       const field = left.offset - a.start;
       if (field === a.table.location) continue; // compared as the entry's offset
-      const same = field === replacement?.field ? this.#sameReplacement(a, from, to) : this.sameTarget(from, to);
+      if (field === replacement?.end) continue; // compared as the replacement's length
+      const same = field === replacement?.field ? this.#sameReplacement(a, from, b, to) : this.sameTarget(from, to);
       if (!same) return false;
     }
     return true;
   }
 
-  #sameReplacement(a: Entry, from: Target, to: Target): boolean {
+  #sameReplacement(a: Entry, from: Target, b: Entry, to: Target): boolean {
     if (from.kind !== 'part' || to.kind !== 'part') return this.sameTarget(from, to);
-    const length = a.section.data[a.start + a.table.replacement!.length] ?? 0;
     const left = from.part.start + from.offset;
     const right = to.part.start + to.offset;
+    const length = replacementLength(from.part.model, a, from.part.section, left);
+    if (length !== replacementLength(to.part.model, b, to.part.section, right)) return false;
     const bytes = (part: Part, start: number): Uint8Array => part.section.data.subarray(start, start + length);
     if (Buffer.compare(bytes(from.part, left), bytes(to.part, right)) !== 0) return false;
     const difference = this.#listDifference(

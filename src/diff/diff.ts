@@ -1,5 +1,5 @@
 /** The differ: two object files of one translation unit in, what changed and the intermediate object out. */
-import type { Architecture } from '../arch/arch.ts';
+import { type Architecture, since } from '../arch/arch.ts';
 import { architectureOf } from '../arch/registry.ts';
 import { STB } from '../elf/constants.ts';
 import { readObject } from '../elf/read-object.ts';
@@ -236,6 +236,6 @@ function output(
       sympos: listed.sympos ?? 0,
     });
   }
-  addIntermediate(extraction, arch.address64, pair.options.object, patched);
+  addIntermediate(extraction, arch.address64, pair.options.object, patched, !since(pair.options.kernel, 5, 8));
   return writeObject(extraction.object);
 }

@@ -2,6 +2,7 @@
 import { fail } from '../errors/error.ts';
 import { codeOf } from './code.ts';
 import { prepare } from './diff.ts';
+import { parentOf } from './names.ts';
 import type { DiffOptions, Reason } from './options.ts';
 import { entryOf, isFunction, type Part } from './part.ts';
 import { describeTarget, targetOf } from './target.ts';
@@ -37,9 +38,15 @@ export function explain(original: Uint8Array, patched: Uint8Array, options: Diff
   if (before === undefined && after === undefined) {
     throw fail('diff-function-unknown', { name }, { where: { file: options.names.patched } });
   }
+  const reason = before && after && comparison.difference(before, after);
+  if (before !== undefined && after !== undefined && reason === undefined) {
+    const cold = pair.patched.parts.find(
+      (part) => parentOf(part.name) === after.name && part.twin !== undefined && comparison.difference(part.twin, part),
+    );
+    if (cold !== undefined) return explain(original, patched, options, cold.name);
+  }
   const left = before && linesOf(before);
   const right = after && linesOf(after);
-  const reason = before && after && comparison.difference(before, after);
   return { name, reason, original: left, patched: right, first: firstDifference(left, right, reason) };
 }
 
@@ -58,7 +65,11 @@ function linesOf(part: Part): ExplainedLine[] {
     ) {
       references.push(describeTarget(targetOf(model, section, one)));
     }
-    lines.push({ offset: start + offset - entry, text, references });
+    // Until it is relocated a call or jump leads nowhere: the name says more.
+    const [first] = references;
+    const branch = first === undefined ? null : /^((?:call|j)\S*\s+)\S+$/.exec(text);
+    if (branch === null) lines.push({ offset: start + offset - entry, text, references });
+    else lines.push({ offset: start + offset - entry, text: `${branch[1]}${first}`, references: [] });
   }
   return lines;
 }

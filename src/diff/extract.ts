@@ -59,7 +59,9 @@ class Extractor {
 
   run(): Extraction {
     const { parts, entries, contents } = this.#selection;
-    for (const symbol of this.#model.object.symbols) if (symbol.type === STT.FILE) this.#symbols.push({ ...symbol });
+    for (const { name, type } of this.#model.object.symbols) {
+      if (type === STT.FILE) this.#symbols.push(newSymbol({ name, type, bind: STB.LOCAL, section: 'abs' }));
+    }
     for (const part of parts) this.#place(part);
     for (const [section, places] of contents) this.#placeContents(section, places);
     const tables = this.#placeEntries(entries);

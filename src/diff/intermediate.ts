@@ -27,17 +27,23 @@ export interface PatchedFunction {
 const FUNCTION = { size: 56, newSize: 8, oldAddress: 16, oldSize: 24, sympos: 32, name: 40, object: 48 } as const;
 const SYMBOL = { size: 40, src: 0, sympos: 8, bind: 16, type: 17, name: 24, object: 32 } as const;
 const RELOCATION = { size: 40, dest: 0, type: 8, external: 12, addend: 16, object: 24, symbol: 32 } as const;
+/** struct kpatch_arch { u64 sec; char *objname } */
+const ARCH = { size: 16, section: 0, object: 8 } as const;
 /** struct kpatch_*_callback { callback; char *objname } */
 const CALLBACK = { size: 16, object: 8 } as const;
 
-/** Adds the `.kpatch.*` sections to an extracted object. `object` is the name of the patched object. */
+/**
+ * Adds the `.kpatch.*` sections to an extracted object. `object` is the name of the patched object; `arch` tells whether the
+ * kernel needs to be told which tables livepatch has to apply (before 5.8, `.klp.arch.*`).
+ */
 export function addIntermediate(
   extraction: Extraction,
   address64: number,
   object: string,
   functions: readonly PatchedFunction[],
+  arch: boolean,
 ): void {
-  new Intermediate(extraction, address64, object).add(functions);
+  new Intermediate(extraction, address64, object).add(functions, arch);
 }
 
 class Intermediate {
@@ -55,9 +61,10 @@ class Intermediate {
     this.#object = object;
   }
 
-  add(functions: readonly PatchedFunction[]): void {
+  add(functions: readonly PatchedFunction[], arch: boolean): void {
     const { object } = this.#extraction;
     const added = [this.#functions(functions), ...this.#relocations()];
+    if (arch) added.push(...this.#archTables());
     for (const section of object.sections) {
       if (section.name.startsWith('.kpatch.callbacks.')) this.#nameObject(section);
     }
@@ -126,6 +133,18 @@ class Intermediate {
       this.#text(section, at + SYMBOL.object, resolution.object);
     }
     return section;
+  }
+
+  #archTables(): Section[] {
+    const { object, sectionSymbol } = this.#extraction;
+    const tables = object.sections.filter(({ name }) => name === '.parainstructions' || name === '.altinstructions');
+    if (tables.length === 0) return [];
+    const section = this.#records('.kpatch.arch', tables.length, ARCH.size);
+    for (const [index, table] of tables.entries()) {
+      this.#pointer(section, index * ARCH.size + ARCH.section, sectionSymbol(table), 0);
+      this.#text(section, index * ARCH.size + ARCH.object, this.#object);
+    }
+    return [section];
   }
 
   /** Callbacks are called for an object: the differ writes which. */

@@ -30,13 +30,16 @@ export interface SectionKind {
   readonly phase: Phase;
 }
 
-/** Loaded sections that say nothing about what functions do. `__ksymtab*` and its like name exports. */
+/**
+ * Loaded sections that say nothing about what functions do: exported names, and the index of printk's formats, which only
+ * debugfs shows (CONFIG_PRINTK_INDEX).
+ */
 const ignored =
-  /^(?:\.discard\b|\.note\b|\.comment$|\.eh_frame|\.modinfo$|__ksymtab|___ksymtab|__kcrctab|___kcrctab|\.export_symbol|\.BTF|\.llvm|\.stab|\.gnu\.|\.kunit_test_suites$|__versions$|\.gnu_debuglink$|\.kpatch\.ignore)/;
+  /^(?:\.discard\b|\.note\b|\.comment$|\.eh_frame|\.modinfo$|__ksymtab|___ksymtab|__kcrctab|___kcrctab|\.export_symbol|\.BTF|\.llvm|\.stab|\.gnu\.|\.kunit_test_suites$|__versions$|\.gnu_debuglink$|\.printk_index$|\.kpatch\.ignore)/;
 
 /** Lists that are read once, when the kernel or the module starts; they refer to functions and data by address. */
 const registry =
-  /^(?:\.initcall|\.con_initcall|\.security_initcall|\.init\.setup|__param$|__syscalls_metadata$|_ftrace_events$|_ftrace_eval_map$|_error_injection_whitelist$|_kprobe_blacklist$|__bpf_raw_tp_map$|__tracepoints_ptrs$|__trace_printk_fmt$|__lsm_info|\.lsm_info|\.early_lsm_info|\.pci_fixup|__earlycon_table|__.*_of_table|\.x86_cpu_dev|\.iommu_table|__thermal_table|\.printk_index$|\.BTF_ids$|__modver$|\.fini_array|\.init_array|\.ctors|\.dtors|__kunit)/;
+  /^(?:\.initcall|\.con_initcall|\.security_initcall|\.init\.setup|__param$|__syscalls_metadata$|_ftrace_events$|_ftrace_eval_map$|_error_injection_whitelist$|_kprobe_blacklist$|__bpf_raw_tp_map$|__tracepoints_ptrs$|__trace_printk_fmt$|__lsm_info|\.lsm_info|\.early_lsm_info|\.pci_fixup|__earlycon_table|__.*_of_table|\.x86_cpu_dev|\.iommu_table|__thermal_table|\.BTF_ids$|__modver$|\.fini_array|\.init_array|\.ctors|\.dtors|__kunit)/;
 
 const tracepoints = /^__tracepoints(?:_strings)?$/;
 const descriptors = /^(?:__dyndbg|__verbose|__dyndbg_classes)$/;

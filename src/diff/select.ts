@@ -13,7 +13,7 @@ import { isCopyable } from './correlate.ts';
 import { familyOf } from './names.ts';
 import { entryOf, isFunction, type Part } from './part.ts';
 import type { KernelSymbols, Lookup, Resolution } from './symbols.ts';
-import type { Entry } from './tables.ts';
+import { type Entry, replacementLength } from './tables.ts';
 import { describeTarget, type Target, targetOf, useOf } from './target.ts';
 
 /** What becomes of a relocation. Addends are those that fit the new symbol. */
@@ -139,11 +139,15 @@ export class Selector {
     const user = { part, section: entry.section, entry, name: `${entry.table.name} of ${part.name}` };
     const { key } = entry.table;
     if (key !== undefined && !this.#keyWorks(entry, part, user)) return;
+    // objtool saw one object; another object of the patch may call the new function through a pointer.
+    if (entry.table.seals === true && part.twin === undefined && part.symbol?.bind !== STB.LOCAL) return;
     this.#entries.push(entry);
     for (const relocation of entry.relocations) {
       const field = relocation.offset - entry.start;
       if (field === entry.table.location) this.#decisions.set(relocation, { to: 'part', part });
       else if (field === entry.table.replacement?.field) this.#replacement(entry, relocation, user);
+      else if (field === entry.table.replacement?.end)
+        continue; // decided with the beginning
       else this.#decide(relocation, user);
     }
   }
@@ -154,9 +158,9 @@ export class Selector {
       this.#decide(relocation, user);
       return;
     }
-    const length = entry.section.data[entry.start + entry.table.replacement!.length] ?? 0;
     const start = target.part.start + target.offset;
     const { section } = target.part;
+    const length = replacementLength(this.#pair.patched, entry, section, start);
     const key = `${section.name} ${start} ${length}`;
     let piece = this.#pieces.get(key);
     if (piece === undefined) {
@@ -165,6 +169,9 @@ export class Selector {
       this.#travel(piece, `${entry.table.name} refers to it`);
     }
     this.#decisions.set(relocation, { to: 'part', part: piece });
+    const { end } = entry.table.replacement!;
+    const last = entry.relocations.find(({ offset }) => end !== undefined && offset === entry.start + end);
+    if (last !== undefined) this.#decisions.set(last, { to: 'part', part: piece });
   }
 
   #decide(relocation: Relocation, user: User): void {
@@ -207,16 +214,32 @@ export class Selector {
       else if (symbol.bind !== STB.WEAK) this.#unresolved.add(name);
       return { to: 'ordinary', symbol, name, addend };
     }
-    return this.#kernel(lookup.found, symbol, addend);
+    return this.#kernel(lookup.found, symbol, addend, user);
   }
 
-  #kernel(resolution: Resolution, symbol: ElfSymbol, addend: number): Decision {
+  #kernel(resolution: Resolution, symbol: ElfSymbol, addend: number, user: User): Decision {
     const { name, object, sympos, ordinary } = resolution;
     this.#references.set(`${object} ${name} ${sympos}`, resolution);
-    if (!ordinary) return { to: 'livepatch', resolution, symbol, addend };
+    if (!ordinary) {
+      this.#checkLate(resolution, user);
+      return { to: 'livepatch', resolution, symbol, addend };
+    }
     const namespace = this.#pair.options.exported(name)?.namespace;
     if (namespace !== undefined && namespace !== '') this.#namespaces.add(namespace);
     return { to: 'ordinary', symbol, name, addend };
+  }
+
+  /**
+   * Livepatch relocations for a module are applied when the patch is enabled, long after the loader has used the tables of
+   * alternatives, jump labels and their like (Documentation/livepatch/module-elf-format.rst, since 5.8).
+   */
+  #checkLate({ name, object }: Resolution, user: User): void {
+    const { options, refusals } = this.#pair;
+    if (options.object === 'vmlinux') return;
+    const table = user.entry !== undefined || user.section.name === '.altinstr_replacement';
+    if (!table || user.entry?.table.key !== undefined) return;
+    const where = { file: options.names.patched, section: user.section.name, offset: user.entry?.start ?? 0 };
+    refusals.add('diff-table-late', { user: user.name, name, object }, where);
   }
 
   #toPart(target: Target & { kind: 'part' }, relocation: Relocation, user: User): Decision {
@@ -288,7 +311,7 @@ export class Selector {
       this.#missing(symbol.name, lookup, user);
       return { to: 'part', part };
     }
-    return this.#kernel(lookup.found, place, addend);
+    return this.#kernel(lookup.found, place, addend, user);
   }
 
   #missing(name: string, lookup: Lookup & { found: undefined }, user: User): void {

@@ -94,6 +94,21 @@ function readTable(
   }
 }
 
+/**
+ * Bytes of the code elsewhere that an entry names, which begins at `start` of its section; 0 where the entry does not say
+ * it. It never reaches beyond the section.
+ */
+export function replacementLength(model: Model, entry: Entry, section: Section, start: number): number {
+  const { length, end } = entry.table.replacement ?? {};
+  let size = length === undefined ? 0 : (entry.section.data[entry.start + length] ?? 0);
+  const last = entry.relocations.find(({ offset }) => end !== undefined && offset === entry.start + end);
+  if (last !== undefined) {
+    const target = targetOf(model, entry.section, last);
+    if (target.kind === 'part' && target.part.section === section) size = target.part.start + target.offset - start;
+  }
+  return Math.max(0, Math.min(size, section.data.length - start));
+}
+
 function besideSizeOf(
   model: Model,
   section: Section,

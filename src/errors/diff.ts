@@ -98,6 +98,12 @@ export const diffErrors = table({
     why: 'before Linux 5.8 livepatch gave such a key its address after the kernel had read the table of such places',
     fix: 'use static_key_enabled() in the patched function',
   },
+  'diff-table-late': {
+    exit: 4,
+    what: '{user} refers to {name}, which is in {object}',
+    why: 'the kernel reads that table when it loads the patch, before {name} gets its address there',
+    fix: 'leave this function as it is, or avoid in its new version what needs the table',
+  },
   'diff-symbol-missing': {
     exit: 4,
     what: '{user} needs {name}, and {object} has no symbol of that name',
