@@ -1,0 +1,214 @@
+/** What the proof reads and writes, without any guest. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { proofPath, readProof, requireProof, signProof } from '../../src/module/proof.ts';
+import { complaintsIn, parseLog } from '../../src/prove/kernel-log.ts';
+import { parseEnabledFunctions } from '../../src/prove/livepatch.ts';
+import { allProven, matrixText, runMatrix } from '../../src/prove/matrix.ts';
+import { onlyChecks, quickPlan } from '../../src/prove/plans.ts';
+import { readSourcePatch } from '../../src/prove/report/facts.ts';
+import { runPlan } from '../../src/prove/run-plan.ts';
+import { readSubject, type Subject } from '../../src/prove/subject.ts';
+import { readTestScript } from '../../src/prove/test-script.ts';
+import { readUserCheck } from '../../src/prove/user-check.ts';
+import { sha256 } from '../../src/util/digest.ts';
+import { runOk } from '../../src/util/run.ts';
+import { provokes } from '../provoke.ts';
+import { sampleProof } from './sample-proof.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
+after(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+test('what a test script declares of its phases', async () => {
+  const usual = readTestScript(file('usual.sh', 'true'));
+  assert.deepEqual(usual.expect, { before: 'fail', with: 'pass', after: 'fail' });
+  assert.equal(usual.declared, false);
+  const told = readTestScript(
+    file('told.sh', '#!/bin/sh\n# expect: before pass, with=fail\n  #  expect: after pass\ntrue'),
+  );
+  assert.deepEqual(told.expect, { before: 'pass', with: 'fail', after: 'pass' });
+  for (const text of [
+    '',
+    ' \n',
+    'a\0b',
+    '# expect: during pass',
+    '# expect: before ok',
+    '# expect:',
+    '# expect: with pass, with fail',
+  ]) {
+    await provokes('prove-test-script', () => readTestScript(file('bad.sh', text)));
+  }
+  await provokes('file-unreadable', () => readTestScript(join(folder, 'not-there')));
+});
+
+test('a module that is no live patch is refused with the reason', async () => {
+  await provokes('prove-not-livepatch', () => readSubject(file('text.ko', 'this is text')));
+  await provokes('prove-not-livepatch', () => readSubject(file('empty.ko', '')));
+  file('plain.c', 'const char info[] __attribute__((section(".modinfo"))) = "vermagic=6.1 SMP \\0name=plain";');
+  await runOk('gcc', ['-c', 'plain.c', '-o', 'plain.ko'], { cwd: folder });
+  const error = await provokes('prove-not-livepatch', () => readSubject(join(folder, 'plain.ko')));
+  assert.match(error.message, /not marked as a livepatch/);
+});
+
+const subject: Subject = {
+  file: 'x.ko',
+  bytes: new Uint8Array(),
+  sha256: 'ab'.repeat(32),
+  name: 'x',
+  release: '6.1.0-1-amd64',
+  vermagic: '6.1.0-1-amd64 SMP',
+  manifest: undefined,
+  functions: undefined,
+  targetModules: [],
+  functionSymbols: [],
+};
+
+test('a module for another kernel is refused before anything is started', async () => {
+  const kernel = { release: '6.12.1-amd64', image: '/nowhere', modules: undefined, buildId: undefined };
+  const input = { subject, predecessors: [], kernel, test: undefined, plan: quickPlan, onEvent: () => {} };
+  const error = await provokes('prove-other-kernel', () => runPlan(input));
+  assert.equal(error.exit, 4);
+});
+
+test('a source patch that the module was not made from is not shown', async () => {
+  const manifest = { patches: [{ name: 'right.patch', sha256: sha256('right') }] } as unknown as Subject['manifest'];
+  const made = { ...subject, manifest };
+  assert.equal(readSourcePatch(file('p', 'right'), made).name, 'right.patch');
+  await provokes('prove-other-patch', () => readSourcePatch(file('p', 'wrong'), made));
+});
+
+test('a plan can be cut down to some checks; those they build on stay', async () => {
+  const ids = onlyChecks(quickPlan, ['log-clean']).boots.flatMap(({ checks }) => checks.map(({ id }) => id));
+  assert.deepEqual(ids, ['boots', 'targets', 'loads', 'transition', 'redirected', 'unloads', 'log-clean']);
+  const error = await provokes('prove-unknown-check', () => onlyChecks(quickPlan, ['no-such']));
+  assert.match(error.fix, /log-clean/);
+});
+
+test('checks of the user: shell and TypeScript', async () => {
+  const shell = await readUserCheck(file('mine.sh', '#!/bin/sh\n# the answer is there\ntest -e /answer\n'));
+  assert.equal(shell.check.title, 'the answer is there');
+  assert.equal(shell.check.id, 'mine');
+  const typed =
+    "export default { id: 'typed', title: 'typed', where: 'guest', async *run() { yield { text: 'seen' }; } };";
+  assert.equal((await readUserCheck(file('typed.ts', typed))).check.id, 'typed');
+  for (const [name, text] of [
+    ['none.ts', 'export const x = 1;'],
+    ['broken.ts', 'this is no code'],
+    ['empty.sh', ''],
+  ] as const) {
+    await provokes('prove-user-check', () => readUserCheck(file(name, text)));
+  }
+});
+
+test('the kernel log: complaints of any level, errors, not what every load prints', () => {
+  const log = `<6>[    1.0] Linux version 6.1
+<5>[    2.0] livepatch: enabling patch 'x'
+<4>[    2.0] x: loading out-of-tree module taints kernel.
+<4>[    2.1] x: tainting kernel with TAINT_LIVEPATCH
+<3>[    2.2] x: module verification failed: signature and/or required key missing - tainting kernel`;
+  assert.deepEqual(complaintsIn(parseLog(log)), []);
+  for (const line of [
+    '<4>[    3.0] WARNING: CPU: 0 PID: 1 at fs/proc/x.c:1 f+0x1/0x2 [x]',
+    '<3>[    3.0] BUG kmalloc-64 (Tainted: G  O K): Right Redzone overwritten',
+    '<4>[    3.0] Unpatched return thunk in use. This should not happen!',
+    '<3>[    3.0] something: an error of any kind',
+    '<3>[    3.0] INFO: task insmod:100 blocked for more than 30 seconds.',
+  ]) {
+    assert.equal(complaintsIn(parseLog(`${log}\n${line}`)).length, 1, line);
+  }
+});
+
+test('the list of redirected functions', () => {
+  const text = `meminfo_proc_show (1)   I M \ttramp: 0xffffffffc0a0f000 (klp_ftrace_handler+0x0/0x1a0) ->ftrace_ops_assist_func+0x0
+new_one [x] (1)           \ttramp: 0xffffffffc0a11000 (kprobe_ftrace_handler+0x0/0x1c0)
+two_ops (2)   I   \tdirect
+\tops: klp_ftrace_handler+0x0
+`;
+  assert.deepEqual(parseEnabledFunctions(text), [
+    { name: 'meminfo_proc_show', byLivepatch: true },
+    { name: 'new_one', byLivepatch: false },
+    { name: 'two_ops', byLivepatch: true },
+  ]);
+  assert.deepEqual(parseEnabledFunctions('\0garbage\n((('), []);
+});
+
+test('a proof counts only when it is whole, proven, of this module and kernel, and signed where that is asked', async () => {
+  const proof = sampleProof('proven');
+  const demand = { module: proof.module.sha256, release: proof.kernel.release, image: proof.kernel.image };
+  const write = (name: string, value: object): string => file(name, JSON.stringify(value, null, 1));
+  assert.equal(requireProof(write('good.json', proof), demand).verdict, 'proven');
+  assert.equal(proofPath('/a/b.ko'), '/a/b.proof.json');
+
+  for (const [change, problem] of [
+    [{ verdict: 'not proven' }, /verdict/],
+    [{ checks: [] }, /no checks/],
+    [{ checks: [{ ...proof.checks[0], outcome: 'not run' }] }, /did not hold/],
+    [{ module: { ...proof.module, sha256: '00'.repeat(32) } }, /another module/],
+    [{ kernel: { ...proof.kernel, release: '6.1.0-1-amd64' } }, /6\.1\.0-1-amd64/],
+    [{ kernel: { ...proof.kernel, image: '00'.repeat(32) } }, /another image/],
+    [{ schema: 'kpatch.proof/9' }, /schema/],
+    [{ boots: 7 }, /boots/],
+  ] as const) {
+    const error = await provokes('proof-invalid', () =>
+      requireProof(write('bad.json', { ...proof, ...change }), demand),
+    );
+    assert.match(error.message, problem);
+  }
+  for (const text of ['', '{', 'null', '[]', '"x"', '\0']) {
+    await provokes('proof-invalid', () => readProof(file('none.json', text)));
+  }
+  await provokes('file-unreadable', () => readProof(join(folder, 'not-there')));
+});
+
+test('signatures of proofs: by keys that openssl makes, broken by any change', async () => {
+  const proof = sampleProof('proven');
+  const demand = { module: proof.module.sha256, release: proof.kernel.release };
+  for (const [name, options] of [
+    ['ed25519', ['-algorithm', 'ed25519']],
+    ['rsa', ['-algorithm', 'rsa', '-pkeyopt', 'rsa_keygen_bits:2048']],
+    ['ec', ['-algorithm', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']],
+  ] as const) {
+    const [key, pub] = [join(folder, `${name}.key`), join(folder, `${name}.pub`)];
+    await runOk('openssl', ['genpkey', ...options, '-out', key]);
+    await runOk('openssl', ['pkey', '-in', key, '-pubout', '-out', pub]);
+    const signed = signProof(proof, key);
+    const path = file('signed.json', JSON.stringify(signed, null, 1));
+    requireProof(path, { ...demand, keys: [pub] });
+    const changed = file('changed.json', JSON.stringify({ ...signed, plan: 'other' }));
+    const error = await provokes('proof-invalid', () => requireProof(changed, { ...demand, keys: [pub] }));
+    assert.match(error.message, /changed after it was signed/);
+  }
+  const plain = file('plain.json', JSON.stringify(proof));
+  const [ed, rsa] = [join(folder, 'ed25519.pub'), join(folder, 'rsa.pub')];
+  assert.match(
+    (await provokes('proof-invalid', () => requireProof(plain, { ...demand, keys: [ed] }))).message,
+    /not signed/,
+  );
+  const other = file('other.json', JSON.stringify(signProof(proof, join(folder, 'ed25519.key'))));
+  assert.match(
+    (await provokes('proof-invalid', () => requireProof(other, { ...demand, keys: [rsa] }))).message,
+    /not trusted/,
+  );
+  await provokes('proof-key', () => signProof(proof, file('no.key', 'no key')));
+});
+
+test('a matrix: one kernel that cannot be had does not stop the others', async () => {
+  const { fail } = await import('../../src/errors/error.ts');
+  const cells = await runMatrix([
+    { label: '6.1', run: async () => sampleProof('proven') },
+    { label: '6.2', run: async () => Promise.reject(fail('guest-memory', { needed: 512, available: 1 })) },
+    { label: '6.3', run: async () => sampleProof('not proven') },
+  ]);
+  assert.equal(allProven(cells), false);
+  assert.match(matrixText(cells), /6\.1 +PROVEN.*\n6\.2 +NO PROOF.*512 MiB.*\n6\.3 +NOT PROVEN/);
+  await assert.rejects(runMatrix([{ label: 'x', run: async () => Promise.reject(new Error('a defect')) }]), /a defect/);
+});
