@@ -1,4 +1,32 @@
-/** Where the packaged executable begins: the program `kpatch`, without a file name of its own among its arguments. */
+/**
+ * Where the packaged executable begins: the program `kpatch`, or, called by a link of that name, one of the programs of
+ * dynup/kpatch that it stands in for.
+ */
+import { basename } from 'node:path';
 import { main } from '../src/cli/main.ts';
 
-void main(process.argv.slice(2));
+type Program = (argv: readonly string[]) => Promise<number> | number;
+
+const others: Readonly<Record<string, () => Promise<Program>>> = {
+  'kpatch-build': async () => {
+    const { kpatchBuild } = await import('../src/cli/kpatch-build.ts');
+    return (argv) => kpatchBuild(argv, process.env);
+  },
+  'create-diff-object': async () => {
+    const { createDiffObject } = await import('../src/cli/create-diff-object.ts');
+    return (argv) => createDiffObject(argv, process.env);
+  },
+  'create-klp-module': async () => {
+    const { createKlpModule } = await import('../src/cli/create-klp-module.ts');
+    return (argv) => createKlpModule(argv, process.env);
+  },
+};
+
+async function start(): Promise<void> {
+  const argv = process.argv.slice(2);
+  const other = others[basename(process.argv0)];
+  if (other === undefined) await main(argv);
+  else process.exitCode = await (await other())(argv);
+}
+
+void start();

@@ -1,5 +1,5 @@
 /** `make packages`: the one executable, and a .deb and an .rpm that carry it, into `dist/`. `--executable` makes only that. */
-import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { temporaryFolder } from '../src/util/files.ts';
@@ -51,6 +51,15 @@ async function layOut(tree: string): Promise<void> {
   mkdirSync(join(tree, 'usr/sbin'), { recursive: true });
   copyFileSync(executable, join(tree, 'usr/sbin/kpatch'));
   chmodSync(join(tree, 'usr/sbin/kpatch'), 0o755);
+  // dynup/kpatch has its builder in the path and the programs that it calls beside it.
+  for (const [path, target] of [
+    ['usr/bin/kpatch-build', '../sbin/kpatch'],
+    ['usr/libexec/kpatch/create-diff-object', '../../sbin/kpatch'],
+    ['usr/libexec/kpatch/create-klp-module', '../../sbin/kpatch'],
+  ] as const) {
+    mkdirSync(dirname(join(tree, path)), { recursive: true });
+    symlinkSync(target, join(tree, path));
+  }
   mkdirSync(join(tree, 'var/lib/kpatch'), { recursive: true });
   for (const unit of readdirSync(join(root, 'packaging/systemd'))) {
     const folder = unit.endsWith('.preset') ? 'usr/lib/systemd/system-preset' : 'usr/lib/systemd/system';

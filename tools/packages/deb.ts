@@ -22,7 +22,7 @@ export async function buildDeb(
   epoch: number,
 ): Promise<string> {
   const stage = join(work, 'deb');
-  cpSync(tree, stage, { recursive: true, preserveTimestamps: true });
+  cpSync(tree, stage, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
   // On a merged /usr, as Debian has had since 12, units may lie in either; before that only /lib was read.
   mkdirSync(join(stage, 'usr/bin'), { recursive: true });
   symlinkSync('../sbin/kpatch', join(stage, 'usr/bin/kpatch'));
