@@ -12,8 +12,10 @@ import { fail, KpatchError, renderError } from '../errors/error.ts';
 import { readConfig } from '../kernel/config.ts';
 import type { CustomParts } from '../kernel/custom.ts';
 import { KernelModules } from '../kernel/modules.ts';
+import type { TargetKernel } from '../kernel/target.ts';
 import { readBytes, writeAtomically } from '../util/files.ts';
 import { type Reporter, silentReporter } from '../util/report.ts';
+import { run } from '../util/run.ts';
 import { defaultName, Ending, type KpatchBuildOptions, parseOptions, usageText } from './kpatch-build-options.ts';
 
 /** Where dynup/kpatch keeps its log and scratch files. */
@@ -33,7 +35,7 @@ export async function kpatchBuild(argv: readonly string[], environment: NodeJS.P
     mkdirSync(places.scratch, { recursive: true });
     writeFileSync(places.log, `kpatch-build ${argv.join(' ')}\n`);
     logged = true;
-    await run(options, places);
+    await buildPatch(options, places);
     return 0;
   } catch (error) {
     return failed(error, logged ? places.log : undefined);
@@ -46,13 +48,14 @@ function announce({ debug, skipCleanup, skipCompilerCheck }: KpatchBuildOptions)
   if (skipCompilerCheck) say('WARNING: Skipping compiler version matching check (not recommended)');
 }
 
-async function run(options: KpatchBuildOptions, places: Places): Promise<void> {
+async function buildPatch(options: KpatchBuildOptions, places: Places): Promise<void> {
   const title = options.name ?? defaultName(options.patches);
   const request = requestOf(options, title);
   if (options.sourcedir !== undefined) say(`Using source directory at ${options.sourcedir}`);
   say('Testing patch file(s)');
   const result = await build(request, reporter(places.log, options.debug));
   checkConfig(options, result);
+  await checkVmlinux(options, result);
   for (const { unit, kind, name } of result.functions) say(`${basename(unit)}: ${kind} function: ${name}`);
   for (const note of result.notes) log(places.log, `note: ${note}`);
   say(`Patched objects: ${objectsOf(result).join(' ')}`);
@@ -115,6 +118,18 @@ function checkConfig({ config }: KpatchBuildOptions, { kernel }: BuildResult): v
   throw new Ending(
     `${config} is not the configuration of ${kernel.release}: ${option} is ${here} there and ${there} in the kernel`,
   );
+}
+
+/** A vmlinux that is named must be the kernel's: of another build its symbols would lie elsewhere. Throws `Ending`. */
+export async function checkVmlinux(
+  { vmlinux, sourcedir }: Pick<KpatchBuildOptions, 'vmlinux' | 'sourcedir'>,
+  { kernel }: { readonly kernel: Pick<TargetKernel, 'release' | 'buildId'> },
+): Promise<void> {
+  if (vmlinux === undefined || sourcedir !== undefined || kernel.buildId === undefined) return;
+  // Such a file is up to a gigabyte: readelf reads only its notes.
+  const { stdout } = await run('readelf', ['-n', '--wide', vmlinux]);
+  if (stdout.toString().includes(kernel.buildId)) return;
+  throw new Ending(`${vmlinux} is not the vmlinux of ${kernel.release} (build-id ${kernel.buildId})`);
 }
 
 /** `vmlinux` and modules by their path, as `drivers/net/tun.ko`. */

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { checkVmlinux } from '../../src/cli/kpatch-build.ts';
 import { defaultName, Ending, type KpatchBuildOptions, parseOptions } from '../../src/cli/kpatch-build-options.ts';
 import { readManifest } from '../../src/module/manifest.ts';
 import { stockKernel } from '../vm/stock-kernel.ts';
@@ -107,6 +108,17 @@ describe('the options of kpatch-build', () => {
     assert.equal(defaultName(['a.patch', 'b.patch']), 'livepatch-patch');
     assert.equal(defaultName([`${'x'.repeat(80)}.diff`]).length, 48);
   });
+});
+
+test('a vmlinux that is named has to be that of the kernel', async () => {
+  const file = at('small');
+  const args = ['-x', 'c', '-', '-nostdlib', '-shared', '-Wl,--build-id=0x00112233445566778899', '-o', file];
+  assert.equal(spawnSync('gcc', args, { input: 'int a;' }).status, 0);
+  await checkVmlinux({ vmlinux: file }, { kernel: { release: 'x', buildId: '00112233445566778899' } });
+  await assert.rejects(
+    () => checkVmlinux({ vmlinux: file }, { kernel: { release: 'x', buildId: 'ff112233445566778899' } }),
+    (error) => error instanceof Ending && /small is not the vmlinux of x/.test(error.message),
+  );
 });
 
 describe('kpatch-build', () => {
