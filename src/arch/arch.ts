@@ -32,9 +32,10 @@ export interface RelocationKind {
   readonly name: string;
   /**
    * `absolute`, `pc-relative`: the target's address or its distance. `got`, `toc`: through a table of addresses that linker
-   * and loader make. `none`: nothing is relocated (markers as R_*_NONE, R_LARCH_RELAX). `tls`: thread-local, not in kernels.
+   * and loader make. `minus`: the symbol's address is subtracted from what is there (R_LARCH_SUB32), so that two relocations
+   * at one place make a distance. `none`: nothing is relocated (markers as R_*_NONE, R_LARCH_RELAX).
    */
-  readonly form: 'absolute' | 'pc-relative' | 'got' | 'toc' | 'tls' | 'none';
+  readonly form: 'absolute' | 'pc-relative' | 'got' | 'toc' | 'minus' | 'none';
   readonly bias: number | 'instruction-end';
 }
 
@@ -69,6 +70,8 @@ export interface Instruction {
   readonly target?: number;
   /** An instruction whose whole effect is to set a register to a constant (`mov $5,%esi`, `li`, `lghi`, `movz`). */
   readonly load?: { readonly register: number; readonly value: number };
+  /** True where `load` is the whole constant, of which the instruction before set the upper part. */
+  readonly completes?: boolean;
   /** Bit n is set where the instruction writes general register n (of the numbering of `argumentRegisters`). */
   readonly writes: number;
 }
@@ -89,6 +92,18 @@ export interface TraceEntry {
   readonly before: number;
   /** ... or this many after it. */
   readonly after: number;
+  /** True where the bytes at a function's entry are such a place that no table and no relocation shows. */
+  readonly isPlace?: (bytes: Uint8Array, offset: number) => boolean;
+}
+
+/** The relocated field of a direct branch; see `Architecture.branchRelocation`. Offsets and sizes in bytes. */
+export interface BranchField {
+  readonly type: number;
+  readonly field: number;
+  readonly addend: number;
+  readonly size: number;
+  /** The field's bytes as the assembler leaves them when it writes a relocation; zeros where this is absent. */
+  readonly cleared?: Uint8Array;
 }
 
 export interface Architecture {
@@ -134,14 +149,33 @@ export interface Architecture {
   /**
    * The relocation to give a direct branch (at `offset`, without one) if its target moves to another section, or undefined
    * where the instruction cannot reach that far or is not known. `field` is the offset of the relocated field, `addend`
-   * what makes the branch reach the target's first byte. The field's bits must be cleared by `clear`.
+   * what makes the branch reach the target's first byte.
    */
-  branchRelocation(
-    bytes: Uint8Array,
-    offset: number,
-  ): { readonly type: number; readonly field: number; readonly addend: number; readonly size: number } | undefined;
+  branchRelocation(bytes: Uint8Array, offset: number): BranchField | undefined;
   /** A sentence why a jump out of a function (sibling call) may not be patched, or undefined where it may. */
   readonly siblingCallProblem: string | undefined;
+
+  /**
+   * For a call at `offset` (with a relocation): a sentence why it cannot leave the module, so that what it calls must travel
+   * along, or undefined where it can. ppc64le: nothing behind the call restores the TOC.
+   */
+  readonly nearCall?: (bytes: Uint8Array, offset: number) => string | undefined;
+  /** True for symbols that the linker or module loader makes (`.TOC.`): they are neither in kallsyms nor exported. */
+  readonly isLinkerSymbol?: (name: string) => boolean;
+  /** True for functions that the compiler adds to each object that needs them, all alike (expolines). */
+  readonly isThunk?: (name: string) => boolean;
+  /**
+   * Bytes before a function's symbol that belong to it and have no symbol: ppc64le's distance to the TOC. `relocated` says
+   * whether a relocation of the section is at that offset.
+   */
+  readonly leadIn?: (symbol: { value: number; other: number }, relocated: (offset: number) => boolean) => number;
+  /**
+   * What to add to addends in a table whose fields do not count from themselves: ppc64le's feature fixups count from the
+   * start of the entry. `offset` is in the section.
+   */
+  readonly tableBias?: (section: string, offset: number) => number;
+  /** True for a section that is a list of addresses of one size each, which code refers to one by one (`.toc`). */
+  readonly addressList?: (section: string) => boolean;
 
   /** The tables of the kernel of that version whose entries belong to functions. */
   specialSections(kernel: KernelRules): readonly SpecialSection[];

@@ -1,10 +1,14 @@
 /** All architectures, by the machine of the ELF header. */
 import { EM } from '../elf/constants.ts';
 import { fail } from '../errors/error.ts';
+import { aarch64 } from './aarch64.ts';
 import type { Architecture } from './arch.ts';
+import { loongarch64 } from './loongarch64.ts';
+import { ppc64le } from './ppc64le.ts';
+import { s390x } from './s390x.ts';
 import { x86_64 } from './x86_64.ts';
 
-export const architectures: readonly Architecture[] = [x86_64];
+export const architectures: readonly Architecture[] = [x86_64, ppc64le, s390x, aarch64, loongarch64];
 
 const names: Readonly<Record<number, string>> = {
   [EM.PPC64]: 'ppc64',

@@ -22,9 +22,9 @@ export interface SpecialSection {
   readonly parallel?: { readonly name: string; readonly size: number | undefined };
   /**
    * Code that stands elsewhere and belongs to the entry: the field whose relocation points to it, and the byte that says how
-   * long it is.
+   * long it is, or the field whose relocation points to its end.
    */
-  readonly replacement?: { readonly field: number; readonly length: number };
+  readonly replacement?: { readonly field: number; readonly length?: number; readonly end?: number };
   /** The key that switches the place at run time: the field whose relocation points to it, and which bits are flags. */
   readonly key?: { readonly kind: 'jump label' | 'static call'; readonly field: number; readonly flags: number };
   /** True where the entry is for the place at the function's entry that ftrace uses. */
@@ -48,32 +48,42 @@ export interface CommonOptions {
 
 /**
  * `__bug_table`, include/asm-generic/bug.h: address, then file and line where CONFIG_DEBUG_BUGVERBOSE is set, then flags;
- * two pointers of 4 or 8 bytes, two 16-bit numbers. Since 6.18 an entry may hold the format as well; then the
- * relocations tell the size.
+ * two pointers of 4 or 8 bytes, two 16-bit numbers, then padding to the size of a pointer. Since 6.18 an entry may hold the
+ * format as well; then the relocations tell the size.
  */
 export function bugTable({ kernel, relativeBugs }: CommonOptions): SpecialSection {
   const verbose = kernel.config('DEBUG_BUGVERBOSE') ?? true;
-  const pointer = relativeBugs ? 4 : 8;
-  const size = verbose ? 2 * pointer + 4 : relativeBugs ? 8 : 16;
-  const known = !since(kernel, 6, 18);
-  const plain = { name: '__bug_table', size: relativeBugs ? 8 : 16, location: 0 };
-  const full = { name: '__bug_table', size: 2 * pointer + 4, location: 0, line: { offset: 2 * pointer, size: 2 } };
-  if (!known) return { name: '__bug_table', size: undefined, location: 0 };
-  return verbose ? { ...full, size, others: [plain] } : { ...plain, size, others: [full] };
+  if (since(kernel, 6, 18)) return { name: '__bug_table', size: undefined, location: 0 };
+  const name = '__bug_table';
+  const relative: SpecialSection[] = [
+    { name, size: 12, location: 0, line: { offset: 8, size: 2 } },
+    { name, size: 8, location: 0 },
+  ];
+  const absolute: SpecialSection[] = [
+    { name, size: 24, location: 0, line: { offset: 16, size: 2 } },
+    { name, size: 16, location: 0 },
+  ];
+  const [likely, others] = relativeBugs ? [relative, absolute] : [absolute, relative];
+  const [first, second] = verbose ? likely : [...likely].reverse();
+  return { ...first!, others: [second!, ...others] };
 }
 
 export function exceptionTable({ exceptionSize }: CommonOptions): SpecialSection {
-  return { name: '__ex_table', size: exceptionSize, location: 0 };
+  // 8: two offsets. 12: and type and data. 16: two addresses, or two offsets and the distance of a handler (s390x).
+  const others = [12, 16, 8].filter((size) => size !== exceptionSize);
+  const version = (size: number): SpecialSection => ({ name: '__ex_table', size, location: 0 });
+  return { ...version(exceptionSize), others: others.map(version) };
 }
 
 /** `__jump_table`, include/linux/jump_label.h: code, target, key; the low two bits of the key are flags. */
 export function jumpTable({ jumpLabelSize }: CommonOptions): SpecialSection {
-  return {
+  const version = (size: number): SpecialSection => ({
     name: '__jump_table',
-    size: jumpLabelSize,
+    size,
     location: 0,
-    key: { kind: 'jump label', field: jumpLabelSize === 16 ? 8 : 16, flags: 3 },
-  };
+    key: { kind: 'jump label', field: size === 16 ? 8 : 16, flags: 3 },
+  });
+  return { ...version(jumpLabelSize), others: [version(jumpLabelSize === 16 ? 24 : 16)] };
 }
 
 /** `.static_call_sites`, include/linux/static_call_types.h: address, key with two flag bits; since 5.10. */

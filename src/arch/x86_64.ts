@@ -1,6 +1,6 @@
 /** x86-64. Instructions are decoded by iced-x86, which is loaded only when a rule needs it. */
 import { EM } from '../elf/constants.ts';
-import type { Architecture, Use } from './arch.ts';
+import type { Architecture, BranchField, Use } from './arch.ts';
 import { decoder, disassemble } from './x86_64-decoder.ts';
 import { R_X86_64, relocationOf } from './x86_64-relocations.ts';
 import { specialSections } from './x86_64-special.ts';
@@ -74,10 +74,7 @@ function paddingLength(bytes: Uint8Array, at: number): number {
   return opcode - at + 3 + sib + displacement;
 }
 
-function branchRelocation(
-  bytes: Uint8Array,
-  offset: number,
-): { type: number; field: number; addend: number; size: number } | undefined {
+function branchRelocation(bytes: Uint8Array, offset: number): BranchField | undefined {
   const opcode = bytes[offset];
   if (opcode === 0xe8 || opcode === 0xe9) return { type: R_X86_64.PLT32, field: offset + 1, addend: -4, size: 4 };
   if (opcode === 0x0f && ((bytes[offset + 1] ?? 0) & 0xf0) === 0x80) {

@@ -2,7 +2,7 @@
 import { STB } from '../elf/constants.ts';
 import { type AuthorWishes, readWishes } from './author.ts';
 import type { Comparison } from './compare.ts';
-import { isCopyable } from './correlate.ts';
+import { isCopyable, usesOf } from './correlate.ts';
 import { parentOf } from './names.ts';
 import type { DiffOptions, Reason } from './options.ts';
 import { entryOf, isFunction, type Model, type Part } from './part.ts';
@@ -204,10 +204,8 @@ class Users {
   constructor(pair: Pair) {
     for (const model of [pair.original, pair.patched]) {
       for (const part of model.parts) {
-        for (const relocation of model.relocationsOfPart(part)) {
-          const target = targetOf(model, part.section, relocation);
-          if (target.kind === 'part' && target.part !== part) this.#add(target.part, part);
-        }
+        if (part.symbol === undefined && part.class === 'read-only') continue; // stands for its users
+        for (const { target } of usesOf(part)) if (target !== part) this.#add(target, part);
       }
     }
     for (const entries of pair.entries) {
@@ -279,7 +277,7 @@ function leaveOut(pair: Pair, part: Part): void {
     return;
   }
   const where = { file: names.patched, section: section.name, symbol: name, offset: part.start };
-  pair.refusals.add('diff-init-changed', { name, section: section.name, object }, where);
+  pair.refusals.add('diff-init-changed', { name, section: section.name, object }, where, part);
 }
 
 function dropInit(pair: Pair, changed: ReadonlyMap<Part, readonly Reason[]>): void {
@@ -301,15 +299,17 @@ function refuseUnpatchable(pair: Pair, changed: ReadonlyMap<Part, readonly Reaso
       offset: part.twin!.start,
     };
     const reason = unpatchableReason(section.name);
-    if (/^__(?:vdso|kernel)_/.test(name)) pair.refusals.add('diff-vdso', { file: pair.options.names.original }, where);
-    else if (reason !== undefined) pair.refusals.add('diff-unpatchable', { name, reason }, where);
-    else if (!isTraceable(part.twin!, pair.entries[0])) pair.refusals.add('diff-no-trace', { name }, where);
+    if (/^__(?:vdso|kernel)_/.test(name))
+      pair.refusals.add('diff-vdso', { file: pair.options.names.original }, where, part);
+    else if (reason !== undefined) pair.refusals.add('diff-unpatchable', { name, reason }, where, part);
+    else if (!isTraceable(part.twin!, pair.entries[0])) pair.refusals.add('diff-no-trace', { name }, where, part);
   }
 }
 
 /** True where ftrace has a place at the function's entry, by the table of such places or by the call that stands there. */
 export function isTraceable(part: Part, entries: Entries): boolean {
   const { trace } = part.model.arch;
+  if (trace.isPlace?.(part.section.data, entryOf(part)) === true) return true;
   const entry = entryOf(part) - part.start + part.model.arch.localEntry(part.symbol?.other ?? 0);
   const near = (offset: number): boolean => offset >= entry - trace.before && offset <= entry + trace.after;
   if (entries.get(part)?.some(({ table, offset }) => table.trace === true && near(offset)) === true) return true;
@@ -360,7 +360,7 @@ function refuseRemoved(pair: Pair): void {
         function: name,
         offset: target.part.start,
       };
-      pair.refusals.add('diff-removed-address', { name, user: user.name }, where);
+      pair.refusals.add('diff-removed-address', { name, user: user.name }, where, user, relocation.offset);
     }
   }
 }

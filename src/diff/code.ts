@@ -2,7 +2,7 @@
  * The content of a part with its relocations, made independent of where the part stands. Within one section the assembler
  * settles calls and jumps between functions without relocations; here they get them back.
  */
-import type { Relocation } from '../elf/object.ts';
+import type { ElfSymbol, Relocation } from '../elf/object.ts';
 import type { Model, Part } from './part.ts';
 
 export interface Code {
@@ -61,7 +61,8 @@ function unbind(part: Part): Code {
           bound ??= `the jump at +0x${(at - start).toString(16)} leads to code without a name`;
         else {
           relocations.push(relocation);
-          bytes.fill(0, field.field - start, field.field - start + field.size);
+          if (field.cleared !== undefined) bytes.set(field.cleared, field.field - start);
+          else bytes.fill(0, field.field - start, field.field - start + field.size);
         }
       }
     }
@@ -88,6 +89,12 @@ function relocationTo(
     offset: field.field,
     type: field.type,
     symbol: home.symbol,
-    addend: field.addend + target - home.symbol.value,
+    // Linkers send such a branch to the local entry by themselves.
+    addend: field.addend + target - home.symbol.value - localEntryAt(model, home.symbol, target),
   };
+}
+
+function localEntryAt(model: Model, symbol: ElfSymbol, target: number): number {
+  const local = model.arch.localEntry(symbol.other);
+  return target === symbol.value + local ? local : 0;
 }

@@ -175,7 +175,7 @@ export class Comparison {
       if (this.#keepLines || line === undefined || at < line.offset || at >= line.offset + line.size) return false;
     }
     if (a.relocations.length !== b.relocations.length) return false;
-    const replacement = a.table.replacement;
+    const { replacement } = a.table;
     for (const [index, left] of a.relocations.entries()) {
       const right = b.relocations[index]!;
       if (left.offset - a.start !== right.offset - b.start || left.type !== right.type) return false;
@@ -184,18 +184,29 @@ export class Comparison {
       const field = left.offset - a.start;
       if (field === a.table.location) continue; // compared as the entry's offset
       if (field === replacement?.end) continue; // compared as the replacement's length
-      const same = field === replacement?.field ? this.#sameReplacement(a, from, b, to) : this.sameTarget(from, to);
+      const same =
+        field === replacement?.field ? this.#sameReplacement(a, from, b, to) : this.#sameField(a, from, b, to);
       if (!same) return false;
     }
     return true;
   }
 
+  /** A field may also refer to its own entry (two relocations that make a distance). */
+  #sameField(a: Entry, from: Target, b: Entry, to: Target): boolean {
+    if (from.kind === 'section' && from.section === a.section) {
+      return to.kind === 'section' && to.section === b.section && from.offset - a.start === to.offset - b.start;
+    }
+    return this.sameTarget(from, to);
+  }
+
   #sameReplacement(a: Entry, from: Target, b: Entry, to: Target): boolean {
-    if (from.kind !== 'part' || to.kind !== 'part') return this.sameTarget(from, to);
+    if (from.kind !== 'part' || to.kind !== 'part') return this.#sameField(a, from, b, to);
     const left = from.part.start + from.offset;
     const right = to.part.start + to.offset;
     const length = replacementLength(from.part.model, a, from.part.section, left);
     if (length !== replacementLength(to.part.model, b, to.part.section, right)) return false;
+    // Without a length it is nothing, or (aarch64) the function that will write the instructions.
+    if (length === 0 && from.part.class !== 'fragments') return this.sameTarget(from, to);
     const bytes = (part: Part, start: number): Uint8Array => part.section.data.subarray(start, start + length);
     if (Buffer.compare(bytes(from.part, left), bytes(to.part, right)) !== 0) return false;
     const difference = this.#listDifference(

@@ -131,6 +131,25 @@ function shapeOf(part: Part): string {
   return `${end - start}\n${bytes}\n${references.join('\n')}`;
 }
 
+/** A constant without a name that holds addresses (an entry of ppc64le's `.toc`, clang's tables): it stands for its user. */
+function isBetween(part: Part): boolean {
+  return part.symbol === undefined && part.class === 'read-only';
+}
+
+/** The parts that a part refers to, with the place of the reference in it; also through constants without a name. */
+export function* usesOf(part: Part, seen = new Set<Part>()): Generator<{ readonly target: Part; readonly at: number }> {
+  const { model } = part;
+  for (const relocation of model.relocationsOfPart(part)) {
+    const target = targetOf(model, part.section, relocation);
+    if (target.kind !== 'part') continue;
+    const at = relocation.offset - part.start;
+    yield { target: target.part, at };
+    if (!isBetween(target.part) || seen.has(target.part)) continue;
+    seen.add(target.part);
+    for (const beyond of usesOf(target.part, seen)) yield { target: beyond.target, at };
+  }
+}
+
 /** The function families (or data objects) that refer to each variable with a number, with the place of the first one. */
 type Users = ReadonlyMap<Part, ReadonlyMap<string, number>>;
 
@@ -147,10 +166,8 @@ function usersOf(model: Model, entries: Entries): Users {
     if (!list.has(family)) list.set(family, at);
   };
   for (const part of model.parts) {
-    for (const relocation of model.relocationsOfPart(part)) {
-      const target = targetOf(model, part.section, relocation);
-      if (target.kind === 'part') note(target.part, part, relocation.offset - part.start);
-    }
+    if (isBetween(part)) continue;
+    for (const { target, at } of usesOf(part)) note(target, part, at);
   }
   for (const [part, list] of entries) {
     for (const { section, relocations, offset } of list) {

@@ -13,7 +13,7 @@ import { addIntermediate, type PatchedFunction } from './intermediate.ts';
 import { changedLayouts } from './layouts.ts';
 import { parentOf } from './names.ts';
 import type { ChangedFunction, DiffOptions, DiffResult, KernelReference, Reason, Travelling } from './options.ts';
-import { entryOf, isFunction, Model, type Part } from './part.ts';
+import { entryOf, isFunction, Model, type Part, sourceOf } from './part.ts';
 import { Refusals } from './refusals.ts';
 import { type Selection, Selector } from './select.ts';
 import { KernelSymbols } from './symbols.ts';
@@ -94,11 +94,13 @@ interface ListedFunction {
 
 function listFunctions(pair: Pair, changes: Changes, selection: Selection, symbols: KernelSymbols): ListedFunction[] {
   const functions: ListedFunction[] = [];
+  const { arch } = pair.patched;
   for (const part of selection.parts) {
     if (!isFunction(part)) continue;
     const reasons = changes.changed.get(part);
     if (reasons !== undefined) functions.push(changedFunction(pair, part, reasons, symbols));
-    else if (part.twin === undefined && parentOf(part.name) === undefined) functions.push(newFunction(part, selection));
+    else if (part.twin === undefined && parentOf(part.name) === undefined && arch.isThunk?.(part.name) !== true)
+      functions.push(newFunction(part, selection));
   }
   return functions;
 }
@@ -145,13 +147,15 @@ function newFunction(part: Part, selection: Selection): ListedFunction {
   };
 }
 
-function common(part: Part): Pick<ChangedFunction, 'patchedName' | 'aliases' | 'section' | 'size'> {
+function common(part: Part): Pick<ChangedFunction, 'patchedName' | 'aliases' | 'section' | 'size' | 'source'> {
+  const source = sourceOf(part);
   const aliases = part.symbols.filter(({ value, name }) => value === entryOf(part) && name !== part.name);
   return {
     patchedName: part.name,
     aliases: aliases.map(({ name }) => name),
     section: part.section.name,
     size: sizeOfFunction(part),
+    ...(source === undefined ? {} : { source: `${source.file}:${source.line}` }),
   };
 }
 
@@ -199,7 +203,7 @@ function listTravelling(pair: Pair, selection: Selection, functions: readonly Li
 function kindOf(part: Part): Travelling['kind'] {
   if (part.class === 'kpatch') return 'callback';
   if (part.class === 'fragments') return 'fragment';
-  if (part.class === 'text') return 'cold part';
+  if (part.class === 'text') return parentOf(part.name) === undefined ? 'copy' : 'cold part';
   return isCopyable(part) && part.class === 'read-only' ? 'constant' : 'data';
 }
 

@@ -91,9 +91,16 @@ class Extractor {
     this.#homes.set(part, home);
     for (const symbol of part.symbols) {
       const copy = { ...symbol, section: home, value: symbol.value - start, name: outputSymbolName(part, symbol) };
+      if (this.#isPrivate(part)) copy.bind = STB.LOCAL;
       this.#copies.set(symbol, copy);
       this.#symbols.push(copy);
     }
+  }
+
+  /** Copies of functions that stay in the kernel, and thunks, must not be taken for them by other objects. */
+  #isPrivate(part: Part): boolean {
+    if (part.class !== 'text') return false;
+    return this.#model.arch.isThunk?.(part.name) === true || this.#selection.copies.has(part);
   }
 
   #placeContents(section: Section, places: ReadonlySet<number>): void {
@@ -167,7 +174,15 @@ class Extractor {
   }
 
   #relocateEntry(entry: Entry, home: Section, at: number): void {
-    for (const relocation of entry.relocations) this.#add(home, relocation, relocation.offset - entry.start + at);
+    for (const relocation of entry.relocations) {
+      const offset = relocation.offset - entry.start + at;
+      const decision = this.#selection.decisions.get(relocation);
+      if (decision?.to !== 'entry') this.#add(home, relocation, offset);
+      else {
+        const symbol = this.#sectionSymbol(home);
+        home.relocations.push({ offset, type: relocation.type, symbol, addend: at + decision.offset });
+      }
+    }
   }
 
   #add(home: Section, relocation: Relocation, offset: number): void {
@@ -192,6 +207,8 @@ class Extractor {
         return { symbol: symbol === undefined ? undefined : this.#absolute(symbol), addend };
       case 'ordinary':
         return { symbol: this.#undefinedSymbol(decision.name, decision.symbol), addend: decision.addend };
+      case 'entry':
+        throw new TypeError('a reference to an entry outside of a table');
       case 'content': {
         const { home, offsets } = this.#contents.get(decision.section)!;
         const moved = offsets.get(decision.at)! - decision.at;

@@ -1,13 +1,14 @@
 /**
  * Source line numbers in code. A constant that an instruction loads is one where it reaches, in the register of that
  * argument, a function that takes a line for its message: might_sleep, lockdep, the slow paths of WARN; or a message function
- * whose argument before it is the name of a source file. Everything else that differs is a change.
+ * whose argument before it is the name of a source file, or for which debug information says that the constant is the line
+ * of the instruction that loads it. Everything else that differs is a change.
  */
 import type { Instruction } from '../arch/arch.ts';
 import { SHF } from '../elf/constants.ts';
 import { baseName, familyOf } from './names.ts';
-import type { Model, Part } from './part.ts';
-import { contentOf, targetOf, useOf } from './target.ts';
+import { type Model, type Part, sourceOf } from './part.ts';
+import { contentOf, type Target, targetOf, useOf } from './target.ts';
 
 /** Which argument (from 0) is the line. From include/linux/kernel.h, bug.h, lockdep.h, uaccess.h of 3.10 to 6.12. */
 const lineArguments: Readonly<Record<string, number>> = {
@@ -23,8 +24,9 @@ const lineArguments: Readonly<Record<string, number>> = {
   warn_slowpath_fmt_taint: 1,
 };
 
-/** Functions that print a format with arguments. */
-const printers = new Set(['printk', '_printk', '__warn_printk', 'panic', 'early_printk']);
+/** Functions that print a format with arguments, and do nothing else with them. */
+const printers =
+  /^(?:_?printk|__warn_printk|panic|early_printk|_?dev_(?:emerg|alert|crit|err|warn|notice|info|printk)|netdev_(?:emerg|alert|crit|err|warn|notice|info|printk)|__dynamic_(?:pr|dev|netdev|ibdev)_?(?:debug|dbg))$/;
 
 /** Lines beyond this do not occur in a source file. */
 const LAST_LINE = 0x1ffff;
@@ -60,10 +62,11 @@ function reachesLine(part: Part, load: Instruction): boolean {
     if (instruction === undefined) return false;
     const out = leaves(home, instruction);
     if (out !== undefined && (instruction.flow === 'call' || out.family !== baseName(familyOf(part.name)))) {
-      return takesLine(model, out.name, argument, path);
+      return takesLine(model, out.name, argument, path, { part, instruction: load });
     }
     if (instruction.flow === 'call' || instruction.flow === 'branch' || instruction.flow === 'end') return false;
-    if ((instruction.writes & (1 << register)) !== 0) return false;
+    const completes = instruction.completes === true && instruction.load?.register === register;
+    if ((instruction.writes & (1 << register)) !== 0 && !completes) return false;
     path.push({ part: home, instruction });
     if (instruction.flow !== 'jump') at += instruction.length;
     else if (out !== undefined) {
@@ -116,10 +119,15 @@ function leaves(
   return undefined;
 }
 
-function takesLine(model: Model, callee: string, argument: number, path: readonly Step[]): boolean {
+function takesLine(model: Model, callee: string, argument: number, path: readonly Step[], load: Step): boolean {
   if (lineArguments[callee] === argument) return true;
-  if (!printers.has(callee)) return false;
-  return isFileName(addressIn(path, model.arch.argumentRegisters[argument - 1]!));
+  if (!printers.test(callee)) return false;
+  return isFileName(addressIn(path, model.arch.argumentRegisters[argument - 1]!)) || isOwnLine(load);
+}
+
+/** True where debug information says that the constant is the line of the very instruction that loads it. */
+function isOwnLine({ part, instruction }: Step): boolean {
+  return sourceOf(part, instruction.offset)?.line === instruction.load?.value;
 }
 
 /** The string whose address the last instruction that writes the register loads. */
@@ -130,12 +138,21 @@ function addressIn(path: readonly Step[], register: number): string | undefined 
   const { model, section } = part;
   const relocations = model.relocationsIn(section, instruction.offset, instruction.offset + instruction.length);
   for (const relocation of relocations) {
-    const target = targetOf(model, section, relocation);
+    const target = throughList(model, targetOf(model, section, relocation));
     if (target.kind !== 'content' || target.offset !== 0) continue;
     if ((target.section.flags & SHF.STRINGS) === 0) continue;
     return Buffer.from(contentOf(target.section, target.at)).toString('latin1');
   }
   return undefined;
+}
+
+/** Where an address comes from a list of addresses (ppc64le's `.toc`): what that address is. */
+function throughList(model: Model, target: Target): Target {
+  if (target.kind !== 'part' || target.offset !== 0) return target;
+  const { part } = target;
+  if (model.arch.addressList?.(part.section.name) !== true) return target;
+  const [only] = model.relocationsOfPart(part);
+  return only === undefined ? target : targetOf(model, part.section, only);
 }
 
 function isFileName(text: string | undefined): boolean {

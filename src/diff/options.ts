@@ -89,7 +89,7 @@ export interface ChangedFunction {
 /** Something beside functions that travels in the module. */
 export interface Travelling {
   readonly name: string;
-  readonly kind: 'data' | 'constant' | 'string' | 'cold part' | 'fragment' | 'table entries' | 'callback';
+  readonly kind: 'data' | 'constant' | 'string' | 'copy' | 'cold part' | 'fragment' | 'table entries' | 'callback';
   readonly section: string;
   readonly size: number;
   readonly reason: string;

@@ -4,6 +4,7 @@
  */
 import type { Architecture, Decoder } from '../arch/arch.ts';
 import { SHF, SHT, STB, STT } from '../elf/constants.ts';
+import { lineTableOf, type SourceLine } from '../elf/line-table.ts';
 import { type ElfObject, type ElfSymbol, type Relocation, type Section, sizeOf } from '../elf/object.ts';
 import { familyOf } from './names.ts';
 import { kindOfSection, type SectionClass, type SectionKind } from './section-class.ts';
@@ -56,7 +57,11 @@ export class Model {
     this.object = object;
     this.arch = arch;
     const kinds = new Map<Section, SectionKind>();
-    for (const section of object.sections) kinds.set(section, kindOfSection(section, tables));
+    for (const section of object.sections) {
+      // The linker writes a list of addresses and nobody after it, whatever its flags say.
+      const list = arch.addressList?.(section.name) === true;
+      kinds.set(section, list ? { class: 'read-only', phase: 'always' } : kindOfSection(section, tables));
+    }
     this.kinds = kinds;
     const symbols = symbolsBySection(object, arch);
     const cuts = fragmentCuts(this);
@@ -197,7 +202,9 @@ function split(
   const whole = (located: readonly Located[]): Part[] => [makePart(model, section, kind, 0, size, located, false)];
   if (kind.class === 'fragments') return splitAt(model, section, kind, cuts ?? [0]);
   if (kind.class === 'strings' || kind.class === 'constants' || kind.class === 'registry') return whole([]);
-  const clusters = clustersOf(kind.class === 'text', symbols, size);
+  if (model.arch.addressList?.(section.name) === true) return splitAt(model, section, kind, everyAddress(size));
+  const text = kind.class === 'text';
+  const clusters = clustersOf(text, symbols, size, text ? (symbol) => leadInOf(model, section, symbol) : () => 0);
   if (clusters.length === 0) return whole([]);
   const only = clusters[0]!;
   if (clusters.length === 1 && coversAll(model, section, kind, only)) return whole(only.symbols);
@@ -214,6 +221,17 @@ function split(
   return parts;
 }
 
+function everyAddress(size: number): number[] {
+  return Array.from({ length: Math.ceil(size / 8) }, (_, index) => index * 8);
+}
+
+/** Bytes before a function's symbol that belong to it. */
+function leadInOf(model: Model, section: Section, symbol: ElfSymbol): number {
+  const { leadIn } = model.arch;
+  if (leadIn === undefined) return 0;
+  return leadIn(symbol, (offset) => model.relocationsIn(section, offset, offset + 1).length > 0);
+}
+
 /** True where one cluster is the whole section but for padding, so that the section is one part. */
 function coversAll(model: Model, section: Section, kind: SectionKind, { start, end }: Cluster): boolean {
   const size = sizeOf(section);
@@ -221,7 +239,12 @@ function coversAll(model: Model, section: Section, kind: SectionKind, { start, e
   return start === 0 && (end === size || end === start || isBlank(model, section, end, size));
 }
 
-function clustersOf(text: boolean, symbols: readonly Located[], size: number): Cluster[] {
+function clustersOf(
+  text: boolean,
+  symbols: readonly Located[],
+  size: number,
+  leadIn: (symbol: ElfSymbol) => number,
+): Cluster[] {
   // In text only functions begin parts; a NOTYPE symbol in the middle of one (assembly) must not cut it.
   const functions = symbols.some(({ symbol }) => symbol.type === STT.FUNC || symbol.type === STT.GNU_IFUNC);
   const starters = symbols.filter(({ symbol, prefix }) => {
@@ -233,13 +256,16 @@ function clustersOf(text: boolean, symbols: readonly Located[], size: number): C
   for (const located of starters) {
     const { value, size: length } = located.symbol;
     if (value > size) continue;
+    const start = value - leadIn(located.symbol);
     const end = Math.min(size, value + length);
     const last = clusters.at(-1);
-    const joined = last !== undefined && (value < last.end || value === last.start || isPrefixOnly(last));
+    const joined = last !== undefined && (value < last.end || start === last.start || isPrefixOnly(last));
     if (joined) {
       last.end = Math.max(last.end, end);
       last.symbols.push(located);
-    } else clusters.push({ start: value, end, symbols: [located] });
+    } else {
+      clusters.push({ start: Math.max(start, last?.end ?? 0), end: Math.max(start, end), symbols: [located] });
+    }
   }
   for (const located of symbols) {
     if (begins.has(located)) continue;
@@ -297,13 +323,14 @@ function fragmentCuts(model: Model): Map<Section, number[]> {
   for (const section of model.object.sections) {
     if (cuts.has(section) || (section.flags & SHF.ALLOC) === 0) continue;
     const text = (section.flags & SHF.EXECINSTR) !== 0;
-    for (const { symbol, addend, type } of section.relocations) {
+    for (const { symbol, addend, type, offset } of section.relocations) {
       if (symbol === undefined || typeof symbol.section !== 'object') continue;
       const list = cuts.get(symbol.section);
       if (list === undefined) continue;
       const bias = model.arch.relocation(type)?.bias ?? 0;
       // Code refers to fragments by jumps only, whose fields are the last four bytes of the instruction.
-      const at = symbol.value + addend + (text ? (bias === 'instruction-end' ? 4 : bias) : 0);
+      const inTable = model.arch.tableBias?.(section.name, offset) ?? 0;
+      const at = symbol.value + addend + (!text ? inTable : bias === 'instruction-end' ? 4 : bias);
       if (at >= 0) list.push(at);
     }
   }
@@ -361,4 +388,9 @@ function mainSymbol(text: boolean, located: readonly Located[]): Located | undef
 /** The function family that a reference from this part counts for; for data the part's own name. */
 export function familyOfPart(part: Part): string {
   return familyOf(part.name);
+}
+
+/** The source line of the code at an offset of the part's section, of its entry unless told; from debug information. */
+export function sourceOf(part: Part, offset: number = entryOf(part)): SourceLine | undefined {
+  return part.class === 'text' ? lineTableOf(part.model.object).at(part.section, offset) : undefined;
 }

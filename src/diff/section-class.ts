@@ -43,7 +43,7 @@ const registry =
 
 const tracepoints = /^__tracepoints(?:_strings)?$/;
 const descriptors = /^(?:__dyndbg|__verbose|__dyndbg_classes)$/;
-const fragments = /^(?:\.altinstr_aux|\.altinstr_replacement|\.fixup)\b/;
+const fragments = /^(?:\.altinstr_aux|\.altinstr_replacement|\.fixup|__ftr_alt_\w+)\b/;
 const data =
   /^\.(?:s?data|s?bss|rodata|ref\.data|ref\.rodata|init\.data|init\.rodata|exit\.data|meminit\.data|meminit\.rodata|toc|opd|got|plt|lbss|ldata|lrodata|ibss|data1|rodata1|tm_clone_table)(?:\.|$)/;
 const init =

@@ -3,7 +3,7 @@
  * does not have. Each reference is decided once: to something that travels, to the kernel by an ordinary symbol, or to the
  * kernel by a livepatch relocation.
  */
-import { since } from '../arch/arch.ts';
+import { since, type Use } from '../arch/arch.ts';
 import { STB } from '../elf/constants.ts';
 import { definedIn, type ElfSymbol, type Relocation, type Section } from '../elf/object.ts';
 import { isCallback } from './author.ts';
@@ -21,6 +21,8 @@ export type Decision =
   | { readonly to: 'keep' }
   | { readonly to: 'part'; readonly part: Part }
   | { readonly to: 'content'; readonly section: Section; readonly at: number }
+  /** A place in the table's entry that holds the relocation. */
+  | { readonly to: 'entry'; readonly offset: number }
   /** A symbol that the module leaves undefined. */
   | { readonly to: 'ordinary'; readonly symbol: ElfSymbol; readonly name: string; readonly addend: number }
   | {
@@ -39,6 +41,8 @@ export interface Selection {
   /** Strings and constants by their sections: where each begins. */
   readonly contents: ReadonlyMap<Section, ReadonlySet<number>>;
   readonly decisions: ReadonlyMap<Relocation, Decision>;
+  /** Functions that travel unchanged, beside the original. */
+  readonly copies: ReadonlySet<Part>;
   readonly references: ReadonlyMap<string, Resolution>;
   readonly unresolved: readonly string[];
   readonly namespaces: readonly string[];
@@ -62,6 +66,7 @@ export class Selector {
   readonly #entries: Entry[] = [];
   readonly #contents = new Map<Section, Set<number>>();
   readonly #decisions = new Map<Relocation, Decision>();
+  readonly #copies = new Set<Part>();
   readonly #references = new Map<string, Resolution>();
   readonly #unresolved = new Set<string>();
   readonly #namespaces = new Set<string>();
@@ -83,7 +88,8 @@ export class Selector {
     for (const part of this.#changes.changed.keys()) this.#travel(part, 'it changed');
     for (const part of this.#changes.added) {
       // A new static function travels only where something that travels uses it.
-      if (part.phase === 'always' && part.symbol!.bind !== STB.LOCAL) this.#travel(part, 'it is new');
+      const thunk = patched.arch.isThunk?.(part.name) === true;
+      if (part.phase === 'always' && part.symbol!.bind !== STB.LOCAL && !thunk) this.#travel(part, 'it is new');
     }
     for (const part of patched.parts) {
       if (part.class === 'kpatch') {
@@ -103,6 +109,7 @@ export class Selector {
       entries: this.#entries,
       contents: this.#contents,
       decisions: this.#decisions,
+      copies: this.#copies,
       references: this.#references,
       unresolved: [...this.#unresolved].sort(),
       namespaces: [...this.#namespaces].sort(),
@@ -122,7 +129,7 @@ export class Selector {
     if (code.bound !== undefined) {
       const { name, section } = part;
       const where = { file: options.names.patched, section: section.name, function: name, offset: part.start };
-      refusals.add('diff-code-bound', { name, section: section.name, reason: code.bound }, where);
+      refusals.add('diff-code-bound', { name, section: section.name, reason: code.bound }, where, part);
     }
     this.#refer(part, code);
     for (const entry of entriesOf(entries[1], part)) this.#visitEntry(entry, part);
@@ -138,18 +145,26 @@ export class Selector {
   #visitEntry(entry: Entry, part: Part): void {
     const user = { part, section: entry.section, entry, name: `${entry.table.name} of ${part.name}` };
     const { key } = entry.table;
-    if (key !== undefined && !this.#keyWorks(entry, part, user)) return;
+    if (key !== undefined && !this.#keyWorks(entry, part)) return;
     // objtool saw one object; another object of the patch may call the new function through a pointer.
     if (entry.table.seals === true && part.twin === undefined && part.symbol?.bind !== STB.LOCAL) return;
     this.#entries.push(entry);
     for (const relocation of entry.relocations) {
       const field = relocation.offset - entry.start;
-      if (field === entry.table.location) this.#decisions.set(relocation, { to: 'part', part });
+      const inside = this.#inEntry(entry, relocation);
+      if (inside !== undefined) this.#decisions.set(relocation, { to: 'entry', offset: inside });
+      else if (field === entry.table.location) this.#decisions.set(relocation, { to: 'part', part });
       else if (field === entry.table.replacement?.field) this.#replacement(entry, relocation, user);
       else if (field === entry.table.replacement?.end)
         continue; // decided with the beginning
       else this.#decide(relocation, user);
     }
+  }
+
+  /** For a reference to the entry itself: where in it. */
+  #inEntry({ section, start }: Entry, relocation: Relocation): number | undefined {
+    const target = targetOf(this.#pair.patched, section, relocation);
+    return target.kind === 'section' && target.section === section ? target.offset - start : undefined;
   }
 
   #replacement(entry: Entry, relocation: Relocation, user: User): void {
@@ -208,6 +223,7 @@ export class Selector {
   #external(symbol: ElfSymbol, addend: number, user: User): Decision {
     const { name } = symbol;
     if (symbol.section === 'abs') return { to: 'keep' };
+    if (this.#pair.patched.arch.isLinkerSymbol?.(name) === true) return { to: 'ordinary', symbol, name, addend };
     const lookup = this.#symbols.find({ name, kind: undefined, local: false, file: '' });
     if (lookup.found === undefined) {
       if (lookup.count > 0) this.#missing(name, lookup, user);
@@ -239,7 +255,7 @@ export class Selector {
     const table = user.entry !== undefined || user.section.name === '.altinstr_replacement';
     if (!table || user.entry?.table.key !== undefined) return;
     const where = { file: options.names.patched, section: user.section.name, offset: user.entry?.start ?? 0 };
-    refusals.add('diff-table-late', { user: user.name, name, object }, where);
+    refusals.add('diff-table-late', { user: user.name, name, object }, where, user.part);
   }
 
   #toPart(target: Target & { kind: 'part' }, relocation: Relocation, user: User): Decision {
@@ -261,8 +277,12 @@ export class Selector {
     }
     if (!isFunction(part)) return this.#staying(part, relocation, user);
     const changed = this.#changes.changed.has(part) || this.#reasons.has(part) || this.#isColdOfChanged(part);
-    if (!changed) return this.#staying(part, relocation, user);
     const use = useOf(this.#pair.patched, user.section, relocation);
+    if (!changed) {
+      return this.#mustBeNear(part, use, relocation, user)
+        ? this.#along(part, user)
+        : this.#staying(part, relocation, user);
+    }
     if (part === user.part || user.entry !== undefined || use !== 'address') {
       const atEntry = part.start + target.offset === entryOf(part);
       if (user.entry === undefined && use === 'address' && atEntry) return this.#staying(part, relocation, user);
@@ -275,9 +295,21 @@ export class Selector {
     }
     if (familyOf(part.name) !== familyOf(user.part.name) && user.part.class !== 'read-only') {
       const where = { file: this.#pair.options.names.patched, section: user.section.name, offset: relocation.offset };
-      this.#pair.refusals.add('diff-reference-inner', { user: user.name, name: part.name }, where);
+      this.#pair.refusals.add('diff-reference-inner', { user: user.name, name: part.name }, where, user.part);
     }
     return inside;
+  }
+
+  /** Thunks come with each object; what a call reaches only within the module travels as a copy. */
+  #mustBeNear(part: Part, use: Use, relocation: Relocation, user: User): boolean {
+    const { patched, notes } = this.#pair;
+    if (patched.arch.isThunk?.(part.name) === true) return true;
+    if (use !== 'call') return false;
+    const reason = patched.arch.nearCall?.(user.section.data, relocation.offset);
+    if (reason === undefined) return false;
+    this.#copies.add(part);
+    notes.push(`${part.name} travels as a copy, unchanged, since ${user.name} calls it and ${reason}`);
+    return true;
   }
 
   #isColdOfChanged(part: Part): boolean {
@@ -323,8 +355,9 @@ export class Selector {
       offset: user.entry?.start ?? user.part.start,
     };
     const { object } = options;
-    if (lookup.count === 0) refusals.add('diff-symbol-missing', { user: user.name, name, object }, where);
-    else refusals.add('diff-symbol-ambiguous', { user: user.name, name, object, count: lookup.count }, where);
+    if (lookup.count === 0) refusals.add('diff-symbol-missing', { user: user.name, name, object }, where, user.part);
+    else
+      refusals.add('diff-symbol-ambiguous', { user: user.name, name, object, count: lookup.count }, where, user.part);
   }
 
   #refuseAmbiguous(part: Part, user: User): void {
@@ -334,14 +367,19 @@ export class Selector {
       symbol: part.name,
       offset: part.start,
     };
-    this.#pair.refusals.add('diff-local-ambiguous', { user: user.name, name: part.name }, where);
+    this.#pair.refusals.add('diff-local-ambiguous', { user: user.name, name: part.name }, where, user.part);
   }
 
   #refuseInit(part: Part, user: User): void {
     const { options, refusals } = this.#pair;
     const where = { file: options.names.patched, section: part.section.name, symbol: part.name, offset: part.start };
     const { object } = options;
-    refusals.add('diff-refers-init', { user: user.name, name: part.name, section: part.section.name, object }, where);
+    refusals.add(
+      'diff-refers-init',
+      { user: user.name, name: part.name, section: part.section.name, object },
+      where,
+      user.part,
+    );
   }
 
   #refuseSection(section: Section, user: User): void {
@@ -370,7 +408,7 @@ export class Selector {
     if (useOf(this.#pair.patched, user.section, relocation) !== 'address') return;
     if (this.#pair.entries[0].get(part.twin!)?.some(({ table }) => table.seals === true) !== true) return;
     const where = { file: this.#pair.options.names.patched, section: user.section.name, offset: relocation.offset };
-    this.#pair.refusals.add('diff-sealed', { user: user.name, name: part.name }, where);
+    this.#pair.refusals.add('diff-sealed', { user: user.name, name: part.name }, where, user.part);
   }
 
   #checkSiblingCalls(part: Part, problem: string): void {
@@ -390,7 +428,7 @@ export class Selector {
    * Jump labels and static calls: the kernel reads the tables when it loads the module, before livepatch relocations of
    * modules are applied. Those of the kernel image come first since 5.8 (7c8e2bdd5f0d).
    */
-  #keyWorks(entry: Entry, part: Part, user: User): boolean {
+  #keyWorks(entry: Entry, part: Part): boolean {
     const { patched, options, refusals, notes } = this.#pair;
     const key = entry.table.key!;
     const relocation = entry.relocations.find(({ offset }) => offset - entry.start === key.field);
@@ -414,9 +452,8 @@ export class Selector {
       offset: entry.start,
     };
     const params = { name: part.name, kind: key.kind, key: name };
-    if (decision === 'early') refusals.add('diff-key-early', params, where);
-    else refusals.add('diff-key-module', params, where);
-    void user;
+    if (decision === 'early') refusals.add('diff-key-early', params, where, part, part.start + entry.offset);
+    else refusals.add('diff-key-module', params, where, part, part.start + entry.offset);
     return true;
   }
 

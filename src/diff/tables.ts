@@ -69,7 +69,7 @@ function readTable(
   for (let start = 0, index = 0; start < section.data.length; start += size, index++) {
     const own: Relocation[] = [];
     while (next < relocations.length && relocations[next]!.offset < start + size) own.push(relocations[next++]!);
-    const location = own.find(({ offset }) => offset === start + table.location);
+    const location = own.find((one) => one.offset === start + table.location && !isMinus(model, one));
     if (location === undefined) {
       if (own.length === 0 && isZero(section.data, start, start + size)) continue; // a terminator
       throw entryError(model, section, start, 'an entry says not which code it belongs to');
@@ -107,6 +107,10 @@ export function replacementLength(model: Model, entry: Entry, section: Section, 
     if (target.kind === 'part' && target.part.section === section) size = target.part.start + target.offset - start;
   }
   return Math.max(0, Math.min(size, section.data.length - start));
+}
+
+function isMinus(model: Model, { type }: Relocation): boolean {
+  return model.arch.relocation(type)?.form === 'minus';
 }
 
 function besideSizeOf(

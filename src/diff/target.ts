@@ -39,6 +39,8 @@ export function useOf(model: Model, section: Section, relocation: Relocation): U
 export function targetOf(model: Model, section: Section, relocation: Relocation): Target {
   const { symbol, addend } = relocation;
   if (symbol === undefined) return { kind: 'none', offset: addend };
+  // Marks (R_PPC64_ENTRY, R_LARCH_RELAX) relocate nothing.
+  if (relocationKind(model, section, relocation).form === 'none') return { kind: 'none', offset: addend };
   const home = symbol.section;
   const bias = nominalBias(model, section, relocation);
   if (typeof home !== 'object') return { kind: 'external', symbol, offset: addend + bias };
@@ -67,9 +69,14 @@ export function targetOf(model: Model, section: Section, relocation: Relocation)
  * the field were last; in two functions of the same bytes that is off by the same.
  */
 function nominalBias(model: Model, section: Section, relocation: Relocation): number {
-  if ((section.flags & SHF.EXECINSTR) === 0) return 0;
+  if ((section.flags & SHF.EXECINSTR) === 0) return tableBias(model, section, relocation);
   const { bias } = relocationKind(model, section, relocation);
   return bias === 'instruction-end' ? 4 : bias;
+}
+
+/** Fields of most tables count from themselves. */
+export function tableBias({ arch }: Model, { name }: Section, { offset }: Relocation): number {
+  return arch.tableBias?.(name, offset) ?? 0;
 }
 
 /** In a section with several parts the instruction's true end is needed to know which one is meant. */
@@ -100,7 +107,7 @@ function partOfAddress(
 
 /** The exact target address for a section symbol: decodes the instruction where the bias depends on its end. */
 function exact(model: Model, section: Section, relocation: Relocation, base: number): number {
-  if ((section.flags & SHF.EXECINSTR) === 0) return base;
+  if ((section.flags & SHF.EXECINSTR) === 0) return base + tableBias(model, section, relocation);
   const { bias } = relocationKind(model, section, relocation);
   if (bias !== 'instruction-end') return base + bias;
   return base + instructionEnd(model, section, relocation.offset) - relocation.offset;
