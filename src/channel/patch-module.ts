@@ -72,7 +72,7 @@ export function isSigned(module: Uint8Array): boolean {
 function proofIsOf(proof: Uint8Array, digest: string, file: string): boolean {
   const document = object(parseJSON(proof, proofPath(file)));
   const module = object(document.module);
-  return (text(module.sha256) ?? text(document.moduleSha256)) === digest;
+  return text(module.sha256) === digest;
 }
 
 /** True where the proof's verdict is that the patch is proven. */

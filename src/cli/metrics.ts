@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Command } from 'commander';
+import { channelMetricsText } from '../channel/follow/metrics.ts';
 import { metricsText } from '../host/metrics.ts';
 import { statusOf } from '../host/status.ts';
 import { writeAtomically } from '../util/files.ts';
@@ -22,8 +23,9 @@ function run(_: Context, options: HostOptions & { output?: string; ifPresent?: b
   const machine = machineOf(options);
   const { output } = options;
   const schema = 'kpatch.metrics/1';
-  if (output === undefined) return { schema, data: { status: statusOf(machine) }, text: metricsText(machine) };
+  const whole = (): string => `${metricsText(machine)}${channelMetricsText(statusOf(machine).release, options.root)}`;
+  if (output === undefined) return { schema, data: { status: statusOf(machine) }, text: whole() };
   if (options.ifPresent && !existsSync(dirname(output))) return { schema, data: { written: null }, text: '' };
-  writeAtomically(output, metricsText(machine));
+  writeAtomically(output, whole());
   return { schema, data: { written: output }, text: '' };
 }

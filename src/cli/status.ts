@@ -1,5 +1,6 @@
 /** `kpatch status`: one screen on what runs, what it fixes, what boots next and what to do. */
 import type { Command } from 'commander';
+import { type Support, supportOf, supportText } from '../channel/follow/support.ts';
 import { holdupLine } from '../host/stall.ts';
 import { type Status, statusOf } from '../host/status.ts';
 import { action, type Context, type Outcome } from './command.ts';
@@ -15,11 +16,16 @@ export function register(program: Command): void {
 
 function run(_: Context, options: HostOptions): Outcome {
   const status = statusOf(machineOf(options));
-  const exit = status.todo.length === 0 ? 0 : 1;
-  return { exit, schema: 'kpatch.status/1', data: status, text: text(status).join('\n') };
+  const support = supportOf(status.release, options.root);
+  // A kernel past its window gets no more live patches: the one thing that only a reboot can mend.
+  const ended = support?.state === 'ended' ? [`reboot: ${supportText(support)}`] : [];
+  const whole = { ...status, todo: [...status.todo, ...ended] };
+  const exit = whole.todo.length === 0 ? 0 : 1;
+  const data = { ...whole, support: support ?? null };
+  return { exit, schema: 'kpatch.status/1', data, text: text(whole, support).join('\n') };
 }
 
-function text(status: Status): string[] {
+function text(status: Status, support: Support | undefined): string[] {
   const rows: string[][] = [['Kernel', status.release || 'does not run (--root)']];
   if (!status.livepatch && status.release !== '') rows.push(['', 'it has no live patching']);
   for (const [i, patch] of status.patches.entries()) {
@@ -39,6 +45,7 @@ function text(status: Status): string[] {
     version === undefined ? name : `${name} (version ${version})`,
   );
   rows.push(['Boots next', bootText(status, boots)]);
+  if (support !== undefined) rows.push(['Support', supportText(support)]);
   for (const [label, value] of channelRows(status.channel)) rows.push([label, value]);
   rows.push(['To do', status.todo[0] ?? 'nothing']);
   for (const one of status.todo.slice(1)) rows.push(['', one]);

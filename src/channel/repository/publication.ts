@@ -10,7 +10,7 @@ export interface Publication {
   readonly kernels: readonly ChannelKernel[];
 }
 
-export const kernelsSchema = 'kpatch.kernels/1';
+export const kernelsSchema = 'kpatch.channel-kernels/1';
 
 /** A kernel in `kernels.json`. Days are `YYYY-MM-DD`, the last day of a window belongs to it. */
 export interface PublishedKernel {

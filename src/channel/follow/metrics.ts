@@ -1,0 +1,45 @@
+/** The channel's part of `kpatch metrics`: until when this kernel is supported, and whether the channel is still heard from. */
+import { readSettings } from './settings.ts';
+import { readState } from './state.ts';
+import { supportOf } from './support.ts';
+
+/** Names and meanings of the channel's metrics; all are gauges. */
+export const channelMetrics: Readonly<Record<string, string>> = {
+  kpatch_support_end_timestamp_seconds: 'Midnight after the last day on which this kernel receives live patches.',
+  kpatch_support_days_left: 'Days of live patches that are left; negative once the window has ended.',
+  kpatch_channel_published_timestamp_seconds: 'When the newest publication that this machine has seen was made.',
+  kpatch_channel_looked_timestamp_seconds: 'When this machine last looked at its channel.',
+  kpatch_channel_failed: '1 when the last look at the channel failed.',
+};
+
+/** The metrics in Prometheus' text format; empty where the machine follows no channel. Never fails. */
+export function channelMetricsText(release: string, root = '/', now = new Date()): string {
+  const values = new Map<string, number>();
+  const support = supportOf(release, root, now);
+  if (support !== undefined) {
+    values.set('kpatch_support_end_timestamp_seconds', Date.parse(`${support.until}T00:00:00Z`) / 1000 + 86_400);
+    values.set('kpatch_support_days_left', support.daysLeft);
+  }
+  if (follows(root)) {
+    const state = readState(root);
+    const looked = Date.parse(state.looked);
+    if (state.newest > 0) values.set('kpatch_channel_published_timestamp_seconds', state.newest);
+    if (!Number.isNaN(looked)) values.set('kpatch_channel_looked_timestamp_seconds', Math.floor(looked / 1000));
+    values.set('kpatch_channel_failed', state.problem === '' ? 0 : 1);
+  }
+  const label = `{release="${release.replace(/["\\\n]/g, '')}"}`;
+  return [...values]
+    .map(([name, value]) => {
+      const labels = name.startsWith('kpatch_support') ? label : '';
+      return `# HELP ${name} ${channelMetrics[name]}\n# TYPE ${name} gauge\n${name}${labels} ${value}\n`;
+    })
+    .join('');
+}
+
+function follows(root: string): boolean {
+  try {
+    return readSettings(root) !== undefined;
+  } catch {
+    return true; // settings that are wrong are settings
+  }
+}
