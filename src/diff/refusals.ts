@@ -1,12 +1,32 @@
 /** Changes that cannot be made in a running kernel. All are collected, so that one run tells the person all of them. */
+
 import type { ErrorCode, ParamsOf } from '../errors/catalogue.ts';
 import { fail, type KpatchError, renderWhere, type Value, type Where } from '../errors/error.ts';
+import { type Part, sourceOf } from './part.ts';
+
+/** The place with the source file and line; the object file moves to `object`. */
+function withSource(where: Where, part: Part, offset: number | undefined): Where {
+  const source = sourceOf(part, offset);
+  if (source === undefined) return where;
+  const { file, ...rest } = where;
+  return { ...(file === undefined ? {} : { object: file }), ...rest, ...source };
+}
 
 export class Refusals {
   readonly #all = new Map<string, (detail?: string) => KpatchError>();
 
-  /** Adds one; the same one is kept once. */
-  add<C extends ErrorCode>(code: C, params: Readonly<Record<ParamsOf<C>, Value>>, where: Where): void {
+  /**
+   * Adds one; the same one is kept once. Where code is meant, `part` and the offset in its section tell the source line, if
+   * debug information has it.
+   */
+  add<C extends ErrorCode>(
+    code: C,
+    params: Readonly<Record<ParamsOf<C>, Value>>,
+    place: Where,
+    part?: Part,
+    offset?: number,
+  ): void {
+    const where = part === undefined ? place : withSource(place, part, offset);
     const make = (detail?: string): KpatchError =>
       fail(code, params, detail === undefined ? { where } : { where, detail });
     const key = `${code} ${make().message}`;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DiffResult } from '../../src/diff/options.ts';
-import { differ, functionsOf, type Setting } from './fixture.ts';
+import { differ, functionsOf, prelude, type Setting } from './fixture.ts';
 
 interface Case {
   readonly what: string;
@@ -63,6 +63,20 @@ const cases: Case[] = [
     before: 'int f(int a) { return use2(__FILE__, __LINE__); }',
     after: '\nint f(int a) { return use2(__FILE__, __LINE__); }',
     functions: ['changed f'],
+  },
+  {
+    what: 'a line in a message is no change where debug information says that it is one',
+    before: 'void f(int a) { printk("%s: %d: %d", __func__, __LINE__, a); }',
+    after: '\n\nvoid f(int a) { printk("%s: %d: %d", __func__, __LINE__, a); }',
+    functions: [],
+    setting: { more: ['-g'] },
+  },
+  {
+    what: 'another number in a message is a change, whatever line it is on',
+    before: 'void f(int a) { printk("%s: %d: %d", __func__, 7, a); }',
+    after: '\n\nvoid f(int a) { printk("%s: %d: %d", __func__, 9, a); }',
+    functions: ['changed f'],
+    setting: { more: ['-g'] },
   },
   {
     what: 'with keepLineChanges a shifted line is a change',
@@ -173,6 +187,15 @@ const cases: Case[] = [
     },
   },
 ];
+
+for (const version of [2, 3, 4, 5]) {
+  test(`the source line of a changed function is told from DWARF ${version}`, () => {
+    const setting = { more: ['-g', `-gdwarf-${version}`] };
+    const line = prelude.split('\n').length + 2;
+    const result = differ('\n\nint f(int a) { return use(a); }', '\n\nint f(int a) { return use(a + 1); }', setting);
+    assert.equal(result.functions[0]?.source, `a.c:${line}`);
+  });
+}
 
 for (const { what, before, after, functions, setting, check } of cases) {
   test(what, () => {
