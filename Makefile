@@ -3,7 +3,7 @@ SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 TESTS ?= $(shell find test -name '*.test.ts' | sort)
 
-.PHONY: help install check format docs packages test demo bench fuzz soak corpus clean
+.PHONY: help install check format docs packages test demo channel-demo bench fuzz soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ test: install ## every test (TESTS=FILE… for some)
 
 demo: install ## the whole way: newest stock kernel, one-line fix, live patch, seen in a running guest
 	@$(NODE) tools/demo.ts
+
+channel-demo: install ## a channel end to end: built, proven, published, followed by a machine with apt and by dnf
+	@$(NODE) tools/channel-demo.ts
 
 bench: install ## how fast, how large: each bench/*.ts prints a table
 	@for file in bench/*.ts; do $(NODE) $$file || exit 1; done
