@@ -65,8 +65,11 @@ export class Bindings {
     // a weak symbol may be overridden by another file: then references go there too
     if (section === undefined || symbol.bind === STB.WEAK) return this.#acceptsExternal(symbol.name, target, addend);
     if (target.kind === 'external') return target.name === symbol.name && target.addend === addend;
-    const base = target.address - addend - BigInt(symbol.value);
-    if ((section.flags & SHF.MERGE) === 0) return this.bindSection(section, base);
+    if ((section.flags & SHF.MERGE) === 0) {
+      return this.bindSection(section, target.address - addend - BigInt(symbol.value));
+    }
+    // Linkers take the addend of a section's symbol for the constant's place, that of any other symbol for a distance from it.
+    if (symbol.type !== STT.SECTION) return this.#sameConstant(section, symbol.value, target.address - addend);
     return this.#sameConstant(section, symbol.value + relocation.addend + bias, target.address + BigInt(bias));
   }
 

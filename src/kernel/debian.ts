@@ -38,6 +38,13 @@ export const debianProvider: KernelProvider = {
   },
 };
 
+/** ID of os-release(5): packages of this machine's sources are of this machine's distribution. */
+function distributionHere(): string {
+  const file = ['/etc/os-release', '/usr/lib/os-release'].find(existsSync);
+  const text = file === undefined ? '' : readFileSync(file, 'utf8');
+  return /^ID="?([a-z0-9._-]+)"?$/m.exec(text)?.[1] ?? 'debian';
+}
+
 /** Follows a meta package to the image package it stands for, at most `steps` times. */
 async function imageOf(name: string, steps: number): Promise<string | undefined> {
   const [newest] = await aptShow(name);
@@ -73,8 +80,11 @@ async function offerOf(release: string, images: readonly Stanza[], context: Prov
     const same = offered.some((stanza) => stanza.Version === sourceVersion);
     parts.push(same || offered.length === 0 ? await pick(name, version ?? sourceVersion, 'headers') : offered[0]!);
   }
-  const extra = await aptShow(`linux-modules-${release}`); // Ubuntu keeps the modules in a package of their own
-  if (extra[0] !== undefined) parts.push(extra[0]);
+  // Ubuntu keeps the modules in packages of their own.
+  for (const name of [`linux-modules-${release}`, `linux-modules-extra-${release}`]) {
+    const found = (await aptShow(name)).find((stanza) => stanza.Version === sourceVersion);
+    if (found !== undefined) parts.push(found);
+  }
   const version = parseRelease(release);
   const sourceName = await sourcePackage(
     version === undefined ? release : `${version.major}.${version.minor}`,
@@ -84,7 +94,7 @@ async function offerOf(release: string, images: readonly Stanza[], context: Prov
   const files = new Map<Stanza, string>();
   return {
     release,
-    distribution: 'debian',
+    distribution: distributionHere(),
     sourceVersion,
     packages: [...parts, source].map((stanza) => ({ name: stanza.Package!, version: stanza.Version! })),
     async fetch() {

@@ -88,6 +88,7 @@ export function moduleCode(bytes: Uint8Array, object: string): RunningCode {
       const next = sorted.find((symbol) => symbol.address > Number(address));
       return next === undefined ? undefined : BigInt(next.address);
     },
+    names: (address) => sorted.filter((symbol) => symbol.address === Number(address)).map(({ name }) => name),
     describe(address) {
       const symbol = sorted.findLast((one) => one.address <= Number(address));
       return symbol === undefined ? hex(address) : withOffset(symbol.name, address - BigInt(symbol.address));

@@ -15,6 +15,7 @@ import { writeManifest } from './manifest.ts';
 import { unpackImage } from './payload.ts';
 import { prepareTree } from './prepare.ts';
 import type { KernelOffer, UnpackedParts } from './provider.ts';
+import { compareVersion } from './release.ts';
 import { unpackSource } from './source-tree.ts';
 import { builtVersionOf, sourceVersionOf, versionText } from './source-version.ts';
 import type { KernelCompiler, TargetKernel } from './target.ts';
@@ -41,6 +42,7 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
   const settings = readConfig(config);
   const compiler = await compilerOf(settings);
   checkParts(release, parts, tree);
+  checkRealTime(settings, tree);
   const kernel = await report.stage(`prepare ${release}`, async (update) => {
     const [described] = await Promise.all([
       describe(offer, parts, folder, settings, compiler),
@@ -117,4 +119,14 @@ function checkParts(release: string, parts: UnpackedParts, tree: string): void {
   if (built !== undefined && versionText(built) !== versionText(source)) {
     throw fail('kernel-source-mismatch', { found: versionText(source), wanted: versionText(built) });
   }
+}
+
+/**
+ * Before Linux 6.12 PREEMPT_RT was a patch of its own, which distributions keep beside their source package; it adds the file
+ * localversion-rt. Without it the code of such a kernel cannot be made.
+ */
+function checkRealTime(settings: KernelConfig, tree: string): void {
+  if (!settings.has('PREEMPT_RT') || compareVersion(sourceVersionOf(tree), 6, 12) >= 0) return;
+  if (existsSync(join(tree, 'localversion-rt'))) return;
+  throw fail('kernel-source-mismatch', { found: 'one without the PREEMPT_RT patches', wanted: 'a source with them' });
 }

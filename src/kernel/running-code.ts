@@ -28,6 +28,8 @@ export interface RunningCode {
   target(address: bigint, size: 4 | 8, relative: boolean): FieldTarget | undefined;
   /** The first symbol behind `address`: where what is there must have ended. */
   nextAddress(address: bigint): bigint | undefined;
+  /** Names of the symbols at exactly this address. */
+  names(address: bigint): readonly string[];
   /** A name for an address, for messages: `meminfo_proc_show+0x10`. */
   describe(address: bigint): string;
 }
@@ -45,6 +47,7 @@ export function vmlinuxCode(image: KernelImage, kallsyms: Kallsyms): RunningCode
       return { kind: 'address', address: BigInt.asUintN(64, relative ? value + address : value) };
     },
     nextAddress: (address) => kallsyms.nextAddress(address),
+    names: (address) => kallsyms.symbolsAt(address).map(({ name }) => name),
     describe(address) {
       const symbol = kallsyms.symbolOf(address);
       return symbol === undefined ? hex(address) : withOffset(symbol.name, address - symbol.address);

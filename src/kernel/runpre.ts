@@ -70,6 +70,7 @@ export class RunPreMatcher {
   readonly #arch: Architecture;
   readonly #decoders = new Map<Section, Decoder>();
   #bindings: Bindings;
+  #names: Set<string> | undefined;
 
   /** `object` is the unpatched translation unit. Error: `elf-unsupported` for an architecture without run-pre match. */
   constructor(object: ElfObject, code: RunningCode) {
@@ -155,8 +156,8 @@ export class RunPreMatcher {
   }
 
   /**
-   * Of several candidates that fit, the only one that lies between functions of this object that are known already: what
-   * one object puts into one section of the kernel lies together.
+   * Of several candidates that fit, the only one that lies between functions of this object that are known already, or is
+   * parted from one of them by nothing foreign: what one object puts into one section of the kernel lies together.
    */
   #closest<T extends { candidate: CodeSymbol }>(compiled: CompiledFunction, fitting: readonly T[]): T | undefined {
     const base = this.#bindings.base(compiled.section);
@@ -173,9 +174,30 @@ export class RunPreMatcher {
     const inside = fitting.filter(
       ({ candidate: { address } }) => known.some((base) => base <= address) && known.some((base) => base >= address),
     );
-    return inside.length === 1 ? inside[0] : undefined;
+    if (inside.length === 1) return inside[0];
+    const beside = fitting.filter(({ candidate: { address } }) => known.some((base) => this.#adjoins(address, base)));
+    return beside.length === 1 ? beside[0] : undefined;
+  }
+
+  /** True where between two addresses there are only symbols of names that this object defines, and not many. */
+  #adjoins(one: bigint, other: bigint): boolean {
+    this.#names ??= new Set(
+      this.#object.symbols.filter((symbol) => typeof symbol.section === 'object').map(({ name }) => name),
+    );
+    const [low, high] = one < other ? [one, other] : [other, one];
+    let at: bigint | undefined = low;
+    for (let steps = 0; steps < MAXIMUM_STEPS; steps++) {
+      at = this.#code.nextAddress(at);
+      if (at === undefined) return false;
+      if (at >= high) return true;
+      if (!this.#code.names(at).some((name) => this.#names!.has(name))) return false;
+    }
+    return false;
   }
 }
+
+/** Functions that may lie between two functions of one object; the largest objects have a few thousand. */
+const MAXIMUM_STEPS = 5000;
 
 /** The output section that a section of code goes to: `.text.f` and `.text` together, `.text.unlikely.f` apart. */
 function textKind(name: string): string | undefined {

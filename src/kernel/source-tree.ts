@@ -4,14 +4,21 @@ import { fail } from '../errors/error.ts';
 import { run, runOk } from '../util/run.ts';
 import type { SourceParts } from './provider.ts';
 
-/** Shell pipelines that write a tar stream, by kind; `$1` is the path. xz files of distributions have blocks and unpack in parallel. */
+/** Unpacks by the name in `$name`; xz files of distributions have blocks and unpack in parallel. */
+const unpacked =
+  'case "$name" in *.xz) xz -T0 -dc;; *.zst) zstd -dc;; *.gz|*.tgz) gzip -dc;; *.bz2) bzip2 -dc;; *) cat;; esac';
+
+/** Shell pipelines that write a tar stream, by kind; `$1` is the path. */
 const streams = {
-  deb: 'dpkg-deb --fsys-tarfile "$1" | tar -x -O --wildcards \'./usr/src/linux-source-*.tar.*\' | xz -T0 -dc',
+  // Debian has the archive in /usr/src, Ubuntu in a folder below, with a link to it.
+  deb: [
+    'name=$(dpkg-deb --fsys-tarfile "$1" | tar -tv --wildcards "./usr/src/*linux-source-*.tar.*" | grep ^- | head -n 1 | sed "s/.* //")',
+    `dpkg-deb --fsys-tarfile "$1" | tar -x -O "$name" | ${unpacked}`,
+  ].join('; '),
   // A tree in which somebody built: sources only, so that nothing of that build is taken for ours.
   folder:
     'tar -c -C "$1" --exclude-vcs --exclude="*.o" --exclude="*.o.cmd" --exclude="*.ko" --exclude="*.a" --exclude=./vmlinux --exclude=./include/config --exclude=./include/generated .',
-  archive:
-    'case "$1" in *.xz) xz -T0 -dc;; *.zst) zstd -dc;; *.gz|*.tgz) gzip -dc;; *.bz2) bzip2 -dc;; *) cat;; esac < "$1"',
+  archive: `name=$1; ${unpacked} < "$1"`,
 } as const;
 
 /**
@@ -21,7 +28,7 @@ const streams = {
 export async function unpackSource(source: SourceParts, tree: string): Promise<void> {
   mkdirSync(tree, { recursive: true });
   const strip = source.kind === 'folder' ? 0 : 1;
-  const script = `set -o pipefail; ${streams[source.kind]} | tar -x -C "$2" --strip-components=${strip}`;
+  const script = `set -o pipefail; { ${streams[source.kind]}; } | tar -x -C "$2" --strip-components=${strip}`;
   const { status, stderr } = await run('bash', ['-c', script, 'unpack', source.path, tree]);
   if (/No space left/.test(stderr)) throw fail('disk-full', { file: tree });
   if (status !== 0) {

@@ -1,7 +1,7 @@
 /** A package source with a kernel of a few functions, made by the test: Debian packages, an apt configuration of its own. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { bzImage, compile, linkKernel } from './fake-kernel.ts';
 
@@ -45,7 +45,13 @@ export class PackageSource {
   }
 
   /** Builds a package and lists it. */
-  add(name: string, version: string, fields: Readonly<Record<string, string>>, files: Files): void {
+  add(
+    name: string,
+    version: string,
+    fields: Readonly<Record<string, string>>,
+    files: Files,
+    links: Readonly<Record<string, string>> = {},
+  ): void {
     if (this.#added.has(`${name}=${version}`)) return; // kernels of one version share packages
     this.#added.add(`${name}=${version}`);
     const tree = join(this.folder, 'build', `${name}_${version}`);
@@ -61,6 +67,7 @@ export class PackageSource {
       .map(([key, value]) => `${key}: ${value}\n`)
       .join('');
     writeFiles(tree, { ...files, 'DEBIAN/control': text });
+    for (const [path, target] of Object.entries(links)) symlinkSync(target, join(tree, path));
     const file = `${name}_${version}.deb`;
     const path = join(this.folder, 'repository', file);
     execFileSync('dpkg-deb', ['--build', '--root-owner-group', '-Znone', tree, path], { stdio: 'ignore' });
@@ -169,5 +176,45 @@ export function addSource(source: PackageSource, kernel: FakeKernel): void {
     kernel.version,
     {},
     { 'usr/src/linux-source-6.1.tar.xz': readFileSync(join(work, 'source.tar.xz')) },
+  );
+}
+
+/** The same as Ubuntu divides and names it: modules apart, no kbuild package, the source packed by bzip2 in a folder of its own. */
+export function addUbuntuKernel(source: PackageSource, kernel: FakeKernel): void {
+  const { release, version } = kernel;
+  const abi = release.replace(/-[a-z]+$/, '');
+  const work = join(source.folder, 'work', release);
+  mkdirSync(work, { recursive: true });
+  const image = bzImage(linkKernel(work, [compile(work, 'main', kernelCode(release))]), 'lz4');
+  source.add(
+    `linux-image-${release}`,
+    version,
+    { Source: 'linux-signed', 'Built-Using': `linux (= ${version})` },
+    {
+      [`boot/vmlinuz-${release}`]: image,
+    },
+  );
+  source.add(`linux-modules-${release}`, version, {}, { [`lib/modules/${release}/kernel/ubuntu-fs.ko`]: 'a module' });
+  const headers = Object.entries(headerFiles(kernel)).map(([name, content]) => [
+    `usr/src/linux-headers-${release}/${name}`,
+    content,
+  ]);
+  source.add(
+    `linux-headers-${release}`,
+    version,
+    { Depends: `linux-headers-${abi}, libc6` },
+    Object.fromEntries(headers) as Files,
+  );
+  source.add(`linux-headers-${abi}`, version, {}, { [`usr/src/linux-headers-${abi}/Makefile`]: '# common\n' });
+  const name = 'linux-source-6.1.0';
+  writeFiles(join(work, name), sourceFiles(kernel));
+  execFileSync('tar', ['-cjf', join(work, 'source.tar.bz2'), '-C', work, name]);
+  const below = `usr/src/${name}/${name}.tar.bz2`;
+  source.add(
+    name,
+    version,
+    {},
+    { [below]: readFileSync(join(work, 'source.tar.bz2')) },
+    { [`usr/src/${name}.tar.bz2`]: `${name}/${name}.tar.bz2` },
   );
 }

@@ -12,7 +12,15 @@ import { KernelModules } from '../../src/kernel/modules.ts';
 import { temporaryFolder } from '../../src/util/files.ts';
 import { silentReporter } from '../../src/util/report.ts';
 import { provokes } from '../provoke.ts';
-import { addKernel, addSource, headerFiles, PackageSource, sourceFiles, writeFiles } from './fake-distribution.ts';
+import {
+  addKernel,
+  addSource,
+  addUbuntuKernel,
+  headerFiles,
+  PackageSource,
+  sourceFiles,
+  writeFiles,
+} from './fake-distribution.ts';
 
 const release = '6.1.0-98-amd64';
 
@@ -42,6 +50,8 @@ describe('a kernel of a package source', () => {
       release: '6.1.0-94-amd64',
       makefile: '\t@echo this tool fails >&2; exit 3',
     });
+    addKernel(source, { version: '6.1.89-1', release: '6.1.0-89-rt-amd64', config: 'CONFIG_PREEMPT_RT=y\n' });
+    addUbuntuKernel(source, { version: '6.1.0-60.62', release: '6.1.0-60-generic' });
     addKernel(source, { version: '6.1.95-1', release: '6.1.0-95-amd64', config: '# CONFIG_LIVEPATCH is not set\n' });
     source.add('linux-image-6.1.0-96-amd64', '6.1.90-1', {}, {});
   });
@@ -152,6 +162,18 @@ describe('a kernel of a package source', () => {
     }
     for (const key of ['6.1.0-90-amd64', '6.1.0-94-amd64'])
       assert.equal((await inspectCached(key)).state, 'incomplete');
+  });
+
+  it('of PREEMPT_RT needs the source with those patches', async () => {
+    const error = await provokes('kernel-source-mismatch', () => prepare('6.1.0-89-rt-amd64'));
+    assert.match(error.message, /PREEMPT_RT/);
+  });
+
+  it("is found under Ubuntu's names too", async () => {
+    const kernel = await prepare('6.1.0-60-generic');
+    assert.equal(kernel.sourceVersion, '6.1.0-60.62');
+    assert.deepEqual(new KernelModules(kernel).names, ['ubuntu_fs']);
+    assert.ok(existsSync(join(kernel.paths.tree, 'fs/one.c')));
   });
 
   it('without CONFIG_LIVEPATCH can be prepared, but not patched', async () => {

@@ -103,6 +103,22 @@ describe('run-pre match', () => {
     });
   });
 
+  it('tells equal functions at the very beginning or end of their files apart', () => {
+    const common = '__attribute__((noinline)) static int lead(void) { return 5; }\n';
+    const files = {
+      one: `${common}int first(void) { return lead(); }`,
+      two: `${common}int second(int x) { return lead() - x; }`,
+    };
+    const both = codeOf(folder.path, { ...files, beta });
+    for (const [name, sympos] of [
+      ['one', 1],
+      ['two', 2],
+    ] as const) {
+      const part = readCompiled(compile(folder.path, name, files[name], sections));
+      assert.equal(verdicts(matchAll(part, both)).lead, `sympos ${sympos}`);
+    }
+  });
+
   it('calls it ambiguous where nothing tells them apart', () => {
     const probe = functionsOf(object).filter(({ name }) => name === 'probe');
     const [result] = new RunPreMatcher(object, code).matchAll(probe);
