@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { auto, follow, manual, status, update } from '../../src/channel/follow/follow.ts';
 import { managerOf } from '../../src/channel/follow/manager.ts';
+import { channelMetricsText } from '../../src/channel/follow/metrics.ts';
 import { refusal } from '../../src/channel/follow/refusal.ts';
 import { needSettings, readSettings, writeSettings } from '../../src/channel/follow/settings.ts';
 import { supportOf, supportText } from '../../src/channel/follow/support.ts';
@@ -378,4 +379,21 @@ test('the commands of a machine: status in words, exit status for monitoring', a
     said.stdout,
     /6\.1\.0-56-amd64: patch 1-1\n {6}live patches until \d{4}-\d\d-\d\d; reboot into 6\.1\.0-57-amd64 by then/,
   );
+});
+
+test('metrics and status of a machine that follows: until when, and whether the channel answers', async () => {
+  await using stage = await scene(debianMachine);
+  const { server, machine, keyFile } = stage;
+  const { root } = machine;
+  assert.equal(channelMetricsText(running, root), '');
+  await follow(root, server.url, keyFile);
+  await update(root, [running]);
+  const text = channelMetricsText(running, root);
+  assert.match(text, /^kpatch_support_days_left\{release="6\.1\.0-56-amd64"\} 1\d\d$/m);
+  assert.match(text, /^kpatch_channel_failed 0$/m);
+  server.intercept = (_, response) => response.destroy() !== undefined;
+  await provokes('channel-unreachable', () => update(root));
+  assert.match(channelMetricsText(running, root), /^kpatch_channel_failed 1$/m);
+  const ended = channelMetricsText(running, root, new Date(Date.now() + 200 * day));
+  assert.match(ended, /^kpatch_support_days_left\{.*\} -\d+$/m);
 });

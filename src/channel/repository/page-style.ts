@@ -13,7 +13,7 @@ table.calendar{width:100%;min-width:34rem;border-collapse:collapse;font-size:.9r
 .calendar th{text-align:left;font-weight:600;padding:.3rem .6rem .3rem 0;white-space:nowrap}
 .calendar tbody th{font-family:ui-monospace,monospace;font-weight:400}
 .calendar tr{border-bottom:1px solid var(--line)}
-.calendar .when{position:relative;width:60%;min-width:16rem}
+.calendar .when{position:relative;width:60%;min-width:30rem}
 .calendar .until{white-space:nowrap;padding-left:.75rem}
 .scale span{position:absolute;top:.3rem;font-weight:400;font-size:.75rem;color:var(--soft);border-left:1px solid var(--line);padding-left:.2rem}
 .bar{position:absolute;top:25%;height:50%;border-radius:.25rem;background:var(--bar-good)}
