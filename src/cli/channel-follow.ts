@@ -26,11 +26,11 @@ interface RootOption {
 
 async function followIt({ report }: Context, options: RootOption & { key: string }, url: string): Promise<Outcome> {
   const root = options.root ?? '/';
-  await report.stage(`look at ${url}`, () => follow(root, url, options.key));
+  const keys = await report.stage(`look at ${url}`, () => follow(root, url, options.key));
   return {
     schema: 'kpatch.channel-follow/1',
-    data: { url },
-    text: `following ${url}\nnext: kpatch auto, or kpatch update --kernel RELEASE`,
+    data: { url, keys },
+    text: `following ${url}, signed by ${keys.join(', ')}\nnext: kpatch auto, or kpatch update --kernel RELEASE`,
   };
 }
 

@@ -140,12 +140,6 @@ export const channelErrors = table({
     why: 'a publication of it could not be installed from',
     fix: 'take the file back from a copy, or add the patch again',
   },
-  'channel-check-failed': {
-    exit: 1,
-    what: '{folder} has {count} problems',
-    why: 'machines that follow it would refuse it, or be given something else than was meant',
-    fix: 'read the list; publishing again repairs what was only damaged in the published tree',
-  },
   'channel-settings': {
     exit: 2,
     what: '{file} is wrong: {problem}',

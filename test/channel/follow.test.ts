@@ -9,6 +9,7 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { auto, follow, manual, status, update } from '../../src/channel/follow/follow.ts';
+import { readPublicKeys } from '../../src/channel/follow/key.ts';
 import { managerOf } from '../../src/channel/follow/manager.ts';
 import { channelMetricsText } from '../../src/channel/follow/metrics.ts';
 import { refusal } from '../../src/channel/follow/refusal.ts';
@@ -396,4 +397,31 @@ test('metrics and status of a machine that follows: until when, and whether the 
   assert.match(channelMetricsText(running, root), /^kpatch_channel_failed 1$/m);
   const ended = channelMetricsText(running, root, new Date(Date.now() + 200 * day));
   assert.match(ended, /^kpatch_support_days_left\{.*\} -\d+$/m);
+});
+
+test('a key file: either form, the fingerprint gpg gives; secret, damaged and other files are refused', async () => {
+  using folder = temporaryFolder('kpatch-test-');
+  const gpg = (...args: string[]): Buffer => spawnSync('gpg', ['--batch', ...args]).stdout;
+  const file = (name: string, content: Uint8Array | string): string => {
+    writeFileSync(join(folder.path, name), content);
+    return join(folder.path, name);
+  };
+  const other = makeKey('other <other@example.org>');
+  const binary = gpg('--export', key, other);
+  const keys = readPublicKeys(file('ring.gpg', binary));
+  assert.deepEqual([...keys.fingerprints].sort(), [key, other].sort());
+  const armored = readPublicKeys(file('ring.asc', gpg('--armor', '--export', key, other)));
+  assert.deepEqual(Buffer.from(armored.binary), binary);
+  const again = spawnSync('gpg', ['--batch', '--dearmor'], { input: keys.armored }).stdout;
+  assert.deepEqual(again, binary, 'our armor is what gpg reads');
+  for (const bad of [
+    '',
+    'x',
+    gpg('--export-secret-keys', key),
+    binary.subarray(0, 100),
+    Buffer.from([0x99, 0xff]),
+    Buffer.from([0xc6, 0xff, 0xff]),
+  ]) {
+    await provokes('channel-key-file', () => readPublicKeys(file('bad', bad)));
+  }
 });

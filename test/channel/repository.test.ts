@@ -439,7 +439,9 @@ test('the commands: init to check, wrong usage, and what is already there', () =
     'channel@example.org',
   ];
   assert.equal(kpatch(...make).status, 0);
-  assert.equal(kpatch(...make).status, 3);
+  const again = kpatch(...make);
+  assert.equal(again.status, 3);
+  assert.match(again.stderr, /channel-exists/);
   assert.equal(
     kpatch('init', join(folder.path, 'x'), '--name', 'a b', '--url', 'https://x.org', '--key', key).status,
     2,

@@ -10,7 +10,7 @@ import { type LivePatchRecord, readRecord, versionText } from '../package/record
 import { parseJSON } from '../plain.ts';
 import { clientPackage } from '../repository/client-package.ts';
 import { installedKernels } from './kernels.ts';
-import { exportRing } from './key.ts';
+import { readPublicKeys } from './key.ts';
 import { type Manager, managerOf } from './manager.ts';
 import { needSettings, readSettings, writeSettings } from './settings.ts';
 import { readState, writeState } from './state.ts';
@@ -44,18 +44,19 @@ export interface ChannelStatus {
   readonly problems: readonly string[];
 }
 
-/** Begins to follow a channel: its address and key. Nothing is subscribed yet. Errors: `channel-url`, `channel-key-file`, and those of a refresh. */
-export async function follow(root: string, url: string, keyFile: string): Promise<void> {
+/** Begins to follow a channel: its address and key, whose fingerprints it gives. Nothing is subscribed yet. Errors: `channel-url`, `channel-key-file`, and those of a refresh. */
+export async function follow(root: string, url: string, keyFile: string): Promise<readonly string[]> {
   const address = url.replace(/\/+$/, '');
   if (!/^(?:https?|file):\/\/[^\s'"\\[\]]+$/.test(address) || !URL.canParse(address))
     throw fail('channel-url', { url });
-  const { armored, binary } = await exportRing(keyFile);
+  const { armored, binary, fingerprints } = readPublicKeys(keyFile);
   const manager = managerOf(root);
   const before = readSettings(root);
   await manager.configure(address, armored, binary);
   writeSettings(root, { mode: before?.mode ?? 'manual', url: address });
   if (before !== undefined && before.url !== address) writeState(root, { newest: 0, looked: '', problem: '' });
   await look(root, manager);
+  return fingerprints;
 }
 
 /** Fetches the channel's metadata and remembers how that went. */
