@@ -13,6 +13,7 @@ import { readSignature } from '../../src/module/signature.ts';
 import { silentReporter } from '../../src/util/report.ts';
 import { boot } from '../../src/vm/guest.ts';
 import { makeKey } from '../module/key.ts';
+import { provokes } from '../provoke.ts';
 import { stockKernel } from './stock-kernel.ts';
 import { firmwareThatTrusts } from './uefi-variables.ts';
 
@@ -81,6 +82,53 @@ function compiledProbe(): Buffer {
 }
 
 const request = { cves: [], replace: true, skipCompilerCheck: false, keepLineChanges: false };
+
+describe('successors', { concurrency: 1 }, () => {
+  test('the kernel takes the successor that --after took, and refuses one without its system state', async () => {
+    const { release } = await stockKernel();
+    const kernel = await prepareKernel(release, { report: silentReporter() });
+    const make = async (name: string, change: (text: string) => string, more: object = {}): Promise<Uint8Array> => {
+      const patch = join(folder, `${name}.patch`);
+      const text = patchOf(kernel.paths.tree, 'kernel/sys.c', (source) => change(authored(source)));
+      writeFileSync(patch, text);
+      const { module } = await build({ ...request, name, release, patches: [patch], ...more }, silentReporter());
+      writeFileSync(join(folder, `${name}.ko`), module);
+      return module;
+    };
+    const after = join(folder, 'first.ko');
+    const first = await make('first', (text) => text);
+    const answer = (text: string): string => text.replace('return 42;', 'return 43;');
+    const second = await make('second', (text) => answer(text).replace('STATE(7, 2)', 'STATE(7, 3)'), { after });
+    assert.equal(readManifest(second)?.version, 2);
+    const forgetful = (text: string): string => answer(text).replace('KPATCH_STATE(7, 2);', '');
+    await provokes('previous-states', () => make('stateless', forgetful, { after }));
+    const stateless = await make('stateless', forgetful);
+    await using guest = await boot({
+      image: kernel.paths.image,
+      files: {
+        '/first.ko': first,
+        '/second.ko': second,
+        '/stateless.ko': stateless,
+        '/bin/probe': { content: compiledProbe(), mode: 0o755 },
+      },
+    });
+    const { output } = await guest.run(
+      `settle() { while grep -q 1 /sys/kernel/livepatch/*/transition; do sleep 0.2; done; }
+insmod /first.ko; settle; probe
+insmod /stateless.ko && echo stateless taken
+insmod /second.ko; settle; probe
+ls /sys/kernel/livepatch
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
+      { deadlineMs: 120_000 },
+    );
+    assert.deepEqual(output.match(/^answer .*$/gm), ['answer 42', 'answer 43'], output);
+    assert.match(output, /insmod: can't insert '\/stateless\.ko': (?:Invalid argument|invalid parameter)/, output);
+    assert.doesNotMatch(output, /stateless taken/);
+    assert.match(output, /^second$/m);
+    assert.doesNotMatch(output, /^first$/m);
+    assert.match(output, /log clean/, output);
+  });
+});
 
 for (const series of ['6.1', '6.12'] as const) {
   describe(`a patch with macros of kpatch-macros.h on ${series}`, { concurrency: 1 }, () => {
