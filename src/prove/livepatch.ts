@@ -118,7 +118,7 @@ export async function livePatches(session: Session): Promise<Map<string, { enabl
 
 /** The functions that livepatch lists for a patch: `OBJECT/FUNCTION,SYMPOS`. */
 export async function listedFunctions(session: Session, name: string): Promise<PatchedFunction[]> {
-  const { output } = await session.sh(`cd ${SYSFS}/${name} && ls -d */*,* 2>/dev/null; true`);
+  const { output } = await session.sh(`cd ${SYSFS}/${name} && ls -1d */*,* 2>/dev/null; true`);
   return [...output.matchAll(/^([^/\s]+)\/(\S+),(\d+)$/gm)].map(([, object, func, sympos]) => ({
     object: object!,
     name: func!,
