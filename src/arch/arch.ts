@@ -3,6 +3,7 @@
  * The differ knows no machine: it asks these questions. A new architecture is one file of tables and small functions, and
  * one line in `registry.ts`. All offsets are bytes; `offset` arguments count from the start of the section.
  */
+import type { ElfObject } from '../elf/object.ts';
 import type { SpecialSection } from './special.ts';
 
 /** The kernel that the objects are compiled for, as far as rules depend on it. */
@@ -107,6 +108,11 @@ export interface BranchField {
 }
 
 export interface Architecture {
+  /**
+   * Rewrites, before anything is compared, what only works in the kernel image itself and has an equal form for modules.
+   */
+  readonly forModules?: (object: ElfObject) => void;
+
   /** As the kernel's documentation calls it: `x86-64`, `ppc64le`, `s390x`, `aarch64`, `loongarch64`. */
   readonly name: string;
   /** `EM` of the files. */

@@ -1,14 +1,17 @@
 /** x86-64. Instructions are decoded by iced-x86, which is loaded only when a rule needs it. */
+
 import { EM } from '../elf/constants.ts';
 import type { Architecture, BranchField, Use } from './arch.ts';
 import { decoder, disassemble } from './x86_64-decoder.ts';
 import { R_X86_64, relocationOf } from './x86_64-relocations.ts';
+import { loadRuntimeConstants } from './x86_64-runtime-const.ts';
 import { specialSections } from './x86_64-special.ts';
 
 /** RDI, RSI, RDX, RCX, R8, R9 by their numbers in the instruction encoding. */
 const argumentRegisters = [7, 6, 2, 1, 8, 9];
 
 export const x86_64: Architecture = {
+  forModules: loadRuntimeConstants,
   name: 'x86-64',
   machine: EM.X86_64,
   littleEndian: true,

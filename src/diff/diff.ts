@@ -74,6 +74,8 @@ export function prepare(
       { where: { file: options.names.patched, offset: 18 } },
     );
   }
+  arch.forModules?.(before);
+  arch.forModules?.(after);
   const tables = arch.specialSections(options.kernel);
   const names = new Set(
     tables.flatMap(({ name, parallel }) => (parallel === undefined ? [name] : [name, parallel.name])),
