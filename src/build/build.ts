@@ -1,7 +1,4 @@
 /** The way of a build: patches → plan → compiled pairs → differences → patch module. One function a stage, in this order. */
-import { mkdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { checkCompiler } from '../kernel/compiler.ts';
 import type { CustomParts } from '../kernel/custom.ts';
@@ -17,16 +14,16 @@ import { sha256 } from '../util/digest.ts';
 import { temporaryFolder } from '../util/files.ts';
 import type { Reporter, StageTime } from '../util/report.ts';
 import { version as toolVersion } from '../version.ts';
-import { type Adjustment, applyPatch } from './apply.ts';
-import { placeAuthorHeaders } from './author-headers.ts';
-import { type Cause, Causes, type Edit, watchEdits } from './cause.ts';
+import type { Adjustment } from './apply.ts';
+import { type Cause, Causes, type Edit } from './cause.ts';
 import { comparePairs, type Difference, requireResolved, requireRunPre } from './compare.ts';
+import { compileInTree, compileOutOfTree } from './compiled.ts';
 import { cvesOf } from './cves.ts';
 import { objtoolSettings } from './objtool.ts';
-import { SourceOverlay } from './overlay.ts';
-import { compilePairs } from './pairs.ts';
+import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
+import type { SourceOverlay } from './overlay.ts';
 import type { SourcePatch } from './patch.ts';
-import { type LeftOut, planBuild } from './plan.ts';
+import type { LeftOut } from './plan.ts';
 import { readSeries } from './series.ts';
 import { statesOf } from './states.ts';
 import { checkSuccessor, readPredecessor, successorVersion } from './successor.ts';
@@ -38,6 +35,8 @@ export interface BuildRequest {
   readonly release?: string;
   /** The parts of a kernel that no provider knows, instead of a release. */
   readonly parts?: CustomParts;
+  /** Patch a module from outside of the kernel; the patches are against its source. */
+  readonly outOfTree?: OutOfTreeModule;
   readonly name?: string;
   /** Of the cumulative patch, from 1; where it is not given, the one after the predecessor's. */
   readonly version?: number;
@@ -107,7 +106,8 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const patches = readSeries(request.patches);
   const name = request.name === undefined ? nameFor(patches[0]!.name) : checkName(request.name);
   if (request.sign !== undefined) checkSigningKey(request.sign);
-  const { release, parts } = request;
+  const module = request.outOfTree === undefined ? undefined : await readGivenModule(request.outOfTree.module);
+  const { release = module?.release, parts } = request;
   const kernel = await report.stage('target kernel', () =>
     parts === undefined ? prepareKernel(release, { report }) : prepareCustomKernel(parts, { report }),
   );
@@ -115,23 +115,10 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   await checkTarget(facts, request, report);
   const previous = request.after === undefined ? undefined : readPredecessor(request.after, kernel);
   const version = successorVersion(previous, request.version);
-  const plan = await report.stage('plan', async () =>
-    planBuild(patches, await facts.objects(), () => [], kernel.release),
-  );
-  for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
   using work = temporaryFolder('kpatch-build-');
-  const folder = (part: string): string => mkdirSync(join(work.path, part), { recursive: true })!;
-  const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
-  const { adjustments, edits } = await report.stage('apply', () =>
-    applySeries(patched, patches, kernel.release, report),
-  );
-  placeAuthorHeaders(patched, patches);
-  const units = plan.units;
-  const jobs = request.jobs ?? availableParallelism();
-  const pairs = await report.stage(
-    `compile ${units.length === 1 ? units[0]!.object : `${units.length} units`}`,
-    (update) => compilePairs({ facts, units, patched, folder: folder('original'), jobs, update }),
-  );
+  const compile = module === undefined ? compileInTree : compileOutOfTree;
+  const compiled = await compile({ request, patches, facts, module, folder: work.path, report });
+  const { pairs, patched, adjustments, edits, leftOut } = compiled;
   const differences = await report.stage('compare', () =>
     comparePairs(facts, pairs, {
       keepLineChanges: request.keepLineChanges,
@@ -153,7 +140,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   );
   const manifest = manifestOf({ request, name, version, kernel, patches, functions, states });
   if (previous !== undefined) checkSuccessor(previous, manifest, request.withdraw ?? []);
-  const module = await report.stage('link', () =>
+  const made = await report.stage('link', () =>
     makeModule({
       kernel,
       manifest,
@@ -163,21 +150,21 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     }),
   );
   const checked = await report.stage('check', async () =>
-    checkModule(module.bytes, `${name}.ko`, facts, await kernelVermagic(facts)),
+    checkModule(made.bytes, `${name}.ko`, facts, await kernelVermagic(facts)),
   );
   const hash = facts.config.get('MODULE_SIG_HASH') ?? 'sha256';
-  const signed = request.sign === undefined ? module.bytes : await signModule(module.bytes, request.sign, hash);
+  const signed = request.sign === undefined ? made.bytes : await signModule(made.bytes, request.sign, hash);
   return {
     kernel,
     name,
     module: signed,
-    sha256: sha256(module.bytes),
+    sha256: sha256(made.bytes),
     version,
     signed: request.sign !== undefined,
     checked,
-    glue: module.glue,
-    units: units.map(({ object }) => object),
-    leftOut: plan.leftOut,
+    glue: made.glue,
+    units: compiled.units,
+    leftOut,
     adjustments,
     functions,
     notes: differences.flatMap(({ result }) => result.notes),
@@ -191,27 +178,6 @@ async function checkTarget(facts: KernelFacts, request: BuildRequest, report: Re
   if (!kernel.livepatch) throw fail('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
   const { same, found } = await checkCompiler(kernel, { accept: request.skipCompilerCheck });
   if (!same) report.warn(`compiling with "${found}" instead of "${kernel.compiler.builtBy}"`);
-}
-
-async function applySeries(
-  overlay: SourceOverlay,
-  patches: readonly SourcePatch[],
-  release: string,
-  report: Reporter,
-): Promise<{ adjustments: Adjustment[]; edits: Edit[] }> {
-  const adjustments: Adjustment[] = [];
-  const edits: Edit[] = [];
-  for (const [index, patch] of patches.entries()) {
-    const editsMade = watchEdits(overlay, patch);
-    adjustments.push(...(await applyPatch(overlay, patch, release, patches.slice(0, index))));
-    edits.push(...editsMade());
-  }
-  for (const { patch, file, hunk, fuzz, lines } of adjustments) {
-    report.warn(
-      `${patch}: hunk ${hunk} of ${file} fits only with ${fuzz} lines of context ignored; it went here:\n${lines}`,
-    );
-  }
-  return { adjustments, edits };
 }
 
 function describe(

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type BuildResult, build } from '../build/build.ts';
 import { describeCause } from '../build/cause.ts';
+import type { OutOfTreeModule } from '../build/out-of-tree.ts';
 import { fail } from '../errors/error.ts';
 import type { CustomParts } from '../kernel/custom.ts';
 import type { SigningKey } from '../module/sign.ts';
@@ -16,6 +17,8 @@ interface Options {
   readonly source?: string;
   readonly modules?: string;
   readonly debugImage?: string;
+  readonly ootModule?: string;
+  readonly ootModuleSrc?: string;
   readonly output?: string;
   readonly name?: string;
   readonly patchVersion?: string;
@@ -53,6 +56,8 @@ export function register(program: Command): void {
     .option('--source <path>', 'its source, a folder or a tar archive')
     .option('--modules <folder>', 'its /lib/modules/RELEASE')
     .option('--debug-image <file>', 'its image with symbols')
+    .option('--oot-module <file>', 'patch a module from outside of the kernel, given as it is installed')
+    .option('--oot-module-src <folder>', 'its source, which the patches are against')
     .option('-o, --output <file>', 'where the module goes (default: NAME.ko in this folder)')
     .option('-n, --name <name>', 'name of the module (default: from the first patch)')
     .option(
@@ -85,6 +90,7 @@ export function register(program: Command): void {
             patches,
             ...(options.kernel === undefined ? {} : { release: options.kernel }),
             ...partsOf(options),
+            ...outOfTree(options),
             ...(options.name === undefined ? {} : { name: options.name }),
             ...(options.patchVersion === undefined
               ? {}
@@ -122,6 +128,14 @@ function partsOf({ kernel, image, headers, source, modules, debugImage }: Option
   }
   const more = { ...(modules === undefined ? {} : { modules }), ...(debugImage === undefined ? {} : { debugImage }) };
   return { parts: { image, headers, source, ...more } };
+}
+
+function outOfTree({ ootModule, ootModuleSrc }: Options): { outOfTree?: OutOfTreeModule } {
+  if (ootModule === undefined && ootModuleSrc === undefined) return {};
+  if (ootModule !== undefined && ootModuleSrc !== undefined) {
+    return { outOfTree: { module: ootModule, source: ootModuleSrc } };
+  }
+  throw fail('usage', { problem: '--oot-module and --oot-module-src belong together' });
 }
 
 function signing({ signKey, signCert }: Options): { sign?: SigningKey } {

@@ -6,14 +6,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir, release as runningRelease } from 'node:os';
 import { basename, join } from 'node:path';
 import { type BuildRequest, type BuildResult, build } from '../build/build.ts';
-import { ElfFile } from '../elf/file.ts';
-import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
 import { fail, KpatchError, renderError } from '../errors/error.ts';
 import { readConfig } from '../kernel/config.ts';
 import type { CustomParts } from '../kernel/custom.ts';
 import { KernelModules } from '../kernel/modules.ts';
 import type { TargetKernel } from '../kernel/target.ts';
-import { readBytes, writeAtomically } from '../util/files.ts';
+import { writeAtomically } from '../util/files.ts';
 import { type Reporter, silentReporter } from '../util/report.ts';
 import { run } from '../util/run.ts';
 import { defaultName, Ending, type KpatchBuildOptions, parseOptions, usageText } from './kpatch-build-options.ts';
@@ -68,10 +66,12 @@ async function buildPatch(options: KpatchBuildOptions, places: Places): Promise<
 function requestOf(options: KpatchBuildOptions, title: string): BuildRequest {
   const { patches, jobs, replace, skipCompilerCheck } = options;
   const parts = partsOf(options);
-  const kernel = parts === undefined ? { release: releaseOf(options) } : { parts };
+  const kernel = parts === undefined ? releaseOf(options) : { parts };
+  const { ootModule: module, ootModuleSrc: source } = options;
   return {
     patches,
     ...kernel,
+    ...(module === undefined || source === undefined ? {} : { outOfTree: { module, source } }),
     name: title.replaceAll('-', '_').replace(/^(?=\d)/, '_'),
     version: 1,
     cves: [],
@@ -96,17 +96,14 @@ function partsOf({ sourcedir, vmlinux }: KpatchBuildOptions): CustomParts | unde
   return { image, headers: sourcedir, source: sourcedir, ...modules };
 }
 
-/** As given; else by the out-of-tree module, the source RPM's name, or the running kernel. */
-function releaseOf({ archversion, ootModule, sourcerpm }: KpatchBuildOptions): string {
-  if (archversion !== undefined) return archversion;
-  if (ootModule !== undefined) {
-    const vermagic = modinfoValue(modinfoOf(new ElfFile(readBytes(ootModule), ootModule)), 'vermagic');
-    if (vermagic === undefined) throw new Ending(`'${ootModule}' is not a kernel module`);
-    return vermagic.split(' ')[0]!;
-  }
-  const version =
-    sourcerpm === undefined ? undefined : /^kernel-(?:alt-)?(.+)\.src\.rpm$/.exec(basename(sourcerpm))?.[1];
-  return version === undefined ? runningRelease() : `${version}.x86_64`;
+/** As given; else what the out-of-tree module says, the source package's name, or the running kernel. */
+function releaseOf({ archversion, ootModule, sourcerpm }: KpatchBuildOptions): { release?: string } {
+  if (archversion !== undefined) return { release: archversion };
+  if (ootModule !== undefined) return {};
+  if (sourcerpm === undefined) return { release: runningRelease() };
+  const version = /^kernel-(?:alt-)?(.+)\.src\.rpm$/.exec(basename(sourcerpm))?.[1];
+  if (version === undefined) throw new Ending(`'${sourcerpm}' is not a source package of a kernel`);
+  return { release: `${version}.x86_64` };
 }
 
 /** A configuration that is named must be the kernel's: with another one the code would be another. */

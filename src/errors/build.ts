@@ -152,4 +152,22 @@ export const buildErrors = table({
     why: 'the module could not be loaded',
     fix: 'add the part of the fix that defines it, or patch a place that has what it needs',
   },
+  'oot-not-a-module': {
+    exit: 2,
+    what: '{file} is not a kernel module',
+    why: 'the functions that are to be replaced are looked up in it',
+    fix: 'give the .ko file as it is installed',
+  },
+  'oot-other-kernel': {
+    exit: 2,
+    what: '{file} is for {release}, and this build is for {wanted}',
+    why: 'a live patch fits one kernel with its modules',
+    fix: 'give the module that was built for {wanted}, or build for {release}',
+  },
+  'oot-not-built': {
+    exit: 2,
+    what: 'the source builds {built}, and not the module {name}',
+    why: 'without its objects nothing can be compared',
+    fix: 'give the folder from which the module was built (`make -C HEADERS M=FOLDER modules` has to make it)',
+  },
 });

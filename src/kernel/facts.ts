@@ -77,6 +77,12 @@ export class KernelFacts {
     return found;
   }
 
+  /** Takes a module in that the kernel's packages do not have, under the name that the kernel gives it. */
+  addModule(name: string, file: ElfFile): void {
+    this.#moduleFiles.set(name, Promise.resolve(file));
+    this.#symbols.delete(name);
+  }
+
   /** The symbols of vmlinux or of a module in the order in which livepatch counts equal names. */
   symbolsOf(object: string): Promise<readonly ObjectSymbol[]> {
     const found = this.#symbols.get(object) ?? this.#readSymbols(object);
