@@ -77,7 +77,8 @@ export class ElfFile implements Source {
    */
   constructor(bytes: Uint8Array, file: string) {
     this.file = file;
-    this.bytes = bytes;
+    // A plain array: slice() of a Buffer is no copy, and whoever changes a slice would change the file.
+    this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { view } = this;
     if (bytes.length < 16 || view.getUint32(0) !== MAGIC)
@@ -219,54 +220,51 @@ function readSections(file: ElfFile): RawSection[] {
   const short = view.getUint16(62, le);
   const namesIndex = short === SHN.XINDEX ? view.getUint32(tableOffset + 40, le) : short;
   let budget = file.bytes.length;
-  const raw: Omit<RawSection, 'name'>[] = [];
+  const names = namesOf(file, tableOffset, count, namesIndex);
+  const sections: RawSection[] = [];
   for (let index = 0; index < count; index++) {
     const at = tableOffset + index * SIZE.SHDR;
+    const type = view.getUint32(at + 4, le);
     const flags = readU64(view, at + 8, le);
-    const header = {
+    const empty = type === SHT.NULL;
+    const section = {
       index,
-      type: view.getUint32(at + 4, le),
-      flags: Number.isSafeInteger(flags) ? flags : 0,
+      name: empty || names === undefined ? '' : names.at(view.getUint32(at, le)),
+      type,
+      flags,
       addr: view.getBigUint64(at + 16, le),
-      offset: readU64(view, at + 24, le),
-      size: readU64(view, at + 32, le),
+      offset: empty ? 0 : readU64(view, at + 24, le),
+      size: empty ? 0 : readU64(view, at + 32, le),
       link: view.getUint32(at + 40, le),
       info: view.getUint32(at + 44, le),
       addralign: readU64(view, at + 48, le),
       entsize: readU64(view, at + 56, le),
     };
     if (!Number.isSafeInteger(flags)) throw malformed(file.file, 'unknown section flags', undefined, at + 8);
-    if (header.type === SHT.NULL) {
-      raw.push({ ...header, size: 0, offset: 0 });
-      continue;
-    }
-    if (header.type === SHT.NOBITS) {
-      if (header.size > 2 ** 40) throw malformed(file.file, `section ${index} is too large`, undefined, at + 32);
-    } else {
-      checkRange(file, header.offset, header.size, `section ${index}`);
-      budget -= header.size;
+    if (type === SHT.NOBITS) {
+      if (section.size > 2 ** 40) throw malformed(file.file, `section ${index} is too large`, undefined, at + 32);
+    } else if (!empty) {
+      checkRange(file, section.offset, section.size, `section ${index}`);
+      budget -= section.size;
       // Sections share no bytes; a file whose sections overlap could make us read each byte many times.
       if (budget < 0) throw malformed(file.file, 'its sections overlap', undefined, at + 24);
     }
-    raw.push(header);
+    sections.push(section);
   }
-  return named(file, raw, namesIndex);
+  return sections;
 }
 
-function named(file: ElfFile, raw: readonly Omit<RawSection, 'name'>[], namesIndex: number): RawSection[] {
-  const table = raw[namesIndex];
-  if (namesIndex === 0) return raw.map((header) => ({ ...header, name: '' }));
-  if (table === undefined || table.type !== SHT.STRTAB) {
-    throw malformed(file.file, `the section names should be in section ${namesIndex}`, undefined, 62);
+/** The table of section names; undefined where the file has none. */
+function namesOf(file: ElfFile, tableOffset: number, count: number, index: number): StringTable | undefined {
+  if (index === 0) return undefined;
+  const { view, littleEndian: le } = file;
+  const at = tableOffset + index * SIZE.SHDR;
+  if (index >= count || view.getUint32(at + 4, le) !== SHT.STRTAB) {
+    throw malformed(file.file, `the section names should be in section ${index}`, undefined, 62);
   }
-  const bytes = file.bytes.subarray(table.offset, table.offset + table.size);
-  const names = new StringTable(file.file, 'the section names', bytes, file.bytes.length);
-  const nameOffsets = readU64(file.view, 40, file.littleEndian);
-  return raw.map((header) => {
-    if (header.type === SHT.NULL) return { ...header, name: '' };
-    const name = names.at(file.view.getUint32(nameOffsets + header.index * SIZE.SHDR, file.littleEndian));
-    return { ...header, name };
-  });
+  const [offset, size] = [readU64(view, at + 24, le), readU64(view, at + 32, le)];
+  checkRange(file, offset, size, 'the table of section names');
+  return new StringTable(file.file, 'the section names', file.bytes.subarray(offset, offset + size), file.bytes.length);
 }
 
 function readSegments(file: ElfFile): Segment[] {
