@@ -8,7 +8,7 @@ import { hex, type RunningCode, vmlinuxCode, withOffset } from './running-code.t
 /** The code of an object of a kernel: `vmlinux` or a module's name. Errors: `kernel-module-unknown` and those of `moduleCode`. */
 export async function runningCode(facts: KernelFacts, object: string): Promise<RunningCode> {
   if (object === 'vmlinux') return vmlinuxCode(facts.image, facts.kallsyms);
-  return moduleCode(await facts.modules.read(object), object);
+  return moduleCode((await facts.moduleFile(object)).bytes, object);
 }
 
 /** Room between the sections of a module, so that no field of one can point into another by accident. */
