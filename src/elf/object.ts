@@ -74,20 +74,22 @@ export interface Relocation {
   addend: number;
 }
 
+const nothing = new Uint8Array(0);
+
 /** A new section; what is not given is zero or empty. */
 export function newSection(fields: Partial<Section> & Pick<Section, 'name'>): Section {
   return {
-    type: SHT.PROGBITS,
-    flags: 0,
-    addralign: 1,
-    entsize: 0,
-    data: new Uint8Array(0),
-    nobitsSize: 0,
-    relocations: [],
-    target: undefined,
-    link: undefined,
-    group: undefined,
-    ...fields,
+    name: fields.name,
+    type: fields.type ?? SHT.PROGBITS,
+    flags: fields.flags ?? 0,
+    addralign: fields.addralign ?? 1,
+    entsize: fields.entsize ?? 0,
+    data: fields.data ?? nothing,
+    nobitsSize: fields.nobitsSize ?? 0,
+    relocations: fields.relocations ?? [],
+    target: fields.target,
+    link: fields.link,
+    group: fields.group,
   };
 }
 

@@ -5,6 +5,8 @@ import { ET, SHF, SHN, SHT, SIZE } from './constants.ts';
 import { ElfFile, extendedIndices, kindOf, type RawSection, tableLength } from './file.ts';
 import { type ElfObject, type ElfSymbol, newSection, type Place, type Relocation, type Section } from './object.ts';
 
+const nothing = new Uint8Array(0);
+
 /**
  * Reads an ET_REL file (`.o`, `.ko`); `file` is its name for messages. Section data are views on `bytes`.
  * Errors: those of `ElfFile`, `elf-not-relocatable`, `elf-no-symbols`.
@@ -65,7 +67,7 @@ function toSection(elf: ElfFile, raw: RawSection): Section {
     flags: raw.flags,
     addralign: raw.addralign,
     entsize: raw.entsize,
-    data: raw.type === SHT.RELA ? new Uint8Array(0) : elf.data(raw),
+    data: raw.type === SHT.RELA || raw.type === SHT.NOBITS ? nothing : elf.data(raw),
     nobitsSize: raw.type === SHT.NOBITS ? raw.size : 0,
   });
 }
@@ -143,18 +145,32 @@ function readRelocations(
     if (target === undefined || targetRaw === undefined || raw.info === 0 || targetRaw.type === SHT.RELA) {
       throw malformed(elf.file, `relocations apply to section ${raw.info}, which cannot have them`, raw.name, 0);
     }
-    const relocations = readEntries(elf, raw, symbols, targetRaw.type === SHT.NOBITS ? 0 : targetRaw.size);
+    const targetSize = targetRaw.type === SHT.NOBITS ? 0 : targetRaw.size;
     const plain = (raw.flags & ~(SHF.INFO_LINK | SHF.GROUP)) === 0 && raw.name === `.rela${target.name}`;
     if (plain && !targets.has(target)) {
       targets.add(target);
-      target.relocations = relocations;
       folded.add(own);
+      if (target.name.startsWith('.debug_')) readLater(target, () => readEntries(elf, raw, symbols, targetSize));
+      else target.relocations = readEntries(elf, raw, symbols, targetSize);
     } else {
-      own.relocations = relocations;
+      own.relocations = readEntries(elf, raw, symbols, targetSize);
       own.target = target;
     }
   }
   return folded;
+}
+
+/** Debug information has more relocations than all the rest, and mostly nobody asks for them: they are read when one does. */
+function readLater(section: Section, read: () => Relocation[]): void {
+  const set = (value: Relocation[]): void => {
+    Object.defineProperty(section, 'relocations', { value, writable: true, enumerable: true, configurable: true });
+  };
+  const get = (): Relocation[] => {
+    const relocations = read();
+    set(relocations);
+    return relocations;
+  };
+  Object.defineProperty(section, 'relocations', { get, set, enumerable: true, configurable: true });
 }
 
 function readEntries(
