@@ -271,4 +271,8 @@ try {
   process.exitCode = 1;
 }
 if (missed() > 0) process.exitCode = 1;
-say(process.exitCode === undefined ? '\nevery step was seen' : `\nnot every step was seen (${missed()} missed)`);
+say(
+  process.exitCode === undefined
+    ? '\nevery step was seen'
+    : `\nnot every step was seen${missed() === 0 ? '' : ` (${missed()} missed)`}`,
+);

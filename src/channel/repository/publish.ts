@@ -75,6 +75,8 @@ export async function publish(folder: string, config: ChannelConfig, now: Date, 
     mkdirSync(tree, { recursive: true });
     const generation = await makeTree(folder, tree, publication, next, previous, report);
     await run('sync', ['-f', tree]);
+    // One that was killed between this rename and the switch left a tree that was never served.
+    rmSync(join(paths.generations, String(next)), { recursive: true, force: true });
     renameSync(tree, join(paths.generations, String(next)));
     writeAtomically(join(paths.generations, `${next}.json`), `${JSON.stringify(generation, null, 1)}\n`);
     switchTo(folder, next);
