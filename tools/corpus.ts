@@ -76,7 +76,7 @@ async function changedFiles(older: string, newer: string): Promise<string[]> {
 }
 
 /** Draws fixes: mostly single source files, some headers, some of all that changed in one folder. */
-function draw(files: readonly string[], map: ObjectMap, count: number, seed: number): Fix[] {
+function* draw(files: readonly string[], map: ObjectMap, seed: number): Generator<Fix> {
   const next = random(seed);
   const sources = files.filter((file) => file.endsWith('.c') && map.has(file.replace(/\.c$/, '.o')));
   const headers = files.filter((file) => file.endsWith('.h') && !file.startsWith('include/uapi'));
@@ -85,32 +85,37 @@ function draw(files: readonly string[], map: ObjectMap, count: number, seed: num
   const groups = [...byFolder.values()].filter(({ length }) => length > 1 && length <= 6);
   const take = <T>(list: T[]): T | undefined => list.splice(Math.floor(next() * list.length), 1)[0];
   const pools = { sources: [...sources], headers: [...headers], groups: [...groups] };
-  const fixes: Fix[] = [];
-  while (fixes.length < count) {
+  while (pools.sources.length > 0) {
     const choice = next();
     const group = choice < 0.06 ? take(pools.groups) : undefined;
     const header = choice >= 0.06 && choice < 0.1 ? take(pools.headers) : undefined;
     const source = choice >= 0.1 ? take(pools.sources) : undefined;
-    if (group !== undefined) fixes.push({ name: `${dirname(group[0]!)}/`, kind: 'several files', files: group });
-    else if (header !== undefined) fixes.push({ name: header, kind: 'header', files: [header] });
-    else if (source !== undefined) fixes.push({ name: source, kind: 'source file', files: [source] });
-    else if (pools.sources.length === 0) break;
+    if (group !== undefined) yield { name: `${dirname(group[0]!)}/`, kind: 'several files', files: group };
+    else if (header !== undefined) yield { name: header, kind: 'header', files: [header] };
+    else if (source !== undefined) yield { name: source, kind: 'source file', files: [source] };
   }
-  return fixes;
 }
 
-/** Builds a fix; where the cut alone is not enough, what it misses of the whole difference is added and it is tried again. */
+/**
+ * Builds a fix. A single file that does not compile alone is no fix; of headers and several files, what the cut misses of the
+ * whole difference is added, and it is tried again.
+ */
 async function buildFix(fix: Fix, index: number, source: Difference, folder: string): Promise<Outcome> {
   const start = performance.now();
   let current = fix;
   let outcome = await attempt(current, index, source, folder);
-  for (let round = 0; round < 4 && (cut.has(outcome.result) || outcome.result === 'symbols-unresolved'); round++) {
+  for (let round = 0; round < 4 && isCut(outcome) && fix.kind !== 'source file'; round++) {
     const more = await source.missing(outcome.detail, current.files);
     if (more.length === 0 || current.files.length + more.length > 12) break;
     current = { name: fix.name, kind: 'several files', files: [...current.files, ...more].sort() };
     outcome = await attempt(current, index, source, folder);
   }
   return { ...outcome, fix: current, ms: performance.now() - start };
+}
+
+/** True where the fix was cut so that a part is missing: it does not compile, or what it calls is defined in another file. */
+function isCut({ result }: Outcome): boolean {
+  return result === 'compile-failed' || result === 'symbols-unresolved';
 }
 
 async function attempt(fix: Fix, index: number, source: Difference, folder: string): Promise<Outcome> {
@@ -247,9 +252,6 @@ async function loadAll(kernel: TargetKernel, outcomes: readonly Outcome[]): Prom
 
 /** Errors by which a fix ends well without a module. */
 const nothingToDo = new Set(['no-change', 'not-built']);
-/** A file cut out of a larger difference may need the rest of it; that is the cut's fault. */
-const cut = new Set(['compile-failed']);
-
 function printTable(outcomes: readonly Outcome[], failures: ReadonlyMap<Outcome, string>): boolean {
   const rows = new Map<string, number>();
   const count = (row: string): void => void rows.set(row, (rows.get(row) ?? 0) + 1);
@@ -261,18 +263,32 @@ function printTable(outcomes: readonly Outcome[], failures: ReadonlyMap<Outcome,
     } else if (outcome.result === 'built') count(values['no-load'] ? 'built' : 'built, loaded, unloaded, log clean');
     else if (nothingToDo.has(outcome.result))
       count(outcome.result === 'no-change' ? 'nothing to do' : 'not in this kernel');
-    else if (cut.has(outcome.result)) count('the cut does not compile alone');
     else count(`refused: ${outcome.result}`);
   }
   console.log('\n| outcome | fixes |\n|---|---|');
   for (const [row, number] of [...rows].sort((a, b) => b[1] - a[1])) console.log(`| ${row} | ${number} |`);
   if (failed === 0) console.log('| failed | 0 |');
   const built = outcomes.filter(({ result }) => result === 'built').length;
-  const code = outcomes.filter(({ result }) => !nothingToDo.has(result) && !cut.has(result)).length;
+  const code = outcomes.filter(({ result }) => !nothingToDo.has(result)).length;
   console.log(
     `\nOf ${code} that are in the kernel and change code, ${built} were built (${((100 * built) / Math.max(1, code)).toFixed(0)} of 100).`,
   );
   return failed === 0;
+}
+
+function lineOf(index: number, { fix, result, ms, detail }: Outcome): string {
+  const name = `${fix.name}${fix.files.length > 1 ? ` (${fix.files.length} files)` : ''}`;
+  const text = detail.split('\n')[0]!.slice(0, 150);
+  return `${String(index).padStart(4)}  ${result.padEnd(26)} ${(ms / 1000).toFixed(1).padStart(6)} s  ${name}  ${text}`;
+}
+
+/** With --out: patch, outcome and module of each fix, to look at. */
+function keep(name: string, { result, detail, build: built }: Outcome, patch: string): void {
+  if (values.out === undefined) return;
+  mkdirSync(values.out, { recursive: true });
+  writeFileSync(join(values.out, `${name}.patch`), readFileSync(patch));
+  writeFileSync(join(values.out, `${name}.txt`), `${result}\n${detail}\n`);
+  if (built !== undefined) writeFileSync(join(values.out, `${name}.ko`), built.module);
 }
 
 async function main(): Promise<boolean> {
@@ -281,29 +297,30 @@ async function main(): Promise<boolean> {
   const map = await new KernelFacts(older).objects();
   const files = await report.stage('compare the sources', () => changedFiles(older.paths.tree, newer.paths.tree));
   const seed = Number(values.seed);
-  const fixes = draw(files, map, Number(values.count), seed);
+  const wanted = Number(values.count);
   console.log(
     `${older.release} (${older.sourceVersion}) to ${newer.release} (${newer.sourceVersion}): ${files.length} files differ`,
   );
-  console.log(`${fixes.length} fixes drawn with seed ${seed}`);
+  console.log(`${wanted} fixes are drawn with seed ${seed}`);
   using folder = temporaryFolder('kpatch-corpus-');
   const difference = new Difference(older, newer, files);
   const outcomes: Outcome[] = [];
-  for (const [index, fix] of fixes.entries()) {
+  let cuts = 0;
+  for (const fix of draw(files, map, seed)) {
+    if (outcomes.length === wanted) break;
     if (values.only !== undefined && !fix.name.includes(values.only)) continue;
+    const index = outcomes.length;
     const outcome = await buildFix(fix, index, difference, folder.path);
-    outcomes.push(outcome);
-    const text = outcome.detail.split('\n')[0]!.slice(0, 150);
-    console.log(
-      `${String(index).padStart(4)}  ${outcome.result.padEnd(26)} ${(outcome.ms / 1000).toFixed(1).padStart(6)} s  ${outcome.fix.name}${outcome.fix.files.length > 1 ? ` (${outcome.fix.files.length} files)` : ''}  ${text}`,
-    );
-    if (values.out !== undefined) {
-      mkdirSync(values.out, { recursive: true });
-      writeFileSync(join(values.out, `${index}.patch`), readFileSync(join(folder.path, `fix-${index}.patch`)));
-      writeFileSync(join(values.out, `${index}.txt`), `${outcome.result}\n${outcome.detail}\n`);
-      if (outcome.build !== undefined) writeFileSync(join(values.out, `${index}.ko`), outcome.build.module);
+    const patch = join(folder.path, `fix-${index}.patch`);
+    if (isCut(outcome)) {
+      keep(`cut-${++cuts}`, outcome, patch);
+      continue;
     }
+    outcomes.push(outcome);
+    console.log(lineOf(index, outcome));
+    keep(String(index), outcome, patch);
   }
+  console.log(`${cuts} draws were passed over: alone they do not compile, so they are no fix by themselves`);
   const failures = values['no-load']
     ? new Map<Outcome, string>()
     : await report.stage('load every module', () => loadAll(older, outcomes));
