@@ -43,7 +43,7 @@ export async function enableUnits(root: string): Promise<void> {
     service,
     `[Unit]
 Description=Update live patches of the kernel from their channel
-Documentation=man:kpatch-update(8)
+Documentation=man:kpatch-update(1)
 Wants=network-online.target
 After=network-online.target
 

@@ -80,7 +80,7 @@ export async function buildClient(
 /** The deb822 source of apt (sources.list(5)). */
 export function aptSource(url: string, suite: string, component: string): string {
   return [
-    '# Live patches for the Linux kernel; see kpatch-channel-status(8).',
+    '# Live patches for the Linux kernel; see kpatch-channel(1).',
     'Types: deb',
     `URIs: ${url}/apt`,
     `Suites: ${suite}`,
