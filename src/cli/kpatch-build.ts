@@ -56,7 +56,7 @@ async function buildPatch(options: KpatchBuildOptions, places: Places): Promise<
   await checkVmlinux(options, result);
   for (const { unit, kind, name } of result.functions) say(`${basename(unit)}: ${kind} function: ${name}`);
   for (const note of result.notes) log(places.log, `note: ${note}`);
-  say(`Patched objects: ${objectsOf(result).join(' ')}`);
+  say(`Patched objects: ${objectsOf(result, options.ootModule).join(' ')}`);
   say(`Building patch module: ${title}.ko`);
   writeAtomically(join(options.output, `${title}.ko`), result.module);
   if (options.debug > 0 || options.skipCleanup) keep(places.scratch, result);
@@ -129,10 +129,12 @@ export async function checkVmlinux(
   throw new Ending(`${vmlinux} is not the vmlinux of ${kernel.release} (build-id ${kernel.buildId})`);
 }
 
-/** `vmlinux` and modules by their path, as `drivers/net/tun.ko`. */
-function objectsOf({ kernel, functions }: BuildResult): string[] {
+/** `vmlinux` and modules by their path, as `drivers/net/tun.ko`; one from outside of the kernel by its file. */
+function objectsOf({ kernel, functions }: BuildResult, outOfTree: string | undefined): string[] {
   const modules = new KernelModules(kernel);
-  const path = (object: string): string => `${modules.objectOf(object) ?? object}.ko`;
+  const path = (object: string): string => {
+    return outOfTree === undefined ? `${modules.objectOf(object) ?? object}.ko` : basename(outOfTree);
+  };
   const names = functions.map(({ object }) => (object === 'vmlinux' ? object : path(object)));
   return [...new Set(names)].sort();
 }

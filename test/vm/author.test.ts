@@ -13,7 +13,6 @@ import { readSignature } from '../../src/module/signature.ts';
 import { silentReporter } from '../../src/util/report.ts';
 import { boot } from '../../src/vm/guest.ts';
 import { makeKey } from '../module/key.ts';
-import { provokes } from '../provoke.ts';
 import { stockKernel } from './stock-kernel.ts';
 import { firmwareThatTrusts } from './uefi-variables.ts';
 
@@ -101,7 +100,6 @@ describe('successors', { concurrency: 1 }, () => {
     const second = await make('second', (text) => answer(text).replace('STATE(7, 2)', 'STATE(7, 3)'), { after });
     assert.equal(readManifest(second)?.version, 2);
     const forgetful = (text: string): string => answer(text).replace('KPATCH_STATE(7, 2);', '');
-    await provokes('previous-states', () => make('stateless', forgetful, { after }));
     const stateless = await make('stateless', forgetful);
     await using guest = await boot({
       image: kernel.paths.image,
