@@ -32,6 +32,7 @@ export function register(program: Command): void {
   kernel
     .command('remove <RELEASE>')
     .description('remove a prepared kernel; it can be prepared again at any time')
+    .option('--packages', 'also the packages that were downloaded for it')
     .option('--json', 'one JSON document')
     .action(action(remove));
 }
@@ -118,7 +119,7 @@ function describe(kernel: TargetKernel, modules: number, changed: string | undef
   return rows.map(([name, value]) => `${name.padEnd(13)} ${value}`);
 }
 
-async function remove(_context: Context, _options: object, release: string): Promise<Outcome> {
-  await removeKernel(release);
+async function remove(_context: Context, options: { packages?: boolean }, release: string): Promise<Outcome> {
+  await removeKernel(release, { packages: options.packages === true });
   return { schema: 'kpatch.kernel-removed/1', data: { release }, text: `${release} was removed from the cache` };
 }

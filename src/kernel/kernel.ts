@@ -1,6 +1,7 @@
 /** From a release to a prepared target kernel. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { release as runningRelease } from 'node:os';
+import { join } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { lock } from '../util/lock.ts';
 import type { Reporter } from '../util/report.ts';
@@ -17,12 +18,13 @@ import {
 import { type CustomParts, customOffer } from './custom.ts';
 import { debianProvider } from './debian.ts';
 import { dnfProvider } from './dnf.ts';
+import { KernelFacts } from './facts.ts';
 import { installedProvider } from './installed.ts';
 import { describedKernel, inspectCached } from './manifest.ts';
 import { prepareOffer } from './prepare-offer.ts';
 import type { KernelOffer, KernelProvider, ProviderContext } from './provider.ts';
 import { parseRelease } from './release.ts';
-import type { TargetKernel } from './target.ts';
+import type { PackageVersion, TargetKernel } from './target.ts';
 
 export interface PrepareKernelOptions {
   readonly report: Reporter;
@@ -77,7 +79,17 @@ async function prepared(key: string, find: () => Promise<KernelOffer>, report: R
   await removeFolder(kernelFolder(key));
   await emptyTrash();
   await awaitWriters(key);
-  return await prepareOffer(key, offer, report); // awaited: the lock is released when this function is left
+  const kernel = await prepareOffer(key, offer, report); // awaited: the lock is released when this function is left
+  await report.stage(`index ${key}`, () => index(kernel));
+  return kernel;
+}
+
+/**
+ * What every build needs and what follows from the tree alone is derived now, so that the first build is as fast as the next.
+ * An error here would come again, with its own message, where the result is used.
+ */
+async function index(kernel: TargetKernel): Promise<void> {
+  await new KernelFacts(kernel).objects().catch(() => undefined);
 }
 
 async function defaultRelease(providers: readonly KernelProvider[], context: ProviderContext): Promise<string> {
@@ -133,12 +145,30 @@ export function requireLivepatch(kernel: TargetKernel): void {
   if (!kernel.livepatch) throw fail('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
 }
 
-/** Removes a prepared kernel and what was derived from it. Errors: `kernel-not-prepared`, `locked` while it is being prepared. */
-export async function removeKernel(key: string): Promise<void> {
+/**
+ * Removes a prepared kernel and what was derived from it; with `packages` also the packages that were downloaded for it and
+ * that no other prepared kernel was made from. Errors: `kernel-not-prepared`, `locked` while it is being prepared.
+ */
+export async function removeKernel(key: string, { packages = false } = {}): Promise<void> {
   if (!cachedReleases().includes(key)) throw fail('kernel-not-prepared', { release: key });
   using _held = await lock(kernelLock(key), `the kernel ${key}`, { waitMs: REMOVE_WAIT_MS });
-  const release = describedKernel(key)?.release;
+  const kernel = describedKernel(key);
   await removeFolder(kernelFolder(key));
   await emptyTrash();
-  for (const folder of release === undefined ? [] : derivedFolders(release)) await removeFolder(folder);
+  if (kernel === undefined) return;
+  for (const folder of derivedFolders(kernel.release)) await removeFolder(folder);
+  if (packages) removePackages(kernel);
+}
+
+function removePackages({ release, packages }: TargetKernel): void {
+  const id = ({ name, version }: PackageVersion): string => `${name}_${version.replace(':', '%3a')}_`;
+  const others = cachedReleases().flatMap((key) => describedKernel(key)?.packages ?? []);
+  const kept = new Set(others.map(id));
+  const ours = packages.map(id).filter((prefix) => !kept.has(prefix));
+  const folder = packagesFolder();
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    if (name === release || ours.some((prefix) => name.startsWith(prefix))) {
+      rmSync(join(folder, name), { recursive: true, force: true });
+    }
+  }
 }

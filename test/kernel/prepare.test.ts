@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { cachedReleases, kernelFolder } from '../../src/kernel/cache.ts';
@@ -143,8 +143,14 @@ describe('a kernel of a package source', () => {
 
   it('is removed, and then is not there', async () => {
     await prepare(release);
+    const packages = (): string[] => readdirSync(join(folder.path, 'cache/kpatch/packages'));
+    const image = (name: string): boolean => name.startsWith(`linux-image-${release}_`);
     await removeKernel(release);
     assert.equal(existsSync(kernelFolder(release)), false);
+    assert.ok(packages().some(image), 'so that it can come back without a network');
+    await prepare(release);
+    await removeKernel(release, { packages: true });
+    assert.ok(!packages().some(image));
     await provokes('kernel-not-prepared', () => removeKernel(release));
     await provokes('kernel-not-prepared', () => removeKernel('../..'));
   });
