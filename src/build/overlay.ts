@@ -58,7 +58,8 @@ export class SourceOverlay {
     const originals = new Set([...this.#copied].map((file) => join(this.tree, file)));
     return [...read].filter((file) => {
       try {
-        return originals.has(realpathSync(join(this.root, file)));
+        // As the system resolves it: `join` and plain `realpathSync` would take `x/..` out before they look at links.
+        return originals.has(realpathSync.native(`${this.root}/${file}`));
       } catch {
         return false;
       }
