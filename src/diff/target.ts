@@ -110,11 +110,14 @@ function exact(model: Model, section: Section, relocation: Relocation, base: num
   if ((section.flags & SHF.EXECINSTR) === 0) return base + tableBias(model, section, relocation);
   const { bias } = relocationKind(model, section, relocation);
   if (bias !== 'instruction-end') return base + bias;
-  return base + instructionEnd(model, section, relocation.offset) - relocation.offset;
+  return base + instructionEnd(model, section, relocation) - relocation.offset;
 }
 
 /** Where the instruction ends that holds the byte at `offset`: found by decoding from the start of its part. */
-export function instructionEnd(model: Model, section: Section, offset: number): number {
+export function instructionEnd(model: Model, section: Section, relocation: Relocation): number {
+  const { offset } = relocation;
+  // The field of a call or jump is its end; no library needs to be loaded for that.
+  if (useOf(model, section, relocation) !== 'address') return offset + 4;
   const part = model.partAt(section, offset);
   const decoder = model.decoder(section);
   for (let at = part?.symbol?.value ?? part?.start ?? 0; at <= offset && at < sizeOf(section); ) {
