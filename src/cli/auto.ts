@@ -17,7 +17,7 @@ async function run({ report }: Context, options: { root?: string }): Promise<Out
   const updated = await report.stage('subscribe', () => auto(options.root ?? '/'));
   const text = `${updateText(updated)}\nmode auto: a timer looks for new live patches, and new kernels are subscribed as they are installed`;
   return {
-    exit: updated.waiting.length > 0 ? 1 : 0,
+    exit: updated.waiting.length > 0 && options.root === undefined ? 1 : 0,
     schema: 'kpatch.update/1',
     data: { mode: 'auto', ...updated },
     text,

@@ -25,7 +25,8 @@ async function run({ report }: Context, options: Options): Promise<Outcome> {
   const updated = await report.stage('update', () => update(options.root ?? '/', options.kernel, options.dryRun));
   const idle = updated.changes.length === 0 && updated.waiting.length === 0;
   return {
-    exit: updated.waiting.length > 0 ? 1 : idle ? 3 : 0,
+    // An image does not run: its patches wait for its boot, which is no failure.
+    exit: updated.waiting.length > 0 && options.root === undefined ? 1 : idle ? 3 : 0,
     schema: 'kpatch.update/1',
     data: updated,
     text: updateText(updated),

@@ -46,13 +46,14 @@ export async function rpmMachine(root: string, kpatchRpm: string): Promise<strin
   );
   await runOk('rpm', ['--root', root, '-i', '--nosignature', '--nodeps', '/tmp/base.rpm'.replace(/^/, root)]);
   chmodSync(join(root, 'bin/sh'), 0o755);
-  for (const name of ['grep', 'uname', 'cp', 'mv', 'rm', 'mkdir'])
+  for (const name of ['grep', 'uname', 'cp', 'mv', 'rm', 'mkdir', 'cat'])
     if (!existsSync(join(root, 'bin', name))) symlinkSync('sh', join(root, 'bin', name));
   await runOk('rpm', ['--root', root, '-i', '--nosignature', '--nodeps', kpatchRpm]);
   const executable = ['usr/sbin/kpatch', 'usr/bin/kpatch']
     .map((path) => join(root, path))
     .find((path) => existsSync(path))!;
-  const { stdout } = await runOk('ldd', [executable]);
+  copyFileSync('/usr/bin/flock', join(root, 'bin/flock'));
+  const { stdout } = await runOk('ldd', [executable, '/usr/bin/flock']);
   for (const library of stdout.toString().match(/\/\S+\.so\S*/g) ?? []) {
     mkdirSync(join(root, dirname(library)), { recursive: true });
     copyFileSync(library, join(root, library));
