@@ -4,6 +4,9 @@ import type { Session } from './check.ts';
 import { ClaimFailed } from './event.ts';
 import type { PatchedFunction, Subject } from './subject.ts';
 
+/** Loading waits for grace periods of RCU, which are long in an emulated guest under load on a busy machine. */
+const STEP_DEADLINE_MS = 180_000;
+
 const SYSFS = '/sys/kernel/livepatch';
 
 /** Where a module lies in the guest. */
@@ -74,7 +77,7 @@ echo "$(cut -d' ' -f1 /proc/uptime) 0"`;
 export async function insert(session: Session, subject: Subject): Promise<void> {
   const { status, output } = await session.sh(
     `insmod ${guestPath(subject)} || { status=$?; dmesg | tail -n 6; exit $status; }`,
-    { step: `insmod ${subject.name}.ko` },
+    { step: `insmod ${subject.name}.ko`, deadlineMs: STEP_DEADLINE_MS },
   );
   if (status !== 0) throw new ClaimFailed('the kernel refuses the module', output);
 }
@@ -82,7 +85,10 @@ export async function insert(session: Session, subject: Subject): Promise<void> 
 /** Disables a patch, waits until it is out of use, removes its module. */
 export async function takeOut(session: Session, subject: Subject, seconds = 60): Promise<Transition> {
   const { name } = subject;
-  const disabled = await session.sh(`echo 0 >${SYSFS}/${name}/enabled`, { step: `disable ${name}` });
+  const disabled = await session.sh(`echo 0 >${SYSFS}/${name}/enabled`, {
+    step: `disable ${name}`,
+    deadlineMs: STEP_DEADLINE_MS,
+  });
   if (disabled.status !== 0) throw new ClaimFailed('the kernel does not let the patch be disabled', disabled.output);
   const transition = await waitForTransition(session, name, 'unpatched', seconds);
   await remove(session, subject);
@@ -99,7 +105,7 @@ until rmmod ${name} 2>/tmp/rmmod; do
   sleep 0.1
 done
 ! grep -q '^${name} ' /proc/modules`,
-    { step: `rmmod ${name}` },
+    { step: `rmmod ${name}`, deadlineMs: STEP_DEADLINE_MS },
   );
   if (status !== 0) throw new ClaimFailed('the module cannot be removed after the patch was disabled', output);
 }

@@ -1,16 +1,17 @@
 /**
  * A load for a guest: forks, file I/O, sockets on the loopback interface, signals; each as a loop of its own, in the
- * background, until it is stopped. Everything in it is busybox.
+ * background, until it is stopped. Each loop rests a little in every round: a guest whose processors are emulated would
+ * otherwise do nothing else. Everything in it is busybox.
  */
 import type { Session } from './check.ts';
 
 const loops: Readonly<Record<string, string>> = {
-  forks: 'while :; do (true | cat >/dev/null); /bin/true; done',
+  forks: 'while :; do (true | cat >/dev/null); /bin/true; usleep 10000; done',
   files:
-    'while :; do dd if=/dev/zero of=/tmp/load.$$ bs=16k count=64 2>/dev/null; cat /tmp/load.$$ >/dev/null; rm /tmp/load.$$; done',
-  proc: 'while :; do cat /proc/[0-9]*/stat /proc/[0-9]*/maps /proc/meminfo /proc/stat >/dev/null 2>&1; done',
+    'while :; do dd if=/dev/zero of=/tmp/load.$$ bs=16k count=64 2>/dev/null; cat /tmp/load.$$ >/dev/null; rm /tmp/load.$$; usleep 20000; done',
+  proc: 'while :; do cat /proc/[0-9]*/stat /proc/[0-9]*/maps /proc/meminfo /proc/stat >/dev/null 2>&1; usleep 30000; done',
   sockets:
-    'mkdir -p /tmp/www; cp /init /tmp/www/page; httpd -p 127.0.0.1:8008 -h /tmp/www; while :; do wget -q -O /dev/null http://127.0.0.1:8008/page || sleep 0.1; done',
+    'mkdir -p /tmp/www; cp /init /tmp/www/page; httpd -p 127.0.0.1:8008 -h /tmp/www; while :; do wget -q -O /dev/null http://127.0.0.1:8008/page || sleep 0.1; usleep 10000; done',
   signals:
     "while :; do sh -c 'trap : USR1; for i in 1 2 3 4 5 6 7 8; do kill -USR1 $$; done; sleep 0.05 & kill -STOP $!; kill -CONT $!; wait'; done",
 };

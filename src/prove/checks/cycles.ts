@@ -57,7 +57,7 @@ while [ $i -lt ${count} ]; do
 done`;
   const { status, output } = await session.sh(script, {
     step: `${count} cycles of loading and unloading`,
-    deadlineMs: 60_000 + count * 6000,
+    deadlineMs: 60_000 + count * 15_000,
     onOutput: (text) => {
       const last = [...text.matchAll(/done (\d+)/g)].at(-1)?.[1];
       if (last !== undefined) session.progress(`${last} of ${count} cycles`);
