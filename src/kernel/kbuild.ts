@@ -28,7 +28,8 @@ const fixed = {
   KBUILD_BUILD_VERSION: '1',
 } as const;
 
-function cleanEnvironment(): Record<string, string | undefined> {
+/** An environment for make in which nothing of the person's own settings changes the output, for `RunOptions.env`. */
+export function cleanEnvironment(): Record<string, string | undefined> {
   const env: Record<string, string | undefined> = {};
   for (const name of Object.keys(process.env)) env[name] = kept.includes(name) ? process.env[name] : undefined;
   return { ...env, ...fixed };

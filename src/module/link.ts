@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../errors/error.ts';
+import { cleanEnvironment } from '../kernel/kbuild.ts';
 import { run } from '../util/run.ts';
 
 export interface LinkInput {
@@ -25,7 +26,7 @@ export interface LinkInput {
   readonly settings: readonly string[];
 }
 
-/** Flags that keep the place of the build out of the module. */
+/** Flags for every file of the module that keep the place of the build out of it (its build-id counts debug sections). */
 const reproducible = (folder: string): string => `-g0 -ffile-prefix-map=${folder}=. -fmacro-prefix-map=${folder}/=`;
 
 /** Returns the bytes of the unsigned module. Error: `module-link-failed` with kbuild's message. */
@@ -38,18 +39,21 @@ export async function linkModule(input: LinkInput): Promise<Uint8Array> {
     writeFileSync(join(folder, `.part-${index}.o.cmd`), `savedcmd_part-${index}.o := shipped\n`);
     return `part-${index}.o`;
   });
-  const kbuild = [
-    `obj-m := ${name}.o`,
-    `${name}-y := glue.o ${parts.join(' ')}`,
-    `ccflags-y := ${reproducible(folder)}`,
-  ];
+  const kbuild = [`obj-m := ${name}.o`, `${name}-y := glue.o ${parts.join(' ')}`];
   writeFileSync(join(folder, 'Kbuild'), `${kbuild.join('\n')}\n`);
   // No BTF: it needs pahole, and debug information that the parts do not have. `struct module` follows the headers' own
   // configuration all the same, this only tells make.
   const settings = [...input.settings, 'CONFIG_DEBUG_INFO_BTF_MODULES='];
-  const args = ['-C', input.headers, `M=${folder}`, `CC=${input.compiler}`, ...settings, 'modules'];
-  const env = { LC_ALL: 'C', KBUILD_BUILD_TIMESTAMP: '@0', MAKEFLAGS: undefined, KCFLAGS: undefined, ARCH: undefined };
-  const result = await run('make', args, { env, timeoutMs: 300_000 });
+  const args = [
+    '-C',
+    input.headers,
+    `M=${folder}`,
+    `CC=${input.compiler}`,
+    `KCFLAGS=${reproducible(folder)}`,
+    ...settings,
+    'modules',
+  ];
+  const result = await run('make', args, { env: cleanEnvironment(), timeoutMs: 300_000 });
   if (result.status !== 0) {
     const said = `${result.stdout}${result.stderr}`;
     throw fail('module-link-failed', { name }, { detail: said.split('\n').slice(-30).join('\n') });
