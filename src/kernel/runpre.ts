@@ -166,17 +166,25 @@ export class RunPreMatcher {
       return fitting.find(({ candidate: { address } }) => address === base + BigInt(compiled.start));
     }
     const kind = textKind(compiled.section.name);
-    const known = this.#object.sections
-      .filter((section) => textKind(section.name) === kind)
-      .map((section) => this.#bindings.base(section))
-      .filter((base) => base !== undefined);
-    if (known.length === 0) return undefined;
+    const sections = this.#object.sections.filter((section) => textKind(section.name) === kind);
+    const places = sections.map((section) => this.#bindings.base(section));
+    const known = places.filter((place) => place !== undefined);
     const inside = fitting.filter(
-      ({ candidate: { address } }) => known.some((base) => base <= address) && known.some((base) => base >= address),
+      ({ candidate: { address } }) =>
+        known.some((place) => place <= address) && known.some((place) => place >= address),
     );
     if (inside.length === 1) return inside[0];
-    const beside = fitting.filter(({ candidate: { address } }) => known.some((base) => this.#adjoins(address, base)));
-    return beside.length === 1 ? beside[0] : undefined;
+    const beside = fitting.filter(({ candidate: { address } }) => known.some((place) => this.#adjoins(address, place)));
+    if (beside.length === 1) return beside[0];
+    // The next object may begin with a copy of the same function: the compiler's order of sections is that of the code.
+    const index = sections.indexOf(compiled.section);
+    const before = places.slice(0, index).findLast((place) => place !== undefined);
+    const behind = places.slice(index + 1).find((place) => place !== undefined);
+    const inOrder = beside.filter(
+      ({ candidate: { address } }) =>
+        (before === undefined || before <= address) && (behind === undefined || address <= behind),
+    );
+    return inOrder.length === 1 ? inOrder[0] : undefined;
   }
 
   /** True where between two addresses there are only symbols of names that this object defines, and not many. */
