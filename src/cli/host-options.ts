@@ -34,6 +34,18 @@ export function withTransitionOptions(command: Command): Command {
     .option('-n, --dry-run', 'check everything and say what would be done, and do nothing');
 }
 
+/** `--require-proof` and `--proof-key`, for commands that take a module file. */
+export function withProofOptions(command: Command): Command {
+  return command
+    .option('--require-proof', 'only with a valid proof of this very module on its kernel')
+    .option('--proof <file>', 'the proof (default: MODULE.proof.json)')
+    .option(
+      '--proof-key <file>',
+      'the proof must be signed by this public key (PEM); may be given several times',
+      collect,
+    );
+}
+
 export function machineOf(options: HostOptions): Machine {
   return thisMachine(options.root);
 }
@@ -80,4 +92,8 @@ function seconds(text: string): number {
     throw new InvalidArgumentError('it is a number of seconds from 0.1 to 86400.');
   }
   return value;
+}
+
+function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
 }

@@ -1,7 +1,9 @@
 /** `kpatch info`: what a patch module says of itself. */
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { findModule } from '../host/find.ts';
 import { lineOf, type ModuleFile } from '../host/module-file.ts';
+import { proofPath, readProof } from '../module/proof.ts';
 import { isSigned, readSignature, verifySignature } from '../module/signature.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import { columns, type HostOptions, machineOf, withHostOptions } from './host-options.ts';
@@ -41,8 +43,19 @@ function run(_: Context, options: HostOptions & { readonly cert?: string }, patc
   const { bytes, manifest, ...facts } = module;
   const signature = signatureOf(module, options.cert);
   const data = { ...facts, signature: signature ?? null, size: bytes.length, manifest: manifest ?? null };
-  const text = [`Patch information for ${patch}:`, ...lines(module, signature)].join('\n');
+  const proof = proofLine(module);
+  const text = [`Patch information for ${patch}:`, ...lines(module, signature), ...proof].join('\n');
   return { schema: 'kpatch.info/1', data, text };
+}
+
+/** What the proof beside the module says; a proof of another file says nothing of this one. */
+function proofLine({ path, sha256 }: ModuleFile): string[] {
+  const file = proofPath(path);
+  if (!existsSync(file)) return [];
+  const { verdict, module, plan, made, kernel, signature } = readProof(file);
+  if (module.sha256 !== sha256) return [`proof: ${file} is that of another module file`];
+  const signed = signature === undefined ? 'not signed' : `signed with key ${signature.key.slice(0, 16)}`;
+  return [`proof: ${verdict} (plan ${plan}, on ${kernel.release}, ${made}; ${signed})`];
 }
 
 function lines(module: ModuleFile, signature: SignatureFacts | undefined): string[] {

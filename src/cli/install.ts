@@ -3,6 +3,8 @@ import type { Command } from 'commander';
 import { fail } from '../errors/error.ts';
 import { withLock } from '../host/host-lock.ts';
 import { type InstallOptions, installAgain, installModule } from '../host/install.ts';
+import { readModuleFile } from '../host/module-file.ts';
+import { demandProof, type ProofOptions } from '../host/proof-demand.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import {
   LOCK_WAIT_MS,
@@ -11,10 +13,11 @@ import {
   machineOf,
   type TransitionOptions,
   withHostOptions,
+  withProofOptions,
   withTransitionOptions,
 } from './host-options.ts';
 
-interface Options extends TransitionOptions {
+interface Options extends TransitionOptions, ProofOptions {
   readonly kernelVersion?: string;
   readonly load: boolean;
   readonly again?: boolean;
@@ -28,7 +31,7 @@ export function register(program: Command): void {
     .option('--no-load', 'only keep it; it is loaded at the next boot')
     .option('--again', 'let patches be loaded again that the boot guard blocked (all, or the one given)')
     .option('--downgrade', 'allow a lower version, another line, or to replace patches of which nothing is known');
-  withHostOptions(withTransitionOptions(command)).action(action(run));
+  withHostOptions(withProofOptions(withTransitionOptions(command))).action(action(run));
 }
 
 async function run({ report }: Context, options: Options, file?: string): Promise<Outcome> {
@@ -47,6 +50,7 @@ async function run({ report }: Context, options: Options, file?: string): Promis
     return { schema: 'kpatch.install-again/1', data: { freed, loads }, text };
   }
   if (file === undefined) throw fail('usage', { problem: 'no patch file is given' });
+  demandProof(machine, readModuleFile(file), options);
   const result = await withLock(machine, report, LOCK_WAIT_MS, () => installModule(machine, file, install, report));
   const { name, release, replaced, load } = result;
   const done = options.dryRun ? 'would be installed' : 'is installed';

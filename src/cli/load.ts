@@ -6,6 +6,7 @@ import { findModule } from '../host/find.ts';
 import { requireFit } from '../host/fit.ts';
 import { withLock } from '../host/host-lock.ts';
 import { fitOf, loadModule } from '../host/load.ts';
+import { demandProof, type ProofOptions } from '../host/proof-demand.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import {
   findingLines,
@@ -15,10 +16,11 @@ import {
   machineOf,
   type TransitionOptions,
   withHostOptions,
+  withProofOptions,
   withTransitionOptions,
 } from './host-options.ts';
 
-interface Options extends TransitionOptions {
+interface Options extends TransitionOptions, ProofOptions {
   readonly all?: boolean;
   readonly boot?: boolean;
   readonly survived?: boolean;
@@ -32,7 +34,7 @@ export function register(program: Command): void {
     .option('--boot', 'with --all: as at boot, under the guard against patches that crash the machine')
     .option('--survived', 'tell the guard that the machine has survived this boot')
     .option('--downgrade', 'allow a lower version, another line, or to replace patches of which nothing is known');
-  withHostOptions(withTransitionOptions(command)).action(action(run));
+  withHostOptions(withProofOptions(withTransitionOptions(command))).action(action(run));
 }
 
 async function run({ report }: Context, options: Options, patch?: string): Promise<Outcome> {
@@ -50,6 +52,7 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
   }
   if (patch === undefined) throw fail('usage', { problem: 'no patch is given, nor --all' });
   const module = findModule(machine, patch);
+  demandProof(machine, module, options);
   if (options.dryRun) {
     const findings = await fitOf(machine, module, loadOptions(options));
     requireFit(findings);

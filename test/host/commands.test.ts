@@ -9,6 +9,7 @@ import { metricsText } from '../../src/host/metrics.ts';
 import { readModuleFile } from '../../src/host/module-file.ts';
 import { statusOf } from '../../src/host/status.ts';
 import { verify } from '../../src/host/verify.ts';
+import { sha256 } from '../../src/util/digest.ts';
 import { silentReporter } from '../../src/util/report.ts';
 import { run } from '../../src/util/run.ts';
 import { provokes } from '../provoke.ts';
@@ -93,6 +94,46 @@ test('a patch is installed into an image, described, found damaged and taken out
   assert.deepEqual([found.status, /not what was installed/.test(found.stdout)], [1, true]);
   assert.equal((await kpatch('uninstall', '-k', RELEASE, '--root', image, 'kpatch_fix.ko')).status, 0);
   assert.equal((await kpatch('uninstall', '-k', RELEASE, '--root', image, 'kpatch_fix')).status, 1);
+});
+
+test('--require-proof asks for a valid proof of this very module', async () => {
+  using machine = new FakeMachine();
+  const image = imageOf(machine);
+  const file = machine.module({ name: 'fix' });
+  const install = (...args: string[]): Promise<{ status: number; stdout: string; stderr: string }> => {
+    return kpatch('install', '--root', image, ...args, file);
+  };
+  assert.match((await install('--require-proof')).stderr, /file-unreadable/);
+  const proof = {
+    schema: 'kpatch.proof/1',
+    verdict: 'proven',
+    reasons: [],
+    plan: 'quick',
+    module: { name: 'fix', file: 'fix.ko', sha256: sha256(readFileSync(file)) },
+    kernel: { release: RELEASE, image: '00' },
+    inputs: [],
+    tool: 'test',
+    qemu: 'none',
+    made: '2026-01-01T00:00:00Z',
+    checks: [{ check: 'loads', boot: 'first', title: 'it loads', outcome: 'held', evidence: [], ms: 1 }],
+    boots: [],
+    ms: 1,
+  };
+  const other = { ...proof, module: { ...proof.module, sha256: '00' } };
+  for (const [content, wrong] of [
+    [{ ...proof, verdict: 'not proven' }, /not proven/],
+    [other, /another module/],
+    [{ ...proof, kernel: { ...proof.kernel, release: '6.12.1' } }, /not on/],
+  ] as const) {
+    machine.set('files/fix.proof.json', JSON.stringify(content));
+    const { status, stderr } = await install('--require-proof');
+    assert.equal(status, 4, stderr);
+    assert.match(stderr, wrong);
+  }
+  machine.set('files/fix.proof.json', JSON.stringify(proof));
+  assert.match((await kpatch('info', file)).stdout, /^proof: proven \(plan quick, on 6.1.0-56-amd64/m);
+  const { status, stderr } = await install('--require-proof');
+  assert.equal(status, 0, stderr);
 });
 
 test('wrong usage is status 2 and nothing more', async () => {

@@ -86,7 +86,8 @@ export async function bootHost(options: HostGuestOptions = {}): Promise<Guest> {
 }
 
 /** What `bootSmall` mounts: this machine's root read-only with a layer in memory, and the disk on the store's folder. */
-const enter = `mkdir -p /host /layer /system
+const enter = `set -e
+mkdir -p /host /layer /system
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro host /host
 mount -t tmpfs -o size=80% tmpfs /layer
 mkdir /layer/upper /layer/work
@@ -123,7 +124,8 @@ export async function bootSmall(
     ],
     ...options.bootOptions,
   });
-  const mountDisk = disk === undefined ? '' : '\nmount -t ext4 /dev/vda /system/var/lib/kpatch';
+  const mountDisk =
+    disk === undefined ? '' : '\nmodprobe crc32c_generic || true\nmount -t ext4 /dev/vda /system/var/lib/kpatch';
   await guest.runOk(`${enter}${mountDisk}\nln -sf ${join(folder, 'kpatch')} /system/usr/local/bin/kpatch`);
   return guest;
 }

@@ -1,0 +1,30 @@
+/** Whether a module may be loaded only when it is proven, and by whom the proof must be signed. */
+
+import { type Proof, proofPath, requireProof } from '../module/proof.ts';
+import type { Machine } from './machine.ts';
+import type { ModuleFile } from './module-file.ts';
+import { runningKernel } from './running-kernel.ts';
+
+export interface ProofOptions {
+  readonly requireProof?: boolean;
+  /** The proof file; the one beside the module unless told. Naming it asks for it too. */
+  readonly proof?: string;
+  /** Files with public keys (PEM); where any is given, the proof must be signed by one of them. */
+  readonly proofKey?: readonly string[];
+}
+
+/**
+ * Checks that a valid proof of this very module, for its kernel, is there, where the options ask for one. For the running
+ * kernel its build-id must agree too. Errors: `proof-invalid`, `proof-key`, `file-unreadable`.
+ */
+export function demandProof(machine: Machine, module: ModuleFile, options: ProofOptions): Proof | undefined {
+  const { requireProof: wanted = false, proof, proofKey } = options;
+  if (!wanted && proof === undefined && proofKey === undefined) return undefined;
+  const { release, buildId } = runningKernel(machine);
+  return requireProof(proof ?? proofPath(module.path), {
+    module: module.sha256,
+    release: module.release,
+    ...(release === module.release && buildId !== undefined ? { buildId } : {}),
+    ...(proofKey === undefined ? {} : { keys: proofKey }),
+  });
+}
