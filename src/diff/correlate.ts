@@ -3,8 +3,10 @@
  * they differ, or they do not. A wrong pair of variables would let new code work on the wrong state, so variables whose
  * names carry numbers are paired by who refers to them, and stay apart where that does not decide.
  */
+import { STB } from '../elf/constants.ts';
 import { baseName, familyOf, isNumbered, isPerUse } from './names.ts';
 import { isFunction, type Model, type Part } from './part.ts';
+import { isDescriptors } from './section-class.ts';
 import type { Entries } from './tables.ts';
 import { targetOf } from './target.ts';
 
@@ -21,12 +23,17 @@ export function isCopyable(part: Part): boolean {
     case 'fragments':
       return true;
     case 'read-only':
-      return part.symbol === undefined || isPerUse(part.name);
+      return part.symbol === undefined || isLocalCopy(part);
     case 'writable':
-      return part.symbol !== undefined && isPerUse(part.name);
+      return part.symbol !== undefined && isLocalCopy(part);
     default:
       return false;
   }
+}
+
+/** Static locals that macros make for each use, by name; descriptors of pr_debug by their section. */
+function isLocalCopy(part: Part): boolean {
+  return part.symbol?.bind === STB.LOCAL && (isPerUse(part.name) || isDescriptors(part.section.name));
 }
 
 /** Sets `twin` of all parts that have one. */

@@ -46,8 +46,9 @@ const descriptors = /^(?:__dyndbg|__verbose|__dyndbg_classes)$/;
 const fragments = /^(?:\.altinstr_aux|\.altinstr_replacement|\.fixup|__ftr_alt_\w+)\b/;
 const data =
   /^\.(?:s?data|s?bss|rodata|ref\.data|ref\.rodata|init\.data|init\.rodata|exit\.data|meminit\.data|meminit\.rodata|toc|opd|got|plt|lbss|ldata|lrodata|ibss|data1|rodata1|tm_clone_table)(?:\.|$)/;
+// Not `.text.init`: that is a function of the name init.
 const init =
-  /^\.(?:init|initcall|con_initcall|security_initcall|meminit|head)(?:\.|\d|early|$)|^\.init|^__setup|^\.x86_cpu_dev|\.init$/;
+  /^\.(?:init|meminit|head)(?:\.|$)|^\.(?:initcall|con_initcall|security_initcall|init|x86_cpu_dev|early_lsm_info|lsm_info)|^__setup/;
 const exit = /^\.(?:exit|memexit|exitcall)(?:\.|$)|^\.exitcall/;
 
 /** Classes of a section; `tables` are the names of the architecture's special sections and their parallels. */

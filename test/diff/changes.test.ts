@@ -112,6 +112,25 @@ const cases: Case[] = [
     },
   },
   {
+    what: 'a function and a variable that are called init are no init code and data',
+    before: 'static int init_ = 3; int init(int a) { return use(a + init_); }',
+    after: 'static int init_ = 3; int init(int a) { return use(a - init_); }',
+    functions: ['changed init'],
+  },
+  {
+    what: 'a variable of a file keeps its state, although macros use its name for static locals',
+    before: 'static struct { int a; } _rs, descriptor; int f(int a) { return use(a + _rs.a++ + descriptor.a++); }',
+    after: 'static struct { int a; } _rs, descriptor; int f(int a) { return use(a - _rs.a++ + descriptor.a++); }',
+    functions: ['changed f'],
+    check: ({ travelling, references }) => {
+      assert.deepEqual(
+        travelling.filter(({ kind }) => kind === 'data'),
+        [],
+      );
+      assert.ok(['_rs', 'descriptor'].every((wanted) => references.some(({ name }) => name === wanted)));
+    },
+  },
+  {
     what: 'a cold part that changes changes its function',
     before: `int cold(int) __attribute__((cold)); int f(int a) { if (a == 3) { cold(1); use(a); cold(2); } return a; }`,
     after: `int cold(int) __attribute__((cold)); int f(int a) { if (a == 3) { cold(1); use(a); cold(3); } return a; }`,
