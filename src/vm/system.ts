@@ -20,6 +20,8 @@ export interface SystemOptions extends Omit<BootOptions, 'init' | 'modules'> {
   readonly modules: string;
   /** Image of `makeDisk` that holds what the guest writes; without one it is forgotten with the guest. */
   readonly disk?: string;
+  /** Folders of this machine that stay visible although they lie below /tmp, which is the guest's own; the current one unless told. */
+  readonly visible?: readonly string[];
   /** Units to enable, as `systemctl enable` would, by name; their files must be in `files` or on this machine. */
   readonly enable?: readonly string[];
 }
@@ -40,6 +42,7 @@ export async function bootSystem(options: SystemOptions): Promise<Guest> {
     modules,
     disk,
     enable = [],
+    visible = [process.cwd()],
     files = {},
     devices = [],
     memoryMiB = 1024,
@@ -56,7 +59,7 @@ export async function bootSystem(options: SystemOptions): Promise<Guest> {
     memoryMiB,
     files: placed,
     modules: { folder: modules, load: drivers, optional: helpers },
-    init: systemInit(release, disk !== undefined, enable),
+    init: systemInit(release, disk !== undefined, enable, visible),
     devices: [
       ...['-virtfs', share('/', 'host')],
       ...['-virtfs', share(modules, 'modules')],
@@ -134,7 +137,10 @@ WantedBy=multi-user.target
 /** Nothing shared changes while a guest runs, so it may keep what it has read. */
 const nineP = 'trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro';
 
-function systemInit(release: string, disk: boolean, enable: readonly string[]): string {
+function systemInit(release: string, disk: boolean, enable: readonly string[], visible: readonly string[]): string {
+  const below = visible
+    .filter((folder) => folder.startsWith('/tmp/'))
+    .map((folder) => `'${folder.slice(1).replaceAll("'", '')}'`);
   const units = ['kpatch-guest-agent.service', ...enable].map((name) => `'${name.replaceAll("'", '')}'`);
   return `#!/bin/sh
 export PATH=/bin
@@ -180,6 +186,7 @@ mount -t 9p -o ${nineP} modules /modules || give_up modules
 mount -t 9p -o ${nineP} index /index || give_up index
 mount -t overlay -o lowerdir=/index:/modules modules usr/lib/modules/${release} || give_up modules
 mount -t tmpfs -o mode=1777 tmpfs tmp
+for folder in ${below.join(' ')}; do mkdir -p $folder && mount --bind /host/$folder $folder; done
 mount --move /proc proc
 mount --move /sys sys
 mount --move /dev dev
