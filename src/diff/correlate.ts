@@ -6,7 +6,7 @@
 import { STB } from '../elf/constants.ts';
 import { baseName, familyOf, isNumbered, isPerUse } from './names.ts';
 import { isFunction, type Model, type Part } from './part.ts';
-import { isDescriptors } from './section-class.ts';
+import { isDescriptors, isSanitizerData } from './section-class.ts';
 import type { Entries } from './tables.ts';
 import { targetOf } from './target.ts';
 
@@ -25,7 +25,7 @@ export function isCopyable(part: Part): boolean {
     case 'read-only':
       return part.symbol === undefined || isLocalCopy(part);
     case 'writable':
-      return part.symbol !== undefined && isLocalCopy(part);
+      return isSanitizerData(part.section.name) || (part.symbol !== undefined && isLocalCopy(part));
     default:
       return false;
   }

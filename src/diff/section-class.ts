@@ -41,7 +41,8 @@ const ignored =
 const registry =
   /^(?:\.initcall|\.con_initcall|\.security_initcall|\.init\.setup|__param$|__syscalls_metadata$|_ftrace_events$|_ftrace_eval_map$|_error_injection_whitelist$|_kprobe_blacklist$|__bpf_raw_tp_map$|__tracepoints_ptrs$|__trace_printk_fmt$|__lsm_info|\.lsm_info|\.early_lsm_info|\.pci_fixup|__earlycon_table|__.*_of_table|\.x86_cpu_dev|\.iommu_table|__thermal_table|\.BTF_ids$|__modver$|\.fini_array|\.init_array|\.ctors|\.dtors|__kunit)/;
 
-const tracepoints = /^__tracepoints(?:_strings)?$/;
+/** Variables that the linker script gathers: tracepoints, scheduler classes (6.3 and later), variables shared with the vDSO. */
+const gathered = /^(?:__tracepoints(?:_strings)?|__(?:stop|dl|rt|fair|ext|idle)_sched_class|\.vvar_\w+)$/;
 const descriptors = /^(?:__dyndbg|__verbose|__dyndbg_classes)$/;
 const fragments = /^(?:\.altinstr_aux|\.altinstr_replacement|\.fixup|__ftr_alt_\w+)\b/;
 const data =
@@ -72,7 +73,7 @@ function classOf(section: Section, tables: ReadonlySet<string>): SectionClass {
     if (section.entsize > (strings ? 4 : 64) || section.addralign > 64) return 'unknown';
     return strings ? 'strings' : 'constants';
   }
-  if (data.test(name) || tracepoints.test(name) || descriptors.test(name)) {
+  if (data.test(name) || gathered.test(name) || descriptors.test(name)) {
     return (flags & SHF.WRITE) !== 0 || type === SHT.NOBITS ? writableClass(name) : 'read-only';
   }
   return 'unknown';
@@ -81,6 +82,14 @@ function classOf(section: Section, tables: ReadonlySet<string>): SectionClass {
 /** `.data..ro_after_init` is written at start; `.data.rel.ro` and `.rodata` with relocations only by the loader. */
 function writableClass(name: string): SectionClass {
   return /^\.(?:rodata|data\.rel\.ro)(?:\.|$)/.test(name) ? 'read-only' : 'writable';
+}
+
+/** Descriptors of UBSAN's checks, one for each (`.data..Lubsan_data7`): where the check stands in the source, and types. */
+const sanitizer = /^\.data\.\.Lubsan_(?:data|type)\d*$/;
+
+/** True for sections of UBSAN's descriptors; they begin with struct source_location: file, line, column. */
+export function isSanitizerData(name: string): boolean {
+  return sanitizer.test(name);
 }
 
 /** True for descriptors of dynamic debug: struct _ddebug, whose line number is in the low 18 bits at byte 32. */

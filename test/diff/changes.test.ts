@@ -79,6 +79,20 @@ const cases: Case[] = [
     setting: { more: ['-g'] },
   },
   {
+    what: 'the line in a descriptor of UBSAN is no change',
+    before: 'int t[8]; int f(int a) { return use(t[a]); }',
+    after: '\n\nint t[8]; int f(int a) { return use(t[a]); }',
+    functions: [],
+    setting: { more: ['-fsanitize=bounds'] },
+  },
+  {
+    what: 'a descriptor of UBSAN travels with its function',
+    before: 'int t[8]; int f(int a) { return use(t[a]); } int g(int a) { return use(t[a] + 1); }',
+    after: 'int t[8]; int f(int a) { return use(t[a]); } int g(int a) { return use(t[a] + 2); }',
+    functions: ['changed g'],
+    setting: { more: ['-fsanitize=bounds'] },
+  },
+  {
     what: 'with keepLineChanges a shifted line is a change',
     before: 'int f(int a) { might_sleep(); return use(a); }',
     after: '\nint f(int a) { might_sleep(); return use(a); }',
