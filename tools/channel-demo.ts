@@ -146,13 +146,16 @@ async function demo(work: string): Promise<void> {
   say(`\n== a machine that runs ${older.release}`);
   const disk = join(work, 'disk');
   await makeDisk(disk, 2048);
-  let guest = await bootSystem({ ...guestOptions(older, disk), files: { '/root/key.asc': readFileSync(key) } });
+  let guest = await bootSystem({
+    ...guestOptions(older, disk),
+    files: { '/root/key.asc': readFileSync(key), '/root/kpatch.deb': readFileSync(deb) },
+  });
   try {
     const shown = (what: string, script: string, shows: RegExp | readonly RegExp[]): Promise<Shown> =>
       step(guest, what, script, shows);
     await shown(
       'kpatch is installed from its package',
-      `rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*; dpkg -i ${deb} && kpatch --version`,
+      `rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*; dpkg -i /root/kpatch.deb && kpatch --version`,
       /^kpatch \d/m,
     );
     await shown('its network reaches this machine’s loopback and nothing else', network, /^network is up$/m);
