@@ -110,7 +110,7 @@ test('--require-proof asks for a valid proof of this very module', async () => {
     reasons: [],
     plan: 'quick',
     module: { name: 'fix', file: 'fix.ko', sha256: sha256(readFileSync(file)) },
-    kernel: { release: RELEASE, image: '00' },
+    kernel: { release: RELEASE, image: '0'.repeat(64) },
     inputs: [],
     tool: 'test',
     qemu: 'none',
@@ -119,7 +119,7 @@ test('--require-proof asks for a valid proof of this very module', async () => {
     boots: [],
     ms: 1,
   };
-  const other = { ...proof, module: { ...proof.module, sha256: '00' } };
+  const other = { ...proof, module: { ...proof.module, sha256: '1'.repeat(64) } };
   for (const [content, wrong] of [
     [{ ...proof, verdict: 'not proven' }, /not proven/],
     [other, /another module/],
