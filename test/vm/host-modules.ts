@@ -66,7 +66,9 @@ export async function buildHandMade(kernel: StockKernel): Promise<ReadonlyMap<st
   using folder = temporaryFolder('kpatch-hand-made-');
   writeFileSync(join(folder.path, 'Kbuild'), `${handMade.map(({ name }) => `obj-m += ${name}.o`).join('\n')}\n`);
   for (const module of handMade) writeFileSync(join(folder.path, `${module.name}.c`), source(module));
-  await runOk('make', ['-C', kernel.headers, `M=${folder.path}`, 'CC=gcc-12', 'modules'], { timeoutMs: 300_000 });
+  // Type information for BPF (6.12 has it) would need pahole, and a patch module does not need it.
+  const settings = ['CC=gcc-12', 'CONFIG_DEBUG_INFO_BTF_MODULES='];
+  await runOk('make', ['-C', kernel.headers, `M=${folder.path}`, ...settings, 'modules'], { timeoutMs: 300_000 });
   const modules = new Map<string, Buffer>();
   mkdirSync(join(folder.path, 'out'));
   for (const { name, function: patched, manifest } of handMade) {
