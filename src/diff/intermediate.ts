@@ -96,13 +96,8 @@ class Intermediate {
 
   #relocations(): Section[] {
     const { relocations, sectionSymbol } = this.#extraction;
-    const symbols = new Map<string, { resolution: Resolution; symbol: ElfSymbol; index: number }>();
-    const keyOf = ({ object, name, sympos }: Resolution): string => `${object}\0${name}\0${sympos}`;
-    for (const { resolution, symbol } of relocations) {
-      const key = keyOf(resolution);
-      if (!symbols.has(key)) symbols.set(key, { resolution, symbol, index: symbols.size });
-    }
-    const symbolSection = this.#symbols([...symbols.values()]);
+    // One symbol for each relocation: create-klp-module of dynup/kpatch refuses tables of different lengths.
+    const symbolSection = this.#symbols(relocations);
     const section = this.#records('.kpatch.relocations', relocations.length, RELOCATION.size);
     const view = viewOf(section);
     for (const [index, relocation] of relocations.entries()) {
@@ -114,8 +109,7 @@ class Intermediate {
       this.#put(section, view, at + RELOCATION.addend, addend);
       this.#pointer(section, at + RELOCATION.dest, sectionSymbol(target), offset);
       this.#text(section, at + RELOCATION.object, this.#object);
-      const { index: symbol } = symbols.get(keyOf(resolution))!;
-      this.#pointer(section, at + RELOCATION.symbol, sectionSymbol(symbolSection), symbol * SYMBOL.size);
+      this.#pointer(section, at + RELOCATION.symbol, sectionSymbol(symbolSection), index * SYMBOL.size);
     }
     return [symbolSection, section];
   }
