@@ -13,6 +13,7 @@ import { makeLivepatchRelocations, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH } from '../
 import { linkModule } from '../../src/module/link.ts';
 import { prepareParts } from '../../src/module/parts.ts';
 import { replacedFunctions } from '../../src/module/tables.ts';
+import { differ } from '../diff/fixture.ts';
 import { provokes } from '../provoke.ts';
 import { compile } from './made-module.ts';
 
@@ -237,6 +238,29 @@ struct arch archs[] IN(".kpatch.arch") = { { alternatives, vmlinux }, { paravirt
     );
     const names = output!.sections.map(({ name }) => name);
     assert.ok(!names.includes('.altinstructions') && !names.includes('.parainstructions'), names.join(' '));
+  });
+
+  test('what create-diff-object made and ld linked: as many symbols as relocations, and they become livepatch ones', () => {
+    const before = 'int hidden(int); int f(int a) { return hidden(a) + hidden(a + 1); }';
+    const after = before.replace('a + 1', 'a + 2');
+    const { output } = differ(before, after, { elsewhere: ['hidden'] });
+    writeFileSync(join(folder, 'difference.o'), output());
+    const linked = join(folder, 'linked.o');
+    const ld = spawnSync('ld', ['-r', '-o', linked, join(folder, 'difference.o')], { encoding: 'utf8' });
+    assert.equal(ld.status, 0, ld.stderr);
+    const bytes = readFileSync(linked);
+    const object = readObject(bytes, 'linked.o');
+    // Both structures have 40 bytes.
+    const [symbols, relocations] = ['.kpatch.symbols', '.kpatch.relocations'].map(
+      (name) => section(object, name).data.length,
+    );
+    assert.equal(symbols, relocations);
+    assert.ok(symbols! >= 80);
+    const ended = run(bytes, ['-n']);
+    assert.equal(ended.status, 0, ended.said);
+    const names = ended.output!.symbols.filter((one) => one.section === SHN_LIVEPATCH).map(({ name }) => name);
+    assert.ok(names.includes('.klp.sym.vmlinux.hidden,0'), names.join(' '));
+    assert.equal(new Set(names).size, names.length);
   });
 
   test('-d says what was made; long options may be cut short', () => {
