@@ -41,6 +41,7 @@ export function findChanges(pair: Pair, comparison: Comparison): Changes {
   dropInit(pair, result.changed);
   refuseUnpatchable(pair, result.changed);
   refuseRemoved(pair);
+  refuseMovedNames(pair);
   return result;
 }
 
@@ -240,12 +241,17 @@ function travels(pair: Pair, users: Users, changed: Map<Part, Reason[]>, part: P
   const twin = part.twin!;
   if (part.class !== 'read-only' || twin.class !== 'read-only') return false;
   if (part.symbol?.bind !== STB.LOCAL || twin.symbol?.bind !== STB.LOCAL) return false;
-  const plain = [twin, part].every((table) =>
-    table.model.relocationsOfPart(table).every((relocation) => {
+  const plain = [twin, part].every((table) => {
+    const owners = users.of(table);
+    return table.model.relocationsOfPart(table).every((relocation) => {
       const target = targetOf(table.model, table.section, relocation);
-      return target.kind === 'content' || (target.kind === 'part' && isCopyable(target.part));
-    }),
-  );
+      if (target.kind === 'content') return true;
+      if (target.kind !== 'part') return false;
+      // Labels of the one function that uses the table (computed goto) are no pointers that anybody else sees.
+      const label = isInner(target.part, target.offset) && owners.length === 1 && owners[0] === target.part;
+      return isCopyable(target.part) || label;
+    });
+  });
   if (!plain) return false;
   const now = users.of(part);
   const functions = now.filter((user) => isFunction(user) && user.phase === 'always');
@@ -260,6 +266,33 @@ function travels(pair: Pair, users: Users, changed: Map<Part, Reason[]>, part: P
   tables.add(part);
   pair.notes.push(`the read-only table ${part.name} changed; its new version travels with the functions that use it`);
   return true;
+}
+
+/** True for a place in a function that is not its entry. */
+function isInner(part: Part, offset: number): boolean {
+  return isFunction(part) && part.start + offset !== entryOf(part);
+}
+
+/**
+ * Global names of functions that now stand for another function: an alias that was pointed elsewhere, or two functions that
+ * became one. Only one of the names could be redirected without the other.
+ */
+function refuseMovedNames({ original, patched, options, refusals }: Pair): void {
+  const homes = new Map<string, Part>();
+  for (const part of original.parts) {
+    if (!isFunction(part) || part.phase !== 'always') continue;
+    for (const { name, bind } of part.symbols) if (bind !== STB.LOCAL) homes.set(name, part);
+  }
+  for (const part of patched.parts) {
+    if (!isFunction(part)) continue;
+    for (const { name, bind } of part.symbols) {
+      const home = homes.get(name);
+      if (bind === STB.LOCAL || home === undefined || home.twin === part) continue;
+      if (original.arch.prefixOf(name) !== undefined) continue;
+      const where = { file: options.names.patched, section: part.section.name, function: name, offset: part.start };
+      refusals.add('diff-alias-moved', { name, before: home.name, after: part.name }, where);
+    }
+  }
 }
 
 /** Leaves a changed part of init or exit code out, or refuses where it can run again. */

@@ -45,6 +45,12 @@ export class Comparison {
 
   #byteDifference(a: Part, left: Code, b: Part, right: Code): Reason | undefined {
     if (Buffer.compare(left.bytes, right.bytes) === 0) return undefined;
+    // A section without content in the file (NOBITS) holds zeros.
+    if (left.bytes.length !== right.bytes.length) {
+      const longer = left.bytes.length > right.bytes.length ? left.bytes : right.bytes;
+      const at = longer.findIndex((byte) => byte !== 0);
+      return at < 0 ? undefined : { text: `the bytes differ at ${placeOf(a, at)}`, ...places(a, at, b, at) };
+    }
     const { length } = left.bytes;
     for (let at = 0; at < length; at++) {
       if (left.bytes[at] === right.bytes[at]) continue;

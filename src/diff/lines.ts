@@ -134,6 +134,8 @@ function isOwnLine({ part, instruction }: Step): boolean {
 function addressIn(path: readonly Step[], register: number): string | undefined {
   const step = path.findLast(({ instruction }) => (instruction.writes & (1 << register)) !== 0);
   if (step === undefined || step.instruction.flow === 'call') return undefined;
+  const { copies } = step.instruction;
+  if (copies !== undefined) return addressIn(path.slice(0, path.indexOf(step)), copies);
   const { part, instruction } = step;
   const { model, section } = part;
   const relocations = model.relocationsIn(section, instruction.offset, instruction.offset + instruction.length);

@@ -52,6 +52,7 @@ export class Model {
   readonly #bySection = new Map<Section, Part[]>();
   readonly #decoders = new Map<Section, Decoder>();
   readonly #relocations = new Map<Section, readonly Relocation[]>();
+  #places: Map<Section, number[]> | undefined;
 
   constructor(object: ElfObject, arch: Architecture, tables: ReadonlySet<string>) {
     this.object = object;
@@ -89,6 +90,24 @@ export class Model {
 
   partsOf(section: Section): readonly Part[] {
     return this.#bySection.get(section) ?? [];
+  }
+
+  /** Offsets in a section of the NOPs that `__patchable_function_entries` lists, in order. */
+  patchablePlaces(section: Section): readonly number[] {
+    if (this.#places === undefined) {
+      this.#places = new Map();
+      for (const table of this.object.sections) {
+        if (table.name !== '__patchable_function_entries') continue;
+        for (const { symbol, addend } of table.relocations) {
+          if (typeof symbol?.section !== 'object') continue;
+          const list = this.#places.get(symbol.section);
+          if (list === undefined) this.#places.set(symbol.section, [symbol.value + addend]);
+          else list.push(symbol.value + addend);
+        }
+      }
+      for (const list of this.#places.values()) list.sort((a, b) => a - b);
+    }
+    return this.#places.get(section) ?? [];
   }
 
   /** The part that holds the byte at `offset` (a part's end belongs to it if nothing else begins there). */
@@ -184,6 +203,9 @@ function symbolsBySection(object: ElfObject, arch: Architecture): Map<Section, L
   return result;
 }
 
+/** No kernel asks for more NOPs before functions than this many bytes. */
+const MOST_PADDING = 64;
+
 /** A run of symbols that overlap or stand at one place, with the range they cover. */
 interface Cluster {
   start: number;
@@ -204,10 +226,16 @@ function split(
   if (kind.class === 'strings' || kind.class === 'constants' || kind.class === 'registry') return whole([]);
   if (model.arch.addressList?.(section.name) === true) return splitAt(model, section, kind, everyAddress(size));
   const text = kind.class === 'text';
-  const clusters = clustersOf(text, symbols, size, text ? (symbol) => leadInOf(model, section, symbol) : () => 0);
+  const clusters = clustersOf(text, symbols, size, (symbol, from) =>
+    text ? leadInOf(model, section, symbol, from) : 0,
+  );
   if (clusters.length === 0) return whole([]);
   const only = clusters[0]!;
-  if (clusters.length === 1 && coversAll(model, section, kind, only)) return whole(only.symbols);
+  if (clusters.length === 1 && coversAll(model, section, kind, only)) {
+    // Zeros behind an object, which only align what may follow, are no part of it.
+    if (text || only.end === only.start) return whole(only.symbols);
+    return [makePart(model, section, kind, 0, only.end, only.symbols, false)];
+  }
   const parts: Part[] = [];
   let at = 0;
   for (const [index, cluster] of clusters.entries()) {
@@ -225,8 +253,14 @@ function everyAddress(size: number): number[] {
   return Array.from({ length: Math.ceil(size / 8) }, (_, index) => index * 8);
 }
 
-/** Bytes before a function's symbol that belong to it. */
-function leadInOf(model: Model, section: Section, symbol: ElfSymbol): number {
+/**
+ * Bytes before a function's symbol that belong to it, none of them before `from`: those that the architecture knows, or NOPs
+ * before the entry that the compiler listed for ftrace (-fpatchable-function-entry=n,m).
+ */
+function leadInOf(model: Model, section: Section, symbol: ElfSymbol, from: number): number {
+  const places = model.patchablePlaces(section);
+  const place = places.find((at) => at >= from && at >= symbol.value - MOST_PADDING && at < symbol.value);
+  if (place !== undefined) return symbol.value - place;
   const { leadIn } = model.arch;
   if (leadIn === undefined) return 0;
   return leadIn(symbol, (offset) => model.relocationsIn(section, offset, offset + 1).length > 0);
@@ -243,7 +277,7 @@ function clustersOf(
   text: boolean,
   symbols: readonly Located[],
   size: number,
-  leadIn: (symbol: ElfSymbol) => number,
+  leadIn: (symbol: ElfSymbol, from: number) => number,
 ): Cluster[] {
   // In text only functions begin parts; a NOTYPE symbol in the middle of one (assembly) must not cut it.
   const functions = symbols.some(({ symbol }) => symbol.type === STT.FUNC || symbol.type === STT.GNU_IFUNC);
@@ -256,9 +290,9 @@ function clustersOf(
   for (const located of starters) {
     const { value, size: length } = located.symbol;
     if (value > size) continue;
-    const start = value - leadIn(located.symbol);
-    const end = Math.min(size, value + length);
     const last = clusters.at(-1);
+    const start = value - leadIn(located.symbol, last?.end ?? 0);
+    const end = Math.min(size, value + length);
     const joined = last !== undefined && (value < last.end || start === last.start || isPrefixOnly(last));
     if (joined) {
       last.end = Math.max(last.end, end);

@@ -275,7 +275,9 @@ export class Selector {
       if (this.#ambiguous.has(part)) this.#refuseAmbiguous(part, user);
       return this.#along(part, user);
     }
-    if (!isFunction(part)) return this.#staying(part, relocation, user);
+    if (!isFunction(part)) {
+      return pointsInto(part, user.part) ? this.#along(part, user) : this.#staying(part, relocation, user);
+    }
     const changed = this.#changes.changed.has(part) || this.#reasons.has(part) || this.#isColdOfChanged(part);
     const use = useOf(this.#pair.patched, user.section, relocation);
     if (!changed) {
@@ -489,6 +491,20 @@ function entriesOf(entries: ReadonlyMap<Part, readonly Entry[]>, part: Part): re
   return (entries.get(home) ?? []).filter(({ offset }) => {
     const at = home.start + offset;
     return at >= part.start && at < part.end;
+  });
+}
+
+/** True for a constant table of labels of the function (computed goto): the kernel's has the places of the old version. */
+function pointsInto(table: Part, user: Part): boolean {
+  if (table.class !== 'read-only' || table.symbol?.bind !== STB.LOCAL) return false;
+  const { model } = table;
+  return model.relocationsOfPart(table).some((relocation) => {
+    const target = targetOf(model, table.section, relocation);
+    return (
+      target.kind === 'part' &&
+      familyOf(target.part.name) === familyOf(user.name) &&
+      target.part.start + target.offset !== entryOf(target.part)
+    );
   });
 }
 

@@ -93,10 +93,10 @@ export class KernelSymbols {
       },
     });
     if (all.length <= 1) return all[0] === undefined ? { found: undefined, count: 0 } : at(all[0]);
-    const fitting = all.filter((symbol) => {
-      if (symbol.bind !== (local ? 'local' : 'global')) return false;
-      return kind === undefined || symbol.kind === 'other' || symbol.kind === kind;
-    });
+    const ofKind = all.filter((symbol) => kind === undefined || symbol.kind === 'other' || symbol.kind === kind);
+    const ofBind = ofKind.filter((symbol) => symbol.bind === (local ? 'local' : 'global'));
+    // A linker makes hidden global symbols local.
+    const fitting = ofBind.length > 0 ? ofBind : ofKind;
     if (fitting.length === 1) return at(fitting[0]!);
     const inFile = file === '' ? [] : fitting.filter((symbol) => symbol.file === file);
     if (inFile.length === 1) return at(inFile[0]!);
