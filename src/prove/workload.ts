@@ -18,11 +18,11 @@ const loops: Readonly<Record<string, string>> = {
 
 export const loadNames: readonly string[] = Object.keys(loops);
 
-/** Starts all loops, each at a lower priority than what is being tested. */
-export async function startLoad(session: Session): Promise<void> {
+/** Starts all loops, each at a lower priority (0 to 19) than what is being tested. */
+export async function startLoad(session: Session, niceness = 5): Promise<void> {
   const scripts = Object.entries(loops).map(
     ([name, loop]) => `cat >/kpatch/load-${name} <<'EOF'
-renice -n 5 -p $$
+renice -n ${niceness} -p $$
 ${loop}
 EOF
 setsid sh /kpatch/load-${name} </dev/null >/dev/null 2>&1 &`,
