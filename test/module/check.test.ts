@@ -4,6 +4,7 @@ import { SHF, SHT, STT } from '../../src/elf/constants.ts';
 import { ElfFile } from '../../src/elf/file.ts';
 import { newSection } from '../../src/elf/object.ts';
 import { readObject } from '../../src/elf/read-object.ts';
+import { KpatchError } from '../../src/errors/error.ts';
 import { checkModule } from '../../src/module/check.ts';
 import { symbolVersions } from '../../src/module/check-symbols.ts';
 import { replacedFunctions } from '../../src/module/tables.ts';
@@ -185,4 +186,29 @@ describe('the check of a finished module', () => {
       assert.match(`${error.message}\n${error.detail ?? ''}`, problem);
     }
   });
+});
+
+test('a damaged module is reported or refused with an error of the catalogue, never a crash', async () => {
+  const bytes = madeModule();
+  const rounds = process.env.KPATCH_SOAK === undefined ? 400 : 40_000;
+  let seed = 12345;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return Math.floor((seed / 2 ** 32) * below);
+  };
+  for (let round = 0; round < rounds; round++) {
+    const damaged = Buffer.from(bytes.subarray(0, random(8) === 0 ? random(bytes.length) : bytes.length));
+    for (let flips = 1 + random(4); flips > 0 && damaged.length > 0; flips--)
+      damaged[random(damaged.length)] = random(256);
+    for (const look of [
+      () => checkModule(damaged, 'damaged.ko', target, vermagic),
+      () => replacedFunctions(readObject(damaged, 'damaged.ko')),
+    ]) {
+      try {
+        await look();
+      } catch (error) {
+        assert.ok(error instanceof KpatchError, `round ${round}: ${(error as Error).stack}`);
+      }
+    }
+  }
 });
