@@ -105,7 +105,8 @@ function settleTimes(tree: string): void {
 
 async function makePrepare({ tree, release, compiler, writers, update }: PrepareOptions): Promise<void> {
   // resolve_btfids works on whole modules and takes longer to build than everything else together; no object needs it.
-  const spared = ['-o', 'tools/bpf/resolve_btfids'];
+  // Without --no-print-directory the top Makefile calls itself once more, and -o is not handed down.
+  const spared = ['--no-print-directory', '-o', 'tools/bpf/resolve_btfids'];
   const args = [`-j${availableParallelism()}`, ...spared, ...makeArguments(compiler), 'modules_prepare'];
   const { status, stdout, stderr } = await run('flock', ['-s', writers, 'make', ...args], {
     cwd: tree,
