@@ -40,7 +40,7 @@ const waits: readonly (readonly [RegExp, string])[] = [
   [/futex/, 'a lock or condition of its own program (futex)'],
   [/do_wait|kernel_wait4/, 'a child process'],
   [/nanosleep|hrtimer|schedule_timeout|msleep|usleep/, 'a timer'],
-  [/sigsuspend|sigtimedwait|do_signal_stop|ptrace_stop|do_jobctl/, 'a signal'],
+  [/sys_pause|sigsuspend|sigtimedwait|do_signal_stop|ptrace_stop|do_jobctl/, 'a signal'],
   [/vfork/, 'the program that it started'],
   [/io_schedule|folio_wait|wait_on_page|bit_wait_io|blk_|submit_bio|nvme|scsi|jbd2|xlog/, 'a disk or filesystem'],
   [/nfs|rpc_wait|cifs|p9_client|fuse/, 'a file server'],
@@ -54,16 +54,30 @@ export function stateInWords(state: string): string {
   return states[state] ?? `in state ${state}`;
 }
 
-/** Says of a task why it holds the transition of one of `patches` up. */
-export function holdupOf(task: Task, patches: readonly LoadedPatch[], seconds: number): Holdup {
-  const names = new Set(patches.flatMap((patch) => functionsOf(patch).map((patched) => patched.name)));
+/** Names of the functions that the patches replace. */
+export function patchedNames(patches: readonly LoadedPatch[]): ReadonlySet<string> {
+  return new Set(patches.flatMap((patch) => functionsOf(patch).map((patched) => patched.name)));
+}
+
+/**
+ * Says of a task why it holds the transition of one of `patches` up; `aliases` are other names of the patched functions.
+ */
+export function holdupOf(
+  task: Task,
+  patches: readonly LoadedPatch[],
+  aliases: ReadonlyMap<string, string>,
+  seconds: number,
+): Holdup {
+  const names = patchedNames(patches);
   const modules = new Set(patches.map((patch) => patch.name));
   // The old code stands under its own name; code of a patch lies in the patch's module.
   const isPatched = (frame: Frame): boolean => {
     if (frame.module !== undefined && modules.has(frame.module)) return true;
+    if (aliases.has(frame.function)) return true;
     return names.has(frame.function.replace(/\.(cold|isra|constprop|part)\b.*$/, '')) || names.has(frame.function);
   };
-  const stands = task.stack.find(isPatched)?.function;
+  const found = task.stack.find(isPatched)?.function;
+  const stands = found === undefined ? undefined : (aliases.get(found) ?? found);
   return {
     pid: task.pid,
     tid: task.tid,

@@ -5,10 +5,11 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { aliasesOf } from './aliases.ts';
 import { flagAttribute } from './attribute.ts';
 import { type LoadedPatch, livepatchFolder, loadedPatch, loadedPatches } from './livepatches.ts';
 import type { Machine } from './machine.ts';
-import { type Holdup, holdupOf } from './stall.ts';
+import { type Holdup, holdupOf, patchedNames } from './stall.ts';
 import { type Progress, scanTasks, type Task } from './tasks.ts';
 
 /** dynup/kpatch's times: 15 s, then signals, then 60 s more. Milliseconds. */
@@ -81,7 +82,10 @@ export async function watchTransition(
 export function currentHoldups(machine: Machine, name: string): { progress: Progress; holdups: Holdup[] } {
   const { progress, remaining } = scanTasks(machine, targetOf(machine, name));
   const patches = loadedPatches(machine);
-  return { progress, holdups: remaining().map((task) => holdupOf(task, patches, 0)) };
+  const tasks = remaining();
+  const aliases: ReadonlyMap<string, string> =
+    tasks.length === 0 ? new Map() : aliasesOf(machine, patchedNames(patches));
+  return { progress, holdups: tasks.map((task) => holdupOf(task, patches, aliases, 0)) };
 }
 
 /**
@@ -152,6 +156,9 @@ class FirstSeen {
 
   explain(machine: Machine, now: number): Holdup[] {
     const patches = loadedPatches(machine);
-    return this.#tasks.map((task) => holdupOf(task, patches, (now - (this.#since.get(task.tid) ?? now)) / 1000));
+    const aliases = aliasesOf(machine, patchedNames(patches));
+    return this.#tasks.map((task) =>
+      holdupOf(task, patches, aliases, (now - (this.#since.get(task.tid) ?? now)) / 1000),
+    );
   }
 }

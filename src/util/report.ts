@@ -81,7 +81,7 @@ export function consoleReporter(stream: NodeJS.WriteStream = process.stderr): Re
   }
   const open: string[] = [];
   const draw = (text: string): void => {
-    const width = Math.max(20, stream.columns ?? 80);
+    const width = Math.max(20, stream.columns || 80);
     stream.write(`\r\x1b[2K${text.length < width ? text : `${text.slice(0, width - 2)}…`}`);
   };
   return reporter({

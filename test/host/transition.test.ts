@@ -149,6 +149,17 @@ test('forcing ends a transition only when it was confirmed', async () => {
   assert.equal(machine.journal.at(-1)?.KPATCH_OUTCOME, 'forced');
 });
 
+test('a patched function is known on a stack under its other names', async () => {
+  using machine = new FakeMachine();
+  machine.set(
+    'proc/kallsyms',
+    'ffffffff81000010 t other\nffffffff81000020 T meminfo_proc_show\nffffffff81000020 t __alias\n',
+  );
+  machine.tasks = [{ ...reader, stack: ['__alias+0x1/0x2', 'other+0x1/0x2'] }];
+  const error = await provokes('transition-reverted', () => load(machine, 'one', { waitMs: 1000 }));
+  assert.match(error.detail ?? '', /: in meminfo_proc_show, sleeping/);
+});
+
 test('stacks of the kernel', () => {
   const text =
     '[<0>] a.isra.0+0x1/0x20\n[<0>] b+0x1/0x2 [nfs]\n[<0>] 0xffffffff81000000\ngarbage\n[<0>] c+0x0/0x1 [m 1234]';

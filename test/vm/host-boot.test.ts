@@ -12,6 +12,8 @@ import { BAD_LOG, bootHost, LP } from './host-guest.ts';
 const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
 after(() => rmSync(folder, { recursive: true }));
 
+/** Waits until all that starts at boot has started. */
+const UP = 'systemctl is-system-running --wait >/dev/null';
 const minutes = (count: number): { deadlineMs: number } => ({ deadlineMs: count * 60_000 });
 
 async function reboot(guest: Guest): Promise<void> {
@@ -45,7 +47,10 @@ test('installed, rebooted, applied before the network; a patch that panics at bo
 
   const second = await bootHost({ disk });
   try {
-    const booted = await second.run('cat /proc/loadavg; systemctl is-active kpatch.service; kpatch status', minutes(2));
+    const booted = await second.run(
+      `${UP}; cat /proc/loadavg; systemctl is-active kpatch.service; kpatch status`,
+      minutes(4),
+    );
     assert.match(
       booted.output,
       /^lp_one\nactive\n(.|\n)*Boots next +lp_one \(version 1\); the boot guard still watches/,
@@ -71,7 +76,7 @@ test('installed, rebooted, applied before the network; a patch that panics at bo
   const fourth = await bootHost({ disk });
   try {
     const status = await fourth.run(
-      'cat /proc/loadavg; kpatch status; echo $?; journalctl -o cat KPATCH_OUTCOME=blocked',
+      `${UP}; cat /proc/loadavg; kpatch status; echo $?; journalctl -o cat KPATCH_OUTCOME=blocked`,
       minutes(2),
     );
     assert.match(
@@ -90,7 +95,7 @@ test('installed, rebooted, applied before the network; a patch that panics at bo
   const fifth = await bootHost({ disk, kernelArguments: ['kpatch.enable=0'] });
   try {
     const { output } = await fifth.run(
-      'kpatch list; systemctl is-active kpatch.service; kpatch load --all && cat /proc/loadavg; kpatch uninstall lp_two; kpatch list',
+      `${UP}; kpatch list; systemctl is-active kpatch.service; kpatch load --all && cat /proc/loadavg; kpatch uninstall lp_two; kpatch list`,
       minutes(2),
     );
     assert.match(
