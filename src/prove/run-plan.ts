@@ -208,12 +208,12 @@ class Runner {
     try {
       for await (const seen of run(key)) see(seen);
     } catch (error) {
-      if (error instanceof ClaimFailed) outcome = 'failed';
-      else if (error instanceof KpatchError && isGuestEnd(error)) outcome = 'gone';
+      if (error instanceof KpatchError && isGuestEnd(error)) outcome = 'gone';
+      else if (error instanceof ClaimFailed || this.#failsItself(check, error)) outcome = 'failed';
       else throw error;
-      reason = error.message;
-      if (error.detail !== undefined && error.detail.trim() !== '')
-        see({ text: 'what was seen', detail: error.detail });
+      const { message, detail } = error as ClaimFailed;
+      reason = message;
+      if (detail !== undefined && detail.trim() !== '') see({ text: 'what was seen', detail });
     }
     const ms = performance.now() - start;
     const final: Outcome = outcome === 'gone' ? 'failed' : outcome;
@@ -221,6 +221,12 @@ class Runner {
     this.records.push({ check: key, boot, title: check.title, outcome: final, ...why, evidence, ms });
     onEvent({ type: 'end', check: key, outcome: final, ...why, ms });
     return outcome;
+  }
+
+  /** Whatever a check of the user throws is its own finding; in one of ours it would be a defect. */
+  #failsItself(check: Check, error: unknown): boolean {
+    const own = this.#input.userChecks?.some((user) => user.check.id === check.id) === true;
+    return own && error instanceof Error && !(error instanceof KpatchError);
   }
 
   #bootFailed(planned: PlannedBoot, checks: readonly GuestCheck[], error: KpatchError): void {

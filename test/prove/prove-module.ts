@@ -9,6 +9,7 @@ import { quickPlan } from '../../src/prove/plans.ts';
 import { type PlanResult, runPlan } from '../../src/prove/run-plan.ts';
 import { readSubject, type Subject } from '../../src/prove/subject.ts';
 import { readTestScript } from '../../src/prove/test-script.ts';
+import type { UserCheck } from '../../src/prove/user-check.ts';
 import { stockKernel } from '../vm/stock-kernel.ts';
 import { type HandMade, handMadeModule } from './livepatch-module.ts';
 
@@ -20,6 +21,7 @@ export interface Options {
   readonly test?: string;
   readonly plan?: Plan;
   readonly predecessors?: readonly HandMade[];
+  readonly userChecks?: readonly UserCheck[];
   /** Modules that the patch changes: a module written by hand does not tell. */
   readonly targetModules?: readonly string[];
 }
@@ -50,7 +52,8 @@ export async function proveModule(module: HandMade, options: Options): Promise<P
   const test = options.test === undefined ? undefined : readTestScript(script);
   const events: ProofEvent[] = [];
   const onEvent = (event: ProofEvent): void => void events.push(event);
-  const result = await runPlan({ subject, predecessors, kernel, test, plan, onEvent });
+  const { userChecks = [] } = options;
+  const result = await runPlan({ subject, predecessors, kernel, test, plan, userChecks, onEvent });
   const failed = result.checks.filter(({ outcome }) => outcome === 'failed');
   const name = (check: string): string => (plan.boots.length > 1 ? check : check.replace(/.*\//, ''));
   return { result, events, failed: Object.fromEntries(failed.map(({ check, reason }) => [name(check), reason ?? ''])) };

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { quickPlan, withUserChecks } from '../../src/prove/plans.ts';
+import type { UserCheck } from '../../src/prove/user-check.ts';
 import { cmdlinePatch } from './livepatch-module.ts';
 import { proveModule } from './prove-module.ts';
 
@@ -64,4 +66,29 @@ test('the wrong one of two functions of a name: the test does not pass', async (
   });
   const { failed } = await proveModule(wrong, { test: 'grep patched /proc/cmdline' });
   assert.match(failed.loads ?? '', /refuses/);
+});
+
+test('checks of the user are run with the patch loaded; what they throw is their own finding', async () => {
+  const good: UserCheck['check'] = {
+    id: 'mine',
+    title: 'the text is there',
+    where: 'guest',
+    async *run({ sh }) {
+      yield { text: (await sh('cat /proc/cmdline')).output };
+    },
+  };
+  const bad: UserCheck['check'] = {
+    ...good,
+    id: 'broken',
+    // biome-ignore lint/correctness/useYield: it ends before it has seen anything
+    async *run() {
+      throw new TypeError('it is broken');
+    },
+  };
+  const checks = [good, bad];
+  const userChecks = checks.map((check) => ({ file: `${check.id}.ts`, sha256: 'ab'.repeat(32), check }));
+  const plan = withUserChecks(quickPlan, checks);
+  const { failed, result } = await proveModule(cmdlinePatch('user', 'patched'), { plan, userChecks });
+  assert.deepEqual(failed, { broken: 'it is broken' });
+  assert.equal(result.checks.find(({ check }) => check.endsWith('mine'))?.evidence[0]?.text, 'patched\n');
 });
