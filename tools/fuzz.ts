@@ -8,6 +8,7 @@ const seed = Number(process.argv[3] ?? 1);
 const bases = [gcc, gccPadded].flatMap((toolchain) => [
   compile(toolchain, prelude + sampleSource()),
   compile(toolchain, prelude + sampleSource(1)),
+  compile(toolchain, prelude + sampleSource(), ['-g']),
 ]);
 const start = performance.now();
 const report = fuzz(bases, optionsFor(bases[0]!), count, seed);

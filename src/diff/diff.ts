@@ -50,10 +50,11 @@ export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOpt
 }
 
 function refuseLayouts(pair: Pair, original: Uint8Array, patched: Uint8Array, options: DiffOptions): void {
+  const where = { file: options.names.patched, section: '.debug_info', offset: 0 };
   for (const { name, text } of changedLayouts(original, patched)) {
     if (options.acceptLayouts?.includes(name) === true)
       pair.notes.push(`the layout of ${name} changes (${text}), which was accepted`);
-    else pair.refusals.add('diff-layout-changed', { type: name, change: text }, { file: options.names.patched });
+    else pair.refusals.add('diff-layout-changed', { type: name, change: text }, where);
   }
 }
 
