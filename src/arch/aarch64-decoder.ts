@@ -17,7 +17,16 @@ function decode(word: number, offset: number): Instruction | undefined {
   const branch = branchOf(word, offset);
   if (branch !== undefined) return { offset, length: 4, ...branch };
   const load = loadOf(word);
-  return { offset, length: 4, flow: 'next', ...(load === undefined ? {} : { load }), writes: writesOf(word) };
+  // MOV between registers is ORR with the zero register.
+  const copies = (word & 0xffe0ffe0) >>> 0 === 0xaa0003e0 ? (word >>> 16) & 0x1f : undefined;
+  return {
+    offset,
+    length: 4,
+    flow: 'next',
+    ...(load === undefined ? {} : { load }),
+    ...(copies === undefined ? {} : { copies }),
+    writes: writesOf(word),
+  };
 }
 
 function branchOf(word: number, offset: number): { flow: Flow; target?: number; writes: number } | undefined {

@@ -73,6 +73,8 @@ export interface Instruction {
   readonly load?: { readonly register: number; readonly value: number };
   /** True where `load` is the whole constant, of which the instruction before set the upper part. */
   readonly completes?: boolean;
+  /** An instruction that only copies this register into the one it writes. */
+  readonly copies?: number;
   /** Bit n is set where the instruction writes general register n (of the numbering of `argumentRegisters`). */
   readonly writes: number;
 }

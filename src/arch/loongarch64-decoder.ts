@@ -17,7 +17,9 @@ function decode(word: number, offset: number, bytes: Uint8Array): Instruction | 
   const branch = branchOf(word, offset);
   if (branch !== undefined) return { offset, length: 4, ...branch };
   const load = loadOf(word, offset, bytes);
-  return { offset, length: 4, flow: 'next', ...load, writes: writesOf(word) };
+  // MOVE is OR with the zero register.
+  const copies = word >>> 10 === 0x2a << 5 ? { copies: (word >>> 5) & 0x1f } : {};
+  return { offset, length: 4, flow: 'next', ...load, ...copies, writes: writesOf(word) };
 }
 
 function branchOf(word: number, offset: number): { flow: Flow; target?: number; writes: number } | undefined {

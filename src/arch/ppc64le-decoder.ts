@@ -20,7 +20,11 @@ function decode(word: number, offset: number, bytes: Uint8Array): Instruction | 
   const branch = branchOf(word, opcode, offset);
   if (branch !== undefined) return { offset, length: 4, ...branch };
   const load = loadOf(word, opcode, offset, bytes);
-  return { offset, length: 4, flow: 'next', ...load, writes: writesOf(word, opcode) };
+  // MR is OR of a register with itself.
+  const source = (word >>> 21) & 0x1f;
+  const move = opcode === 31 && ((word >>> 1) & 0x3ff) === 444 && source === ((word >>> 11) & 0x1f);
+  const copies = move ? { copies: source } : {};
+  return { offset, length: 4, flow: 'next', ...load, ...copies, writes: writesOf(word, opcode) };
 }
 
 interface Branch {

@@ -35,7 +35,15 @@ function decode(bytes: Uint8Array, offset: number): Instruction | undefined {
   const branch = branchOf(view, offset);
   if (branch !== undefined) return { offset, length, ...branch };
   const load = loadOf(view);
-  return { offset, length, flow: 'next', ...(load === undefined ? {} : { load }), writes: writesOf(view) };
+  const copies = opcode === 0xb9 && view.getUint8(1) === 0x04 ? view.getUint8(3) & 0xf : undefined; // LGR
+  return {
+    offset,
+    length,
+    flow: 'next',
+    ...(load === undefined ? {} : { load }),
+    ...(copies === undefined ? {} : { copies }),
+    writes: writesOf(view),
+  };
 }
 
 interface Branch {
@@ -158,6 +166,25 @@ const storesOfEb = new Set([
   0x21, 0x20, 0x24, 0x26, 0x2c, 0x2d, 0x51, 0x52, 0x54, 0x55, 0x56, 0x57, 0x6a, 0x6e, 0x7a, 0x7e, 0x90,
 ]);
 
+/** Multiplications, divisions, double shifts and compare-and-swap write a pair of registers. */
+const pairs = new Set([0x0e, 0x0f, 0x1c, 0x1d, 0x5c, 0x5d, 0x8c, 0x8d, 0x8e, 0x8f, 0xa8, 0xa9, 0xbb]);
+const pairsOfE3 = new Set([0x0d, 0x1d, 0x5c, 0x84, 0x86, 0x87, 0x8f, 0x96, 0x97]);
+const pairsOfB9 = new Set([0x0d, 0x1d, 0x83, 0x84, 0x86, 0x87, 0x96, 0x97, 0xec]);
+
+/** Registers `first` to `last`, where 0 follows 15. */
+function range(first: number, last: number): number {
+  let registers = bit(first);
+  for (let register = first; register !== last; ) {
+    register = (register + 1) & 0xf;
+    registers |= bit(register);
+  }
+  return registers;
+}
+
+function after(register: number): number {
+  return bit((register + 1) & 0xf);
+}
+
 function writesOf(view: DataView): number {
   const opcode = view.getUint8(0);
   const second = view.getUint8(1);
@@ -165,7 +192,7 @@ function writesOf(view: DataView): number {
   if (writeNothing.has(opcode)) return 0;
   switch (opcode) {
     case 0x98: // LM
-      return ALL;
+      return range(second >> 4, second & 0xf);
     case 0xa7:
       return [0, 1, 2, 3, 0xe, 0xf].includes(second & 0xf) ? 0 : r1; // TM*, CHI, CGHI
     case 0xc2:
@@ -175,18 +202,20 @@ function writesOf(view: DataView): number {
     case 0xc6:
       return 0; // compares, EXRL
     case 0xe3:
-      return storesOfE3.has(view.getUint8(5)) ? 0 : r1 | bit(((second >> 4) + 1) & 0xf);
+      return storesOfE3.has(view.getUint8(5)) ? 0 : pairsOfE3.has(view.getUint8(5)) ? r1 | after(second >> 4) : r1;
     case 0xeb: {
       const last = view.getUint8(5);
       if (storesOfEb.has(last)) return 0;
-      return last === 0x04 || last === 0x96 || last === 0x98 ? ALL : r1; // LMG, LMH, LMY
+      return last === 0x04 || last === 0x96 || last === 0x98 ? range(second >> 4, second & 0xf) : r1; // LMG, LMH, LMY
     }
     case 0xb9:
-    case 0xb2:
-      return bit(view.getUint8(3) >> 4) | bit(((view.getUint8(3) >> 4) + 1) & 0xf);
+    case 0xb2: {
+      const register = view.getUint8(3) >> 4;
+      return opcode === 0xb9 && pairsOfB9.has(second) ? bit(register) | after(register) : bit(register);
+    }
     case 0x44: // EX
       return ALL;
     default:
-      return opcode < 0x40 || opcode >= 0x80 ? r1 | bit(((second >> 4) + 1) & 0xf) : r1;
+      return pairs.has(opcode) ? r1 | after(second >> 4) : r1;
   }
 }

@@ -132,7 +132,7 @@ function isOwnLine({ part, instruction }: Step): boolean {
 
 /** The string whose address the last instruction that writes the register loads. */
 function addressIn(path: readonly Step[], register: number): string | undefined {
-  const step = path.findLast(({ instruction }) => (instruction.writes & (1 << register)) !== 0);
+  const step = lastWrite(path, register);
   if (step === undefined || step.instruction.flow === 'call') return undefined;
   const { copies } = step.instruction;
   if (copies !== undefined) return addressIn(path.slice(0, path.indexOf(step)), copies);
@@ -144,6 +144,19 @@ function addressIn(path: readonly Step[], register: number): string | undefined 
     if (target.kind !== 'content' || target.offset !== 0) continue;
     if ((target.section.flags & SHF.STRINGS) === 0) continue;
     return Buffer.from(contentOf(target.section, target.at)).toString('latin1');
+  }
+  return undefined;
+}
+
+/** The last instruction that writes the register, but for those behind which the function only returns. */
+function lastWrite(path: readonly Step[], register: number): Step | undefined {
+  let returns = false;
+  for (let index = path.length - 1; index >= 0; index--) {
+    const step = path[index]!;
+    const { flow, writes } = step.instruction;
+    if (flow === 'end') returns = true;
+    else if (flow === 'branch' || flow === 'jump') returns = false;
+    if (!returns && (writes & (1 << register)) !== 0) return step;
   }
   return undefined;
 }

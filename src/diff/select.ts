@@ -276,7 +276,7 @@ export class Selector {
       return this.#along(part, user);
     }
     if (!isFunction(part)) {
-      return pointsInto(part, user.part) ? this.#along(part, user) : this.#staying(part, relocation, user);
+      return this.#pointsInto(part) ? this.#along(part, user) : this.#staying(part, relocation, user);
     }
     const changed = this.#changes.changed.has(part) || this.#reasons.has(part) || this.#isColdOfChanged(part);
     const use = useOf(this.#pair.patched, user.section, relocation);
@@ -312,6 +312,21 @@ export class Selector {
     this.#copies.add(part);
     notes.push(`${part.name} travels as a copy, unchanged, since ${user.name} calls it and ${reason}`);
     return true;
+  }
+
+  /**
+   * True for a constant table of labels of a function that travels (computed goto): the kernel's table has the places of the
+   * old version.
+   */
+  #pointsInto(table: Part): boolean {
+    if (table.class !== 'read-only' || table.symbol?.bind !== STB.LOCAL) return false;
+    const { model } = table;
+    return model.relocationsOfPart(table).some((relocation) => {
+      const target = targetOf(model, table.section, relocation);
+      if (target.kind !== 'part' || !isFunction(target.part)) return false;
+      const travels = this.#changes.changed.has(target.part) || this.#reasons.has(target.part);
+      return travels && target.part.start + target.offset !== entryOf(target.part);
+    });
   }
 
   #isColdOfChanged(part: Part): boolean {
@@ -491,20 +506,6 @@ function entriesOf(entries: ReadonlyMap<Part, readonly Entry[]>, part: Part): re
   return (entries.get(home) ?? []).filter(({ offset }) => {
     const at = home.start + offset;
     return at >= part.start && at < part.end;
-  });
-}
-
-/** True for a constant table of labels of the function (computed goto): the kernel's has the places of the old version. */
-function pointsInto(table: Part, user: Part): boolean {
-  if (table.class !== 'read-only' || table.symbol?.bind !== STB.LOCAL) return false;
-  const { model } = table;
-  return model.relocationsOfPart(table).some((relocation) => {
-    const target = targetOf(model, table.section, relocation);
-    return (
-      target.kind === 'part' &&
-      familyOf(target.part.name) === familyOf(user.name) &&
-      target.part.start + target.offset !== entryOf(target.part)
-    );
   });
 }
 

@@ -140,6 +140,12 @@ export const diffErrors = table({
     why: '{user} handed it out as a pointer; whoever holds it goes on to call the old code',
     fix: 'keep the function and change its body, even if only to call the new one',
   },
+  'diff-alias-moved': {
+    exit: 4,
+    what: 'the name {name} stood for the function {before} and stands for {after} now',
+    why: 'in the running kernel both names are one function, so one of them cannot be redirected without the other',
+    fix: 'keep the name where it is, and change what the function does or who calls it',
+  },
   'diff-reference-inner': {
     exit: 4,
     what: '{user} refers into the middle of {name}, which changed',

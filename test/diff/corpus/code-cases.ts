@@ -142,7 +142,8 @@ export const codeCases: readonly Case[] = [
     after: `static ${split} int h(int a) { return use(a) + 1; } int f(int a) { return h(a) * 2; }`,
     expect: [],
     flags: ['-fno-inline', '-fno-ipa-ra', '-fno-ipa-sra', '-fno-ipa-cp'],
-    on: onGcc,
+    // With branch protection a static function has no landing pad.
+    on: ({ clang, name }) => !clang && !/IBT|BTI/.test(name),
   },
   {
     name: 'a weak function that changes',
@@ -158,16 +159,13 @@ export const codeCases: readonly Case[] = [
     expect: 'diff-alias-moved',
   },
   {
-    name: 'an alias of a function that changes',
+    name: 'a function with two names changes',
     before:
       'int one(int a) { return use(a) + 1; } int two(int a) { return use(a) + 2; } int name(int) __attribute__((alias("one")));',
     after: [['+ 1', '+ 4']],
-    expect: (target) => (target.arch === 'x86-64' ? ['changed one'] : ['changed one']),
-    check: ({ functions }) => {
-      const [{ name, aliases }] = functions as unknown as [{ name: string; aliases: string[] }];
-      assert.deepEqual([name, ...aliases].sort(), ['name', 'one']);
-    },
-    on: () => false,
+    // One redirection serves both names, as they are one address.
+    expect: ['changed name'],
+    check: ({ functions }) => assert.deepEqual(functions[0]!.aliases, ['one']),
   },
   {
     name: 'a removed function whose address was handed out',
@@ -236,7 +234,7 @@ export const codeCases: readonly Case[] = [
     before:
       'asm(".section .text.assembly,\\"ax\\"\\n" OLD "\\n" OLD "\\n.previous"); int f(int a) { return use(a) + 1; }',
     after: [['OLD "\\n" OLD', 'OLD "\\n" NEW1']],
-    expect: (target) => (target.arch === 'x86-64' ? 'diff-code-unnamed' : 'diff-code-unnamed'),
+    expect: 'diff-code-unnamed',
   },
   {
     name: 'one of several functions in a section',
@@ -282,8 +280,8 @@ here static ${split} int e(int a) { return use(a) + 1; } here ${split} int f(int
   },
   {
     name: 'a sibling call in a function that changes',
-    before: 'int f(int a) { return use(a + 1); }',
-    after: [['a + 1', 'a + 2']],
+    before: `static ${split} int h(int a) { return use(a) * 3; } int f(int a) { return h(a + 1); } int g(int a) { return h(a + 9) + 1; }`,
+    after: [['a + 1)', 'a + 2)']],
     expect: ({ arch }) => (arch === 'ppc64le' ? 'diff-unpatchable' : ['changed f']),
     flags: ['-foptimize-sibling-calls'],
   },
@@ -375,5 +373,22 @@ here static ${split} int e(int a) { return use(a) + 1; } here ${split} int f(int
       'int f(int a, int b) { static const void *const t[] = { &&one, &&two, &&three }; goto *t[a]; one: use(1); two: use(2); three: return use(b); } int g(int a) { return use(a) + 1; }',
     after: [['use(1);', 'use(1); use(8); use(9);']],
     expect: ['changed f'],
+  },
+  {
+    name: 'a function with a computed goto changes without moving its labels',
+    before:
+      'int f(int a, int b) { static const void *const t[] = { &&one, &&two, &&three }; goto *t[a]; one: use(1); two: use(2); three: return use(b); } int g(int a) { return use(a) + 1; }',
+    after: [['use(2);', 'use(3);']],
+    expect: ['changed f'],
+    check: ({ travelling }) => assert.ok(travelling.some(({ name }) => /^(?:f\.)?t(?:\.\d+)?$/.test(name))),
+  },
+  {
+    name: 'a function that becomes the same as another',
+    before: 'int f(int a) { return use(a) + 1; } int g(int a) { return use(a) + 2; }',
+    after: [['+ 2', '+ 1']],
+    // With -fipa-icf gcc makes one an alias of the other where it can, or lets it jump there.
+    expect: ['changed g'],
+    on: onGcc,
+    flags: ['-fno-ipa-icf'],
   },
 ];

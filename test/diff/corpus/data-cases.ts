@@ -10,14 +10,15 @@ export const dataCases: readonly Case[] = [
     before:
       'struct s { long a, b, c, d, e, f; }; void f(struct s *p) { *p = (struct s){ 11, 22, 33, 44, 55, 66 }; } void g(struct s *p) { *p = (struct s){ 10, 20, 30, 40, 50, 60 }; }',
     after: [['33', '34']],
-    expect: ['changed f'],
+    // Where both are in one section without names, what code reaches from a place in it cannot be told: all users count.
+    expect: ({ arch }) => (arch === 'x86-64' ? ['changed f'] : ['changed f', 'changed g']),
   },
   {
     name: 'a constant structure that comes before another',
     before:
       'struct s { long a, b, c, d, e, f; }; int f(struct s *p) { return use(4) + 1; } void g(struct s *p) { *p = (struct s){ 10, 20, 30, 40, 50, 60 }; }',
     after: [['return use(4) + 1', '*p = (struct s){ 11, 22, 33, 44, 55, 66 }; return use(4) + 1']],
-    expect: ['changed f'],
+    expect: ({ arch }) => (arch === 'x86-64' ? ['changed f'] : ['changed f', 'changed g']),
   },
   {
     name: 'constants of one size that change places',
@@ -129,7 +130,7 @@ export const dataCases: readonly Case[] = [
     name: 'a variable that gets an initial value',
     before: 'int value; int f(int a) { return use2(&value, 1) + 1; }',
     after: [['int value', 'int value = 4']],
-    expect: (target) => (target.arch === 'x86-64' ? 'diff-data-changed' : 'diff-data-changed'),
+    expect: 'diff-data-changed',
   },
   {
     name: 'a variable for each processor',
@@ -162,10 +163,10 @@ export const dataCases: readonly Case[] = [
   },
   {
     name: 'a new variable travels',
-    before: 'static int one; int f(int a) { one = a; return use(a) + 1; }',
+    before: 'static int one; int f(int a) { one += a; return use(one) + 1; }',
     after: [
       ['static int one;', 'static int one; static int fresh = 4;'],
-      ['return use(a)', 'fresh += a; return use(fresh)'],
+      ['return use(one)', 'fresh += a; return use(fresh + one)'],
     ],
     expect: ['changed f'],
     check: ({ travelling, references }) => {
@@ -179,7 +180,7 @@ export const dataCases: readonly Case[] = [
       'static int one __read_mostly = 1; static int two __read_mostly = 2; int f(int a) { one = a; return use(two) + 1; } int g(int a) { two = a; return use(one) + 1; } int h(int a) { return use(a) + 1; }',
     after: [
       ['static int one', 'static int fresh __read_mostly = 7; static int one'],
-      ['int h(int a) { return', 'int h(int a) { fresh = a; return'],
+      ['int h(int a) { return use(a)', 'int h(int a) { fresh += a; return use(fresh)'],
     ],
     expect: ['changed h'],
     check: ({ travelling }) => assert.ok(travelling.some(({ name }) => name === 'fresh')),
@@ -244,9 +245,9 @@ export const dataCases: readonly Case[] = [
     after:
       'int g(int a) { static int count; count += a; return use(count) + 2; } int f(int a) { static int count; count += a; return use(count) + 7; }',
     expect: ['changed f'],
-    check: ({ references }) => {
-      const [own] = references.filter(({ name }) => name.startsWith('count'));
-      assert.ok(own !== undefined && own.name !== 'count.1' && own.name !== 'g.count', own?.name);
+    check: ({ references }, { clang }) => {
+      const [own] = references.filter(({ name }) => /^(?:f\.|g\.)?count/.test(name));
+      assert.match(own?.name ?? '', clang ? /^f\.count/ : /^count\.1$/); // gcc numbers the last function first
     },
   },
   {
@@ -276,7 +277,8 @@ export const dataCases: readonly Case[] = [
     before:
       'int f(int a) { if (a & 1) { static int n; return use(n++) + 1; } else { static int n; return use(n--) + 2; } }',
     after: 'int f(int a) { if (a & 1) { static int n; return use(n++) + 1; } else { return use(a) + 2; } }',
-    expect: 'diff-local-ambiguous',
+    // clang names them f.n and f.n.1, so it can be told which one went.
+    expect: ({ clang }) => (clang ? ['changed f'] : 'diff-local-ambiguous'),
   },
   {
     name: 'a static variable that moves into a function that the compiler splits off',

@@ -34,7 +34,7 @@ export const lineCases: readonly Case[] = [
   shift('might_sleep as last', 'void f(int a) { use(a); might_sleep(); }'),
   shift(
     'suspicious RCU',
-    'int f(int a) { if (unlikely(a == 4)) lockdep_rcu_suspicious(__FILE__, __LINE__, "suspicious rcu_dereference_check() usage"); return use(a) + 1; }',
+    'int f(int a) { if (unlikely(a == 77)) lockdep_rcu_suspicious(__FILE__, __LINE__, "suspicious rcu_dereference_check() usage"); return use(a) + 1; }',
   ),
   shift('ASSERT_RTNL by WARN_ONCE', 'int f(int a) { ASSERT_RTNL(); return use(a) + 1; }'),
   shift('ASSERT_RTNL by printk', 'int f(int a) { OLD_ASSERT_RTNL(); return use(a) + 1; }'),
