@@ -159,6 +159,11 @@ function assertExtracted(original: Uint8Array, patched: Uint8Array): void {
   const names = result.functions.map(({ name }) => name);
   assert.ok(names.length > 0);
   const output = result.output();
+  assert.deepEqual(
+    diff(original, patched, optionsFor(original)).output(),
+    output,
+    'the same inputs give the same bytes',
+  );
   const [ours, theirs] = [meanings(output), meanings(patched)];
   for (const [name, meaning] of ours) {
     assert.ok(names.includes(name) || /\.cold/.test(name), `${name} travels without need`);
