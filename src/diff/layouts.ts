@@ -2,7 +2,7 @@
  * Structures whose layout a patch changes. Objects of them that exist already were made, and are used by code that stays,
  * with the old layout; new code would read and write beside it. Debug information of both versions shows it.
  */
-import { type DwarfMember, type DwarfType, type DwarfTypes, readDwarfTypes, TAG } from '../elf/dwarf.ts';
+import { type DwarfMember, type DwarfType, type DwarfTypes, readDwarfTypes, TAG } from '../elf/dwarf-types.ts';
 import { ElfFile } from '../elf/file.ts';
 
 export interface LayoutChange {

@@ -2,8 +2,8 @@
  * Types in DWARF debug information (versions 2 to 5), as far as their layout needs: structures and unions with their
  * members, and the sizes of what members are made of. Everything else is stepped over.
  */
-import { SHT, SIZE } from './constants.ts';
-import type { ElfFile, RawSection } from './file.ts';
+import { DwarfCursor, dwarfText } from './dwarf-cursor.ts';
+import type { ElfFile } from './file.ts';
 
 /** Tags of the entries that are read (DWARF 5, table 7.3). */
 export const TAG = {
@@ -129,43 +129,38 @@ interface Values {
 
 class Reader {
   readonly #file: ElfFile;
-  readonly #info: DataView;
-  readonly #le: boolean;
-  readonly #relocations: Relocations;
+  readonly #info: DwarfCursor;
   readonly #types = new Map<number, DwarfType>();
   readonly #tables = new Map<number, Map<number, Abbreviation>>();
-  #at = 0;
   #addressSize = 8;
 
   constructor(file: ElfFile) {
     this.#file = file;
-    this.#le = file.littleEndian;
-    this.#info = viewOf(file.data(file.section('.debug_info')!));
-    this.#relocations = new Relocations(file, '.debug_info');
+    this.#info = new DwarfCursor(file, '.debug_info', true);
   }
 
   read(): DwarfTypes | undefined {
-    while (this.#at < this.#info.byteLength) if (!this.#unit()) return undefined;
+    while (this.#info.at < this.#info.view.byteLength) if (!this.#unit()) return undefined;
     return { types: this.#types, addressSize: this.#addressSize };
   }
 
   #unit(): boolean {
-    const start = this.#at;
-    let length = this.#u32();
+    const start = this.#info.at;
+    let length = this.#info.u32();
     const offsetSize = length === 0xffffffff ? 8 : 4;
-    if (offsetSize === 8) length = this.#offset(8);
-    const end = this.#at + length;
-    const version = this.#u16();
-    if (version < 2 || version > 5 || end > this.#info.byteLength) return false;
-    const kind = version >= 5 ? this.#u8() : 1;
-    const early = version >= 5 ? this.#u8() : 0;
-    const table = this.#offset(offsetSize);
-    const addressSize = version >= 5 ? early : this.#u8();
-    if (kind === 2 || kind === 6) this.#at += 8 + offsetSize; // type units
-    if (kind === 4 || kind === 5) this.#at += 8; // skeleton and split units
+    if (offsetSize === 8) length = this.#info.offset(8);
+    const end = this.#info.at + length;
+    const version = this.#info.u16();
+    if (version < 2 || version > 5 || end > this.#info.view.byteLength) return false;
+    const kind = version >= 5 ? this.#info.u8() : 1;
+    const early = version >= 5 ? this.#info.u8() : 0;
+    const table = this.#info.offset(offsetSize);
+    const addressSize = version >= 5 ? early : this.#info.u8();
+    if (kind === 2 || kind === 6) this.#info.at += 8 + offsetSize; // type units
+    if (kind === 4 || kind === 5) this.#info.at += 8; // skeleton and split units
     this.#addressSize = addressSize;
     this.#entries({ start, version, addressSize, offsetSize, abbreviations: this.#abbreviations(table) }, end);
-    this.#at = end;
+    this.#info.at = end;
     return true;
   }
 
@@ -174,9 +169,9 @@ class Reader {
     const open: (DwarfType | undefined)[] = [];
     /** Depth below a subprogram, whose types are its own; 0 outside. */
     let inside = 0;
-    while (this.#at < end) {
-      const key = this.#at;
-      const code = this.#uleb();
+    while (this.#info.at < end) {
+      const key = this.#info.at;
+      const code = this.#info.uleb();
       if (code === 0) {
         open.pop();
         if (inside > open.length) inside = 0;
@@ -189,7 +184,7 @@ class Reader {
       const values = this.#values(unit, abbreviation, wanted);
       const parent = open.at(-1);
       let made: DwarfType | undefined;
-      if (wanted && tag === TAG.member) parent?.members.push(memberOf(values, this.#le));
+      if (wanted && tag === TAG.member) parent?.members.push(memberOf(values, this.#file.littleEndian));
       else if (wanted && tag === TAG.subrange) parent?.dimensions.push(values.count ?? (values.bound ?? -1) + 1);
       else if (wanted) {
         made = {
@@ -213,7 +208,7 @@ class Reader {
     const values: Values = {};
     for (const [attribute, form, constant] of abbreviation.attributes) {
       if (!wanted) {
-        this.#skip(unit, form);
+        this.#info.skip(form, unit);
         continue;
       }
       switch (attribute) {
@@ -225,7 +220,7 @@ class Reader {
           break;
         case AT.declaration:
           values.declaration = true;
-          this.#skip(unit, form);
+          this.#info.skip(form, unit);
           break;
         case AT.byteSize:
         case AT.bitSize:
@@ -239,7 +234,7 @@ class Reader {
           break;
         }
         default:
-          this.#skip(unit, form);
+          this.#info.skip(form, unit);
       }
     }
     return values;
@@ -249,31 +244,31 @@ class Reader {
   #constant(unit: Unit, form: number, implicit: number): number | undefined {
     switch (form) {
       case 0x0b:
-        return this.#u8();
+        return this.#info.u8();
       case 0x05:
-        return this.#u16();
+        return this.#info.u16();
       case 0x06:
-        return this.#u32();
+        return this.#info.u32();
       case 0x07:
-        return this.#offset(8);
+        return this.#info.offset(8);
       case 0x0d:
-        return this.#sleb();
+        return this.#info.sleb();
       case 0x0f:
-        return this.#uleb();
+        return this.#info.uleb();
       case 0x21:
         return implicit;
       case 0x09:
       case 0x0a:
       case 0x18: {
         // Old compilers write a member's place as DW_OP_plus_uconst.
-        const length = form === 0x0a ? this.#u8() : this.#uleb();
-        const end = this.#at + length;
-        const value = this.#u8() === 0x23 ? this.#uleb() : undefined;
-        this.#at = end;
+        const length = form === 0x0a ? this.#info.u8() : this.#info.uleb();
+        const end = this.#info.at + length;
+        const value = this.#info.u8() === 0x23 ? this.#info.uleb() : undefined;
+        this.#info.at = end;
         return value;
       }
       default:
-        this.#skip(unit, form);
+        this.#info.skip(form, unit);
         return undefined;
     }
   }
@@ -281,142 +276,72 @@ class Reader {
   #reference(unit: Unit, form: number): number | undefined {
     switch (form) {
       case 0x11:
-        return unit.start + this.#u8();
+        return unit.start + this.#info.u8();
       case 0x12:
-        return unit.start + this.#u16();
+        return unit.start + this.#info.u16();
       case 0x13:
-        return unit.start + this.#u32();
+        return unit.start + this.#info.u32();
       case 0x14:
-        return unit.start + this.#offset(8);
+        return unit.start + this.#info.offset(8);
       case 0x15:
-        return unit.start + this.#uleb();
+        return unit.start + this.#info.uleb();
       case 0x10:
-        return this.#offset(unit.version === 2 ? unit.addressSize : unit.offsetSize);
+        return this.#info.offset(unit.version === 2 ? unit.addressSize : unit.offsetSize);
       default:
-        this.#skip(unit, form);
+        this.#info.skip(form, unit);
         return undefined;
     }
   }
 
   #string(unit: Unit, form: number): string | undefined {
-    if (form === 0x08) {
-      const start = this.#at;
-      while (this.#u8() !== 0);
-      return textAt(this.#info, start);
-    }
+    if (form === 0x08) return this.#info.text();
     if (form === 0x0e || form === 0x1f) {
-      const at = this.#offset(unit.offsetSize);
-      return this.#textOf(form === 0x0e ? '.debug_str' : '.debug_line_str', at);
+      const at = this.#info.offset(unit.offsetSize);
+      return dwarfText(this.#file, form === 0x0e ? '.debug_str' : '.debug_line_str', at);
     }
     const index = this.#stringIndex(form);
     if (index !== undefined) return this.#indexedString(unit, index);
-    this.#skip(unit, form);
+    this.#info.skip(form, unit);
     return undefined;
   }
 
   #stringIndex(form: number): number | undefined {
-    if (form === 0x1a) return this.#uleb();
-    if (form === 0x25) return this.#u8();
-    if (form === 0x26) return this.#u16();
-    if (form === 0x27) return this.#u8() + this.#u16() * 256;
-    if (form === 0x28) return this.#u32();
+    if (form === 0x1a) return this.#info.uleb();
+    if (form === 0x25) return this.#info.u8();
+    if (form === 0x26) return this.#info.u16();
+    if (form === 0x27) return this.#info.u8() + this.#info.u16() * 256;
+    if (form === 0x28) return this.#info.u32();
     return undefined;
   }
 
   /** clang's index into `.debug_str_offsets`, whose header has 8 bytes (16 in 64-bit DWARF). */
   #indexedString({ offsetSize }: Unit, index: number): string | undefined {
-    const section = this.#file.section('.debug_str_offsets');
-    if (section === undefined) return undefined;
-    const at = (offsetSize === 8 ? 16 : 8) + index * offsetSize;
-    const relocated = new Relocations(this.#file, '.debug_str_offsets').at(at);
-    const view = viewOf(this.#file.data(section));
-    return this.#textOf('.debug_str', relocated ?? view.getUint32(at, this.#le));
-  }
-
-  #textOf(name: string, at: number): string | undefined {
-    const section = this.#file.section(name);
-    return section === undefined ? undefined : textAt(viewOf(this.#file.data(section)), at);
-  }
-
-  #skip(unit: Unit, form: number): void {
-    const fixed = sizes[form];
-    if (fixed !== undefined) this.#at += fixed;
-    else if (form === 0x01) this.#at += unit.addressSize;
-    else if (offsetForms.has(form)) this.#at += unit.offsetSize;
-    else if (form === 0x10) this.#at += unit.version === 2 ? unit.addressSize : unit.offsetSize;
-    else if (lebForms.has(form)) this.#uleb();
-    else if (form === 0x08) while (this.#u8() !== 0);
-    else if (form === 0x03) this.#step(this.#u16());
-    else if (form === 0x04) this.#step(this.#u32());
-    else if (form === 0x0a) this.#step(this.#u8());
-    else if (form === 0x09 || form === 0x18) this.#step(this.#uleb());
-    else if (form === 0x16) this.#skip(unit, this.#uleb());
-    else throw new RangeError(`form ${form} is not known`);
-    if (this.#at > this.#info.byteLength) throw new RangeError('behind the end');
-  }
-
-  /** Moves on; a length must be read before this is called, since reading moves too. */
-  #step(bytes: number): void {
-    this.#at += bytes;
+    if (this.#file.section('.debug_str_offsets') === undefined) return undefined;
+    const offsets = new DwarfCursor(this.#file, '.debug_str_offsets', true);
+    offsets.at = (offsetSize === 8 ? 16 : 8) + index * offsetSize;
+    return dwarfText(this.#file, '.debug_str', offsets.offset(offsetSize));
   }
 
   #abbreviations(at: number): Map<number, Abbreviation> {
     const known = this.#tables.get(at);
     if (known !== undefined) return known;
-    const view = viewOf(this.#file.data(this.#file.section('.debug_abbrev')!));
-    const cursor = { at };
+    const cursor = new DwarfCursor(this.#file, '.debug_abbrev', false);
+    cursor.at = at;
     const table = new Map<number, Abbreviation>();
-    for (let code = uleb(view, cursor); code !== 0; code = uleb(view, cursor)) {
-      const tag = uleb(view, cursor);
-      const children = view.getUint8(cursor.at++) !== 0;
+    for (let code = cursor.uleb(); code !== 0; code = cursor.uleb()) {
+      const tag = cursor.uleb();
+      const children = cursor.u8() !== 0;
       const attributes: [number, number, number][] = [];
       for (;;) {
-        const attribute = uleb(view, cursor);
-        const form = uleb(view, cursor);
+        const attribute = cursor.uleb();
+        const form = cursor.uleb();
         if (attribute === 0 && form === 0) break;
-        attributes.push([attribute, form, form === 0x21 ? sleb(view, cursor) : 0]);
+        attributes.push([attribute, form, form === 0x21 ? cursor.sleb() : 0]);
       }
       table.set(code, { tag, children, attributes });
     }
     this.#tables.set(at, table);
     return table;
-  }
-
-  #u8(): number {
-    return this.#info.getUint8(this.#at++);
-  }
-
-  #u16(): number {
-    this.#at += 2;
-    return this.#info.getUint16(this.#at - 2, this.#le);
-  }
-
-  #u32(): number {
-    this.#at += 4;
-    return this.#info.getUint32(this.#at - 4, this.#le);
-  }
-
-  /** An offset of 4 or 8 bytes, relocated where a relocation says so. */
-  #offset(size: number): number {
-    const at = this.#at;
-    this.#at += size;
-    const relocated = this.#relocations.at(at);
-    if (relocated !== undefined) return relocated;
-    return size === 8 ? Number(this.#info.getBigUint64(at, this.#le)) : this.#info.getUint32(at, this.#le);
-  }
-
-  #uleb(): number {
-    const cursor = { at: this.#at };
-    const value = uleb(this.#info, cursor);
-    this.#at = cursor.at;
-    return value;
-  }
-
-  #sleb(): number {
-    const cursor = { at: this.#at };
-    const value = sleb(this.#info, cursor);
-    this.#at = cursor.at;
-    return value;
   }
 }
 
@@ -432,35 +357,6 @@ const numberNames: Readonly<
   [AT.count]: 'count',
 };
 
-/** Bytes of the forms of fixed size (DWARF 5, section 7.5.6). */
-const sizes: Readonly<Record<number, number>> = {
-  5: 2,
-  6: 4,
-  7: 8,
-  11: 1,
-  12: 1,
-  17: 1,
-  18: 2,
-  19: 4,
-  20: 8,
-  25: 0,
-  28: 4,
-  30: 16,
-  32: 8,
-  33: 0,
-  36: 8,
-  37: 1,
-  38: 2,
-  39: 3,
-  40: 4,
-  41: 1,
-  42: 2,
-  43: 3,
-  44: 4,
-};
-const offsetForms: ReadonlySet<number> = new Set([0x0e, 0x17, 0x1d, 0x1f, 0x1f20, 0x1f21]);
-const lebForms: ReadonlySet<number> = new Set([0x0d, 0x0f, 0x15, 0x1a, 0x1b, 0x22, 0x23]);
-
 function memberOf(values: Values, littleEndian: boolean): DwarfMember {
   const { name, type, bitSize, location = 0, dataBitOffset, bitOffset, size } = values;
   let start = dataBitOffset ?? location * 8;
@@ -469,63 +365,4 @@ function memberOf(values: Values, littleEndian: boolean): DwarfMember {
     start += littleEndian ? (size ?? 4) * 8 - bitOffset - bitSize : bitOffset;
   }
   return { name, type, bitSize, bitOffset: start };
-}
-
-/** What relocations put into the fields of a debug section; fields are asked for in ascending order mostly. */
-class Relocations {
-  readonly #view: DataView | undefined;
-  readonly #le: boolean;
-  readonly #count: number;
-  #next = 0;
-
-  constructor(file: ElfFile, name: string) {
-    const section = relocationsOf(file, name);
-    this.#le = file.littleEndian;
-    this.#view = section === undefined ? undefined : viewOf(file.data(section));
-    this.#count = section === undefined ? 0 : Math.floor(section.size / SIZE.RELA);
-  }
-
-  /** The addend for the field at `offset` (section symbols are 0 in object files); undefined without a relocation. */
-  at(offset: number): number | undefined {
-    const view = this.#view;
-    if (view === undefined) return undefined;
-    const place = (index: number): number => Number(view.getBigUint64(index * SIZE.RELA, this.#le));
-    if (this.#next > 0 && place(this.#next - 1) >= offset) this.#next = 0;
-    while (this.#next < this.#count && place(this.#next) < offset) this.#next++;
-    if (this.#next >= this.#count || place(this.#next) !== offset) return undefined;
-    return Number(view.getBigInt64(this.#next * SIZE.RELA + 16, this.#le));
-  }
-}
-
-function relocationsOf(file: ElfFile, name: string): RawSection | undefined {
-  const index = file.section(name)?.index;
-  return file.sections.find(({ type, info }) => type === SHT.RELA && info === index);
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function textAt(view: DataView, at: number): string {
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  const end = bytes.indexOf(0, at);
-  return Buffer.from(bytes.subarray(at, end < 0 ? bytes.length : end)).toString('utf8');
-}
-
-function uleb(view: DataView, cursor: { at: number }): number {
-  let value = 0;
-  for (let scale = 1; ; scale *= 128) {
-    const byte = view.getUint8(cursor.at++);
-    value += (byte & 0x7f) * scale;
-    if ((byte & 0x80) === 0) return value;
-  }
-}
-
-function sleb(view: DataView, cursor: { at: number }): number {
-  let value = 0;
-  for (let scale = 1; ; scale *= 128) {
-    const byte = view.getUint8(cursor.at++);
-    value += (byte & 0x7f) * scale;
-    if ((byte & 0x80) === 0) return (byte & 0x40) === 0 ? value : value - scale * 128;
-  }
 }
