@@ -9,6 +9,7 @@ import { loadKallsyms } from '../../src/kernel/kallsyms-file.ts';
 import { prepareCustomKernel, prepareKernel, removeKernel, requireLivepatch } from '../../src/kernel/kernel.ts';
 import { inspectCached } from '../../src/kernel/manifest.ts';
 import { KernelModules } from '../../src/kernel/modules.ts';
+import type { KernelProvider } from '../../src/kernel/provider.ts';
 import { temporaryFolder } from '../../src/util/files.ts';
 import { silentReporter } from '../../src/util/report.ts';
 import { provokes } from '../provoke.ts';
@@ -186,6 +187,19 @@ describe('a kernel of a package source', () => {
     const kernel = await prepare('6.1.0-95-amd64');
     assert.equal(kernel.livepatch, false);
     await provokes('kernel-no-livepatch', () => requireLivepatch(kernel));
+  });
+
+  it('is not begun where it cannot fit on the disk', async () => {
+    const wanted = '6.1.0-88-amd64';
+    const offer = { release: wanted, distribution: 'test', sourceVersion: '1', packages: [], neededBytes: 1e18 };
+    const nothing = (): Promise<never> => Promise.reject(new Error('nothing may be fetched'));
+    const provider: KernelProvider = {
+      name: 'test',
+      newest: async () => undefined,
+      known: async () => [],
+      find: async () => ({ ...offer, fetch: nothing, unpack: nothing }),
+    };
+    await provokes('disk-full', () => prepareKernel(wanted, { report, providers: [provider] }));
   });
 
   it('says when nothing can be downloaded', async () => {
