@@ -3,13 +3,14 @@
  * does not have. Each reference is decided once: to something that travels, to the kernel by an ordinary symbol, or to the
  * kernel by a livepatch relocation.
  */
-import { since, type Use } from '../arch/arch.ts';
+import type { Use } from '../arch/arch.ts';
 import { STB } from '../elf/constants.ts';
 import { definedIn, type ElfSymbol, type Relocation, type Section } from '../elf/object.ts';
 import { isCallback } from './author.ts';
 import type { Changes, Pair } from './changes.ts';
 import { type Code, codeOf } from './code.ts';
 import { isCopyable } from './correlate.ts';
+import { keyWorks } from './keys.ts';
 import { familyOf } from './names.ts';
 import { entryOf, isFunction, type Part } from './part.ts';
 import type { KernelSymbols, Lookup, Resolution } from './symbols.ts';
@@ -145,7 +146,7 @@ export class Selector {
   #visitEntry(entry: Entry, part: Part): void {
     const user = { part, section: entry.section, entry, name: `${entry.table.name} of ${part.name}` };
     const { key } = entry.table;
-    if (key !== undefined && !this.#keyWorks(entry, part)) return;
+    if (key !== undefined && !keyWorks(this.#pair, this.#symbols, entry, part)) return;
     // objtool saw one object; another object of the patch may call the new function through a pointer.
     if (entry.table.seals === true && part.twin === undefined && part.symbol?.bind !== STB.LOCAL) return;
     this.#entries.push(entry);
@@ -439,61 +440,6 @@ export class Selector {
       refusals.add('diff-unpatchable', { name: part.name, reason: problem }, where);
       return;
     }
-  }
-
-  /**
-   * Jump labels and static calls: the kernel reads the tables when it loads the module, before livepatch relocations of
-   * modules are applied. Those of the kernel image come first since 5.8 (7c8e2bdd5f0d).
-   */
-  #keyWorks(entry: Entry, part: Part): boolean {
-    const { patched, options, refusals, notes } = this.#pair;
-    const key = entry.table.key!;
-    const relocation = entry.relocations.find(({ offset }) => offset - entry.start === key.field);
-    if (relocation === undefined) return true;
-    const target = targetOf(patched, entry.section, relocation);
-    const decision = this.#keyHome(target);
-    if (decision === 'works') return true;
-    const name = target.kind === 'part' ? target.part.name : target.kind === 'external' ? target.symbol.name : '';
-    if (key.kind === 'static call') {
-      notes.push(`${part.name}: the static call of ${name} goes through its trampoline, as its key is in a module`);
-      return false;
-    }
-    if (/^__tracepoint_/.test(name)) {
-      notes.push(`${part.name}: the tracepoint ${name.slice(13)} is off in the new version, as its key is in a module`);
-      return false;
-    }
-    const where = {
-      file: options.names.patched,
-      section: entry.section.name,
-      function: part.name,
-      offset: entry.start,
-    };
-    const params = { name: part.name, kind: key.kind, key: name };
-    if (decision === 'early') refusals.add('diff-key-early', params, where, part, part.start + entry.offset);
-    else refusals.add('diff-key-module', params, where, part, part.start + entry.offset);
-    return true;
-  }
-
-  #keyHome(target: Target): 'works' | 'early' | 'module' {
-    const { options } = this.#pair;
-    let lookup: Lookup;
-    if (target.kind === 'external') {
-      lookup = this.#symbols.find({ name: target.symbol.name, kind: undefined, local: false, file: '' });
-    } else if (target.kind === 'part') {
-      const symbol = target.part.twin?.symbol;
-      // A key that travels, new or a copy, is the module's own.
-      if (symbol === undefined || isCopyable(target.part)) return 'works';
-      if (options.object !== 'vmlinux') return 'module';
-      lookup = this.#symbols.find({
-        name: symbol.name,
-        kind: 'object',
-        local: symbol.bind === STB.LOCAL,
-        file: target.part.twin!.file,
-      });
-    } else return 'works';
-    if (lookup.found === undefined || lookup.found.ordinary) return 'works';
-    if (lookup.found.object !== 'vmlinux' || options.object !== 'vmlinux') return 'module';
-    return since(options.kernel, 5, 8) ? 'works' : 'early';
   }
 }
 
