@@ -13,7 +13,9 @@ const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
 after(() => rmSync(folder, { recursive: true }));
 
 /** Waits until all that starts at boot has started. */
-const UP = 'systemctl is-system-running --wait >/dev/null';
+/** Waits until the system is up; `--wait` of systemctl gives up where the bus is not there yet. */
+const UP =
+  'for i in $(seq 110); do case $(systemctl is-system-running) in running|degraded) break;; esac; sleep 1; done';
 const minutes = (count: number): { deadlineMs: number } => ({ deadlineMs: count * 60_000 });
 
 async function reboot(guest: Guest): Promise<void> {
