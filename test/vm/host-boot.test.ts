@@ -72,7 +72,14 @@ test('installed, rebooted, applied before the network; a patch that panics at bo
     await second.stop();
   }
 
-  const error = await provokes('guest-panicked', () => bootHost({ disk }));
+  const error = await provokes('guest-panicked', async () => {
+    const third = await bootHost({ disk });
+    try {
+      await third.run(UP, minutes(4));
+    } finally {
+      await third.stop();
+    }
+  });
   assert.match(error.message, /lp_panics: a bad patch/);
 
   const fourth = await bootHost({ disk });
