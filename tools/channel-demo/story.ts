@@ -26,7 +26,8 @@ export function story(): Story {
     seen,
     missed: () => missing,
     async step(guest, what, script, shows) {
-      const { output } = await guest.run(script, { step: what, deadlineMs: 600_000 });
+      // Through a pipe, so that programs print plain lines rather than draw on the guest's terminal.
+      const { output } = await guest.run(`{ ${script}\n} 2>&1 | cat`, { step: what, deadlineMs: 600_000 });
       for (const line of output.trimEnd().split('\n')) say(`    ${line}`);
       const wanted = Array.isArray(shows) ? (shows as readonly RegExp[]) : [shows as RegExp];
       seen(
