@@ -1,5 +1,6 @@
 /** A virtual machine that runs a given kernel: boot it, run scripts in it, bring files in and out, end it. */
 import { writeFileSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fail, type KpatchError } from '../errors/error.ts';
 import { interrupted } from '../util/cleanup.ts';
@@ -28,7 +29,7 @@ export interface BootOptions {
   readonly kernelArguments?: readonly string[];
   /** `auto` uses KVM where a probe has shown that it works. The environment's KPATCH_VM_ACCEL overrides it. */
   readonly acceleration?: Accelerations;
-  /** Milliseconds until the guest must be up; 120,000 unless told. */
+  /** Milliseconds until the guest must be up; 120,000 unless told. As all deadlines longer on a busy machine. */
   readonly bootDeadlineMs?: number;
   /** Called with each line of the guest's console, made readable. */
   readonly onConsole?: (line: string) => void;
@@ -119,8 +120,9 @@ export class Guest {
   /** Waits for the agent's greeting; `boot` calls it. */
   async greet(deadlineMs: number, image: string, signal?: AbortSignal): Promise<void> {
     const start = performance.now();
-    await this.#within(this.#channel.ready, deadlineMs, signal, () => {
-      const seconds = deadlineMs / 1000;
+    const limitMs = stretched(deadlineMs);
+    await this.#within(this.#channel.ready, limitMs, signal, () => {
+      const seconds = limitMs / 1000;
       if (this.#console.empty) return fail('guest-silent', { seconds, image }, { detail: this.#qemu.messages() });
       return fail('guest-not-booted', { seconds }, { detail: this.#console.tail(60) });
     });
@@ -166,9 +168,10 @@ export class Guest {
     script: Buffer,
     options: { deadlineMs: number; step: string; onOutput?: (chunk: Buffer) => void },
   ): Promise<{ status: number; output: Buffer }> {
-    const { deadlineMs, step } = options;
-    return this.#within(this.#channel.run(script, options.onOutput), deadlineMs, undefined, () =>
-      fail('guest-hung', { step, seconds: deadlineMs / 1000 }, { detail: this.#console.tail(60) }),
+    const { step } = options;
+    const limitMs = stretched(options.deadlineMs);
+    return this.#within(this.#channel.run(script, options.onOutput), limitMs, undefined, () =>
+      fail('guest-hung', { step, seconds: limitMs / 1000 }, { detail: this.#console.tail(60) }),
     );
   }
 
@@ -334,6 +337,16 @@ const standardArguments: readonly string[] = [
   'watchdog_thresh=60',
   'rcupdate.rcu_cpu_stall_timeout=120',
 ];
+
+/**
+ * Deadlines are for a machine that has its processors for the guest. On a busy one they are stretched by how many processes
+ * wait for each processor, at most six times, so that what is slow is not taken for what hangs. Whole seconds.
+ */
+function stretched(deadlineMs: number): number {
+  const waiting = (loadavg()[0] ?? 0) / availableParallelism();
+  const factor = Math.min(6, Math.max(1, waiting));
+  return factor === 1 ? deadlineMs : Math.ceil((deadlineMs * factor) / 1000) * 1000;
+}
 
 function write(path: string, content: Uint8Array): void {
   try {
