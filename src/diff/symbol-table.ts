@@ -80,11 +80,18 @@ export function symbolsOfFile(file: ElfFile): KernelSymbol[] {
  * changed, not to build a module.
  */
 export function assumedSymbols(object: ElfObject): KernelSymbol[] {
-  const symbols = new Map<string, KernelSymbol>();
+  const symbols: KernelSymbol[] = [];
+  const globals = new Set<string>();
+  let file: string | undefined;
   for (const { name, bind, type, section } of object.symbols) {
-    if (type === STT.FILE || type === STT.SECTION || name === '' || symbols.has(name) || section === 'undef') continue;
+    if (type === STT.FILE) file = name;
+    if (type === STT.FILE || type === STT.SECTION || name === '' || section === 'undef') continue;
+    const local = bind === STB.LOCAL;
+    if (!local && globals.has(name)) continue;
+    if (!local) globals.add(name);
     const kind = type === STT.FUNC ? 'function' : type === STT.OBJECT ? 'object' : 'other';
-    symbols.set(name, { name, kind, bind: bind === STB.LOCAL ? 'local' : 'global' });
+    const home = local && file !== undefined ? { file } : {};
+    symbols.push({ name, kind, bind: local ? 'local' : 'global', ...home });
   }
-  return [...symbols.values()];
+  return symbols;
 }

@@ -313,4 +313,48 @@ export const dataCases: readonly Case[] = [
     after: [['= one', '= two']],
     expect: 'diff-list-changed',
   },
+  {
+    name: 'a variable of the file that is called as those that macros make',
+    before:
+      'static int descriptor = 3; static int _rs = 4; int f(int a) { descriptor += a; _rs -= a; return use(descriptor + _rs) + 1; } int g(int a) { return use(descriptor - _rs) + 1; }',
+    after: [['descriptor + _rs) + 1', 'descriptor + _rs) + 2']],
+    expect: ['changed f'],
+    check: ({ travelling, references }) => {
+      assert.deepEqual(
+        travelling.filter(({ kind }) => kind === 'data'),
+        [],
+      );
+      for (const name of ['descriptor', '_rs']) assert.ok(references.some((one) => one.name === name));
+    },
+  },
+  {
+    name: 'the initial value of a variable that is called as those that macros make',
+    before: 'static int descriptor = 3; int f(int a) { descriptor += a; return use(descriptor) + 1; }',
+    after: [['= 3', '= 4']],
+    expect: 'diff-data-changed',
+  },
+  {
+    name: 'a variable of zeros that is written out as zeros',
+    before: 'int value; int f(int a) { return use2(&value, 1) + 1; }',
+    after: [['int value;', 'int value __attribute__((section(".data.value"))) = 0;']],
+    expect: [],
+  },
+  {
+    name: 'a pointer in a structure that is zero at first',
+    before: 'int one; struct s { int *p; long n; } value = { 0, 5 }; int f(int a) { return use2(&value, one++) + 1; }',
+    after: [['{ 0, 5 }', '{ &one, 5 }']],
+    expect: 'diff-data-changed',
+  },
+  {
+    name: 'a string that begins another one',
+    before: 'int f(int a) { return use2("abc", a) + 1; } int g(int a) { return use2("abcd", a) + 1; }',
+    after: [['"abc"', '"abcd"']],
+    expect: ['changed f'],
+  },
+  {
+    name: 'a string that ends another one',
+    before: 'int f(int a) { return use2("word", a) + 1; } int g(int a) { return use2("a word", a) + 1; }',
+    after: [['"word"', '"a word"']],
+    expect: ['changed f'],
+  },
 ];
