@@ -43,7 +43,6 @@ export function parentOf(name: string): string | undefined {
  * Static locals that macros of the kernel make for each use, and tables that the compiler makes: it does not matter which
  * copy code uses, so a changed function takes its own copies along. Flags of WARN_ONCE and its like (`__already_done`,
  * `__warned`, `__print_once`), ratelimit states, lock class keys, names of functions, switch tables. (Descriptors of pr_debug are known by their section.)
- * gcc numbers static locals and clang puts the function before them; a variable of the file that is called alike is no such.
  * Not in the list: the state of DO_ONCE (`___done`), which must not run twice.
  */
 const perUse =

@@ -77,6 +77,18 @@ const onX86: readonly Case[] = [
 ];
 
 const onPower: readonly Case[] = [
+  {
+    name: 'a bug entry with addresses, before 5.14',
+    before: `#define OLD_BUG(flags) asm volatile("1: twi 31,0,0\\n.pushsection __bug_table,\\"aw\\"\\n2: .8byte 1b, %c0\\n.short %c1, %c2\\n.org 2b+24\\n.popsection" : : "i"(__FILE__), "i"(__LINE__), "i"(flags))
+int f(int a) { OLD_BUG(1); return use(a) + 1; } int h(int a) { OLD_BUG(1); return use(a) + 3; }`,
+    after: [
+      ['OLD_BUG(1); return use(a) + 1', 'OLD_BUG(3); return use(a) + 1'],
+      ['int h(int a)', '\n\nint h(int a)'],
+    ],
+    expect: ['changed f'],
+    on: power,
+    kernel: { major: 5, minor: 4 },
+  },
   ...['__mmu_ftr_fixup', '__fw_ftr_fixup'].map(
     (section): Case => ({
       name: `the mask of an entry of ${section}`,
@@ -145,6 +157,25 @@ const onPower: readonly Case[] = [
 ];
 
 const onZ: readonly Case[] = [
+  {
+    name: 'twelve bytes of an alternative before 5.18',
+    before: `#define OLDER(old, new, feature) asm volatile(".pushsection .altinstr_replacement,\\"ax\\"\\n6641: " new "\\n6651:\\n.popsection\\n661: " old "\\n662:\\n.pushsection .altinstructions,\\"a\\"\\n.long 661b - .\\n.long 6641b - .\\n.word " #feature "\\n.byte 662b-661b\\n.byte 6651b-6641b\\n.popsection" : : : "memory")
+int f(int a) { OLDER(OLD, NEW1, 4); return use(a) + 1; } int h(int a) { OLDER(OLD, NEW1, 4); return use(a) + 3; }`,
+    after: [['OLD, NEW1', 'OLD, NEW2']],
+    expect: ['changed f'],
+    on: z,
+    kernel: { major: 5, minor: 14 },
+  },
+  {
+    name: 'entries of the exception table with a handler, before 5.18',
+    before: `void one(void); void two(void);
+#define HANDLED(p, handler) ({ int v = 0; asm volatile("1: l %0,%1\\n2: nopr\\n4: nopr\\n.pushsection __ex_table,\\"a\\"\\n.balign 8\\n.long 1b - .\\n.long 2b - .\\n.quad " #handler " - .\\n.popsection" : "+d"(v) : "R"(*(p))); v; })
+int f(int *p) { return HANDLED(p, one) + 1; } int h(int *p) { return HANDLED(p, one) + 3; }`,
+    after: [['(p, one) + 1', '(p, two) + 1']],
+    expect: ['changed f'],
+    on: z,
+    kernel: { major: 5, minor: 14 },
+  },
   {
     name: 'returns and indirect calls keep their places in the tables of expolines',
     before: `int f(int (*p)(int), int a) { return p(a) + 1; } int h(int (*p)(int), int a) { return p(a) + 3; }`,
