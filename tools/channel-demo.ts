@@ -214,7 +214,7 @@ async function demo(work: string): Promise<void> {
     await step(
       guest,
       'its own patch was loaded at boot',
-      'systemctl is-active kpatch.service; uname -r; kpatch list; grep -i vmallocchunk /proc/meminfo; cat /proc/cmdline; tail -1 /proc/version',
+      'while [ "$(systemctl is-active kpatch.service)" = activating ]; do sleep 1; done; systemctl is-active kpatch.service; uname -r; kpatch list; grep -i vmallocchunk /proc/meminfo; cat /proc/cmdline; tail -1 /proc/version',
       [
         /^active$/m,
         new RegExp(`^${newer.release}$`, 'm'),

@@ -46,8 +46,11 @@ export function supportOf(release: string, root = '/', now = new Date()): Suppor
 export function supportText(support: Support): string {
   const { until, state, daysLeft, rebootInto } = support;
   const days = `${Math.abs(daysLeft)} day${Math.abs(daysLeft) === 1 ? '' : 's'}`;
-  const into = rebootInto === null ? 'a newer kernel once there is one' : rebootInto;
-  if (state === 'ended') return `no live patches since ${until} (${days} ago): reboot into ${into} now`;
+  const into = rebootInto ?? 'a newer kernel once there is one';
+  if (state === 'ended') {
+    const now = rebootInto === null ? 'as soon as there is a newer kernel' : `into ${rebootInto} now`;
+    return `no live patches since ${until} (${days} ago): reboot ${now}`;
+  }
   if (state === 'ending') return `live patches until ${until}, ${days} left: reboot into ${into} by then`;
   return `live patches until ${until}${rebootInto === null ? '' : `; reboot into ${rebootInto} by then`}`;
 }
