@@ -107,4 +107,12 @@ export const targets: readonly Target[] = [
     aarch64,
     'aarch64-linux-gnu-ld',
   ),
+  target(
+    'aarch64 clang-14',
+    'aarch64',
+    'clang-14',
+    ['--target=aarch64-linux-gnu', '-mgeneral-regs-only', '-fno-unwind-tables', '-fpatchable-function-entry=2'],
+    aarch64,
+    'aarch64-linux-gnu-ld',
+  ),
 ];
