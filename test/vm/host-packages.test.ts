@@ -10,7 +10,7 @@ import { stockKernel } from './stock-kernel.ts';
 const wait = { deadlineMs: 600_000 };
 /** The files of the package, and the links that enable its units, that are on the system. */
 const TRACES = `ls -d /usr/sbin/kpatch /usr/bin/kpatch /var/lib/kpatch /lib/systemd/system/kpatch* /usr/share/man/man1/kpatch* \
-/usr/share/bash-completion/completions/kpatch /etc/systemd/system/*/kpatch* 2>/dev/null`;
+/usr/share/bash-completion/completions/kpatch /etc/systemd/system/*/kpatch.service /etc/systemd/system/*/kpatch-[sm]* 2>/dev/null`;
 const ENABLED = 'systemctl is-enabled kpatch.service kpatch-survived.timer kpatch-metrics.timer | tr "\\n" " "';
 
 test('both packages install, upgrade and remove cleanly', async () => {
