@@ -3,13 +3,16 @@ SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 TESTS ?= $(shell find test -name '*.test.ts' | sort)
 
-.PHONY: help install check format docs packages test demo channel-demo bench fuzz soak corpus clean
+.PHONY: help install install-all check format docs packages test demo channel-demo bench fuzz soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 install: ## install what is missing: packages of the system, the pinned Node and its modules
 	@tools/install
+
+install-all: ## the same, with what only tests, packages and channels need
+	@tools/install all
 
 check: install ## formatting, lint, types, layers, generated documents
 	@node_modules/.bin/biome check --error-on-warnings
@@ -23,25 +26,25 @@ format: install ## format the sources in place
 docs: install ## write the documents that are printed from the sources
 	@$(NODE) tools/documents.ts
 
-packages: install ## one executable that needs no Node, a .deb and an .rpm, into dist/
+packages: install-all ## one executable that needs no Node, a .deb and an .rpm, into dist/
 	@$(NODE) tools/packages.ts
 
-test: install ## every test (TESTS=FILE… for some)
+test: install-all ## every test (TESTS=FILE… for some)
 	@$(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
 
 demo: install ## the whole way: newest stock kernel, one-line fix, live patch, seen in a running guest
 	@$(NODE) tools/demo.ts
 
-channel-demo: install ## a channel end to end: built, proven, published, followed by a machine with apt and by dnf
+channel-demo: install-all ## a channel end to end: built, proven, published, followed by a machine with apt and by dnf
 	@$(NODE) tools/channel-demo.ts
 
-bench: install ## how fast, how large: each bench/*.ts prints a table
+bench: install-all ## how fast, how large: each bench/*.ts prints a table
 	@for file in bench/*.ts; do $(NODE) $$file || exit 1; done
 
-soak: install ## the long form of every long check (hours)
+soak: install-all ## the long form of every long check (hours)
 	@KPATCH_SOAK=1 $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
 
-fuzz: install ## 100,000 mutated objects through the differ
+fuzz: install-all ## 100,000 mutated objects through the differ
 	@$(NODE) tools/fuzz.ts 100000
 
 clean: ## remove what was built here (the cache of prepared kernels stays: kpatch kernel remove)
