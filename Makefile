@@ -44,6 +44,9 @@ bench: install-all ## how fast, how large: each bench/*.ts prints a table
 soak: install-all ## the long form of every long check (hours)
 	@KPATCH_SOAK=1 $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
 
+corpus: install ## real fixes between two stock kernels, built and loaded (OLD=, NEW=, COUNT=, SEED=)
+	@$(NODE) tools/corpus.ts $(if $(OLD),--old $(OLD)) $(if $(NEW),--new $(NEW)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
 fuzz: install-all ## 100,000 mutated objects through the differ
 	@$(NODE) tools/fuzz.ts 100000
 
