@@ -27,7 +27,7 @@ test('both packages install, upgrade and remove cleanly', async () => {
   };
   try {
     await does(`! ${TRACES}`, /^$/);
-    await does(`dpkg --no-triggers -i ${deb} >/dev/null && ${ENABLED}`, /^enabled enabled enabled /);
+    await does(`dpkg --no-triggers -i ${deb} >/dev/null 2>&1 && ${ENABLED}`, /^enabled enabled enabled /);
     await does(
       'kpatch list && command -v kpatch && systemctl is-active kpatch-survived.timer',
       /^Loaded patch modules:\n(.|\n)*\nactive\n$/,
@@ -43,14 +43,17 @@ test('both packages install, upgrade and remove cleanly', async () => {
     );
     // What an administrator switched off stays off through an upgrade.
     await does(
-      `systemctl disable kpatch-metrics.timer 2>/dev/null; dpkg --no-triggers -i ${deb} >/dev/null && ${ENABLED}`,
+      `systemctl disable kpatch-metrics.timer 2>/dev/null; dpkg --no-triggers -i ${deb} >/dev/null 2>&1 && ${ENABLED}`,
       /^enabled enabled disabled /,
     );
-    await does('dpkg -r kpatch >/dev/null && ! ls /usr/sbin/kpatch 2>/dev/null', /^$/);
-    await does(`dpkg -P kpatch >/dev/null; ! ${TRACES}`, /^$/);
-    await does(`rpm -i --nodeps ${rpm} && ${ENABLED} && kpatch list`, /^enabled enabled enabled Loaded patch modules:/);
+    await does('dpkg -r kpatch >/dev/null 2>&1 && ! ls /usr/sbin/kpatch 2>/dev/null', /^$/);
+    await does(`dpkg -P kpatch >/dev/null 2>&1; ! ${TRACES}`, /^$/);
     await does(
-      `rpm -U --nodeps --force ${rpm} && ${ENABLED} && rpm -e kpatch && ! ${TRACES}`,
+      `rpm -i --nodeps ${rpm} 2>/dev/null && ${ENABLED} && kpatch list`,
+      /^enabled enabled enabled Loaded patch modules:/,
+    );
+    await does(
+      `rpm -U --nodeps --force ${rpm} 2>/dev/null && ${ENABLED} && rpm -e kpatch 2>/dev/null && ! ${TRACES}`,
       /^enabled enabled enabled $/,
     );
   } finally {
