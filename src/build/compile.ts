@@ -69,7 +69,14 @@ async function unmixed(overlay: SourceOverlay, unit: Unit, compilation: Compilat
 
 function collect(overlay: SourceOverlay, unit: Unit): CompiledUnit {
   const path = join(overlay.root, unit.object);
-  return { unit, bytes: readFileSync(path), read: readDependencies(noteOf(path)) };
+  // Read when it is looked at: thousands of units, which a header can reach, are more than should be in memory at once.
+  return {
+    unit,
+    read: readDependencies(noteOf(path)),
+    get bytes() {
+      return readFileSync(path);
+    },
+  };
 }
 
 /** kbuild's note of how an object was made, beside it. */
@@ -155,11 +162,18 @@ export class ObjectStore {
 
   get(unit: Unit): CompiledUnit | undefined {
     try {
-      const stored = readFileSync(this.#path(unit));
+      const path = this.#path(unit);
+      const stored = readFileSync(path);
       const end = stored.indexOf(10);
       const { digest, read } = JSON.parse(stored.subarray(0, end).toString()) as { digest: string; read: string[] };
-      const bytes = stored.subarray(end + 1);
-      return sha256(bytes) === digest ? { unit, bytes, read } : undefined;
+      if (sha256(stored.subarray(end + 1)) !== digest) return undefined;
+      return {
+        unit,
+        read,
+        get bytes() {
+          return readFileSync(path).subarray(end + 1);
+        },
+      };
     } catch {
       return undefined;
     }

@@ -7,6 +7,7 @@ import type { Reporter } from '../util/report.ts';
 import { type Adjustment, applyPatch } from './apply.ts';
 import { placeAuthorHeaders } from './author-headers.ts';
 import { type Edit, watchEdits } from './cause.ts';
+import { includersOf } from './includers.ts';
 import {
   addGivenModule,
   checkChangedFiles,
@@ -42,19 +43,19 @@ export interface Compiled {
   readonly leftOut: readonly LeftOut[];
 }
 
-/** Plan, apply, compile: files of the kernel's own tree. */
+/** Apply, plan, compile: files of the kernel's own tree. */
 export async function compileInTree(input: CompileInput): Promise<Compiled> {
   const { request, patches, facts, report } = input;
   const { kernel } = facts;
-  const plan = await report.stage('plan', async () =>
-    planBuild(patches, await facts.objects(), () => [], kernel.release),
-  );
-  for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
   const folder = (part: string): string => mkdirSync(join(input.folder, part), { recursive: true })!;
   const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
   const { adjustments, edits } = await report.stage('apply', () =>
     applySeries(patched, patches, kernel.release, report),
   );
+  const plan = await report.stage('plan', async () =>
+    planBuild(patches, await facts.objects(), includersOf(facts, patched, report), kernel.release),
+  );
+  for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
   placeAuthorHeaders(patched, patches);
   const units = plan.units;
   const jobs = request.jobs ?? availableParallelism();

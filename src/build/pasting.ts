@@ -22,6 +22,10 @@ export interface Recipe {
   readonly hints: ReadonlySet<string>;
 }
 
+function longest(words: readonly string[]): string {
+  return words.reduce((a, b) => (a.length >= b.length ? a : b));
+}
+
 /** What a macro does to words. */
 interface Joiner {
   /** Its own words that take part in a join. */
@@ -53,8 +57,11 @@ export class Pasting {
     for (const cut of names.flatMap(cuts)) {
       const missing = cut.filter((piece) => !this.#owners.has(piece));
       if (missing.length === cut.length) continue;
-      const needed = missing.length === 0 ? cut : [missing.reduce((a, b) => (a.length >= b.length ? a : b))];
-      for (const piece of needed) hints.add(piece);
+      const owners = cut.map((piece) => this.#owners.get(piece) ?? []);
+      // Where macros have all pieces, the text need not have any: it mentions an owner of each.
+      const needed = missing.length === 0 ? owners.reduce((a, b) => (a.length <= b.length ? a : b)) : [longest(missing)];
+      for (const word of needed) hints.add(word);
+      if (missing.length === 0) for (const piece of cut) hints.add(piece);
       for (const piece of cut) for (const owner of this.#owners.get(piece) ?? []) macros.add(owner);
     }
     return { hints, macros };

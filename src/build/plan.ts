@@ -65,7 +65,7 @@ export async function planBuild(
       refuseUnlessForeign(file, map);
       leftOut.push({ file, reason: 'this kernel does not build it' });
     } else {
-      const units = map.has(objectOf(file)) ? [file] : await includers(file);
+      const units = [...(map.has(objectOf(file)) ? [file] : []), ...(await includers(file))];
       const built = units.filter((unit) => map.has(objectOf(unit)));
       for (const unit of built) {
         const object = objectOf(unit);

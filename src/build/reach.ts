@@ -141,6 +141,7 @@ class Spread {
   /** Changed name → the headers that define it. */
   readonly #names = new Map<string, Set<string>>();
   #list: readonly string[] = [];
+  #joining: Promise<readonly string[]> | undefined;
   /** Files in which names do not tell, with the name that is mentioned there. */
   readonly #open = new Map<string, string>();
   readonly #reaching = new Map<string, ReadonlySet<string>>();
@@ -202,16 +203,32 @@ class Spread {
     files: readonly string[] | 'headers',
   ): Promise<{ naming: Set<string>; joining: Set<string> }> {
     const { hints, macros } = this.#pasting.recipe(names);
-    const [naming, hinting, calling, joining] = await Promise.all([
-      this.#search.containing(names, files, true),
-      this.#search.containing([...hints], files, true),
-      this.#search.containing([...macros], files, true),
-      this.#search.containing(['##', ...this.#pasting.anyJoiners], files),
+    const [some, any] = await Promise.all([
+      this.#search.containing([...new Set([...names, ...hints])], files, true),
+      this.#joiners(files),
+    ]);
+    const [naming, calling] = await Promise.all([
+      this.#search.containing(names, some, true),
+      this.#search.containing([...macros], some, true),
     ]);
     const found = new Set(naming);
-    const called = new Set(calling);
-    const maybe = [...hinting.filter((file) => called.has(file)), ...joining];
-    return { naming: found, joining: new Set(maybe.filter((file) => !found.has(file))) };
+    return { naming: found, joining: new Set([...calling, ...any].filter((file) => !found.has(file))) };
+  }
+
+  /**
+   * Files that can join any words. The macros of headers are known with their pieces, so of these only those that call a
+   * macro without pieces; a unit's own macros are not known.
+   */
+  async #joiners(files: readonly string[] | 'headers'): Promise<readonly string[]> {
+    if (files !== 'headers') {
+      const lists = [
+        this.#search.containing(['##'], files),
+        this.#search.containing(this.#pasting.anyJoiners, files, true),
+      ];
+      return (await Promise.all(lists)).flat();
+    }
+    this.#joining ??= this.#search.containing(this.#pasting.anyJoiners, files, true);
+    return this.#joining;
   }
 
   /** The names that the text of a unit mentions, or could make. */
