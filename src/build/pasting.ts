@@ -59,7 +59,8 @@ export class Pasting {
       if (missing.length === cut.length) continue;
       const owners = cut.map((piece) => this.#owners.get(piece) ?? []);
       // Where macros have all pieces, the text need not have any: it mentions an owner of each.
-      const needed = missing.length === 0 ? owners.reduce((a, b) => (a.length <= b.length ? a : b)) : [longest(missing)];
+      const needed =
+        missing.length === 0 ? owners.reduce((a, b) => (a.length <= b.length ? a : b)) : [longest(missing)];
       for (const word of needed) hints.add(word);
       if (missing.length === 0) for (const piece of cut) hints.add(piece);
       for (const piece of cut) for (const owner of this.#owners.get(piece) ?? []) macros.add(owner);
