@@ -259,7 +259,7 @@ class Spread {
       return;
     }
     for (const item of headerItems(text)) {
-      if (item.kind === 'assertion') continue;
+      if (item.kind === 'assertion' || /^# include\w* ["<]/.test(item.text)) continue;
       const name = mentions(item.text);
       if (name === undefined) continue;
       if (item.kind === 'open' || item.kind === 'conditional' || item.kind === 'include') {
