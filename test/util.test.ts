@@ -30,6 +30,13 @@ test('a program past its deadline is killed with its children', async () => {
   }
 });
 
+test('a program that is called off is killed, and the error says what called it off', async () => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort('the test'), 50);
+  const error = await provokes('interrupted', () => run('sleep', ['60'], { signal: controller.signal }));
+  assert.match(error.message, /the test/);
+});
+
 test('an atomic write leaves the new content and no temporary file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
   try {

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { changedLayouts } from '../../src/diff/layouts.ts';
 import { temporaryFolder } from '../../src/util/files.ts';
+import { provokes } from '../provoke.ts';
+import { differ } from './fixture.ts';
 
 const use = 'int f(struct s *s) { return s->a; }\n';
 
@@ -74,5 +76,24 @@ describe('layouts of structures', () => {
 
   test('without debug information nothing is said', () => {
     assert.deepEqual(layouts('struct s { int a; };', 'struct s { int a, b; };', '-g0'), []);
+  });
+});
+
+describe('a patch that changes a layout', () => {
+  const before = 'struct s { int a; }; int f(struct s *s) { return s->a; }';
+  const after = 'struct s { int a, b; }; int f(struct s *s) { return s->a + s->b; }';
+
+  test('is refused with the structure and what changes', async () => {
+    const error = await provokes('diff-layout-changed', () => differ(before, after, { more: ['-g'] }));
+    assert.match(error.message, /struct s changes: its size changes from 4 to 8 bytes/);
+  });
+
+  test('is taken where the person accepts it, with a note', () => {
+    const { functions, notes } = differ(before, after, { more: ['-g'], options: { acceptLayouts: ['struct s'] } });
+    assert.deepEqual(
+      functions.map(({ name }) => name),
+      ['f'],
+    );
+    assert.ok(notes.some((note) => note.includes('layout of struct s')));
   });
 });
