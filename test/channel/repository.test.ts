@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -321,6 +322,26 @@ test('killed at any moment, the channel serves the old or the new publication, w
     readdirSync(generations).every((name) => /^\d+(\.json)?$/.test(name)),
     `nothing is left behind (${completed} completed)`,
   );
+});
+
+test('killed just before the switch, published again within the same second with other content: whole', async () => {
+  using folder = temporaryFolder('kpatch-test-');
+  const publisher = await Publisher.make(folder.path, key);
+  const { public: served, generations } = layout(publisher.folder);
+  publisher.now = new Date(Math.floor(Date.now() / 1000) * 1000 - 60_000);
+  await publisher.publish();
+  await publisher.add({ version: 1, cves: ['CVE-2026-1001'] });
+  const second = publisher.now.getTime() + 10_000;
+  publisher.now = new Date(second + 100);
+  await publish(publisher.folder, publisher.config, publisher.now, silentReporter());
+  // What a kill leaves: the tree is there, `public` still points to the one before.
+  rmSync(served);
+  symlinkSync('generations/1', served);
+  rmSync(join(generations, '2.json'));
+  await publisher.add({ version: 2, cves: ['CVE-2026-1001', 'CVE-2026-1002'] });
+  publisher.now = new Date(second + 900);
+  await publish(publisher.folder, publisher.config, publisher.now, silentReporter());
+  assert.deepEqual(await problems(publisher), []);
 });
 
 test('a full disk while publishing: said so, and the publication before stays', async (context) => {

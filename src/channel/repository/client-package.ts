@@ -23,10 +23,14 @@ function machineDocument(publication: Publication): string {
   return `${JSON.stringify({ schema: kernelsSchema, channel, kernels: publishedKernels(publication) }, null, 1)}\n`;
 }
 
-/** The package's spec; its version is the day and time of the publication that first has this content. */
+/**
+ * The package's spec; its version is the day and time of the publication that first has this content, to the millisecond: a
+ * publication that was killed leaves its package in the pool and in apt-ftparchive's cache, which knows a file by its name and
+ * second, so the publication after it must never give that name to another content.
+ */
 function clientSpec(publication: Publication, keys: { armored: string; binary: Uint8Array }): PackageSpec {
   const { config, date } = publication;
-  const stamp = date.toISOString().replace(/[-:]/g, '').replace('T', '.').slice(0, 15);
+  const stamp = date.toISOString().replace(/[-:.Z]/g, '').replace('T', '.');
   return {
     debName: clientPackage,
     rpmName: clientPackage,
