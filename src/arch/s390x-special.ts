@@ -44,5 +44,7 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     mcountTable,
     patchableEntries,
     ...expolines.map((name) => ({ name, size: 4, location: 0 })),
+    // -mstack-protector-guard-record: where the guard's address is loaded, which the kernel rewrites (pointers, gcc's s390.cc).
+    { name: '__stack_protector_loc', size: 8, location: 0 },
   ];
 }

@@ -189,6 +189,16 @@ int f(int *p) { return HANDLED(p, one) + 1; } int h(int *p) { return HANDLED(p, 
     },
   },
   {
+    name: 'the recorded loads of the stack protector guard, as gcc 15 writes them',
+    before: `#define GUARD asm volatile("1: larl %%r1,__stack_chk_guard\\n.pushsection __stack_protector_loc,\\"a\\"\\n.quad 1b\\n.popsection" : : : "r1")
+int f(int a) { GUARD; return use(a) + 1; } int h(int a) { GUARD; return use(a) + 3; }`,
+    after: [['+ 1', '+ 2']],
+    expect: ['changed f'],
+    on: z,
+    elsewhere: ['__stack_chk_guard'],
+    check: travels('__stack_protector_loc'),
+  },
+  {
     name: 'a thunk for a register that none was for is no new function of the patch',
     before: `int f(int (*p)(int), int a) { return use(a) + 1; }`,
     after: `int f(int (*p)(int), int a) { return p(a) + 1; }`,
