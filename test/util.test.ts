@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
-import { writeAtomically } from '../src/util/files.ts';
+import { temporaryFolder, writeAtomically } from '../src/util/files.ts';
 import { lock } from '../src/util/lock.ts';
 import { run, runOk } from '../src/util/run.ts';
 import { provokes } from './provoke.ts';
@@ -44,6 +45,32 @@ test('an atomic write leaves the new content and no temporary file', () => {
     writeAtomically(join(folder, 'f'), 'two');
     assert.equal(readFileSync(join(folder, 'f'), 'utf8'), 'two');
     assert.deepEqual(readdirSync(folder), ['f']);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('what a killed process left is removed by the next one that works there, and nothing else', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
+  const files = join(import.meta.dirname, '..', 'src', 'util', 'files.ts');
+  const script = `import { openSync } from 'node:fs';
+import { temporaryFolder } from ${JSON.stringify(files)};
+import { ownerMark } from ${JSON.stringify(files.replace('files.ts', 'leftovers.ts'))};
+const parent = ${JSON.stringify(folder)};
+temporaryFolder('kpatch-killed-', parent);
+openSync(\`\${parent}/.killed.ko.\${ownerMark}.0123456789ab.tmp\`, 'w');
+process.kill(process.pid, 'SIGKILL');`;
+  try {
+    const others = ['kpatch-build-abcdef', '.fix.ko.swp', 'kpatch-killed', '.x.0123456789ab.tmp'];
+    for (const name of others) writeFileSync(join(folder, name), '');
+    using living = temporaryFolder('kpatch-living-', folder);
+    const { signal, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script]);
+    assert.equal(signal, 'SIGKILL', stderr.toString());
+    assert.equal(readdirSync(folder).length, others.length + 3);
+    const next = `import { writeAtomically } from ${JSON.stringify(files)};
+writeAtomically(${JSON.stringify(join(folder, 'file'))}, '');`;
+    assert.equal(spawnSync(process.execPath, ['--input-type=module', '-e', next]).status, 0);
+    assert.deepEqual(readdirSync(folder).sort(), ['file', basename(living.path), ...others].sort());
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -3,7 +3,7 @@ import { fail } from '../errors/error.ts';
 import { checkCompiler } from '../kernel/compiler.ts';
 import type { CustomParts } from '../kernel/custom.ts';
 import { KernelFacts } from '../kernel/facts.ts';
-import { prepareCustomKernel, prepareKernel } from '../kernel/kernel.ts';
+import { holdKernel, prepareCustomKernel, prepareKernel } from '../kernel/kernel.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { checkModule, kernelVermagic, type ModuleReport } from '../module/check.ts';
 import type { Manifest } from '../module/manifest.ts';
@@ -111,6 +111,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const kernel = await report.stage('target kernel', () =>
     parts === undefined ? prepareKernel(release, { report }) : prepareCustomKernel(parts, { report }),
   );
+  using _held = await holdKernel(kernel);
   const facts = new KernelFacts(kernel);
   await checkTarget(facts, request, report);
   const previous = request.after === undefined ? undefined : readPredecessor(request.after, kernel);

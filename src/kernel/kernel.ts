@@ -1,9 +1,9 @@
 /** From a release to a prepared target kernel. */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { release as runningRelease } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fail } from '../errors/error.ts';
-import { lock } from '../util/lock.ts';
+import { type Lock, lock } from '../util/lock.ts';
 import type { Reporter } from '../util/report.ts';
 import {
   awaitWriters,
@@ -85,6 +85,18 @@ async function prepared(key: string, find: () => Promise<KernelOffer>, report: R
 }
 
 /**
+ * Holds a prepared kernel as long as it is used: it is neither removed nor prepared again meanwhile.
+ * Errors: `kernel-not-prepared` where it was removed just before, `locked`.
+ */
+export async function holdKernel({ paths }: TargetKernel): Promise<Lock> {
+  const key = basename(paths.root);
+  const held = await lock(kernelLock(key), `the kernel ${key}`, { shared: true, waitMs: WAIT_MS });
+  if (describedKernel(key) !== undefined) return held;
+  held.release();
+  throw fail('kernel-not-prepared', { release: key });
+}
+
+/**
  * What every build needs and what follows from the tree alone is derived now, so that the first build is as fast as the next.
  * An error here would come again, with its own message, where the result is used.
  */
@@ -147,7 +159,7 @@ export function requireLivepatch(kernel: TargetKernel): void {
 
 /**
  * Removes a prepared kernel and what was derived from it; with `packages` also the packages that were downloaded for it and
- * that no other prepared kernel was made from. Errors: `kernel-not-prepared`, `locked` while it is being prepared.
+ * that no other prepared kernel was made from. Errors: `kernel-not-prepared`, `locked` while it is being prepared or used.
  */
 export async function removeKernel(key: string, { packages = false } = {}): Promise<void> {
   if (!cachedReleases().includes(key)) throw fail('kernel-not-prepared', { release: key });

@@ -15,13 +15,15 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fail, KpatchError } from '../errors/error.ts';
 import { onExit } from './cleanup.ts';
+import { ownerMark, sweep } from './leftovers.ts';
 
 /**
  * Writes a file by temporary file, fsync, rename, fsync of the folder: after any crash the old or the new content is there.
  * Errors: `disk-full`, `file-unwritable`; the temporary file is removed.
  */
 export function writeAtomically(path: string, content: string | Uint8Array, mode = 0o644): void {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  sweep(dirname(path));
+  const temporary = join(dirname(path), `.${basename(path)}.${ownerMark}.${randomBytes(6).toString('hex')}.tmp`);
   const forget = onExit(() => rmSync(temporary, { force: true }));
   try {
     const fd = openSync(temporary, 'wx', mode);
@@ -93,7 +95,8 @@ export interface TemporaryFolder {
 /** Makes a temporary folder below `parent` (the system's temporary folder unless told). */
 export function temporaryFolder(prefix: string, parent: string = tmpdir()): TemporaryFolder {
   mkdirSync(parent, { recursive: true });
-  const path = mkdtempSync(join(parent, prefix));
+  sweep(parent);
+  const path = mkdtempSync(join(parent, `${prefix}${ownerMark}-`));
   const remove = (): void => rmSync(path, { recursive: true, force: true });
   const forget = onExit(remove);
   const dispose = (): void => {

@@ -15,30 +15,31 @@ export interface Lock {
 
 /**
  * Takes the lock on the file `path` (made if missing, left in place). `what` names the thing for the message.
- * With `wait` it waits for the holder; otherwise, or when `waitMs` is over, the error is `locked`.
+ * With `waitMs` it waits for the holder; otherwise, or when that is over, the error is `locked`.
+ * A `shared` lock can be held by several at once, but not beside one that is not shared.
  */
 export function lock(
   path: string,
   what: string,
-  options: { waitMs?: number; onWait?: () => void } = {},
+  options: { waitMs?: number; onWait?: () => void; shared?: boolean } = {},
 ): Promise<Lock> {
   mkdirSync(dirname(path), { recursive: true });
-  const { waitMs = 0, onWait } = options;
-  return attempt(path, 0).then((held) => {
+  const { waitMs = 0, onWait, shared = false } = options;
+  return attempt(path, 0, shared).then((held) => {
     if (held !== undefined) return held;
     if (waitMs === 0) throw fail('locked', { what }, { where: { file: path } });
     onWait?.();
-    return attempt(path, waitMs).then((later) => {
+    return attempt(path, waitMs, shared).then((later) => {
       if (later === undefined) throw fail('locked', { what }, { where: { file: path } });
       return later;
     });
   });
 }
 
-function attempt(path: string, waitMs: number): Promise<Lock | undefined> {
+function attempt(path: string, waitMs: number, shared: boolean): Promise<Lock | undefined> {
   const wait = waitMs === 0 ? ['-n'] : ['-w', String(Math.ceil(waitMs / 1000))];
   return new Promise((resolve, reject) => {
-    const child = spawn('flock', [...wait, path, 'sh', '-c', 'echo held; exec cat'], {
+    const child = spawn('flock', [shared ? '-s' : '-x', ...wait, path, 'sh', '-c', 'echo held; exec cat'], {
       stdio: ['pipe', 'pipe', 'ignore'],
     });
     const release = (): void => void child.stdin.end();

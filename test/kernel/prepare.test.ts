@@ -6,7 +6,13 @@ import { after, before, describe, it } from 'node:test';
 import { cachedReleases, kernelFolder } from '../../src/kernel/cache.ts';
 import { checkCompiler } from '../../src/kernel/compiler.ts';
 import { loadKallsyms } from '../../src/kernel/kallsyms-file.ts';
-import { prepareCustomKernel, prepareKernel, removeKernel, requireLivepatch } from '../../src/kernel/kernel.ts';
+import {
+  holdKernel,
+  prepareCustomKernel,
+  prepareKernel,
+  removeKernel,
+  requireLivepatch,
+} from '../../src/kernel/kernel.ts';
 import { inspectCached } from '../../src/kernel/manifest.ts';
 import { KernelModules } from '../../src/kernel/modules.ts';
 import type { KernelProvider } from '../../src/kernel/provider.ts';
@@ -142,8 +148,17 @@ describe('a kernel of a package source', () => {
     assert.equal((await inspectCached(release)).state, 'complete');
   });
 
+  it('is not removed while a build uses it', async () => {
+    const kernel = await prepare(release);
+    const [one, other] = [await holdKernel(kernel), await holdKernel(kernel)];
+    one.release();
+    await provokes('locked', () => removeKernel(release));
+    assert.equal((await inspectCached(release)).state, 'complete');
+    other.release();
+  });
+
   it('is removed, and then is not there', async () => {
-    await prepare(release);
+    const kernel = await prepare(release);
     const packages = (): string[] => readdirSync(join(folder.path, 'cache/kpatch/packages'));
     const image = (name: string): boolean => name.startsWith(`linux-image-${release}_`);
     await removeKernel(release);
@@ -153,6 +168,7 @@ describe('a kernel of a package source', () => {
     await removeKernel(release, { packages: true });
     assert.ok(!packages().some(image));
     await provokes('kernel-not-prepared', () => removeKernel(release));
+    await provokes('kernel-not-prepared', () => holdKernel(kernel));
     await provokes('kernel-not-prepared', () => removeKernel('../..'));
   });
 
