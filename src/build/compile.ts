@@ -104,7 +104,9 @@ async function make(overlay: SourceOverlay, units: readonly Unit[], compilation:
   const objects = units.map(({ object }) => object);
   // A Makefile may build objects of a folder beside it (amdgpu builds ../amdkfd): kbuild knows them by that name only.
   const targets = objects.map((object) => `${directory}/${relative(directory, object)}`);
-  const result = await submake(overlay.root, compilation.variables, [...args, '-k', ...targets]);
+  // A compiler that is killed leaves its temporary files: they go with the overlay.
+  const env = { TMPDIR: overlay.root };
+  const result = await submake(overlay.root, compilation.variables, [...args, '-k', ...targets], { env });
   for (const unit of units) if (existsSync(join(overlay.root, unit.object))) compilation.onDone?.(unit);
   if (result.status === 0) return;
   const failed = objects.find((object) => !existsSync(join(overlay.root, object))) ?? objects[0]!;

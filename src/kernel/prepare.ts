@@ -110,7 +110,14 @@ async function makePrepare({ tree, release, compiler, writers, update }: Prepare
   const args = [`-j${availableParallelism()}`, ...spared, ...makeArguments(compiler), 'modules_prepare'];
   const { status, stdout, stderr } = await run('flock', ['-s', writers, 'make', ...args], {
     cwd: tree,
-    env: { MAKEFLAGS: undefined, LC_ALL: 'C', KCONFIG_CONFIG: undefined, KBUILD_OUTPUT: undefined, O: undefined },
+    env: {
+      TMPDIR: dirname(tree),
+      MAKEFLAGS: undefined,
+      LC_ALL: 'C',
+      KCONFIG_CONFIG: undefined,
+      KBUILD_OUTPUT: undefined,
+      O: undefined,
+    },
     onLine: (line) => update(line.trim().slice(0, 60)),
   });
   if (status === 0) return;

@@ -53,7 +53,7 @@ export async function linkModule(input: LinkInput): Promise<Uint8Array> {
     ...settings,
     'modules',
   ];
-  const result = await run('make', args, { env: cleanEnvironment(), timeoutMs: 300_000 });
+  const result = await run('make', args, { env: { ...cleanEnvironment(), TMPDIR: folder }, timeoutMs: 300_000 });
   if (result.status !== 0) {
     const said = `${result.stdout}${result.stderr}`;
     throw fail('module-link-failed', { name }, { detail: said.split('\n').slice(-30).join('\n') });

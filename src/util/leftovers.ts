@@ -20,7 +20,7 @@ export function sweep(folder: string): void {
     if (!isAbandoned(name)) continue;
     try {
       const path = join(folder, name);
-      if (lstatSync(path).uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
+      if (lstatSync(path).uid === process.getuid?.()) rmSync(path, { recursive: true, force: true, maxRetries: 2 });
     } catch {
       // A program that outlived its kpatch may still write there; a later sweep gets it.
     }
