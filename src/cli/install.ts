@@ -1,6 +1,7 @@
 /** `kpatch install`: a patch that is active now and after each boot. */
 import type { Command } from 'commander';
 import { fail } from '../errors/error.ts';
+import { personAtWork } from '../host/boot.ts';
 import { withLock } from '../host/host-lock.ts';
 import { type InstallOptions, installAgain, installModule } from '../host/install.ts';
 import { readModuleFile } from '../host/module-file.ts';
@@ -51,7 +52,10 @@ async function run({ report }: Context, options: Options, file?: string): Promis
   }
   if (file === undefined) throw fail('usage', { problem: 'no patch file is given' });
   demandProof(machine, readModuleFile(file), options);
-  const result = await withLock(machine, report, LOCK_WAIT_MS, () => installModule(machine, file, install, report));
+  const result = await withLock(machine, report, LOCK_WAIT_MS, async () => {
+    if (!options.dryRun) await personAtWork(machine);
+    return installModule(machine, file, install, report);
+  });
   const { name, release, replaced, load } = result;
   const done = options.dryRun ? 'would be installed' : 'is installed';
   const text = [`${name} ${done} for ${release}`, ...(load === undefined ? [] : loadLines(load))];

@@ -1,5 +1,6 @@
 /** `kpatch uninstall`: a patch is no longer loaded at boot. */
 import type { Command } from 'commander';
+import { personAtWork } from '../host/boot.ts';
 import { withLock } from '../host/host-lock.ts';
 import { uninstallPatch } from '../host/install.ts';
 import { loadedPatch } from '../host/livepatches.ts';
@@ -24,7 +25,10 @@ async function run({ report }: Context, options: Options, name: string): Promise
   const machine = machineOf(options);
   const dryRun = options.dryRun ?? false;
   const choice = { ...(options.kernelVersion === undefined ? {} : { release: options.kernelVersion }), dryRun };
-  const patch = await withLock(machine, report, LOCK_WAIT_MS, () => uninstallPatch(machine, name, choice, report));
+  const patch = await withLock(machine, report, LOCK_WAIT_MS, async () => {
+    if (!dryRun) await personAtWork(machine);
+    return uninstallPatch(machine, name, choice, report);
+  });
   const text = [`${patch.name} ${dryRun ? 'would be' : 'was'} uninstalled for ${patch.release}`];
   if (!dryRun && loadedPatch(machine, patch.name) !== undefined) {
     text.push(`it is still loaded; 'kpatch unload ${patch.name}' removes it from the running kernel`);

@@ -178,9 +178,9 @@ export const hostErrors = table({
   },
   'guard-unwritable': {
     exit: 4,
-    what: 'the boot guard cannot be written, so no patch was loaded at boot',
-    why: 'without it a patch that crashes this machine would do so at every boot',
-    fix: 'make {folder} writable; `kpatch load --all` loads the patches now, by hand',
+    what: 'the boot guard cannot be written, so {name} was not loaded at boot',
+    why: 'no boot of this machine with it was survived yet: if it crashed the machine, it would do so at every boot',
+    fix: 'make {folder} writable; `kpatch load {name}` loads it now, by hand',
   },
   'boot-incomplete': {
     exit: 1,

@@ -1,7 +1,7 @@
 /** Loading what is installed: at boot under the guard, or by hand. */
 import { fail, KpatchError } from '../errors/error.ts';
 import type { Reporter } from '../util/report.ts';
-import { beginBoot, bootSurvived, type GuardedPatch, guardDamaged } from './guard.ts';
+import { type BootVerdict, beginBoot, bootSurvived, type GuardedPatch, guardDamaged } from './guard.ts';
 import { manifestOfInstalled } from './install.ts';
 import { journal } from './journal.ts';
 import { type LoadOptions, type LoadResult, loadModule } from './load.ts';
@@ -44,8 +44,7 @@ export function bootSet(machine: Machine, release: string): InstalledPatch[] {
 
 /**
  * Loads all that is installed for the running kernel. One patch that cannot be loaded does not keep the others back.
- * With `guarded` the boot guard decides, which must be writable. Take the lock first.
- * Errors: `machine-offline`, `guard-unwritable`.
+ * With `guarded` the boot guard decides. Take the lock first. Error: `machine-offline`.
  */
 export async function loadAll(
   machine: Machine,
@@ -61,11 +60,13 @@ export async function loadAll(
   }
   tidy(machine, release, report);
   const patches = bootSet(machine, release);
-  const blocked = options.guarded ? await guard(machine, release, kernel.bootId, patches, report) : [];
+  const { blocked, failures }: GuardResult = options.guarded
+    ? await guard(machine, release, kernel.bootId, patches, report)
+    : { blocked: [], failures: [] };
+  const kept = new Set([...blocked, ...failures.map(({ name }) => name)]);
   const loads: LoadResult[] = [];
-  const failures: { name: string; error: KpatchError }[] = [];
   for (const patch of patches) {
-    if (blocked.includes(patch.name)) continue;
+    if (kept.has(patch.name)) continue;
     try {
       loads.push(await loadModule(machine, readInstalled(patch), options, report));
     } catch (error) {
@@ -101,6 +102,20 @@ export async function markSurvived(machine: Machine): Promise<boolean> {
   return cleared;
 }
 
+/**
+ * A person changes the store, so the system is up: a power cut from here on is not held against the patches. What a service
+ * does says nothing of the kind: at each boot it could clear the guard of a patch that crashes the machine a little later.
+ * systemd tells its services by INVOCATION_ID (systemd.exec(5)).
+ */
+export async function personAtWork(machine: Machine, env: NodeJS.ProcessEnv = process.env): Promise<void> {
+  if (machine.offline || !machine.isRoot || env.INVOCATION_ID !== undefined) return;
+  try {
+    await markSurvived(machine);
+  } catch {
+    // A read-only or full /var: what the person asks for will say so.
+  }
+}
+
 /** Carries out what a power cut interrupted; where the disk does not let us, what is read is right all the same. */
 function tidy(machine: Machine, release: string, report: Reporter): void {
   if (indexDamaged(machine, release)) report.warn(`the index of the store is damaged: see 'kpatch verify'`);
@@ -111,29 +126,37 @@ function tidy(machine: Machine, release: string, report: Reporter): void {
   }
 }
 
+interface GuardResult {
+  readonly blocked: string[];
+  readonly failures: { name: string; error: KpatchError }[];
+}
+
 async function guard(
   machine: Machine,
   release: string,
   bootId: string,
   patches: readonly InstalledPatch[],
   report: Reporter,
-): Promise<string[]> {
-  if (patches.length === 0) return [];
+): Promise<GuardResult> {
+  if (patches.length === 0) return { blocked: [], failures: [] };
   if (guardDamaged(machine, release)) report.warn('the state of the boot guard was damaged and is begun anew');
   const guarded = patches.map((patch): GuardedPatch => ({ name: patch.name, sha256: digestOf(patch) }));
-  try {
-    const { blocked } = beginBoot(machine, release, bootId, guarded);
-    for (const { name, at } of blocked) {
-      const message = `live patch ${name} is not loaded: the machine did not survive its boot of ${at} with it`;
-      report.warn(`${message}; 'kpatch install --again' lets it be loaded again`);
-      await journal(machine, { outcome: 'blocked', message, release, patch: name });
-    }
-    return blocked.map(({ name }) => name);
-  } catch (cause) {
-    const error = fail('guard-unwritable', { folder: machine.store }, { cause });
-    await journal(machine, { outcome: 'failed', message: error.message, release, code: error.code });
-    throw error;
+  const { blocked, unguarded, unwritable }: BootVerdict = beginBoot(machine, release, bootId, guarded);
+  for (const { name, at } of blocked) {
+    const message = `live patch ${name} is not loaded: the machine did not survive its boot of ${at} with it`;
+    report.warn(`${message}; 'kpatch install --again' lets it be loaded again`);
+    await journal(machine, { outcome: 'blocked', message, release, patch: name });
   }
+  if (unwritable !== undefined && unguarded.length < patches.length - blocked.length) {
+    report.warn('the boot guard cannot be written: only patches are loaded that have survived a boot before');
+  }
+  const failures: { name: string; error: KpatchError }[] = [];
+  for (const { name } of unguarded) {
+    const error = fail('guard-unwritable', { name, folder: machine.store }, { cause: unwritable });
+    await journal(machine, { outcome: 'failed', message: error.message, release, patch: name, code: error.code });
+    failures.push({ name, error });
+  }
+  return { blocked: blocked.map(({ name }) => name), failures };
 }
 
 function digestOf(patch: InstalledPatch): string {

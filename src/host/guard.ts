@@ -26,6 +26,18 @@ export interface Guard {
   /** The boot that tries its patches now; absent once it has survived. */
   readonly trying?: { readonly bootId: string; readonly at: string; readonly patches: readonly GuardedPatch[] };
   readonly blocked: readonly BlockedPatch[];
+  /** The patches of the last boot that this machine survived. */
+  readonly survived?: readonly GuardedPatch[];
+}
+
+/** What a boot may load. */
+export interface BootVerdict {
+  /** Not to be loaded: the machine did not survive a boot with them. */
+  readonly blocked: readonly BlockedPatch[];
+  /** Not to be loaded: the marker cannot be written, and no boot with them was survived yet. */
+  readonly unguarded: readonly GuardedPatch[];
+  /** Why the marker cannot be written; absent where it is. */
+  readonly unwritable?: unknown;
 }
 
 const NAME = '.boot.json';
@@ -44,37 +56,45 @@ export function readGuard(machine: Machine, release: string): Guard {
 }
 
 /**
- * Begins a boot: blocks what the last one did not survive and marks what this one is about to try.
- * Errors: `disk-full`, `file-unwritable`; then nothing may be loaded, for nothing would guard it.
+ * Begins a boot: blocks what the last one did not survive and marks what this one is about to try. Where the marker cannot
+ * be written (a full or read-only disk), what has survived a boot before may still be loaded: it is known not to crash this
+ * machine, and without it the kernel would run unfixed. Never fails.
  */
 export function beginBoot(
   machine: Machine,
   release: string,
   bootId: string,
   patches: readonly GuardedPatch[],
-): { guard: Guard; blocked: BlockedPatch[] } {
+): BootVerdict {
   const before = readGuard(machine, release);
-  const { trying } = before;
+  const { trying, survived = [] } = before;
   const failed = trying === undefined || trying.bootId === bootId ? [] : trying.patches;
-  const blocked = merge(
+  const all = merge(
     before.blocked,
     failed.map((patch) => ({ ...patch, at: trying?.at ?? '' })),
   );
-  const tried = patches.filter((patch) => !blocked.some((other) => same(patch, other)));
+  const tried = patches.filter((patch) => !all.some((other) => same(patch, other)));
+  const blocked = all.filter((other) => patches.some((patch) => same(patch, other)));
   const guard: Guard = {
     schema: 'kpatch.boot/1',
     ...(tried.length === 0 ? {} : { trying: { bootId, at: machine.clock.date().toISOString(), patches: tried } }),
-    blocked,
+    blocked: all,
+    survived: survived.filter((patch) => !failed.some((other) => same(patch, other))),
   };
-  if (tried.length > 0 || failed.length > 0) write(machine, release, guard);
-  return { guard, blocked: blocked.filter((other) => patches.some((patch) => same(patch, other))) };
+  try {
+    if (tried.length > 0 || failed.length > 0) write(machine, release, guard);
+    return { blocked, unguarded: [] };
+  } catch (unwritable) {
+    const known = (patch: GuardedPatch): boolean => survived.some((other) => same(patch, other));
+    return { blocked, unguarded: tried.filter((patch) => !known(patch)), unwritable };
+  }
 }
 
 /** The machine has been up with its patches. Errors: `disk-full`, `file-unwritable`. */
 export function bootSurvived(machine: Machine, release: string): boolean {
   const { trying, ...guard } = readGuard(machine, release);
   if (trying === undefined) return false;
-  write(machine, release, guard);
+  write(machine, release, { ...guard, survived: trying.patches });
   return true;
 }
 
@@ -127,8 +147,8 @@ function isGuard(value: unknown): value is Guard {
       (patch: GuardedPatch | null) =>
         typeof patch?.name === 'string' && typeof (patch as GuardedPatch).sha256 === 'string',
     );
-  const { trying } = guard;
-  if (!patches(guard.blocked)) return false;
+  const { trying, survived = [] } = guard;
+  if (!patches(guard.blocked) || !patches(survived)) return false;
   return (
     trying === undefined ||
     (typeof trying.bootId === 'string' && typeof trying.at === 'string' && patches(trying.patches))

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, readdirSync, rmSync } from 'node:fs';
+import fs, { copyFileSync, existsSync, readdirSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type BootResult, incomplete, loadAll, markSurvived } from '../../src/host/boot.ts';
+import { type BootResult, incomplete, loadAll, markSurvived, personAtWork } from '../../src/host/boot.ts';
 import { findModule } from '../../src/host/find.ts';
 import { withLock } from '../../src/host/host-lock.ts';
 import { type InstallOptions, installAgain, installModule, uninstallPatch } from '../../src/host/install.ts';
@@ -187,19 +188,53 @@ test('a damaged guard blocks nothing', async () => {
   }
 });
 
-test('nothing is loaded at boot where the guard cannot be written, or with kpatch.enable=0', async () => {
+test('kpatch.enable=0 keeps everything from being loaded at boot, not by hand', async () => {
   using machine = new FakeMachine();
   await install(machine, { name: 'one' });
   machine.reboot();
-  machine.set(`store/${RELEASE}/.boot.json/in the way`, '');
-  await provokes('guard-unwritable', () => boot(machine));
-  assert.deepEqual(machine.names(), []);
-  rmSync(join(machine.store, RELEASE, '.boot.json'), { recursive: true });
   machine.set('proc/cmdline', 'quiet kpatch.enable=0 ro');
   assert.equal((await boot(machine)).disabled, true);
   assert.deepEqual(machine.names(), []);
   await loadAll(machine, {}, report);
-  assert.deepEqual(machine.names(), ['one'], 'by hand it loads all the same');
+  assert.deepEqual(machine.names(), ['one']);
+});
+
+test('where the guard cannot be written, only what has survived a boot before is loaded', async (t) => {
+  using machine = new FakeMachine();
+  await install(machine, { name: 'old' });
+  machine.reboot();
+  await boot(machine);
+  await markSurvived(machine);
+  await install(machine, { name: 'new', manifest: { replace: false } });
+  machine.reboot();
+  const full = t.mock.method(fs, 'renameSync', () => {
+    throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+  });
+  syncBuiltinESMExports();
+  const result = await boot(machine);
+  full.mock.restore();
+  syncBuiltinESMExports();
+  assert.deepEqual([result.loads.map(({ name }) => name), machine.names()], [['old'], ['old']]);
+  const [failure] = result.failures;
+  await provokes('guard-unwritable', () => {
+    throw failure?.error;
+  });
+  assert.ok(machine.journal.some((entry) => entry.KPATCH_ERROR === 'guard-unwritable' && entry.KPATCH_PATCH === 'new'));
+});
+
+test('a person who installs shows that the system is up; a service does not', async () => {
+  using machine = new FakeMachine();
+  await install(machine, { name: 'one' });
+  for (const [env, blocked] of [
+    [{}, []],
+    [{ INVOCATION_ID: '1' }, ['one']],
+  ] as const) {
+    machine.reboot();
+    await boot(machine);
+    await personAtWork(machine, env);
+    machine.reboot(); // the power was cut
+    assert.deepEqual((await boot(machine)).blocked, blocked);
+  }
 });
 
 test('one damaged module does not keep the others from booting', async () => {
