@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { writeAtomically } from '../util/files.ts';
 import { closing, isName, type Macro, macrosOf, withoutComments, wordsOf } from './c-text.ts';
 import type { TreeSearch } from './tree-search.ts';
+import { JOIN } from './word-index.ts';
 
 /** How many pieces a name is cut into at most. */
 const CUTS = 3;
@@ -68,22 +69,35 @@ export class Pasting {
     return { hints, macros };
   }
 
-  /** The first of the names that a text could make. */
-  makes(names: readonly string[], text: string): string | undefined {
-    const relevant = this.#relevant.get(names) ?? new Set(names.flatMap(cuts).flat());
-    this.#relevant.set(names, relevant);
+  /** The words that can take part in making one of the names: their pieces, and the macros that have such pieces. */
+  participants(names: readonly string[]): Set<string> {
+    const relevant = this.#relevantTo(names);
+    return new Set([...relevant, ...[...relevant].flatMap((piece) => this.#owners.get(piece) ?? [])]);
+  }
+
+  /** The first of the names that a text could make; `more` are words of other texts that count as its own. */
+  makes(names: readonly string[], text: string, more: Iterable<string> = []): string | undefined {
+    const relevant = this.#relevantTo(names);
     const words = new Set<string>();
-    let able = text.includes('##');
-    for (const word of wordsOf(text)) {
+    let able = text.includes(JOIN);
+    const take = (word: string): void => {
       const pieces = this.#macros.get(word);
       if (pieces !== undefined) {
         able = true;
         for (const piece of pieces) if (relevant.has(piece)) words.add(piece);
       }
       if (relevant.has(word)) words.add(word);
-    }
+    };
+    for (const word of wordsOf(text)) take(word);
+    for (const word of more) take(word);
     if (!able || words.size === 0) return undefined;
     return names.find((name) => cuts(name).some((cut) => cut.every((piece) => words.has(piece))));
+  }
+
+  #relevantTo(names: readonly string[]): ReadonlySet<string> {
+    const known = this.#relevant.get(names) ?? new Set(names.flatMap(cuts).flat());
+    this.#relevant.set(names, known);
+    return known;
   }
 }
 
@@ -124,10 +138,10 @@ export async function readPasting(search: TreeSearch): Promise<Map<string, Set<s
   const read = new Set<string>();
   /** Macros by the words of their bodies: those to look at again when a word turns out to be a joiner. */
   const users = new Map<string, Macro[]>();
-  let fresh: string[] = ['##'];
+  let fresh: string[] = [JOIN];
   for (let round = 0; fresh.length > 0 && round < ROUNDS; round++) {
     const news: Macro[] = [];
-    for (const file of await search.containing(fresh, 'headers', round > 0)) {
+    for (const file of await search.containing(fresh)) {
       if (read.has(file)) continue;
       read.add(file);
       for (const macro of functionsIn(search.peek(file))) {

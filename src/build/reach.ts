@@ -15,6 +15,7 @@ import { headerItems } from './header-items.ts';
 import { type Pasting, pasting } from './pasting.ts';
 import { objectOf } from './plan.ts';
 import { TreeSearch } from './tree-search.ts';
+import { JOIN, wordIndex } from './word-index.ts';
 
 export interface ReachedUnit {
   /** Its source file. */
@@ -68,19 +69,28 @@ export class HeaderReach {
     const changed = changedNames(change);
     if (changed.whole !== undefined) return all(changed.whole);
     const included = this.#graph.includedBy(units);
+    using index = wordIndex(this.#tree, () => this.#texts(), this.#folder);
     const search = new TreeSearch(
       this.#tree,
       [...included].filter((path) => this.#graph.isIncluded(path)),
+      index,
     );
-    const joiners = await pasting(new TreeSearch(this.#tree, this.#graph.headers()), this.#folder);
+    const joiners = await pasting(new TreeSearch(this.#tree, this.#graph.headers(), index), this.#folder);
     const spread = new Spread(this.#graph, search, joiners, units);
     const whole = await spread.follow(changed.names, file);
     if (whole !== undefined) return all(whole, changed.names);
     const kept = await spread.users();
-    for (const [source, name] of await this.#generated(units, spread.names, file)) kept.set(source, new Set([name]));
+    for (const [source, name] of await this.#generated(search, units, spread.names, file))
+      kept.set(source, new Set([name]));
     const list = [...kept].map(([source, names]) => ({ source, names: [...names].sort() }));
     list.sort((a, b) => (a.source < b.source ? -1 : 1));
     return { file, units: list, includers: units.length, names: spread.names };
+  }
+
+  /** What is searched for words: all headers and all units. */
+  #texts(): Set<string> {
+    const units = [...this.#objects.keys()].flatMap((object) => ['c', 'S'].map((end) => object.replace(/o$/, end)));
+    return new Set([...this.#graph.headers(), ...units]);
   }
 
   #isUnit(path: string): boolean {
@@ -104,7 +114,12 @@ export class HeaderReach {
   }
 
   /** Units of which a part is only generated when they are compiled: kept where what it comes from mentions a name. */
-  async #generated(units: readonly string[], names: readonly string[], file: string): Promise<Map<string, string>> {
+  async #generated(
+    search: TreeSearch,
+    units: readonly string[],
+    names: readonly string[],
+    file: string,
+  ): Promise<Map<string, string>> {
     const found = new Map<string, string>();
     const affected = units.filter((unit) => this.#graph.isGenerated(unit));
     if (affected.length === 0) return found;
@@ -119,7 +134,6 @@ export class HeaderReach {
     };
     const folders = new Set(affected.map((unit) => posix.dirname(unit)));
     const sources = [...folders].flatMap((folder) => filesIn(folder, false));
-    const search = new TreeSearch(this.#tree, []);
     const words = [...names, posix.basename(file)];
     const mentions = await search.mentioning(words, [...filesIn('scripts', true), ...sources]);
     for (const unit of affected) {
@@ -145,6 +159,8 @@ class Spread {
   /** Files in which names do not tell, with the name that is mentioned there. */
   readonly #open = new Map<string, string>();
   readonly #reaching = new Map<string, ReadonlySet<string>>();
+  /** Of a file the words that could make one of all names. */
+  #mentions: ((file: string) => Iterable<string>) | undefined;
 
   constructor(graph: IncludeGraph, search: TreeSearch, joiners: Pasting, units: readonly string[]) {
     this.#graph = graph;
@@ -168,7 +184,9 @@ class Spread {
       const { naming, joining } = await this.#candidates(fresh, 'headers');
       if (naming.size > MOST_HEADERS) return `${naming.size} headers mention what changed`;
       for (const header of naming) this.#read(header, fresh);
+      const mentions = this.#search.mentions(this.#pasting.participants(fresh));
       for (const header of joining) {
+        if (this.#pasting.makes(fresh, JOIN, mentions(header)) === undefined) continue;
         if (this.#pasting.makes(fresh, this.#search.text(header)) !== undefined) this.#read(header, fresh);
       }
       for (const [open, name] of this.#open) {
@@ -204,12 +222,12 @@ class Spread {
   ): Promise<{ naming: Set<string>; joining: Set<string> }> {
     const { hints, macros } = this.#pasting.recipe(names);
     const [some, any] = await Promise.all([
-      this.#search.containing([...new Set([...names, ...hints])], files, true),
+      this.#search.containing([...new Set([...names, ...hints])], files),
       this.#joiners(files),
     ]);
     const [naming, calling] = await Promise.all([
-      this.#search.containing(names, some, true),
-      this.#search.containing([...macros], some, true),
+      this.#search.containing(names, some),
+      this.#search.containing([...macros], some),
     ]);
     const found = new Set(naming);
     return { naming: found, joining: new Set([...calling, ...any].filter((file) => !found.has(file))) };
@@ -220,28 +238,29 @@ class Spread {
    * macro without pieces; a unit's own macros are not known.
    */
   async #joiners(files: readonly string[] | 'headers'): Promise<readonly string[]> {
-    if (files !== 'headers') {
-      const lists = [
-        this.#search.containing(['##'], files),
-        this.#search.containing(this.#pasting.anyJoiners, files, true),
-      ];
-      return (await Promise.all(lists)).flat();
-    }
-    this.#joining ??= this.#search.containing(this.#pasting.anyJoiners, files, true);
+    if (files !== 'headers') return this.#search.containing([JOIN, ...this.#pasting.anyJoiners], files);
+    this.#joining ??= this.#search.containing(this.#pasting.anyJoiners, files);
     return this.#joining;
   }
 
   /** The names that the text of a unit mentions, or could make. */
   #usedBy(unit: string): string[] {
+    // A list that a macro of the unit is applied to stands in files that are included after the macro.
+    const lists = this.#search.text(unit).includes(JOIN)
+      ? [...this.#graph.includedBy([unit])].filter((path) => path !== unit && !/^(include|arch)\//.test(path))
+      : [];
+    this.#mentions ??= this.#search.mentions([...this.names, ...this.#pasting.participants(this.names)]);
+    const own = [...this.#mentions(unit)];
+    const listed = lists.flatMap((path) => [...this.#mentions!(path)]);
+    // The index is quick and may say too much, as of comments: the text decides.
+    const makes = (text: string, words: readonly string[]): string | undefined =>
+      this.#pasting.makes(this.names, text, [...words, ...listed]);
+    if (!own.some((word) => this.#names.has(word)) && makes(JOIN, own) === undefined) return [];
     const text = withoutComments(this.#search.text(unit));
     const words = wordsOf(text);
     const used = this.names.filter((name) => words.has(name));
     if (used.length > 0) return used;
-    // A list that a macro of the unit is applied to stands in files that are included after the macro.
-    const lists = text.includes('##')
-      ? [...this.#graph.includedBy([unit])].filter((path) => path !== unit && !/^(include|arch)\//.test(path))
-      : [];
-    const made = this.#pasting.makes(this.names, [text, ...lists.map((path) => this.#search.text(path))].join('\n'));
+    const made = makes(text, []);
     return made === undefined ? [] : [made];
   }
 

@@ -1,8 +1,10 @@
-/** Finding words in the files of a kernel tree: grep over thousands of files at once, and the text of single ones. */
+/** Finding words in the files of a kernel tree: by its index, by grep in what is not indexed; and the text of single files. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../util/run.ts';
+import { wordsOf } from './c-text.ts';
 import { inParallel } from './compile.ts';
+import { JOIN, WordIndex } from './word-index.ts';
 
 /** Files of one grep: its command line must stay below two megabytes. */
 const BATCH = 4000;
@@ -10,11 +12,13 @@ const BATCH = 4000;
 export class TreeSearch {
   readonly tree: string;
   readonly #headers: readonly string[];
+  readonly #index: WordIndex;
   readonly #texts = new Map<string, string>();
 
   /** `headers`: the files that count as headers when all of them are searched. */
-  constructor(tree: string, headers: readonly string[]) {
+  constructor(tree: string, headers: readonly string[], index: WordIndex) {
     this.tree = tree;
+    this.#index = index;
     this.#headers = headers;
   }
 
@@ -34,8 +38,14 @@ export class TreeSearch {
     }
   }
 
+  /** For each of the files those of the words that it mentions, as far as an index can tell: one too many is possible. */
+  mentions(words: Iterable<string>): (file: string) => Iterable<string> {
+    const found = this.#index.mentions(words);
+    return (file) => (this.#index.has(file) ? (found.get(file) ?? []) : wordsOf(this.text(file)));
+  }
+
   /** Which of the files mention which of the words, each as a whole word. */
-  async mentioning(words: readonly string[], files: readonly string[] | 'headers'): Promise<Map<string, Set<string>>> {
+  async mentioning(words: readonly string[], files: readonly string[]): Promise<Map<string, Set<string>>> {
     const found = new Map<string, Set<string>>();
     if (words.length === 0) return found;
     const wanted = new Set(words);
@@ -49,26 +59,47 @@ export class TreeSearch {
     return found;
   }
 
-  /** Which of the files have one of the texts in them (as whole words if `words`). */
-  async containing(
-    texts: readonly string[],
-    files: readonly string[] | 'headers' = 'headers',
-    words = false,
-  ): Promise<string[]> {
-    const found: string[] = [];
-    if (texts.length === 0) return found;
-    const args = [words ? '-lwF' : '-lF', '-f', '-'];
-    await this.#grep(files, args, `${texts.join('\n')}\n`, (line) => void (line !== '' && found.push(line)));
+  /**
+   * Which of the files mention one of the words, each as a whole word; `##` counts as one. A file too many is possible:
+   * whoever asks reads what is found.
+   */
+  async containing(words: readonly string[], files: readonly string[] | 'headers' = 'headers'): Promise<string[]> {
+    if (words.length === 0) return [];
+    const all = files === 'headers' ? this.#headers : files;
+    const indexed = this.#index.mentioning(words.filter(WordIndex.knows));
+    const found = all.filter((file) => indexed.has(file));
+    await this.#search(
+      words,
+      all.filter((file) => !this.#index.has(file)),
+      found,
+    );
+    await this.#search(
+      words.filter((word) => !WordIndex.knows(word)),
+      all.filter((file) => this.#index.has(file) && !indexed.has(file)),
+      found,
+    );
     return found;
   }
 
+  async #search(words: readonly string[], files: readonly string[], found: string[]): Promise<void> {
+    const joins = words.includes(JOIN); // is no word, and found in one as little as alone
+    for (const [texts, option] of [
+      [joins ? [JOIN] : [], '-lF'],
+      [words.filter((word) => word !== JOIN), '-lwF'],
+    ] as const) {
+      if (texts.length === 0 || files.length === 0) continue;
+      await this.#grep(files, [option, '-f', '-'], `${texts.join('\n')}\n`, (line) => {
+        if (line !== '' && !found.includes(line)) found.push(line);
+      });
+    }
+  }
+
   async #grep(
-    files: readonly string[] | 'headers',
+    all: readonly string[],
     args: readonly string[],
     input: string,
     onLine: (line: string) => void,
   ): Promise<void> {
-    const all = files === 'headers' ? this.#headers : files;
     const batches = Array.from({ length: Math.ceil(all.length / BATCH) }, (_, index) =>
       all.slice(index * BATCH, (index + 1) * BATCH),
     );
