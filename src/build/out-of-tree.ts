@@ -7,6 +7,7 @@ import { basename, dirname, extname, join, relative } from 'node:path';
 import { ElfFile } from '../elf/file.ts';
 import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
 import { fail } from '../errors/error.ts';
+import { compilerArguments } from '../kernel/compiler.ts';
 import type { KernelFacts } from '../kernel/facts.ts';
 import { sectionFlags } from '../kernel/kbuild.ts';
 import { unpackModule } from '../kernel/modules.ts';
@@ -151,7 +152,7 @@ export class OutOfTreeBuild {
     const flags = `${sectionFlags} -ffile-prefix-map=${this.#copy}/= -I${this.#headers}`;
     // What the patched source leaves undefined may be a symbol that only a live patch can reach.
     const settings = [...objtoolSettings(config), 'CONFIG_DEBUG_INFO_BTF_MODULES=', 'KBUILD_MODPOST_WARN=1'];
-    const place = ['-C', kernel.paths.headers, `M=${this.#copy}`, `CC=${kernel.compiler.command}`];
+    const place = ['-C', kernel.paths.headers, `M=${this.#copy}`, ...compilerArguments(kernel.compiler)];
     const args = [...place, `KCFLAGS=${flags}`, `-j${this.#jobs}`, ...settings, 'modules'];
     const env = { LC_ALL: 'C', MAKEFLAGS: undefined, KCFLAGS: undefined, ARCH: undefined };
     const result = await run('make', args, { env, timeoutMs: 1_800_000 });

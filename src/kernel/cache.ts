@@ -41,12 +41,12 @@ export function packagesFolder(): string {
   return join(cacheRoot(), 'packages');
 }
 
-/** Folders of what was derived from a kernel of this release (facts.ts): compiled originals, object maps. */
-export function derivedFolders(release: string): string[] {
+/** Folders of what was derived from the kernel of this key (facts.ts): compiled originals, object maps. */
+export function derivedFolders(key: string): string[] {
   const folder = join(cacheRoot(), 'derived');
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
-    .filter((name) => name.startsWith(`${release}-`) && !name.slice(release.length + 1).includes('-'))
+    .filter((name) => name.startsWith(`${key}-`) && !name.slice(key.length + 1).includes('-'))
     .map((name) => join(folder, name));
 }
 

@@ -11,7 +11,6 @@ import type { KernelCompiler, TargetKernel } from './target.ts';
 export async function compilerOf(config: KernelConfig): Promise<KernelCompiler> {
   const builtBy = config.get('CC_VERSION_TEXT') ?? '';
   const clang = config.has('CC_IS_CLANG');
-  const makeArguments = config.has('LD_IS_LLD') ? ['LLVM=1'] : [];
   const major = /(\d+)\.\d+\.\d+\S*$/.exec(builtBy)?.[1] ?? /version (\d+)/.exec(builtBy)?.[1];
   const first = builtBy.split(' ')[0] ?? '';
   const family = clang ? 'clang' : 'gcc';
@@ -20,10 +19,30 @@ export async function compilerOf(config: KernelConfig): Promise<KernelCompiler> 
     `${family}-${major}`,
     family,
   ].filter(Boolean);
-  for (const command of candidates) {
-    if ((await versionText(command)) !== undefined) return { command, builtBy, makeArguments };
-  }
-  return { command: candidates[0] ?? family, builtBy, makeArguments };
+  const command = (await firstInstalled(candidates)) ?? candidates[0] ?? family;
+  return { command, builtBy, makeArguments: await toolArguments(config, major) };
+}
+
+/**
+ * The linker and the assembler by their names, where they are LLVM's. `LLVM=1` would ask for all of LLVM's tools, without the
+ * version in their names; a kernel may also have been built by clang and linked by GNU ld.
+ */
+async function toolArguments(config: KernelConfig, major: string | undefined): Promise<string[]> {
+  const linkers = [`ld.lld-${major}`, 'ld.lld'];
+  const linker = config.has('LD_IS_LLD') ? ((await firstInstalled(linkers)) ?? linkers[0]!) : undefined;
+  // Which of the two assemblers clang uses where nobody says so has changed (Linux 5.15).
+  const assembler = config.has('AS_IS_LLVM') ? ['LLVM_IAS=1'] : config.has('AS_IS_GNU') ? ['LLVM_IAS=0'] : [];
+  return [...(linker === undefined ? [] : [`LD=${linker}`]), ...(config.has('CC_IS_CLANG') ? assembler : [])];
+}
+
+async function firstInstalled(commands: readonly string[]): Promise<string | undefined> {
+  for (const command of commands) if ((await versionText(command)) !== undefined) return command;
+  return undefined;
+}
+
+/** What make has to be told of the compiler and its tools, in every call for this kernel. */
+export function compilerArguments({ command, makeArguments }: KernelCompiler): string[] {
+  return [`CC=${command}`, ...makeArguments];
 }
 
 /** The first line of `COMMAND --version`; undefined where it is not installed. */
@@ -46,9 +65,14 @@ export async function checkCompiler(
   kernel: TargetKernel,
   { accept = false } = {},
 ): Promise<{ found: string; same: boolean }> {
-  const { command, builtBy } = kernel.compiler;
+  const { command, builtBy, makeArguments } = kernel.compiler;
   const found = await versionText(command);
   if (found === undefined) throw fail('tool-missing', { tool: command, package: command });
+  for (const argument of makeArguments) {
+    const linker = /^LD=(.*)/.exec(argument)?.[1];
+    if (linker !== undefined && (await versionText(linker)) === undefined)
+      throw fail('tool-missing', { tool: linker, package: linker.replace('ld.', '') });
+  }
   const same = builtBy === '' || sameCompiler(found, builtBy);
   if (!same && !accept) throw fail('kernel-compiler', { wanted: builtBy, found, command });
   return { found, same };

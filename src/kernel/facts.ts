@@ -1,5 +1,5 @@
 /** What is known of a target kernel, each thing read when it is first asked for: one place for all rooms that need kernel facts. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { STB, STT } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
 import { cacheRoot } from './cache.ts';
@@ -29,7 +29,11 @@ export class KernelFacts {
 
   constructor(kernel: TargetKernel) {
     this.kernel = kernel;
-    this.derived = join(cacheRoot(), 'derived', `${kernel.release}-${kernel.buildId?.slice(0, 16) ?? 'unknown'}`);
+    this.derived = join(
+      cacheRoot(),
+      'derived',
+      `${basename(kernel.paths.root)}-${kernel.buildId?.slice(0, 16) ?? 'unknown'}`,
+    );
   }
 
   get config(): KernelConfig {
@@ -59,7 +63,7 @@ export class KernelFacts {
 
   /** See `kbuildVariables`. */
   variables(): Promise<KbuildVariables> {
-    this.#variables ??= kbuildVariables(this.kernel.paths.tree, this.kernel.compiler.command, this.derived);
+    this.#variables ??= kbuildVariables(this.kernel.paths.tree, this.kernel.compiler, this.derived);
     return this.#variables;
   }
 

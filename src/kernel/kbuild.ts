@@ -7,6 +7,8 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path';
 import { temporaryFolder, writeAtomically } from '../util/files.ts';
 import { type RunOptions, type RunResult, run, runOk } from '../util/run.ts';
+import { compilerArguments } from './compiler.ts';
+import type { KernelCompiler } from './target.ts';
 
 /** The variables that the top Makefile exports to sub-makes. */
 export type KbuildVariables = Readonly<Record<string, string>>;
@@ -43,10 +45,10 @@ function shadowOf(tree: string): ReturnType<typeof temporaryFolder> {
 }
 
 /**
- * Asks the top Makefile of the prepared tree what it exports when built with the compiler `cc`.
+ * Asks the top Makefile of the prepared tree what it exports when built with this compiler.
  * Takes about two seconds, so `kbuildVariables` keeps the result. Error: `tool-failed`.
  */
-export async function readKbuildVariables(tree: string, cc: string): Promise<KbuildVariables> {
+export async function readKbuildVariables(tree: string, compiler: KernelCompiler): Promise<KbuildVariables> {
   using shadow = shadowOf(tree);
   const makefile = join(shadow.path, 'kpatch-variables.mk');
   const roots = ['core-y', 'drivers-y', 'libs-y', 'net-y', 'virt-y', 'libs-m', 'core-m', 'drivers-m', 'net-m'];
@@ -56,7 +58,7 @@ export async function readKbuildVariables(tree: string, cc: string): Promise<Kbu
   );
   const { stdout } = await runOk(
     'make',
-    ['-s', `CC=${cc}`, `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
+    ['-s', ...compilerArguments(compiler), `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
     // MAKEFILES also reaches the second make that some versions of the top Makefile start.
     { cwd: shadow.path, env: { ...cleanEnvironment(), MAKEFILES: makefile }, timeoutMs: 120_000 },
   );
@@ -65,16 +67,20 @@ export async function readKbuildVariables(tree: string, cc: string): Promise<Kbu
     const at = entry.indexOf('=');
     if (at > 0 && !places.test(entry.slice(0, at))) variables[entry.slice(0, at)] = entry.slice(at + 1);
   }
-  return { ...variables, CC: cc };
+  return { ...variables, CC: compiler.command };
 }
 
 /** As `readKbuildVariables`, kept in `folder` between calls. */
-export async function kbuildVariables(tree: string, cc: string, folder: string): Promise<KbuildVariables> {
+export async function kbuildVariables(
+  tree: string,
+  compiler: KernelCompiler,
+  folder: string,
+): Promise<KbuildVariables> {
   const file = join(folder, 'kbuild-variables.json');
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as KbuildVariables;
   } catch {
-    const variables = await readKbuildVariables(tree, cc);
+    const variables = await readKbuildVariables(tree, compiler);
     mkdirSync(folder, { recursive: true });
     writeAtomically(file, JSON.stringify(variables));
     return variables;

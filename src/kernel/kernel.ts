@@ -168,7 +168,7 @@ export async function removeKernel(key: string, { packages = false } = {}): Prom
   await removeFolder(kernelFolder(key));
   await emptyTrash();
   if (kernel === undefined) return;
-  for (const folder of derivedFolders(kernel.release)) await removeFolder(folder);
+  for (const folder of derivedFolders(key)) await removeFolder(folder);
   if (packages) removePackages(kernel);
 }
 

@@ -18,6 +18,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { run } from '../util/run.ts';
+import { compilerArguments } from './compiler.ts';
 import { readConfig } from './config.ts';
 import type { KernelCompiler } from './target.ts';
 
@@ -48,8 +49,8 @@ export async function prepareTree(options: PrepareOptions): Promise<void> {
 }
 
 /** Arguments of make that hold for every call in this tree. */
-export function makeArguments({ command, makeArguments: more }: KernelCompiler): string[] {
-  return [...more, `CC=${command}`, 'KBUILD_BUILD_USER=kpatch', 'KBUILD_BUILD_HOST=kpatch'];
+export function makeArguments(compiler: KernelCompiler): string[] {
+  return [...compilerArguments(compiler), 'KBUILD_BUILD_USER=kpatch', 'KBUILD_BUILD_HOST=kpatch'];
 }
 
 function takeVendorFiles({ headers, tree, sourceArch }: PrepareOptions): void {

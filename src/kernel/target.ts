@@ -33,7 +33,7 @@ export interface KernelCompiler {
   readonly command: string;
   /** What the kernel was built by: CONFIG_CC_VERSION_TEXT. */
   readonly builtBy: string;
-  /** What make must be told beside CC for this compiler: `LLVM=1` where the kernel was linked by lld too. */
+  /** What make must be told beside CC for this compiler: which linker and which assembler, where they are LLVM's. */
   readonly makeArguments: readonly string[];
 }
 

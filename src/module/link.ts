@@ -13,7 +13,8 @@ export interface LinkInput {
   readonly folder: string;
   /** The distribution's headers (`make -C headers`). */
   readonly headers: string;
-  readonly compiler: string;
+  /** What make is told of the compiler and its tools. */
+  readonly compiler: readonly string[];
   readonly name: string;
   /** The C source of the glue. */
   readonly glue: string;
@@ -48,7 +49,7 @@ export async function linkModule(input: LinkInput): Promise<Uint8Array> {
     '-C',
     input.headers,
     `M=${folder}`,
-    `CC=${input.compiler}`,
+    ...input.compiler,
     `KCFLAGS=${reproducible(folder)}`,
     ...settings,
     'modules',

@@ -1,6 +1,7 @@
 /** A patch module from the differences of its translation units: glue, link, livepatch relocations, manifest. */
 import { readObject } from '../elf/read-object.ts';
 import { writeObject } from '../elf/write-object.ts';
+import { compilerArguments } from '../kernel/compiler.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { temporaryFolder } from '../util/files.ts';
 import { livepatchInterface, printGlue } from './glue.ts';
@@ -50,7 +51,7 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
   const linked = await linkModule({
     folder: folder.path,
     headers: kernel.paths.headers,
-    compiler: kernel.compiler.command,
+    compiler: compilerArguments(kernel.compiler),
     name: manifest.name,
     glue,
     objects: parts.objects,

@@ -3,13 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { compilerOf, sameCompiler } from '../../src/kernel/compiler.ts';
+import { checkCompiler, compilerOf, sameCompiler } from '../../src/kernel/compiler.ts';
 import { parseConfig } from '../../src/kernel/config.ts';
 import { parseDependencies, parseStanzas } from '../../src/kernel/deb822.ts';
 import { KernelModules, unpackModule } from '../../src/kernel/modules.ts';
 import { compareVersion, parseRelease } from '../../src/kernel/release.ts';
 import { parseSymvers } from '../../src/kernel/symvers.ts';
-import type { KernelPaths } from '../../src/kernel/target.ts';
+import type { KernelPaths, TargetKernel } from '../../src/kernel/target.ts';
 import { temporaryFolder } from '../../src/util/files.ts';
 import { provokes } from '../provoke.ts';
 import { writeFiles } from './fake-distribution.ts';
@@ -137,10 +137,16 @@ describe('compiler', () => {
     const other = await compilerOf(parseConfig('CONFIG_CC_VERSION_TEXT="gcc-3 (Old 3.2) 3.2.1"\n'));
     assert.equal(other.command, 'gcc', 'one that can be compared and refused');
     const clang = await compilerOf(
-      parseConfig('CONFIG_CC_IS_CLANG=y\nCONFIG_LD_IS_LLD=y\nCONFIG_CC_VERSION_TEXT="Debian clang version 9.9.9"\n'),
+      parseConfig(
+        'CONFIG_CC_IS_CLANG=y\nCONFIG_LD_IS_LLD=y\nCONFIG_AS_IS_LLVM=y\nCONFIG_CC_VERSION_TEXT="Debian clang version 9.9.9"\n',
+      ),
     );
     assert.match(clang.command, /^clang/);
-    assert.deepEqual(clang.makeArguments, ['LLVM=1']);
+    assert.match(clang.makeArguments[0]!, /^LD=ld\.lld(-9)?$/);
+    assert.deepEqual(clang.makeArguments.slice(1), ['LLVM_IAS=1']);
+    const linker = { command: 'gcc', builtBy: '', makeArguments: ['LD=ld.lld-99'] };
+    const error = await provokes('tool-missing', () => checkCompiler({ compiler: linker } as unknown as TargetKernel));
+    assert.match(error.message, /ld\.lld-99/);
   });
 
   it('is compared without its command', () => {
