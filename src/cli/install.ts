@@ -51,10 +51,10 @@ async function run({ report }: Context, options: Options, file?: string): Promis
     return { schema: 'kpatch.install-again/1', data: { freed, loads }, text };
   }
   if (file === undefined) throw fail('usage', { problem: 'no patch file is given' });
-  demandProof(machine, readModuleFile(file), options);
+  const proof = demandProof(machine, readModuleFile(file), options);
   const result = await withLock(machine, report, LOCK_WAIT_MS, async () => {
     if (!options.dryRun) await personAtWork(machine);
-    return installModule(machine, file, install, report);
+    return installModule(machine, file, { ...install, proof }, report);
   });
   const { name, release, replaced, load } = result;
   const done = options.dryRun ? 'would be installed' : 'is installed';

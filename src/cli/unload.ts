@@ -2,7 +2,9 @@
 import type { Command } from 'commander';
 import { fail } from '../errors/error.ts';
 import { withLock } from '../host/host-lock.ts';
-import { loadedPatch, loadedPatches } from '../host/livepatches.ts';
+import { type LoadedPatch, loadedPatch, loadedPatches } from '../host/livepatches.ts';
+import { readRecord } from '../host/loaded-record.ts';
+import type { Machine } from '../host/machine.ts';
 import { moduleNameOf } from '../host/module-file.ts';
 import { type UnloadResult, unloadPatch } from '../host/unload.ts';
 import { action, type Context, type Outcome } from './command.ts';
@@ -32,8 +34,7 @@ async function run(
   if ((options.all === true) === (patch !== undefined)) {
     throw fail('usage', { problem: options.all ? 'give a patch or --all, not both' : 'no patch is given, nor --all' });
   }
-  // The patch that came last lies on top, and must go first; sysfs does not tell the order, but the kernel refuses another.
-  const wanted = options.all ? loadedPatches(machine).map(({ name }) => name) : [moduleNameOf(patch ?? '')];
+  const wanted = options.all ? orderOfUnloading(machine) : [moduleNameOf(patch ?? '')];
   if (options.dryRun) {
     for (const name of wanted) if (loadedPatch(machine, name) === undefined) throw fail('not-loaded', { name });
     return outcome(
@@ -47,6 +48,19 @@ async function run(
     return results;
   });
   return outcome(done, 'was unloaded');
+}
+
+/**
+ * The kernel begins no transition while another runs, so that one first. Kernels before 5.1 let only the patch go that came
+ * last; later ones take any order.
+ */
+function orderOfUnloading(machine: Machine): string[] {
+  const key = ({ name, transition }: LoadedPatch): string => {
+    return `${transition ? 1 : 0} ${readRecord(machine, name)?.loaded ?? ''}`;
+  };
+  return loadedPatches(machine)
+    .sort((a, b) => (key(a) < key(b) ? 1 : -1))
+    .map(({ name }) => name);
 }
 
 function outcome(patches: readonly UnloadResult[], what: string): Outcome {

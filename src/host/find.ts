@@ -1,5 +1,5 @@
 /** The patch that a person means: a file, or the name of one that is installed for the running kernel. */
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { fail, KpatchError } from '../errors/error.ts';
 import type { Machine } from './machine.ts';
 import { type ModuleFile, readModuleFile } from './module-file.ts';
@@ -8,7 +8,8 @@ import { findInstalled, readInstalled } from './store.ts';
 
 /** Errors: `patch-not-found`, `store-damaged`, those of `readModuleFile`. */
 export function findModule(machine: Machine, patch: string): ModuleFile {
-  if (existsSync(patch)) return readModuleFile(patch);
+  // A folder that happens to have the name of an installed patch is not meant.
+  if (statSync(patch, { throwIfNoEntry: false })?.isDirectory() === false) return readModuleFile(patch);
   const { release } = runningKernel(machine);
   const missing = (): Error => fail('patch-not-found', { name: patch, release: release || 'this kernel' });
   if (patch.includes('/') || release === '') throw missing();

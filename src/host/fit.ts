@@ -151,13 +151,14 @@ const ftrace: Check = ({ kernel }) => {
   return fits('ftrace', kernel.ftraceEnabled === undefined ? 'no switch for it in this kernel' : 'on');
 };
 
-const users: Check = ({ machine, module, loaded }) => {
+const users: Check = ({ machine, module }) => {
   const functions = module.manifest?.functions;
   if (functions === undefined) return unknown('users', 'the module does not say which functions it patches');
   const names = new Set(functions.map(({ name }) => name));
   const uses = functionUses(machine, names);
   if (uses === undefined) return unknown('users', `${join('/sys', 'kernel/tracing')} cannot be read`);
-  const livepatched = new Set(loaded.flatMap(({ patch }) => functionsOf(patch).map(({ name }) => name)));
+  // Also of one that is being switched off: its functions stay redirected until the transition has ended.
+  const livepatched = new Set(loadedPatches(machine).flatMap((patch) => functionsOf(patch).map(({ name }) => name)));
   const findings = uses.map((use) => {
     if (use.changesFlow && !livepatched.has(use.function)) {
       return refused('users', fail('function-in-use', { name: module.name, function: use.function }));

@@ -1,6 +1,6 @@
 /** Installing a patch so that it is active now and after each boot, and taking it out again. */
 import { basename } from 'node:path';
-import { fail } from '../errors/error.ts';
+import { fail, KpatchError } from '../errors/error.ts';
 import type { Manifest } from '../module/manifest.ts';
 import { interrupted, onExit } from '../util/cleanup.ts';
 import type { Reporter } from '../util/report.ts';
@@ -27,6 +27,8 @@ export interface InstallOptions extends LoadOptions {
   readonly release?: string;
   /** False keeps it from being loaded now. */
   readonly load?: boolean;
+  /** Its proof, to be kept beside it. */
+  readonly proof?: Uint8Array | undefined;
   /** Say what would be done, and do nothing. */
   readonly dryRun?: boolean;
 }
@@ -76,9 +78,10 @@ export async function installModule(
   try {
     if (load) loaded = await loadModule(machine, module, options, report, staged.path);
     interrupted.throwIfAborted();
-    staged.commit(replaced);
+    staged.commit(replaced, options.proof);
   } catch (error) {
     staged.discard();
+    if (loaded !== undefined && error instanceof KpatchError) report.warn(`${name} is active now, but not installed`);
     throw error;
   } finally {
     forget();

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { attribute, flagAttribute, foldersIn, numberAttribute } from './attribute.ts';
 import type { Machine } from './machine.ts';
+import { buildIdIn } from './running-kernel.ts';
 
 /** A function that a patch replaces; `sympos` counts symbols of that name in the object from 1, 0 where it is the only one. */
 export interface PatchedFunction {
@@ -79,6 +80,11 @@ export function moduleLoaded(machine: Machine, name: string): boolean {
 /** Users that hold the module; `undefined` where it is not loaded. */
 export function moduleUsers(machine: Machine, name: string): number | undefined {
   return numberAttribute(join(machine.sysfs, 'module', name, 'refcnt'));
+}
+
+/** The build-id of a loaded module; `undefined` where the kernel does not tell. */
+export function moduleBuildId(machine: Machine, name: string): string | undefined {
+  return buildIdIn(join(machine.sysfs, 'module', name, 'notes/.note.gnu.build-id'));
 }
 
 function patchedObject(patch: string, object: string): PatchedObject {

@@ -4,7 +4,7 @@ import { onExit } from '../util/cleanup.ts';
 import type { Reporter } from '../util/report.ts';
 import { checkFit, type Finding, requireFit } from './fit.ts';
 import { journal } from './journal.ts';
-import { loadedPatch, loadedPatches, moduleLoaded, moduleUsers } from './livepatches.ts';
+import { loadedPatch, loadedPatches, moduleBuildId, moduleLoaded, moduleUsers } from './livepatches.ts';
 import { readRecord, removeRecord, writeRecord } from './loaded-record.ts';
 import type { Machine } from './machine.ts';
 import type { ModuleFile } from './module-file.ts';
@@ -74,14 +74,13 @@ async function load(
   const findings = await fitOf(machine, module, options);
   requireFit(findings);
   for (const { level, text } of findings) if (level === 'warning') report.warn(text);
-  const before = new Set(loadedPatches(machine).flatMap((patch) => (patch.enabled ? patch.name : [])));
+  const before = enabledPatches(machine);
   report.note(`loading patch module: ${path}`);
-  await insmod(machine, module, path, report);
-  const seconds = await awaitEnabled(machine, module, options, report);
+  const seconds = await enable(machine, module, before, { ...options, path }, report);
   writeRecord(machine, module, seconds);
   // A replaced patch is off at once; its folder in sysfs goes a little later.
-  const after = new Set(loadedPatches(machine).flatMap((patch) => (patch.enabled ? patch.name : [])));
-  const replaced = [...before].filter((old) => !after.has(old) && old !== name);
+  const after = enabledPatches(machine);
+  const replaced = before.filter((old) => !after.includes(old) && old !== name);
   for (const old of replaced) await removeReplaced(machine, old, report);
   await journal(machine, {
     outcome: 'loaded',
@@ -91,6 +90,35 @@ async function load(
     version: module.manifest?.version,
   });
   return { name, outcome: 'loaded', seconds, replaced, findings };
+}
+
+function enabledPatches(machine: Machine): string[] {
+  return loadedPatches(machine).flatMap((patch) => (patch.enabled ? patch.name : []));
+}
+
+/**
+ * Puts the module in and waits until its patch is active; seconds. A transition may end in the very moment in which it is
+ * taken back: then what was meant to turn it round switches off a patch that has replaced its predecessors. Nothing
+ * would be left of both, so it is put in again.
+ */
+async function enable(
+  machine: Machine,
+  module: ModuleFile,
+  before: readonly string[],
+  options: LoadOptions & { path: string },
+  report: Reporter,
+): Promise<number> {
+  await insmod(machine, module, options.path, report);
+  try {
+    return await awaitEnabled(machine, module, options, report);
+  } catch (error) {
+    const after = enabledPatches(machine);
+    const reverted = error instanceof KpatchError && error.code === 'transition-reverted';
+    if (!reverted || before.every((old) => after.includes(old))) throw error;
+    report.note(`${module.name} had just replaced ${before.join(', ')}; loading it again`);
+    await insmod(machine, module, options.path, report);
+    return awaitEnabled(machine, module, { ...options, onStall: 'leave' }, report);
+  }
 }
 
 /** A module of that name is in the kernel: waits for it, removes it where it is switched off, refuses other content. */
@@ -104,7 +132,7 @@ async function alreadyThere(
   if (!moduleLoaded(machine, name)) return undefined;
   const patch = loadedPatch(machine, name);
   const known = readRecord(machine, name)?.sha256;
-  const sameContent = known === undefined || known === module.sha256;
+  const sameContent = known === undefined ? sameBuild(machine, module) : known === module.sha256;
   if (patch?.transition) {
     report.note(`${name} is in transition; waiting for it`);
     if (patch.enabled) {
@@ -123,6 +151,12 @@ async function alreadyThere(
   if (gone !== undefined) throw fail('unload-refused', { name, reason: gone });
   removeRecord(machine, name);
   return undefined;
+}
+
+/** Of a module that another program loaded only its build-id is known; where that is missing, the name counts. */
+function sameBuild(machine: Machine, { name, buildId }: ModuleFile): boolean {
+  const loaded = moduleBuildId(machine, name);
+  return loaded === undefined || buildId === undefined || loaded === buildId;
 }
 
 async function insmod(machine: Machine, module: ModuleFile, path: string, report: Reporter): Promise<void> {
@@ -166,7 +200,10 @@ async function awaitEnabled(
   if (end.ended && loadedPatch(machine, name)?.enabled) return (clock.now() - start) / 1000;
   const seconds = Math.round(end.seconds);
   const detail = end.holdups.map(holdupLine).join('\n');
-  if (end.ended) throw fail('load-failed', { name, reason: 'its transition was turned round meanwhile' });
+  if (end.ended) {
+    await removeModule(machine, name);
+    throw fail('load-failed', { name, reason: 'its transition was turned round meanwhile' });
+  }
   if (onStall === 'leave') throw fail('transition-left', { name, seconds }, { detail });
   const reverted = await report.stage(`taking ${name} back`, () => reverseTransition(machine, name));
   if (reverted === 'completed' && loadedPatch(machine, name)?.enabled) return (clock.now() - start) / 1000;

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type Manifest, parseManifest } from '../module/manifest.ts';
 import { writeAtomically } from '../util/files.ts';
 import { attribute } from './attribute.ts';
+import { moduleBuildId } from './livepatches.ts';
 import type { Machine } from './machine.ts';
 import type { ModuleFile } from './module-file.ts';
 
@@ -21,9 +22,9 @@ export interface LoadedRecord {
 
 /** Keeps what is known of a module that was loaded. A full or read-only `/run` is no reason to fail: it is left out then. */
 export function writeRecord(machine: Machine, module: ModuleFile, seconds: number): void {
-  const { sha256, manifest } = module;
+  const { sha256, manifest, buildId } = module;
   const text = manifest === undefined ? undefined : JSON.stringify(manifest);
-  const record = { sha256, manifest: text, loaded: machine.clock.date().toISOString(), seconds };
+  const record = { sha256, buildId, manifest: text, loaded: machine.clock.date().toISOString(), seconds };
   try {
     mkdirSync(join(machine.run, 'loaded'), { recursive: true });
     writeAtomically(recordPath(machine, module.name), JSON.stringify(record));
@@ -32,12 +33,14 @@ export function writeRecord(machine: Machine, module: ModuleFile, seconds: numbe
   }
 }
 
-/** What is known of a loaded module; `undefined` where another program loaded it. */
+/** What is known of a loaded module; `undefined` where another program loaded it, also one under a name that was known. */
 export function readRecord(machine: Machine, name: string): LoadedRecord | undefined {
   try {
     const record = JSON.parse(attribute(recordPath(machine, name)) ?? '') as Record<string, unknown>;
-    const { sha256, manifest, loaded, seconds } = record;
+    const { sha256, buildId, manifest, loaded, seconds } = record;
     if (typeof sha256 !== 'string' || typeof loaded !== 'string' || typeof seconds !== 'number') return undefined;
+    const now = moduleBuildId(machine, name);
+    if (buildId !== undefined && now !== undefined && buildId !== now) return undefined;
     return {
       sha256,
       loaded,

@@ -1,6 +1,7 @@
 /** Whether a module may be loaded only when it is proven, and by whom the proof must be signed. */
 
-import { type Proof, proofPath, requireProof } from '../module/proof.ts';
+import { proofPath, requireProof } from '../module/proof.ts';
+import { readBytes } from '../util/files.ts';
 import type { Machine } from './machine.ts';
 import type { ModuleFile } from './module-file.ts';
 import { runningKernel } from './running-kernel.ts';
@@ -15,16 +16,19 @@ export interface ProofOptions {
 
 /**
  * Checks that a valid proof of this very module, for its kernel, is there, where the options ask for one. For the running
- * kernel its build-id must agree too. Errors: `proof-invalid`, `proof-key`, `file-unreadable`.
+ * kernel its build-id must agree too. The bytes of the proof, where one was asked for. Errors: `proof-invalid`, `proof-key`, `file-unreadable`.
  */
-export function demandProof(machine: Machine, module: ModuleFile, options: ProofOptions): Proof | undefined {
+export function demandProof(machine: Machine, module: ModuleFile, options: ProofOptions): Buffer | undefined {
   const { requireProof: wanted = false, proof, proofKey } = options;
   if (!wanted && proof === undefined && proofKey === undefined) return undefined;
   const { release, buildId } = runningKernel(machine);
-  return requireProof(proof ?? proofPath(module.path), {
+  const file = proof ?? proofPath(module.path);
+  const bytes = readBytes(file);
+  requireProof(file, {
     module: module.sha256,
     release: module.release,
     ...(release === module.release && buildId !== undefined ? { buildId } : {}),
     ...(proofKey === undefined ? {} : { keys: proofKey }),
   });
+  return bytes;
 }

@@ -31,7 +31,7 @@ export function runningKernel({ proc, sysfs, offline }: Machine): RunningKernel 
   const words = (attribute(join(proc, 'cmdline')) ?? '').split(/\s+/);
   return {
     release: offline ? '' : (attribute(join(proc, 'sys/kernel/osrelease')) ?? ''),
-    buildId: buildIdOf(join(sysfs, 'kernel/notes')),
+    buildId: buildIdIn(join(sysfs, 'kernel/notes')),
     bootId: attribute(join(proc, 'sys/kernel/random/boot_id')) ?? '',
     livepatch: existsSync(join(sysfs, 'kernel/livepatch')),
     ftraceEnabled: flagAttribute(join(proc, 'sys/kernel/ftrace_enabled')),
@@ -43,7 +43,8 @@ export function runningKernel({ proc, sysfs, offline }: Machine): RunningKernel 
   };
 }
 
-function buildIdOf(path: string): string | undefined {
+/** The build-id in a file of ELF notes; `undefined` where it cannot be read or has none. */
+export function buildIdIn(path: string): string | undefined {
   try {
     const bytes = readFileSync(path);
     const notes = parseNotes(bytes, littleEndianNotes(bytes), 4, path);

@@ -120,8 +120,9 @@ function todoOf(status: Omit<Status, 'todo'>): string[] {
   const todo: string[] = [];
   const { transition } = status;
   if (transition !== undefined) {
-    const { patch } = transition;
-    todo.push(`${patch} is in transition: wait, or 'kpatch signal', or 'kpatch unload ${patch}' to turn it round`);
+    const { patch, state } = transition;
+    const round = state === 'enabling' ? `, or 'kpatch unload ${patch}' to turn it round` : '';
+    todo.push(`${patch} is in transition: wait, or 'kpatch signal'${round}`);
   }
   for (const { name, at } of status.blocked) {
     todo.push(

@@ -5,6 +5,7 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fail } from '../errors/error.ts';
+import { proofPath } from '../module/proof.ts';
 import { sha256 } from '../util/digest.ts';
 import { readBytes, syncFolder, writeAtomically, writeError } from '../util/files.ts';
 import { foldersIn, namesIn } from './attribute.ts';
@@ -89,8 +90,8 @@ const STAGED = '.staged';
 /** A module whose bytes lie in the store's folder but that is not installed yet. */
 export interface Staged {
   readonly path: string;
-  /** Makes it the installed one and removes `replaced`, in one step. Errors: `disk-full`, `file-unwritable`. */
-  commit(replaced: readonly InstalledPatch[]): void;
+  /** Makes it the installed one and removes `replaced`, in one step; its proof, if any, lies beside it then. Errors: `disk-full`, `file-unwritable`. */
+  commit(replaced: readonly InstalledPatch[], proof?: Uint8Array): void;
   /** Forgets it. */
   discard(): void;
 }
@@ -113,7 +114,9 @@ export function stage(machine: Machine, release: string, module: ModuleFile, fil
   return {
     path,
     discard: () => rmSync(path, { force: true }),
-    commit(replaced) {
+    commit(replaced, proof) {
+      // Before the module: without one a proof is a leftover, and a module without its proof would be refused.
+      if (proof !== undefined) writeAtomically(proofPath(join(folder, file)), proof);
       const remove = replaced.map((patch) => patch.file).filter((name) => name !== file);
       const index = goodIndex(folder);
       const entry: IndexEntry = {
@@ -170,6 +173,10 @@ export function recover(machine: Machine, release: string): void {
       writeIndex(folder, index);
     }
     for (const left of namesIn(folder)) if (/^\..*\.tmp$/.test(left)) rmSync(join(folder, left), { force: true });
+    for (const left of namesIn(folder)) {
+      const orphan = left.endsWith('.proof.json') && !existsSync(join(folder, left.replace(/\.proof\.json$/, '.ko')));
+      if (orphan) rmSync(join(folder, left), { force: true });
+    }
     for (const left of namesIn(join(folder, STAGED))) rmSync(join(folder, STAGED, left), { force: true });
   } catch (error) {
     throw writeError(folder, error);

@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { onExit } from '../util/cleanup.ts';
 import { aliasesOf } from './aliases.ts';
 import { flagAttribute } from './attribute.ts';
 import { type LoadedPatch, livepatchFolder, loadedPatch, loadedPatches } from './livepatches.ts';
@@ -105,9 +106,15 @@ export async function signalTasks(machine: Machine, name: string, tasks: readonl
   );
   pids.delete(process.pid);
   pids.delete(1); // init ignores a stop, and must never be stopped should it not
+  const goOn = (): void => {
+    for (const pid of pids) control.signal(pid, 'SIGCONT');
+  };
+  // Interrupted in between, this command must not leave half the machine stopped.
+  const forget = onExit(goOn);
   for (const pid of pids) control.signal(pid, 'SIGSTOP');
   if (pids.size > 0) await clock.sleep(20);
-  for (const pid of pids) control.signal(pid, 'SIGCONT');
+  goOn();
+  forget();
   return pids.size;
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadAll } from '../../src/host/boot.ts';
@@ -134,6 +134,10 @@ test('--require-proof asks for a valid proof of this very module', async () => {
   assert.match((await kpatch('info', file)).stdout, /^proof: proven \(plan quick, on 6.1.0-56-amd64/m);
   const { status, stderr } = await install('--require-proof');
   assert.equal(status, 0, stderr);
+  const kept = join(image, `var/lib/kpatch/${RELEASE}/fix.proof.json`);
+  assert.match((await kpatch('info', kept.replace('.proof.json', '.ko'))).stdout, /^proof: proven/m);
+  assert.equal((await kpatch('uninstall', '-k', RELEASE, '--root', image, 'fix')).status, 0);
+  assert.equal(existsSync(kept), false, 'the proof goes with the module');
 });
 
 test('wrong usage is status 2 and nothing more', async () => {

@@ -22,13 +22,15 @@ export interface ModuleFields {
   readonly vermagic?: string;
   readonly livepatch?: boolean;
   readonly manifest?: Partial<Manifest> | false;
+  /** Hexadecimal, of 20 bytes. */
+  readonly buildId?: string;
   /** More bytes, so that two modules of a name differ. */
   readonly filling?: string;
 }
 
 /** The bytes of a patch module as far as a host looks at it. */
 export function moduleBytes(fields: ModuleFields): Uint8Array {
-  const { name, vermagic = VERMAGIC, livepatch = true, manifest = {}, filling = '' } = fields;
+  const { name, vermagic = VERMAGIC, livepatch = true, manifest = {}, buildId, filling = '' } = fields;
   const info = [`name=${name}`, `vermagic=${vermagic}`, ...(livepatch ? ['livepatch=Y'] : []), `filling=${filling}`];
   const object: ElfObject = {
     file: `${name}.ko`,
@@ -39,8 +41,16 @@ export function moduleBytes(fields: ModuleFields): Uint8Array {
     sections: [newSection({ name: '.modinfo', type: SHT.PROGBITS, data: Buffer.from(`${info.join('\0')}\0`) })],
     symbols: [],
   };
+  if (buildId !== undefined) {
+    object.sections.push(newSection({ name: '.note.gnu.build-id', type: SHT.NOTE, data: buildIdNote(buildId) }));
+  }
   if (manifest !== false) addManifest(object, manifestOf(name, manifest));
   return writeObject(object);
+}
+
+/** An ELF note as the linker writes it. */
+export function buildIdNote(buildId: string): Buffer {
+  return Buffer.from(`040000001400000003000000474e5500${buildId}`, 'hex');
 }
 
 export function manifestOf(name: string, fields: Partial<Manifest> = {}): Manifest {
@@ -108,8 +118,7 @@ export class FakeMachine implements Machine {
     this.set('sys/kernel/tracing/enabled_functions', '');
     this.set('sys/kernel/debug/kprobes/list', '');
     this.reboot();
-    const note = Buffer.from(`04000000140000000300000047 4e5500${BUILD_ID}`.replaceAll(' ', ''), 'hex');
-    writeFileSync(join(this.sysfs, 'kernel/notes'), note);
+    writeFileSync(join(this.sysfs, 'kernel/notes'), buildIdNote(BUILD_ID));
     this.control = {
       insmod: async (path) => this.#insmod(path),
       rmmod: async (name) => this.#rmmod(name),
@@ -135,7 +144,7 @@ export class FakeMachine implements Machine {
   };
 
   /** Writes a file below the machine's folder. */
-  set(path: string, content: string): void {
+  set(path: string, content: string | Uint8Array): void {
     mkdirSync(dirname(join(this.folder, path)), { recursive: true });
     writeFileSync(join(this.folder, path), content);
   }

@@ -9,12 +9,13 @@ import { withLock } from '../../src/host/host-lock.ts';
 import { type InstallOptions, installAgain, installModule, uninstallPatch } from '../../src/host/install.ts';
 import { loadedPatch } from '../../src/host/livepatches.ts';
 import { loadModule } from '../../src/host/load.ts';
+import { readRecord } from '../../src/host/loaded-record.ts';
 import { readModuleFile } from '../../src/host/module-file.ts';
 import { installedPatches } from '../../src/host/store.ts';
 import { unloadPatch } from '../../src/host/unload.ts';
 import { silentReporter } from '../../src/util/report.ts';
 import { provokes } from '../provoke.ts';
-import { FakeMachine, type ModuleFields, RELEASE } from './fake.ts';
+import { buildIdNote, FakeMachine, type ModuleFields, RELEASE } from './fake.ts';
 
 const report = silentReporter();
 const install = (machine: FakeMachine, fields: ModuleFields, options: InstallOptions = {}): Promise<unknown> => {
@@ -267,6 +268,39 @@ test('two commands at once: the second waits, or says so', async () => {
     second = withLock(machine, report, 5000, async () => 'done');
   });
   assert.equal(await second, 'done');
+});
+
+test('what another tool loaded under the name is told apart by its build-id', async () => {
+  using machine = new FakeMachine();
+  const [mine, other] = ['ab'.repeat(20), 'cd'.repeat(20)];
+  const module = readModuleFile(machine.module({ name: 'one', buildId: mine }));
+  machine.foreign('one');
+  machine.set('sys/module/one/notes/.note.gnu.build-id', buildIdNote(other));
+  await provokes('name-taken', () => loadModule(machine, module, {}, report));
+  machine.set('sys/module/one/notes/.note.gnu.build-id', buildIdNote(mine));
+  assert.equal((await loadModule(machine, module, {}, report)).outcome, 'already');
+  await unloadPatch(machine, 'one', {}, report);
+  await loadModule(machine, module, {}, report);
+  assert.equal(readRecord(machine, 'one')?.sha256, module.sha256);
+  machine.set('sys/module/one/notes/.note.gnu.build-id', buildIdNote(other));
+  assert.equal(readRecord(machine, 'one'), undefined, 'what was known is of another module');
+});
+
+test('a successor that became active in the moment in which it is taken back is not lost', async () => {
+  using machine = new FakeMachine();
+  await install(machine, { name: 'one' });
+  machine.tasks = stuck;
+  const { write } = machine.control;
+  machine.control.write = (path, value) => {
+    machine.control.write = write;
+    machine.tasks = [];
+    void machine.clock.sleep(0); // the kernel ends the transition just before
+    assert.deepEqual(machine.names(), ['two']);
+    return write(path, value);
+  };
+  await install(machine, { name: 'two', manifest: { version: 2 } }, { waitMs: 1000 });
+  assert.equal(loadedPatch(machine, 'two')?.enabled, true);
+  assert.deepEqual([machine.names(), installed(machine)], [['two'], ['two']]);
 });
 
 test('unload and load of an installed patch', async () => {
