@@ -69,6 +69,7 @@ export function findingLines(findings: readonly Finding[], all = false): string[
 
 /** How a load came out, for people. */
 export function loadLines(result: LoadResult): string[] {
+  if (result.outcome === 'fits') return [`${result.name} can be loaded:`, ...findingLines(result.findings, true)];
   if (result.outcome === 'already') return [`${result.name} is loaded and active already`];
   const lines = [`${result.name} is loaded and active (transition ${result.seconds.toFixed(1)} s)`];
   for (const old of result.replaced) lines.push(`it replaced ${old}`);

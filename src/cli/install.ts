@@ -47,7 +47,8 @@ async function run({ report }: Context, options: Options, file?: string): Promis
     const { freed, loads } = await withLock(machine, report, LOCK_WAIT_MS, () =>
       installAgain(machine, file, install, report),
     );
-    const text = [...freed.map((name) => `${name} is no longer blocked`), ...loads.flatMap(loadLines)].join('\n');
+    const done = options.dryRun ? 'would no longer be blocked' : 'is no longer blocked';
+    const text = [...freed.map((name) => `${name} ${done}`), ...loads.flatMap(loadLines)].join('\n');
     return { schema: 'kpatch.install-again/1', data: { freed, loads }, text };
   }
   if (file === undefined) throw fail('usage', { problem: 'no patch file is given' });

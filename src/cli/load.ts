@@ -44,10 +44,21 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
     return { schema: 'kpatch.survived/1', data: { cleared }, text: '' };
   }
   if (options.all === true && patch !== undefined) throw fail('usage', { problem: 'give a patch or --all, not both' });
+  if (options.boot && !options.all) throw fail('usage', { problem: '--boot goes with --all' });
   if (options.all) {
+    if (options.proof !== undefined) throw fail('usage', { problem: 'with --all each proof lies beside its module' });
     const lockMs = options.boot ? 60_000 : LOCK_WAIT_MS;
     const work = (): Promise<BootResult> =>
-      loadAll(machine, { ...loadOptions(options), guarded: options.boot ?? false }, report);
+      loadAll(
+        machine,
+        {
+          ...loadOptions(options),
+          guarded: options.boot ?? false,
+          dryRun: options.dryRun ?? false,
+          demand: (module) => void demandProof(machine, module, options),
+        },
+        report,
+      );
     return allOutcome(await withLock(machine, report, lockMs, work));
   }
   if (patch === undefined) throw fail('usage', { problem: 'no patch is given, nor --all' });

@@ -16,6 +16,9 @@ export async function main(argv: readonly string[]): Promise<void> {
     .configureOutput({ writeErr: () => {} });
   const wanted = argv.filter((word) => !word.startsWith('-'));
   const name = wanted[0] === 'help' ? wanted[1] : wanted[0];
+  const unknown =
+    wanted[0] === 'help' && name !== undefined && name !== 'help' && !commands.some((command) => command.name === name);
+  if (unknown) return printFailure(fail('usage', { problem: `unknown command '${name}'` }), argv.includes('--json'));
   const entry = commands.find((command) => command.name === name);
   if (entry !== undefined) (await entry.load()).register(program);
   for (const { name: other, summary } of commands) {
@@ -32,7 +35,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     if (!(error instanceof CommanderError)) return printFailure(error, argv.includes('--json'));
     if (error.exitCode === 0) return;
-    printFailure(fail('usage', { problem: error.message.replace(/^error: /, '') }), argv.includes('--json'));
+    printFailure(
+      fail('usage', { problem: error.message.replace(/^error: /, '').replace('\n', ' ') }),
+      argv.includes('--json'),
+    );
   }
 }
 

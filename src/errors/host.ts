@@ -152,6 +152,12 @@ export const hostErrors = table({
     why: 'the module stays loaded',
     fix: 'see `kpatch status`; a patch whose transition was forced stays until the next boot',
   },
+  'none-blocked': {
+    exit: 3,
+    what: 'the boot guard does not block {name} for {release}',
+    why: 'nothing was changed',
+    fix: 'nothing need be done; see `kpatch status`',
+  },
   'already-installed': {
     exit: 3,
     what: '{name} is already installed for {release}',

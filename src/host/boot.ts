@@ -1,12 +1,14 @@
 /** Loading what is installed: at boot under the guard, or by hand. */
 import { fail, KpatchError } from '../errors/error.ts';
 import type { Reporter } from '../util/report.ts';
-import { type BootVerdict, beginBoot, bootSurvived, type GuardedPatch, guardDamaged } from './guard.ts';
+import { requireFit } from './fit.ts';
+import { type BootVerdict, beginBoot, blockedAmong, bootSurvived, type GuardedPatch, guardDamaged } from './guard.ts';
 import { manifestOfInstalled } from './install.ts';
 import { journal } from './journal.ts';
-import { type LoadOptions, type LoadResult, loadModule } from './load.ts';
+import { loadedPatch } from './livepatches.ts';
+import { fitOf, type LoadOptions, type LoadResult, loadModule } from './load.ts';
 import type { Machine } from './machine.ts';
-import { lineOf } from './module-file.ts';
+import { lineOf, type ModuleFile } from './module-file.ts';
 import { runningKernel } from './running-kernel.ts';
 import { type InstalledPatch, indexDamaged, installedPatches, readInstalled, recover } from './store.ts';
 
@@ -42,15 +44,20 @@ export function bootSet(machine: Machine, release: string): InstalledPatch[] {
   return [...[...best.values()].map(({ patch }) => patch), ...others];
 }
 
+export interface LoadAllOptions extends LoadOptions {
+  /** As at boot. */
+  readonly guarded?: boolean;
+  /** Look at everything and load nothing. */
+  readonly dryRun?: boolean;
+  /** Throws where a module may not be loaded for a reason of the caller's. */
+  readonly demand?: (module: ModuleFile) => void;
+}
+
 /**
  * Loads all that is installed for the running kernel. One patch that cannot be loaded does not keep the others back.
  * With `guarded` the boot guard decides. Take the lock first. Error: `machine-offline`.
  */
-export async function loadAll(
-  machine: Machine,
-  options: LoadOptions & { guarded?: boolean },
-  report: Reporter,
-): Promise<BootResult> {
+export async function loadAll(machine: Machine, options: LoadAllOptions, report: Reporter): Promise<BootResult> {
   if (machine.offline) throw fail('machine-offline', {});
   const kernel = runningKernel(machine);
   const { release } = kernel;
@@ -58,20 +65,25 @@ export async function loadAll(
     report.note('kpatch.enable=0 is on the kernel command line: no patch is loaded');
     return { release, loads: [], blocked: [], failures: [], disabled: true };
   }
-  tidy(machine, release, report);
+  if (!options.dryRun) tidy(machine, release, report);
   const patches = bootSet(machine, release);
   const { blocked, failures }: GuardResult = options.guarded
-    ? await guard(machine, release, kernel.bootId, patches, report)
+    ? await guard(machine, release, kernel.bootId, patches, report, options.dryRun)
     : { blocked: [], failures: [] };
   const kept = new Set([...blocked, ...failures.map(({ name }) => name)]);
   const loads: LoadResult[] = [];
   for (const patch of patches) {
     if (kept.has(patch.name)) continue;
     try {
-      loads.push(await loadModule(machine, readInstalled(patch), options, report));
+      const module = readInstalled(patch);
+      options.demand?.(module);
+      loads.push(
+        await (options.dryRun ? wouldLoad(machine, module, options) : loadModule(machine, module, options, report)),
+      );
     } catch (error) {
       if (!(error instanceof KpatchError)) throw error;
       failures.push({ name: patch.name, error });
+      if (options.dryRun) continue;
       if (error.code === 'store-damaged' || error.code === 'file-unreadable') {
         await journal(machine, {
           outcome: 'failed',
@@ -84,6 +96,14 @@ export async function loadAll(
     }
   }
   return { release, loads, blocked, failures, disabled: false };
+}
+
+async function wouldLoad(machine: Machine, module: ModuleFile, options: LoadOptions): Promise<LoadResult> {
+  const { name } = module;
+  const active = loadedPatch(machine, name)?.enabled;
+  const findings = active ? [] : await fitOf(machine, module, options);
+  requireFit(findings);
+  return { name, outcome: active ? 'already' : 'fits', seconds: 0, replaced: [], findings };
 }
 
 /** The error for a result in which something was not loaded: `boot-incomplete`. */
@@ -137,8 +157,10 @@ async function guard(
   bootId: string,
   patches: readonly InstalledPatch[],
   report: Reporter,
+  dryRun = false,
 ): Promise<GuardResult> {
   if (patches.length === 0) return { blocked: [], failures: [] };
+  if (dryRun) return { blocked: blockedAmong(machine, release, patches).map(({ name }) => name), failures: [] };
   if (guardDamaged(machine, release)) report.warn('the state of the boot guard was damaged and is begun anew');
   const guarded = patches.map((patch): GuardedPatch => ({ name: patch.name, sha256: digestOf(patch) }));
   const { blocked, unguarded, unwritable }: BootVerdict = beginBoot(machine, release, bootId, guarded);

@@ -169,7 +169,7 @@ const users: Check = ({ machine, module }) => {
     return [];
   });
   const flat = findings.flat();
-  return flat.length > 0 ? flat : fits('users', `nobody else hooks the ${names.size} functions`);
+  return flat.length > 0 ? flat : fits('users', `nobody else changes where the ${names.size} functions go`);
 };
 
 const order: Check = ({ module: { name, manifest, path }, loaded, options }) => {

@@ -5,7 +5,7 @@ import type { Manifest } from '../module/manifest.ts';
 import { interrupted, onExit } from '../util/cleanup.ts';
 import type { Reporter } from '../util/report.ts';
 import { requireFit } from './fit.ts';
-import { unblock } from './guard.ts';
+import { readGuard, unblock } from './guard.ts';
 import { journal } from './journal.ts';
 import { moduleLoaded } from './livepatches.ts';
 import { fitOf, type LoadOptions, type LoadResult, loadModule } from './load.ts';
@@ -92,7 +92,7 @@ export async function installModule(
 
 /**
  * Lets patches that the boot guard blocked be loaded again and loads them. Take the lock first.
- * Errors: `not-installed`, `already-installed` where none is blocked, those of `loadModule`.
+ * Errors: `not-installed`, `none-blocked`, those of `loadModule`.
  */
 export async function installAgain(
   machine: Machine,
@@ -103,8 +103,11 @@ export async function installAgain(
   const kernel = runningKernel(machine);
   const release = options.release ?? kernel.release;
   const wanted = name === undefined ? undefined : findInstalled(machine, release, name);
-  const freed = unblock(machine, release, wanted?.name).map((patch) => patch.name);
-  if (freed.length === 0) throw fail('already-installed', { name: name ?? 'every patch', release });
+  const blocked = readGuard(machine, release).blocked.filter((patch) => [patch.name, undefined].includes(wanted?.name));
+  if (blocked.length === 0) throw fail('none-blocked', { name: wanted?.name ?? 'any patch', release });
+  const freed = blocked.map((patch) => patch.name);
+  if (options.dryRun) return { freed, loads: [] };
+  unblock(machine, release, wanted?.name);
   const loads: LoadResult[] = [];
   if ((options.load ?? true) && release === kernel.release) {
     for (const patch of installedPatches(machine, release)) {

@@ -22,8 +22,8 @@ export interface LoadOptions {
 
 export interface LoadResult {
   readonly name: string;
-  /** `already`: it was loaded and active before. */
-  readonly outcome: 'loaded' | 'already';
+  /** `already`: it was loaded and active before. `fits`: it would be loaded, and was not to be. */
+  readonly outcome: 'loaded' | 'already' | 'fits';
   /** Seconds that the transition took. */
   readonly seconds: number;
   /** Patches that the kernel replaced by it; their modules were removed. */

@@ -151,6 +151,9 @@ test('wrong usage is status 2 and nothing more', async () => {
     ['load', 'x', '--wait', 'soon'],
     ['list', 'x'],
     ['list', '--nope'],
+    ['load', '--boot'],
+    ['load', '--all', '--proof', 'x'],
+    ['help', 'nope'],
     ['uninstall', '-k', '../../etc', 'x'],
   ];
   const results = await Promise.all(wrong.map((args) => kpatch(...args, '--root', '/nowhere')));

@@ -148,9 +148,11 @@ test('a boot that the machine does not survive is not tried again with the same 
   assert.ok(machine.journal.some((entry) => entry.KPATCH_OUTCOME === 'blocked' && entry.KPATCH_PATCH === 'one'));
   machine.reboot();
   assert.deepEqual((await boot(machine)).blocked, ['one'], 'it stays blocked');
+  const dry = await installAgain(machine, undefined, { dryRun: true }, report);
+  assert.deepEqual([dry.freed, machine.names()], [['one'], []]);
   const again = await installAgain(machine, undefined, {}, report);
   assert.deepEqual([again.freed, machine.names()], [['one'], ['one']]);
-  await provokes('already-installed', () => installAgain(machine, 'one', {}, report));
+  await provokes('none-blocked', () => installAgain(machine, 'one', {}, report));
   machine.reboot();
   assert.deepEqual((await boot(machine)).blocked, []);
 });
@@ -236,6 +238,30 @@ test('a person who installs shows that the system is up; a service does not', as
     machine.reboot(); // the power was cut
     assert.deepEqual((await boot(machine)).blocked, blocked);
   }
+});
+
+test('loading all with --dry-run says what would be loaded and loads nothing', async () => {
+  using machine = new FakeMachine();
+  await install(machine, { name: 'one' });
+  await install(machine, { name: 'extra', manifest: { replace: false } });
+  await unloadPatch(machine, 'extra', {}, report);
+  const acts = machine.acts.length;
+  const loaded = await loadAll(machine, { dryRun: true }, report);
+  assert.deepEqual(
+    loaded.loads.map(({ name, outcome }) => [name, outcome]),
+    [
+      ['one', 'already'],
+      ['extra', 'fits'],
+    ],
+  );
+  machine.set('proc/sys/kernel/ftrace_enabled', '0');
+  const refused = await loadAll(machine, { dryRun: true, guarded: true }, report);
+  assert.deepEqual(
+    refused.failures.map(({ name, error }) => [name, error.code]),
+    [['extra', 'ftrace-disabled']],
+  );
+  assert.deepEqual([machine.acts.length, machine.journal.filter((entry) => entry.KPATCH_ERROR)], [acts, []]);
+  assert.equal(existsSync(join(machine.store, RELEASE, '.boot.json')), false);
 });
 
 test('one damaged module does not keep the others from booting', async () => {
