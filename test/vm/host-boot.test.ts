@@ -12,7 +12,6 @@ import { BAD_LOG, bootHost, LP } from './host-guest.ts';
 const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
 after(() => rmSync(folder, { recursive: true }));
 
-/** Waits until all that starts at boot has started. */
 /** Waits until the system is up; `--wait` of systemctl gives up where the bus is not there yet. */
 const UP =
   'for i in $(seq 110); do case $(systemctl is-system-running) in running|degraded) break;; esac; sleep 1; done';
@@ -29,11 +28,16 @@ async function activeAt(guest: Guest, unit: string): Promise<number> {
   return Number(output.trim());
 }
 
-test('installed, rebooted, applied before the network; a patch that panics at boot is not tried twice; kpatch.enable=0', async () => {
-  const disk = join(folder, 'disk');
+const kernels = process.env.KPATCH_SOAK === '1' ? (['6.1', '6.12'] as const) : (['6.1'] as const);
+const title =
+  'installed, rebooted, applied before the network; a patch that panics at boot is not tried twice; kpatch.enable=0';
+for (const series of kernels) test(`${series}: ${title}`, () => throughReboots(series));
+
+async function throughReboots(series: '6.1' | '6.12'): Promise<void> {
+  const disk = join(folder, `disk-${series}`);
   await makeDisk(disk, 512);
 
-  const first = await bootHost({ disk });
+  const first = await bootHost({ series, disk });
   try {
     const installed = await first.run(`kpatch install ${LP}/lp_one.ko && cat /proc/loadavg; kpatch status`, minutes(2));
     assert.match(installed.output, /\nlp_one\n(.|\n)*Boots next +lp_one \(version 1\)\n/);
@@ -47,7 +51,7 @@ test('installed, rebooted, applied before the network; a patch that panics at bo
     await first.stop();
   }
 
-  const second = await bootHost({ disk });
+  const second = await bootHost({ series, disk });
   try {
     const booted = await second.run(
       `${UP}; cat /proc/loadavg; systemctl is-active kpatch.service; kpatch status`,
@@ -73,7 +77,7 @@ test('installed, rebooted, applied before the network; a patch that panics at bo
   }
 
   const error = await provokes('guest-panicked', async () => {
-    const third = await bootHost({ disk });
+    const third = await bootHost({ series, disk });
     try {
       await third.run(UP, minutes(4));
     } finally {
@@ -82,7 +86,7 @@ test('installed, rebooted, applied before the network; a patch that panics at bo
   });
   assert.match(error.message, /lp_panics: a bad patch/);
 
-  const fourth = await bootHost({ disk });
+  const fourth = await bootHost({ series, disk });
   try {
     const status = await fourth.run(
       `${UP}; cat /proc/loadavg; kpatch status; echo $?; journalctl -o cat KPATCH_OUTCOME=blocked`,
@@ -101,7 +105,7 @@ test('installed, rebooted, applied before the network; a patch that panics at bo
     await fourth.stop();
   }
 
-  const fifth = await bootHost({ disk, kernelArguments: ['kpatch.enable=0'] });
+  const fifth = await bootHost({ series, disk, kernelArguments: ['kpatch.enable=0'] });
   try {
     const { output } = await fifth.run(
       `${UP}; kpatch list; systemctl is-active kpatch.service; kpatch load --all && cat /proc/loadavg; kpatch uninstall lp_two; kpatch list`,
@@ -114,4 +118,4 @@ test('installed, rebooted, applied before the network; a patch that panics at bo
   } finally {
     await fifth.stop();
   }
-});
+}

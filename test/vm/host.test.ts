@@ -67,6 +67,58 @@ const bad: readonly Step[] = [
   ['kpatch uninstall lp_one; ls /sys/kernel/livepatch /sys/module | grep -c lp_', 1, /\n0\n$/],
 ];
 
+const TRACING = '/sys/kernel/tracing';
+const hooks: readonly Step[] = [
+  [
+    `echo p:mine loadavg_proc_show >${TRACING}/kprobe_events && echo 1 >${TRACING}/events/kprobes/mine/enable && kpatch load --dry-run ${LP}/lp_one.ko`,
+    0,
+    /warning +users: a probe sits in loadavg_proc_show/,
+  ],
+  [
+    `kpatch load ${LP}/lp_one.ko && cat /proc/loadavg; kpatch unload lp_one; echo 0 >${TRACING}/events/kprobes/mine/enable; echo >${TRACING}/kprobe_events`,
+    0,
+    /a probe sits in(.|\n)*\nlp_one\n/,
+  ],
+  [
+    `echo loadavg_proc_show >${TRACING}/set_ftrace_filter; echo function >${TRACING}/current_tracer; kpatch load ${LP}/lp_one.ko && cat /proc/loadavg; kpatch unload lp_one; echo nop >${TRACING}/current_tracer; echo >${TRACING}/set_ftrace_filter`,
+    0,
+    /\nlp_one\n/,
+  ],
+  [`insmod ${LP}/hook.ko && kpatch load ${LP}/lp_one.ko; s=$?; rmmod hook; exit $s`, 4, /\[function-in-use\]/],
+  [`kpatch load ${LP}/lp_other_build.ko`, 4, /\[build-id-mismatch\]/],
+  [
+    `kpatch load ${LP}/lp_state.ko && kpatch load ${LP}/lp_three.ko --downgrade; s=$?; insmod ${LP}/lp_three.ko; cat /proc/loadavg; kpatch unload lp_state; exit $s`,
+    4,
+    /\[state-incompatible\](.|\n)*Invalid parameters\nlp_state\n/,
+  ],
+  // A store that became read-only after a boot that was survived: what was there then is loaded, what came later is not.
+  [
+    `mount -t tmpfs tmpfs /var/lib/kpatch; kpatch install --no-load ${LP}/lp_one.ko; kpatch load --all --boot && kpatch load --survived && kpatch unload lp_one && kpatch install --no-load ${LP}/lp_foreign.ko; mount -o remount,ro /var/lib/kpatch; kpatch load --all --boot; s=$?; cat /proc/loadavg; kpatch unload lp_one; umount /var/lib/kpatch; exit $s`,
+    1,
+    /lp_foreign: .*\[?guard|the boot guard cannot be written(.|\n)*\nlp_one\n/,
+  ],
+];
+
+/** A module with the signature of another, by a key that the kernel trusts. */
+const FOREIGN_SIGNATURE = `import glob, lzma
+theirs = glob.glob('/usr/lib/modules/*/kernel/fs/overlayfs/overlay.ko*')[0]
+theirs = (lzma.open if theirs.endswith('xz') else open)(theirs, 'rb').read()
+length = int.from_bytes(theirs[-32:-28], 'big') + 40
+assert theirs.endswith(b'~Module signature appended~\\n')
+open('/tmp/signed.ko', 'wb').write(open('${LP}/lp_one.ko', 'rb').read() + theirs[-length:])`;
+
+/** The kernel was started with module.sig_enforce=1. */
+const signatures: readonly Step[] = [
+  [`kpatch load ${LP}/lp_one.ko`, 4, /\[signature-required\](.|\n)*module\.sig_enforce/],
+  [`python3 -c "${FOREIGN_SIGNATURE}" && kpatch load /tmp/signed.ko`, 1, /\[load-failed\](.|\n)*Key was rejected/],
+  [
+    `mount -t securityfs none /sys/kernel/security && echo integrity >/sys/kernel/security/lockdown && kpatch load ${LP}/lp_one.ko`,
+    4,
+    /\[signature-required\](.|\n)*locked down \(integrity\)/,
+  ],
+  ['kpatch status; kpatch list; ls /sys/module | grep -c lp_', 1, /Installed patch modules:\n0\n$/],
+];
+
 const stalls: readonly Step[] = [
   [SLEEPERS, 0, /^$/],
   [
@@ -120,15 +172,32 @@ const faults: readonly Step[] = [
 ];
 
 /** Each part has a guest of its own. On 6.12 what differs between kernels: how patches are loaded, and what stacks look like. */
-const parts: readonly (readonly [title: string, series: '6.1' | '6.12', steps: readonly Step[]])[] = [
+type Part = readonly [
+  title: string,
+  series: '6.1' | '6.12',
+  steps: readonly Step[],
+  kernelArguments?: readonly string[],
+];
+const ENFORCE = ['module.sig_enforce=1'];
+const short: readonly Part[] = [
   ['6.1: verbs, replacement, modules of others, refusals', '6.1', [...verbs, ...replacing, ...others, ...bad]],
+  ['6.1: other users of a function, other builds, states, a read-only store', '6.1', hooks],
   ['6.1: stalls and faults', '6.1', [...stalls, ...faults]],
   ['6.12: verbs, replacement, stalls', '6.12', [...verbs, ...replacing, ...stalls]],
+  ['6.12: signatures', '6.12', signatures, ENFORCE],
+];
+/** The rest of the kernels and parts, for `make soak`. */
+const long: readonly Part[] = [
+  ['6.12: modules of others, refusals', '6.12', [...others, ...bad, ...hooks]],
+  ['6.12: faults', '6.12', [stalls[0]!, ...faults]],
+  ['6.1: signatures', '6.1', signatures, ENFORCE],
 ];
 
-for (const [title, series, steps] of parts) {
+for (const [title, series, steps, kernelArguments = []] of process.env.KPATCH_SOAK === '1'
+  ? [...short, ...long]
+  : short) {
   test(title, async () => {
-    const guest = await bootSmall({ series });
+    const guest = await bootSmall({ series, kernelArguments });
     try {
       for (const [script, status, printed] of steps) {
         const result = await guest.run(inside(script), { deadlineMs: 300_000 });
