@@ -35,6 +35,8 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     if (!(error instanceof CommanderError)) return printFailure(error, argv.includes('--json'));
     if (error.exitCode === 0) return;
+    // `kpatch help help`
+    if (error.code === 'commander.help') return void process.stdout.write(program.helpInformation());
     printFailure(
       fail('usage', { problem: error.message.replace(/^error: /, '').replace('\n', ' ') }),
       argv.includes('--json'),
