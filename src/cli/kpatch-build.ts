@@ -84,12 +84,15 @@ function requestOf(options: KpatchBuildOptions, title: string): BuildRequest {
 
 /**
  * A source folder is one in which the kernel was built: image, headers and source in one. Its modules are those that were
- * installed from it.
+ * built or installed from it.
  */
 function partsOf({ sourcedir, vmlinux }: KpatchBuildOptions): CustomParts | undefined {
   if (sourcedir === undefined) return undefined;
   const image = vmlinux ?? join(sourcedir, 'vmlinux');
   if (!existsSync(image)) throw new Ending("can't find vmlinux");
+  if (existsSync(join(sourcedir, 'modules.order'))) {
+    return { image, headers: sourcedir, source: sourcedir, modules: sourcedir };
+  }
   const release = join(sourcedir, 'include/config/kernel.release');
   const installed = existsSync(release) ? join('/lib/modules', readFileSync(release, 'utf8').trim()) : '';
   const modules = installed !== '' && existsSync(installed) ? { modules: installed } : {};

@@ -16,12 +16,15 @@ export class KernelModules {
   readonly #paths = new Map<string, string>();
   #builtin: Set<string> | undefined;
 
-  /** Lists the modules below `/lib/modules/RELEASE` of the target (`kernel.paths.modules`); an absent folder has none. */
+  /**
+   * Lists the modules below `/lib/modules/RELEASE` of the target (`kernel.paths.modules`), or those that were built in a
+   * folder with the kernel; an absent folder has none.
+   */
   constructor(kernel: Pick<TargetKernel, 'release' | 'paths'>) {
     this.#release = kernel.release;
     this.#folder = kernel.paths.modules;
     if (this.#folder === undefined || !existsSync(this.#folder)) return;
-    for (const path of readdirSync(this.#folder, { recursive: true, encoding: 'utf8' })) {
+    for (const path of builtIn(this.#folder) ?? readdirSync(this.#folder, { recursive: true, encoding: 'utf8' })) {
       const file = /([^/]+)\.ko(?:\.xz|\.zst|\.gz)?$/.exec(path)?.[1];
       if (file !== undefined) this.#paths.set(file.replaceAll('-', '_'), path);
     }
@@ -69,6 +72,16 @@ export class KernelModules {
     }
     return unpackModule(readBytes(join(this.#folder, path)), path);
   }
+}
+
+/** The modules of a folder in which a kernel was built, by kbuild's own list; undefined for any other folder. */
+function builtIn(folder: string): string[] | undefined {
+  const order = join(folder, 'modules.order');
+  if (existsSync(join(folder, 'modules.dep')) || !existsSync(join(folder, 'Makefile')) || !existsSync(order))
+    return undefined;
+  // Objects since Linux 6.2, modules before.
+  const paths = readFileSync(order, 'utf8').split('\n').filter(Boolean);
+  return paths.map((path) => path.replace(/\.o$/, '.ko')).filter((path) => existsSync(join(folder, path)));
 }
 
 /** Unpacks a module file: plain, xz, zstd or gzip, known by its first bytes. Error: `kernel-image-format`. */
