@@ -4,7 +4,7 @@ import { ElfFile } from '../elf/file.ts';
 import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
 import { fail } from '../errors/error.ts';
 import { type Manifest, readManifest } from '../module/manifest.ts';
-import { proofPath } from '../module/proof.ts';
+import { proofPath } from '../module/proof-path.ts';
 import { sha256 } from '../util/digest.ts';
 import { readBytes } from '../util/files.ts';
 import { isCveId } from './advisory/record.ts';

@@ -1,6 +1,7 @@
 /** Whether a module may be loaded only when it is proven, and by whom the proof must be signed. */
 
-import { proofPath, requireProof } from '../module/proof.ts';
+import { requireProof } from '../module/proof.ts';
+import { proofPath } from '../module/proof-path.ts';
 import { readBytes } from '../util/files.ts';
 import type { Machine } from './machine.ts';
 import type { ModuleFile } from './module-file.ts';

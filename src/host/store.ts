@@ -5,7 +5,7 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fail } from '../errors/error.ts';
-import { proofPath } from '../module/proof.ts';
+import { proofPath } from '../module/proof-path.ts';
 import { sha256 } from '../util/digest.ts';
 import { readBytes, syncFolder, writeAtomically, writeError } from '../util/files.ts';
 import { foldersIn, namesIn } from './attribute.ts';

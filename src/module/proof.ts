@@ -58,11 +58,6 @@ export interface Proof {
   readonly signature?: ProofSignature;
 }
 
-/** The place of the proof of a module file. */
-export function proofPath(module: string): string {
-  return `${module.replace(/\.ko$/, '')}.proof.json`;
-}
-
 /** Signs a proof with a private key in PEM form. Errors: `file-unreadable`, `proof-key`. */
 export function signProof(proof: Proof, keyFile: string): Proof {
   const pem = readBytes(keyFile);
