@@ -48,6 +48,7 @@ export async function comparePairs(
         kernel: kernelRules(facts),
         exported: (name) => exportOf(facts, name),
         symbols: await facts.symbolsOf(object),
+        ...(object === 'vmlinux' ? {} : { kernelSymbols: await facts.symbolsOf('vmlinux') }),
         resolve: ({ name }) => runPre.position(name),
         ...options,
       });

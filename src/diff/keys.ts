@@ -60,6 +60,6 @@ function keyHome({ options }: Pair, symbols: KernelSymbols, target: Target): 'wo
     });
   } else return 'works';
   if (lookup.found === undefined || lookup.found.ordinary) return 'works';
-  if (lookup.found.object !== 'vmlinux' || options.object !== 'vmlinux') return 'module';
+  if (lookup.found.object !== 'vmlinux') return 'module';
   return since(options.kernel, 5, 8) ? 'works' : 'early';
 }

@@ -43,6 +43,8 @@ export interface DiffOptions {
    * in the order of `.symtab`). Positions (sympos) are counted in this list.
    */
   readonly symbols: readonly KernelSymbol[];
+  /** Those of `vmlinux` where `object` is a module: its code can be given what the kernel does not export. */
+  readonly kernelSymbols?: readonly KernelSymbol[];
   /** Gives the position (1, 2, ...) of an ambiguous symbol among those of its name, or undefined where it is not known. */
   readonly resolve?: (symbol: AmbiguousSymbol) => number | undefined;
   /** Structures (`struct inode`, `union u`, a typedef's name) whose change of layout the person has judged to be safe. */

@@ -74,8 +74,20 @@ export class KernelSymbols {
       }
     }
     const lookup = this.own(wanted);
+    if (lookup.found === undefined && lookup.count === 0 && !wanted.local) return this.#ofKernel(wanted.name) ?? lookup;
     if (lookup.found === undefined || exported === undefined) return lookup;
     return { found: { ...lookup.found, exported: true } };
+  }
+
+  /** A global symbol of vmlinux that a module's new code uses: not exported, but a livepatch relocation reaches it. */
+  #ofKernel(name: string): Lookup | undefined {
+    const { kernelSymbols } = this.#options;
+    if (kernelSymbols === undefined) return undefined;
+    const all = indexOf(kernelSymbols).get(name) ?? [];
+    const global = all.filter(({ bind }) => bind === 'global');
+    if (global.length !== 1) return undefined;
+    const sympos = all.length === 1 ? 0 : all.indexOf(global[0]!) + 1;
+    return { found: { name, ordinary: false, object: 'vmlinux', exported: false, sympos, symbol: global[0] } };
   }
 
   /** Finds a symbol that the patched object itself defines. */

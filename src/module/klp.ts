@@ -35,7 +35,10 @@ export function makeLivepatchRelocations(object: ElfObject, kernel: { major: num
     const name = nameOf(relocation, limit, crossing);
     const symbol = symbols.get(name) ?? livepatchSymbol(name, relocation.symbol);
     symbols.set(name, symbol);
-    const key = `.klp.rela.${relocation.object}.${relocation.section.name}`;
+    // klp_resolve_symbols refuses vmlinux's symbols in relocations that wait for a module; but those of vmlinux are made when
+    // the patch is loaded, in whatever section of it.
+    const home = !crossing && relocation.symbol.object === 'vmlinux' ? 'vmlinux' : relocation.object;
+    const key = `.klp.rela.${home}.${relocation.section.name}`;
     const section = sections.get(key) ?? livepatchSection(key, relocation.section);
     sections.set(key, section);
     if (section.target !== relocation.section) {
@@ -60,9 +63,8 @@ function nameOf(relocation: KernelRelocation, limit: number, crossing: boolean):
   if (bytes > limit || Buffer.byteLength(object) > OBJECT_NAME || name.includes(',') || object.includes('.')) {
     throw fail('klp-symbol-unnameable', { symbol: name, object, limit }, { where: { symbol: name } });
   }
-  // klp_resolve_symbols refuses vmlinux's symbols in relocations that wait for a module; and what vmlinux needs is needed
-  // at once, when no module has to be there. A module's may refer to another that it depends on.
-  if (!crossing && object !== relocation.object && (object === 'vmlinux' || relocation.object === 'vmlinux')) {
+  // What vmlinux needs is needed at once, when no module has to be there. A module's may refer to another that it depends on.
+  if (!crossing && object !== relocation.object && relocation.object === 'vmlinux') {
     throw fail(
       'klp-relocation-crosses',
       { object: relocation.object, symbol: name, other: object },

@@ -108,8 +108,20 @@ struct relocation relocations[] IN(".kpatch.relocations") = { { (char *)changed 
     make('x'.repeat(511));
   });
 
-  test('klp-relocation-crosses: refused since 5.8, allowed before', async () => {
+  test("vmlinux's symbols in a module's code are relocated with those of vmlinux since 5.8, which needs no module", () => {
     const bytes = intermediate({ object: 'tun' });
+    const object = readObject(bytes, 'a.ko');
+    makeLivepatchRelocations(object, v61);
+    const [relocation] = section(object, '.klp.rela.vmlinux..text').relocations;
+    assert.equal(relocation?.symbol?.name, '.klp.sym.vmlinux.hidden,2');
+    assert.equal(section(object, '.klp.rela.tun..text').relocations.length, 1);
+    const old = readObject(bytes, 'a.ko');
+    makeLivepatchRelocations(old, { major: 5, minor: 7 });
+    assert.equal(section(old, '.klp.rela.tun..text').relocations.length, 2);
+  });
+
+  test('klp-relocation-crosses: a symbol of a module in code of vmlinux, refused since 5.8, allowed before', async () => {
+    const bytes = intermediate({ symbolObject: 'tun' });
     await provokes('klp-relocation-crosses', () => makeLivepatchRelocations(readObject(bytes, 'a.ko'), v61));
     makeLivepatchRelocations(readObject(bytes, 'a.ko'), { major: 5, minor: 7 });
   });

@@ -7,9 +7,12 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { readManifest } from '../../src/module/manifest.ts';
 import { boot } from '../../src/vm/guest.ts';
+import { sourcePatch } from '../build/source-patch.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 let folder = '';
+/** The kernel that was built for. */
+let release = '';
 
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
@@ -57,7 +60,8 @@ describe('kpatch build', { concurrency: 1 }, () => {
     );
     const module = readFileSync(join(folder, 'fix.ko'));
     const manifest = readManifest(module);
-    assert.equal(manifest?.release, document.release);
+    release = String(document.release);
+    assert.equal(manifest?.release, release);
     assert.deepEqual(manifest?.cves, ['CVE-2026-0001']);
     const shown = kpatch('kernel', 'show', String(document.release));
     const { paths } = (shown.document.kernel ?? shown.document) as { paths: { image: string } };
@@ -80,6 +84,36 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     } finally {
       await guest.stop();
     }
+  });
+
+  test("a module's new code may use what vmlinux does not export, also when the module comes later", async () => {
+    const shown = kpatch('kernel', 'show', release);
+    const { paths } = (shown.document.kernel ?? shown.document) as {
+      paths: Record<'image' | 'tree' | 'modules', string>;
+    };
+    const text = sourcePatch(paths.tree, {
+      'fs/binfmt_misc.c': (source) =>
+        source
+          .replace('#include <linux/sched/mm.h>', '#include <linux/sched/mm.h>\n#include <linux/sched/stat.h>')
+          .replace('enabled ? "enabled\\n"', 'nr_context_switches() ? saved_command_line'),
+    });
+    writeFileSync(join(folder, 'unexported.patch'), text);
+    const { status, document } = kpatch('build', 'unexported.patch', '-o', 'unexported.ko');
+    assert.equal(status, 0, JSON.stringify(document));
+    await using guest = await boot({
+      image: paths.image,
+      files: { '/fix.ko': readFileSync(join(folder, 'unexported.ko')) },
+      modules: { folder: paths.modules, available: ['binfmt_misc'] },
+    });
+    const { output } = await guest.run(
+      `insmod /fix.ko || echo insmod failed
+while [ "$(cat /sys/kernel/livepatch/livepatch_unexported/transition)" = 1 ]; do sleep 0.2; done
+modprobe binfmt_misc && mount -t binfmt_misc none /mnt
+[ "$(cat /mnt/status)" = "$(cat /proc/cmdline)" ] && echo command line seen
+umount /mnt && rmmod binfmt_misc && modprobe binfmt_misc && echo came again
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
+    );
+    assert.match(output, /command line seen[\s\S]*came again[\s\S]*log clean/, output);
   });
 
   test('the same inputs give the same bytes', () => {
