@@ -1,14 +1,24 @@
-/** How long `kpatch list` and `kpatch status` take from the packaged executable, and how much memory they use. */
-import { existsSync, mkdirSync } from 'node:fs';
+/**
+ * How long `kpatch list` and `kpatch status` take from the packaged executable, and how much memory they use; and what
+ * `kpatch load` does beside the kernel: `--dry-run` on an image reads the module and makes every check, insmod does not run.
+ */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '../src/util/files.ts';
 import { run, runOk } from '../src/util/run.ts';
+import { moduleBytes, RELEASE } from '../test/host/fake.ts';
 
 const root = join(import.meta.dirname, '..');
 const executable = join(root, 'dist/kpatch');
 if (!existsSync(executable)) await runOk(process.execPath, [join(root, 'tools/packages.ts'), '--executable']);
 using folder = temporaryFolder('kpatch-bench-');
-mkdirSync(join(folder.path, 'var/lib/kpatch'), { recursive: true });
+const modules = `lib/modules/${RELEASE}`;
+for (const path of ['var/lib/kpatch', 'sys/kernel/livepatch', modules]) {
+  mkdirSync(join(folder.path, path), { recursive: true });
+}
+const patch = join(folder.path, 'fix.ko');
+for (const path of [patch, join(folder.path, modules, 'one.ko')]) writeFileSync(path, moduleBytes({ name: 'fix' }));
+writeFileSync(join(folder.path, modules, 'modules.dep'), 'one.ko:\n');
 // As on a machine that was not just installed: what the page cache holds of the file is what runs read of it.
 await run('sh', ['-c', 'sync -d "$1" && dd if="$1" iflag=nocache count=0 2>/dev/null', 'sh', executable]);
 
@@ -17,7 +27,7 @@ const median = (values: readonly number[]): number => [...values].sort((a, b) =>
 /** Wall time and processor time in ms and the largest resident memory in KiB of one run, as the kernel accounts for it. */
 async function measure(args: readonly string[]): Promise<{ ms: number; cpu: number; memory: number }> {
   const account = `import resource,subprocess,sys,time
-start=time.monotonic(); subprocess.run(sys.argv[1:],stdout=subprocess.DEVNULL); end=time.monotonic()
+start=time.monotonic(); subprocess.run(sys.argv[1:],stdout=subprocess.DEVNULL,stderr=subprocess.DEVNULL); end=time.monotonic()
 use=resource.getrusage(resource.RUSAGE_CHILDREN)
 print((end-start)*1000,(use.ru_utime+use.ru_stime)*1000,use.ru_maxrss)`;
   const { stdout } = await runOk('python3', ['-c', account, executable, ...args]);
@@ -26,13 +36,19 @@ print((end-start)*1000,(use.ru_utime+use.ru_stime)*1000,use.ru_maxrss)`;
 }
 
 console.log('| | time | limit | of it processor | resident memory | limit |\n|---|---|---|---|---|---|');
-for (const verb of ['list', 'status']) {
-  const args = [verb, '--root', folder.path];
-  await measure(args);
+for (const [args, limit] of [
+  [['list'], 80],
+  [['status'], 80],
+  [['load', '--dry-run', patch], 200],
+] as const) {
+  const line = [...args, '--root', folder.path];
+  await measure(line);
   const runs: { ms: number; cpu: number; memory: number }[] = [];
-  for (let i = 0; i < 11; i++) runs.push(await measure(args));
+  for (let i = 0; i < 11; i++) runs.push(await measure(line));
   const ms = Math.round(median(runs.map((one) => one.ms)));
   const cpu = Math.round(median(runs.map((one) => one.cpu)));
   const memory = Math.round(median(runs.map((one) => one.memory)) / 1024);
-  console.log(`| \`kpatch ${verb}\` | ${ms} ms | at most 80 ms | ${cpu} ms | ${memory} MiB | at most 80 MiB |`);
+  console.log(
+    `| \`kpatch ${args.slice(0, 2).join(' ')}\` | ${ms} ms | at most ${limit} ms | ${cpu} ms | ${memory} MiB | at most 80 MiB |`,
+  );
 }
