@@ -5,10 +5,8 @@
 import { STT } from '../elf/constants.ts';
 import type { ElfObject, ElfSymbol } from '../elf/object.ts';
 import { readObject } from '../elf/read-object.ts';
-import { compiledFunction } from '../kernel/compiled-function.ts';
-import type { RunningCode } from '../kernel/running-code.ts';
+import { codeDigest, type RunningCode } from '../kernel/running-code.ts';
 import { RunPreMatcher, type RunPreResult } from '../kernel/runpre.ts';
-import { sha256 } from '../util/digest.ts';
 
 /** One unit of one object, set against the target. Work is done when it is first asked for. */
 export class RunPre {
@@ -42,14 +40,10 @@ export class RunPre {
     return found === undefined || found.sympos === 0 ? undefined : found.sympos;
   }
 
-  /** SHA-256 over the compiled function, relocated fields zeroed: what the manifest calls its digest. */
+  /** SHA-256 of the code that the target runs, for a function that matched: what the manifest calls its digest. */
   digest(name: string): string | undefined {
-    const symbol = this.#ownSymbol(name);
-    const compiled = symbol === undefined ? undefined : compiledFunction(this.#elf(), symbol);
-    if (compiled === undefined) return undefined;
-    const bytes = compiled.section.data.slice(compiled.start, compiled.end);
-    for (const { offset } of compiled.relocations) bytes.fill(0, offset - compiled.start, offset - compiled.start + 4);
-    return sha256(bytes);
+    const result = this.result(name);
+    return result?.matched === true ? codeDigest(this.#code, result.address) : undefined;
   }
 
   #elf(): ElfObject {

@@ -88,6 +88,12 @@ export function moduleCode(bytes: Uint8Array, object: string): RunningCode {
       const next = sorted.find((symbol) => symbol.address > Number(address));
       return next === undefined ? undefined : BigInt(next.address);
     },
+    end(address) {
+      const [section] = sectionAt(Number(address)) ?? [];
+      if (section === undefined) return undefined;
+      const end = bases.get(section)! + section.data.length;
+      return BigInt(sorted.find((symbol) => symbol.address > Number(address) && symbol.address < end)?.address ?? end);
+    },
     names: (address) => sorted.filter((symbol) => symbol.address === Number(address)).map(({ name }) => name),
     describe(address) {
       const symbol = sorted.findLast((one) => one.address <= Number(address));

@@ -2,6 +2,7 @@
  * The code that a target runs, as run-pre matching looks at it: of vmlinux, linked at its final addresses, or of a module,
  * laid out section after section with its relocations still symbolic.
  */
+import { sha256 } from '../util/digest.ts';
 import type { KernelImage } from './image.ts';
 import type { Kallsyms } from './kallsyms.ts';
 
@@ -28,6 +29,8 @@ export interface RunningCode {
   target(address: bigint, size: 4 | 8, relative: boolean): FieldTarget | undefined;
   /** The first symbol behind `address`: where what is there must have ended. */
   nextAddress(address: bigint): bigint | undefined;
+  /** Where the code at `address` ends at the latest: at the next symbol, or with its section. */
+  end(address: bigint): bigint | undefined;
   /** Names of the symbols at exactly this address. */
   names(address: bigint): readonly string[];
   /** A name for an address, for messages: `meminfo_proc_show+0x10`. */
@@ -47,12 +50,23 @@ export function vmlinuxCode(image: KernelImage, kallsyms: Kallsyms): RunningCode
       return { kind: 'address', address: BigInt.asUintN(64, relative ? value + address : value) };
     },
     nextAddress: (address) => kallsyms.nextAddress(address),
+    end: (address) => kallsyms.nextAddress(address),
     names: (address) => kallsyms.symbolsAt(address).map(({ name }) => name),
     describe(address) {
       const symbol = kallsyms.symbolOf(address);
       return symbol === undefined ? hex(address) : withOffset(symbol.name, address - symbol.address);
     },
   };
+}
+
+/**
+ * SHA-256 of the code from `address` to its `end`, as the kernel's files hold it: the same wherever and whenever it is
+ * taken. Undefined where no code is.
+ */
+export function codeDigest(code: RunningCode, address: bigint): string | undefined {
+  const end = code.end(address);
+  const bytes = end === undefined ? undefined : code.read(address, Number(end - address));
+  return bytes === undefined ? undefined : sha256(bytes);
 }
 
 /** An address for messages. */

@@ -16,7 +16,10 @@ export interface ManifestFunction {
   readonly object: string;
   /** Which symbol of that name in the object, in the kernel's order, from 1; 0 where there is only one. */
   readonly sympos: number;
-  /** SHA-256 over the code that is replaced, relocated fields zeroed; absent where it was not compared (see `runPre`). */
+  /**
+   * SHA-256 of the code that is replaced, from its symbol to the next one, as the kernel image or the module's file holds it;
+   * absent where it was not compared (see `runPre`).
+   */
   readonly digest?: string;
   /** Names of the source patches that it comes from. */
   readonly patches: readonly string[];

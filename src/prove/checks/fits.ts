@@ -1,7 +1,9 @@
 /** The module says that it is for this kernel, and its manifest agrees with it. */
+import { readObject } from '../../elf/read-object.ts';
+import { replacedFunctions } from '../../module/tables.ts';
 import type { StaticCheck } from '../check.ts';
 import { ClaimFailed } from '../event.ts';
-import { functionName } from '../subject.ts';
+import { functionName, type PatchedFunction, type Subject } from '../subject.ts';
 
 export const fits: StaticCheck = {
   id: 'fits',
@@ -28,7 +30,22 @@ export const fits: StaticCheck = {
       yield { text: `build-id of the image: ${kernel.buildId}` };
     }
     if (manifest.functions.length === 0) throw new ClaimFailed('its manifest names no function: it patches nothing');
+    const differing = differences(subject);
+    if (differing.length > 0) {
+      throw new ClaimFailed(`the manifest does not say what the module's own tables say: ${differing.join('; ')}`);
+    }
     const names = manifest.functions.map(functionName);
     yield { text: `it replaces ${names.length} function${names.length === 1 ? '' : 's'}: ${names.join(', ')}` };
   },
 };
+
+/** Functions that stand in the manifest and not in the tables that livepatch will read, or the other way round. */
+function differences({ bytes, file, functions }: Subject): string[] {
+  const key = (func: PatchedFunction): string => `${func.object}:${func.name},${func.sympos}`;
+  const told = (functions ?? []).map(key);
+  const real = (replacedFunctions(readObject(bytes, file)) ?? []).map(key);
+  return [
+    ...told.filter((name) => !real.includes(name)).map((name) => `${name} is only in the manifest`),
+    ...real.filter((name) => !told.includes(name)).map((name) => `${name} is only in the tables`),
+  ];
+}

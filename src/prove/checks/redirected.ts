@@ -2,7 +2,7 @@
 import type { GuestCheck } from '../check.ts';
 import { ClaimFailed } from '../event.ts';
 import { enabledFunctions, listedFunctions, parseEnabledFunctions, patchedObjects } from '../livepatch.ts';
-import { functionName } from '../subject.ts';
+import { functionName, type PatchedFunction } from '../subject.ts';
 
 export const redirected: GuestCheck = {
   id: 'redirected',
@@ -17,9 +17,10 @@ export const redirected: GuestCheck = {
       text: `livepatch lists ${listed.map(functionName).join(', ')}`,
       data: { functions: listed },
     };
-    const has = (object: string, name: string): boolean =>
-      listed.some((other) => other.object === object && other.name === name);
-    const missing = (subject.functions ?? []).filter(({ object, name }) => !has(object, name));
+    // A function whose name is unique is listed as the first of its name.
+    const same = (a: PatchedFunction, b: PatchedFunction): boolean =>
+      a.object === b.object && a.name === b.name && Math.max(1, a.sympos) === Math.max(1, b.sympos);
+    const missing = (subject.functions ?? []).filter((func) => !listed.some((other) => same(func, other)));
     if (missing.length > 0) {
       throw new ClaimFailed(`not listed though the manifest names them: ${missing.map(functionName).join(', ')}`);
     }
