@@ -6,8 +6,11 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { Proof } from '../../src/module/proof.ts';
+import { reportFacts } from '../../src/prove/report/facts.ts';
 import { reportPage } from '../../src/prove/report/page.ts';
 import { sideBySide } from '../../src/prove/report/side-by-side.ts';
+import type { Subject } from '../../src/prove/subject.ts';
+import { compile } from '../kernel/fake-kernel.ts';
 import { withPage } from './browser.ts';
 import { sampleFacts, sampleProof } from './sample-proof.ts';
 
@@ -68,6 +71,31 @@ test('the keyboard reaches every part', async () => {
     for (const name of ['A.skip', 'A.', 'SUMMARY.', 'DIV.scroll'])
       assert.ok(reached.has(name), `${name} of ${[...reached]}`);
   });
+});
+
+test("a function's code is shown, not the padding that kernels with IBT have before it", () => {
+  const source = `__asm__(".type __pfx_fixed, @function; __pfx_fixed: .skip 16, 0x90; .size __pfx_fixed, 16");
+int fixed(int a) { return a * 3; }`;
+  const file = compile(folder, 'padded', source);
+  const subject = { file, bytes: readFileSync(file) } as unknown as Subject;
+  const [shown] = reportFacts(subject, [{ name: 'fixed', object: 'vmlinux', sympos: 0 }], undefined, []).functions;
+  assert.equal(shown?.renewed?.at(-1)?.text, 'ret');
+});
+
+test('a transition in which nobody had to wait is told, not drawn', () => {
+  const proof = sampleProof('proven');
+  const checks = proof.checks.map((check) => ({
+    ...check,
+    evidence: check.evidence.map((seen) =>
+      seen.data ? { ...seen, data: { points: [{ seconds: 1, tasks: 0 }] } } : seen,
+    ),
+  }));
+  assert.match(reportPage(proof, sampleFacts(), ''), /<figure>/);
+  assert.doesNotMatch(reportPage({ ...proof, checks }, sampleFacts(), ''), /<figure>/);
+  assert.match(
+    reportPage({ ...proof, checks }, sampleFacts(), ''),
+    /nothing to draw.*In the stock kernel: it took 1\.20 s/s,
+  );
 });
 
 test('what comes from outside is text, never markup', () => {

@@ -1,5 +1,5 @@
 /** What the report shows beside the proof: the source patches, the machine code, who calls what. */
-import type { ElfObject } from '../../elf/object.ts';
+import type { ElfObject, ElfSymbol } from '../../elf/object.ts';
 import { readObject } from '../../elf/read-object.ts';
 import { fail } from '../../errors/error.ts';
 import type { KernelImage } from '../../kernel/image.ts';
@@ -61,20 +61,22 @@ export function reportFacts(
     patches,
     functions: functions.map((func, at) => {
       const address = addresses[at];
-      const symbol = module.symbols.find(({ name, size }) => isNewName(name, func.name) && size > 0);
+      const symbol = newSymbol(module, func.name);
       return {
         func,
         name: functionName(func),
         old: address === undefined ? undefined : oldCode(kernel!.image, kernel!.kallsyms, address),
-        renewed: symbol === undefined ? undefined : newCode(module as ElfObject, symbol),
+        renewed: symbol === undefined ? undefined : newCode(module, symbol),
         callers: address === undefined ? [] : (callers.get(address) ?? []),
       };
     }),
   };
 }
 
-function isNewName(symbol: string, old: string): boolean {
-  return symbol === old || symbol.endsWith(`_${old}`);
+/** The new function: of the same name, or in modules of other programs of one made of it; never the padding before one. */
+function newSymbol(module: ElfObject, old: string): ElfSymbol | undefined {
+  const code = module.symbols.filter(({ name, size }) => size > 0 && !/^__(pfx|cfi)_/.test(name));
+  return code.find(({ name }) => name === old) ?? code.find(({ name }) => name.endsWith(`_${old}`));
 }
 
 function addressOf(kallsyms: Kallsyms, { object, name, sympos }: PatchedFunction): bigint | undefined {

@@ -143,15 +143,23 @@ function pictureSection(functions: readonly ReplacedCode[]): string {
 }
 
 function timelineSection(proof: Proof): string {
-  const figures = proof.checks.flatMap(({ check, evidence }) =>
-    evidence.flatMap(({ text, data }, at) => {
+  const boots = new Map(proof.boots.map(({ boot, title }) => [boot, title]));
+  const figures: string[] = [];
+  const short: string[] = [];
+  for (const { check, boot, evidence } of proof.checks) {
+    for (const [at, { text, data }] of evidence.entries()) {
       const points = (data as { points?: { seconds: number; tasks: number }[] } | undefined)?.points;
-      if (points === undefined || points.length === 0) return [];
-      const id = `line-${slug(check)}-${at}`;
-      return [timelinePicture({ id, title: `${check.replace('/', ', ')}: ${text}`, points })];
-    }),
-  );
-  return figures.length === 0 ? '<p>No transition was seen.</p>' : figures.join('\n');
+      if (points === undefined || points.length === 0) continue;
+      const title = `In ${boots.get(boot) ?? boot}: ${text}`;
+      // A curve of a transition in which nobody was seen waiting would be an empty frame.
+      if (points.some(({ tasks }) => tasks > 0)) {
+        figures.push(timelinePicture({ id: `line-${slug(check)}-${at}`, title, points }));
+      } else short.push(`<li>${esc(title)}</li>`);
+    }
+  }
+  if (figures.length + short.length === 0) return '<p>No transition was seen.</p>';
+  const over = `<p>Over before any task was seen waiting, so there is nothing to draw:</p><ul>${short.join('')}</ul>`;
+  return `${figures.join('\n')}${short.length === 0 ? '' : over}`;
 }
 
 function checksSection(proof: Proof): string {

@@ -46,7 +46,7 @@ export function redirectionPicture(functions: readonly ReplacedCode[]): string {
         `${name}, ${callers.length === 0 ? 'no caller found' : `called by ${callers.map((c) => c.name).join(', ')}`}`,
     )
     .join('; ');
-  return `<svg viewBox="0 0 880 ${y}" role="img" aria-labelledby="redirect-title redirect-words" width="880">
+  return `<svg viewBox="0 0 880 ${y}" role="img" aria-labelledby="redirect-title redirect-words" width="880" class="wide">
 <title id="redirect-title">${count(functions.length, 'function')} redirected to the patch module</title>
 <desc id="redirect-words">${esc(words)}</desc>
 <defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0 L8 4 L0 8 z" class="soft"/></marker></defs>
@@ -61,8 +61,8 @@ export interface Timeline {
 
 /** Tasks that had not changed to the new code, over time. */
 export function timelinePicture({ id, title, points }: Timeline): string {
-  const width = 640;
-  const height = 200;
+  const width = 420;
+  const height = 170;
   const left = 48;
   const bottom = 34;
   const lastSecond = Math.max(0.5, ...points.map((point) => point.seconds));

@@ -43,14 +43,14 @@ pre span { display: block; min-height: 1.4em; }
 .failed { color: var(--bad); } .not-run { color: var(--idle); }
 .reason { color: var(--bad); font-weight: 600; margin: .2rem 0; } ul.evidence { padding-left: 1.1rem; margin: .2rem 0 .6rem; }
 .varies { color: var(--soft); } details details { margin: .4rem 0; } summary { overflow-wrap: anywhere; }
-figure { margin: 1rem 0; } figcaption { color: var(--soft); } svg { max-width: 100%; height: auto; }
+figure { margin: 1rem 0; } figcaption { color: var(--soft); } svg { max-width: 100%; height: auto; } svg.wide { max-width: none; }
 svg text { fill: var(--fg); font: 13px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
 svg .box { fill: var(--panel); stroke: var(--line); } svg .new { fill: var(--good-bg); stroke: var(--good); }
 svg .edge { stroke: var(--soft); fill: none; } svg .axis { stroke: var(--line); } svg .curve { stroke: var(--link); stroke-width: 2.5; fill: none; }
 .same-note { color: var(--soft); }
 @media (max-width: 40rem) { dl.facts { grid-template-columns: 1fr; } dl.facts dd { margin-bottom: .5rem; }
   .check > div { padding-left: .5rem; } body { font-size: .97rem; } .mark { min-width: 3.8rem; } }
-@media print { :root { color-scheme: light; --bg: #fff; --fg: #000; --panel: #f6f6f6; } nav, .skip { display: none; }
+@media print { svg.wide { max-width: 100%; } :root { color-scheme: light; --bg: #fff; --fg: #000; --panel: #f6f6f6; } nav, .skip { display: none; }
   .scroll { max-height: none; overflow: visible; } .code-table td { white-space: pre-wrap; } h2 { break-after: avoid; }
   details:not([open]) > :not(summary) { display: none; } .check { break-inside: avoid; } a { color: inherit; } }
 `;
