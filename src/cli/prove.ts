@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { ElfObject } from '../elf/object.ts';
+import { readObject } from '../elf/read-object.ts';
 import { fail } from '../errors/error.ts';
 import { KernelFacts } from '../kernel/facts.ts';
 import { prepareKernel, requireLivepatch } from '../kernel/kernel.ts';
@@ -14,7 +16,7 @@ import { allProven, type Cell, matrixText, runMatrix } from '../prove/matrix.ts'
 import { onlyChecks, plans, withUserChecks } from '../prove/plans.ts';
 import { prove } from '../prove/proof.ts';
 import { proofText } from '../prove/proof-text.ts';
-import { readSourcePatch, reportFacts, type SourcePatch } from '../prove/report/facts.ts';
+import { type KernelCode, readSourcePatch, reportFacts, type SourcePatch } from '../prove/report/facts.ts';
 import { reportPage } from '../prove/report/page.ts';
 import { type PatchedFunction, readSubject, type Subject } from '../prove/subject.ts';
 import { readTestScript, type TestScript } from '../prove/test-script.ts';
@@ -211,10 +213,20 @@ async function writeReport(
   { command, report }: Common,
 ): Promise<void> {
   const { facts } = kernel;
-  const code = facts === undefined ? undefined : { image: facts.image, kallsyms: facts.kallsyms };
-  const page = reportPage(proof, reportFacts(subject, functionsIn(proof, subject), code, sources), command);
+  const functions = functionsIn(proof, subject);
+  const code = facts === undefined ? undefined : await codeOf(facts, functions);
+  const page = reportPage(proof, reportFacts(subject, functions, code, sources), command);
   writeAtomically(resolve(path), page);
   report.note(`report written to ${path}`);
+}
+
+async function codeOf(facts: KernelFacts, functions: readonly PatchedFunction[]): Promise<KernelCode> {
+  const modules = new Map<string, ElfObject>();
+  for (const name of new Set(functions.map(({ object }) => object))) {
+    if (facts.modules.names.includes(name))
+      modules.set(name, readObject((await facts.moduleFile(name)).bytes, `${name}.ko`));
+  }
+  return { image: facts.image, kallsyms: facts.kallsyms, modules };
 }
 
 /** The functions that livepatch listed in the guest, or those of the manifest where none was reached. */

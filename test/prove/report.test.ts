@@ -1,16 +1,17 @@
 /** The report page, made from a proof that is written here, in a real browser. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { Proof } from '../../src/module/proof.ts';
-import { reportFacts } from '../../src/prove/report/facts.ts';
+import { type KernelCode, reportFacts } from '../../src/prove/report/facts.ts';
 import { reportPage } from '../../src/prove/report/page.ts';
 import { sideBySide } from '../../src/prove/report/side-by-side.ts';
 import type { Subject } from '../../src/prove/subject.ts';
-import { compile } from '../kernel/fake-kernel.ts';
+import { compile, readCompiled } from '../kernel/fake-kernel.ts';
 import { withPage } from './browser.ts';
 import { sampleFacts, sampleProof } from './sample-proof.ts';
 
@@ -80,6 +81,23 @@ int fixed(int a) { return a * 3; }`;
   const subject = { file, bytes: readFileSync(file) } as unknown as Subject;
   const [shown] = reportFacts(subject, [{ name: 'fixed', object: 'vmlinux', sympos: 0 }], undefined, []).functions;
   assert.equal(shown?.renewed?.at(-1)?.text, 'ret');
+});
+
+test('the old code of a function in a module is the one at its position in the symbol table of that module', () => {
+  const file = compile(folder, 'patch', 'int twin(int a) { return a * 7; }');
+  const subject = { file, bytes: readFileSync(file) } as unknown as Subject;
+  const files = [3, 5].map((by) => {
+    const twin = `static __attribute__((noinline)) int twin(int a) { return a / ${by}; }`;
+    return compile(folder, `by${by}`, `${twin} int by${by}(int a) { return twin(a); }`);
+  });
+  spawnSync('ld', ['-r', '-o', join(folder, 'tun.ko'), ...files]);
+  const modules = new Map([['tun', readCompiled(join(folder, 'tun.ko'))]]);
+  const kernel = { image: { sections: [] }, kallsyms: {}, modules } as unknown as KernelCode;
+  const old = [1, 2].map((sympos) => {
+    const [shown] = reportFacts(subject, [{ name: 'twin', object: 'tun', sympos }], kernel, []).functions;
+    return shown?.old?.map(({ text }) => text).join('\n') ?? '';
+  });
+  assert.ok(old[0] !== old[1] && old.every((code) => code.endsWith('ret')), old.join('\n\n'));
 });
 
 test('a transition in which nobody had to wait is told, not drawn', () => {

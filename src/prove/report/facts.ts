@@ -8,7 +8,7 @@ import { sha256 } from '../../util/digest.ts';
 import { readBytes } from '../../util/files.ts';
 import { functionName, type PatchedFunction, type Subject } from '../subject.ts';
 import { type Caller, callersOf } from './callers.ts';
-import { type CodeLine, newCode, oldCode } from './machine-code.ts';
+import { type CodeLine, codeInModule, oldCode } from './machine-code.ts';
 
 export interface SourcePatch {
   readonly name: string;
@@ -18,7 +18,7 @@ export interface SourcePatch {
 export interface ReplacedCode {
   readonly func: PatchedFunction;
   readonly name: string;
-  /** Undefined where the old code lies in a module or was not found. */
+  /** Undefined where the old code was not found. */
   readonly old: readonly CodeLine[] | undefined;
   readonly renewed: readonly CodeLine[] | undefined;
   readonly callers: readonly Caller[];
@@ -33,6 +33,8 @@ export interface ReportFacts {
 export interface KernelCode {
   readonly image: KernelImage;
   readonly kallsyms: Kallsyms;
+  /** The files of the modules that the patch changes, by name. */
+  readonly modules: ReadonlyMap<string, ElfObject>;
 }
 
 /** Reads a source patch and checks that it is one that the module was made from. Errors: `file-unreadable`, `prove-other-patch`. */
@@ -65,8 +67,8 @@ export function reportFacts(
       return {
         func,
         name: functionName(func),
-        old: address === undefined ? undefined : oldCode(kernel!.image, kernel!.kallsyms, address),
-        renewed: symbol === undefined ? undefined : newCode(module, symbol),
+        old: address === undefined ? oldModuleCode(kernel, func) : oldCode(kernel!.image, kernel!.kallsyms, address),
+        renewed: symbol === undefined ? undefined : codeInModule(module, symbol),
         callers: address === undefined ? [] : (callers.get(address) ?? []),
       };
     }),
@@ -77,6 +79,17 @@ export function reportFacts(
 function newSymbol(module: ElfObject, old: string): ElfSymbol | undefined {
   const code = module.symbols.filter(({ name, size }) => size > 0 && !/^__(pfx|cfi)_/.test(name));
   return code.find(({ name }) => name === old) ?? code.find(({ name }) => name.endsWith(`_${old}`));
+}
+
+/** Equal names in a module are counted in the order of its symbol table, as livepatch does. */
+function oldModuleCode(
+  kernel: KernelCode | undefined,
+  { object, name, sympos }: PatchedFunction,
+): CodeLine[] | undefined {
+  const module = kernel?.modules.get(object);
+  const places = module?.symbols.filter((symbol) => symbol.name === name && typeof symbol.section === 'object') ?? [];
+  const symbol = places[Math.max(0, sympos - 1)];
+  return symbol === undefined ? undefined : codeInModule(module!, symbol);
 }
 
 function addressOf(kallsyms: Kallsyms, { object, name, sympos }: PatchedFunction): bigint | undefined {

@@ -34,8 +34,8 @@ export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint)
   });
 }
 
-/** The code of a function in the patch module. */
-export function newCode(module: ElfObject, symbol: ElfSymbol): CodeLine[] | undefined {
+/** The code of a function in a module's file: the patch module, or a module of the kernel. */
+export function codeInModule(module: ElfObject, symbol: ElfSymbol): CodeLine[] | undefined {
   const { section, value, size } = symbol;
   if (typeof section !== 'object' || size === 0) return undefined;
   const apart = module.sections.flatMap((other: Section) => (other.target === section ? other.relocations : []));

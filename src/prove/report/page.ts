@@ -101,7 +101,7 @@ function functionCode({ name, old, renewed }: ReplacedCode): string {
   const heading = `<h3 id="code-${slug(name)}">${esc(name)}</h3>`;
   if (renewed === undefined) return `${heading}<p>The new code was not found in the module by its name.</p>`;
   if (old === undefined)
-    return `${heading}<p>The old code is not in vmlinux; only the new code is shown.</p><div class="scroll" tabindex="0" role="region" aria-label="Code of ${esc(name)}"><pre>${renewed.map((line) => `<span>${esc(line.text)}</span>`).join('')}</pre></div>`;
+    return `${heading}<p>The old code was not found; only the new code is shown.</p><div class="scroll" tabindex="0" role="region" aria-label="Code of ${esc(name)}"><pre>${renewed.map((line) => `<span>${esc(line.text)}</span>`).join('')}</pre></div>`;
   const rows = sideBySide(
     old.map(({ text }) => text),
     renewed.map(({ text }) => text),
