@@ -67,12 +67,14 @@ export interface HostGuestOptions {
  */
 export async function bootHost(options: HostGuestOptions = {}): Promise<Guest> {
   const { kernel, files } = await kernelWithModules(options.series ?? '6.1');
-  const executable = join(await packages(), 'kpatch');
+  const folder = await packages();
+  const executable = join(folder, 'kpatch');
   const units = join(root, 'packaging/systemd');
   const names = readdirSync(units).filter((name) => /\.(service|timer)$/.test(name));
   return bootSystem({
     image: kernel.image,
     modules: kernel.modules,
+    visible: [root, folder],
     ...(options.disk === undefined ? {} : { disk: options.disk }),
     kernelArguments: options.kernelArguments ?? [],
     files: {

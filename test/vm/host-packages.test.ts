@@ -77,6 +77,7 @@ async function comeAndGo(): Promise<void> {
   const guest = await bootSystem({
     image,
     modules,
+    visible: [process.cwd(), await packages()],
     files: { '/root/kpatch.deb': { from: deb }, '/root/kpatch.rpm': { from: rpm } },
   });
   try {
