@@ -1,4 +1,5 @@
 /** The way of a build: patches → plan → compiled pairs → differences → patch module. One function a stage, in this order. */
+import type { DiffResult } from '../diff/options.ts';
 import { fail } from '../errors/error.ts';
 import { checkCompiler } from '../kernel/compiler.ts';
 import type { CustomParts } from '../kernel/custom.ts';
@@ -127,7 +128,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
       leaveOutInit: request.leaveOutInit === true,
     }),
   );
-  if (differences.length === 0) throw fail('no-change', { release: kernel.release });
+  if (!differences.some(({ result }) => hasEffect(result))) throw fail('no-change', { release: kernel.release });
   requireResolved(differences, kernel.release);
   if (request.skipRunPre)
     report.warn('nobody looked whether the functions that are replaced are those that the kernel runs');
@@ -171,6 +172,11 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     notes: differences.flatMap(({ result }) => result.notes),
     times: report.times,
   };
+}
+
+/** False where all that is new is called by nothing: new functions alone change nothing in a running kernel. */
+function hasEffect({ functions, callbacks }: DiffResult): boolean {
+  return callbacks || functions.some(({ kind }) => kind === 'changed');
 }
 
 /** Errors: `kernel-no-livepatch`, `kernel-compiler`, `tool-missing`. */

@@ -1,10 +1,12 @@
 /** The differ: two object files of one translation unit in, what changed and the intermediate object out. */
+
 import { type Architecture, since } from '../arch/arch.ts';
 import { architectureOf } from '../arch/registry.ts';
 import { STB } from '../elf/constants.ts';
 import { readObject } from '../elf/read-object.ts';
 import { writeObject } from '../elf/write-object.ts';
 import { fail } from '../errors/error.ts';
+import { isCallback } from './author.ts';
 import { type Changes, findChanges, type Pair } from './changes.ts';
 import { Comparison } from './compare.ts';
 import { correlate, isCopyable } from './correlate.ts';
@@ -41,6 +43,7 @@ export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOpt
     object: options.object,
     functions: functions.map(({ listed }) => listed),
     travelling: listTravelling(pair, selection, functions),
+    callbacks: selection.parts.some(isCallback),
     references: listReferences(selection),
     unresolved: selection.unresolved,
     namespaces: selection.namespaces,

@@ -204,7 +204,11 @@ class Extractor {
     const { symbol, addend } = relocation;
     switch (decision.to) {
       case 'keep':
-        return { symbol: symbol === undefined ? undefined : this.#absolute(symbol), addend };
+        // Marks relocate nothing; objtool leaves one (R_X86_64_NONE) where it made a jump to another section a nop.
+        return {
+          symbol: symbol === undefined || symbol.type === STT.SECTION ? undefined : this.#absolute(symbol),
+          addend,
+        };
       case 'ordinary':
         return { symbol: this.#undefinedSymbol(decision.name, decision.symbol), addend: decision.addend };
       case 'entry':

@@ -112,6 +112,8 @@ export interface DiffResult {
   readonly object: string;
   readonly functions: readonly ChangedFunction[];
   readonly travelling: readonly Travelling[];
+  /** True where the patch has a function that the kernel calls before or after an object is patched. */
+  readonly callbacks: boolean;
   readonly references: readonly KernelReference[];
   /** Names that neither the kernel nor an export defines: another object of the patch has to. */
   readonly unresolved: readonly string[];

@@ -15,7 +15,7 @@ import type { TargetKernel } from '../kernel/target.ts';
 import { checkExports, checkLivepatchNames, neededSymbols } from './check-symbols.ts';
 import { SHF_RELA_LIVEPATCH, SHN_LIVEPATCH } from './klp.ts';
 import { readManifest } from './manifest.ts';
-import { replacedFunctions } from './tables.ts';
+import { hasCallbacks, replacedFunctions } from './tables.ts';
 
 /** What has to be known of the target; `KernelFacts` has all of it. */
 export interface CheckTarget {
@@ -110,7 +110,8 @@ function checkWhole(elf: ElfFile, module: ElfObject, name: string): KpatchError[
   if (modinfoValue(modinfoOf(elf), 'livepatch') === undefined) problems.push('it is not marked as a livepatch module');
   if (readManifest(elf) === undefined) problems.push('it has no manifest');
   const tables = replacedFunctions(module);
-  if (tables === undefined || tables.length === 0) problems.push('it replaces no function');
+  if ((tables === undefined || tables.length === 0) && !hasCallbacks(module))
+    problems.push('it replaces no function and has no callback');
   const left = elf.sections.find((section) => /^\.kpatch\.(symbols|relocations|callbacks|strings)/.test(section.name));
   if (left !== undefined) problems.push(`the intermediate section ${left.name} is left in it`);
   return problems.map((problem) => fail('module-incomplete', { name, problem }, { where: { file: elf.file } }));

@@ -2,6 +2,7 @@
  * Which functions a patch module replaces, read from the module itself: from the static tables of our glue, or from the
  * `.kpatch.funcs` that modules of dynup/kpatch carry. What the module does, whatever its manifest says.
  */
+import { SHF } from '../elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../elf/object.ts';
 import { readPatchedFunctions } from './intermediate.ts';
 
@@ -24,6 +25,13 @@ export function replacedFunctions(module: ElfObject): ReplacedFunction[] | undef
   if (objects !== undefined) return ofGlue(module, objects);
   if (!module.sections.some(({ name }) => name === '.kpatch.funcs')) return undefined;
   return readPatchedFunctions(module).map(({ name, object, sympos }) => ({ name, object, sympos }));
+}
+
+/** True where the kernel calls functions of the module before or after an object is patched, even if none of it is replaced. */
+export function hasCallbacks(module: ElfObject): boolean {
+  const objects = module.symbols.find(({ name }) => name === 'livepatch_objects');
+  const targets = objects === undefined ? [] : pointersIn(objects).map((pointer) => targetOf(pointer)[0]);
+  return targets.some((section) => section !== undefined && (section.flags & SHF.EXECINSTR) !== 0);
 }
 
 function ofGlue(module: ElfObject, objects: ElfSymbol): ReplacedFunction[] {

@@ -1,6 +1,7 @@
 /** Tables that compilers here do not write (objtool, clang 16): each entry travels with its function, and only with it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { STT } from '../../src/elf/constants.ts';
 import { readObject } from '../../src/elf/read-object.ts';
 import { differ } from './fixture.ts';
 
@@ -34,4 +35,24 @@ test('entries of .kcfi_traps and .orc_unwind travel with the function that they 
 test('unwind tables are derived from the code: they are no change by themselves', () => {
   const shifted = source(2).replaceAll('ENTRY(7)', 'ENTRY(8)');
   assert.equal(differ(source(2), shifted).status, 'unchanged');
+});
+
+/** Objtool makes a jump label's jump to another section a nop, and leaves a relocation of type R_X86_64_NONE behind. */
+const jumped = (result: number): string => `
+int g(void) { return 1; }
+int f(void) { asm volatile("1: nop\\n .reloc 1b, R_X86_64_NONE, .text.g - 4\\n"); return ${result}; }
+`;
+
+test('a relocation of no kind names nothing: none is left without a symbol that a linker would look for', () => {
+  const result = differ(jumped(2), jumped(3));
+  assert.deepEqual(
+    result.functions.map(({ name }) => name),
+    ['f'],
+  );
+  const { symbols } = readObject(result.output(), 'output');
+  assert.deepEqual(
+    symbols.filter(({ section, name }) => section === undefined && name === ''),
+    [],
+  );
+  assert.ok(!symbols.some(({ name, type }) => name === '' && type !== STT.SECTION));
 });
