@@ -8,6 +8,7 @@ import { type Adjustment, applyPatch } from './apply.ts';
 import { placeAuthorHeaders } from './author-headers.ts';
 import { type Edit, watchEdits } from './cause.ts';
 import { includersOf } from './includers.ts';
+import { checkOffsets } from './offsets.ts';
 import {
   addGivenModule,
   checkChangedFiles,
@@ -47,7 +48,8 @@ export interface Compiled {
 export async function compileInTree(input: CompileInput): Promise<Compiled> {
   const { request, patches, facts, report } = input;
   const { kernel } = facts;
-  const folder = (part: string): string => mkdirSync(join(input.folder, part), { recursive: true })!;
+  const folderOf = (part: string): string => join(input.folder, part);
+  const folder = (part: string): string => mkdirSync(folderOf(part), { recursive: true })!;
   const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
   const { adjustments, edits } = await report.stage('apply', () =>
     applySeries(patched, patches, kernel.release, report),
@@ -57,6 +59,7 @@ export async function compileInTree(input: CompileInput): Promise<Compiled> {
   );
   for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
   placeAuthorHeaders(patched, patches);
+  await checkOffsets(facts, patched, [...patched.copies], folderOf('offsets'));
   const units = plan.units;
   const jobs = request.jobs ?? availableParallelism();
   const pairs = await report.stage(

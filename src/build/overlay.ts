@@ -87,7 +87,7 @@ export class SourceOverlay {
     } catch {
       return; // a folder that only the patch makes
     }
-    // Objects and their notes of an earlier build are not the tree's: kbuild must make its own.
+    // Objects, assembly and notes of an earlier build are not the tree's: kbuild must make its own, not write through a link.
     for (const name of names) {
       if (isProduct(name, folder)) continue;
       symlinkSync(join(source, name), join(this.root, folder, name));
@@ -97,5 +97,5 @@ export class SourceOverlay {
 
 function isProduct(name: string, folder: string): boolean {
   if (/^(scripts|tools|include|arch\/\w+\/include)(\/|$)/.test(folder)) return false;
-  return name.endsWith('.o') || (name.startsWith('.') && name.endsWith('.o.cmd'));
+  return /\.[os]$/.test(name) || /^\..*\.[os]\.cmd$/.test(name);
 }

@@ -74,6 +74,12 @@ export const buildErrors = table({
     why: '{reason}',
     fix: 'leave that part out of the patch, or reboot into a kernel that has the fix',
   },
+  'generated-changed': {
+    exit: 4,
+    what: 'the patch changes {name} of {header} from {was} to {found}',
+    why: 'the assembly and other code of the running kernel was compiled with the old value',
+    fix: 'leave the structure or constant that it follows from as it is, or reboot into a kernel that has the fix',
+  },
   'compile-failed': {
     exit: 1,
     what: '{unit} does not compile {when} the patch',

@@ -68,7 +68,7 @@ async function prepared(key: string, find: () => Promise<KernelOffer>, report: R
   if (first.state === 'complete') return first.kernel;
   using _held = await lock(kernelLock(key), `the kernel ${key}`, {
     waitMs: WAIT_MS,
-    onWait: () => report.note(`another kpatch prepares ${key}; waiting for it`),
+    onWait: () => report.note(`another kpatch prepares or uses ${key}; waiting for it`),
   });
   const state = await inspectCached(key);
   if (state.state === 'complete') return state.kernel;

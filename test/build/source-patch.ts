@@ -16,7 +16,7 @@ export function sourcePatch(tree: string, edits: Edits): string {
     const exists = existsSync(join(tree, file));
     const original = exists ? readFileSync(join(tree, file), 'latin1') : '';
     const changed = change(original);
-    assert.notEqual(changed, original, `the edit of ${file} finds nothing to change`);
+    assert.ok(changed !== original, `the edit of ${file} finds nothing to change`);
     writeFileSync(before, original, 'latin1');
     writeFileSync(after, changed, 'latin1');
     const args = ['-u', '--label', exists ? `a/${file}` : '/dev/null', '--label', `b/${file}`, before, after];
