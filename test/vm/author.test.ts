@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { build } from '../../src/build/build.ts';
+import { type BuildResult, build } from '../../src/build/build.ts';
 import { prepareKernel } from '../../src/kernel/kernel.ts';
 import { readManifest } from '../../src/module/manifest.ts';
 import { signModule } from '../../src/module/sign.ts';
@@ -13,6 +13,7 @@ import { readSignature } from '../../src/module/signature.ts';
 import { silentReporter } from '../../src/util/report.ts';
 import { boot } from '../../src/vm/guest.ts';
 import { makeKey } from '../module/key.ts';
+import { provokes } from '../provoke.ts';
 import { stockKernel } from './stock-kernel.ts';
 import { firmwareThatTrusts } from './uefi-variables.ts';
 
@@ -81,6 +82,49 @@ function compiledProbe(): Buffer {
 }
 
 const request = { cves: [], replace: true, skipCompilerCheck: false, keepLineChanges: false };
+
+/** Functions that call back and nothing else, as dynup/kpatch's own test of its macros has them. */
+const calledBack = (source: string): string => `${source}
+#include "kpatch-macros.h"
+static int before_patch(patch_object *object) { pr_info("alone: pre-patch\\n"); return 0; }
+static void after_unpatch(patch_object *object) { pr_info("alone: post-unpatch\\n"); }
+KPATCH_PRE_PATCH_CALLBACK(before_patch);
+KPATCH_POST_UNPATCH_CALLBACK(after_unpatch);
+`;
+
+describe('patches that replace no function', { concurrency: 1 }, () => {
+  test('callbacks alone are a live patch; a new function that nothing calls is no change', async () => {
+    const { release } = await stockKernel();
+    const kernel = await prepareKernel(release, { report: silentReporter() });
+    const make = async (name: string, change: (text: string) => string): Promise<BuildResult> => {
+      const patch = join(folder, `${name}.patch`);
+      writeFileSync(patch, patchOf(kernel.paths.tree, 'fs/proc/cmdline.c', change));
+      return build({ ...request, name, release, patches: [patch] }, silentReporter());
+    };
+    await provokes('no-change', () =>
+      make('unused', (source) => `${source}\nvoid nobody_calls_this(void);\nvoid nobody_calls_this(void) { }\n`),
+    );
+    const { module, functions } = await make('alone', calledBack);
+    assert.deepEqual(
+      functions.filter(({ kind }) => kind === 'changed'),
+      [],
+    );
+    await using guest = await boot({ image: kernel.paths.image, files: { '/alone.ko': module } });
+    const { output } = await guest.run(
+      `insmod /alone.ko || echo insmod failed
+while [ "$(cat /sys/kernel/livepatch/alone/transition)" = 1 ]; do sleep 0.2; done
+echo 0 > /sys/kernel/livepatch/alone/enabled
+while [ -d /sys/kernel/livepatch/alone ]; do sleep 0.2; done
+rmmod alone
+dmesg | grep -oE 'alone: (pre|post)-.*'
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
+      { deadlineMs: 120_000 },
+    );
+    assert.doesNotMatch(output, /insmod failed/, output);
+    assert.deepEqual(output.match(/(?<=alone: ).*$/gm), ['pre-patch', 'post-unpatch'], output);
+    assert.match(output, /log clean/, output);
+  });
+});
 
 describe('successors', { concurrency: 1 }, () => {
   test('the kernel takes the successor that --after took, and refuses one without its system state', async () => {

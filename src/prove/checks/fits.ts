@@ -1,6 +1,6 @@
 /** The module says that it is for this kernel, and its manifest agrees with it. */
 import { readObject } from '../../elf/read-object.ts';
-import { replacedFunctions } from '../../module/tables.ts';
+import { hasCallbacks, replacedFunctions } from '../../module/tables.ts';
 import type { StaticCheck } from '../check.ts';
 import { ClaimFailed } from '../event.ts';
 import { functionName, type PatchedFunction, type Subject } from '../subject.ts';
@@ -29,13 +29,15 @@ export const fits: StaticCheck = {
     if (manifest.buildId !== undefined && kernel.buildId !== undefined) {
       yield { text: `build-id of the image: ${kernel.buildId}` };
     }
-    if (manifest.functions.length === 0) throw new ClaimFailed('its manifest names no function: it patches nothing');
+    if (manifest.functions.length === 0 && !hasCallbacks(readObject(subject.bytes, subject.file)))
+      throw new ClaimFailed('it replaces no function and has no callback: it patches nothing');
     const differing = differences(subject);
     if (differing.length > 0) {
       throw new ClaimFailed(`the manifest does not say what the module's own tables say: ${differing.join('; ')}`);
     }
     const names = manifest.functions.map(functionName);
-    yield { text: `it replaces ${names.length} function${names.length === 1 ? '' : 's'}: ${names.join(', ')}` };
+    if (names.length === 0) yield { text: 'it replaces no function; its callbacks are all that it is' };
+    else yield { text: `it replaces ${names.length} function${names.length === 1 ? '' : 's'}: ${names.join(', ')}` };
   },
 };
 

@@ -12,6 +12,10 @@ export const redirected: GuestCheck = {
     const { subject, state } = session;
     const listed = await listedFunctions(session, subject.name);
     state.redirected = listed;
+    if (listed.length === 0 && subject.functions?.length === 0) {
+      yield { text: 'livepatch lists no function, and the patch has none: it is its callbacks alone' };
+      return;
+    }
     if (listed.length === 0) throw new ClaimFailed('livepatch lists no function for this patch');
     yield {
       text: `livepatch lists ${listed.map(functionName).join(', ')}`,
