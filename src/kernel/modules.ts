@@ -24,7 +24,7 @@ export class KernelModules {
     this.#release = kernel.release;
     this.#folder = kernel.paths.modules;
     if (this.#folder === undefined || !existsSync(this.#folder)) return;
-    for (const path of builtIn(this.#folder) ?? readdirSync(this.#folder, { recursive: true, encoding: 'utf8' })) {
+    for (const path of builtIn(this.#folder) ?? filesBelow(this.#folder)) {
       const file = /([^/]+)\.ko(?:\.xz|\.zst|\.gz)?$/.exec(path)?.[1];
       if (file !== undefined) this.#paths.set(file.replaceAll('-', '_'), path);
     }
@@ -72,6 +72,14 @@ export class KernelModules {
     }
     return unpackModule(readBytes(join(this.#folder, path)), path);
   }
+}
+
+/** Paths below a folder; links are not followed, as `build` leads to a whole source, which may have the folder in it. */
+function filesBelow(folder: string): string[] {
+  // Node's own recursive listing follows them.
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? filesBelow(join(folder, entry.name)).map((path) => join(entry.name, path)) : [entry.name],
+  );
 }
 
 /** The modules of a folder in which a kernel was built, by kbuild's own list; undefined for any other folder. */
