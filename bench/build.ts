@@ -1,8 +1,9 @@
 /** How long a build takes, stage by stage, and how much memory: `bin/kpatch build` as a person calls it. */
-import { readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '../src/util/files.ts';
 import { run, runOk } from '../src/util/run.ts';
+import { sourcePatch } from '../test/build/source-patch.ts';
 
 const root = join(import.meta.dirname, '..');
 const kpatch = join(root, 'bin', 'kpatch');
@@ -51,6 +52,29 @@ async function warm(release: string | undefined, limit: string): Promise<string>
   return document.release;
 }
 
+/** Files that print something, each of which gets a patch of its own. */
+const series = `fs/filesystems.c fs/locks.c fs/proc/array.c fs/proc/base.c fs/proc/consoles.c fs/proc/devices.c fs/proc/meminfo.c
+fs/proc/softirqs.c fs/proc/task_mmu.c fs/proc/uptime.c fs/proc_namespace.c kernel/cgroup/cgroup-v1.c kernel/cgroup/cpuset.c
+kernel/irq/proc.c kernel/resource.c mm/memcontrol.c mm/swapfile.c mm/vmalloc.c net/core/net-procfs.c net/ipv4/proc.c`;
+
+/** A series of 20 files; the first time on a kernel their originals are compiled too. */
+async function twenty(release: string): Promise<void> {
+  const { stdout } = await timed(['kernel', 'show', release, '--json']);
+  const tree = /"tree": "([^"]+)"/.exec(stdout)![1]!;
+  const patches = join(folder.path, 'series');
+  mkdirSync(patches);
+  for (const [index, file] of series.split(/\s+/).entries()) {
+    const text = sourcePatch(tree, {
+      [file]: (source) => source.replace(/seq_(puts|printf)\((\w+), "/, 'seq_$1($2, " '),
+    });
+    writeFileSync(join(patches, `${String(index).padStart(2, '0')}.patch`), text);
+  }
+  const built = await timed(['build', patches, '-k', release, '-o', join(folder.path, 'series.ko'), '--json']);
+  const { peakMemoryKiB } = JSON.parse(built.stdout) as BuildDocument;
+  row(`a series of 20 files, ${release}`, ms(built.ms), 'at most 60 s');
+  row('&nbsp;&nbsp;memory of kpatch itself', `${Math.round(peakMemoryKiB / 1024)} MiB`, 'under 1 GB');
+}
+
 /** Prepares the kernel anew, in a cache of its own, with the packages downloaded beforehand. */
 async function cold(release: string): Promise<void> {
   const cache = join(folder.path, 'cache');
@@ -89,4 +113,5 @@ row('---', '---', '---');
 await start();
 const release = await warm(undefined, 'at most 5 s');
 await prove(release);
+await twenty(release);
 await cold(release);
