@@ -1,11 +1,12 @@
 /** The steps of livepatch as a guest takes them, and how they are read (Documentation/ABI/testing/sysfs-kernel-livepatch). */
 
+import { busyness } from '../vm/guest.ts';
 import type { Session } from './check.ts';
 import { ClaimFailed } from './event.ts';
 import type { PatchedFunction, Subject } from './subject.ts';
 
 /** Loading waits for grace periods of RCU, which are long in an emulated guest under load on a busy machine. */
-const STEP_DEADLINE_MS = 180_000;
+const STEP_DEADLINE_MS = 300_000;
 
 const SYSFS = '/sys/kernel/livepatch';
 
@@ -27,7 +28,7 @@ export interface Transition {
 
 /**
  * Waits for the transition of a loaded patch (also for its end: the patch disappears). The guest polls; each look is
- * reported as progress. Throws `ClaimFailed` with the tasks that hold it up after `seconds`.
+ * reported as progress. Throws `ClaimFailed` with the tasks that hold it up after `seconds`, on a busy machine later.
  */
 export async function waitForTransition(
   session: Session,
@@ -36,9 +37,10 @@ export async function waitForTransition(
   seconds = 60,
 ): Promise<Transition> {
   const stale = towards === 'patched' ? 0 : 1;
+  const limit = Math.ceil(seconds * busyness());
   const script = `
 start=$(cut -d' ' -f1 /proc/uptime)
-limit=$(( \${start%.*} + ${seconds} ))
+limit=$(( \${start%.*} + ${limit} ))
 while [ "$(cat ${SYSFS}/${name}/transition 2>/dev/null)" = 1 ]; do
   now=$(cut -d' ' -f1 /proc/uptime)
   echo "$now $(cat /proc/[0-9]*/task/[0-9]*/patch_state 2>/dev/null | grep -c '^${stale}$')"
@@ -56,7 +58,7 @@ echo "$(cut -d' ' -f1 /proc/uptime) 0"`;
   const start = Number(begun.output);
   const { status, output } = await session.sh(script, {
     step: 'wait for the transition',
-    deadlineMs: (seconds + 60) * 1000,
+    deadlineMs: (limit + 60) * 1000,
     onOutput: (text) => {
       const tasks = /(\d+)\s*$/.exec(text)?.[1];
       if (tasks !== undefined && tasks !== '0') session.progress(`${tasks} tasks left`);
@@ -68,7 +70,7 @@ echo "$(cut -d' ' -f1 /proc/uptime) 0"`;
   }));
   if (status !== 0) {
     const stuck = output.slice(Math.max(0, output.indexOf('stuck')));
-    throw new ClaimFailed(`the transition did not complete within ${seconds} s`, stuck);
+    throw new ClaimFailed(`the transition did not complete within ${limit} s`, stuck);
   }
   return { seconds: points.at(-1)?.seconds ?? 0, points };
 }

@@ -339,12 +339,16 @@ const standardArguments: readonly string[] = [
 ];
 
 /**
- * Deadlines are for a machine that has its processors for the guest. On a busy one they are stretched by how many processes
- * wait for each processor, at most six times, so that what is slow is not taken for what hangs. Whole seconds.
+ * How much slower than alone a guest may be now: processes that wait for each processor of this machine, from 1 to 6. All
+ * deadlines are stretched by it, so that what is slow is not taken for what hangs.
  */
+export function busyness(): number {
+  return Math.min(6, Math.max(1, (loadavg()[0] ?? 0) / availableParallelism()));
+}
+
+/** Whole seconds where it is stretched. */
 function stretched(deadlineMs: number): number {
-  const waiting = (loadavg()[0] ?? 0) / availableParallelism();
-  const factor = Math.min(6, Math.max(1, waiting));
+  const factor = busyness();
   return factor === 1 ? deadlineMs : Math.ceil((deadlineMs * factor) / 1000) * 1000;
 }
 
