@@ -30,7 +30,10 @@ function machineDocument(publication: Publication): string {
  */
 function clientSpec(publication: Publication, keys: { armored: string; binary: Uint8Array }): PackageSpec {
   const { config, date } = publication;
-  const stamp = date.toISOString().replace(/[-:.Z]/g, '').replace('T', '.');
+  const stamp = date
+    .toISOString()
+    .replace(/[-:.Z]/g, '')
+    .replace('T', '.');
   return {
     debName: clientPackage,
     rpmName: clientPackage,
