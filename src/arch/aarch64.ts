@@ -8,6 +8,8 @@ import { disassembleWith } from './objdump.ts';
 import { bytesOfWord, isFilledWith, wordAt } from './words.ts';
 
 const NOP = 0xd503201f;
+/** `bti c`, `bti jc`, `paciasp`, `pacibsp`. */
+const LANDING_PADS = [0xd503245f, 0xd50324df, 0xd503233f, 0xd503237f];
 
 export const aarch64: Architecture = {
   name: 'aarch64',
@@ -19,6 +21,7 @@ export const aarch64: Architecture = {
   // Mapping symbols say whether instructions ($x) or data ($d) follow (ELF for the Arm 64-bit Architecture, 5.5.4).
   isLabel: (name) => name.startsWith('.L') || /^\$[xd](?:\.|$)/.test(name),
   prefixOf: (name) => (name.startsWith('__cfi_') ? name.slice(6) : undefined), // clang -fsanitize=kcfi, since 6.2
+  isLandingPad: (bytes, offset) => offset + 4 <= bytes.length && LANDING_PADS.includes(wordAt(bytes, offset)),
   isPadding: (bytes, start, end) => isFilledWith([NOP, 0], bytes, start, end),
   localEntry: () => 0,
   trace: {

@@ -141,6 +141,11 @@ export interface Architecture {
    * belongs to that function.
    */
   prefixOf(name: string): string | undefined;
+  /**
+   * True where an indirect call may lead to these bytes on a processor that checks it (ENDBR64, BTI C and its like);
+   * absent where none does.
+   */
+  readonly isLandingPad?: (bytes: Uint8Array, offset: number) => boolean;
   /** True where the bytes from `start` to `end` can only be padding between functions (nops, traps, zeros). */
   isPadding(bytes: Uint8Array, start: number, end: number): boolean;
   /**

@@ -11,6 +11,8 @@ export interface SpecialSection {
   readonly size: number | undefined;
   /** Offset in the entry of the field whose relocation says which code the entry belongs to. */
   readonly location: number;
+  /** Another field that has a relocation in every entry, which tells forms of one size apart. */
+  readonly also?: number | undefined;
   /**
    * Bytes of the entry that hold the source line, which is no functional difference, or the name of the file.
    * A 16- or 32-bit field at `offset`.
@@ -47,25 +49,27 @@ export interface CommonOptions {
 }
 
 /**
- * `__bug_table`, include/asm-generic/bug.h: address, then file and line where CONFIG_DEBUG_BUGVERBOSE is set, then flags;
- * two pointers of 4 or 8 bytes, two 16-bit numbers, then padding to the size of a pointer. Since 6.18 an entry may hold the
- * format as well; then the relocations tell the size.
+ * `__bug_table`, include/asm-generic/bug.h: address; the format where the architecture has it there (HAVE_ARCH_BUG_FORMAT, since
+ * 6.19); file and line where CONFIG_DEBUG_BUGVERBOSE is set; flags. Pointers of 4 or 8 bytes, two 16-bit numbers, then
+ * padding to the size of a pointer.
  */
 export function bugTable({ kernel, relativeBugs }: CommonOptions): SpecialSection {
   const verbose = kernel.config('DEBUG_BUGVERBOSE') ?? true;
-  if (since(kernel, 6, 18)) return { name: '__bug_table', size: undefined, location: 0 };
   const name = '__bug_table';
-  const relative: SpecialSection[] = [
-    { name, size: 12, location: 0, line: { offset: 8, size: 2 } },
-    { name, size: 8, location: 0 },
-  ];
-  const absolute: SpecialSection[] = [
-    { name, size: 24, location: 0, line: { offset: 16, size: 2 } },
-    { name, size: 16, location: 0 },
-  ];
+  const lined = (size: number, file: number, line: number): SpecialSection => ({
+    name,
+    size,
+    location: 0,
+    also: file,
+    line: { offset: line, size: 2 },
+  });
+  const relative = [lined(12, 4, 8), { name, size: 8, location: 0 }];
+  const absolute = [lined(24, 8, 16), { name, size: 16, location: 0 }];
   const [likely, others] = relativeBugs ? [relative, absolute] : [absolute, relative];
   const [first, second] = verbose ? likely : [...likely].reverse();
-  return { ...first!, others: [second!, ...others] };
+  const formats = verbose ? [lined(16, 8, 12), lined(32, 16, 24)] : [{ name, size: 12, location: 0 }];
+  const rest = since(kernel, 6, 18) ? [...formats, second!, ...others] : [second!, ...others, ...formats];
+  return { ...first!, others: rest };
 }
 
 export function exceptionTable({ exceptionSize }: CommonOptions): SpecialSection {

@@ -10,6 +10,8 @@ import { specialSections } from './x86_64-special.ts';
 /** RDI, RSI, RDX, RCX, R8, R9 by their numbers in the instruction encoding. */
 const argumentRegisters = [7, 6, 2, 1, 8, 9];
 
+const ENDBR64 = [0xf3, 0x0f, 0x1e, 0xfa];
+
 export const x86_64: Architecture = {
   forModules: loadRuntimeConstants,
   name: 'x86-64',
@@ -20,6 +22,7 @@ export const x86_64: Architecture = {
   use,
   isLabel: (name) => name.startsWith('.L'),
   prefixOf,
+  isLandingPad: (bytes, offset) => ENDBR64.every((byte, index) => bytes[offset + index] === byte),
   isPadding,
   localEntry: () => 0,
   trace: {

@@ -35,7 +35,8 @@ export function createDiffObject(
   argv: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): number {
-  const words = argv.filter((word) => word !== '-d' && word !== '--debug');
+  // Newer build scripts say the architecture, which the object says too.
+  const words = argv.filter((word) => word !== '-d' && word !== '--debug' && !/^--arch=\w+$/.test(word));
   if (words.length !== 7 || words.some((word) => word.startsWith('-'))) {
     process.stderr.write(`${usage}\n`);
     return EXIT.error;

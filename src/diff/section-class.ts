@@ -84,8 +84,12 @@ function writableClass(name: string): SectionClass {
   return /^\.(?:rodata|data\.rel\.ro)(?:\.|$)/.test(name) ? 'read-only' : 'writable';
 }
 
-/** Descriptors of UBSAN's checks, one for each (`.data..Lubsan_data7`): where the check stands in the source, and types. */
-const sanitizer = /^\.data\.\.Lubsan_(?:data|type)\d*$/;
+/**
+ * Descriptors of UBSAN's checks, one for each: where the check stands in the source, and types. gcc calls them
+ * `.Lubsan_data7`; clang gives them no name (`.data..L__unnamed_7`), and nothing that a source file says is writable
+ * without one.
+ */
+const sanitizer = /^\.data\.\.(?:Lubsan_(?:data|type)|L__unnamed_)\d*$/;
 
 /** True for sections of UBSAN's descriptors; they begin with struct source_location: file, line, column. */
 export function isSanitizerData(name: string): boolean {

@@ -288,13 +288,14 @@ export class Selector {
     }
     if (part === user.part || user.entry !== undefined || use !== 'address') {
       const atEntry = part.start + target.offset === entryOf(part);
-      if (user.entry === undefined && use === 'address' && atEntry) return this.#staying(part, relocation, user);
+      if (user.entry === undefined && use === 'address' && atEntry && !isNewlyCallable(part))
+        return this.#staying(part, relocation, user);
       return inside;
     }
     if (part.start + target.offset === entryOf(part)) {
       // A pointer to a function outlives the patch, and the kernel compares pointers: it stays the original's, which ftrace
-      // redirects.
-      return this.#staying(part, relocation, user);
+      // redirects. Where no pointer could be called before, there is none, and the original must not be called by one.
+      return isNewlyCallable(part) ? inside : this.#staying(part, relocation, user);
     }
     if (familyOf(part.name) !== familyOf(user.part.name) && user.part.class !== 'read-only') {
       const where = { file: this.#pair.options.names.patched, section: user.section.name, offset: relocation.offset };
@@ -453,6 +454,19 @@ function entriesOf(entries: ReadonlyMap<Part, readonly Entry[]>, part: Part): re
     const at = home.start + offset;
     return at >= part.start && at < part.end;
   });
+}
+
+/**
+ * True for a function that indirect calls may enter in its new version only: processors and compilers that check such calls
+ * (IBT, BTI, kCFI) have something at the entry of functions whose address is taken, and of others nothing.
+ */
+function isNewlyCallable(part: Part): boolean {
+  const { twin } = part;
+  if (twin === undefined) return false;
+  const lands = (one: Part): boolean =>
+    one.model.arch.isLandingPad?.(one.section.data, entryOf(one)) === true ||
+    one.symbols.some(({ name }) => name.startsWith('__cfi_'));
+  return lands(part) && !lands(twin);
 }
 
 /** New global variables may be used by other objects of the patch. */

@@ -146,8 +146,9 @@ function formOf(
 ): { form: SpecialSection; size: number } {
   const forms = [table, ...(table.others ?? [])];
   if (told !== undefined) {
-    if (!fits(model, section, table, told)) throw wrongSize(model, section, told);
-    return { form: forms.find(({ size }) => size === told) ?? table, size: told };
+    if (!fits(model, section, { ...table, also: undefined }, told)) throw wrongSize(model, section, told);
+    const known = forms.filter((form) => form.size === told && fits(model, section, form, told));
+    return { form: known.find(({ also }) => also !== undefined) ?? known[0] ?? withoutLine(table), size: told };
   }
   for (const form of forms) {
     if (form.size !== undefined && fits(model, section, form, form.size)) return { form, size: form.size };
@@ -155,12 +156,14 @@ function formOf(
   const measured = measure(model, section, table);
   // Of a form that nobody knows only what all have is used.
   if (measured !== undefined && table.size === undefined) return { form: table, size: measured };
-  if (measured !== undefined && table.replacement === undefined) {
-    const { line, ...form } = table;
-    void line;
-    return { form, size: measured };
-  }
+  if (measured !== undefined && table.replacement === undefined) return { form: withoutLine(table), size: measured };
   throw wrongSize(model, section, table.size);
+}
+
+/** The table as one of which it is not known where entries have their line. */
+function withoutLine({ line, ...form }: SpecialSection): SpecialSection {
+  void line;
+  return form;
 }
 
 function wrongSize(model: Model, section: Section, size: number | undefined): Error {
@@ -177,7 +180,8 @@ function fits(model: Model, section: Section, table: SpecialSection, size: numbe
   const relocations = model.relocationsOf(section);
   const places = new Set(relocations.map(({ offset }) => offset));
   for (let start = 0; start < section.data.length; start += size) {
-    if (!places.has(start + table.location) && !isZero(section.data, start, start + size)) return false;
+    const whole = places.has(start + table.location) && (table.also === undefined || places.has(start + table.also));
+    if (!whole && !isZero(section.data, start, start + size)) return false;
   }
   return true;
 }

@@ -45,7 +45,7 @@ export const gccPadded: Toolchain = {
 
 export const clang: Toolchain = {
   name: 'clang x86-64',
-  compiler: 'clang',
+  compiler: 'clang-14', // as tools/install has it; nothing else provides `clang`
   flags: [
     ...common,
     '--target=x86_64-linux-gnu',

@@ -168,6 +168,20 @@ export const codeCases: readonly Case[] = [
     check: ({ functions }) => assert.deepEqual(functions[0]!.aliases, ['one']),
   },
   {
+    name: 'a pointer to a function that none could be called by before',
+    before: `typedef int fn(int); int take(fn *); static ${split} int one(int a) { return use(a) * 3; } int f(void) { return one(4) + take(0) + 1; }`,
+    after: [['take(0)', 'take(one)']],
+    // With branch protection the original has no landing pad, so that an indirect call of it would be a fault.
+    expect: ({ name }) => (/IBT|BTI/.test(name) ? ['changed f', 'changed one'] : ['changed f']),
+    flags: ['-fno-ipa-ra', '-fno-ipa-sra', '-fno-ipa-cp'],
+    on: onGcc,
+    check: ({ references }, { name }) =>
+      assert.equal(
+        references.some((one) => one.name === 'one'),
+        !/IBT|BTI/.test(name),
+      ),
+  },
+  {
     name: 'a removed function whose address was handed out',
     before: `typedef int fn(int); int take(fn *); static ${split} int one(int a) { return use(a) * 3; } int f(void) { return take(one) + 1; }`,
     after: 'typedef int fn(int); int take(fn *); int f(void) { return take(0) + 1; }',

@@ -54,6 +54,13 @@ export const lineCases: readonly Case[] = [
   shift('might_sleep beyond line 5000', `${'\n'.repeat(5000)}int f(int a) { might_sleep(); return use(a) + 1; }`),
   shift('might_sleep across line 4096', `${'\n'.repeat(4094)}int f(int a) { might_sleep(); return use(a) + 1; }`),
   {
+    ...shift(
+      'checks of UBSAN',
+      'int t[8]; int f(int a, int b) { return use(a << b) + t[a]; } int g(int a) { return t[a] + 1; }',
+    ),
+    flags: ['-fsanitize=shift,bounds'],
+  },
+  {
     name: 'a function before it gets longer',
     before: 'int f(int a) { return use(a) + 1; }\nint g(int a) { WARN_ON(a); might_sleep(); return use(a) + 2; }',
     after: 'int f(int a) {\n\n  return use(a) + 3;\n}\nint g(int a) { WARN_ON(a); might_sleep(); return use(a) + 2; }',

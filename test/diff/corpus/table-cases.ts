@@ -239,7 +239,28 @@ const onArm: readonly Case[] = [
   },
 ];
 
+/** An entry of the bug table that has the format as well, as x86-64 has it since 6.19. */
+const FORMATTED =
+  '#define FORMATTED(flags) asm volatile("1: " TRAP "\\n.pushsection __bug_table,\\"aw\\"\\n2: .long 1b - .\\n.long 0\\n.long %c0 - .\\n.short %c1, %c2\\n.popsection" : : "i"(__FILE__), "i"(__LINE__), "i"(flags))\n';
+
 export const tableCases: readonly Case[] = [
+  {
+    name: 'shifted lines in a bug table with formats',
+    before: `${FORMATTED}int f(int a) { FORMATTED(1); return use(a) + 1; } int h(int a) { FORMATTED(1); return use(a) + 3; }`,
+    after: `${FORMATTED}\n\n\nint f(int a) { FORMATTED(1); return use(a) + 1; } int h(int a) { FORMATTED(1); return use(a) + 3; }`,
+    expect: [],
+    kernel: { major: 6, minor: 19 },
+  },
+  {
+    name: 'other flags in a bug table with formats, whose size is told',
+    before: `${FORMATTED}int f(int a) { FORMATTED(1); return use(a) + 1; }\nint h(int a) { FORMATTED(1); return use(a) + 3; }`,
+    after: [
+      ['FORMATTED(1); return use(a) + 1', 'FORMATTED(3); return use(a) + 1'],
+      ['\nint h', '\n\nint h'],
+    ],
+    expect: ['changed f'],
+    options: { entrySizes: { __bug_table: 16 } },
+  },
   {
     name: 'another replacement of an alternative',
     before: `int f(int a) { ALTERNATIVE(OLD, NEW1, 4); return use(a) + 1; } int h(int a) { ALTERNATIVE(OLD, NEW1, 4); return use(a) + 3; }`,
