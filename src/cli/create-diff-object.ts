@@ -7,6 +7,12 @@ import { diff } from '../diff/diff.ts';
 import type { DiffOptions, DiffResult } from '../diff/options.ts';
 import { localsMatcher } from '../diff/source-file.ts';
 import { readSymbolTable } from '../diff/symbol-table.ts';
+import { SHF } from '../elf/constants.ts';
+import { ElfFile } from '../elf/file.ts';
+import { modinfoOf } from '../elf/modinfo.ts';
+import { newSection } from '../elf/object.ts';
+import { readObject } from '../elf/read-object.ts';
+import { writeObject } from '../elf/write-object.ts';
 import { fail, KpatchError, renderError } from '../errors/error.ts';
 import { parseSymvers } from '../kernel/symvers.ts';
 import { readBytes, writeAtomically } from '../util/files.ts';
@@ -46,7 +52,7 @@ export function createDiffObject(
     const result = run(words, environment);
     for (const line of linesOf(result)) process.stdout.write(`${name}: ${line}\n`);
     if (result.status === 'unchanged') return EXIT.unchanged;
-    writeAtomically(words[6]!, result.output());
+    writeAtomically(words[6]!, withNamespaces(result, words[1]!));
     return EXIT.changed;
   } catch (error) {
     if (!(error instanceof KpatchError)) throw error;
@@ -76,6 +82,20 @@ function run(words: readonly string[], environment: Readonly<Record<string, stri
     entrySizes: sizesOf(environment),
   };
   return diff(before, readBytes(patched), options);
+}
+
+/**
+ * The intermediate object with the namespaces that the module has to import: those that the source says, and those of the
+ * exports that the patch uses. modpost reads them in `.modinfo` (MODULE_IMPORT_NS).
+ */
+function withNamespaces(result: DiffResult, patched: string): Uint8Array {
+  const said = modinfoOf(new ElfFile(readBytes(patched), patched)).filter(({ key }) => /(?:^|\.)import_ns$/.test(key));
+  const names = [...new Set([...said.map(({ value }) => value), ...result.namespaces])].sort();
+  if (names.length === 0) return result.output();
+  const object = readObject(result.output(), patched);
+  const data = Buffer.from(names.map((name) => `import_ns=${name}\0`).join(''));
+  object.sections.push(newSection({ name: '.modinfo', flags: SHF.ALLOC, data: new Uint8Array(data) }));
+  return writeObject(object);
 }
 
 /** The version decides only where no size is told and the entries do not show it. */

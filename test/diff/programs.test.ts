@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { localsMatcher } from '../../src/diff/source-file.ts';
 import { parseKallsyms, parseReadelf } from '../../src/diff/symbol-table.ts';
+import { ElfFile } from '../../src/elf/file.ts';
+import { modinfoOf } from '../../src/elf/modinfo.ts';
 import { readObject } from '../../src/elf/read-object.ts';
 import { temporaryFolder } from '../../src/util/files.ts';
 import { compile, gcc, prelude } from './fixture.ts';
@@ -46,6 +48,29 @@ const seven = (path: (name: string) => string): string[] => [
   'kpatch_test',
   path('out.o'),
 ];
+
+test('create-diff-object: the namespaces that the source imports stand in .modinfo, as a linked module has them', () => {
+  const imports = `#define IMPORT(id, text) const char id[] __attribute__((used, section(".modinfo"), aligned(1))) = text;
+IMPORT(one, "import_ns=ONE") IMPORT(two, "some.import_ns=TWO") IMPORT(other, "some.license=GPL")
+`;
+  const { status, output } = run(
+    'create-diff-object',
+    `${imports}int f(int a) { return use(a); }`,
+    `${imports}int f(int a) { return use(a) + 1; }`,
+    seven,
+  );
+  assert.equal(status, 0);
+  assert.deepEqual(modinfoOf(new ElfFile(output!, 'out.o')), [
+    { key: 'import_ns', value: 'ONE' },
+    { key: 'import_ns', value: 'TWO' },
+  ]);
+});
+
+test('create-diff-object: --arch, which newer build scripts pass, is taken', () => {
+  const words = (path: (name: string) => string): string[] => ['--arch=x86_64', ...seven(path)];
+  const { status } = run('create-diff-object', 'int f(int a) { return use(a); }', 'int f(int a) { return 3; }', words);
+  assert.equal(status, 0);
+});
 
 test('create-diff-object: status 0, the wording of changes, and the intermediate sections', () => {
   const { status, stdout, output } = run(
