@@ -1,20 +1,20 @@
 /** `make fuzz`: the long form of the fuzz test. Arguments: number of mutations, seed. */
-import { compile, gcc, gccPadded, optionsFor, prelude } from '../test/diff/fixture.ts';
-import { fuzz } from '../test/diff/fuzz.ts';
-import { sampleSource } from '../test/diff/sample.ts';
+import { type FuzzReport, fuzz } from '../test/diff/fuzz.ts';
+import { fuzzBases, largeBase } from '../test/diff/fuzz-bases.ts';
 
 const count = Number(process.argv[2] ?? 100_000);
 const seed = Number(process.argv[3] ?? 1);
-const bases = [gcc, gccPadded].flatMap((toolchain) => [
-  compile(toolchain, prelude + sampleSource()),
-  compile(toolchain, prelude + sampleSource(1)),
-  compile(toolchain, prelude + sampleSource(), ['-g']),
-]);
+const bases = fuzzBases();
+const large = largeBase();
+const few = Math.ceil(count / 1000);
 const start = performance.now();
-const report = fuzz(bases, optionsFor(bases[0]!), count, seed);
+const report = fuzz(bases, count - few, seed);
+const ofLarge = fuzz([large], few, seed);
 const seconds = ((performance.now() - start) / 1000).toFixed(0);
-const largest = (report.largest / 2 ** 20).toFixed(1);
-console.log(
-  `${report.runs} mutated objects in ${seconds} s: ${report.changed} changed, ${report.unchanged} unchanged, ` +
-    `${report.errors} errors of the catalogue; slowest ${report.slowest.toFixed(0)} ms, most memory ${largest} MiB`,
-);
+const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+const told = ({ runs, changed, unchanged, errors, slowest, largest }: FuzzReport): string =>
+  `${runs} mutated objects: ${changed} changed, ${unchanged} unchanged, ${errors} errors of the catalogue; ` +
+  `slowest ${slowest.toFixed(0)} ms, most memory ${mib(largest)}`;
+console.log(`of ${bases.length} objects of four architectures: ${told(report)}`);
+console.log(`of one object of ${mib(large.length)}: ${told(ofLarge)}`);
+console.log(`all in ${seconds} s`);

@@ -6,6 +6,8 @@ import { diff } from '../../src/diff/diff.ts';
 import type { DiffOptions } from '../../src/diff/options.ts';
 import { ElfFile } from '../../src/elf/file.ts';
 import { KpatchError } from '../../src/errors/error.ts';
+import { optionsFor } from './fixture.ts';
+import { peakOf } from './memory.ts';
 
 export interface FuzzReport {
   readonly runs: number;
@@ -14,9 +16,16 @@ export interface FuzzReport {
   readonly errors: number;
   /** Milliseconds of the slowest run. */
   readonly slowest: number;
-  /** The largest growth of the heap in one run, in bytes, as far as sampled. */
+  /** The most memory that one run took beside what was there before, in bytes. */
   readonly largest: number;
 }
+
+/** A run ends within this many milliseconds. */
+const LONGEST = 2000;
+/** How many times the size of its input a run may take, in memory. */
+const FACTOR = 10;
+/** What the run-time takes whatever the input: its young generation, code that it compiles meanwhile, pages that it keeps. */
+const ALLOWANCE = 32 << 20;
 
 /** A small generator of numbers that gives the same ones for the same seed (xorshift32). */
 export function numbers(seed: number): (below: number) => number {
@@ -50,8 +59,7 @@ export function mutate(bytes: Uint8Array, file: ElfFile, next: Next): Uint8Array
 }
 
 function headerAt(file: ElfFile, next: Next): number {
-  const offset = file.view.getUint32(40, true);
-  return offset + next(file.sections.length * 64);
+  return Number(file.view.getBigUint64(40, file.littleEndian)) + next(file.sections.length * 64);
 }
 
 function inSection(copy: Uint8Array, file: ElfFile, next: Next, wanted: (type: number) => boolean): void {
@@ -72,8 +80,9 @@ function poke(copy: Uint8Array, at: number, next: Next): void {
 }
 
 /** Runs `count` mutations; throws at the first that breaks the rules, with the seed that makes it again. */
-export function fuzz(bases: readonly Uint8Array[], options: DiffOptions, count: number, seed: number): FuzzReport {
+export function fuzz(bases: readonly Uint8Array[], count: number, seed: number): FuzzReport {
   const files = bases.map((bytes) => new ElfFile(bytes, 'base.o'));
+  const options = bases.map((bytes) => optionsFor(bytes));
   const totals = { changed: 0, unchanged: 0, errors: 0 };
   let slowest = 0;
   let largest = 0;
@@ -86,12 +95,16 @@ export function fuzz(bases: readonly Uint8Array[], options: DiffOptions, count: 
       [mutated, bases[which]!],
       [mutated, mutated],
     ][next(3)]!;
-    const heap = process.memoryUsage().heapUsed;
+    const name = `seed ${seed + run * 2654435761}`;
     const start = performance.now();
-    totals[attempt(pair[0]!, pair[1]!, options, `seed ${seed + run * 2654435761}`)]++;
-    slowest = Math.max(slowest, performance.now() - start);
-    largest = Math.max(largest, process.memoryUsage().heapUsed - heap);
-    if (performance.now() - start > 2000) throw new Error(`run ${run} of seed ${seed} took more than 2 s`);
+    const { result, grown } = peakOf(() => attempt(pair[0]!, pair[1]!, options[which]!, name));
+    const took = performance.now() - start;
+    totals[result]++;
+    slowest = Math.max(slowest, took);
+    largest = Math.max(largest, grown);
+    if (took > LONGEST) throw new Error(`${name} took ${took.toFixed(0)} ms`);
+    const limit = ALLOWANCE + FACTOR * (pair[0]!.length + pair[1]!.length);
+    if (grown > limit) throw new Error(`${name} took ${grown} bytes, more than ${limit}`);
   }
   return { runs: count, ...totals, slowest, largest };
 }
