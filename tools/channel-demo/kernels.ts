@@ -1,5 +1,5 @@
 /** The newest stock kernel that apt offers in a series, and an older one whose source it offers too. */
-import { chmodSync, existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareDebian } from '../../src/channel/advisory/version.ts';
 import { cacheRoot } from '../../src/kernel/cache.ts';
@@ -38,15 +38,4 @@ export async function newestKernels(series = '6.1'): Promise<[StockRelease, Stoc
   if (newest === undefined || ready === undefined)
     throw new Error(`apt offers no two kernels of ${series} with their sources`);
   return [newest, ready];
-}
-
-/** Downloads the kernel's own package, and the one whose program its scripts call, as apt would; gives their paths. */
-export async function kernelPackages({ release, version }: StockRelease, folder: string): Promise<string[]> {
-  // apt downloads as its own user where it may write.
-  chmodSync(folder, 0o777);
-  await runOk('apt-get', ['download', `linux-image-${release}=${version}`, 'linux-base'], {
-    cwd: folder,
-    timeoutMs: 600_000,
-  });
-  return readdirSync(folder).map((name) => join(folder, name));
 }
