@@ -1,5 +1,4 @@
 /** The differ: two object files of one translation unit in, what changed and the intermediate object out. */
-
 import { type Architecture, since } from '../arch/arch.ts';
 import { architectureOf } from '../arch/registry.ts';
 import { STB } from '../elf/constants.ts';

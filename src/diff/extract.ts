@@ -204,11 +204,7 @@ class Extractor {
     const { symbol, addend } = relocation;
     switch (decision.to) {
       case 'keep':
-        // Marks relocate nothing; objtool leaves one (R_X86_64_NONE) where it made a jump to another section a nop.
-        return {
-          symbol: symbol === undefined || symbol.type === STT.SECTION ? undefined : this.#absolute(symbol),
-          addend,
-        };
+        return { symbol: symbol === undefined ? undefined : this.#absolute(symbol), addend };
       case 'ordinary':
         return { symbol: this.#undefinedSymbol(decision.name, decision.symbol), addend: decision.addend };
       case 'entry':
@@ -228,10 +224,15 @@ class Extractor {
     }
   }
 
-  #absolute(symbol: ElfSymbol): ElfSymbol {
+  /**
+   * The symbol of a reference that is kept as it is. Marks relocate nothing, so what they name in the object need not be there:
+   * objtool leaves one (R_X86_64_NONE) where it made a jump to another section a nop.
+   */
+  #absolute(symbol: ElfSymbol): ElfSymbol | undefined {
+    if (typeof symbol.section === 'object') return undefined;
     let copy = this.#copies.get(symbol);
     if (copy === undefined) {
-      copy = typeof symbol.section === 'object' ? newSymbol({ name: symbol.name }) : { ...symbol };
+      copy = { ...symbol };
       this.#copies.set(symbol, copy);
       this.#symbols.push(copy);
     }
