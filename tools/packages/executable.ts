@@ -39,6 +39,26 @@ const inlineHeaders: Plugin = {
   },
 };
 
+/**
+ * Modules of Node that take long to load (child_process alone 4 ms, with net and dgram; crypto as much) are loaded where one
+ * of their functions is first asked for: `kpatch list` and `kpatch status` ask for none.
+ */
+const lateBuiltins: Plugin = {
+  name: 'late-builtins',
+  setup({ onResolve, onLoad }) {
+    const late = /^node:(child_process|crypto|os|readline|readline\/promises|stream\/promises|zlib)$/;
+    onResolve({ filter: late }, ({ path }) => ({ path, namespace: 'late-builtin' }));
+    onLoad({ filter: /./, namespace: 'late-builtin' }, ({ path }) => {
+      const names = JSON.stringify(Object.keys(process.getBuiltinModule(path) ?? {}));
+      const contents = `let real;
+for (const name of ${names}) {
+  Object.defineProperty(exports, name, { enumerable: true, get: () => (real ??= process.getBuiltinModule('${path}'))[name] });
+}`;
+      return { contents, loader: 'js' };
+    });
+  },
+};
+
 /** Builds `kpatch` into `folder`; gives its path. The same sources give the same bytes. */
 export async function buildExecutable(folder: string): Promise<string> {
   mkdirSync(folder, { recursive: true });
@@ -55,7 +75,7 @@ export async function buildExecutable(folder: string): Promise<string> {
     banner: {
       js: "const __kpatchFolder = '/usr/share/kpatch/src', __kpatchUrl = 'file:///usr/share/kpatch/src/main.ts';",
     },
-    plugins: [inlineWasm, inlineHeaders],
+    plugins: [inlineWasm, inlineHeaders, lateBuiltins],
     outfile: bundle,
     logLevel: 'error',
     legalComments: 'none',
