@@ -17,9 +17,10 @@ import type { Reporter, StageTime } from '../util/report.ts';
 import { version as toolVersion } from '../version.ts';
 import type { Adjustment } from './apply.ts';
 import { type Cause, Causes, type Edit } from './cause.ts';
-import { comparePairs, type Difference, requireResolved, requireRunPre } from './compare.ts';
+import { comparePairs, type Difference, requireRunPre } from './compare.ts';
 import { compileInTree, compileOutOfTree } from './compiled.ts';
 import { cvesOf } from './cves.ts';
+import { requireResolved } from './definitions.ts';
 import { objtoolSettings } from './objtool.ts';
 import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
 import type { SourceOverlay } from './overlay.ts';
@@ -129,7 +130,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     }),
   );
   if (!differences.some(({ result }) => hasEffect(result))) throw fail('no-change', { release: kernel.release });
-  requireResolved(differences, kernel.release);
+  await requireResolved(differences, kernel.release, (name) => facts.requiredBy(name));
   if (request.skipRunPre)
     report.warn('nobody looked whether the functions that are replaced are those that the kernel runs');
   else await report.stage('run-pre match', () => requireRunPre(differences, kernel.release));
@@ -146,7 +147,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     makeModule({
       kernel,
       manifest,
-      differences: differences.map(({ result }) => result.output()),
+      differences: differences.map(({ object, result }) => ({ object, bytes: result.output() })),
       namespaces: [...new Set(differences.flatMap(({ result }) => result.namespaces))].sort(),
       settings: objtoolSettings(facts.config),
     }),

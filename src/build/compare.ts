@@ -80,22 +80,3 @@ export function requireRunPre(differences: readonly Difference[], release: strin
   const detail = wrong.map(({ line }) => line).join('\n');
   throw fail('run-pre-mismatch', { count: wrong.length, release, functions }, { detail });
 }
-
-/**
- * Refuses where the differences refer to something that nobody defines: no symbol of the kernel, no export, no other
- * difference. Error: `symbols-unresolved`.
- */
-export function requireResolved(differences: readonly Difference[], release: string): void {
-  const defined = new Set(
-    differences.flatMap(({ result }) =>
-      result.functions.filter(({ bind }) => bind === 'global').map(({ patchedName }) => patchedName),
-    ),
-  );
-  const missing = differences.flatMap(({ unit, result }) =>
-    result.unresolved.filter((name) => !defined.has(name)).map((name) => ({ name, unit: unit.object })),
-  );
-  if (missing.length === 0) return;
-  const symbols = [...new Set(missing.map(({ name }) => name))].join(', ');
-  const detail = missing.map(({ name, unit }) => `${unit} needs ${name}`).join('\n');
-  throw fail('symbols-unresolved', { symbols, release }, { detail });
-}

@@ -44,6 +44,7 @@ export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOpt
     travelling: listTravelling(pair, selection, functions),
     callbacks: selection.parts.some(isCallback),
     references: listReferences(selection),
+    defined: listDefined(selection),
     unresolved: selection.unresolved,
     namespaces: selection.namespaces,
     notes: [...new Set(pair.notes)],
@@ -210,6 +211,13 @@ function kindOf(part: Part): Travelling['kind'] {
   if (part.class === 'fragments') return 'fragment';
   if (part.class === 'text') return parentOf(part.name) === undefined ? 'copy' : 'cold part';
   return isCopyable(part) && part.class === 'read-only' ? 'constant' : 'data';
+}
+
+function listDefined({ parts }: Selection): string[] {
+  const names = parts.flatMap(({ symbols }) =>
+    symbols.filter(({ bind }) => bind !== STB.LOCAL).map(({ name }) => name),
+  );
+  return [...new Set(names)].sort();
 }
 
 function listReferences(selection: Selection): KernelReference[] {

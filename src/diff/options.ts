@@ -115,6 +115,8 @@ export interface DiffResult {
   /** True where the patch has a function that the kernel calls before or after an object is patched. */
   readonly callbacks: boolean;
   readonly references: readonly KernelReference[];
+  /** Names of the new functions and data that other objects of the patch may refer to. */
+  readonly defined: readonly string[];
   /** Names that neither the kernel nor an export defines: another object of the patch has to. */
   readonly unresolved: readonly string[];
   /** Namespaces of exported symbols that the module must import. */

@@ -158,6 +158,12 @@ export const buildErrors = table({
     why: 'the module could not be loaded',
     fix: 'add the part of the fix that defines it, or patch a place that has what it needs',
   },
+  'symbols-of-module': {
+    exit: 4,
+    what: 'the patched code of {user} refers to {symbol}, which the patch adds to {owner}',
+    why: 'what is new in {owner} works only while that module is loaded, and {user} runs without it too',
+    fix: 'put it where {user} has it whenever it runs: in {user} itself, or in vmlinux',
+  },
   'oot-not-a-module': {
     exit: 2,
     what: '{file} is not a kernel module',

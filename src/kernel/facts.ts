@@ -2,6 +2,7 @@
 import { basename, join } from 'node:path';
 import { STB, STT } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
+import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
 import { cacheRoot } from './cache.ts';
 import { type KernelConfig, readConfig } from './config.ts';
 import { KernelImage } from './image.ts';
@@ -79,6 +80,21 @@ export class KernelFacts {
       this.#moduleFiles.get(name) ?? this.modules.read(name).then((bytes) => new ElfFile(bytes, `${name}.ko`));
     this.#moduleFiles.set(name, found);
     return found;
+  }
+
+  /** Names of the modules that are loaded whenever this one is: those that it depends on, and theirs. */
+  async requiredBy(name: string): Promise<ReadonlySet<string>> {
+    const required = new Set<string>();
+    const open = [name];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const depends = modinfoValue(modinfoOf(await this.moduleFile(next)), 'depends') ?? '';
+      for (const module of depends.split(',').map((one) => one.replaceAll('-', '_'))) {
+        if (module === '' || required.has(module)) continue;
+        required.add(module);
+        open.push(module);
+      }
+    }
+    return required;
   }
 
   /** Takes a module in that the kernel's packages do not have, under the name that the kernel gives it. */

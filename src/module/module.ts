@@ -8,13 +8,12 @@ import { livepatchInterface, printGlue } from './glue.ts';
 import { dropSections, makeLivepatchRelocations } from './klp.ts';
 import { linkModule } from './link.ts';
 import { addManifest, type Manifest } from './manifest.ts';
-import { prepareParts, removeAliases } from './parts.ts';
+import { type PartInput, prepareParts, removeAliases } from './parts.ts';
 
 export interface ModuleInput {
   readonly kernel: TargetKernel;
   readonly manifest: Manifest;
-  /** Intermediate objects of the differ. */
-  readonly differences: readonly Uint8Array[];
+  readonly differences: readonly PartInput[];
   /** Namespaces of exported symbols that the parts use. */
   readonly namespaces: readonly string[];
   /** See `LinkInput.settings`. */

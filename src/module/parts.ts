@@ -11,6 +11,14 @@ import { dropSections } from './klp.ts';
 /** Names that the glue uses for symbols of the parts; they are taken out again once the module is linked. */
 const ALIAS = 'kpatch_part';
 
+/** One difference. */
+export interface PartInput {
+  /** `vmlinux` or the module whose code it replaces. */
+  readonly object: string;
+  /** The intermediate object of the differ. */
+  readonly bytes: Uint8Array;
+}
+
 export interface Parts {
   readonly objects: readonly Uint8Array[];
   readonly glue: readonly GlueObject[];
@@ -21,7 +29,7 @@ export interface Parts {
  * link to, and drops the tables that the static glue makes needless.
  * Errors: `intermediate-malformed`, `callback-twice`.
  */
-export function prepareParts(differences: readonly Uint8Array[]): Parts {
+export function prepareParts(differences: readonly PartInput[]): Parts {
   const glue = new Map<string, { functions: GlueObject['functions'][number][]; callbacks: Record<string, string> }>();
   const entry = (
     object: string,
@@ -30,8 +38,9 @@ export function prepareParts(differences: readonly Uint8Array[]): Parts {
     glue.set(object, found);
     return found;
   };
-  const objects = differences.map((bytes, index) => {
-    const object = readObject(bytes, `part ${index}`);
+  const read = differences.map(({ object, bytes }, index) => ({ object, part: readObject(bytes, `part ${index}`) }));
+  separateObjects(read);
+  const objects = read.map(({ part: object }, index) => {
     let count = 0;
     const alias = (symbol: ElfSymbol, offset = 0): string => {
       const name = `${ALIAS}_${index}_${count++}_${nameAt(object, symbol, offset).replace(/\W/g, '_')}`;
@@ -66,6 +75,30 @@ export function prepareParts(differences: readonly Uint8Array[]): Parts {
       callbacks: callbacks as GlueCallbacks,
     })),
   };
+}
+
+/**
+ * A unit that is part of two modules defines its new names for each: within one link they need names of their own, and each
+ * module's code has to reach its own. What a module does not define itself it takes from vmlinux or another module.
+ */
+function separateObjects(parts: readonly { readonly object: string; readonly part: ElfObject }[]): void {
+  const definers = new Map<string, Set<string>>();
+  for (const { object, part } of parts) {
+    for (const symbol of part.symbols.filter(isDefinedForOthers)) {
+      definers.set(symbol.name, (definers.get(symbol.name) ?? new Set()).add(object));
+    }
+  }
+  for (const { object, part } of parts) {
+    for (const symbol of part.symbols) {
+      const objects = definers.get(symbol.name);
+      if (objects === undefined || objects.size < 2 || object === 'vmlinux' || !objects.has(object)) continue;
+      if (isDefinedForOthers(symbol) || symbol.section === 'undef') symbol.name = `${symbol.name}__${object}`;
+    }
+  }
+}
+
+function isDefinedForOthers({ bind, section, name }: ElfSymbol): boolean {
+  return bind !== STB.LOCAL && section !== 'undef' && name !== '';
 }
 
 /** The function's name, where a symbol of a section stands for it. */

@@ -13,7 +13,6 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { type Difference, requireResolved } from '../../src/build/compare.ts';
 import { compileUnits, inParallel, ObjectStore, readDependencies } from '../../src/build/compile.ts';
 import { SourceOverlay } from '../../src/build/overlay.ts';
 import type { Unit } from '../../src/build/plan.ts';
@@ -160,20 +159,6 @@ test('work in parallel is limited, and the first error ends it', async () => {
   });
   await assert.rejects(failing, /second/);
   assert.deepEqual(begun, [1, 2]);
-});
-
-test('symbols-unresolved: what no symbol, no export and no other difference defines', async () => {
-  const difference = (functions: readonly string[], unresolved: readonly string[]): Difference => {
-    const list = functions.map((patchedName) => ({ bind: 'global', patchedName }));
-    return {
-      unit: unit('fs/a.o'),
-      object: 'vmlinux',
-      result: { functions: list, unresolved },
-    } as unknown as Difference;
-  };
-  requireResolved([difference(['made_here'], []), difference([], ['made_here'])], 'x');
-  const error = await provokes('symbols-unresolved', () => requireResolved([difference([], ['nowhere'])], 'x'));
-  assert.equal(error.detail, 'fs/a.o needs nowhere');
 });
 
 test('makefiles-unreadable: a tree whose Makefiles cannot be read', async () => {

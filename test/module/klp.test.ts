@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createKlpModule } from '../../src/cli/create-klp-module.ts';
+import { STB } from '../../src/elf/constants.ts';
 import type { ElfObject, Section } from '../../src/elf/object.ts';
 import { readObject } from '../../src/elf/read-object.ts';
 import { readKernelRelocations } from '../../src/module/intermediate.ts';
@@ -153,7 +154,7 @@ int before(void *object) { return 0; }
 struct callback pre[] IN(".kpatch.callbacks.pre_patch") = { { before, vmlinux } };`;
 
   test('functions and callbacks get names that the glue can link to', () => {
-    const { objects, glue } = prepareParts([intermediate({ more: callbacks })]);
+    const { objects, glue } = prepareParts([{ object: 'vmlinux', bytes: intermediate({ more: callbacks }) }]);
     assert.deepEqual(glue, [
       {
         object: 'vmlinux',
@@ -169,9 +170,32 @@ struct callback pre[] IN(".kpatch.callbacks.pre_patch") = { { before, vmlinux } 
   });
 
   test('callback-twice: two units with the same callback for one object', async () => {
-    const unit = intermediate({ more: callbacks });
+    const unit = { object: 'vmlinux', bytes: intermediate({ more: callbacks }) };
     const error = await provokes('callback-twice', () => prepareParts([unit, unit]));
     assert.match(error.message, /two pre_patch callbacks for vmlinux/);
+  });
+
+  test('a unit of two modules: what is new in it is there for each, under its own name, and each uses its own', () => {
+    const definer = compile('int seen; int made(void) { return ++seen; }');
+    const user = compile('extern int made(void); int other(void); int use(void) { return made() + other(); }');
+    const given = ['liquidio', 'liquidio_vf'].flatMap((object) => [
+      { object, bytes: definer },
+      { object, bytes: user },
+    ]);
+    const names = prepareParts(given).objects.map((bytes) =>
+      readObject(bytes, 'part.o')
+        .symbols.filter(({ bind }) => bind !== STB.LOCAL)
+        .map(({ name }) => name)
+        .sort(),
+    );
+    assert.deepEqual(names, [
+      ['made__liquidio', 'seen__liquidio'],
+      ['made__liquidio', 'other', 'use__liquidio'],
+      ['made__liquidio_vf', 'seen__liquidio_vf'],
+      ['made__liquidio_vf', 'other', 'use__liquidio_vf'],
+    ]);
+    const alone = prepareParts(given.slice(0, 2)).objects.map((bytes) => readObject(bytes, 'part.o').symbols);
+    assert.ok(alone.flat().every(({ name }) => !name.includes('__liquidio')));
   });
 
   test("what a module of dynup/kpatch replaces is read from its functions' table", () => {
