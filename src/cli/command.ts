@@ -49,7 +49,7 @@ function printOutcome(outcome: Outcome, json: boolean, report: Reporter): void {
   const { exit = 0, schema, data, text } = outcome;
   process.exitCode = exit;
   if (!json) {
-    if (text !== '') process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+    if (text !== '') process.stdout.write(printable(text.endsWith('\n') ? text : `${text}\n`));
     return;
   }
   process.stdout.write(`${toJSON({ schema, warnings: report.warnings, ...data })}\n`);
@@ -60,7 +60,12 @@ export function printFailure(thrown: unknown, json: boolean): void {
   const error = thrown instanceof KpatchError ? thrown : internal(thrown);
   process.exitCode = error.exit;
   if (json) process.stdout.write(`${toJSON({ schema: 'kpatch.error/1', error })}\n`);
-  else process.stderr.write(`${renderError(error)}\n`);
+  else process.stderr.write(`${printable(renderError(error))}\n`);
+}
+
+/** What modules, mirrors and other programs say of themselves must not steer the terminal that shows it. */
+function printable(text: string): string {
+  return text.replace(/[^\P{Cc}\n\t]/gu, '\u{fffd}');
 }
 
 function internal(thrown: unknown): KpatchError {

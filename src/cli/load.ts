@@ -1,12 +1,14 @@
 /** `kpatch load`: a patch into the running kernel. */
 import type { Command } from 'commander';
-import { fail } from '../errors/error.ts';
+import { fail, KpatchError } from '../errors/error.ts';
 import { type BootResult, incomplete, loadAll, markSurvived } from '../host/boot.ts';
 import { findModule } from '../host/find.ts';
 import { requireFit } from '../host/fit.ts';
 import { withLock } from '../host/host-lock.ts';
 import { fitOf, loadModule } from '../host/load.ts';
+import type { Machine } from '../host/machine.ts';
 import { demandProof, type ProofOptions } from '../host/proof-demand.ts';
+import type { Reporter } from '../util/report.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import {
   findingLines,
@@ -40,7 +42,7 @@ export function register(program: Command): void {
 async function run({ report }: Context, options: Options, patch?: string): Promise<Outcome> {
   const machine = machineOf(options);
   if (options.survived) {
-    const cleared = await markSurvived(machine);
+    const cleared = await survived(machine, report);
     return { schema: 'kpatch.survived/1', data: { cleared }, text: '' };
   }
   if (options.all === true && patch !== undefined) throw fail('usage', { problem: 'give a patch or --all, not both' });
@@ -74,6 +76,19 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
     loadModule(machine, module, loadOptions(options), report),
   );
   return { schema: 'kpatch.load/1', data: result, text: loadLines(result).join('\n') };
+}
+
+/**
+ * Under the lock, since others write the guard too; but one who holds it long, in a transition, has written by then, and the
+ * system that goes down does not wait.
+ */
+async function survived(machine: Machine, report: Reporter): Promise<boolean> {
+  try {
+    return await withLock(machine, report, LOCK_WAIT_MS, () => markSurvived(machine));
+  } catch (error) {
+    if (error instanceof KpatchError && error.code === 'locked') return markSurvived(machine);
+    throw error;
+  }
 }
 
 function allOutcome(result: BootResult): Outcome {

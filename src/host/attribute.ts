@@ -1,5 +1,5 @@
 /** Small files of sysfs and procfs: read at once, and absent rather than an error where the kernel does not have them. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 
 /** The text without white space at its ends; `undefined` where it cannot be read (absent, not permitted, task gone). */
 export function attribute(path: string): string | undefined {
@@ -41,5 +41,14 @@ export function foldersIn(path: string): string[] {
       .sort();
   } catch {
     return [];
+  }
+}
+
+/** What a path leads to, links followed; `undefined` where that is nothing. */
+export function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
   }
 }

@@ -59,7 +59,12 @@ export async function installModule(
   const release = options.release ?? (machine.offline ? module.release : kernel.release);
   const { name } = module;
   const where = { where: { file } };
-  if (!basename(file).endsWith('.ko')) throw fail('usage', { problem: `${file} is not a .ko file` });
+  // The store lists one name a line, and hides its own files behind a dot.
+  if (!/^[^.\p{Cc}][^\p{Cc}]*\.ko$/u.test(basename(file))) {
+    throw fail('usage', {
+      problem: `${JSON.stringify(basename(file))} is not a file name for an installed patch (NAME.ko)`,
+    });
+  }
   if (module.release !== release) throw fail('release-mismatch', { name, wanted: module.release, release }, where);
   const installed = installedPatches(machine, release);
   const same = installed.find((patch) => patch.name === name || patch.file === basename(file));

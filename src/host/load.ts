@@ -8,6 +8,7 @@ import { loadedPatch, loadedPatches, moduleBuildId, moduleLoaded, moduleUsers } 
 import { readRecord, removeRecord, writeRecord } from './loaded-record.ts';
 import type { Machine } from './machine.ts';
 import type { ModuleFile } from './module-file.ts';
+import { ownCopy } from './own-copy.ts';
 import { holdupLine } from './stall.ts';
 import { reverseTransition, turnRound, WAIT_MS, type WatchOptions, watchTransition } from './transition.ts';
 import { kernelVermagic } from './vermagic.ts';
@@ -76,7 +77,8 @@ async function load(
   for (const { level, text } of findings) if (level === 'warning') report.warn(text);
   const before = enabledPatches(machine);
   report.note(`loading patch module: ${path}`);
-  const seconds = await enable(machine, module, before, { ...options, path }, report);
+  using copy = ownCopy(machine, module, path);
+  const seconds = await enable(machine, module, before, { ...options, path: copy.path }, report);
   writeRecord(machine, module, seconds);
   // A replaced patch is off at once; its folder in sysfs goes a little later.
   const after = enabledPatches(machine);

@@ -3,8 +3,9 @@
  * the kernel through this one record, so that the same code runs on a real machine, on an image below `--root`, and on a
  * tree that a test made.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve, sep } from 'node:path';
+import { fail } from '../errors/error.ts';
 import { run } from '../util/run.ts';
 
 /** What an act on the kernel came to; `message` is what the tool or the system said. */
@@ -78,12 +79,47 @@ export function thisMachine(root = '/'): Machine {
   };
 }
 
+/**
+ * Makes sure that nothing is written outside of an image: a link in it that leads elsewhere is meant for the machine that it
+ * becomes, not for this one. Error: `usage`.
+ */
+export function requireInside(machine: Machine): void {
+  if (!machine.offline) return;
+  const root = realOf(dirname(machine.proc));
+  const inside = `${root}${root.endsWith(sep) ? '' : sep}`;
+  for (const path of [machine.run, machine.store, ...releaseFolders(machine.store)]) {
+    const real = realOf(path);
+    if (real !== root && !real.startsWith(inside)) {
+      throw fail('usage', { problem: `${path} leads to ${real}, which is not below ${root}` });
+    }
+  }
+}
+
+function releaseFolders(store: string): string[] {
+  try {
+    return readdirSync(store).map((name) => join(store, name));
+  } catch {
+    return []; // not there yet
+  }
+}
+
+/** Where a path leads as far as it is there. */
+function realOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    const above = dirname(path);
+    return above === path ? path : join(realOf(above), path.slice(above.length));
+  }
+}
+
 /** Loading initialises the module: its pre-patch callbacks run before insmod returns. */
 const INSMOD_MS = 300_000;
 
 function realControl(): KernelControl {
   return {
-    insmod: (path) => act('insmod', [path], INSMOD_MS),
+    // Absolute, so that a file of whatever name is no option.
+    insmod: (path) => act('insmod', [resolve(path)], INSMOD_MS),
     rmmod: (name) => act('rmmod', [name], INSMOD_MS),
     write(path, value) {
       try {

@@ -1,10 +1,11 @@
 /** A patch module as a file: what it says of itself, whoever made it. */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { ElfFile } from '../elf/file.ts';
 import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
-import { fail } from '../errors/error.ts';
+import { fail, KpatchError } from '../errors/error.ts';
 import { type Manifest, readManifest } from '../module/manifest.ts';
 import { sha256 } from '../util/digest.ts';
-import { readBytes } from '../util/files.ts';
+import { reasonOf } from '../util/files.ts';
 
 export interface ModuleFile {
   readonly path: string;
@@ -35,7 +36,28 @@ const NAME_LIMIT = 55;
  * `manifest-damaged`.
  */
 export function readModuleFile(path: string): ModuleFile {
-  return moduleFileOf(readBytes(path), path);
+  return moduleFileOf(readRegularFile(path), path);
+}
+
+/** Reads a file, and no pipe or device, which could keep a boot waiting for ever. Error: `file-unreadable`. */
+export function readRegularFile(path: string): Buffer {
+  const unreadable = (reason: string, cause?: unknown): Error =>
+    fail('file-unreadable', { file: path, reason }, { where: { file: path }, cause });
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw unreadable(reasonOf(error), error);
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (stat.isFile()) return readFileSync(fd);
+    throw unreadable(reasonOf(stat.isDirectory() ? { code: 'EISDIR' } : { message: 'it is not a regular file' }));
+  } catch (error) {
+    throw error instanceof KpatchError ? error : unreadable(reasonOf(error), error);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** As `readModuleFile`, from bytes; `path` is for messages. */

@@ -2,15 +2,15 @@
  * The store: `/var/lib/kpatch/RELEASE/NAME.ko`, as dynup/kpatch has it, with an index beside the modules. A reader sees the
  * state that the index decides, also where a power cut kept its files from following; a writer first makes them follow.
  */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { proofPath } from '../module/proof-path.ts';
 import { sha256 } from '../util/digest.ts';
 import { readBytes, syncFolder, writeAtomically, writeError } from '../util/files.ts';
-import { foldersIn, namesIn } from './attribute.ts';
+import { namesIn, statOf } from './attribute.ts';
 import type { Machine } from './machine.ts';
-import { type ModuleFile, moduleFileOf, moduleNameOf } from './module-file.ts';
+import { type ModuleFile, moduleFileOf, moduleNameOf, readRegularFile } from './module-file.ts';
 import { type Index, type IndexEntry, isPlainName, type PendingChange, readIndex, writeIndex } from './store-index.ts';
 
 export interface InstalledPatch {
@@ -27,7 +27,9 @@ export interface InstalledPatch {
 
 /** Releases that have a folder in the store, sorted. */
 export function releasesIn(machine: Machine): string[] {
-  return foldersIn(machine.store).filter((release) => releaseProblem(release) === undefined);
+  // A folder may be a link to a larger disk.
+  const isFolder = (name: string): boolean => statOf(join(machine.store, name))?.isDirectory() ?? false;
+  return namesIn(machine.store).filter((name) => releaseProblem(name) === undefined && isFolder(name));
 }
 
 /** Every installed patch of every release. */
@@ -77,7 +79,7 @@ export function findInstalled(machine: Machine, release: string, name: string): 
  * Errors: `store-damaged`, `file-unreadable`, those of `readModuleFile`.
  */
 export function readInstalled(patch: InstalledPatch): ModuleFile {
-  const bytes = readBytes(patch.path);
+  const bytes = readRegularFile(patch.path);
   if (patch.sha256 !== undefined && sha256(bytes) !== patch.sha256) {
     throw fail('store-damaged', { name: patch.name, release: patch.release }, { where: { file: patch.path } });
   }
@@ -187,12 +189,12 @@ export function recover(machine: Machine, release: string): void {
 export function rebuildIndex(machine: Machine, release: string): void {
   const folder = folderOf(machine, release);
   if (!indexDamaged(machine, release)) return;
-  const entries = installedPatches(machine, release).map(({ name, file, path }) => ({
-    name,
-    file,
-    sha256: sha256(readBytes(path)),
-    installed: statSync(path).mtime.toISOString(),
-  }));
+  const entries = installedPatches(machine, release).flatMap(({ name, file, path }): IndexEntry[] => {
+    const stat = statOf(path);
+    // What is no file at all is no module either.
+    if (!stat?.isFile()) return [];
+    return [{ name, file, sha256: sha256(readBytes(path)), installed: stat.mtime.toISOString() }];
+  });
   writeIndex(folder, { schema: 'kpatch.store/1', entries });
 }
 
