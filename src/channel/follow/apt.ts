@@ -7,6 +7,7 @@ import { type RunResult, run } from '../../util/run.ts';
 import { packageNames } from '../package/name.ts';
 import { component, suite } from '../repository/apt.ts';
 import { aptKeyring, aptSource } from '../repository/client-package.ts';
+import { isChannelName } from '../repository/config.ts';
 import type { Manager, Metadata } from './manager.ts';
 import { refusal } from './refusal.ts';
 import { readSettings } from './settings.ts';
@@ -38,6 +39,7 @@ export class AptManager implements Manager {
   }
 
   async refresh(): Promise<void> {
+    if (!existsSync(join(this.#root, sourceFile))) throw fail('channel-not-followed', {});
     // Only this source, and any failure is one: by itself apt-get update ends with 0 when a source cannot be reached.
     const only = ['-o', `Dir::Etc::sourcelist=${join(this.#root, sourceFile)}`, '-o', 'Dir::Etc::sourceparts=-'];
     const options = [...only, '-o', 'APT::Get::List-Cleanup=0', '-o', 'APT::Update::Error-Mode=any'];
@@ -119,12 +121,26 @@ export class AptManager implements Manager {
 
   /**
    * The channel may bring live patches and its own package, and nothing else: whoever holds its key cannot replace any other
-   * package. Its name is known once its metadata has been read and checked.
+   * package. Its name is known once its metadata has been read and checked. One that is no plain name, or stands beside another
+   * code name, would match no pin: such a channel is not followed. (That either changes later, apt itself refuses.)
    */
   #pin(): void {
     const release = this.#release();
-    const origin = release === undefined ? undefined : /^Origin: (.*)$/m.exec(readFileSync(release, 'utf8'))?.[1];
-    if (origin === undefined) return;
+    if (release === undefined) return;
+    const text = readFileSync(release, 'utf8');
+    const field = (name: string): string => {
+      return [...text.matchAll(new RegExp(`^${name}:(.*)$`, 'gmi'))]
+        .map(([, value = '']) => value.trim())
+        .join(' and ');
+    };
+    const origin = field('Origin');
+    if (!isChannelName(origin) || field('Codename') !== suite) {
+      const url = this.#url();
+      this.forget();
+      rmSync(release, { force: true });
+      const problem = `its Release file has Origin '${origin}' and Codename '${field('Codename')}', so apt could not be kept from taking other packages from it; it is no longer a source`;
+      throw fail('channel-inconsistent', { url, problem });
+    }
     const stanza = (packages: string, priority: number): string =>
       `Package: ${packages}\nPin: release o=${origin}, n=${suite}\nPin-Priority: ${priority}\n`;
     this.#write(pinFile, `${stanza('kpatch-patch-* kpatch-channel', 500)}\n${stanza('*', -1)}`);

@@ -71,9 +71,14 @@ export function readConfig(folder: string): ChannelConfig {
   return config;
 }
 
+/** A channel's name stands in file names and in apt's pins, where other characters would mean something. */
+export function isChannelName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9-]{0,39}$/.test(name);
+}
+
 /** What is wrong with a configuration, in words. */
 export function problemOf(config: ChannelConfig): string | undefined {
-  if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(config.name)) return 'the name is not letters, digits and dashes';
+  if (!isChannelName(config.name)) return 'the name is not letters, digits and dashes';
   if (/[\n\r]/.test(config.description)) return 'the description has several lines';
   if (!isUrl(config.url)) return 'the URL is not one of http, https or file';
   if (![...config.keys, ...config.formerKeys].every((key) => /^[0-9A-F]{40}$|^[0-9A-F]{64}$/.test(key))) {
