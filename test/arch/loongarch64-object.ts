@@ -1,4 +1,4 @@
-/** Objects of loongarch64 as gcc and the assembler would make them, written by the test: Debian 12 has no compiler for it. */
+/** Objects of loongarch64 as gcc and the assembler would make them, written by the test: Debian 12 has clang for it, and no gcc. */
 import { SHF, SHT, STB, STT } from '../../src/elf/constants.ts';
 import { type ElfObject, type ElfSymbol, newSection, newSymbol, type Section } from '../../src/elf/object.ts';
 import { writeObject } from '../../src/elf/write-object.ts';

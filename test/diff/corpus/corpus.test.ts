@@ -19,7 +19,7 @@ const objects = new Objects();
  * The long form compiles everything for everything.
  */
 const everything = process.env.KPATCH_SOAK !== undefined;
-const main = new Set([1, 4, 6, 7].map((index) => targets[index]!));
+const main = new Set([1, 4, 6, 7, 10].map((index) => targets[index]!));
 const pairs = cases.flatMap((one, number) =>
   targets
     .filter(

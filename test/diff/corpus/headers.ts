@@ -129,6 +129,24 @@ ${common}
 ${probes()}
 `;
 
+export const loongarch64 = `
+#define NOTRACE __attribute__((patchable_function_entry(0)))
+#define TRAP "break 1"
+#define QUAD ".dword"
+#define JUMP_NOP "nop"
+${common}
+#define OLD "nop"
+#define NEW1 "dbar 0"
+#define NEW2 "ibar 0"
+#define ALTERNATIVE(old, new, feature) asm volatile("661: " old "\\n662:\\n.pushsection .altinstructions,\\"a\\"\\n.long 661b - .\\n.long 663f - .\\n.short " #feature "\\n.byte 662b-661b\\n.byte 664f-663f\\n.popsection\\n.subsection 1\\n663: " new "\\n664:\\n.previous" : : : "memory")
+#define EXTABLE(insn, fixup, kind) ".pushsection __ex_table,\\"a\\"\\n.balign 4\\n.long " insn " - .\\n.long " fixup " - .\\n.short " #kind "\\n.short 0\\n.popsection\\n"
+#define LOAD "ld.w %1,%2"
+#define CONSTRAINT "m"
+#define MOVE(n) "li.w %0," #n
+#define JUMP(label) "b " label
+${probes()}
+`;
+
 /** Accesses that may fault; the fixup is one of two places behind, or code in `.fixup`. */
 function probes(): string {
   return `

@@ -12,7 +12,7 @@ import { temporaryFolder } from '../../../src/util/files.ts';
 import { optionsFor } from '../fixture.ts';
 import { type Target, targets } from './targets.ts';
 
-const chosen = [1, 5, 6, 8].map((index) => targets[index]!);
+const chosen = [1, 5, 6, 8, 10].map((index) => targets[index]!);
 
 /** Compiles each source as a file of its own name, and joins them with `ld -r`. */
 function joined(target: Target, sources: Readonly<Record<string, string>>, flags: readonly string[] = []): Uint8Array {

@@ -52,7 +52,11 @@ export const lineCases: readonly Case[] = [
     250,
   ),
   shift('might_sleep beyond line 5000', `${'\n'.repeat(5000)}int f(int a) { might_sleep(); return use(a) + 1; }`),
-  shift('might_sleep across line 4096', `${'\n'.repeat(4094)}int f(int a) { might_sleep(); return use(a) + 1; }`),
+  {
+    ...shift('might_sleep across line 4096', `${'\n'.repeat(4094)}int f(int a) { might_sleep(); return use(a) + 1; }`),
+    // The larger number takes another instruction: the code behind it moves, and what moves is not told from what changes.
+    expect: ({ arch }) => (arch === 'loongarch64' ? ['changed f'] : []),
+  },
   {
     ...shift(
       'checks of UBSAN',

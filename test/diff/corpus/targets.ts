@@ -1,9 +1,9 @@
 /** Compilers of the corpus with the flags of a kernel build, and what the kernel's headers give on each architecture. */
-import { aarch64, ppc64le, s390x, x86 } from './headers.ts';
+import { aarch64, loongarch64, ppc64le, s390x, x86 } from './headers.ts';
 
 export interface Target {
   readonly name: string;
-  readonly arch: 'x86-64' | 'ppc64le' | 's390x' | 'aarch64';
+  readonly arch: 'x86-64' | 'ppc64le' | 's390x' | 'aarch64' | 'loongarch64';
   readonly compiler: string;
   readonly clang: boolean;
   readonly flags: readonly string[];
@@ -50,6 +50,13 @@ const onZ = [
   '-mnop-mcount',
 ];
 const expolines = ['-mindirect-branch=thunk', '-mfunction-return=thunk', '-mindirect-branch-table'];
+const onLoong = [
+  '--target=loongarch64-linux-gnu',
+  '-mabi=lp64s',
+  '-msoft-float',
+  '-fno-unwind-tables',
+  '-fpatchable-function-entry=2',
+];
 const onArm = ['-mgeneral-regs-only', '-mabi=lp64', '-fno-unwind-tables'];
 
 function target(
@@ -112,6 +119,52 @@ export const targets: readonly Target[] = [
     'aarch64',
     'clang-14',
     ['--target=aarch64-linux-gnu', '-mgeneral-regs-only', '-fno-unwind-tables', '-fpatchable-function-entry=2'],
+    aarch64,
+    'aarch64-linux-gnu-ld',
+  ),
+  target('loongarch64 clang-19', 'loongarch64', 'clang-19', onLoong, loongarch64, 'ld.lld-19'),
+  target(
+    'x86-64 clang-19 with kCFI',
+    'x86-64',
+    'clang-19',
+    [
+      '--target=x86_64-linux-gnu',
+      ...onX86,
+      '-fcf-protection=branch',
+      '-fsanitize=kcfi',
+      '-fpatchable-function-entry=11,11',
+    ],
+    x86,
+  ),
+  target(
+    's390x clang-19',
+    's390x',
+    'clang-19',
+    [
+      '--target=s390x-linux-gnu',
+      '-march=z13',
+      '-mbackchain',
+      '-msoft-float',
+      '-pg',
+      '-mfentry',
+      '-mrecord-mcount',
+      '-mnop-mcount',
+    ],
+    s390x,
+    's390x-linux-gnu-ld',
+  ),
+  target(
+    'aarch64 clang-19 with BTI and kCFI',
+    'aarch64',
+    'clang-19',
+    [
+      '--target=aarch64-linux-gnu',
+      '-mgeneral-regs-only',
+      '-fno-unwind-tables',
+      '-mbranch-protection=pac-ret+bti',
+      '-fsanitize=kcfi',
+      '-fpatchable-function-entry=4,2',
+    ],
     aarch64,
     'aarch64-linux-gnu-ld',
   ),
