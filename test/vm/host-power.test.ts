@@ -77,13 +77,19 @@ async function bootsFrom(image: string, name: string): Promise<string> {
   return found;
 }
 
-test(`${CUTS} power cuts: after each the old or the new patch boots`, async () => {
-  const disk = join(folder, 'disk');
+const kernels = process.env.KPATCH_SOAK === '1' ? (['6.1', '6.12'] as const) : (['6.1'] as const);
+for (const series of kernels) {
+  test(`${series}: ${CUTS} power cuts: after each the old or the new patch boots`, () => powerCuts(series));
+  test(`${series}: kill -9 at random moments: the next command goes on from there`, () => kills(series));
+}
+
+async function powerCuts(series: (typeof kernels)[number]): Promise<void> {
+  const disk = join(folder, `disk-${series}`);
   await makeDisk(disk, 32);
   const seen = new Map<string, number>();
   let cuts = 0;
   for (let real = 0; real < REAL_CUTS; real++) {
-    const guest = await bootSmall({ disk });
+    const guest = await bootSmall({ series, disk });
     let may = '';
     let said = '';
     let failed = '';
@@ -129,11 +135,11 @@ test(`${CUTS} power cuts: after each the old or the new patch boots`, async () =
       await guest.stop();
     }
   }
-  console.log(`boots after ${cuts} cuts:`, Object.fromEntries(seen));
-});
+  console.log(`${series}: boots after ${cuts} cuts:`, Object.fromEntries(seen));
+}
 
-test('kill -9 at random moments: the next command goes on from there', async () => {
-  const guest = await bootSmall();
+async function kills(series: (typeof kernels)[number]): Promise<void> {
+  const guest = await bootSmall({ series });
   try {
     const script = `for i in 1 2 3 4 5 6 7 8; do
   for next in lp_two lp_one; do
@@ -148,7 +154,7 @@ done`;
   } finally {
     await guest.stop();
   }
-});
+}
 
 async function waitFor(condition: () => boolean): Promise<void> {
   for (let i = 0; i < 1200 && !condition(); i++) await delay(100);
