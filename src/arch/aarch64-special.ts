@@ -6,6 +6,7 @@ import {
   jumpTable,
   mcountTable,
   patchableEntries,
+  printkIndex,
   type SpecialSection,
   sites,
 } from './special.ts';
@@ -27,6 +28,7 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     jumpTable(common),
     mcountTable,
     patchableEntries,
+    printkIndex,
     sites('.kcfi_traps'),
   ];
 }

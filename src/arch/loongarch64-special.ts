@@ -1,6 +1,14 @@
 /** Tables of the loongarch64 kernel whose entries belong to functions. Sizes from arch/loongarch/include/asm. */
 import { type KernelRules, since } from './arch.ts';
-import { bugTable, exceptionTable, jumpTable, mcountTable, patchableEntries, type SpecialSection } from './special.ts';
+import {
+  bugTable,
+  exceptionTable,
+  jumpTable,
+  mcountTable,
+  patchableEntries,
+  printkIndex,
+  type SpecialSection,
+} from './special.ts';
 
 /** Addresses of 4 bytes; an entry of .orc_unwind is 12 bytes (asm/orc_types.h, since 6.9). */
 const orc: SpecialSection = {
@@ -27,6 +35,7 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     jumpTable(common),
     mcountTable,
     patchableEntries,
+    printkIndex,
     orc,
   ];
 }

@@ -1,6 +1,14 @@
 /** Tables of the ppc64le kernel whose entries belong to functions. Sizes from arch/powerpc/include/asm of the versions named. */
 import { type KernelRules, since } from './arch.ts';
-import { bugTable, exceptionTable, jumpTable, mcountTable, patchableEntries, type SpecialSection } from './special.ts';
+import {
+  bugTable,
+  exceptionTable,
+  jumpTable,
+  mcountTable,
+  patchableEntries,
+  printkIndex,
+  type SpecialSection,
+} from './special.ts';
 
 /**
  * asm/feature-fixups.h, the same since 2.6: mask, value, then the distances of start, end, start and end of the alternative,
@@ -48,5 +56,6 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     jumpTable(common),
     mcountTable,
     patchableEntries,
+    printkIndex,
   ];
 }

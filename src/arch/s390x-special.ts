@@ -1,6 +1,14 @@
 /** Tables of the s390x kernel whose entries belong to functions. Sizes from arch/s390/include/asm of the versions named. */
 import { type KernelRules, since } from './arch.ts';
-import { bugTable, exceptionTable, jumpTable, mcountTable, patchableEntries, type SpecialSection } from './special.ts';
+import {
+  bugTable,
+  exceptionTable,
+  jumpTable,
+  mcountTable,
+  patchableEntries,
+  printkIndex,
+  type SpecialSection,
+} from './special.ts';
 
 /** struct alt_instr: two 32-bit offsets, the facility, the length of the instruction; packed. */
 function alternatives(kernel: KernelRules): SpecialSection {
@@ -43,6 +51,7 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     jumpTable(common),
     mcountTable,
     patchableEntries,
+    printkIndex,
     ...expolines.map((name) => ({ name, size: 4, location: 0 })),
     // -mstack-protector-guard-record: where the guard's address is loaded, which the kernel rewrites (pointers, gcc's s390.cc).
     { name: '__stack_protector_loc', size: 8, location: 0 },

@@ -108,6 +108,11 @@ export const patchableEntries: SpecialSection = {
   derived: true,
 };
 
+/**
+ * The index of printk's formats (CONFIG_PRINTK_INDEX, since 5.15): pointers to struct pi_entry. Only debugfs shows it.
+ */
+export const printkIndex: SpecialSection = { name: '.printk_index', size: 8, location: 0, derived: true };
+
 /** A table of 32-bit relative addresses of instructions that objtool found (`.return_sites` and its like). */
 export function sites(name: string): SpecialSection {
   return { name, size: 4, location: 0, derived: true };

@@ -20,7 +20,10 @@ import { readBytes, writeAtomically } from '../util/files.ts';
 /** 0 changed, 1 error, 2 the change cannot be made, 3 no change. */
 const EXIT = { changed: 0, error: 1, fatal: 2, unchanged: 3 } as const;
 
-/** Variables by which build scripts tell the sizes that the kernel's debug information has. */
+/**
+ * Variables by which build scripts tell the sizes that the kernel's debug information has. PRINTK_INDEX_STRUCT_SIZE is not
+ * needed: it is that of struct pi_entry, and `.printk_index` holds pointers.
+ */
 const sizeVariables: Readonly<Record<string, string>> = {
   ALT_STRUCT_SIZE: '.altinstructions',
   BUG_STRUCT_SIZE: '__bug_table',
@@ -29,7 +32,6 @@ const sizeVariables: Readonly<Record<string, string>> = {
   JUMP_STRUCT_SIZE: '__jump_table',
   ORC_STRUCT_SIZE: '.orc_unwind',
   PARA_STRUCT_SIZE: '.parainstructions',
-  PRINTK_INDEX_STRUCT_SIZE: '.printk_index',
   STATIC_CALL_STRUCT_SIZE: '.static_call_sites',
 };
 

@@ -5,7 +5,7 @@ import { isCopyable } from './correlate.ts';
 import { isLineLoad } from './lines.ts';
 import type { Reason } from './options.ts';
 import { entryOf, type Model, type Part } from './part.ts';
-import { isDescriptors, isSanitizerData } from './section-class.ts';
+import { isDescriptors, isSanitizerData, isTags } from './section-class.ts';
 import { type Entries, type Entry, replacementLength } from './tables.ts';
 import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from './target.ts';
 
@@ -67,6 +67,7 @@ export class Comparison {
       return isLineOfDescriptor(left.bytes, right.bytes, at, a.model.arch.littleEndian) ? 1 : 0;
     // struct source_location (lib/ubsan.h): a pointer, then 32 bits of line.
     if (isSanitizerData(a.section.name)) return at >= 8 && at < 12 ? 1 : 0;
+    if (isTags(a.section.name)) return at >= 4 && at < 8 ? 1 : 0;
     if (a.class !== 'text') return 0;
     const one = instructionAt(a, a.start + at);
     const other = instructionAt(b, b.start + at);

@@ -6,7 +6,7 @@
 import { STB } from '../elf/constants.ts';
 import { baseName, familyOf, isNumbered, isPerUse } from './names.ts';
 import { isFunction, type Model, type Part } from './part.ts';
-import { isDescriptors, isSanitizerData } from './section-class.ts';
+import { isDescriptors, isSanitizerData, isTags } from './section-class.ts';
 import type { Entries } from './tables.ts';
 import { targetOf } from './target.ts';
 
@@ -31,9 +31,10 @@ export function isCopyable(part: Part): boolean {
   }
 }
 
-/** Static locals that macros make for each use, by name; descriptors of pr_debug by their section. */
-function isLocalCopy(part: Part): boolean {
-  return part.symbol?.bind === STB.LOCAL && (isPerUse(part.name) || isDescriptors(part.section.name));
+/** Static locals that macros make for each use, by name; descriptors of pr_debug and tags of allocations by their section. */
+function isLocalCopy({ symbol, name, section }: Part): boolean {
+  if (symbol?.bind !== STB.LOCAL) return false;
+  return isPerUse(name) || isDescriptors(section.name) || isTags(section.name);
 }
 
 /** Sets `twin` of all parts that have one. */

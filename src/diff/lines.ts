@@ -8,7 +8,7 @@ import type { Instruction } from '../arch/arch.ts';
 import { SHF } from '../elf/constants.ts';
 import { baseName, familyOf } from './names.ts';
 import { type Model, type Part, sourceOf } from './part.ts';
-import { contentOf, type Target, targetOf, useOf } from './target.ts';
+import { contentOf, targetOf, throughList, useOf } from './target.ts';
 
 /** Which argument (from 0) is the line. From include/linux/kernel.h, bug.h, lockdep.h, uaccess.h of 3.10 to 6.12. */
 const lineArguments: Readonly<Record<string, number>> = {
@@ -159,15 +159,6 @@ function lastWrite(path: readonly Step[], register: number): Step | undefined {
     if (!returns && (writes & (1 << register)) !== 0) return step;
   }
   return undefined;
-}
-
-/** Where an address comes from a list of addresses (ppc64le's `.toc`): what that address is. */
-function throughList(model: Model, target: Target): Target {
-  if (target.kind !== 'part' || target.offset !== 0) return target;
-  const { part } = target;
-  if (model.arch.addressList?.(part.section.name) !== true) return target;
-  const [only] = model.relocationsOfPart(part);
-  return only === undefined ? target : targetOf(model, part.section, only);
 }
 
 function isFileName(text: string | undefined): boolean {

@@ -42,11 +42,12 @@ export function parentOf(name: string): string | undefined {
 /**
  * Static locals that macros of the kernel make for each use, and tables that the compiler makes: it does not matter which
  * copy code uses, so a changed function takes its own copies along. Flags of WARN_ONCE and its like (`__already_done`,
- * `__warned`, `__print_once`), ratelimit states, lock class keys, names of functions, switch tables. (Descriptors of pr_debug are known by their section.)
+ * `__warned`, `__print_once`), ratelimit states, lock class keys, counters of allocations, names of functions, switch tables. (Descriptors of pr_debug are
+ * known by their section.)
  * Not in the list: the state of DO_ONCE (`___done`), which must not run twice.
  */
 const perUse =
-  '__already_done|__warned|__print_once|__func__|__FUNCTION__|__PRETTY_FUNCTION__|__key|_entry|_entry_ptr|_rs|CSWTCH';
+  '__already_done|__warned|__print_once|__func__|__FUNCTION__|__PRETTY_FUNCTION__|__key|_entry|_entry_ptr|_rs|_alloc_tag_cntr|CSWTCH';
 /**
  * gcc gives static locals a number (`_rs.12`), clang the function's name (`f._rs`, `__func__.f`). A variable of such a name
  * without either is one of a file, with a state that must not be copied.

@@ -30,20 +30,23 @@ export interface SectionKind {
   readonly phase: Phase;
 }
 
-/**
- * Loaded sections that say nothing about what functions do: exported names, and the index of printk's formats, which only
- * debugfs shows (CONFIG_PRINTK_INDEX).
- */
+/** Loaded sections that say nothing about what functions do: notes, exported names. */
 const ignored =
-  /^(?:\.discard\b|\.note\b|\.comment$|\.eh_frame|\.modinfo$|__ksymtab|___ksymtab|__kcrctab|___kcrctab|\.export_symbol|\.BTF|\.llvm|\.stab|\.gnu\.|\.kunit_test_suites$|__versions$|\.gnu_debuglink$|\.printk_index$|\.kpatch\.ignore)/;
+  /^(?:\.discard\b|\.note\b|\.comment$|\.eh_frame|\.modinfo$|__ksymtab|___ksymtab|__kcrctab|___kcrctab|\.export_symbol|\.BTF|\.llvm|\.stab|\.gnu\.|\.kunit_test_suites$|__versions$|\.gnu_debuglink$|\.kpatch\.ignore)/;
 
 /** Lists that are read once, when the kernel or the module starts; they refer to functions and data by address. */
 const registry =
   /^(?:\.initcall|\.con_initcall|\.security_initcall|\.init\.setup|__param$|__syscalls_metadata$|_ftrace_events$|_ftrace_eval_map$|_error_injection_whitelist$|_kprobe_blacklist$|__bpf_raw_tp_map$|__tracepoints_ptrs$|__trace_printk_fmt$|__lsm_info|\.lsm_info|\.early_lsm_info|\.pci_fixup|__earlycon_table|__.*_of_table|\.x86_cpu_dev|\.iommu_table|__thermal_table|\.BTF_ids$|__modver$|\.fini_array|\.init_array|\.ctors|\.dtors|__kunit)/;
 
-/** Variables that the linker script gathers: tracepoints, scheduler classes (6.3 and later), variables shared with the vDSO. */
-const gathered = /^(?:__tracepoints(?:_strings)?|__(?:stop|dl|rt|fair|ext|idle)_sched_class|\.vvar_\w+)$/;
-const descriptors = /^(?:__dyndbg|__verbose|__dyndbg_classes)$/;
+/**
+ * Variables that the linker script gathers: tracepoints, class maps of dynamic debug, scheduler classes (6.3 and later),
+ * variables shared with the vDSO.
+ */
+const gathered =
+  /^(?:__tracepoints(?:_strings)?|__dyndbg_classes|__(?:stop|dl|rt|fair|ext|idle)_sched_class|\.vvar_\w+)$/;
+const descriptors = /^(?:__dyndbg|__verbose)$/;
+/** Tags of places that allocate memory (CONFIG_MEM_ALLOC_PROFILING, since 6.10). */
+const tags = 'alloc_tags';
 const fragments = /^(?:\.altinstr_aux|\.altinstr_replacement|\.fixup|__ftr_alt_\w+)\b/;
 const data =
   /^\.(?:s?data|s?bss|rodata|ref\.data|ref\.rodata|init\.data|init\.rodata|exit\.data|meminit\.data|meminit\.rodata|toc|opd|got|plt|lbss|ldata|lrodata|ibss|data1|rodata1|tm_clone_table)(?:\.|$)/;
@@ -73,7 +76,7 @@ function classOf(section: Section, tables: ReadonlySet<string>): SectionClass {
     if (section.entsize > (strings ? 4 : 64) || section.addralign > 64) return 'unknown';
     return strings ? 'strings' : 'constants';
   }
-  if (data.test(name) || gathered.test(name) || descriptors.test(name)) {
+  if (data.test(name) || gathered.test(name) || descriptors.test(name) || name === tags) {
     return (flags & SHF.WRITE) !== 0 || type === SHT.NOBITS ? writableClass(name) : 'read-only';
   }
   return 'unknown';
@@ -99,6 +102,11 @@ export function isSanitizerData(name: string): boolean {
 /** True for descriptors of dynamic debug: struct _ddebug, whose line number is in the low 18 bits at byte 32. */
 export function isDescriptors(name: string): boolean {
   return descriptors.test(name);
+}
+
+/** True for tags of allocations: struct alloc_tag, which begins with 32 bits of flags and 32 of line. */
+export function isTags(name: string): boolean {
+  return name === tags;
 }
 
 /** Functions in these sections must not be replaced; the words say why. */

@@ -13,6 +13,7 @@ import { isCopyable } from './correlate.ts';
 import { keyWorks } from './keys.ts';
 import { familyOf } from './names.ts';
 import { entryOf, isFunction, type Part } from './part.ts';
+import { PrintkIndex } from './printk-index.ts';
 import type { KernelSymbols, Lookup, Resolution } from './symbols.ts';
 import { type Entry, replacementLength } from './tables.ts';
 import { describeTarget, type Target, targetOf, useOf } from './target.ts';
@@ -75,12 +76,14 @@ export class Selector {
   readonly #parents = new Map<Part, Part>();
   /** Pieces of `.altinstr_replacement`: exactly the bytes that an entry names. */
   readonly #pieces = new Map<string, Part>();
+  readonly #printkIndex: PrintkIndex;
 
   constructor(pair: Pair, changes: Changes, ambiguous: ReadonlySet<Part>, symbols: KernelSymbols) {
     this.#pair = pair;
     this.#changes = changes;
     this.#ambiguous = ambiguous;
     this.#symbols = symbols;
+    this.#printkIndex = new PrintkIndex(pair.patched, pair.entries[1]);
     for (const [parent, colds] of changes.coldParts) for (const cold of colds) this.#parents.set(cold, parent);
   }
 
@@ -133,6 +136,7 @@ export class Selector {
       refusals.add('diff-code-bound', { name, section: section.name, reason: code.bound }, where, part);
     }
     this.#refer(part, code);
+    for (const entry of this.#printkIndex.of(part)) this.#travel(entry, `it is the index of what ${part.name} prints`);
     for (const entry of entriesOf(entries[1], part)) this.#visitEntry(entry, part);
     if (this.#pair.patched.arch.siblingCallProblem !== undefined)
       this.#checkSiblingCalls(part, patched.arch.siblingCallProblem!);

@@ -143,6 +143,15 @@ export function contentOf(section: Section, at: number): Uint8Array {
   return data.subarray(at, end);
 }
 
+/** Where an address comes from a list of addresses (ppc64le's `.toc`): what that address is. */
+export function throughList(model: Model, target: Target): Target {
+  if (target.kind !== 'part' || target.offset !== 0) return target;
+  const { part } = target;
+  if (model.arch.addressList?.(part.section.name) !== true) return target;
+  const [only] = model.relocationsOfPart(part);
+  return only === undefined ? target : targetOf(model, part.section, only);
+}
+
 /** A target in words. */
 export function describeTarget(target: Target): string {
   const plus = (offset: number): string =>

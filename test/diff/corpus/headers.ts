@@ -40,10 +40,14 @@ struct _ddebug { const char *modname, *function, *filename, *format; unsigned in
 void __dynamic_pr_debug(struct _ddebug *, const char *, ...);
 #define pr_debug(fmt, ...) ({ static struct _ddebug __attribute__((aligned(8), section("__dyndbg"))) descriptor = { "m", __func__, __FILE__, fmt, __LINE__, 0, 0 }; \\
   if (static_branch(&descriptor.key)) __dynamic_pr_debug(&descriptor, fmt, ##__VA_ARGS__); })
-struct pi_entry { const char *fmt, *func, *file; unsigned int line; const char *level, *subsys_fmt_prefix; };
-#define indexed_printk(fmt, ...) ({ static const struct pi_entry _entry = { fmt, __func__, __FILE__, __LINE__, 0, 0 }; \\
+struct pi_entry { const char *fmt, *func, *file; unsigned int line; const char *level, *subsys_fmt_prefix; } __attribute__((packed));
+#define indexed_printk(fmt, ...) ({ static const struct pi_entry _entry __used = { fmt, __func__, __FILE__, __LINE__, 0, 0 }; \\
   static const struct pi_entry *_entry_ptr __attribute__((used, section(".printk_index"))) = &_entry; _printk(fmt, ##__VA_ARGS__); })
 int _printk(const char *, ...);
+struct alloc_tag { unsigned int flags, line; const char *modname, *function, *filename; ulong *counters; };
+void *allocate(struct alloc_tag *, ulong);
+#define tagged_alloc(size) ({ static __attribute__((section(".data..percpu"))) ulong _alloc_tag_cntr[2]; \\
+  static struct alloc_tag _alloc_tag __attribute__((used, aligned(8), section("alloc_tags"))) = { 0, __LINE__, 0, __func__, __FILE__, _alloc_tag_cntr }; allocate(&_alloc_tag, size); })
 #define FIXUP_SECTION(code) ".pushsection .fixup,\\"ax\\"\\n3: " code "\\n.popsection\\n"
 `;
 

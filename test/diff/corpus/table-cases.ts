@@ -1,16 +1,9 @@
 /** Special sections: each entry belongs to a function, and a difference in it is a difference of that function. */
 import assert from 'node:assert/strict';
 import { type Case, onArch } from './case.ts';
+import { travels } from './verdict.ts';
 
 const g = 'int g(int a) { return use(a) + 9; }';
-const travels =
-  (section: string) =>
-  ({ travelling }: { travelling: readonly { section: string }[] }): void =>
-    assert.ok(
-      travelling.some(({ section: name }) => name === section),
-      `nothing of ${section} travels`,
-    );
-
 const x86 = onArch('x86-64');
 const power = onArch('ppc64le');
 const z = onArch('s390x');

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { diff } from '../../../src/diff/diff.ts';
 import { familyOf } from '../../../src/diff/names.ts';
+import type { DiffResult } from '../../../src/diff/options.ts';
 import { KpatchError } from '../../../src/errors/error.ts';
 import { optionsFor } from '../fixture.ts';
 import type { Case } from './case.ts';
@@ -40,7 +41,7 @@ interface Verdict {
   readonly refusal: string | undefined;
   readonly functions: readonly string[];
   readonly text: string;
-  readonly result: ReturnType<typeof diff> | undefined;
+  readonly result: DiffResult | undefined;
 }
 
 function verdict(original: Uint8Array, patched: Uint8Array, setting: Parameters<typeof optionsFor>[1]): Verdict {
@@ -58,4 +59,13 @@ function verdict(original: Uint8Array, patched: Uint8Array, setting: Parameters<
     if (!(error instanceof KpatchError)) throw error;
     return { refusal: error.code, functions: [], text: `${error.message}\n${error.detail ?? ''}`, result: undefined };
   }
+}
+
+/** A check that something of a section is in the module. */
+export function travels(section: string): (result: DiffResult) => void {
+  return ({ travelling }) =>
+    assert.ok(
+      travelling.some(({ section: name }) => name === section),
+      `nothing of ${section} travels`,
+    );
 }
