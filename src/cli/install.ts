@@ -52,10 +52,12 @@ async function run({ report }: Context, options: Options, file?: string): Promis
     return { schema: 'kpatch.install-again/1', data: { freed, loads }, text };
   }
   if (file === undefined) throw fail('usage', { problem: 'no patch file is given' });
-  const proof = demandProof(machine, readModuleFile(file), options);
+  // What has the proof is what is installed, whatever becomes of the file.
+  const module = readModuleFile(file);
+  const proof = demandProof(machine, module, options);
   const result = await withLock(machine, report, LOCK_WAIT_MS, async () => {
     if (!options.dryRun) await personAtWork(machine);
-    return installModule(machine, file, { ...install, proof }, report);
+    return installModule(machine, module, { ...install, proof }, report);
   });
   const { name, release, replaced, load } = result;
   const done = options.dryRun ? 'would be installed' : 'is installed';

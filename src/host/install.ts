@@ -43,19 +43,20 @@ export interface InstallResult {
 }
 
 /**
- * Installs a module file. A cumulative successor is loaded first and takes its predecessor's place in the store only when
+ * Installs a module file, or one that was read before. A cumulative successor is loaded first and takes its predecessor's place in the store only when
  * it is active: at each moment either the old or the new boots. Take the lock first.
  * Errors: those of `readModuleFile`, `release-mismatch`, `already-installed`, `name-taken`, the refusals of `order`, those
  * of `loadModule`, `disk-full`, `file-unwritable`, `store-index-damaged`.
  */
 export async function installModule(
   machine: Machine,
-  file: string,
+  source: string | ModuleFile,
   options: InstallOptions,
   report: Reporter,
 ): Promise<InstallResult> {
   const kernel = runningKernel(machine);
-  const module = readModuleFile(file);
+  const module = typeof source === 'string' ? readModuleFile(source) : source;
+  const file = module.path;
   const release = options.release ?? (machine.offline ? module.release : kernel.release);
   const { name } = module;
   const where = { where: { file } };

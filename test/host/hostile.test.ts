@@ -111,6 +111,9 @@ test('a file that becomes another one after it was checked is not loaded', async
   await loadModule(machine, module, {}, report);
   assert.deepEqual(machine.acts, ['insmod one']);
   assert.deepEqual(readdirSync(join(machine.run, 'loading')), []);
+  await installModule(machine, module, {}, report);
+  const [installed] = installedEverywhere(machine);
+  assert.equal(readInstalled(installed!).sha256, module.sha256);
 });
 
 test('the lock is root’s: nobody else can hold it, or asks for it in vain', async () => {
