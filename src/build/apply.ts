@@ -58,7 +58,9 @@ function prepare(overlay: SourceOverlay, patch: SourcePatch, file: PatchedFile, 
   const params = { file: patch.name, target: source, release };
   const where = { where: { file: patch.file } };
   if (file.kind === 'create' && exists) {
-    const same = readFileSync(join(overlay.root, source), 'utf8') === addedText(file);
+    const text = readFileSync(join(overlay.root, source), 'utf8');
+    if (text === '') return; // an empty file that gets its first lines looks the same
+    const same = text === addedText(file);
     throw fail(same ? 'patch-already-applied' : 'patch-file-exists', params, where);
   }
   if (file.kind !== 'create' && !exists) throw fail('patch-file-missing', params, where);

@@ -2,6 +2,7 @@
 import type { KernelRules } from '../arch/arch.ts';
 import { diff } from '../diff/diff.ts';
 import type { DiffOptions, DiffResult } from '../diff/options.ts';
+import { ElfFile } from '../elf/file.ts';
 import { fail } from '../errors/error.ts';
 import type { KernelFacts } from '../kernel/facts.ts';
 import { runningCode } from '../kernel/module-code.ts';
@@ -42,6 +43,7 @@ export async function comparePairs(
       const code = codes.get(object) ?? (await runningCode(facts, object));
       codes.set(object, code);
       const runPre = new RunPre(original.bytes, unit.object, code);
+      if (unit.added === true && options.leaveOutInit !== true) refuseInit(patched.bytes, unit, object);
       const result = diff(original.bytes, patched.bytes, {
         names: { original: `${unit.object} (original)`, patched: `${unit.object} (patched)` },
         object,
@@ -56,6 +58,15 @@ export async function comparePairs(
     }
   }
   return differences;
+}
+
+/** A file that is new has nobody who would start it: its initialisation never runs. Error: `diff-init-changed`. */
+export function refuseInit(bytes: Uint8Array, { object: file }: Unit, object: string): void {
+  const elf = new ElfFile(bytes, file);
+  const section = elf.sections.find(({ name }) => /^\.(?:con_|security_)?initcall|^\.init\.text|^__param$/.test(name));
+  if (section === undefined) return;
+  const name = `the initialisation in the new file ${file.replace(/\.o$/, '.c')}`;
+  throw fail('diff-init-changed', { name, section: section.name, object }, { where: { file, section: section.name } });
 }
 
 function exportOf(facts: KernelFacts, name: string): ReturnType<DiffOptions['exported']> {

@@ -8,6 +8,7 @@ import { type Adjustment, applyPatch } from './apply.ts';
 import { placeAuthorHeaders } from './author-headers.ts';
 import { type Edit, watchEdits } from './cause.ts';
 import { includersOf } from './includers.ts';
+import { addedUnits } from './makefiles.ts';
 import { checkOffsets } from './offsets.ts';
 import {
   addGivenModule,
@@ -54,9 +55,10 @@ export async function compileInTree(input: CompileInput): Promise<Compiled> {
   const { adjustments, edits } = await report.stage('apply', () =>
     applySeries(patched, patches, kernel.release, report),
   );
-  const plan = await report.stage('plan', async () =>
-    planBuild(patches, await facts.objects(), includersOf(facts, patched, report), kernel.release),
-  );
+  const plan = await report.stage('plan', async () => {
+    const added = await addedUnits(patches, facts, patched);
+    return planBuild(patches, await facts.objects(), added, includersOf(facts, patched, report), kernel.release);
+  });
   for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
   placeAuthorHeaders(patched, patches);
   await checkOffsets(facts, patched, [...patched.copies], folderOf('offsets'));

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KernelFacts } from '../kernel/facts.ts';
-import { type IncludeGraph, includeGraph, includeSearch } from '../kernel/include-graph.ts';
+import type { IncludeGraph } from '../kernel/include-graph.ts';
 import type { Reporter } from '../util/report.ts';
 import type { SourceOverlay } from './overlay.ts';
 import { type Includers, objectOf } from './plan.ts';
@@ -14,7 +14,7 @@ export function includersOf(facts: KernelFacts, patched: SourceOverlay, report: 
   let read: Promise<{ graph: IncludeGraph; reach: HeaderReach }> | undefined;
   const load = async (): Promise<{ graph: IncludeGraph; reach: HeaderReach }> => {
     const objects = await facts.objects();
-    const graph = await includeGraph(tree, includeSearch(await facts.variables()), objects.keys(), facts.derived);
+    const graph = await facts.includes();
     return { graph, reach: new HeaderReach(tree, graph, objects, facts.derived) };
   };
   return async (file) => {

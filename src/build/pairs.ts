@@ -1,4 +1,5 @@
 /** The translation units of a plan, compiled before and after the patch. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KernelFacts } from '../kernel/facts.ts';
 import { type CompiledUnit, compileUnits, ObjectStore } from './compile.ts';
@@ -34,7 +35,7 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   const store = new ObjectStore(join(facts.derived, 'objects'), identityOf(facts), { variables, settings });
   const originals = new Map<Unit, CompiledUnit>();
   for (const unit of units) {
-    const kept = store.get(unit);
+    const kept = unit.added === true ? undefined : store.get(unit);
     if (kept !== undefined) originals.set(unit, kept);
   }
   const missing = units.filter((unit) => !originals.has(unit));
@@ -46,16 +47,24 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   const before = async (): Promise<void> => {
     if (missing.length === 0) return;
     const overlay = new SourceOverlay(facts.kernel.paths.tree, input.folder);
+    for (const unit of missing) if (unit.added === true) makeEmpty(overlay, unit);
     const compiled = await compileUnits(overlay, missing, { variables, jobs: share, when: 'before', settings, onDone });
     for (const one of compiled) {
       originals.set(one.unit, one);
-      store.put(one);
+      if (one.unit.added !== true) store.put(one);
     }
   };
   const after = (): Promise<CompiledUnit[]> =>
     compileUnits(input.patched, units, { variables, jobs: share, when: 'after', settings, onDone });
   const [patched] = await Promise.all([after(), before()]);
   return patched.map((one) => ({ unit: one.unit, original: originals.get(one.unit)!, patched: one }));
+}
+
+/** What a unit was before it was there: a source file with nothing in it. */
+function makeEmpty(overlay: SourceOverlay, { object }: Unit): void {
+  const source = object.replace(/\.o$/, '.c');
+  overlay.copy(source);
+  writeFileSync(join(overlay.root, source), '');
 }
 
 /** Stands for the source and configuration that a prepared kernel was made from. */

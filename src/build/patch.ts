@@ -119,7 +119,18 @@ function patchedFile(file: string, part: StructuredPatch, strip: 0 | 1): Patched
     throw fail('patch-malformed', { file, problem: 'a diff names no file' });
   if (before === undefined) return { path: after!, kind: 'create', hunks };
   if (after === undefined) return { path: before, kind: 'delete', hunks };
+  // `diff -ruN` names both sides, and gives the absent one no lines.
+  const [only] = hunks;
+  if (hunks.length === 1 && before === after && only!.oldLines === 0 && only!.oldStart <= 1)
+    return { path: after, kind: 'create', hunks };
+  if (hunks.length === 1 && before === after && only!.newLines === 0 && isEpoch(part.newHeader))
+    return { path: after, kind: 'delete', hunks };
   if (part.isRename === true || (before !== after && part.isGit === true))
     return { path: after, kind: 'rename', from: before, hunks };
   return { path: before.length <= after.length ? before : after, kind: 'modify', hunks };
+}
+
+/** The time that `diff -N` gives a file that is not there; a file that is only emptied has a time of its own. */
+function isEpoch(header: string | undefined): boolean {
+  return header !== undefined && /^(?:1970-01-01|1969-12-31) \d\d:\d\d:00/.test(header.trim());
 }

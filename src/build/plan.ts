@@ -2,6 +2,7 @@
 import { extname } from 'node:path';
 import { fail } from '../errors/error.ts';
 import type { ObjectMap, Owner } from '../kernel/object-map.ts';
+import { isForeign, isMakefile } from './makefiles.ts';
 import type { SourcePatch } from './patch.ts';
 
 export interface Unit {
@@ -11,6 +12,8 @@ export interface Unit {
   readonly owners: readonly Owner[];
   /** The changed files through which the patch reaches it: its own source, or headers. */
   readonly through: readonly string[];
+  /** The kernel does not have it yet: all of its code is new. */
+  readonly added?: boolean;
 }
 
 export interface LeftOut {
@@ -32,15 +35,17 @@ const notCode =
   /^(Documentation|tools|samples|scripts|LICENSES|usr)\/|(^|\/)(MAINTAINERS|CREDITS|COPYING|README|\.\w+)$|\.(rst|txt|yaml|yml|dts|dtsi|json|md|py|sh|pl|cocci)$/;
 
 /**
- * Plans a build. Errors: `source-kind-unsupported` for what cannot be live patched at all; `not-built` where no file of the
- * patches is part of this kernel.
+ * Plans a build; `known` are the kernel's units, `added` those that the patches bring. Errors: `source-kind-unsupported` for
+ * what cannot be live patched at all; `not-built` where no file of the patches is part of this kernel.
  */
 export async function planBuild(
   patches: readonly SourcePatch[],
-  map: ObjectMap,
+  known: ObjectMap,
+  added: ObjectMap,
   includers: Includers,
   release: string,
 ): Promise<Plan> {
+  const map = new Map([...known, ...added]);
   const through = new Map<string, Set<string>>();
   const leftOut: LeftOut[] = [];
   for (const { path, kind } of patches.flatMap((patch) => patch.files)) {
@@ -61,6 +66,8 @@ export async function planBuild(
       leftOut.push({ file, reason: 'it is no code of the kernel' });
     } else if (kind === 'configuration') {
       leftOut.push({ file, reason: 'the configuration of a kernel that is built already does not change' });
+    } else if (kind === 'makefile') {
+      leftOut.push({ file, reason: 'it decides what is built, and is no code itself' });
     } else if (kind === 'unsupported') {
       refuseUnlessForeign(file, map);
       leftOut.push({ file, reason: 'this kernel does not build it' });
@@ -78,7 +85,10 @@ export async function planBuild(
     const detail = leftOut.map(({ file, reason }) => `${file}: ${reason}`).join('\n');
     throw fail('not-built', { release, files: [...files].join(', ') }, { detail });
   }
-  const units = [...through].map(([object, files]) => ({ object, owners: map.get(object)!, through: [...files] }));
+  const units = [...through].map(([object, files]) => {
+    const unit = { object, owners: map.get(object)!, through: [...files] };
+    return added.has(object) ? { ...unit, added: true } : unit;
+  });
   return { units: units.sort((a, b) => (a.object < b.object ? -1 : 1)), leftOut };
 }
 
@@ -87,12 +97,13 @@ export function objectOf(source: string): string {
   return source.replace(/\.[cS]$/, '.o');
 }
 
-type Kind = 'code' | 'none' | 'configuration' | 'unsupported';
+type Kind = 'code' | 'none' | 'configuration' | 'makefile' | 'unsupported';
 
 function kindOf(file: string): Kind {
   if (notCode.test(file)) return 'none';
   const name = file.slice(file.lastIndexOf('/') + 1);
   if (name.startsWith('Kconfig') || name.endsWith('defconfig') || name.endsWith('.config')) return 'configuration';
+  if (isMakefile(file)) return 'makefile';
   if (['.c', '.h', '.inc'].includes(extname(file))) return 'code';
   return 'unsupported';
 }
@@ -105,15 +116,12 @@ const reasons: Readonly<Record<string, readonly [kind: string, reason: string]>>
 
 /** A file of another architecture, or of a part that is not built, needs no refusal. */
 function refuseUnlessForeign(file: string, map: ObjectMap): void {
-  const architecture = /^arch\/([^/]+)\//.exec(file)?.[1];
-  const ours = [...map.keys()].find((object) => object.startsWith('arch/'))?.split('/')[1];
-  if (architecture !== undefined && architecture !== ours) return;
+  if (isForeign(file, map)) return;
   const extension = extname(file);
   if (extension === '.S' && !map.has(objectOf(file))) return;
-  const makefile = /(^|\/)(Makefile|Kbuild)[^/]*$/.test(file);
-  const [kind, reason] = makefile
-    ? (['a makefile', 'a change of how the kernel is built reaches files that the patch does not name'] as const)
-    : (reasons[extension] ??
-      (['not C source', 'only what is compiled from C can be compared and redirected'] as const));
+  const [kind, reason] = reasons[extension] ?? [
+    'not C source',
+    'only what is compiled from C can be compared and redirected',
+  ];
   throw fail('source-kind-unsupported', { target: file, kind, reason }, { where: { file } });
 }

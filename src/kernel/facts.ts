@@ -6,6 +6,7 @@ import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
 import { cacheRoot } from './cache.ts';
 import { type KernelConfig, readConfig } from './config.ts';
 import { KernelImage } from './image.ts';
+import { type IncludeGraph, includeGraph, includeSearch } from './include-graph.ts';
 import type { Kallsyms } from './kallsyms.ts';
 import { loadKallsyms } from './kallsyms-file.ts';
 import { type KbuildVariables, kbuildVariables } from './kbuild.ts';
@@ -25,6 +26,7 @@ export class KernelFacts {
   #modules: KernelModules | undefined;
   #variables: Promise<KbuildVariables> | undefined;
   #objects: Promise<ObjectMap> | undefined;
+  #includes: Promise<IncludeGraph> | undefined;
   readonly #symbols = new Map<string, Promise<readonly ObjectSymbol[]>>();
   readonly #moduleFiles = new Map<string, Promise<ElfFile>>();
 
@@ -72,6 +74,14 @@ export class KernelFacts {
   objects(): Promise<ObjectMap> {
     this.#objects ??= this.variables().then((all) => objectMap(this.kernel.paths.tree, all, this.derived));
     return this.#objects;
+  }
+
+  /** See `includeGraph`. */
+  includes(): Promise<IncludeGraph> {
+    this.#includes ??= Promise.all([this.variables(), this.objects()]).then(([variables, objects]) =>
+      includeGraph(this.kernel.paths.tree, includeSearch(variables), objects.keys(), this.derived),
+    );
+    return this.#includes;
   }
 
   /** The file of a module of this kernel. Error: `kernel-module-unknown`. */

@@ -101,7 +101,7 @@ export async function holdKernel({ paths }: TargetKernel): Promise<Lock> {
  * An error here would come again, with its own message, where the result is used.
  */
 async function index(kernel: TargetKernel): Promise<void> {
-  await new KernelFacts(kernel).objects().catch(() => undefined);
+  await new KernelFacts(kernel).includes().catch(() => undefined);
 }
 
 async function defaultRelease(providers: readonly KernelProvider[], context: ProviderContext): Promise<string> {

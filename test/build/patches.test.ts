@@ -45,6 +45,19 @@ describe('reading a patch', () => {
       gone.files.map(({ path, kind }) => [path, kind]),
       [['fs/old.c', 'delete']],
     );
+    const plain = parse(
+      '--- a/fs/new.c\t1970-01-01 00:00:00.000000000 +0000\n+++ b/fs/new.c\t2026-01-01 10:00:00.000000000 +0000\n@@ -0,0 +1,1 @@\n+int a;\n' +
+        '--- a/fs/old.c\t2026-01-01 10:00:00.000000000 +0000\n+++ b/fs/old.c\t1970-01-01 01:00:00.000000000 +0100\n@@ -1,1 +0,0 @@\n-int a;\n' +
+        '--- a/fs/emptied.c\t2026-01-01 10:00:00.000000000 +0000\n+++ b/fs/emptied.c\t2026-01-01 10:00:00.000000000 +0000\n@@ -1,1 +0,0 @@\n-int a;\n',
+    );
+    assert.deepEqual(
+      plain.files.map(({ path, kind }) => [path, kind]),
+      [
+        ['fs/new.c', 'create'],
+        ['fs/old.c', 'delete'],
+        ['fs/emptied.c', 'modify'],
+      ],
+    );
     const bare = parse(change(5, 'new').replace('a/fs', 'fs').replace('b/fs', 'fs'));
     assert.equal(bare.strip, 0);
     assert.equal(bare.files[0]?.path, 'fs/a.c');
@@ -170,6 +183,7 @@ describe('planning', () => {
     planBuild(
       files.map((file) => parse(change(5, 'new', file))),
       map,
+      new Map(),
       (file) => (file === 'include/a.h' ? ['fs/a.c', 'fs/z.c'] : []),
       '6.1.0-9-amd64',
     );
@@ -199,12 +213,11 @@ describe('planning', () => {
     assert.match(error.detail ?? '', /fs\/z\.c: this kernel does not build it/);
   });
 
-  test('source-kind-unsupported: assembly, makefiles, linker scripts, removed files', async () => {
+  test('source-kind-unsupported: assembly, linker scripts, removed files', async () => {
     await provokes('source-kind-unsupported', () => plan('arch/x86/entry.S'));
-    await provokes('source-kind-unsupported', () => plan('fs/Makefile'));
     await provokes('source-kind-unsupported', () => plan('arch/x86/kernel.lds'));
     const gone = parse('--- a/fs/a.c\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-line 1\n');
-    await provokes('source-kind-unsupported', () => planBuild([gone], map, () => [], 'x'));
+    await provokes('source-kind-unsupported', () => planBuild([gone], map, new Map(), () => [], 'x'));
   });
 });
 

@@ -47,6 +47,27 @@ function meminfoPatch(removed: string, added: string): string {
 }
 const line = '\tshow_val_kb(m, "VmallocChunk:   ", 0ul);';
 
+/** A file that the kernel does not have, with data, a lock and a warning of its own. */
+const newSource = `#include <linux/export.h>
+#include <linux/mutex.h>
+
+static DEFINE_MUTEX(extra_lock);
+static unsigned long extra_calls = 100;
+
+unsigned long extra_value(void);
+unsigned long extra_value(void)
+{
+	unsigned long calls;
+
+	mutex_lock(&extra_lock);
+	calls = ++extra_calls;
+	mutex_unlock(&extra_lock);
+	WARN_ONCE(calls == 0, "wrapped");
+	return calls;
+}
+EXPORT_SYMBOL_GPL(extra_value);
+`;
+
 describe('kpatch build', { concurrency: 1 }, () => {
   test('a one-line fix becomes a module that the stock kernel runs', async () => {
     writeFileSync(join(folder, 'fix.patch'), meminfoPatch(line, '\tshow_val_kb(m, "VmallocChunk:   ", 4242ul);'));
@@ -86,7 +107,7 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     }
   });
 
-  test("a module's new code may use what vmlinux does not export, also when the module comes later", async () => {
+  test("a module's new code may use what vmlinux does not export, also when the module comes later; a new source file", async () => {
     const shown = kpatch('kernel', 'show', release);
     const { paths } = (shown.document.kernel ?? shown.document) as {
       paths: Record<'image' | 'tree' | 'modules', string>;
@@ -96,10 +117,22 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
         source
           .replace('#include <linux/sched/mm.h>', '#include <linux/sched/mm.h>\n#include <linux/sched/stat.h>')
           .replace('enabled ? "enabled\\n"', 'nr_context_switches() ? saved_command_line'),
+      'fs/proc/Makefile': (source) => source.replace('+= uptime.o', '+= uptime.o extra.o'),
+      'fs/proc/extra.c': () => newSource,
+      'fs/proc/meminfo.c': (source) =>
+        source
+          .replace('static void show_val_kb', 'unsigned long extra_value(void);\nstatic void show_val_kb')
+          .replace('"VmallocChunk:   ", 0ul', '"VmallocChunk:   ", extra_value()'),
     });
     writeFileSync(join(folder, 'unexported.patch'), text);
     const { status, document } = kpatch('build', 'unexported.patch', '-o', 'unexported.ko');
     assert.equal(status, 0, JSON.stringify(document));
+    const functions = document.functions as { name: string; kind: string; object: string }[];
+    assert.deepEqual(functions.map(({ name, kind, object }) => `${kind} ${name} ${object}`).sort(), [
+      'changed bm_status_read binfmt_misc',
+      'changed meminfo_proc_show vmlinux',
+      'new extra_value vmlinux',
+    ]);
     await using guest = await boot({
       image: paths.image,
       files: { '/fix.ko': readFileSync(join(folder, 'unexported.ko')) },
@@ -108,11 +141,14 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     const { output } = await guest.run(
       `insmod /fix.ko || echo insmod failed
 while [ "$(cat /sys/kernel/livepatch/livepatch_unexported/transition)" = 1 ]; do sleep 0.2; done
+grep VmallocChunk /proc/meminfo; grep VmallocChunk /proc/meminfo
 modprobe binfmt_misc && mount -t binfmt_misc none /mnt
 [ "$(cat /mnt/status)" = "$(cat /proc/cmdline)" ] && echo command line seen
 umount /mnt && rmmod binfmt_misc && modprobe binfmt_misc && echo came again
 dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     );
+    const values = [...output.matchAll(/VmallocChunk:\s+(\d+) kB/g)].map(([, value]) => Number(value) / 4);
+    assert.deepEqual(values, [101, 102], output);
     assert.match(output, /command line seen[\s\S]*came again[\s\S]*log clean/, output);
   });
 
