@@ -28,9 +28,9 @@ export const kernelErrors = table({
   },
   'kernel-source-mismatch': {
     exit: 1,
-    what: 'the source package is version {found}, but the kernel image was built from {wanted}',
+    what: 'the source is that of version {found}, but the kernel image was built from {wanted}',
     why: 'a patch would be built against code that the target does not run',
-    fix: 'install or give the source of version {wanted}',
+    fix: 'install the source of version {wanted}, or give it with --source',
   },
   'kernel-no-livepatch': {
     exit: 4,

@@ -137,7 +137,12 @@ function checkParts(release: string, parts: UnpackedParts, tree: string): void {
  * localversion-rt. Without it the code of such a kernel cannot be made.
  */
 function checkRealTime(settings: KernelConfig, tree: string): void {
-  if (!settings.has('PREEMPT_RT') || compareVersion(sourceVersionOf(tree), 6, 12) >= 0) return;
+  const version = sourceVersionOf(tree);
+  if (!settings.has('PREEMPT_RT') || compareVersion(version, 6, 12) >= 0) return;
   if (existsSync(join(tree, 'localversion-rt'))) return;
-  throw fail('kernel-source-mismatch', { found: 'one without the PREEMPT_RT patches', wanted: 'a source with them' });
+  const found = versionText(version);
+  throw fail('kernel-source-mismatch', {
+    found: `${found} without the PREEMPT_RT patches`,
+    wanted: `${found} with the PREEMPT_RT patches (localversion-rt)`,
+  });
 }
