@@ -216,8 +216,8 @@ class Extractor {
       }
       case 'part': {
         const copy = symbol === undefined ? undefined : this.#copies.get(symbol);
-        if (copy !== undefined && typeof copy.section === 'object') return { symbol: copy, addend };
         const home = this.#homes.get(decision.part);
+        if (copy !== undefined && copy.section === home) return { symbol: copy, addend };
         if (home === undefined) return { symbol: undefined, addend };
         return { symbol: this.#sectionSymbol(home), addend: addend + (symbol?.value ?? 0) - decision.part.start };
       }

@@ -89,10 +89,10 @@ function writableClass(name: string): SectionClass {
 
 /**
  * Descriptors of UBSAN's checks, one for each: where the check stands in the source, and types. gcc calls them
- * `.Lubsan_data7`; clang gives them no name (`.data..L__unnamed_7`), and nothing that a source file says is writable
+ * `.Lubsan_data7` (in `.data.rel.local` where code is position-independent); clang gives them no name (`.data..L__unnamed_7`), and nothing that a source file says is writable
  * without one.
  */
-const sanitizer = /^\.data\.\.(?:Lubsan_(?:data|type)|L__unnamed_)\d*$/;
+const sanitizer = /^\.data(?:\.rel(?:\.local)?)?\.\.(?:Lubsan_(?:data|type)|L__unnamed_)\d*$/;
 
 /** True for sections of UBSAN's descriptors; they begin with struct source_location: file, line, column. */
 export function isSanitizerData(name: string): boolean {

@@ -3,7 +3,7 @@ import type { SpecialSection } from '../arch/special.ts';
 import type { Relocation, Section } from '../elf/object.ts';
 import { fail } from '../errors/error.ts';
 import type { Model, Part } from './part.ts';
-import { targetOf } from './target.ts';
+import { tableBias, targetOf } from './target.ts';
 
 export interface Entry {
   readonly table: SpecialSection;
@@ -74,8 +74,8 @@ function readTable(
       if (own.length === 0 && isZero(section.data, start, start + size)) continue; // a terminator
       throw entryError(model, section, start, 'an entry says not which code it belongs to');
     }
-    const target = targetOf(model, section, location);
-    if (target.kind !== 'part') continue; // code of init sections that are gone, or of another table
+    const place = placeOf(model, section, location);
+    if (place === undefined) continue; // code of init sections that are gone, or of another table
     const parallel =
       beside === undefined ? undefined : { section: beside, start: index * besideSize, end: (index + 1) * besideSize };
     const entry = {
@@ -84,14 +84,26 @@ function readTable(
       start,
       end: start + size,
       relocations: own,
-      part: target.part,
-      offset: target.offset,
+      part: place.part,
+      offset: place.offset,
       parallel,
     };
-    const list = entries.get(target.part);
-    if (list === undefined) entries.set(target.part, [entry]);
+    const list = entries.get(place.part);
+    if (list === undefined) entries.set(place.part, [entry]);
     else list.push(entry);
   }
+}
+
+/**
+ * The place that a location field means. The address counts alone: recordmcount tells all places of a section by their distance
+ * from the first function in it.
+ */
+function placeOf(model: Model, section: Section, location: Relocation): { part: Part; offset: number } | undefined {
+  const { symbol, addend } = location;
+  if (typeof symbol?.section !== 'object') return undefined;
+  const address = symbol.value + addend + tableBias(model, section, location);
+  const part = model.partAt(symbol.section, address);
+  return part && { part, offset: address - part.start };
 }
 
 /**

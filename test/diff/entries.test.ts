@@ -1,9 +1,12 @@
 /** Tables that compilers here do not write (objtool, clang 16): each entry travels with its function, and only with it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { diff } from '../../src/diff/diff.ts';
 import { STT } from '../../src/elf/constants.ts';
+import type { ElfObject, Section } from '../../src/elf/object.ts';
 import { readObject } from '../../src/elf/read-object.ts';
-import { differ } from './fixture.ts';
+import { writeObject } from '../../src/elf/write-object.ts';
+import { compile, differ, functionsOf, gcc, optionsFor, prelude } from './fixture.ts';
 
 /** Two functions, each with one entry in every table; `f` returns what is asked for. */
 const source = (result: number): string => `
@@ -55,4 +58,56 @@ test('a relocation of no kind names nothing: none is left without a symbol that 
     [],
   );
   assert.ok(!symbols.some(({ name, type }) => name === '' && type !== STT.SECTION));
+});
+
+/** Three functions in one section whose places for ftrace are told by their distance from the first, as recordmcount does. */
+function recorded(factor: number): Uint8Array {
+  const here = '__attribute__((section(".sched.text"))) noinline';
+  const bundle = `${here} int e(int a) { return use(a) + 7; } ${here} int f(int a) { return use(a) * ${factor}; } ${here} int g(int a) { return e(a) + f(a); }`;
+  const object = readObject(compile(gcc, prelude + bundle), 'a.o');
+  const [first] = object.symbols.filter(({ name }) => name === 'e');
+  const loc = named(object, '__mcount_loc');
+  assert.equal(loc.relocations.length, 3);
+  for (const relocation of loc.relocations) {
+    relocation.addend += relocation.symbol!.value - first!.value;
+    relocation.symbol = first;
+  }
+  // Nothing else shows where ftrace enters.
+  const text = named(object, '.sched.text');
+  text.relocations = text.relocations.filter(({ symbol }) => symbol?.name !== '__fentry__');
+  return writeObject(object);
+}
+
+function named(object: ElfObject, name: string): Section {
+  return object.sections.find((section) => section.name === name)!;
+}
+
+test('places of ftrace that are told from another function belong to the function where they are', () => {
+  const original = recorded(3);
+  const result = diff(original, recorded(5), optionsFor(original));
+  assert.deepEqual(functionsOf(result), ['changed f']);
+  const object = readObject(result.output(), 'out.o');
+  const [place, ...others] = named(object, '__mcount_loc').relocations;
+  assert.deepEqual(others, []);
+  assert.equal(place!.symbol!.section, named(object, '.text.f'));
+  assert.equal(place!.symbol!.value + place!.addend, 0);
+});
+
+test('two functions of a section travel, and each place of ftrace goes to its own', () => {
+  const original = recorded(3);
+  const patched = readObject(recorded(5), 'a.o');
+  const text = named(patched, '.sched.text');
+  text.data = text.data.slice();
+  const e = patched.symbols.find(({ name }) => name === 'e')!;
+  const at = text.data.indexOf(7, e.value);
+  assert.ok(at > 0 && at < e.value + e.size);
+  text.data[at] = 8;
+  const result = diff(original, writeObject(patched), optionsFor(original));
+  assert.deepEqual(functionsOf(result), ['changed e', 'changed f']);
+  const object = readObject(result.output(), 'out.o');
+  const homes = named(object, '__mcount_loc').relocations.map(({ symbol, addend }) => {
+    assert.equal(symbol!.value + addend, 0);
+    return (symbol!.section as Section).name;
+  });
+  assert.deepEqual(homes.sort(), ['.text.e', '.text.f']);
 });

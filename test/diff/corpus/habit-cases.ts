@@ -1,0 +1,155 @@
+/**
+ * Habits of compilers that the corpus has not at hand, most of all gcc 4.8 to 10: names by asm labels, sections by
+ * attributes, tables as assembler and recordmcount left them.
+ */
+import assert from 'node:assert/strict';
+import { type Case, onArch } from './case.ts';
+
+/** Before gcc 5 the strings of all functions were in one section. */
+const oldSections = ['-fno-function-sections'];
+const at = (name: string): string => `__attribute__((section(".text.${name}")))`;
+
+export const habitCases: readonly Case[] = [
+  {
+    name: 'static locals that are numbered by all declarations before them (gcc until 9)',
+    before:
+      'int f(int a) { static int count asm("count.45012"); count += a; return use(count) + 1; } int g(int a) { static int count asm("count.45020"); count -= a; return use(count) + 2; }',
+    after: [
+      ['count.45012', 'count.45099'],
+      ['count.45020', 'count.45107'],
+      ['+ 2', '+ 7'],
+    ],
+    expect: ['changed g'],
+    check: ({ references, travelling }) => {
+      assert.ok(references.some(({ name }) => name === 'count.45020'));
+      assert.deepEqual(
+        travelling.filter(({ kind }) => kind === 'data'),
+        [],
+      );
+    },
+  },
+  {
+    name: 'static locals whose numbers are now those of others',
+    before:
+      'int f(int a) { static int count asm("count.45012"); count += a; return use(count) + 1; } int g(int a) { static int count asm("count.45020"); count -= a; return use(count) + 2; }',
+    after: [
+      ['count.45012', 'count.x'],
+      ['count.45020', 'count.45012'],
+      ['count.x', 'count.45020'],
+    ],
+    expect: [],
+  },
+  {
+    name: 'functions with several suffixes and numbers',
+    before:
+      'static noinline int h(int) asm("h.isra.17.constprop.23"); static noinline int k(int) asm("k.part.3"); int f(int a) { return h(a) + k(a); } static noinline int h(int a) { return use(a) + 1; } static noinline int k(int a) { return use(a) * 3; }',
+    after: [
+      ['h.isra.17.constprop.23', 'h.isra.19.constprop.26'],
+      ['k.part.3', 'k.part.5'],
+      ['+ 1', '+ 2'],
+    ],
+    expect: ['changed h'],
+    check: ({ functions }) => assert.equal(functions[0]!.name, 'h.isra.17.constprop.23'),
+  },
+  {
+    name: 'functions that clang renamed with a digest of the file',
+    before:
+      'static noinline int h(int) asm("h.llvm.1234567890123"); int f(int a) { return h(a) + 1; } static noinline int h(int a) { return use(a) + 1; }',
+    after: [
+      ['1234567890123', '9876543210987'],
+      ['h(a) + 1', 'h(a) + 2'],
+    ],
+    expect: ['changed f'],
+  },
+  {
+    name: 'a cold part with a number (gcc 8)',
+    before: `asm(".section .text.unlikely.f,\\"ax\\"\\n.type f.cold.7,%function\\nf.cold.7: " OLD "\\n" OLD "\\n.size f.cold.7,.-f.cold.7\\n.previous"); ${at('f')} int f(int a) { return use(a) + 1; }`,
+    after: [
+      ['OLD "\\n" OLD', 'OLD "\\n" NEW1'],
+      ['.type f.cold.7,', '.type f.cold.9,'],
+      ['f.cold.7: ', 'f.cold.9: '],
+      ['.size f.cold.7,.-f.cold.7', '.size f.cold.9,.-f.cold.9'],
+    ],
+    expect: ['changed f'],
+  },
+  {
+    name: 'other numbers of cold parts',
+    before: `asm(".section .text.unlikely.f,\\"ax\\"\\n.type f.cold.7,%function\\nf.cold.7: " OLD "\\n" OLD "\\n.size f.cold.7,.-f.cold.7\\n.previous"); ${at('f')} int f(int a) { return use(a) + 1; }`,
+    after: [
+      ['.type f.cold.7,', '.type f.cold.9,'],
+      ['f.cold.7: ', 'f.cold.9: '],
+      ['.size f.cold.7,.-f.cold.7', '.size f.cold.9,.-f.cold.9'],
+    ],
+    expect: [],
+  },
+  {
+    name: 'cold parts of all functions in one section',
+    before: `asm(".section .text.unlikely,\\"ax\\"\\n.type f.cold,%function\\nf.cold: " OLD "\\n" OLD "\\n.size f.cold,.-f.cold\\n.type g.cold,%function\\ng.cold: " OLD "\\n.size g.cold,.-g.cold\\n.previous"); int f(int a) { return use(a) + 1; } int g(int a) { return use(a) + 2; }`,
+    after: [['f.cold: " OLD "\\n" OLD', 'f.cold: " OLD "\\n" NEW1']],
+    expect: ['changed f'],
+  },
+  {
+    name: 'empty sections for cold code (gcc 4.9 to 7)',
+    before: `asm(".section .text.unlikely.f,\\"ax\\"\\n.previous\\n.section .text.unlikely.g,\\"ax\\"\\n.previous"); int f(int a) { return use(a) + 1; } int g(int a) { return use(a) + 2; }`,
+    after: [
+      ['.section .text.unlikely.g', '.section .text.unlikely.h'],
+      ['+ 1', '+ 3'],
+    ],
+    expect: ['changed f'],
+  },
+  {
+    name: 'names of functions with numbers',
+    before:
+      'int f(int a) { static const char name[] asm("__func__.40001") = "f"; return use2(name, a) + 1; } int g(int a) { static const char name[] asm("__func__.40007") = "g"; return use2(name, a) + 2; }',
+    after: [
+      ['40001', '40013'],
+      ['40007', '40019'],
+      ['+ 2', '+ 3'],
+    ],
+    expect: ['changed g'],
+  },
+  {
+    name: 'strings of all functions in one section',
+    before: `${at('f')} void f(int a) { printk("first"); use(a); } ${at('g')} void g(int a) { printk("second"); use(a + 1); }`,
+    after: [['"first"', '"longer than first"']],
+    expect: ['changed f'],
+    flags: oldSections,
+  },
+  {
+    name: 'another compiler order of everything',
+    before:
+      'static int one = 1, two = 2; static noinline int h(int a) { return use(a + one); } int f(int a) { printk("f"); return h(a) + two; } int g(int a) { one++; two--; printk("g"); return h(a) + 3; }',
+    after: [['+ 3', '+ 4']],
+    expect: ['changed g'],
+    flags: ['-fno-toplevel-reorder'],
+    on: ({ clang }) => !clang,
+  },
+  {
+    name: 'position-independent code, as s390x and loongarch64 have it',
+    before:
+      'extern int shared; int own = 3; static int hidden = 4; static const char *const names[] = { "one", "two" }; int f(int a) { return use2(names[a], shared + own + hidden++) + 1; } int g(int a) { return use2(names[a], hidden) + shared; }',
+    after: [['+ 1', '+ 2']],
+    expect: ['changed f'],
+    flags: ['-fPIE'],
+    on: onArch('s390x', 'loongarch64'),
+    elsewhere: ['shared'],
+  },
+  {
+    name: 'another variable in position-independent code',
+    before:
+      'extern int shared, other; int f(int a) { return use(shared + a) + 1; } int g(int a) { return use(other) + use(shared); }',
+    after: [['use(shared + a)', 'use(other + a)']],
+    expect: ['changed f'],
+    flags: ['-fPIC'],
+    on: onArch('s390x', 'loongarch64'),
+    elsewhere: ['shared', 'other'],
+  },
+  {
+    name: 'checks of UBSAN in position-independent code on other lines',
+    before: 'int t[8]; int f(int a, int b) { return use(a << b) + t[a]; } int g(int a) { return t[a] + 1; }',
+    after: '\n\nint t[8]; int f(int a, int b) { return use(a << b) + t[a]; } int g(int a) { return t[a] + 1; }',
+    expect: [],
+    flags: ['-fsanitize=shift,bounds', '-fPIE'],
+    on: onArch('s390x', 'loongarch64'),
+  },
+];
