@@ -2,10 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { wordsOf } from './c-text.ts';
-import { changedNames } from './header-change.ts';
-import { headerItems } from './header-items.ts';
 import type { SourceOverlay } from './overlay.ts';
 import type { SourcePatch } from './patch.ts';
+import { editedNames, sourceItems } from './source-items.ts';
 
 /** What one patch of a series changes in one file. */
 export interface Edit {
@@ -34,11 +33,7 @@ export function watchEdits(overlay: SourceOverlay, patch: SourcePatch): () => Ed
     return path === undefined ? undefined : readFileSync(path, 'latin1');
   };
   const before = new Map(files.map((file) => [file, read(file)]));
-  return () =>
-    files.map((file) => {
-      const { names } = changedNames({ file, before: before.get(file), after: read(file) });
-      return { patch: patch.name, file, names };
-    });
+  return () => files.map((file) => ({ patch: patch.name, file, names: editedNames(before.get(file), read(file)) }));
 }
 
 /** Steps that are followed from a function to an edit. */
@@ -99,7 +94,7 @@ export class Causes {
   #uses(): Map<string, Set<string>> {
     if (this.#items === undefined) {
       this.#items = new Map();
-      for (const { names, text } of headerItems(this.#text)) {
+      for (const { names, text } of sourceItems(this.#text)) {
         for (const name of names) {
           const words = this.#items.get(name) ?? new Set();
           for (const word of wordsOf(text)) words.add(word);
