@@ -172,7 +172,7 @@ export const channelErrors = table({
   },
   'channel-frozen': {
     exit: 4,
-    what: 'the channel {url} is past its validity: {problem}',
+    what: 'what {url} serves is not valid today: {problem}',
     why: 'a mirror that stands still, or is kept so, hides newer live patches; this machine keeps what it has',
     fix: 'ask who runs the mirror to bring it up to date, or whether the channel is still published; check the clock of this machine',
   },
@@ -192,7 +192,7 @@ export const channelErrors = table({
     exit: 4,
     what: '{url} serves a publication of {published}, this machine has seen one of {newest}',
     why: 'an old publication would hide newer live patches; nothing of it was taken',
-    fix: 'ask who runs the mirror; if the channel was really set back, run `kpatch channel follow` with its address anew',
+    fix: 'ask who runs the mirror; if the channel was really set back, remove /var/lib/kpatch/channel.json, where this machine has noted the newest',
   },
   'channel-unreachable': {
     exit: 1,

@@ -14,6 +14,9 @@ import { readState } from './state.ts';
 const repositoryFile = 'etc/yum.repos.d/kpatch-channel.repo';
 const repository = 'kpatch-channel';
 
+/** By so much a publisher's clock may be ahead. */
+const CLOCKS_DIFFER_MS = 3_600_000;
+
 export class DnfManager implements Manager {
   readonly name = 'dnf';
   readonly #root: string;
@@ -53,6 +56,13 @@ export class DnfManager implements Manager {
     if (metadata.published < newest) {
       if (old !== undefined) await this.#dnf('--repo', repository, 'clean', 'metadata');
       throw fail('channel-replayed', { url: this.#url(), published: iso(metadata.published), newest: iso(newest) });
+    }
+    // Were it taken, everything published until that day would count as played again. apt looks at this itself.
+    if (metadata.published * 1000 > Date.now() + CLOCKS_DIFFER_MS) {
+      throw fail('channel-frozen', {
+        url: this.#url(),
+        problem: `its metadata says that it was made at ${iso(metadata.published)}, which is yet to come`,
+      });
     }
     if (metadata.validUntil !== 0 && metadata.validUntil * 1000 < Date.now()) {
       throw fail('channel-frozen', {

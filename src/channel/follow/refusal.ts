@@ -2,7 +2,7 @@
 import { fail, type KpatchError } from '../../errors/error.ts';
 
 const kinds = [
-  { code: 'channel-frozen', pattern: /Release file for .* is expired|past its validity/i },
+  { code: 'channel-frozen', pattern: /Release file for .* is (?:expired|not valid yet)|past its validity/i },
   {
     code: 'channel-untrusted',
     pattern:

@@ -40,13 +40,14 @@ const explained = `# How this machine follows its live patch channel; written by
 /** Sets some values and leaves all other lines as they are. */
 export function writeSettings(root: string, values: Readonly<Record<string, string>>): void {
   const file = join(root, settingsFile);
-  let text = existsSync(file) ? readFileSync(file, 'utf8') : explained;
+  // As bytes: what else stands there may be in any encoding.
+  let text = existsSync(file) ? readFileSync(file, 'latin1') : explained;
   for (const [key, value] of Object.entries(values)) {
-    const line = `${key}=${value}`;
+    const line = `${key}=${Buffer.from(value).toString('latin1')}`;
     const pattern = new RegExp(`^${key}=.*$`, 'm');
     if (pattern.test(text)) text = text.replace(pattern, () => line);
     else text = `${text.trimEnd()}\n${line}\n`;
   }
   mkdirSync(dirname(file), { recursive: true });
-  writeAtomically(file, text);
+  writeAtomically(file, Buffer.from(text, 'latin1'));
 }
