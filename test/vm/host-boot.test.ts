@@ -30,7 +30,7 @@ async function timeOf(guest: Guest, what: string, unit: string): Promise<number>
 
 const kernels = process.env.KPATCH_SOAK === '1' ? (['6.1', '6.12'] as const) : (['6.1'] as const);
 const title =
-  'installed, rebooted, applied before the network; a patch that panics at boot is not tried twice; kpatch.enable=0';
+  'installed, rebooted, applied before the network; one that panics is not tried twice; replaced twice; kpatch.enable=0; uninstalled, gone';
 for (const series of kernels) test(`${series}: ${title}`, () => throughReboots(series));
 
 async function throughReboots(series: '6.1' | '6.12'): Promise<void> {
@@ -99,8 +99,9 @@ async function throughReboots(series: '6.1' | '6.12'): Promise<void> {
       /lp_panics is blocked: the machine did not survive its boot of .*\n1\nlive patch lp_panics is not loaded/,
     );
     assert.doesNotMatch(status.output, /^lp_panics/);
-    const back = await fourth.run(`kpatch install --downgrade ${LP}/lp_two.ko && kpatch status`, minutes(2));
-    assert.match(back.output, /Boots next +lp_two \(version 2\)\nTo do +nothing/);
+    const twice = `kpatch install --downgrade ${LP}/lp_two.ko && kpatch install ${LP}/lp_three.ko && kpatch status`;
+    const back = await fourth.run(`${twice} && ls /sys/kernel/livepatch`, minutes(3));
+    assert.match(back.output, /Boots next +lp_three \(version 3\)\nTo do +nothing\nlp_three\n$/);
     assert.equal(back.status, 0, back.output);
     await reboot(fourth);
   } finally {
@@ -110,14 +111,24 @@ async function throughReboots(series: '6.1' | '6.12'): Promise<void> {
   const fifth = await bootHost({ series, disk, kernelArguments: ['kpatch.enable=0'] });
   try {
     const { output } = await fifth.run(
-      `${UP}; kpatch list; systemctl is-active kpatch.service; kpatch load --all && cat /proc/loadavg; kpatch uninstall lp_two; kpatch list`,
+      `${UP}; kpatch list; systemctl is-active kpatch.service; kpatch load --all && cat /proc/loadavg; kpatch uninstall lp_three; kpatch list`,
       minutes(2),
     );
     assert.match(
       output,
-      /^Loaded patch modules:\n\nInstalled patch modules:\nlp_two .*\ninactive\n(.|\n)*\nlp_two\n(.|\n)*Installed patch modules:\n$/,
+      /^Loaded patch modules:\n\nInstalled patch modules:\nlp_three .*\ninactive\n(.|\n)*\nlp_three\n(.|\n)*Installed patch modules:\n$/,
     );
+    await reboot(fifth);
   } finally {
     await fifth.stop();
+  }
+
+  const sixth = await bootHost({ series, disk });
+  try {
+    const { output } = await sixth.run(`${UP}; kpatch list; cat /proc/loadavg; kpatch status`, minutes(4));
+    assert.match(output, /^Loaded patch modules:\n\nInstalled patch modules:\n[\d.]+ (.|\n)*To do +nothing\n$/);
+    assert.equal((await sixth.run(BAD_LOG)).output, '');
+  } finally {
+    await sixth.stop();
   }
 }
