@@ -26,7 +26,7 @@ export interface Compilation {
   readonly when: 'before' | 'after';
   /** More variables for make's command line (objtool on kernels that run it late). */
   readonly settings: readonly string[];
-  readonly onDone?: (unit: Unit) => void;
+  readonly onDone?: (unit: CompiledUnit) => void;
 }
 
 /** Units of one make process: enough to spread its start, few enough to spread the work. */
@@ -42,10 +42,18 @@ export async function compileUnits(
     overlay.open(dirname(object));
     overlay.open(owners[0]!.directory); // a target like ../x.o must lead back into the overlay
   }
-  await inParallel(batches(units), compilation.jobs, (batch) => make(overlay, batch, compilation));
-  const compiled: CompiledUnit[] = [];
-  for (const unit of units) compiled.push(await unmixed(overlay, unit, compilation));
-  return compiled;
+  const compiled = new Map<Unit, CompiledUnit>();
+  const done = (one: CompiledUnit): void => {
+    compiled.set(one.unit, one);
+    compilation.onDone?.(one);
+  };
+  await inParallel(batches(units), compilation.jobs, async (batch) => {
+    await make(overlay, batch, compilation);
+    for (const one of batch.map((unit) => collect(overlay, unit))) if (overlay.strays(one.read).length === 0) done(one);
+  });
+  // Mending takes links away for a moment, so no compiler may be at work.
+  for (const unit of units) if (!compiled.has(unit)) done(await unmixed(overlay, unit, compilation));
+  return units.map((unit) => compiled.get(unit)!);
 }
 
 /**
@@ -107,7 +115,6 @@ async function make(overlay: SourceOverlay, units: readonly Unit[], compilation:
   // A compiler that is killed leaves its temporary files: they go with the overlay.
   const env = { TMPDIR: overlay.root };
   const result = await submake(overlay.root, compilation.variables, [...args, '-k', ...targets], { env });
-  for (const unit of units) if (existsSync(join(overlay.root, unit.object))) compilation.onDone?.(unit);
   if (result.status === 0) return;
   const failed = objects.find((object) => !existsSync(join(overlay.root, object))) ?? objects[0]!;
   const detail = result.stderr

@@ -41,18 +41,22 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   const missing = units.filter((unit) => !originals.has(unit));
   const total = missing.length + units.length;
   let done = 0;
-  const onDone = (unit: Unit): void => input.update(`${++done} of ${total}: ${unit.object.replace(/\.o$/, '')}`);
+  const onDone = ({ unit }: CompiledUnit): void =>
+    input.update(`${++done} of ${total}: ${unit.object.replace(/\.o$/, '')}`);
+  // Kept one by one: a build that is interrupted leaves what it has compiled to the next.
+  const keep = (one: CompiledUnit): void => {
+    onDone(one);
+    originals.set(one.unit, one);
+    if (one.unit.added !== true) store.put(one);
+  };
   // Both sides at once, each with its share of the compilers.
   const share = missing.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
   const before = async (): Promise<void> => {
     if (missing.length === 0) return;
     const overlay = new SourceOverlay(facts.kernel.paths.tree, input.folder);
     for (const unit of missing) if (unit.added === true) makeEmpty(overlay, unit);
-    const compiled = await compileUnits(overlay, missing, { variables, jobs: share, when: 'before', settings, onDone });
-    for (const one of compiled) {
-      originals.set(one.unit, one);
-      if (one.unit.added !== true) store.put(one);
-    }
+    const compilation = { variables, jobs: share, when: 'before', settings, onDone: keep } as const;
+    await compileUnits(overlay, missing, compilation);
   };
   const after = (): Promise<CompiledUnit[]> =>
     compileUnits(input.patched, units, { variables, jobs: share, when: 'after', settings, onDone });

@@ -78,13 +78,22 @@ describe('compiling in an overlay', () => {
     const done: string[] = [];
     const compiled = await compileUnits(overlayOf(files), units, {
       ...compilation,
-      onDone: ({ object }) => done.push(object),
+      onDone: ({ unit, bytes }) => bytes.length > 0 && done.push(unit.object),
     });
     assert.deepEqual(
       compiled.map((one) => one.unit),
       units,
     );
     assert.deepEqual(done.sort(), units.map(({ object }) => object).sort());
+  });
+
+  test('what was compiled before one that fails is told, so that it can be kept', async () => {
+    const overlay = overlayOf({ 'fs/a.c': 'int a;\n', 'fs/bad.c': 'int b = nothing;\n' });
+    const done: string[] = [];
+    const units = [unit('fs/a.o'), unit('fs/bad.o')];
+    const onDone = (one: { unit: Unit }): unknown => done.push(one.unit.object);
+    await provokes('compile-failed', () => compileUnits(overlay, units, { ...compilation, jobs: 1, onDone }));
+    assert.deepEqual(done, ['fs/a.o']);
   });
 
   test("compile-failed: the compiler's own words, for the unit that failed", async () => {
