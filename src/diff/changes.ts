@@ -7,7 +7,7 @@ import { parentOf } from './names.ts';
 import type { DiffOptions, Reason } from './options.ts';
 import { entryOf, isFunction, type Model, type Part } from './part.ts';
 import type { Refusals } from './refusals.ts';
-import { unpatchableReason } from './section-class.ts';
+import { storageOf, unpatchableReason } from './section-class.ts';
 import type { Entries } from './tables.ts';
 import { targetOf, useOf } from './target.ts';
 
@@ -92,11 +92,18 @@ function compareOnce(pair: Pair, comparison: Comparison, wishes: AuthorWishes): 
     }
     const wish = wishes.includedFunctions.has(part) ? { text: 'the patch asks for it' } : undefined;
     const reason = comparison.difference(part.twin, part) ?? wish;
+    if (becomesReadOnly(part)) {
+      pair.notes.push(`${part.name} stays writable in the running kernel, although it is read-only after init now`);
+    }
     if (reason === undefined) continue;
     if (isFunction(part)) note(changed, part, reason);
     else data.push({ part, reason });
   }
   return { changed, added, data };
+}
+
+function becomesReadOnly({ section, twin }: Part): boolean {
+  return storageOf(section.name) === 'read-only after init' && storageOf(twin!.section.name) === 'ordinary';
 }
 
 /** True for a static function in ordinary text without an ftrace entry of which nothing takes the address. */
@@ -193,8 +200,11 @@ function dataChanges(
 function refuseData(pair: Pair, part: Part, reason: Reason, where: object): void {
   const twin = part.twin!;
   const [before, after] = [twin.end - twin.start, part.end - part.start];
-  if (twin.class !== part.class) pair.refusals.add('diff-data-moved', { name: part.name, how: reason.text }, where);
-  else if (before !== after) pair.refusals.add('diff-data-size', { name: part.name, before, after }, where);
+  const moved = twin.class !== part.class || storageOf(twin.section.name) !== storageOf(part.section.name);
+  const aligned = !twin.shared && !part.shared && part.section.addralign > twin.section.addralign;
+  if (moved || (aligned && before === after)) {
+    pair.refusals.add('diff-data-moved', { name: part.name, how: reason.text }, where);
+  } else if (before !== after) pair.refusals.add('diff-data-size', { name: part.name, before, after }, where);
   else pair.refusals.add('diff-data-changed', { name: part.name }, where);
 }
 
@@ -284,7 +294,7 @@ function refuseMovedNames({ original, patched, options, refusals }: Pair): void 
     for (const { name, bind } of part.symbols) if (bind !== STB.LOCAL) homes.set(name, part);
   }
   for (const part of patched.parts) {
-    if (!isFunction(part)) continue;
+    if (!isFunction(part) || part.phase !== 'always') continue;
     for (const { name, bind } of part.symbols) {
       const home = homes.get(name);
       if (bind === STB.LOCAL || home === undefined || home.twin === part) continue;

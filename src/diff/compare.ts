@@ -5,7 +5,7 @@ import { isCopyable } from './correlate.ts';
 import { isLineLoad } from './lines.ts';
 import type { Reason } from './options.ts';
 import { entryOf, type Model, type Part } from './part.ts';
-import { isDescriptors, isSanitizerData, isTags } from './section-class.ts';
+import { isDescriptors, isSanitizerData, isTags, storageOf } from './section-class.ts';
 import { type Entries, type Entry, replacementLength } from './tables.ts';
 import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from './target.ts';
 
@@ -32,8 +32,10 @@ export class Comparison {
 
   #placeDifference(a: Part, b: Part): Reason | undefined {
     if (a.phase !== b.phase) return { text: `it moved from ${a.section.name} to ${b.section.name}` };
-    if (a.class === b.class) return undefined;
-    return { text: `it was ${a.class} in ${a.section.name} and is ${b.class} in ${b.section.name}` };
+    if (a.class !== b.class) {
+      return { text: `it was ${a.class} in ${a.section.name} and is ${b.class} in ${b.section.name}` };
+    }
+    return a.class === 'text' || a.class === 'strings' ? undefined : storageDifference(a, b);
   }
 
   #contentDifference(a: Part, b: Part): Reason | undefined {
@@ -228,6 +230,20 @@ export class Comparison {
     );
     return difference === undefined;
   }
+}
+
+/**
+ * What new code may count on and the object of the running kernel has not. One that is read-only only in the patched version
+ * stays writable, which does no harm.
+ */
+function storageDifference(a: Part, b: Part): Reason | undefined {
+  const [before, after] = [storageOf(a.section.name), storageOf(b.section.name)];
+  if (before !== after && !(before === 'ordinary' && after === 'read-only after init')) {
+    return { text: `it was ${before} in ${a.section.name} and is ${after} in ${b.section.name}` };
+  }
+  const [had, has] = [a.section.addralign, b.section.addralign];
+  if (isCopyable(b) || a.shared || b.shared || has <= had) return undefined;
+  return { text: `it was aligned to ${had} bytes and is aligned to ${has}` };
 }
 
 /** Functions that share a section are compared as taken out of it, unless the whole section is the same. */

@@ -74,7 +74,8 @@ function collect(groups: Map<string, Group>, model: Model, side: 0 | 1, files: b
     if (isCopyable(part)) continue;
     const functions = part.class === 'text';
     const name = part.symbol === undefined ? `section ${baseName(part.section.name)}` : baseName(part.name);
-    const key = `${functions ? 'f' : 'd'} ${files ? part.file : ''} ${name}`;
+    // What was of init is gone: a thing of its name that stays is another one.
+    const key = `${functions ? 'f' : 'd'} ${part.phase} ${files ? part.file : ''} ${name}`;
     let group = groups.get(key);
     if (group === undefined) {
       group = { functions, numbered: part.symbol !== undefined && isNumbered(part.name), parts: [[], []] };

@@ -87,6 +87,20 @@ function writableClass(name: string): SectionClass {
   return /^\.(?:rodata|data\.rel\.ro)(?:\.|$)/.test(name) ? 'read-only' : 'writable';
 }
 
+/** Sections whose variables are not reached, or not written, as others are. */
+const storages: readonly (readonly [Storage, RegExp])[] = [
+  ['one for each processor', /^\.(?:data|bss)\.\.percpu\b/],
+  ['read-only after init', /^\.(?:data|bss)(?:\.rel)?\.\.(?:ro_after_init|read_only)\b/],
+  ['not encrypted', /^\.(?:data|bss)\.\.decrypted\b/],
+];
+
+export type Storage = 'ordinary' | 'one for each processor' | 'read-only after init' | 'not encrypted';
+
+/** How variables of a section are kept in the running kernel. */
+export function storageOf(section: string): Storage {
+  return storages.find(([, pattern]) => pattern.test(section))?.[0] ?? 'ordinary';
+}
+
 /**
  * Descriptors of UBSAN's checks, one for each: where the check stands in the source, and types. gcc calls them
  * `.Lubsan_data7` (in `.data.rel.local` where code is position-independent); clang gives them no name (`.data..L__unnamed_7`), and nothing that a source file says is writable

@@ -4,12 +4,12 @@
  * kernel by a livepatch relocation.
  */
 import type { Use } from '../arch/arch.ts';
-import { STB } from '../elf/constants.ts';
+import { STB, STT } from '../elf/constants.ts';
 import { definedIn, type ElfSymbol, type Relocation, type Section } from '../elf/object.ts';
 import { isCallback } from './author.ts';
 import type { Changes, Pair } from './changes.ts';
 import { type Code, codeOf } from './code.ts';
-import { isCopyable } from './correlate.ts';
+import { isCopyable, usesOf } from './correlate.ts';
 import { keyWorks } from './keys.ts';
 import { familyOf } from './names.ts';
 import { entryOf, isFunction, type Part } from './part.ts';
@@ -57,6 +57,9 @@ interface User {
   readonly entry: Entry | undefined;
   readonly name: string;
 }
+
+/** Bytes of the largest variable that is no array or structure, so that nobody goes through it to its end. */
+const LARGEST_SCALAR = 8;
 
 export class Selector {
   readonly #pair: Pair;
@@ -275,6 +278,7 @@ export class Selector {
       this.#refuseInit(part, user);
       return inside;
     }
+    if (!isFunction(part)) this.#refuseEnd(target, relocation, user);
     if (this.#changes.tables.has(part)) return this.#along(part, user);
     if (part.twin === undefined) {
       if (this.#ambiguous.has(part)) this.#refuseAmbiguous(part, user);
@@ -391,6 +395,36 @@ export class Selector {
       offset: part.start,
     };
     this.#pair.refusals.add('diff-local-ambiguous', { user: user.name, name: part.name }, where, user.part);
+  }
+
+  /**
+   * The assembler tells places in a section that several variables share by their distance from its beginning: the end of an
+   * array is then the same as the beginning of what follows it. Refuses where the running kernel has something else there.
+   */
+  #refuseEnd({ part, offset }: Target & { kind: 'part' }, { symbol }: Relocation, user: User): void {
+    if (!part.shared || offset !== 0 || symbol?.type !== STT.SECTION) return;
+    const before = part.model
+      .partsOf(part.section)
+      .find(({ start, end }) => end === part.start && end - start > LARGEST_SCALAR);
+    if (before?.symbol === undefined) return;
+    const [left, right] = [before.twin, part.twin];
+    if (left !== undefined && right !== undefined && left.section === right.section && left.end === right.start) return;
+    // Nobody takes the end of an array alone.
+    if (!this.#usesBoth(user.part, before)) return;
+    const { refusals, options } = this.#pair;
+    const { name, section, start } = part;
+    const where = { file: options.names.patched, section: section.name, symbol: name, offset: start };
+    const params = { user: user.name, before: before.name, name, section: section.name };
+    refusals.add('diff-reference-ambiguous', params, where, user.part);
+  }
+
+  /** True where code that travels refers to `other` too; for an entry of a list of addresses, the code that uses that entry. */
+  #usesBoth(user: Part, other: Part): boolean {
+    const functions = isFunction(user) ? [user] : [...this.#reasons.keys()].filter(isFunction);
+    return functions.some((one) => {
+      const used = new Set([...usesOf(one)].map(({ target }) => target));
+      return used.has(other) && (one === user || used.has(user));
+    });
   }
 
   #refuseInit(part: Part, user: User): void {

@@ -122,6 +122,12 @@ export const diffErrors = table({
     why: 'which of them holds which state of the running kernel cannot be told',
     fix: 'leave the static variables of that function as they are, or give new ones a new name',
   },
+  'diff-reference-ambiguous': {
+    exit: 4,
+    what: '{user} uses an address that is both the end of {before} and the beginning of {name}',
+    why: 'in the running kernel the two are not the same address, and the object does not tell which is meant',
+    fix: 'leave the variables of {section} as they are, and put new ones elsewhere',
+  },
   'diff-refers-init': {
     exit: 4,
     what: '{user} refers to {name} in {section}',
