@@ -1,6 +1,6 @@
 /**
- * How long `kpatch list` and `kpatch status` take from the packaged executable, and how much memory they use; and what
- * `kpatch load` does beside the kernel: `--dry-run` on an image reads the module and makes every check, insmod does not run.
+ * How long `kpatch list` and `kpatch status` take from the packaged executable, with one patch installed, and how much memory
+ * they use; and what `kpatch load` does beside the kernel: `--dry-run` on an image reads the module and makes every check, insmod does not run.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,17 +8,23 @@ import { temporaryFolder } from '../src/util/files.ts';
 import { run, runOk } from '../src/util/run.ts';
 import { moduleBytes, RELEASE } from '../test/host/fake.ts';
 
+/** As large as a patch of a few functions is with its type and line information. */
+const MODULE_BYTES = 300_000;
 const root = join(import.meta.dirname, '..');
 const executable = join(root, 'dist/kpatch');
 if (!existsSync(executable)) await runOk(process.execPath, [join(root, 'tools/packages.ts'), '--executable']);
 using folder = temporaryFolder('kpatch-bench-');
 const modules = `lib/modules/${RELEASE}`;
-for (const path of ['var/lib/kpatch', 'sys/kernel/livepatch', modules]) {
+for (const path of ['var/lib/kpatch', 'sys/kernel/livepatch', 'proc/sys/kernel/random', modules]) {
   mkdirSync(join(folder.path, path), { recursive: true });
 }
+writeFileSync(join(folder.path, 'proc/sys/kernel/osrelease'), `${RELEASE}\n`);
+writeFileSync(join(folder.path, 'proc/sys/kernel/random/boot_id'), 'this boot\n');
 const patch = join(folder.path, 'fix.ko');
-for (const path of [patch, join(folder.path, modules, 'one.ko')]) writeFileSync(path, moduleBytes({ name: 'fix' }));
+const bytes = moduleBytes({ name: 'fix', filling: 'x'.repeat(MODULE_BYTES) });
+for (const path of [patch, join(folder.path, modules, 'one.ko')]) writeFileSync(path, bytes);
 writeFileSync(join(folder.path, modules, 'modules.dep'), 'one.ko:\n');
+await runOk(executable, ['install', '--root', folder.path, patch]);
 // As on a machine that was not just installed: what the page cache holds of the file is what runs read of it.
 await run('sh', ['-c', 'sync -d "$1" && dd if="$1" iflag=nocache count=0 2>/dev/null', 'sh', executable]);
 

@@ -65,7 +65,7 @@ export function printFailure(thrown: unknown, json: boolean): void {
 
 /** What modules, mirrors and other programs say of themselves must not steer the terminal that shows it. */
 function printable(text: string): string {
-  return text.replace(/[^\P{Cc}\n\t]/gu, '\u{fffd}');
+  return text.replaceAll('\r', '').replace(/[^\P{Cc}\n\t]/gu, '\u{fffd}');
 }
 
 function internal(thrown: unknown): KpatchError {

@@ -37,13 +37,17 @@ for (let i = 0; i < Number(process.argv[2]); i++) {
   if (readFileSync('/proc/loadavg', 'utf8').trim() !== 'lp_one') throw new Error('not patched');
   await unloadPatch(machine, 'lp_one', {}, silentReporter());
   if (existsSync('/sys/module/lp_one')) throw new Error('not gone');
+  if (i % 50 === 49) console.log(i + 1, 'cycles');
 }
 console.log(Math.round(process.memoryUsage.rss() / 1024));`;
 
 /** Gives the resident memory of the process at its end, in KiB. */
 async function cycles(guest: Guest, count: number): Promise<number> {
   const script = `cat >/tmp/cycles.mts <<'END'\n${program}\nEND\n${process.execPath} /tmp/cycles.mts ${count} 2>&1`;
-  const { status, output } = await guest.run(inside(script), { deadlineMs: 60_000 + count * 20_000 });
+  const { status, output } = await guest.run(inside(script), {
+    deadlineMs: 60_000 + count * 20_000,
+    onOutput: (text) => console.log(text.trim()),
+  });
   assert.equal(status, 0, output);
   return Number(output.trim().split('\n').at(-1));
 }

@@ -1,5 +1,6 @@
 /** The one executable: bundled by esbuild, put into the pinned Node by `node --build-sea`. */
 import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { authorHeaders } from '../../src/build/author-header-files.ts';
@@ -8,16 +9,21 @@ import { runOk } from '../../src/util/run.ts';
 export const root = join(import.meta.dirname, '..', '..');
 const node = join(root, 'node_modules/node/bin/node');
 
-/** iced-x86 reads its WebAssembly from beside itself; in the bundle the bytes travel along. */
-const inlineWasm: Plugin = {
-  name: 'inline-wasm',
+const wasm = 'iced_x86_bg.wasm';
+
+/**
+ * iced-x86 reads its WebAssembly from beside itself; here it is a part of the executable that is read when it is needed. In the
+ * bundle it would be read at each start.
+ */
+const wasmAsset: Plugin = {
+  name: 'wasm-asset',
   setup({ onLoad }) {
     onLoad({ filter: /iced_x86\.js$/ }, ({ path }) => {
-      const wasm = readFileSync(join(dirname(path), 'iced_x86_bg.wasm')).toString('base64');
       const reading = "const bytes = require('fs').readFileSync(path);";
       const source = readFileSync(path, 'utf8');
       if (!source.includes(reading)) throw new Error('iced-x86 reads its WebAssembly in another way now');
-      return { contents: source.replace(reading, `const bytes = Buffer.from('${wasm}', 'base64');`), loader: 'js' };
+      const asset = `const bytes = new Uint8Array(require('node:sea').getRawAsset('${wasm}'));`;
+      return { contents: source.replace(reading, asset), loader: 'js' };
     });
     // esbuild follows `require(...)`, not a require that was made at run time.
     onLoad({ filter: /x86_64-decoder\.ts$/ }, ({ path }) => {
@@ -75,7 +81,7 @@ export async function buildExecutable(folder: string): Promise<string> {
     banner: {
       js: "const __kpatchFolder = '/usr/share/kpatch/src', __kpatchUrl = 'file:///usr/share/kpatch/src/main.ts';",
     },
-    plugins: [inlineWasm, inlineHeaders, lateBuiltins],
+    plugins: [wasmAsset, inlineHeaders, lateBuiltins],
     outfile: bundle,
     logLevel: 'error',
     legalComments: 'none',
@@ -92,6 +98,7 @@ export async function buildExecutable(folder: string): Promise<string> {
     executable: bare,
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
+    assets: { [wasm]: join(dirname(createRequire(import.meta.url).resolve('iced-x86')), wasm) },
     execArgv: ['--disable-warning=ExperimentalWarning'],
     execArgvExtension: 'none',
   };
