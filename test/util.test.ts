@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
-import { temporaryFolder, writeAtomically } from '../src/util/files.ts';
+import { checkWritable, temporaryFolder, writeAtomically } from '../src/util/files.ts';
 import { lock } from '../src/util/lock.ts';
 import { run, runOk } from '../src/util/run.ts';
 import { provokes } from './provoke.ts';
@@ -78,6 +78,8 @@ writeAtomically(${JSON.stringify(join(folder, 'file'))}, '');`;
 
 test('a write that cannot succeed says so and leaves nothing', async () => {
   await provokes('file-unwritable', () => writeAtomically('/proc/no-such-file', 'x'));
+  for (const path of ['/no/such/folder/x', tmpdir()]) await provokes('file-unwritable', () => checkWritable(path));
+  checkWritable(join(tmpdir(), 'any'));
 });
 
 test('a lock is held by one at a time and is free after its release', async () => {

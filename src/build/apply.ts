@@ -20,17 +20,18 @@ export interface Adjustment {
 }
 
 /**
- * Applies one patch to the overlay's own copies. `release` names the source in messages; `earlier` are the patches of
- * the series that were applied before.
- * Errors: `patch-file-missing`, `patch-file-exists`, `patch-already-applied`, `patch-does-not-apply`, `tool-missing`.
+ * Applies one patch to the overlay's own copies. `release` names the source in messages; `series` are all patches, of
+ * which those before this one have been applied.
+ * Errors: `patch-file-missing`, `patch-file-exists`, `patch-already-applied` (of a series: `series-patch-applied`),
+ * `patch-does-not-apply`, `tool-missing`.
  */
 export async function applyPatch(
   overlay: SourceOverlay,
   patch: SourcePatch,
   release: string,
-  earlier: readonly SourcePatch[] = [],
+  series: readonly SourcePatch[] = [patch],
 ): Promise<Adjustment[]> {
-  for (const file of patch.files) prepare(overlay, patch, file, release);
+  for (const file of patch.files) prepare({ overlay, patch, release, series }, file);
   const input = join(overlay.root, '.kpatch-input');
   writeFileSync(input, patch.text);
   const args = [`-p${patch.strip}`, '--forward', '--no-backup-if-mismatch', '--reject-file=-', '--verbose'];
@@ -41,7 +42,8 @@ export async function applyPatch(
   });
   rmSync(input, { force: true });
   const report = readReport(`${result.stdout}`);
-  if (result.status !== 0) throw refusal(overlay, patch, report, release, earlier, `${result.stdout}${result.stderr}`);
+  if (result.status !== 0)
+    throw refusal({ overlay, patch, release, series }, report, `${result.stdout}${result.stderr}`);
   return report.hunks
     .filter((hunk) => hunk.fuzz > 0)
     .map(({ file, hunk, offset, fuzz, line }) => {
@@ -50,7 +52,16 @@ export async function applyPatch(
     });
 }
 
-function prepare(overlay: SourceOverlay, patch: SourcePatch, file: PatchedFile, release: string): void {
+/** What an application is about, for its errors. */
+interface Application {
+  readonly overlay: SourceOverlay;
+  readonly patch: SourcePatch;
+  readonly release: string;
+  readonly series: readonly SourcePatch[];
+}
+
+function prepare(application: Application, file: PatchedFile): void {
+  const { overlay, patch, release } = application;
   const source = file.from ?? file.path;
   overlay.copy(source);
   if (file.path !== source) overlay.copy(file.path);
@@ -61,7 +72,7 @@ function prepare(overlay: SourceOverlay, patch: SourcePatch, file: PatchedFile, 
     const text = readFileSync(join(overlay.root, source), 'utf8');
     if (text === '') return; // an empty file that gets its first lines looks the same
     const same = text === addedText(file);
-    throw fail(same ? 'patch-already-applied' : 'patch-file-exists', params, where);
+    throw same ? alreadyApplied(application, file.path) : fail('patch-file-exists', params, where);
   }
   if (file.kind !== 'create' && !exists) throw fail('patch-file-missing', params, where);
 }
@@ -112,18 +123,29 @@ function readReport(text: string): Report {
   return { hunks, reversed };
 }
 
-function refusal(
-  overlay: SourceOverlay,
-  patch: SourcePatch,
-  report: Report,
-  release: string,
-  earlier: readonly SourcePatch[],
-  said: string,
-): Error {
+/** Alone it is nothing to do; in a series the others remain, so nobody may take it for that. */
+function alreadyApplied(application: Application, target: string): Error {
+  const { patch, release, series } = application;
+  const code = series.length > 1 ? 'series-patch-applied' : 'patch-already-applied';
+  const detail = changedBefore(application, target);
+  return fail(
+    code,
+    { file: patch.name, target, release },
+    { where: { file: patch.file }, ...(detail === '' ? {} : { detail }) },
+  );
+}
+
+/** Which earlier patches of the series changed the file. */
+function changedBefore({ patch, series }: Application, target: string): string {
+  const earlier = series.slice(0, series.indexOf(patch));
+  const touched = earlier.filter(({ files }) => files.some(({ path }) => path === target)).map(({ name }) => name);
+  return touched.length === 0 ? '' : `changed before it by: ${touched.join(', ')}`;
+}
+
+function refusal(application: Application, report: Report, said: string): Error {
+  const { overlay, patch, release } = application;
   const where = { file: patch.file };
-  if (report.reversed !== undefined) {
-    return fail('patch-already-applied', { file: patch.name, target: report.reversed, release }, { where });
-  }
+  if (report.reversed !== undefined) return alreadyApplied(application, report.reversed);
   const failed = report.hunks.find((hunk) => !hunk.ok);
   if (failed === undefined) {
     return fail(
@@ -133,14 +155,12 @@ function refusal(
     );
   }
   const hunk = patch.files.find(({ path }) => path === failed.file)?.hunks[failed.hunk - 1];
-  const touched = earlier.filter(({ files }) => files.some(({ path }) => path === failed.file)).map(({ name }) => name);
-  const note = touched.length === 0 ? '' : `\nchanged before it by: ${touched.join(', ')}`;
   return fail(
     'patch-does-not-apply',
     { file: patch.name, release, hunk: failed.hunk, target: failed.file },
     {
       where: { file: failed.file, line: hunk?.oldStart ?? failed.line },
-      detail: mismatch(overlay, failed, hunk) + note,
+      detail: [mismatch(overlay, failed, hunk), changedBefore(application, failed.file)].filter(Boolean).join('\n'),
     },
   );
 }

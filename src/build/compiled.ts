@@ -99,9 +99,9 @@ async function applySeries(
 ): Promise<{ adjustments: Adjustment[]; edits: Edit[] }> {
   const adjustments: Adjustment[] = [];
   const edits: Edit[] = [];
-  for (const [index, patch] of patches.entries()) {
+  for (const patch of patches) {
     const editsMade = watchEdits(overlay, patch);
-    adjustments.push(...(await applyPatch(overlay, patch, release, patches.slice(0, index))));
+    adjustments.push(...(await applyPatch(overlay, patch, release, patches)));
     edits.push(...editsMade());
   }
   for (const { patch, file, hunk, fuzz, lines } of adjustments) {

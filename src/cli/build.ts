@@ -7,7 +7,7 @@ import type { OutOfTreeModule } from '../build/out-of-tree.ts';
 import { fail } from '../errors/error.ts';
 import type { CustomParts } from '../kernel/custom.ts';
 import type { SigningKey } from '../module/sign.ts';
-import { writeAtomically } from '../util/files.ts';
+import { checkWritable, writeAtomically } from '../util/files.ts';
 import { action, type Outcome } from './command.ts';
 
 interface Options {
@@ -85,6 +85,7 @@ export function register(program: Command): void {
     .option('--json', 'print the result as JSON')
     .action(
       action<Options, [string[]]>(async ({ report }, options, patches) => {
+        for (const file of [options.output, options.keepGlue]) if (file !== undefined) checkWritable(file);
         const result = await build(
           {
             patches,

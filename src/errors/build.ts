@@ -44,6 +44,12 @@ export const buildErrors = table({
     why: 'the kernel has this change, so there is nothing to patch',
     fix: 'nothing to do for this kernel',
   },
+  'series-patch-applied': {
+    exit: 1,
+    what: '{file} of the series is in the source of {release} already: {target}',
+    why: 'the others may not be, and a patch that is left out has to be left out on purpose',
+    fix: 'take it out of the series for this kernel',
+  },
   'patch-file-missing': {
     exit: 1,
     what: '{file} changes {target}, which the source of {release} does not have',

@@ -1,7 +1,9 @@
 /** Writing so that a reader, a power cut or a full disk never meets half a file. */
 import { randomBytes } from 'node:crypto';
 import {
+  accessSync,
   closeSync,
+  constants,
   fsyncSync,
   mkdirSync,
   mkdtempSync,
@@ -9,6 +11,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,6 +44,21 @@ export function writeAtomically(path: string, content: string | Uint8Array, mode
     throw writeError(path, error);
   } finally {
     forget();
+  }
+}
+
+/**
+ * Looks whether a file could be written where `writeAtomically` will write it, for work that takes long before it has a result.
+ * Error: `file-unwritable`.
+ */
+export function checkWritable(path: string): void {
+  try {
+    accessSync(dirname(path), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw writeError(path, error);
+  }
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw writeError(path, Object.assign(new Error('EISDIR'), { code: 'EISDIR' }));
   }
 }
 

@@ -126,8 +126,10 @@ describe('applying', () => {
     writeFileSync(join(place, 'tree/fs/a.c'), lines(1, 30));
     return new SourceOverlay(join(place, 'tree'), join(place, 'overlay'));
   }
-  const apply = (text: string, on = overlay(), earlier: SourcePatch[] = []): Promise<Adjustment[]> =>
-    applyPatch(on, parse(text), '6.1.0-9-amd64', earlier);
+  const apply = (text: string, on = overlay(), earlier: SourcePatch[] = []): Promise<Adjustment[]> => {
+    const patch = parse(text);
+    return applyPatch(on, patch, '6.1.0-9-amd64', [...earlier, patch]);
+  };
 
   test('the overlay changes and the tree does not', async () => {
     const on = overlay();
@@ -159,11 +161,16 @@ describe('applying', () => {
     );
   });
 
-  test('patch-already-applied, patch-file-missing, patch-file-exists', async () => {
+  test('patch-already-applied, series-patch-applied, patch-file-missing, patch-file-exists', async () => {
     const on = overlay();
     await apply(change(5, 'new'), on);
     const again = await provokes('patch-already-applied', () => apply(change(5, 'new'), on));
     assert.equal(again.exit, 3);
+    const twice = await provokes('series-patch-applied', () =>
+      apply(change(5, 'new'), on, [parse(change(5, 'new'), 'one.patch')]),
+    );
+    assert.equal(twice.exit, 1);
+    assert.match(twice.detail ?? '', /changed before it by: one\.patch/);
     await provokes('patch-file-missing', () => apply(change(5, 'new', 'fs/none.c')));
     await provokes('patch-file-exists', () => apply('--- /dev/null\n+++ b/fs/a.c\n@@ -0,0 +1,1 @@\n+int a;\n'));
     await provokes('patch-already-applied', () => {
