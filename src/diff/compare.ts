@@ -2,10 +2,11 @@
 import type { Relocation, Section } from '../elf/object.ts';
 import { type Code, codeOf, plainCode } from './code.ts';
 import { isCopyable } from './correlate.ts';
+import { isLineField, isSameButForLine } from './line-fields.ts';
 import { isLineLoad } from './lines.ts';
 import type { Reason } from './options.ts';
 import { entryOf, type Model, type Part } from './part.ts';
-import { isDescriptors, isSanitizerData, isTags, storageOf } from './section-class.ts';
+import { storageOf } from './section-class.ts';
 import { type Entries, type Entry, replacementLength } from './tables.ts';
 import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from './target.ts';
 
@@ -65,11 +66,8 @@ export class Comparison {
 
   /** How many bytes from `at` belong to a field that holds nothing but a source line; 0 where they mean more. */
   #lineAt(a: Part, left: Code, b: Part, right: Code, at: number): number {
-    if (isDescriptors(a.section.name))
-      return isLineOfDescriptor(left.bytes, right.bytes, at, a.model.arch.littleEndian) ? 1 : 0;
-    // struct source_location (lib/ubsan.h): a pointer, then 32 bits of line.
-    if (isSanitizerData(a.section.name)) return at >= 8 && at < 12 ? 1 : 0;
-    if (isTags(a.section.name)) return at >= 4 && at < 8 ? 1 : 0;
+    const field = isLineField(a.section.name, left.bytes, right.bytes, at, a.model.arch.littleEndian);
+    if (field !== undefined) return field ? 1 : 0;
     if (a.class !== 'text') return 0;
     const one = instructionAt(a, a.start + at);
     const other = instructionAt(b, b.start + at);
@@ -141,7 +139,7 @@ export class Comparison {
       if (a.section.entsize !== b.section.entsize || a.section.flags !== b.section.flags) return false;
       const [left, right] = [contentOf(a.section, a.at), contentOf(b.section, b.at)];
       if (Buffer.compare(left, right) === 0) return true;
-      return !this.#keepLines && isLineText(left) && lineless(left) === lineless(right);
+      return !this.#keepLines && isSameButForLine(left, right);
     }
     return a.kind === 'section' && b.kind === 'section' && a.section.name === b.section.name;
   }
@@ -278,27 +276,6 @@ function instructionAt(part: Part, offset: number): import('../arch/arch.ts').In
     at += instruction?.length ?? 1;
   }
   return undefined;
-}
-
-/**
- * The text that fortified memcpy() passes to WARN_ONCE (include/linux/fortify-string.h, since 6.0): the one place where
- * the kernel's headers put a source line into a string.
- */
-const fortified = /^(field ".*" at [\w./+-]+\.[ch]:)\d+$/;
-
-function isLineText(text: Uint8Array): boolean {
-  return text.length > 10 && text[0] === 0x66 && lineless(text) !== undefined;
-}
-
-function lineless(text: Uint8Array): string | undefined {
-  return fortified.exec(Buffer.from(text).toString('latin1'))?.[1];
-}
-
-/** struct _ddebug (include/linux/dynamic_debug.h): four pointers, then 18 bits of line number. */
-function isLineOfDescriptor(left: Uint8Array, right: Uint8Array, at: number, littleEndian: boolean): boolean {
-  if (at < 32 || at > 34) return false;
-  if (littleEndian) return at < 34 || ((left[at]! ^ right[at]!) & ~0x3) === 0;
-  return at < 34 || ((left[at]! ^ right[at]!) & ~0xc0) === 0;
 }
 
 function sameType(

@@ -11,7 +11,8 @@ import {
 } from '../elf/object.ts';
 import { codeOf } from './code.ts';
 import type { Model, Part } from './part.ts';
-import type { Decision, Selection } from './select.ts';
+import type { Decision } from './references.ts';
+import type { Selection } from './select.ts';
 import type { Resolution } from './symbols.ts';
 import type { Entry } from './tables.ts';
 import { contentOf } from './target.ts';

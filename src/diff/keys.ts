@@ -1,8 +1,8 @@
 /** Keys of jump labels and static calls: whether the kernel can find them when it loads the module. */
 import { since } from '../arch/arch.ts';
 import { STB } from '../elf/constants.ts';
-import type { Pair } from './changes.ts';
 import { isCopyable } from './correlate.ts';
+import type { Pair } from './pair.ts';
 import type { Part } from './part.ts';
 import type { KernelSymbols, Lookup } from './symbols.ts';
 import type { Entry } from './tables.ts';
