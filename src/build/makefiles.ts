@@ -7,11 +7,11 @@ import { fail } from '../errors/error.ts';
 import type { KernelFacts } from '../kernel/facts.ts';
 import { type ObjectMap, type Owner, readObjectMap } from '../kernel/object-map.ts';
 import type { SourceOverlay } from './overlay.ts';
-import type { PatchedFile, SourcePatch } from './patch.ts';
+import { isNoCode, type PatchedFile, type SourcePatch } from './patch.ts';
 
 /** True for a file by which kbuild decides what is built, and how. */
 export function isMakefile(file: string): boolean {
-  return /(^|\/)(Makefile|Kbuild)[^/]*$/.test(file);
+  return !isNoCode(file) && /(^|\/)(Makefile|Kbuild)[^/]*$/.test(file);
 }
 
 /** True where a file belongs to another architecture than the one that the map is of. */
@@ -72,6 +72,9 @@ function namesOf(owners: readonly Owner[]): string {
 /** `obj-y += a.o b.o`, `tun-objs := a.o \`, `  b.o`: with or without what is listed, with or without a comment. */
 const list = /^(?:[\w-]+-(?:y|m|objs|\$\(CONFIG_\w+\))\s*[:+]?=)?(?:\s*[\w./-]+(?:\.o|\/))*\s*\\?\s*(?:#.*)?$/;
 
+/** What a stable release changes in the top Makefile; the running kernel keeps its version. */
+const version = /^(?:VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|NAME)\s*=/;
+
 /** Lists of objects alone may change, and settings of the units that are new. Error: `source-kind-unsupported`. */
 export function checkLines({ path, hunks }: PatchedFile, added: ObjectMap): void {
   for (const line of hunks.flatMap(({ lines }) => lines)) {
@@ -79,7 +82,8 @@ export function checkLines({ path, hunks }: PatchedFile, added: ObjectMap): void
     const text = line.slice(1);
     const single = /^\w+_([\w-]+\.o)\s*[:+]?=/.exec(text)?.[1];
     const ofNew = single !== undefined && added.has(normalize(join(dirname(path), single)));
-    if (!ofNew && !list.test(text))
+    if (ofNew || (path === 'Makefile' && version.test(text))) continue;
+    if (!list.test(text))
       throw refusal(
         path,
         `\`${text.trim()}\` is more than a list of objects, and may reach files that the patch does not name`,

@@ -35,6 +35,14 @@ export interface SourcePatch {
   readonly files: readonly PatchedFile[];
 }
 
+const noCode =
+  /^(Documentation|tools|samples|scripts|LICENSES|usr)\/|(^|\/)(MAINTAINERS|CREDITS|COPYING|README|\.\w+)$|\.(rst|txt|yaml|yml|dts|dtsi|json|md|py|sh|pl|cocci)$/;
+
+/** True for a file that a kernel's code is not made of: documents, tests, tools. */
+export function isNoCode(path: string): boolean {
+  return noCode.test(path);
+}
+
 /** Reads a patch file. Errors: `file-unreadable`, `patch-empty`, `patch-not-a-patch`, `patch-malformed`, `patch-binary`, `patch-escapes`. */
 export function readPatch(file: string): SourcePatch {
   return parseSourcePatch(file, readBytes(file));

@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import { fail } from '../errors/error.ts';
 import type { ObjectMap, Owner } from '../kernel/object-map.ts';
 import { isForeign, isMakefile } from './makefiles.ts';
-import type { SourcePatch } from './patch.ts';
+import { isNoCode, type SourcePatch } from './patch.ts';
 
 export interface Unit {
   /** Path of its object file in the tree: `fs/proc/meminfo.o`. */
@@ -29,10 +29,6 @@ export interface Plan {
 
 /** Finds the translation units (source files) that include a file, directly or not. */
 export type Includers = (file: string) => Promise<readonly string[]> | readonly string[];
-
-/** Files that a kernel's code is not made of. */
-const notCode =
-  /^(Documentation|tools|samples|scripts|LICENSES|usr)\/|(^|\/)(MAINTAINERS|CREDITS|COPYING|README|\.\w+)$|\.(rst|txt|yaml|yml|dts|dtsi|json|md|py|sh|pl|cocci)$/;
 
 /**
  * Plans a build; `known` are the kernel's units, `added` those that the patches bring. Errors: `source-kind-unsupported` for
@@ -100,7 +96,7 @@ export function objectOf(source: string): string {
 type Kind = 'code' | 'none' | 'configuration' | 'makefile' | 'unsupported';
 
 function kindOf(file: string): Kind {
-  if (notCode.test(file)) return 'none';
+  if (isNoCode(file)) return 'none';
   const name = file.slice(file.lastIndexOf('/') + 1);
   if (name.startsWith('Kconfig') || name.endsWith('defconfig') || name.endsWith('.config')) return 'configuration';
   if (isMakefile(file)) return 'makefile';

@@ -16,12 +16,12 @@ const kernel: [string, Owner[]][] = [
 const before: ObjectMap = new Map(kernel);
 
 test('which files are Makefiles, and which are of another architecture', () => {
-  assert.deepEqual(['fs/Makefile', 'arch/x86/Kbuild', 'fs/Makefile.inc', 'fs/makefile.c'].map(isMakefile), [
-    true,
-    true,
-    true,
-    false,
-  ]);
+  assert.deepEqual(
+    ['fs/Makefile', 'arch/x86/Kbuild', 'fs/Makefile.inc', 'fs/makefile.c', 'tools/testing/selftests/net/Makefile'].map(
+      isMakefile,
+    ),
+    [true, true, true, false, false],
+  );
   assert.deepEqual([isForeign('arch/arm/Makefile', before), isForeign('arch/x86/Makefile', before)], [true, false]);
 });
 
@@ -48,14 +48,20 @@ describe('what make builds after the patch', () => {
 
 describe('lines of a Makefile', () => {
   const added: ObjectMap = new Map([['fs/new.o', [vmlinux]]]);
-  const check = (...lines: string[]): void => {
-    const text = `--- a/fs/Makefile\n+++ b/fs/Makefile\n@@ -1,1 +1,${lines.length + 1} @@\n obj-y += a.o\n${lines.map((line) => `+${line}\n`).join('')}`;
+  const check = (...lines: string[]): void => checkIn('fs/Makefile', ...lines);
+  const checkIn = (file: string, ...lines: string[]): void => {
+    const text = `--- a/${file}\n+++ b/${file}\n@@ -1,1 +1,${lines.length + 1} @@\n obj-y += a.o\n${lines.map((line) => `+${line}\n`).join('')}`;
     checkLines(parseSourcePatch('x.patch', Buffer.from(text)).files[0]!, added);
   };
 
   test('lists of objects, comments, and settings of the new units', () => {
     check('obj-y += new.o', 'proc-$(CONFIG_X)\t+= new.o more.o', 'tun-objs := a.o \\', '\t\t  b.o ../c.o', '', '# why');
     check('CFLAGS_new.o := -O1', 'KASAN_SANITIZE_new.o := n');
+  });
+
+  test('the version in the top Makefile, which the running kernel keeps', async () => {
+    checkIn('Makefile', 'SUBLEVEL = 193');
+    await provokes('source-kind-unsupported', () => check('SUBLEVEL = 193'));
   });
 
   test('source-kind-unsupported: flags, conditions, rules', async () => {
