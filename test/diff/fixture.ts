@@ -43,17 +43,6 @@ export const gccPadded: Toolchain = {
   flags: [...common, '-fcf-protection=branch', '-fno-jump-tables', '-fpatchable-function-entry=16,16', ...x86],
 };
 
-export const clang: Toolchain = {
-  name: 'clang x86-64',
-  compiler: 'clang-14', // as tools/install has it; nothing else provides `clang`
-  flags: [
-    ...common,
-    '--target=x86_64-linux-gnu',
-    '-fno-jump-tables',
-    ...x86.filter((flag) => flag !== '-mrecord-mcount'),
-  ],
-};
-
 const compiled = new Map<string, Uint8Array>();
 
 /** Compiles C (or, with `.S` flags, assembly); the same source is compiled once. The file is always called `a.c`. */
