@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { takePlace } from '../../src/vm/budget.ts';
+import { type Place, takePlace } from '../../src/vm/budget.ts';
 import { boot } from '../../src/vm/guest.ts';
 import type { initramfs } from '../../src/vm/initramfs.ts';
 import { moduleFiles } from '../../src/vm/modules.ts';
@@ -142,6 +142,38 @@ test('guests wait for memory, and one that can never have it is refused', async 
   await provokes('guest-memory', () => takePlace(1_000_000_000, 0));
   const first = await takePlace(16);
   first.release();
+});
+
+test('guests that wait start in the order in which they came', async () => {
+  const places = mkdtempSync(join(folder, 'places-'));
+  const take = (waitMs?: number): Promise<Place> => takePlace(16, waitMs, undefined, places);
+  const held: Place[] = [];
+  await assert.rejects(async () => {
+    for (;;) held.push(await take(0));
+  });
+  assert.ok(held.length > 1);
+  const order: string[] = [];
+  const waiting: Promise<Place>[] = [];
+  for (const name of ['one', 'two', 'three']) {
+    const place = take();
+    waiting.push(place);
+    void place.then(() => order.push(name));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  for (const [at, place] of [held[0]!, held[1]!].entries()) {
+    place.release();
+    // One that comes now has its turn after those that wait.
+    await assert.rejects(take(0));
+    await waiting[at];
+  }
+  (await waiting[0]!).release();
+  await waiting[2];
+  assert.deepEqual(order, ['one', 'two', 'three']);
+  for (const place of [...held.slice(2), ...waiting.slice(1)]) (await place).release();
+  assert.deepEqual(
+    readdirSync(places).filter((name) => name.endsWith('.json')),
+    [],
+  );
 });
 
 test('a module that the kernel does not have is named', async () => {
