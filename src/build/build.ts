@@ -24,6 +24,7 @@ import { requireResolved } from './definitions.ts';
 import { objtoolSettings } from './objtool.ts';
 import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
 import type { SourceOverlay } from './overlay.ts';
+import type { CompiledPair } from './pairs.ts';
 import type { SourcePatch } from './patch.ts';
 import type { LeftOut } from './plan.ts';
 import { readSeries } from './series.ts';
@@ -120,15 +121,16 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const version = successorVersion(previous, request.version);
   using work = temporaryFolder('kpatch-build-');
   const compile = module === undefined ? compileInTree : compileOutOfTree;
-  const compiled = await compile({ request, patches, facts, module, folder: work.path, report });
-  const { pairs, patched, adjustments, edits, leftOut } = compiled;
-  const differences = await report.stage('compare', () =>
+  const compare = (pairs: readonly CompiledPair[]): Promise<Difference[]> =>
     comparePairs(facts, pairs, {
       keepLineChanges: request.keepLineChanges,
       acceptLayouts: request.acceptLayouts ?? [],
       leaveOutInit: request.leaveOutInit === true,
-    }),
-  );
+    });
+  const look = async (pairs: readonly CompiledPair[]): Promise<void> => void (await compare(pairs));
+  const compiled = await compile({ request, patches, facts, module, folder: work.path, report, look });
+  const { pairs, patched, adjustments, edits, leftOut } = compiled;
+  const differences = await report.stage('compare', () => compare(pairs));
   if (!differences.some(({ result }) => hasEffect(result))) throw fail('no-change', { release: kernel.release });
   await requireResolved(differences, kernel.release, (name) => facts.requiredBy(name));
   if (request.skipRunPre)

@@ -32,6 +32,8 @@ export interface CompileInput {
   /** An empty folder to work in. */
   readonly folder: string;
   readonly report: Reporter;
+  /** See `PairsInput.look`. */
+  readonly look: (pairs: readonly CompiledPair[]) => Promise<void>;
 }
 
 export interface Compiled {
@@ -66,7 +68,7 @@ export async function compileInTree(input: CompileInput): Promise<Compiled> {
   const jobs = request.jobs ?? availableParallelism();
   const pairs = await report.stage(
     `compile ${units.length === 1 ? units[0]!.object : `${units.length} units`}`,
-    (update) => compilePairs({ facts, units, patched, folder: folder('original'), jobs, update }),
+    (update) => compilePairs({ facts, units, patched, folder: folder('original'), jobs, update, look: input.look }),
   );
   return { pairs, units: units.map(({ object }) => object), patched, adjustments, edits, leftOut: plan.leftOut };
 }

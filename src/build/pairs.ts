@@ -22,11 +22,16 @@ export interface PairsInput {
   readonly folder: string;
   readonly jobs: number;
   readonly update: (text: string) => void;
+  /** Given the pairs round by round where there are many: what stops the build, as a structure that a header changes, is said early. */
+  readonly look: (pairs: readonly CompiledPair[]) => Promise<void>;
 }
+
+/** With so many units for each compiler they are compiled in rounds, each twice as large as the one before. */
+const MANY = 4;
 
 /**
  * Compiles the units; originals that were compiled before for this kernel are taken from the cache.
- * Errors: `compile-failed`, `tree-changed`.
+ * Errors: `compile-failed`, `tree-changed`, those of `look`.
  */
 export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   const { facts, units, jobs } = input;
@@ -49,19 +54,27 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
     originals.set(one.unit, one);
     if (one.unit.added !== true) store.put(one);
   };
-  // Both sides at once, each with its share of the compilers.
-  const share = missing.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
-  const before = async (): Promise<void> => {
-    if (missing.length === 0) return;
-    const overlay = new SourceOverlay(facts.kernel.paths.tree, input.folder);
-    for (const unit of missing) if (unit.added === true) makeEmpty(overlay, unit);
-    const compilation = { variables, jobs: share, when: 'before', settings, onDone: keep } as const;
-    await compileUnits(overlay, missing, compilation);
+  const original = new SourceOverlay(facts.kernel.paths.tree, input.folder);
+  for (const unit of missing) if (unit.added === true) makeEmpty(original, unit);
+  /** Both sides at once, each with its share of the compilers. */
+  const compile = async (some: readonly Unit[]): Promise<CompiledPair[]> => {
+    const absent = some.filter((unit) => !originals.has(unit));
+    const share = absent.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
+    const common = { variables, settings, jobs: share };
+    const [patched] = await Promise.all([
+      compileUnits(input.patched, some, { ...common, when: 'after', onDone }),
+      compileUnits(original, absent, { ...common, when: 'before', onDone: keep }),
+    ]);
+    return patched.map((one) => ({ unit: one.unit, original: originals.get(one.unit)!, patched: one }));
   };
-  const after = (): Promise<CompiledUnit[]> =>
-    compileUnits(input.patched, units, { variables, jobs: share, when: 'after', settings, onDone });
-  const [patched] = await Promise.all([after(), before()]);
-  return patched.map((one) => ({ unit: one.unit, original: originals.get(one.unit)!, patched: one }));
+  if (units.length <= MANY * jobs) return await compile(units);
+  const pairs: CompiledPair[] = [];
+  for (let size = jobs; pairs.length < units.length; size *= 2) {
+    const round = await compile(units.slice(pairs.length, pairs.length + size));
+    pairs.push(...round);
+    if (pairs.length < units.length) await input.look(round);
+  }
+  return pairs;
 }
 
 /** What a unit was before it was there: a source file with nothing in it. */

@@ -158,6 +158,25 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     assert.deepEqual(readFileSync(join(folder, 'again.ko')), readFileSync(join(folder, 'fix.ko')));
   });
 
+  test('a structure that a header changes is refused before all that uses it is compiled', () => {
+    const { kernel } = kpatch('kernel', 'show', release).document as { kernel: { paths: { tree: string } } };
+    const text = sourcePatch(kernel.paths.tree, {
+      'fs/proc/internal.h': (source) => source.replace('\tstruct rb_node subdir_node;', '$&\n\tint more;'),
+    });
+    writeFileSync(join(folder, 'layout.patch'), text);
+    const options = { encoding: 'utf8', cwd: folder, env: { ...process.env, TMPDIR: join(folder, 'tmp') } } as const;
+    const { status, stderr } = spawnSync(
+      join(root, 'bin', 'kpatch'),
+      ['build', 'layout.patch', '--jobs', '2'],
+      options,
+    );
+    assert.equal(status, 4, stderr);
+    assert.match(stderr, /the layout of struct proc_dir_entry changes/);
+    const units = Number(/compile (\d+) units: failed/.exec(stderr)?.[1]);
+    assert.ok(units > 8, stderr);
+    assert.doesNotMatch(stderr, /^compare: failed/m);
+  });
+
   test('a changed comment is nothing to do', () => {
     writeFileSync(join(folder, 'comment.patch'), meminfoPatch(line, `${line} /* always none */`));
     const { status, document } = kpatch('build', 'comment.patch', '-o', 'comment.ko');
