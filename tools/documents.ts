@@ -3,9 +3,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorsDocument } from '../src/errors/document.ts';
 import { version } from '../src/version.ts';
+import { rulesDocument } from '../test/diff/corpus/rules.ts';
 
 const root = join(import.meta.dirname, '..');
-const documents: Readonly<Record<string, () => string>> = { 'docs/errors.md': errorsDocument };
+const documents: Readonly<Record<string, () => string>> = {
+  'docs/errors.md': errorsDocument,
+  'docs/differ-rules.md': rulesDocument,
+};
 const check = process.argv.includes('--check');
 
 for (const [name, print] of Object.entries(documents)) {

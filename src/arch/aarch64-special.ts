@@ -30,5 +30,6 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     patchableEntries,
     printkIndex,
     sites('.kcfi_traps'),
+    sites('__kcfi_traps'), // as a linked module has it
   ];
 }

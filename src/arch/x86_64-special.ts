@@ -60,6 +60,7 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     sites('.call_sites'),
     sites('.cfi_sites'),
     sites('.kcfi_traps'),
+    sites('__kcfi_traps'), // as a linked module has it
     { name: '.ibt_endbr_seal', size: 4, location: 0, derived: true, seals: true },
   ];
 }

@@ -40,6 +40,14 @@ export const habitCases: readonly Case[] = [
     expect: [],
   },
   {
+    name: 'one of two static locals of one name in one function goes, and numbers tell nothing',
+    before:
+      'int f(int a) { if (a & 1) { static int n asm("n.101"); return use(n++) + 1; } else { static int n asm("n.102"); return use(n--) + 2; } }',
+    after:
+      'int f(int a) { if (a & 1) { static int n asm("n.150"); return use(n++) + 1; } else { return use(a) + 2; } }',
+    expect: 'diff-local-ambiguous',
+  },
+  {
     name: 'functions with several suffixes and numbers',
     before:
       'static noinline int h(int) asm("h.isra.17.constprop.23"); static noinline int k(int) asm("k.part.3"); int f(int a) { return h(a) + k(a); } static noinline int h(int a) { return use(a) + 1; } static noinline int k(int a) { return use(a) * 3; }',

@@ -48,11 +48,16 @@ struct alloc_tag { unsigned int flags, line; const char *modname, *function, *fi
 void *allocate(struct alloc_tag *, ulong);
 #define tagged_alloc(size) ({ static __attribute__((section(".data..percpu"))) ulong _alloc_tag_cntr[2]; \\
   static struct alloc_tag _alloc_tag __attribute__((used, aligned(8), section("alloc_tags"))) = { 0, __LINE__, 0, __func__, __FILE__, _alloc_tag_cntr }; allocate(&_alloc_tag, size); })
+#define SITES(section) asm volatile("1: " OLD "\\n.pushsection " section ",\\"a\\"\\n.long 1b - .\\n.popsection")
+#define UNWIND(state) asm volatile("1: " OLD "\\n.pushsection .orc_unwind_ip,\\"a\\"\\n.long 1b - .\\n.popsection\\n.pushsection .orc_unwind,\\"a\\"\\n.fill " ORC_SIZE ",1," #state "\\n.popsection")
+struct tracepoint { const char *name; struct static_key key; void *funcs; };
+#define DEFINE_TRACE(x) struct tracepoint __tracepoint_##x __attribute__((section("__tracepoints"), used)) = { #x, { 0, 0 }, 0 }
 #define FIXUP_SECTION(code) ".pushsection .fixup,\\"ax\\"\\n3: " code "\\n.popsection\\n"
 `;
 
 export const x86 = `
 #define NOTRACE
+#define ORC_SIZE "6"
 #define TRAP "ud2"
 #define QUAD ".quad"
 #define JUMP_NOP ".byte 0x0f,0x1f,0x44,0x00,0x00"
@@ -67,10 +72,13 @@ ${common}
 #define CONSTRAINT "m"
 #define MOVE(n) "movl $" #n ",%0"
 #define JUMP(label) "jmp " label
+#define HAS(feature) ({ __label__ yes, no, out; int r; \\
+  asm goto("1: jmp 6f\\n2: .skip 0\\n.pushsection .altinstructions,\\"a\\"\\n.long 1b - .\\n.long 4f - .\\n.word 117\\n.byte 2b - 1b\\n.byte 5f - 4f\\n.long 1b - .\\n.long 0\\n.word " #feature "\\n.byte 2b - 1b\\n.byte 0\\n.popsection\\n" \\
+    ".pushsection .altinstr_replacement,\\"ax\\"\\n4: jmp %l[no]\\n5:\\n.popsection\\n.pushsection .altinstr_aux,\\"ax\\"\\n6: testb $1 << (" #feature " & 7), capabilities + " #feature " / 8\\n jnz %l[yes]\\n jmp %l[no]\\n.popsection" : : : : yes, no); \\
+  yes: r = 1; goto out; no: r = 0; out: r; })
 #define LOCKED(x) asm volatile(".pushsection .smp_locks,\\"a\\"\\n.balign 4\\n.long 671f - .\\n.popsection\\n671: lock; incl %0" : "+m"(x))
 #define PARAVIRT(type) asm volatile("771: call *pv_ops\\n772:\\n.pushsection .parainstructions,\\"a\\"\\n.balign 8\\n.quad 771b\\n.byte " #type "\\n.byte 772b-771b\\n.balign 8\\n.popsection")
 #define STATIC_CALL(name) asm volatile("1: call __SCT__" #name "\\n.pushsection .static_call_sites,\\"aw\\"\\n.balign 4\\n.long 1b - .\\n.long __SCK__" #name " - .\\n.popsection")
-#define SITES(section) asm volatile("1: nop\\n.pushsection " section ",\\"a\\"\\n.long 1b - .\\n.popsection")
 ${probes()}
 `;
 
@@ -134,6 +142,7 @@ ${probes()}
 `;
 
 export const loongarch64 = `
+#define ORC_SIZE "12"
 #define NOTRACE __attribute__((patchable_function_entry(0)))
 #define TRAP "break 1"
 #define QUAD ".dword"

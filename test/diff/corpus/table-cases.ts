@@ -338,7 +338,6 @@ export const tableCases: readonly Case[] = [
     after: [['+ 1', '+ 2']],
     expect: 'diff-key-early',
     kernel: { major: 5, minor: 4 },
-    on: ({ arch }) => arch !== 's390x',
   },
   {
     name: 'a tracepoint of a module is off',
