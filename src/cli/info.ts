@@ -6,6 +6,7 @@ import { lineOf, type ModuleFile } from '../host/module-file.ts';
 import { readProof } from '../module/proof.ts';
 import { proofPath } from '../module/proof-path.ts';
 import { isSigned, readSignature, verifySignature } from '../module/signature.ts';
+import { limitsOf } from '../prove/limits.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import { columns, type HostOptions, machineOf, withHostOptions } from './host-options.ts';
 
@@ -44,19 +45,26 @@ function run(_: Context, options: HostOptions & { readonly cert?: string }, patc
   const { bytes, manifest, ...facts } = module;
   const signature = signatureOf(module, options.cert);
   const data = { ...facts, signature: signature ?? null, size: bytes.length, manifest: manifest ?? null };
-  const proof = proofLine(module);
+  const proof = proofLines(module);
   const text = [`Patch information for ${patch}:`, ...lines(module, signature), ...proof].join('\n');
   return { schema: 'kpatch.info/1', data, text };
 }
 
 /** What the proof beside the module says; a proof of another file says nothing of this one. */
-function proofLine({ path, sha256 }: ModuleFile): string[] {
+function proofLines({ path, sha256 }: ModuleFile): string[] {
   const file = proofPath(path);
   if (!existsSync(file)) return [];
-  const { verdict, module, plan, made, kernel, signature } = readProof(file);
+  const proof = readProof(file);
+  const { verdict, reasons, module, plan, made, kernel, checks, signature } = proof;
   if (module.sha256 !== sha256) return [`proof: ${file} is that of another module file`];
-  const signed = signature === undefined ? 'not signed' : `signed with key ${signature.key.slice(0, 16)}`;
-  return [`proof: ${verdict} (plan ${plan}, on ${kernel.release}, ${made}; ${signed})`];
+  const held = checks.filter(({ outcome }) => outcome === 'held').length;
+  const signed =
+    signature === undefined ? 'not signed' : `signed with key ${signature.key.slice(0, 16)}, not verified here`;
+  return [
+    `proof: ${verdict} (${held} of ${checks.length} checks of the plan "${plan}" on ${kernel.release}, ${made}; ${signed})`,
+    ...reasons.map((reason) => `  because ${reason}`),
+    ...limitsOf(proof).map((limit) => `  not shown: ${limit}`),
+  ];
 }
 
 function lines(module: ModuleFile, signature: SignatureFacts | undefined): string[] {

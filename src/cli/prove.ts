@@ -1,5 +1,6 @@
 /** `kpatch prove`: shows in virtual machines that a patch module holds, before anyone trusts it. */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ElfObject } from '../elf/object.ts';
@@ -13,6 +14,7 @@ import type { Plan, ProofKernel } from '../prove/check.ts';
 import type { ProofEvent } from '../prove/event.ts';
 import { liveView } from '../prove/live-view.ts';
 import { allProven, type Cell, matrixText, runMatrix } from '../prove/matrix.ts';
+import { ownProgram } from '../prove/own-program.ts';
 import { onlyChecks, plans, withUserChecks } from '../prove/plans.ts';
 import { prove } from '../prove/proof.ts';
 import { proofText } from '../prove/proof-text.ts';
@@ -55,7 +57,7 @@ export function register(program: Command): void {
     .option('-k, --kernel <release>', 'the kernel to prove it on (repeatable with source patches)', collect, [])
     .option('--kernels <file>', 'a file that lists kernel releases, one a line')
     .option('--test <script>', "the author's test: a shell script, run before, with and after the patch")
-    .option('--full', 'the full plan: load, cycles, upgrades, a boot that looks for memory errors (minutes)')
+    .option('--full', 'the full plan: also load, cycles, upgrades, memory errors, the boot path (minutes)')
     .option('--check <name>', 'only this check and those it builds on (repeatable)', collect, [])
     .option('--with <file>', 'a check of your own, a shell or TypeScript file (repeatable)', collect, [])
     .option('--from <module>', 'a predecessor: the upgrade from it, and back, is tried (repeatable)', collect, [])
@@ -92,12 +94,13 @@ async function run(given: readonly string[], options: Options, built: string, st
     test: options.test === undefined ? undefined : readTestScript(options.test),
     userChecks: await Promise.all(options.with.map(readUserCheck)),
     command: commandLine(given, options),
+    guests: 1,
   };
   planOf(common);
   const jobs = await jobsOf(given, options, built, report);
   if (jobs.length === 1) {
     const [job] = jobs;
-    const proof = await proveOne(job!, common, viewOf(stream));
+    const proof = await proveOne(job!, { ...common, guests: availableParallelism() }, viewOf(stream));
     process.exitCode = proof.verdict === 'proven' ? 0 : 1;
     if (stream === undefined) process.stdout.write(proofText(proof));
     else stream.end({ proof });
@@ -123,6 +126,8 @@ interface Common {
   readonly test: TestScript | undefined;
   readonly userChecks: readonly UserCheck[];
   readonly command: string;
+  /** Boots of one proof that run at once: where several proofs run side by side, one each. */
+  readonly guests: number;
 }
 
 interface View {
@@ -177,7 +182,7 @@ function releasesIn(file: string): string[] {
 }
 
 async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
-  const { options, test, userChecks } = common;
+  const { options, test, userChecks, guests } = common;
   const subject = readSubject(job.file);
   const predecessors = options.from.map(readSubject);
   const sources = job.sources.map((file) => readSourcePatch(file, subject));
@@ -185,7 +190,9 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
   const plan = planOf(common);
   let proof: Proof;
   try {
-    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, onEvent: view.onEvent });
+    const program = options.full === true ? { program: ownProgram() } : {};
+    const { onEvent } = view;
+    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, guests, onEvent, ...program });
   } finally {
     view.close();
   }

@@ -1,6 +1,7 @@
 /** A check: one claim about a patch module, shown true or false in a running kernel. One file each, in `checks/`. */
 import type { KernelFacts } from '../kernel/facts.ts';
 import type { Guest, ScriptOptions, ScriptResult } from '../vm/guest.ts';
+import type { GuestFiles } from '../vm/initramfs.ts';
 import type { Evidence } from './event.ts';
 import type { Transition } from './livepatch.ts';
 import type { CallCount } from './reach.ts';
@@ -41,16 +42,20 @@ export interface Session {
   readonly predecessors: readonly Subject[];
   readonly kernel: ProofKernel;
   readonly test: TestScript | undefined;
+  /** This program as files of a guest; undefined where it is not at hand. */
+  readonly program: GuestFiles | undefined;
   readonly guest: Guest;
   readonly state: BootState;
   /** Runs a shell script in the guest; see `Guest.run`. */
   sh(script: string, options?: ScriptOptions): Promise<ScriptResult>;
+  /** Hands the store of installed patches, a tar archive, to the boot that begins with it. */
+  keepStore(archive: Uint8Array): void;
   /** Tells those who watch what is going on. */
   progress(text: string): void;
 }
 
 /** A check that looks at files only, before any guest exists. */
-export type StaticSession = Omit<Session, 'guest' | 'state' | 'sh'>;
+export type StaticSession = Omit<Session, 'guest' | 'state' | 'sh' | 'keepStore'>;
 
 interface CheckBase {
   /** A short name, unique: `transition`. */
@@ -84,6 +89,11 @@ export interface PlannedBoot {
   readonly kernelArguments: readonly string[];
   readonly memoryMiB: number;
   readonly cpus: number;
+  /**
+   * Where the guest has this program: `install` keeps its store, `reboot` begins with that store and loads what is installed
+   * before anything else runs.
+   */
+  readonly system?: 'install' | 'reboot';
   readonly checks: readonly GuestCheck[];
 }
 

@@ -1,91 +1,126 @@
-/** A plan as it runs, for people: on a terminal one line that changes for what is going on, elsewhere plain lines. */
+/**
+ * A plan as it runs, for people. On a terminal what is finished scrolls by, and below it stands what is going on: a line for each
+ * guest with what it does, and the last line of its console. Elsewhere plain lines.
+ */
 import type { ProofEvent } from './event.ts';
+import { seconds } from './proof-text.ts';
 
 /** On a plain log a check that takes longer says so again this often, so that there is no silent stretch. */
 const REMIND_MS = 5000;
+const REDRAW_MS = 200;
 
 export interface LiveView {
   readonly onEvent: (event: ProofEvent) => void;
-  /** Ends the changing line; the view is not used after that. */
+  /** Takes away what changes; the view is not used after that. */
   close(): void;
 }
 
-const marks = { held: '✓', failed: '✗', 'not run': '–' } as const;
+/** What goes on in one boot (or among the files). */
+interface Activity {
+  readonly title: string;
+  readonly begun: number;
+  /** What is known of it now. */
+  text: string;
+  /** The guest's last line. */
+  console: string;
+}
+
+const marks = { held: ['✓', 32], failed: ['✗', 31], 'not run': ['–', 33] } as const;
 
 /** `label` stands before every line where several proofs run at once. */
 export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''): LiveView {
   const terminal = stream.isTTY === true && label === '';
+  const colours = terminal && (process.env.NO_COLOR ?? '') === '';
+  const paint = (code: number, text: string): string => (colours ? `\x1b[${code}m${text}\x1b[0m` : text);
   const prefix = label === '' ? '' : `[${label}] `;
-  let current: { title: string; start: number } | undefined;
-  let text = '';
-  const titles = new Map<string, string>();
-  const seen: string[] = [];
-  let total = 0;
+  const begun = Date.now();
+  const activities = new Map<string, Activity>();
+  const facts = new Map<string, string[]>();
+  const titles = new Map<string, { title: string; boot: string }>();
+  let idWidth = 0;
   let done = 0;
-  const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-  const erase = (): void => void (terminal && stream.write('\r\x1b[2K'));
-  const line = (words: string): void => {
-    erase();
-    stream.write(`${prefix}${words}\n`);
-    draw();
+  let drawn = 0;
+  const since = (start: number): string => seconds(Date.now() - start);
+
+  const erase = (): void => {
+    if (drawn > 0) stream.write(`\x1b[${drawn}A\r\x1b[J`);
+    drawn = 0;
   };
   const draw = (): void => {
-    if (!terminal || current === undefined) return;
+    if (!terminal || activities.size === 0) return;
     const width = Math.max(20, stream.columns ?? 80) - 1;
-    const words = `  [${done}/${total}] ${current.title} … ${seconds(Date.now() - current.start)}  ${text}`;
-    stream.write(`\r\x1b[2K${words.length > width ? `${words.slice(0, width - 1)}…` : words}`);
+    const lines = [paint(1, cut(`${done} of ${titles.size} checks, ${since(begun)}`, width))];
+    for (const [boot, { title, begun: start, text, console }] of activities) {
+      lines.push(cut(`${boot.padEnd(idWidth)}  ${title} … ${since(start)}  ${text}`.trimEnd(), width));
+      if (console !== '') lines.push(paint(2, cut(`${' '.repeat(idWidth)}  | ${console}`, width)));
+    }
+    stream.write(`${lines.join('\n')}\n`);
+    drawn = lines.length;
   };
-  const timer = setInterval(
-    () => {
-      if (terminal) draw();
-      else if (current !== undefined) {
-        stream.write(`${prefix}  ${current.title} … ${seconds(Date.now() - current.start)} so far  ${text}\n`);
-      }
-    },
-    terminal ? 200 : REMIND_MS,
-  );
-  timer.unref();
-  const begin = (title: string): void => {
-    current = { title, start: Date.now() };
-    text = '';
+  const print = (lines: readonly string[]): void => {
+    erase();
+    stream.write(lines.map((line) => `${prefix}${line}\n`).join(''));
     draw();
   };
+  const remind = (): void => {
+    for (const [boot, { title, begun: start, text }] of activities)
+      print([`  ${boot.padEnd(idWidth)}  ${title} … ${since(start)} so far  ${text}`.trimEnd()]);
+  };
+  const redraw = (): void => {
+    erase();
+    draw();
+  };
+  const timer = setInterval(terminal ? redraw : remind, terminal ? REDRAW_MS : REMIND_MS);
+  timer.unref();
+  const begin = (boot: string, title: string): void => {
+    const console = activities.get(boot)?.console ?? '';
+    activities.set(boot, { title, begun: Date.now(), text: '', console });
+  };
+  const say = (check: string, text: string): void => {
+    const activity = activities.get(bootOf(check));
+    if (activity !== undefined) activity.text = text;
+  };
+
   return {
     onEvent(event) {
       switch (event.type) {
         case 'plan':
-          total = event.checks.length;
-          for (const { check, title } of event.checks) titles.set(check, title);
-          return line(`plan "${event.plan}" on ${event.release}: ${total} checks`);
+          for (const { check, title, boot } of event.checks) titles.set(check, { title, boot });
+          idWidth = Math.max(...event.checks.map(({ boot }) => boot.length));
+          return print([`plan "${event.plan}" on ${event.release}: ${event.checks.length} checks`]);
         case 'boot':
-          return begin(`boot ${event.title}`);
-        case 'booted':
-          return line(`  ${event.boot}: up after ${seconds(event.ms)} (${emulation(event.acceleration)})`);
+          return begin(event.boot, `boot ${event.title}`);
+        case 'booted': {
+          activities.delete(event.boot);
+          const how = event.acceleration === 'kvm' ? 'KVM' : 'software emulation';
+          return print([paint(2, `  ${event.boot.padEnd(idWidth)}  up after ${seconds(event.ms)} (${how})`)]);
+        }
         case 'begin':
-          return begin(event.title);
+          return begin(event.boot, event.title);
         case 'progress':
-          text = event.text;
-          return draw();
-        case 'console':
-          // The guest's last line is shown while nothing better is known.
-          if (terminal && event.line.trim() !== '') text = event.line.trim();
+          return say(event.check, event.text);
+        case 'console': {
+          const activity = activities.get(event.boot);
+          if (activity !== undefined && event.line.trim() !== '') activity.console = event.line.trim();
           return;
+        }
         case 'evidence':
-          seen.push(event.text);
-          text = event.text;
-          return draw();
+          facts.set(event.check, [...(facts.get(event.check) ?? []), event.text]);
+          return say(event.check, event.text);
         case 'end': {
-          current = undefined;
+          const { title, boot } = titles.get(event.check)!;
+          activities.delete(boot);
           done++;
           if (event.outcome === 'not run') return;
-          const reason = event.reason === undefined ? '' : `: ${event.reason}`;
-          const facts = seen.splice(0).map((fact) => `\n${prefix}      ${fact}`);
-          return line(
-            `${marks[event.outcome]} ${titles.get(event.check)}${reason}  (${seconds(event.ms)})${facts.join('')}`,
-          );
+          const [mark, colour] = marks[event.outcome];
+          const head = `${paint(colour, mark)} ${boot.padEnd(idWidth)}  ${title}  (${seconds(event.ms)})`;
+          const indent = ' '.repeat(idWidth + 4);
+          const why = event.reason === undefined ? [] : [`${indent}${paint(colour, event.reason)}`];
+          const seen = facts.get(event.check) ?? [];
+          return print([head, ...why, ...seen.map((fact) => paint(2, `${indent}${fact}`))]);
         }
         case 'verdict':
-          current = undefined;
+          activities.clear();
           return;
       }
     },
@@ -96,6 +131,10 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
   };
 }
 
-function emulation(acceleration: string): string {
-  return acceleration === 'kvm' ? 'KVM' : 'software emulation';
+function bootOf(check: string): string {
+  return check.slice(0, check.lastIndexOf('/'));
+}
+
+function cut(line: string, width: number): string {
+  return line.length > width ? `${line.slice(0, width - 1)}…` : line;
 }

@@ -2,6 +2,7 @@
 import { fail } from '../errors/error.ts';
 import type { Check, GuestCheck, Plan, PlannedBoot, StaticCheck, StaticSession } from './check.ts';
 import { reached, testAfter, testBefore, testWith } from './checks/author-test.ts';
+import { applied, installs } from './checks/boot-path.ts';
 import { boots, targets } from './checks/boots.ts';
 import { cycles } from './checks/cycles.ts';
 import { fits } from './checks/fits.ts';
@@ -53,17 +54,32 @@ const hungTasks = ['sysctl.kernel.hung_task_timeout_secs=120', 'sysctl.kernel.hu
 /** One boot, some 15 s in software emulation. */
 export const quickPlan: Plan = { name: 'quick', statics, boots: [stock] };
 
-/** Everything: some minutes. */
+/** One of the boots for many cycles: on one processor a transition need not wait for others to leave their idle loops. */
+const cyclesBoot = (part: number): PlannedBoot => ({
+  ...stock,
+  id: `cycles-${part}`,
+  title: `the stock kernel, for many cycles under load, ${part} of 2`,
+  kernelArguments: hungTasks,
+  cpus: 1,
+  checks: [boots, targets, cycles, logClean],
+});
+
+/** A guest that has this program needs room for it; on one processor, as Node's threads gain nothing from a second emulated one. */
+const withProgram: PlannedBoot = { ...stock, memoryMiB: 1024, cpus: 1 };
+
+/** Everything: some minutes. Boots may run side by side, so the long ones are begun early. */
 export const fullPlan: Plan = {
   name: 'full',
   statics,
   boots: [
     stock,
+    cyclesBoot(1),
+    cyclesBoot(2),
     {
       ...stock,
       id: 'order',
       title: 'the stock kernel, for what comes before, after and instead of the patch',
-      // On one processor a transition need not wait for others to leave their idle loops: many are tried here.
+      // As for cycles: many transitions are tried here.
       cpus: 1,
       checks: [boots, lateModules, upgrade, logClean],
     },
@@ -75,12 +91,11 @@ export const fullPlan: Plan = {
       checks: [boots, targets, underLoad, logClean],
     },
     {
-      ...stock,
-      id: 'cycles',
-      title: 'the stock kernel, for many cycles under load',
-      kernelArguments: hungTasks,
-      cpus: 1,
-      checks: [boots, targets, cycles, logClean],
+      ...withProgram,
+      id: 'install',
+      title: "the stock kernel, the patch installed by 'kpatch install'",
+      system: 'install',
+      checks: [boots, targets, testBefore, installs, logClean],
     },
     {
       ...stock,
@@ -90,6 +105,13 @@ export const fullPlan: Plan = {
       memoryMiB: 768,
       checks: oneRound.flatMap((check) => (check === unloads ? [noLeak, unloads, neighbours] : [check])),
     },
+    {
+      ...withProgram,
+      id: 'reboot',
+      title: 'the stock kernel, rebooted with the patch installed',
+      system: 'reboot',
+      checks: [applied, targets, redirected, testWith, reached, logClean],
+    },
   ],
 };
 
@@ -97,7 +119,8 @@ export const fullPlan: Plan = {
 export function trimmed(plan: Plan, session: StaticSession): Plan {
   const frame: readonly Check[] = [boots, targets, logClean];
   const worth = (check: Check): boolean => !frame.includes(check) && check.applies?.(session) !== false;
-  return { ...plan, boots: plan.boots.filter(({ checks }) => checks.some(worth)) };
+  const possible = ({ system }: PlannedBoot): boolean => system === undefined || session.program !== undefined;
+  return { ...plan, boots: plan.boots.filter((boot) => possible(boot) && boot.checks.some(worth)) };
 }
 
 export const plans = { quick: quickPlan, full: fullPlan } as const;
@@ -106,18 +129,19 @@ export function allChecks(plan: Plan): readonly Check[] {
   return [...plan.statics, ...plan.boots.flatMap(({ checks }) => checks)];
 }
 
-/** The plan with the user's checks, run in each boot right after the author's test with the patch loaded. */
+/** The plan with the user's checks, in each boot where a check leaves the patch loaded: before it is taken out. */
 export function withUserChecks(plan: Plan, checks: readonly GuestCheck[]): Plan {
   if (checks.length === 0) return plan;
   const boots = plan.boots.map((boot) => {
-    const at = boot.checks.indexOf(unloads);
-    return { ...boot, checks: boot.checks.toSpliced(at < 0 ? boot.checks.length : at, 0, ...checks) };
+    const taken = boot.checks.indexOf(unloads);
+    const at = taken >= 0 || boot.system === undefined ? taken : boot.checks.indexOf(logClean);
+    return at < 0 ? boot : { ...boot, checks: boot.checks.toSpliced(at, 0, ...checks) };
   });
   return { ...plan, boots };
 }
 
 /** Checks that others build on; they stay in every plan. */
-const always: readonly Check[] = [fits, boots, targets, loads, transition, redirected, unloads];
+const always: readonly Check[] = [fits, boots, targets, loads, transition, redirected, unloads, installs, applied];
 
 /** The plan with only the checks named (and those they build on). Error: `prove-unknown-check`. */
 export function onlyChecks(plan: Plan, names: readonly string[]): Plan {
@@ -126,7 +150,10 @@ export function onlyChecks(plan: Plan, names: readonly string[]): Plan {
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) throw fail('prove-unknown-check', { check: unknown, known: known.join(', ') });
   const keep = (check: Check): boolean => names.includes(check.id) || always.includes(check);
-  const chosen = plan.boots.filter((boot, at) => at === 0 || boot.checks.some(({ id }) => names.includes(id)));
+  const named = ({ checks }: PlannedBoot): boolean => checks.some(({ id }) => names.includes(id));
+  // A reboot needs what was installed before it.
+  const reboots = plan.boots.some((boot) => boot.system === 'reboot' && named(boot));
+  const chosen = plan.boots.filter((boot, at) => at === 0 || named(boot) || (reboots && boot.system === 'install'));
   return {
     name: `${plan.name}, only ${names.join(', ')}`,
     statics: plan.statics.filter(keep),

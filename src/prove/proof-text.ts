@@ -1,5 +1,6 @@
 /** A proof in a few lines for a terminal. */
 import type { Proof } from '../module/proof.ts';
+import { limitsOf } from './limits.ts';
 
 /** The verdict first, then what did not hold and why, with the end of the console where a guest was lost. */
 export function proofText(proof: Proof): string {
@@ -7,7 +8,7 @@ export function proofText(proof: Proof): string {
   const lines = [
     '',
     `${proof.verdict.toUpperCase()}: ${proof.module.file} on ${proof.kernel.release}`,
-    `${held} of ${proof.checks.length} checks of the plan "${proof.plan}" held, in ${(proof.ms / 1000).toFixed(1)} s`,
+    `${held} of ${proof.checks.length} checks of the plan "${proof.plan}" held, in ${seconds(proof.ms)}`,
   ];
   for (const { outcome, title, reason, evidence } of proof.checks) {
     if (outcome !== 'failed') continue;
@@ -17,7 +18,16 @@ export function proofText(proof: Proof): string {
   }
   const notRun = proof.checks.filter(({ outcome }) => outcome === 'not run');
   if (notRun.length > 0) lines.push('', `not run: ${notRun.map(({ title }) => title).join('; ')}`);
+  const limits = limitsOf(proof);
+  if (limits.length > 0) lines.push('', 'not shown:', ...limits.map((limit) => `  ${limit}`));
   return `${lines.join('\n')}\n`;
+}
+
+/** `12.3 s`, from a minute on `1 min 23 s`. */
+export function seconds(ms: number): string {
+  if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
+  const whole = Math.round(ms / 1000);
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
 function lastLines(text: string, count: number): string[] {

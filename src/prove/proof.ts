@@ -4,7 +4,8 @@ import { type Proof, proofSchema } from '../module/proof.ts';
 import { sha256File } from '../util/digest.ts';
 import { version } from '../version.ts';
 import { qemuVersion } from '../vm/qemu.ts';
-import { type ProofInput, runPlan } from './run-plan.ts';
+import type { ProofInput } from './proof-input.ts';
+import { runPlan } from './run-plan.ts';
 
 /** Runs the plan and gives the proof, unsigned. Errors: those of `runPlan`. */
 export async function prove(input: ProofInput): Promise<Proof> {

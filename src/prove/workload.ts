@@ -5,32 +5,38 @@
  */
 import type { Session } from './check.ts';
 
-const loops: Readonly<Record<string, string>> = {
-  forks: 'while :; do (true | cat >/dev/null); /bin/true; usleep 10000; done',
-  files:
-    'while :; do dd if=/dev/zero of=/tmp/load.$$ bs=16k count=64 2>/dev/null; cat /tmp/load.$$ >/dev/null; rm /tmp/load.$$; usleep 20000; done',
-  proc: 'while :; do cat /proc/[0-9]*/stat /proc/[0-9]*/maps /proc/meminfo /proc/stat >/dev/null 2>&1; usleep 30000; done',
-  sockets:
-    'mkdir -p /tmp/www; cp /init /tmp/www/page; httpd -p 127.0.0.1:8008 -h /tmp/www; while :; do wget -q -O /dev/null http://127.0.0.1:8008/page || sleep 0.1; usleep 10000; done',
-  signals:
-    "while :; do sh -c 'trap : USR1; for i in 1 2 3 4 5 6 7 8; do kill -USR1 $$; done; sleep 0.05 & kill -STOP $!; kill -CONT $!; wait'; done",
+const loops: Readonly<Record<string, (rest: (ms: number) => string) => string>> = {
+  forks: (rest) => `while :; do (true | cat >/dev/null); /bin/true; ${rest(10)}; done`,
+  files: (rest) =>
+    `while :; do dd if=/dev/zero of=/tmp/load.$$ bs=16k count=64 2>/dev/null; cat /tmp/load.$$ >/dev/null; rm /tmp/load.$$; ${rest(20)}; done`,
+  proc: (rest) =>
+    `while :; do cat /proc/[0-9]*/stat /proc/[0-9]*/maps /proc/meminfo /proc/stat >/dev/null 2>&1; ${rest(30)}; done`,
+  sockets: (rest) =>
+    `mkdir -p /tmp/www; cp /init /tmp/www/page; httpd -p 127.0.0.1:8008 -h /tmp/www; while :; do wget -q -O /dev/null http://127.0.0.1:8008/page || sleep 0.1; ${rest(10)}; done`,
+  signals: (rest) =>
+    `while :; do sh -c 'trap : USR1; for i in 1 2 3 4 5 6 7 8; do kill -USR1 $$; done; sleep 0.05 & kill -STOP $!; kill -CONT $!; wait'; ${rest(1)}; done`,
 };
 
-export const loadNames: readonly string[] = Object.keys(loops);
+export interface Load {
+  /** 0 to 19: how far behind what is being tested each loop stands. */
+  readonly niceness?: number;
+  /** How many times longer than usual each loop rests. */
+  readonly rest?: number;
+}
 
-/** Starts all loops, each at a lower priority (0 to 19) than what is being tested. */
-export async function startLoad(session: Session, niceness = 5): Promise<void> {
+/** Starts all loops. */
+export async function startLoad(session: Session, { niceness = 5, rest = 1 }: Load = {}): Promise<void> {
   const scripts = Object.entries(loops).map(
     ([name, loop]) => `cat >/kpatch/load-${name} <<'EOF'
 renice -n ${niceness} -p $$
-${loop}
+${loop((ms) => `usleep ${ms * rest * 1000}`)}
 EOF
 setsid sh /kpatch/load-${name} </dev/null >/dev/null 2>&1 &`,
   );
   await session.sh(`mkdir -p /kpatch; ${scripts.join('\n')}\nsleep 0.5`, { step: 'start the load' });
 }
 
-/** Ends all loops and waits until nothing of them is left. Gives the number of processes that were created meanwhile. */
+/** Ends all loops and waits until nothing of them is left. */
 export async function stopLoad(session: Session): Promise<void> {
   await session.sh(
     `for p in /proc/[0-9]*; do

@@ -29,8 +29,11 @@ done
 `;
 }
 
-/** `/init` of a guest that consists of busybox and the caller's files; `modules` are loaded before it listens. */
-export function initScript(modules: readonly string[]): string {
+/**
+ * `/init` of a guest that consists of busybox and the caller's files; `modules` are loaded before it listens, and the shell
+ * commands of `service` run then.
+ */
+export function initScript(modules: readonly string[], service = ''): string {
   return `#!/bin/sh
 export PATH=/bin HOME=/root TERM=dumb
 mount -t proc proc /proc
@@ -46,6 +49,7 @@ mount -t tracefs tracefs /sys/kernel/tracing
 hostname kpatch-guest
 ip link set lo up
 ${modules.map((name) => `modprobe ${name}`).join('\n')}
+${service}
 ${agentLoop('sh')}poweroff -f
 `;
 }

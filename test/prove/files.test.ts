@@ -6,10 +6,12 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { readProof, requireProof, signProof } from '../../src/module/proof.ts';
 import { proofPath } from '../../src/module/proof-path.ts';
+import type { Plan } from '../../src/prove/check.ts';
 import { complaintsIn, parseLog } from '../../src/prove/kernel-log.ts';
+import { limitsOf } from '../../src/prove/limits.ts';
 import { parseEnabledFunctions } from '../../src/prove/livepatch.ts';
 import { allProven, matrixText, runMatrix } from '../../src/prove/matrix.ts';
-import { onlyChecks, quickPlan } from '../../src/prove/plans.ts';
+import { fullPlan, onlyChecks, quickPlan, trimmed, withUserChecks } from '../../src/prove/plans.ts';
 import { readSourcePatch } from '../../src/prove/report/facts.ts';
 import { runPlan } from '../../src/prove/run-plan.ts';
 import { readSubject, type Subject } from '../../src/prove/subject.ts';
@@ -73,8 +75,17 @@ const subject: Subject = {
   functionSymbols: [],
 };
 
+const session = {
+  subject,
+  predecessors: [],
+  kernel: { release: '6.12.1-amd64', image: '/nowhere', modules: undefined, buildId: undefined },
+  test: undefined,
+  program: undefined,
+  progress() {},
+};
+
 test('a module for another kernel is refused before anything is started', async () => {
-  const kernel = { release: '6.12.1-amd64', image: '/nowhere', modules: undefined, buildId: undefined };
+  const { kernel } = session;
   const input = { subject, predecessors: [], kernel, test: undefined, plan: quickPlan, onEvent: () => {} };
   const error = await provokes('prove-other-kernel', () => runPlan(input));
   assert.equal(error.exit, 4);
@@ -92,6 +103,41 @@ test('a plan can be cut down to some checks; those they build on stay', async ()
   assert.deepEqual(ids, ['boots', 'targets', 'loads', 'transition', 'redirected', 'unloads', 'log-clean']);
   const error = await provokes('prove-unknown-check', () => onlyChecks(quickPlan, ['no-such']));
   assert.match(error.fix, /log-clean/);
+});
+
+test('a check after the reboot brings the installation along; checks of the user are where the patch is loaded', () => {
+  const boots = (plan: Plan): Record<string, string[]> =>
+    Object.fromEntries(plan.boots.map(({ id, checks }) => [id, checks.map((check) => check.id)]));
+  const chosen = boots(onlyChecks(fullPlan, ['applied']));
+  assert.deepEqual(Object.keys(chosen), ['stock', 'install', 'reboot']);
+  assert.deepEqual(chosen.reboot, ['applied', 'targets', 'redirected']);
+  const mine = { id: 'mine', title: 'mine', where: 'guest', async *run() {} } as const;
+  const where = Object.entries(boots(withUserChecks(fullPlan, [mine]))).flatMap(([id, checks]) =>
+    checks.includes('mine') ? [`${id} before ${checks[checks.indexOf('mine') + 1]}`] : [],
+  );
+  assert.deepEqual(where, [
+    'stock before unloads',
+    'install before log-clean',
+    'debug before unloads',
+    'reboot before log-clean',
+  ]);
+  assert.deepEqual(
+    trimmed(fullPlan, { ...session, test: undefined }).boots.filter(({ system }) => system),
+    [],
+  );
+});
+
+test('what a proof does not show is told', () => {
+  const proof = sampleProof('proven');
+  assert.deepEqual(
+    limitsOf({ ...proof, inputs: [], plan: 'quick' }).map((limit) => limit.split(':').at(-1)),
+    [' no test script was given (--test)', ' the quick plan is one boot (--full)'],
+  );
+  const reached = { ...proof.checks[0]!, check: 'stock/reached', evidence: [{ text: 'f: called 0 times' }] };
+  const full = limitsOf({ ...proof, checks: [reached] });
+  assert.match(full.join('\n'), /upgrade.*\n.*boot path.*\n.*f: called 0 times/);
+  const whole = { ...proof, inputs: [...proof.inputs, { role: 'predecessor', name: 'a.ko', sha256: '' }] };
+  assert.deepEqual(limitsOf({ ...whole, checks: [{ ...reached, check: 'reboot/applied' }] }), []);
 });
 
 test('checks of the user: shell and TypeScript', async () => {

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Plan } from '../../src/prove/check.ts';
+import { ownProgram } from '../../src/prove/own-program.ts';
 import { fullPlan } from '../../src/prove/plans.ts';
-import { cmdlinePatch } from './livepatch-module.ts';
+import { cmdlinePatch, type HandMade } from './livepatch-module.ts';
 import { proveModule } from './prove-module.ts';
 
 const onlyBoot = (id: string): Plan => ({ ...fullPlan, boots: fullPlan.boots.filter((boot) => boot.id === id) });
@@ -91,12 +92,58 @@ test('a patch that WARNs only under load', async () => {
   assert.deepEqual(Object.keys(failed), ['log-clean']);
 });
 
+/** The callback looks for something that only a running system has: the author's test makes it before the patch comes. */
+const wantsRunningSystem = (name: string, otherwise: string): HandMade =>
+  cmdlinePatch(name, 'x', {
+    code: `#include <linux/fs.h>
+static int pre(struct klp_object *obj) { struct file *f = filp_open("/run/ready", O_RDONLY, 0); if (IS_ERR(f)) ${otherwise}; filp_close(f, NULL); return 0; }
+${body('')}`,
+    callbacks: { vmlinux: '.callbacks = { .pre_patch = pre }' },
+  });
+const makesReady = `mkdir -p /run/ready; ${script}`;
+const bootPath: Plan = { ...fullPlan, boots: fullPlan.boots.filter(({ system }) => system !== undefined) };
+
+test('a patch that loads by hand, but not at boot', async () => {
+  const module = wantsRunningSystem('by_hand', 'return -ENODEV');
+  const { failed, result } = await proveModule(module, { test: makesReady, plan: bootPath, program: ownProgram() });
+  assert.deepEqual(Object.keys(failed), ['reboot/applied', 'reboot/log-clean']);
+  assert.match(failed['reboot/applied']!, /kpatch load --all --boot' ended with status 1/);
+  const applied = result.checks.find(({ check }) => check === 'reboot/applied');
+  assert.match(applied?.evidence.at(-1)?.detail ?? '', /by_hand(.|\n)*No such device/);
+  assert.ok(result.checks.some(({ check, outcome }) => check === 'install/installs' && outcome === 'held'));
+});
+
+test('a patch that takes the kernel down at boot', async () => {
+  const module = wantsRunningSystem('no_boot', 'panic("no_boot: nothing is ready")');
+  const { failed, result } = await proveModule(module, { test: makesReady, plan: bootPath, program: ownProgram() });
+  assert.deepEqual(Object.keys(failed), ['reboot/applied']);
+  assert.match(failed['reboot/applied']!, /panicked: no_boot: nothing is ready/);
+  assert.match(result.boots.at(-1)?.console ?? '', /at boot: kpatch load --all --boot/);
+});
+
+test('what is not installed is not rebooted with', async () => {
+  const refused = cmdlinePatch('refused', 'x', { init: 'return -EINVAL;' });
+  const { failed, result } = await proveModule(refused, { plan: bootPath, program: ownProgram() });
+  assert.deepEqual(Object.keys(failed), ['install/installs']);
+  const rest = result.checks.filter(({ boot }) => boot === 'reboot');
+  assert.ok(
+    rest.length > 0 &&
+      rest.every(({ outcome, reason }) => `${outcome}: ${reason}` === 'not run: the patch was not installed'),
+  );
+});
+
 test('a good patch holds in each boot, also over a predecessor', async () => {
   const { failed, result } = await proveModule(cmdlinePatch('second', 'x', { replace: true }), {
     test: script,
-    plan: { ...fullPlan, boots: fullPlan.boots.filter(({ id }) => id === 'order' || id === 'load') },
+    plan: {
+      ...fullPlan,
+      boots: fullPlan.boots.filter(({ id }) => ['order', 'load', 'install', 'reboot'].includes(id)),
+    },
+    program: ownProgram(),
     predecessors: [cmdlinePatch('first_patch', 'one', { replace: true })],
   });
   assert.deepEqual(failed, {});
   assert.equal(result.verdict, 'proven');
+  const applied = result.checks.find(({ check }) => check === 'reboot/applied')?.evidence.map(({ text }) => text);
+  assert.equal(applied?.[0], "at boot 'kpatch load --all --boot' ended with status 0");
 });

@@ -6,10 +6,12 @@ import { after } from 'node:test';
 import type { Plan } from '../../src/prove/check.ts';
 import type { ProofEvent } from '../../src/prove/event.ts';
 import { quickPlan } from '../../src/prove/plans.ts';
-import { type PlanResult, runPlan } from '../../src/prove/run-plan.ts';
+import type { PlanResult } from '../../src/prove/record.ts';
+import { runPlan } from '../../src/prove/run-plan.ts';
 import { readSubject, type Subject } from '../../src/prove/subject.ts';
 import { readTestScript } from '../../src/prove/test-script.ts';
 import type { UserCheck } from '../../src/prove/user-check.ts';
+import type { GuestFiles } from '../../src/vm/initramfs.ts';
 import { stockKernel } from '../vm/stock-kernel.ts';
 import { type HandMade, handMadeModule } from './livepatch-module.ts';
 
@@ -22,6 +24,8 @@ export interface Options {
   readonly plan?: Plan;
   readonly predecessors?: readonly HandMade[];
   readonly userChecks?: readonly UserCheck[];
+  /** The guests that have the program get it. */
+  readonly program?: GuestFiles;
   /** Modules that the patch changes: a module written by hand does not tell. */
   readonly targetModules?: readonly string[];
 }
@@ -52,8 +56,9 @@ export async function proveModule(module: HandMade, options: Options): Promise<P
   const test = options.test === undefined ? undefined : readTestScript(script);
   const events: ProofEvent[] = [];
   const onEvent = (event: ProofEvent): void => void events.push(event);
-  const { userChecks = [] } = options;
-  const result = await runPlan({ subject, predecessors, kernel, test, plan, userChecks, onEvent });
+  const { userChecks = [], program } = options;
+  const more = program === undefined ? {} : { program };
+  const result = await runPlan({ subject, predecessors, kernel, test, plan, userChecks, onEvent, ...more });
   const failed = result.checks.filter(({ outcome }) => outcome === 'failed');
   const name = (check: string): string => (plan.boots.length > 1 ? check : check.replace(/.*\//, ''));
   return { result, events, failed: Object.fromEntries(failed.map(({ check, reason }) => [name(check), reason ?? ''])) };

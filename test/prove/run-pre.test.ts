@@ -55,7 +55,14 @@ async function outcome(check: StaticCheck, changes: Partial<Manifest>): Promise<
   writeFileSync(file, madeModule({ manifest: changes }));
   const subject = readSubject(file);
   const kernel = { release, image: '', modules: undefined, buildId, facts };
-  const session: StaticSession = { subject, kernel, predecessors: [], test: undefined, progress() {} };
+  const session: StaticSession = {
+    subject,
+    kernel,
+    predecessors: [],
+    test: undefined,
+    program: undefined,
+    progress() {},
+  };
   try {
     for await (const seen of check.run(session)) assert.notEqual(seen.text, '');
     return undefined;

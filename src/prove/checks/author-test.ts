@@ -39,7 +39,11 @@ export const reached: GuestCheck = {
     for (const { func, count, problem } of calls) {
       if (count === undefined) yield { text: `${functionName(func)}: calls cannot be counted (${problem})` };
       else
-        yield { text: `${functionName(func)}: called ${count} times`, data: { function: func, count }, varies: true };
+        yield {
+          text: `${functionName(func)}: called ${count === 1 ? 'once' : `${count} times`}`,
+          data: { function: func, count },
+          varies: true,
+        };
     }
     if (counted.length === 0) return;
     if (counted.every(({ count }) => count === 0)) {
@@ -70,9 +74,8 @@ async function* phase(session: Session, name: Phase): AsyncGenerator<Evidence, v
   yield {
     text: `ended with status ${status}: ${ended}, as expected`.replace(ended === expected ? '' : /, as expected$/, ''),
     data: { phase: name, status, expected },
-    detail: output,
   };
-  yield { text: `took ${(ms / 1000).toFixed(1)} s`, varies: true };
+  yield { text: `it took ${(ms / 1000).toFixed(1)} s; what it printed`, detail: output, varies: true };
   if (ended !== expected) {
     throw new ClaimFailed(`the test should ${expected} ${name} the patch, but it ended with status ${status}`, output);
   }

@@ -1,5 +1,6 @@
 /** The report: one page that holds everything, opens offline, and needs no script. */
 import type { Proof, ProofCheck } from '../../module/proof.ts';
+import { limitsOf } from '../limits.ts';
 import type { ReplacedCode, ReportFacts, SourcePatch } from './facts.ts';
 import { count, esc, seconds, slug } from './html.ts';
 import { redirectionPicture, timelinePicture } from './pictures.ts';
@@ -19,6 +20,7 @@ export function reportPage(proof: Proof, facts: ReportFacts, repeat: string): st
     ['picture', 'What is redirected, and who calls it', pictureSection(facts.functions)],
     ['timeline', 'The transition over time', timelineSection(proof)],
     ['checks', 'What was checked', checksSection(proof)],
+    ['limits', 'What this proof does not show', limitsSection(proof)],
     ['consoles', 'The consoles of the virtual machines', consoleSection(proof)],
     ['repeat', 'How to repeat it', `<pre tabindex="0"><code>${esc(repeat)}</code></pre>`],
   ];
@@ -186,6 +188,13 @@ function checkItem(check: ProofCheck): string {
   });
   return `<details class="check"${outcome === 'failed' ? ' open' : ''}><summary><span class="mark ${slug(outcome)}">${words}</span> ${esc(title)} <span class="time">${outcome === 'not run' ? '' : seconds(ms)}</span></summary>
 <div>${reason === undefined ? '' : `<p class="${outcome === 'failed' ? 'reason' : ''}">${esc(reason)}</p>`}${facts.length === 0 ? '' : `<ul class="evidence">${facts.join('')}</ul>`}</div></details>`;
+}
+
+function limitsSection(proof: Proof): string {
+  const items = limitsOf(proof).map((limit) => `<li>${esc(limit)}</li>`);
+  const always =
+    '<li>other hardware, other drivers, and work that nobody tried: it is what happened in virtual machines</li>';
+  return `<ul>${items.join('')}${always}</ul>`;
 }
 
 function consoleSection(proof: Proof): string {

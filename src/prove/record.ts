@@ -1,0 +1,35 @@
+/** What a plan leaves: a record for each check and each boot, and the verdict. */
+import type { Evidence, Outcome, Verdict } from './event.ts';
+
+/** What one boot left: its console and how it ran. */
+export interface BootRecord {
+  readonly boot: string;
+  readonly title: string;
+  readonly acceleration: string;
+  readonly bootMs: number;
+  readonly console: string;
+}
+
+export interface CheckRecord {
+  readonly check: string;
+  readonly boot: string;
+  readonly title: string;
+  readonly outcome: Outcome;
+  readonly reason?: string;
+  readonly evidence: readonly Evidence[];
+  readonly ms: number;
+}
+
+export interface PlanResult {
+  readonly verdict: Verdict;
+  readonly reasons: readonly string[];
+  /** In the order of the plan, whatever ran side by side. */
+  readonly checks: readonly CheckRecord[];
+  readonly boots: readonly BootRecord[];
+  readonly ms: number;
+}
+
+/** One check can stand in several boots: its key says which. */
+export function keyOf(boot: string, id: string): string {
+  return `${boot}/${id}`;
+}
