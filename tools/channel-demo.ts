@@ -4,13 +4,17 @@
  * through two upgrades, the end of a window (its clock is moved) and a reboot into the newer kernel; dnf follows in an
  * installroot. Ends with status 0 only if every step was seen.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KpatchError, renderError } from '../src/errors/error.ts';
+import { sha256 } from '../src/util/digest.ts';
 import { temporaryFolder } from '../src/util/files.ts';
 import { run, runOk } from '../src/util/run.ts';
 import { bootSystem, makeDisk } from '../src/vm/system.ts';
+import { gnupgHome } from './channel-demo/gnupg.ts';
+import { archiveSource, kernelArchive } from './channel-demo/kernel-archive.ts';
 import { newestKernels } from './channel-demo/kernels.ts';
+import { guestOptions, type Kernel, network, updated } from './channel-demo/machine.ts';
 import { rpmMachine } from './channel-demo/rpm-machine.ts';
 import { serveFolder } from './channel-demo/server.ts';
 import { type Shown, story } from './channel-demo/story.ts';
@@ -21,17 +25,12 @@ const examples = join(root, 'examples/channel');
 const patches = ['1-meminfo.patch', '2-cmdline.patch', '3-version.patch'].map((name) => join(examples, name));
 const { say, step, seen, missed } = story();
 
-interface Kernel {
-  readonly release: string;
-  readonly version: string;
-  readonly image: string;
-  readonly modules: string;
-}
-
 /** Runs kpatch on this machine, showing what it says. */
 async function own(...args: string[]): Promise<string> {
   say(`$ kpatch ${args.map((word) => word.replace(`${root}/`, '')).join(' ')}`);
-  const { stdout } = await runOk(kpatch, args, { timeoutMs: 1_800_000, onLine: (line) => say(`    ${line}`) });
+  // Where this process is killed, what it started ends too.
+  const command = ['--pdeathsig', 'TERM', kpatch, ...args];
+  const { stdout } = await runOk('setpriv', command, { timeoutMs: 1_800_000, onLine: (line) => say(`    ${line}`) });
   return stdout.toString();
 }
 
@@ -58,14 +57,8 @@ async function build(folder: string, kernel: Kernel, version: number): Promise<s
 
 async function main(): Promise<void> {
   using work = temporaryFolder('kpatch-channel-demo-');
-  const gnupg = join(work.path, 'gnupg');
-  mkdirSync(gnupg, { mode: 0o700 });
-  process.env.GNUPGHOME = gnupg;
-  try {
-    await demo(work.path);
-  } finally {
-    await run('gpgconf', ['--kill', 'all']);
-  }
+  await using _gnupg = gnupgHome(join(work.path, 'gnupg'));
+  await demo(work.path);
 }
 
 async function demo(work: string): Promise<void> {
@@ -144,15 +137,22 @@ async function demo(work: string): Promise<void> {
   await own('update', '-k', older.release, '--root', machine);
 
   say(`\n== a machine that runs ${older.release}`);
+  const archive = join(work, 'archive');
+  await kernelArchive(archive, newer, 'demo@example.org');
+  await using archiveServer = await serveFolder(archive);
   const disk = join(work, 'disk');
-  await makeDisk(disk, 2048);
+  await makeDisk(disk, 4096);
   let guest = await bootSystem({
     ...guestOptions(older, disk),
-    files: { '/root/key.asc': readFileSync(key), '/root/kpatch.deb': readFileSync(deb) },
+    files: {
+      '/root/key.asc': readFileSync(key),
+      '/root/kpatch.deb': readFileSync(deb),
+      '/root/debian.sources': archiveSource(`http://10.0.2.2:${archiveServer.port}`, key),
+    },
   });
   try {
-    const shown = (what: string, script: string, shows: RegExp | readonly RegExp[]): Promise<Shown> =>
-      step(guest, what, script, shows);
+    const shown = (what: string, script: string, shows: RegExp | readonly RegExp[], minutes = 10): Promise<Shown> =>
+      step(guest, what, script, shows, minutes);
     // What this machine has beside belongs to the guest too: its index of manual pages, for one, takes minutes to make anew.
     await shown(
       'kpatch is installed from its package',
@@ -187,11 +187,18 @@ async function demo(work: string): Promise<void> {
     await shown('which CVEs are fixed live', 'kpatch status', /CVE-1900-0001 CVE-1900-0002 CVE-1900-0003/);
     await own('channel', 'add', dir, module(newer, 1), module(newer, 2), module(newer, 3));
     await own('channel', 'publish', dir);
-    // What the package of a kernel does: its image appears in /boot, and the hooks of /etc/kernel/postinst.d are run.
+    // All of it by apt and the scripts of the kernel's package, which run the hooks of /etc/kernel/postinst.d.
     await shown(
-      `${newer.release} is installed, and subscribed by the hook`,
-      `touch /boot/vmlinuz-${newer.release}; run-parts --arg=${newer.release} --arg=/boot/vmlinuz-${newer.release} /etc/kernel/postinst.d; sleep 2; while systemctl is-active -q kpatch-update.service || [ "$(systemctl show -P ActiveState kpatch-update.service)" = activating ]; do sleep 1; done; dpkg -l 'kpatch-*' | tail -4; ls /var/lib/kpatch/${newer.release}`,
-      new RegExp(`ii +kpatch-patch-${newer.release.replaceAll('.', '\\.')} +3-1`),
+      `${newer.release} is installed by apt from its stock package, and subscribed by the hook`,
+      `mv /root/debian.sources /etc/apt/sources.list.d/; export DEBIAN_FRONTEND=noninteractive; apt-get -q update && apt-get -qy --no-install-recommends -o DPkg::Options::=--force-unsafe-io install linux-image-${newer.release} demo-initramfs-tool; ${updated}; dpkg -l 'linux-image-*' 'kpatch-*' | grep ^ii; ls /var/lib/kpatch/${newer.release}; ls -l /vmlinuz; sha256sum /boot/vmlinuz-${newer.release}`,
+      [
+        new RegExp(`^ii +linux-image-${RegExp.escape(newer.release)} +${RegExp.escape(newer.version)} `, 'm'),
+        new RegExp(`^ii +kpatch-patch-${RegExp.escape(newer.release)} +3-1`, 'm'),
+        /^\S+_3_1\.ko$/m,
+        // The kernel that the machine is booted with later is the one that apt has just installed.
+        new RegExp(`^${sha256(readFileSync(newer.image))} `, 'm'),
+      ],
+      40,
     );
     await shown('nothing of it was loaded into the running kernel', 'ls /sys/kernel/livepatch', /^\S+_3_1$/m);
     await shown('until when, and into what to reboot', 'kpatch channel status; echo "status $?"', [
@@ -252,20 +259,6 @@ async function demo(work: string): Promise<void> {
     existsSync(store) && readdirSync(store).some((name) => /_3_1\.ko$/.test(name)),
   );
   await own('channel', 'check', dir);
-}
-
-const network = `modprobe virtio_net; for n in 1 2 3 4 5; do nic=$(ls /sys/class/net | grep -v lo | head -1); [ -n "$nic" ] && break; sleep 1; done
-ip link set "$nic" up && ip address replace 10.0.2.15/24 dev "$nic" && echo network is up`;
-
-/** A system on the disk whose only way out is QEMU's own address for this machine's loopback: there is no route elsewhere. */
-function guestOptions(kernel: Kernel, disk: string): Parameters<typeof bootSystem>[0] {
-  return {
-    image: kernel.image,
-    modules: kernel.modules,
-    disk,
-    memoryMiB: 1536,
-    devices: ['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='],
-  };
 }
 
 try {

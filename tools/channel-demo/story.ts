@@ -10,7 +10,7 @@ export interface Story {
   /** Notes whether something was seen. */
   seen(what: string, yes: boolean): void;
   /** Runs a script in the guest and looks for what it has to show. */
-  step(guest: Guest, what: string, script: string, shows: RegExp | readonly RegExp[]): Promise<Shown>;
+  step(guest: Guest, what: string, script: string, shows: RegExp | readonly RegExp[], minutes?: number): Promise<Shown>;
   missed(): number;
 }
 
@@ -25,9 +25,9 @@ export function story(): Story {
     say,
     seen,
     missed: () => missing,
-    async step(guest, what, script, shows) {
+    async step(guest, what, script, shows, minutes = 10) {
       // Through a pipe, so that programs print plain lines rather than draw on the guest's terminal.
-      const { output } = await guest.run(`{ ${script}\n} 2>&1 | cat`, { step: what, deadlineMs: 600_000 });
+      const { output } = await guest.run(`{ ${script}\n} 2>&1 | cat`, { step: what, deadlineMs: minutes * 60_000 });
       for (const line of output.trimEnd().split('\n')) say(`    ${line}`);
       const wanted = Array.isArray(shows) ? (shows as readonly RegExp[]) : [shows as RegExp];
       seen(
