@@ -9,6 +9,7 @@ import { sha256 } from '../util/digest.ts';
 import { readBytes } from '../util/files.ts';
 import type { GuestCheck } from './check.ts';
 import { ClaimFailed } from './event.ts';
+import { seconds } from './proof-text.ts';
 
 export interface UserCheck {
   readonly file: string;
@@ -38,9 +39,9 @@ function scripted(id: string, script: string): GuestCheck {
     title: claim,
     where: 'guest',
     async *run(session) {
-      const { status, output } = await session.sh(script, { step: `the check ${id}`, deadlineMs: 120_000 });
+      const { status, output, ms } = await session.sh(script, { step: `the check ${id}`, deadlineMs: 120_000 });
       yield { text: `ended with status ${status}`, data: { status } };
-      yield { text: 'what it printed', detail: output, varies: true };
+      yield { text: `it took ${seconds(ms)}`, detail: output, varies: true };
       if (status !== 0) throw new ClaimFailed(`it ended with status ${status}`, output);
     },
   };

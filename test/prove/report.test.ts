@@ -83,6 +83,19 @@ int fixed(int a) { return a * 3; }`;
   assert.equal(shown?.renewed?.at(-1)?.text, 'ret');
 });
 
+test('what is local to a module has its own name, also where the assembler gave its section and distance', () => {
+  const source = `static int first, second;
+void set(int value) { first = value; second = value; }
+int shown(int a) { return a + first + second; }`;
+  const file = compile(folder, 'local', source);
+  const subject = { file, bytes: readFileSync(file) } as unknown as Subject;
+  const [shown] = reportFacts(subject, [{ name: 'shown', object: 'vmlinux', sympos: 0 }], undefined, []).functions;
+  const code = shown?.renewed?.map(({ text }) => text).join('\n') ?? '';
+  assert.match(code, /first\(%rip\)/);
+  assert.match(code, /second\(%rip\)/);
+  assert.doesNotMatch(code, /bss/);
+});
+
 test('the old code of a function in a module is the one at its position in the symbol table of that module', () => {
   const file = compile(folder, 'patch', 'int twin(int a) { return a * 7; }');
   const subject = { file, bytes: readFileSync(file) } as unknown as Subject;

@@ -75,7 +75,7 @@ async function* phase(session: Session, name: Phase): AsyncGenerator<Evidence, v
     text: `ended with status ${status}: ${ended}, as expected`.replace(ended === expected ? '' : /, as expected$/, ''),
     data: { phase: name, status, expected },
   };
-  yield { text: `it took ${(ms / 1000).toFixed(1)} s; what it printed`, detail: output, varies: true };
+  yield { text: `it took ${(ms / 1000).toFixed(1)} s`, detail: output, varies: true };
   if (ended !== expected) {
     throw new ClaimFailed(`the test should ${expected} ${name} the patch, but it ended with status ${status}`, output);
   }

@@ -4,6 +4,7 @@ import type { GuestCheck, Session } from '../check.ts';
 import { ClaimFailed } from '../event.ts';
 import { parseLog } from '../kernel-log.ts';
 import { guestPath, livePatches } from '../livepatch.ts';
+import { seconds } from '../proof-text.ts';
 
 /** Installing waits for a transition, which the host's own code may do for 75 s before it gives up. */
 const INSTALL_DEADLINE_MS = 240_000;
@@ -20,9 +21,9 @@ export const installs: GuestCheck = {
     const command = `kpatch install ${subject.name}.ko`;
     // Not on a terminal, where it would draw what it does.
     const script = `cd $(dirname ${guestPath(subject)}) && ${command} >/tmp/output 2>&1; s=$?; cat /tmp/output; exit $s`;
-    const { status, output } = await session.sh(script, { step: command, deadlineMs: INSTALL_DEADLINE_MS });
+    const { status, output, ms } = await session.sh(script, { step: command, deadlineMs: INSTALL_DEADLINE_MS });
     yield { text: `'${command}' ended with status ${status}` };
-    yield { text: 'what it printed', detail: output, varies: true };
+    yield { text: `it took ${seconds(ms)}`, detail: output, varies: true };
     if (status !== 0) throw new ClaimFailed(`'${command}' ended with status ${status}`, output);
     state.loaded = true;
     await requireActive(session);
@@ -55,7 +56,7 @@ export const applied: GuestCheck = {
     const output = await read('output');
     yield { text: `at boot '${SERVICE_COMMAND}' ended with status ${status}` };
     yield {
-      text: `begun ${(await read('uptime')).trim()} s after the kernel; what it printed`,
+      text: `begun ${(await read('uptime')).trim()} s after the kernel`,
       detail: output,
       varies: true,
     };

@@ -23,7 +23,9 @@ export const runPre: StaticCheck = {
     if (facts === undefined) throw new ClaimFailed('the kernel is not prepared, so its code cannot be looked at');
     for (const func of manifest.functions) {
       const digest = await found(func, (object) => runningCode(facts, object));
-      yield { text: `${functionName(func)}: the old code in ${whereOf(func)} has the SHA-256 ${digest.slice(0, 16)}…` };
+      yield {
+        text: `${functionName(func)}: its code in ${whereOf(func)} is that of the manifest, SHA-256 ${digest.slice(0, 16)}…`,
+      };
     }
   },
 };

@@ -48,6 +48,6 @@ export const stacks: StaticCheck = {
         `some task is always in ${found.map(functionName).join(', ')}, so the transition cannot end`,
       );
     }
-    yield { text: `none of the ${alwaysOnStacks.size} functions of that kind` };
+    yield { text: `none of its functions is among the ${alwaysOnStacks.size} that are known to be so` };
   },
 };

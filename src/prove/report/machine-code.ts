@@ -47,14 +47,14 @@ export function codeInModule(module: ElfObject, symbol: ElfSymbol): CodeLine[] |
   return disassemble(withoutPadding(code), 0n, ({ at, end }) => {
     for (let offset = at; offset < end; offset++) {
       const relocation = byOffset.get(offset);
-      if (relocation !== undefined) return nameOf(relocation, end - offset);
+      if (relocation !== undefined) return nameOf(module, relocation, end - offset);
     }
     return undefined;
   });
 }
 
 /** `.klp.sym.vmlinux.show_val_kb,0` is `show_val_kb` (Documentation/livepatch/module-elf-format.rst). */
-function nameOf({ symbol, addend, type }: Relocation, toEnd: number): string {
+function nameOf(module: ElfObject, { symbol, addend, type }: Relocation, toEnd: number): string {
   if (symbol === undefined) return `0x${addend.toString(16)}`;
   const R_X86_64_PC32 = 2;
   const R_X86_64_PLT32 = 4;
@@ -65,9 +65,24 @@ function nameOf({ symbol, addend, type }: Relocation, toEnd: number): string {
     const text = stringIn(Buffer.from(section.data.subarray(symbol.value + place, symbol.value + place + 80)));
     if (text !== undefined) return text;
   }
-  const named = symbol.name !== '' ? symbol.name : typeof section === 'object' ? section.name.replace(/^\./, '') : '?';
+  // Assemblers name what is local by its section and distance; the same place has its own name in the symbol table.
+  const own = symbol.name === '' && typeof section === 'object' ? symbolAt(module, section, place) : undefined;
+  const named = own?.name ?? (symbol.name !== '' ? symbol.name : section === undefined ? '?' : sectionName(section));
   const name = named.replace(/^\.klp\.sym\.[^.]+\.(.*),\d+$/, '$1');
-  return place === 0 ? name : `${name}${place < 0 ? '-' : '+'}0x${Math.abs(place).toString(16)}`;
+  const distance = place - (own?.value ?? 0);
+  return distance === 0 ? name : `${name}${distance < 0 ? '-' : '+'}0x${Math.abs(distance).toString(16)}`;
+}
+
+function sectionName(section: NonNullable<ElfSymbol['section']>): string {
+  return typeof section === 'object' ? section.name.replace(/^\./, '') : '?';
+}
+
+/** The function or variable that has this place of a section. */
+function symbolAt(module: ElfObject, section: Section, place: number): ElfSymbol | undefined {
+  return module.symbols.find(
+    (symbol) =>
+      symbol.section === section && symbol.name !== '' && symbol.value <= place && place < symbol.value + symbol.size,
+  );
 }
 
 /** A C string that begins here, shortened and in quotes; undefined where there is none. */

@@ -15,7 +15,7 @@ header { padding-top: 1.75rem; } footer { padding-bottom: 3rem; color: var(--sof
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .75rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 2.75rem 0 .75rem; padding-top: .5rem; border-top: 1px solid var(--line); }
 h3 { font-size: 1.05rem; margin: 1.75rem 0 .5rem; overflow-wrap: anywhere; }
-p { max-width: 46rem; } a { color: var(--link); } code, pre, td.code { font-family: ui-monospace, monospace; font-size: .86rem; }
+p { max-width: 46rem; } a { color: var(--link); } code, pre, td.code, td.off { font-family: ui-monospace, monospace; font-size: .86rem; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
 .verdict { border-left: .5rem solid; padding: .9rem 1.25rem; border-radius: .35rem; margin: 1rem 0; }
 .verdict strong { font-size: 1.35rem; display: block; } .verdict p { margin: .3rem 0 0; }
