@@ -139,6 +139,7 @@ async function attempt(
   const ended = (result: string, detail: string, built?: BuildResult): Outcome => {
     return { fix, result, ms: 0, detail, ...(built === undefined ? {} : { build: built }) };
   };
+  const quiet = silentReporter();
   try {
     const built = await build(
       {
@@ -152,8 +153,9 @@ async function attempt(
         keepLineChanges: false,
         leaveOutInit,
       },
-      silentReporter(),
+      quiet,
     );
+    for (const warning of quiet.warnings) if (warning.includes('prepared again')) report.warn(warning);
     return ended('built', built.functions.map(({ name }) => name).join(' '), built);
   } catch (error) {
     if (!(error instanceof KpatchError))

@@ -10,13 +10,7 @@ import { type Edit, watchEdits } from './cause.ts';
 import { includersOf } from './includers.ts';
 import { addedUnits } from './makefiles.ts';
 import { checkOffsets } from './offsets.ts';
-import {
-  addGivenModule,
-  checkChangedFiles,
-  type GivenModule,
-  OutOfTreeBuild,
-  type OutOfTreeModule,
-} from './out-of-tree.ts';
+import { addGivenModule, filesLeftOut, type GivenModule, OutOfTreeBuild, type OutOfTreeModule } from './out-of-tree.ts';
 import { SourceOverlay } from './overlay.ts';
 import { type CompiledPair, compilePairs } from './pairs.ts';
 import type { SourcePatch } from './patch.ts';
@@ -78,7 +72,7 @@ export async function compileOutOfTree(input: CompileInput): Promise<Compiled> {
   const { request, patches, facts, report, folder } = input;
   const { name } = input.module!;
   addGivenModule(facts, input.module!);
-  const leftOut = checkChangedFiles(patches);
+  const leftOut = filesLeftOut(patches);
   for (const { file, reason } of leftOut) report.note(`left out: ${file} (${reason})`);
   const jobs = request.jobs ?? availableParallelism();
   const module = new OutOfTreeBuild(facts, name, request.outOfTree!.source, folder, jobs);

@@ -15,9 +15,10 @@ import { readBytes } from '../util/files.ts';
 import { run } from '../util/run.ts';
 import { authorHeaders } from './author-header-files.ts';
 import { readDependencies } from './compile.ts';
+import { isMakefile } from './makefiles.ts';
 import { objtoolSettings } from './objtool.ts';
 import { SourceOverlay } from './overlay.ts';
-import type { CompiledPair } from './pairs.ts';
+import { type CompiledPair, emptyObject } from './pairs.ts';
 import type { SourcePatch } from './patch.ts';
 import type { LeftOut, Unit } from './plan.ts';
 
@@ -58,19 +59,10 @@ export function addGivenModule(facts: KernelFacts, { name, file, release }: Give
   facts.addModule(name, file);
 }
 
-/** Says which changed files are no code. Error: `source-kind-unsupported` for makefiles. */
-export function checkChangedFiles(patches: readonly SourcePatch[]): LeftOut[] {
+/** Says which changed files are neither code of the module nor what decides how it is built. */
+export function filesLeftOut(patches: readonly SourcePatch[]): LeftOut[] {
   const files = [...new Set(patches.flatMap(({ files }) => files.map(({ path }) => path)))];
-  const makefile = files.find((file) => /(^|\/)(Makefile|Kbuild)$/.test(file));
-  if (makefile !== undefined) {
-    const reason = 'a change of how the module is built reaches files that the patch does not name';
-    throw fail(
-      'source-kind-unsupported',
-      { target: makefile, kind: 'a makefile', reason },
-      { where: { file: makefile } },
-    );
-  }
-  const other = files.filter((file) => !['.c', '.h', '.inc', '.S'].includes(extname(file)));
+  const other = files.filter((file) => !['.c', '.h', '.inc', '.S'].includes(extname(file)) && !isMakefile(file));
   return other.map((file) => ({ file, reason: 'it is no code of the module' }));
 }
 
@@ -107,7 +99,10 @@ export class OutOfTreeBuild {
     for (const object of this.#objects()) this.#originals.set(object, readFileSync(join(this.#copy, object)));
   }
 
-  /** Takes the patched files over, builds again, and gives the units that differ. Error: `compile-failed`. */
+  /**
+   * Takes the patched files over, builds again, and gives the units that differ: kbuild compiles anew what a header or a
+   * Makefile reaches. Errors: `compile-failed`; `source-kind-unsupported` for a source file that is gone.
+   */
   async after(): Promise<CompiledPair[]> {
     const changed = new Set(this.overlay.copies);
     for (const file of changed) {
@@ -118,15 +113,21 @@ export class OutOfTreeBuild {
       copyFileSync(join(this.overlay.root, file), target);
     }
     await this.#make('after');
-    return [...this.#originals].flatMap(([object, original]) => {
+    const objects = this.#objects();
+    const gone = [...this.#originals.keys()].find((object) => !objects.includes(object));
+    if (gone !== undefined) throw goneSource(gone);
+    return objects.flatMap((object) => {
       const path = join(this.#copy, object);
       const bytes = readFileSync(path);
-      if (Buffer.compare(bytes, original) === 0) return [];
+      const known = this.#originals.get(object);
+      if (known !== undefined && Buffer.compare(bytes, known) === 0) return [];
       const note = join(dirname(path), `.${basename(path)}.cmd`);
       const read = readDependencies(note).map((file) => relative(this.#copy, file));
-      const through = read.filter((file) => changed.has(file));
-      const unit: Unit = { object, owners: [{ object: this.#name, directory: dirname(object) }], through };
-      return [{ unit, original: { unit, bytes: original, read }, patched: { unit, bytes, read } }];
+      const owners = [{ object: this.#name, directory: dirname(object) }];
+      const unit: Unit = { object, owners, through: read.filter((file) => changed.has(file)) };
+      const original = known ?? emptyObject(bytes, object);
+      const both = { original: { unit, bytes: original, read }, patched: { unit, bytes, read } };
+      return [{ unit: known === undefined ? { ...unit, added: true } : unit, ...both }];
     });
   }
 
@@ -160,4 +161,14 @@ export class OutOfTreeBuild {
     const detail = result.stderr.split('\n').filter((line) => !/^make(\[\d+\])?: /.test(line));
     throw fail('compile-failed', { unit: `the module ${this.#name}`, when }, { detail: detail.slice(-60).join('\n') });
   }
+}
+
+function goneSource(object: string): Error {
+  const target = object.replace(/\.o$/, '.c');
+  const reason = 'its code stays in the running module, and other code may still reach it';
+  return fail(
+    'source-kind-unsupported',
+    { target, kind: 'a source file that is taken out of the module', reason },
+    { where: { file: target } },
+  );
 }

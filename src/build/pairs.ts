@@ -1,6 +1,7 @@
 /** The translation units of a plan, compiled before and after the patch. */
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readObject } from '../elf/read-object.ts';
+import { writeObject } from '../elf/write-object.ts';
 import type { KernelFacts } from '../kernel/facts.ts';
 import { type CompiledUnit, compileUnits, ObjectStore } from './compile.ts';
 import { objtoolSettings } from './objtool.ts';
@@ -40,11 +41,11 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   const store = new ObjectStore(join(facts.derived, 'objects'), identityOf(facts), { variables, settings });
   const originals = new Map<Unit, CompiledUnit>();
   for (const unit of units) {
-    const kept = unit.added === true ? undefined : store.get(unit);
+    const kept = store.get(unit);
     if (kept !== undefined) originals.set(unit, kept);
   }
-  const missing = units.filter((unit) => !originals.has(unit));
-  const total = missing.length + units.length;
+  const isMissing = (unit: Unit): boolean => unit.added !== true && !originals.has(unit);
+  const total = units.filter(isMissing).length + units.length;
   let done = 0;
   const onDone = ({ unit }: CompiledUnit): void =>
     input.update(`${++done} of ${total}: ${unit.object.replace(/\.o$/, '')}`);
@@ -52,20 +53,23 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   const keep = (one: CompiledUnit): void => {
     onDone(one);
     originals.set(one.unit, one);
-    if (one.unit.added !== true) store.put(one);
+    store.put(one);
   };
   const original = new SourceOverlay(facts.kernel.paths.tree, input.folder);
-  for (const unit of missing) if (unit.added === true) makeEmpty(original, unit);
   /** Both sides at once, each with its share of the compilers. */
   const compile = async (some: readonly Unit[]): Promise<CompiledPair[]> => {
-    const absent = some.filter((unit) => !originals.has(unit));
+    const absent = some.filter(isMissing);
     const share = absent.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
     const common = { variables, settings, jobs: share };
     const [patched] = await Promise.all([
       compileUnits(input.patched, some, { ...common, when: 'after', onDone }),
       compileUnits(original, absent, { ...common, when: 'before', onDone: keep }),
     ]);
-    return patched.map((one) => ({ unit: one.unit, original: originals.get(one.unit)!, patched: one }));
+    return patched.map((one) => ({
+      unit: one.unit,
+      original: originals.get(one.unit) ?? emptyUnit(one),
+      patched: one,
+    }));
   };
   if (units.length <= MANY * jobs) return await compile(units);
   const pairs: CompiledPair[] = [];
@@ -77,11 +81,13 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   return pairs;
 }
 
-/** What a unit was before it was there: a source file with nothing in it. */
-function makeEmpty(overlay: SourceOverlay, { object }: Unit): void {
-  const source = object.replace(/\.o$/, '.c');
-  overlay.copy(source);
-  writeFileSync(join(overlay.root, source), '');
+function emptyUnit({ unit, bytes }: CompiledUnit): CompiledUnit {
+  return { unit, read: [], bytes: emptyObject(bytes, unit.object) };
+}
+
+/** What a unit was before it was there: an object of the same kind with nothing in it. */
+export function emptyObject(like: Uint8Array, file: string): Uint8Array {
+  return writeObject({ ...readObject(like, file), sections: [], symbols: [] });
 }
 
 /** Stands for the source and configuration that a prepared kernel was made from. */

@@ -12,6 +12,7 @@ import { prepareKernel } from '../../src/kernel/kernel.ts';
 import type { TargetKernel } from '../../src/kernel/target.ts';
 import { silentReporter } from '../../src/util/report.ts';
 import { boot } from '../../src/vm/guest.ts';
+import { sourcePatch } from '../build/source-patch.ts';
 import { compile } from '../module/made-module.ts';
 import { provokes } from '../provoke.ts';
 import { stockKernel } from './stock-kernel.ts';
@@ -79,7 +80,7 @@ const request = { cves: [], replace: true, skipCompilerCheck: false, keepLineCha
 const inFunction = ['main.c', 'static noinline int answer(void) { return helper(value) + 1; }'] as const;
 
 for (const series of ['6.1', '6.12'] as const) {
-  test(`${series}: the module is patched when it is there, and when it comes later; headers are followed`, async () => {
+  test(`${series}: the module is patched when it is there, and when it comes later; headers are followed, new files come along`, async () => {
     const { release } = await stockKernel(series);
     const kernel = await prepareKernel(release, { report: silentReporter() });
     const place = write(series, source);
@@ -102,9 +103,25 @@ for (const series of ['6.1', '6.12'] as const) {
       two.functions.map(({ name, unit }) => [name, unit]),
       [['helper', 'part/helper.o']],
     );
+    const text = sourcePatch(place, {
+      Kbuild: (kbuild) => kbuild.replace('part/helper.o', 'part/helper.o part/more.o'),
+      'part/more.c': () => 'int more(int a);\nint more(int a) { return a * 3; }\n',
+      'part/helper.c': (code) => code.replace('noinline', 'int more(int a);\nnoinline').replace('twice(a)', 'more(a)'),
+    });
+    writeFileSync(join(folder, 'new-file.patch'), text);
+    const three = await patched('three', join(folder, 'new-file.patch'));
+    assert.deepEqual(three.functions.map(({ name, kind, unit }) => [name, kind, unit]).sort(), [
+      ['helper', 'changed', 'part/helper.o'],
+      ['more', 'new', 'part/more.o'],
+    ]);
     await using guest = await boot({
       image: kernel.paths.image,
-      files: { '/demo.ko': readFileSync(module), '/one.ko': one.module, '/two.ko': two.module },
+      files: {
+        '/demo.ko': readFileSync(module),
+        '/one.ko': one.module,
+        '/two.ko': two.module,
+        '/three.ko': three.module,
+      },
     });
     const { output } = await guest.run(
       `settle() { while grep -q 1 /sys/kernel/livepatch/*/transition; do sleep 0.2; done; }
@@ -113,10 +130,15 @@ insmod /demo.ko; value plain
 insmod /one.ko; settle; value one
 rmmod demo_ext; insmod /two.ko; settle
 insmod /demo.ko; value two
+insmod /three.ko; settle; value three
 dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
       { deadlineMs: 120_000 },
     );
-    assert.deepEqual(output.match(/^(?:plain|one|two) .*$/gm), ['plain 41', 'one 42', 'two 141'], output);
+    assert.deepEqual(
+      output.match(/^(?:plain|one|two|three) .*$/gm),
+      ['plain 41', 'one 42', 'two 141', 'three 61'],
+      output,
+    );
     assert.match(output, /log clean/, output);
   });
 }
@@ -153,8 +175,17 @@ describe('what cannot be patched', { concurrency: 1 }, () => {
       attempt({ source: broken, patch: patchOf('h', 'include/demo.h', 'int helper(int a);', 'int helper(int b);') }),
     );
     assert.match(compileFailed.detail ?? '', /main\.c:1/);
-    const kbuild = patchOf('kbuild', 'Kbuild', 'obj-m := demo-ext.o', 'obj-m := demo-ext.o #');
-    await provokes('source-kind-unsupported', () => attempt({ patch: kbuild }));
+    const list = 'demo-ext-y := main.o part/helper.o';
+    const less = patchOf('less', 'Kbuild', list, 'demo-ext-y := main.o');
+    await provokes('source-kind-unsupported', () => attempt({ patch: less }));
+    // kbuild compiles anew where flags change, and what comes of it is compared as any change is.
+    const flags = 'ccflags-y := -I$(src)/include -DBASE=20';
+    const other20 = patchOf('flags', 'Kbuild', flags, flags.replace('20', '21'));
+    const { functions } = await attempt({ patch: other20 });
+    assert.deepEqual(
+      functions.map(({ name, unit }) => [name, unit]),
+      [['answer', 'main.o']],
+    );
     await provokes('no-change', () =>
       attempt({ patch: patchOf('none', ...inFunction, `${inFunction[1]} /* the same */`) }),
     );
