@@ -4,8 +4,9 @@ import { type Code, codeOf, plainCode } from './code.ts';
 import { isCopyable } from './correlate.ts';
 import { isLineField, isSameButForLine } from './line-fields.ts';
 import { isLineLoad } from './lines.ts';
+import { listEntries } from './list.ts';
 import type { Reason } from './options.ts';
-import { entryOf, type Model, type Part } from './part.ts';
+import { bytesOf, entryOf, type Model, type Part } from './part.ts';
 import { storageOf } from './section-class.ts';
 import { type Entries, type Entry, replacementLength } from './tables.ts';
 import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from './target.ts';
@@ -15,6 +16,8 @@ export class Comparison {
   readonly #keepLines: boolean;
   /** Verdicts on pairs of copyable parts; a pair that is being compared counts as equal (they refer to each other). */
   readonly #verdicts = new Map<Part, Map<Part, boolean>>();
+  /** Verdicts on pairs of sections that hold several functions. */
+  readonly #sections = new Map<Section, Map<Section, boolean>>();
 
   constructor(entries: readonly [Entries, Entries], keepLines: boolean) {
     this.#entries = entries;
@@ -24,10 +27,12 @@ export class Comparison {
   /** Forgets verdicts, after pairs were changed. */
   forget(): void {
     this.#verdicts.clear();
+    this.#sections.clear();
   }
 
   /** The first difference between two parts, or undefined where they mean the same. */
   difference(a: Part, b: Part): Reason | undefined {
+    if (a.class === 'registry' && b.class === 'registry' && this.#isSameList(a, b)) return undefined;
     return this.#placeDifference(a, b) ?? this.#contentDifference(a, b) ?? this.#entriesDifference(a, b);
   }
 
@@ -40,10 +45,39 @@ export class Comparison {
   }
 
   #contentDifference(a: Part, b: Part): Reason | undefined {
-    const [left, right] = codes(a, b);
+    const [left, right] = this.#codes(a, b);
     const sizes = [a.end - a.start, b.end - b.start] as const;
     if (sizes[0] !== sizes[1]) return { text: `its size changed from ${sizes[0]} to ${sizes[1]} bytes` };
     return this.#byteDifference(a, left, b, right) ?? this.#relocationDifference(a, left, b, right);
+  }
+
+  /** Functions that share a section are compared as taken out of it, unless the whole section is the same. */
+  #codes(a: Part, b: Part): [Code, Code] {
+    const taken = a.class === 'text' && (a.shared || b.shared) && !this.#isSameSection(a, b);
+    return taken ? [codeOf(a), codeOf(b)] : [plainCode(a), plainCode(b)];
+  }
+
+  /**
+   * True where two parts are the same range of two sections of the same bytes, in which every place is the same thing: only
+   * then do calls that the assembler settled within the section mean the same.
+   */
+  #isSameSection(a: Part, b: Part): boolean {
+    if (a.start !== b.start || a.end !== b.end) return false;
+    let verdicts = this.#sections.get(a.section);
+    if (verdicts === undefined) {
+      verdicts = new Map();
+      this.#sections.set(a.section, verdicts);
+    }
+    let same = verdicts.get(b.section);
+    if (same === undefined) {
+      const [left, right] = [a.model.partsOf(a.section), b.model.partsOf(b.section)];
+      same =
+        Buffer.compare(a.section.data, b.section.data) === 0 &&
+        left.length === right.length &&
+        left.every((part, index) => part.start === right[index]!.start && part.twin === right[index]);
+      verdicts.set(b.section, same);
+    }
+    return same;
   }
 
   #byteDifference(a: Part, left: Code, b: Part, right: Code): Reason | undefined {
@@ -158,6 +192,22 @@ export class Comparison {
     return same;
   }
 
+  /** True where two lists have the same entries, in whatever order. */
+  #isSameList(a: Part, b: Part): boolean {
+    const [left, right] = [listEntries(a), listEntries(b)];
+    if (left.length !== right.length) return false;
+    const rest = new Set(right);
+    return left.every((one) => {
+      for (const other of rest) {
+        if (Buffer.compare(bytesOf(one), bytesOf(other)) !== 0) continue;
+        if (this.#relocationDifference(one, plainCode(one), other, plainCode(other)) !== undefined) continue;
+        rest.delete(other);
+        return true;
+      }
+      return false;
+    });
+  }
+
   #entriesDifference(a: Part, b: Part): Reason | undefined {
     const compared = (list: readonly Entry[] = []): Entry[] => list.filter(({ table }) => table.derived !== true);
     const left = compared(this.#entries[0].get(a));
@@ -242,30 +292,6 @@ function storageDifference(a: Part, b: Part): Reason | undefined {
   const [had, has] = [a.section.addralign, b.section.addralign];
   if (isCopyable(b) || a.shared || b.shared || has <= had) return undefined;
   return { text: `it was aligned to ${had} bytes and is aligned to ${has}` };
-}
-
-/** Functions that share a section are compared as taken out of it, unless the whole section is the same. */
-function codes(a: Part, b: Part): [Code, Code] {
-  const taken = a.class === 'text' && (a.shared || b.shared) && !sameSection(a, b);
-  return taken ? [codeOf(a), codeOf(b)] : [plainCode(a), plainCode(b)];
-}
-
-const equalSections = new WeakMap<Section, WeakMap<Section, boolean>>();
-
-/** True where two parts are the same range of two sections of the same bytes. */
-function sameSection(a: Part, b: Part): boolean {
-  if (a.start !== b.start || a.end !== b.end) return false;
-  let verdicts = equalSections.get(a.section);
-  if (verdicts === undefined) {
-    verdicts = new WeakMap();
-    equalSections.set(a.section, verdicts);
-  }
-  let equal = verdicts.get(b.section);
-  if (equal === undefined) {
-    equal = Buffer.compare(a.section.data, b.section.data) === 0;
-    verdicts.set(b.section, equal);
-  }
-  return equal;
 }
 
 function instructionAt(part: Part, offset: number): import('../arch/arch.ts').Instruction | undefined {

@@ -189,22 +189,50 @@ function usersOf(model: Model, entries: Entries): Users {
   return users;
 }
 
-/** Static locals of one name: those that share a user are the same; several in one function by content, then by order. */
+/** Static locals of one name: those that share a user are the same; of several in one function each has its place. */
 function pairVariables({ parts: [left, right] }: Group, users: readonly [Users, Users], ambiguous: Set<Part>): void {
-  const rest = new Set(right);
   for (const part of left) {
     if (part.twin !== undefined) continue;
     const [lefts, rights] = component(part, left, right, users);
     if (rights.length === 0) continue;
     if (lefts.length === rights.length) {
-      if (lefts.length > 1) pairByShape(lefts, rights);
-      const [first, second] = [inOrder(free(lefts)), inOrder(free(rights))];
-      for (const [index, one] of first.entries()) pair(one, second[index]!);
+      pairSameUsers(lefts, rights, users);
+      pairByPlace(free(lefts), free(rights), users, ambiguous);
     } else if (!pairSameUsers(lefts, rights, users)) {
       for (const one of free(rights)) ambiguous.add(one);
     }
-    for (const one of rights) rest.delete(one);
   }
+}
+
+/**
+ * Pairs as many variables on both sides by where they are used first. Where the numbers, which count declarations, say
+ * otherwise, it is not certain; for a function that is the same it does not matter.
+ */
+function pairByPlace(
+  lefts: readonly Part[],
+  rights: readonly Part[],
+  users: readonly [Users, Users],
+  ambiguous: Set<Part>,
+): void {
+  const [first, second] = [inOrderOfUse(lefts, users[0]), inOrderOfUse(rights, users[1])];
+  for (const [index, one] of first.entries()) pair(one, second[index]!);
+  const numbered = inOrder(rights);
+  for (const [index, one] of inOrder(lefts).entries()) if (one.twin !== numbered[index]) ambiguous.add(one.twin!);
+}
+
+function inOrderOfUse(parts: readonly Part[], users: Users): Part[] {
+  const places = new Map(
+    parts.map((part) => [part, [...(users.get(part) ?? [])].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))]),
+  );
+  return [...parts].sort((a, b) => {
+    const [left, right] = [places.get(a)!, places.get(b)!];
+    for (let index = 0; index < Math.min(left.length, right.length); index++) {
+      const [[family, at], [other, place]] = [left[index]!, right[index]!];
+      if (family !== other) return family < other ? -1 : 1;
+      if (at !== place) return at - place;
+    }
+    return left.length - right.length;
+  });
 }
 
 /** The parts of both sides that are connected with `part` by common users. */

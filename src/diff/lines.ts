@@ -65,6 +65,7 @@ function reachesLine(part: Part, load: Instruction): boolean {
       return takesLine(model, out.name, argument, path, { part, instruction: load });
     }
     if (instruction.flow === 'call' || instruction.flow === 'branch' || instruction.flow === 'end') return false;
+    if (instruction.copies === register) return false; // somebody else gets the number too
     const completes = instruction.completes === true && instruction.load?.register === register;
     if ((instruction.writes & (1 << register)) !== 0 && !completes) return false;
     path.push({ part: home, instruction });

@@ -131,10 +131,8 @@ export class References {
     }
     if (!isFunction(part)) refuseEnd(this.#pair, target, relocation, user, this.#travels.parts.keys());
     if (this.#changes.tables.has(part)) return this.#along(part, user);
-    if (part.twin === undefined) {
-      if (this.#ambiguous.has(part)) refuseAmbiguous(this.#pair, part, user);
-      return this.#along(part, user);
-    }
+    if (this.#ambiguous.has(part)) refuseAmbiguous(this.#pair, part, user);
+    if (part.twin === undefined) return this.#along(part, user);
     if (!isFunction(part)) {
       return this.#pointsInto(part) ? this.#along(part, user) : this.#staying(part, relocation, user);
     }

@@ -38,6 +38,7 @@ int with_cold(int a) {
   if (__builtin_expect(a == 5, 0)) { use(a); use(a + 1); unlikely_path(a); return 0; }
   return a * ${variant === 4 ? 4 : 3};
 }
+int twice(int a) { if (a & 1) { static int n; return use(n++) + 1; } static int n; return use(n--) + 2; }
 int __init start(int a) { return use(a) + entry(1); }
 void __exit stop(void) { use(0); }
 `;

@@ -2,6 +2,18 @@
 import assert from 'node:assert/strict';
 import { type Case, onGcc } from './case.ts';
 
+const here = '#define here __attribute__((section(".sched.text")))\n';
+const one = 'here noinline int e1(int a) { return use(a) + 1; }\n';
+const two = 'here noinline int e2(int a) { return use3(a) + 1; }\n';
+
+const twins =
+  'int f(int a) { if (a & 1) { static int n asm("n.101"); n += a; return use(n) + 1; } else { static int n asm("n.102"); n -= a; return use(n) + 2; } }';
+const swapped: readonly (readonly [string, string])[] = [
+  ['n.101', 'n.x'],
+  ['n.102', 'n.101'],
+  ['n.x', 'n.102'],
+];
+
 export const quietCases: readonly Case[] = [
   {
     name: 'a string that is read from before its beginning',
@@ -147,5 +159,42 @@ export const quietCases: readonly Case[] = [
       'static int one, two; static int *const inner[] = { &one, &two }; int *const *outer = inner; int f(int a) { one++; two--; return use2(outer, a); }',
     after: [['{ &one, &two }', '{ &two, &one }']],
     expect: 'diff-data-changed',
+  },
+  {
+    name: 'two functions of the same bytes in one section change places, and another one calls the other',
+    before: `${here}${one}${two}here noinline int f(int a) { return e1(a) * 3; }`,
+    after: `${here}${two}${one}here noinline int f(int a) { return e2(a) * 3; }`,
+    expect: ['changed f'],
+    flags: ['-fno-toplevel-reorder'],
+    on: onGcc,
+  },
+  {
+    name: 'a function without an ftrace entry calls another one, and its caller is in its section',
+    before: `${here}here notrace static noinline int h(int a) { return use(a) + 1; } here noinline int f(int a) { return h(a) * 2; } here int g(int a) { return use(a) + 3; }`,
+    after: [['use(a) + 1', 'use3(a) + 1']],
+    expect: ['changed f', 'new h'],
+  },
+  {
+    name: 'two static variables of one name in one function whose numbers change places',
+    before: twins,
+    after: swapped,
+    expect: [],
+  },
+  {
+    name: 'two static variables of one name in one function whose numbers change places in a function that changes',
+    before: twins,
+    after: [...swapped, ['+ 2', '+ 7']],
+    expect: 'diff-local-ambiguous',
+  },
+  {
+    name: 'a list of the kernel in another order',
+    before:
+      'static __used noinline int one(int a) { return use(a) + 1; } static __used noinline int two(int a) { return use(a) + 2; } static __used void *first __attribute__((section("_kprobe_blacklist"))) = one; static __used void *second __attribute__((section("_kprobe_blacklist"))) = two;',
+    after: [
+      ['= one', '= x'],
+      ['= two', '= one'],
+      ['= x', '= two'],
+    ],
+    expect: [],
   },
 ];
