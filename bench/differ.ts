@@ -8,16 +8,15 @@ import { join } from 'node:path';
 import { diff } from '../src/diff/diff.ts';
 import type { DiffOptions } from '../src/diff/options.ts';
 import { temporaryFolder } from '../src/util/files.ts';
-import { compile, gcc, optionsFor, prelude } from '../test/diff/fixture.ts';
+import { targets } from '../test/diff/corpus/targets.ts';
+import { compile, optionsFor } from '../test/diff/fixture.ts';
 import { enlarge } from '../test/diff/large.ts';
 import { sampleSource } from '../test/diff/sample.ts';
 
 const row = (...cells: (string | number)[]): void => console.log(`| ${cells.join(' | ')} |`);
-const small = [
-  compile(gcc, `${prelude}int f(int a) { return use(a); }`),
-  compile(gcc, `${prelude}int f(int a) { return use(a + 1); }`),
-];
-const samples = [compile(gcc, prelude + sampleSource()), compile(gcc, prelude + sampleSource(1))];
+const compiled = (source: string): Uint8Array => compile(targets[0]!, `${targets[0]!.headers}\n${source}`);
+const small = ['a', 'a + 1'].map((argument) => compiled(`int f(int a) { return use(${argument}); }`));
+const samples = [sampleSource(), sampleSource(1)].map(compiled);
 
 interface Pair {
   readonly original: Uint8Array;
