@@ -17,7 +17,7 @@ import type { Reporter, StageTime } from '../util/report.ts';
 import { version as toolVersion } from '../version.ts';
 import type { Adjustment } from './apply.ts';
 import { type Cause, Causes, type Edit } from './cause.ts';
-import { comparePairs, type Difference, requireRunPre } from './compare.ts';
+import { type Difference, PairComparison, requireRunPre } from './compare.ts';
 import { compileInTree, compileOutOfTree } from './compiled.ts';
 import { cvesOf } from './cves.ts';
 import { requireResolved } from './definitions.ts';
@@ -121,16 +121,16 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const version = successorVersion(previous, request.version);
   using work = temporaryFolder('kpatch-build-');
   const compile = module === undefined ? compileInTree : compileOutOfTree;
-  const compare = (pairs: readonly CompiledPair[]): Promise<Difference[]> =>
-    comparePairs(facts, pairs, {
-      keepLineChanges: request.keepLineChanges,
-      acceptLayouts: request.acceptLayouts ?? [],
-      leaveOutInit: request.leaveOutInit === true,
-    });
-  const look = async (pairs: readonly CompiledPair[]): Promise<void> => void (await compare(pairs));
+  const comparison = new PairComparison(facts, {
+    keepLineChanges: request.keepLineChanges,
+    acceptLayouts: request.acceptLayouts ?? [],
+    leaveOutInit: request.leaveOutInit === true,
+  });
+  const look = (pairs: readonly CompiledPair[]): Promise<void> => comparison.add(pairs);
   const compiled = await compile({ request, patches, facts, module, folder: work.path, report, look });
   const { pairs, patched, adjustments, edits, leftOut } = compiled;
-  const differences = await report.stage('compare', () => compare(pairs));
+  await report.stage('compare', () => comparison.add(pairs));
+  const { differences } = comparison;
   if (!differences.some(({ result }) => hasEffect(result))) throw fail('no-change', { release: kernel.release });
   await requireResolved(differences, kernel.release, (name) => facts.requiredBy(name));
   if (request.skipRunPre)

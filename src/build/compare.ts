@@ -26,38 +26,48 @@ export function kernelRules({ kernel, config }: KernelFacts): KernelRules {
   return { major, minor, config: (name) => ['y', 'm'].includes(config.get(name) ?? 'n') };
 }
 
-/**
- * Compares all pairs; those without a difference are not in the result. A unit of several modules is compared for each.
- * Errors: those of the differ.
- */
-export async function comparePairs(
-  facts: KernelFacts,
-  pairs: readonly CompiledPair[],
-  options: Pick<DiffOptions, 'keepLineChanges' | 'acceptLayouts' | 'leaveOutInit'>,
-): Promise<Difference[]> {
-  const differences: Difference[] = [];
-  const codes = new Map<string, RunningCode>();
-  for (const { unit, original, patched } of pairs) {
-    if (Buffer.compare(original.bytes, patched.bytes) === 0) continue;
-    for (const { object } of unit.owners) {
-      const code = codes.get(object) ?? (await runningCode(facts, object));
-      codes.set(object, code);
-      const runPre = new RunPre(original.bytes, unit.object, code);
-      if (unit.added === true && options.leaveOutInit !== true) refuseInit(patched.bytes, unit, object);
-      const result = diff(original.bytes, patched.bytes, {
-        names: { original: `${unit.object} (original)`, patched: `${unit.object} (patched)` },
-        object,
-        kernel: kernelRules(facts),
-        exported: (name) => exportOf(facts, name),
-        symbols: await facts.symbolsOf(object),
-        ...(object === 'vmlinux' ? {} : { kernelSymbols: await facts.symbolsOf('vmlinux') }),
-        resolve: ({ name }) => runPre.position(name),
-        ...options,
-      });
-      if (result.status === 'changed') differences.push({ unit, object, result, runPre });
+/** The comparison of pairs, as many at a time as are there. */
+export class PairComparison {
+  /** In the order of the pairs; a pair without a difference has none, a unit of several modules can have one for each. */
+  readonly differences: Difference[] = [];
+  readonly #facts: KernelFacts;
+  readonly #options: Pick<DiffOptions, 'keepLineChanges' | 'acceptLayouts' | 'leaveOutInit'>;
+  readonly #codes = new Map<string, RunningCode>();
+  readonly #seen = new Set<CompiledPair>();
+
+  constructor(facts: KernelFacts, options: Pick<DiffOptions, 'keepLineChanges' | 'acceptLayouts' | 'leaveOutInit'>) {
+    this.#facts = facts;
+    this.#options = options;
+  }
+
+  /** Compares those of the pairs that it has not had yet. Errors: those of the differ. */
+  async add(pairs: readonly CompiledPair[]): Promise<void> {
+    for (const pair of pairs) {
+      if (this.#seen.has(pair)) continue;
+      this.#seen.add(pair);
+      if (Buffer.compare(pair.original.bytes, pair.patched.bytes) === 0) continue;
+      for (const { object } of pair.unit.owners) await this.#compare(pair, object);
     }
   }
-  return differences;
+
+  async #compare({ unit, original, patched }: CompiledPair, object: string): Promise<void> {
+    const facts = this.#facts;
+    const code = this.#codes.get(object) ?? (await runningCode(facts, object));
+    this.#codes.set(object, code);
+    const runPre = new RunPre(original.bytes, unit.object, code);
+    if (unit.added === true && this.#options.leaveOutInit !== true) refuseInit(patched.bytes, unit, object);
+    const result = diff(original.bytes, patched.bytes, {
+      names: { original: `${unit.object} (original)`, patched: `${unit.object} (patched)` },
+      object,
+      kernel: kernelRules(facts),
+      exported: (name) => exportOf(facts, name),
+      symbols: await facts.symbolsOf(object),
+      ...(object === 'vmlinux' ? {} : { kernelSymbols: await facts.symbolsOf('vmlinux') }),
+      resolve: ({ name }) => runPre.position(name),
+      ...this.#options,
+    });
+    if (result.status === 'changed') this.differences.push({ unit, object, result, runPre });
+  }
 }
 
 /** A file that is new has nobody who would start it: its initialisation never runs. Error: `diff-init-changed`. */
