@@ -5,7 +5,7 @@ import { fail } from '../errors/error.ts';
 import { writeError } from '../util/files.ts';
 import { lock } from '../util/lock.ts';
 import type { Reporter } from '../util/report.ts';
-import { type Machine, requireInside } from './machine.ts';
+import { keepInside, type Machine } from './machine.ts';
 
 /**
  * Runs `work` while holding the machine's lock, which lies in `/run` so that it works with a full or read-only `/var`.
@@ -19,7 +19,7 @@ export async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (!machine.offline && !machine.isRoot) throw fail('not-root', {});
-  requireInside(machine);
+  keepInside(machine);
   const path = join(machine.run, 'lock');
   makePrivate(path);
   const onWait = (): void => report.note('another kpatch is at work on this machine; waiting for it');

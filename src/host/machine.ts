@@ -3,10 +3,11 @@
  * the kernel through this one record, so that the same code runs on a real machine, on an image below `--root`, and on a
  * tree that a test made.
  */
-import { readdirSync, realpathSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve, sep } from 'node:path';
-import { fail } from '../errors/error.ts';
+import { writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { requireInside } from '../util/inside.ts';
 import { run } from '../util/run.ts';
+import { namesIn } from './attribute.ts';
 
 /** What an act on the kernel came to; `message` is what the tool or the system said. */
 export interface ActResult {
@@ -79,38 +80,11 @@ export function thisMachine(root = '/'): Machine {
   };
 }
 
-/**
- * Makes sure that nothing is written outside of an image: a link in it that leads elsewhere is meant for the machine that it
- * becomes, not for this one. Error: `usage`.
- */
-export function requireInside(machine: Machine): void {
+/** Makes sure that nothing is written outside of an image. Error: `usage`. */
+export function keepInside(machine: Machine): void {
   if (!machine.offline) return;
-  const root = realOf(dirname(machine.proc));
-  const inside = `${root}${root.endsWith(sep) ? '' : sep}`;
-  for (const path of [machine.run, machine.store, ...releaseFolders(machine.store)]) {
-    const real = realOf(path);
-    if (real !== root && !real.startsWith(inside)) {
-      throw fail('usage', { problem: `${path} leads to ${real}, which is not below ${root}` });
-    }
-  }
-}
-
-function releaseFolders(store: string): string[] {
-  try {
-    return readdirSync(store).map((name) => join(store, name));
-  } catch {
-    return []; // not there yet
-  }
-}
-
-/** Where a path leads as far as it is there. */
-function realOf(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    const above = dirname(path);
-    return above === path ? path : join(realOf(above), path.slice(above.length));
-  }
+  const releases = namesIn(machine.store).map((name) => join(machine.store, name));
+  requireInside(dirname(machine.proc), [machine.run, machine.store, ...releases]);
 }
 
 /** Loading initialises the module: its pre-patch callbacks run before insmod returns. */

@@ -1,9 +1,11 @@
 /** The owner of a channel's key may bring live patches and nothing else, whatever the channel's metadata says of itself. */
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { follow, update } from '../../src/channel/follow/follow.ts';
+import { managerOf } from '../../src/channel/follow/manager.ts';
+import { writeSettings } from '../../src/channel/follow/settings.ts';
 import { layout } from '../../src/channel/repository/config.ts';
 import { temporaryFolder } from '../../src/util/files.ts';
 import { run, runOk } from '../../src/util/run.ts';
@@ -52,4 +54,14 @@ test('metadata by which no pin could hold the channel is refused, and the channe
     policy,
     /-1 http:\/\/127\.0\.0\.1:\d+\/apt live\/main amd64 Packages\n +release [^\n]*o=test,[^\n]*n=live/,
   );
+});
+
+test('a link that leads out of an image is not followed', async () => {
+  using folder = temporaryFolder('kpatch-test-');
+  const { root } = debianMachine(folder.path);
+  assert.equal(managerOf(root).name, 'apt');
+  symlinkSync('/etc/kernel', join(root, 'etc/kernel'));
+  const error = await provokes('usage', () => managerOf(root));
+  await provokes('usage', () => writeSettings(root, { mode: 'auto' }));
+  assert.match(error.message, /etc\/kernel leads to \/etc\/kernel, which is not below/);
 });

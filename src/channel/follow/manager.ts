@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fail } from '../../errors/error.ts';
 import { AptManager } from './apt.ts';
 import { DnfManager } from './dnf.ts';
+import { keepInside } from './settings.ts';
 
 /** What the machine's copy of the channel's metadata says of itself. */
 export interface Metadata {
@@ -32,8 +33,9 @@ export interface Manager {
   install(names: readonly string[]): Promise<void>;
 }
 
-/** The manager of the machine whose files lie below `root`. Error: `channel-no-manager`. */
+/** The manager of the machine whose files lie below `root`. Errors: `channel-no-manager`; `usage` where a link in an image leads out of it. */
 export function managerOf(root: string): Manager {
+  keepInside(root);
   // A machine of the RHEL family may have dpkg for building, and a Debian machine dnf: what it is made of decides.
   if (existsSync(join(root, 'var/lib/dpkg/status'))) return new AptManager(root);
   if (

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../../errors/error.ts';
 import { readBytes, writeAtomically } from '../../util/files.ts';
+import { requireInside } from '../../util/inside.ts';
 import { settingsFile } from '../package/livepatch.ts';
 
 export interface Settings {
@@ -37,8 +38,28 @@ const explained = `# How this machine follows its live patch channel; written by
 # mode=auto|manual  url=URL  require_proof=yes|no  on_remove=keep|unload
 `;
 
+/** Folders of a machine in which following a channel writes. */
+const written = [
+  'etc/apt',
+  'etc/kernel',
+  'etc/kpatch',
+  'etc/pki',
+  'etc/systemd/system',
+  'etc/yum.repos.d',
+  'var/lib/kpatch',
+];
+
+/** Makes sure that following a channel writes nothing outside of an image. Error: `usage`. */
+export function keepInside(root: string): void {
+  requireInside(
+    root,
+    written.map((folder) => join(root, folder)),
+  );
+}
+
 /** Sets some values and leaves all other lines as they are. */
 export function writeSettings(root: string, values: Readonly<Record<string, string>>): void {
+  keepInside(root);
   const file = join(root, settingsFile);
   // As bytes: what else stands there may be in any encoding.
   let text = existsSync(file) ? readFileSync(file, 'latin1') : explained;
