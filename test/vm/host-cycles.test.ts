@@ -46,7 +46,7 @@ async function cycles(guest: Guest, count: number): Promise<number> {
   const script = `cat >/tmp/cycles.mts <<'END'\n${program}\nEND\n${process.execPath} /tmp/cycles.mts ${count} 2>&1`;
   const { status, output } = await guest.run(inside(script), {
     deadlineMs: 60_000 + count * 20_000,
-    onOutput: (text) => console.log(text.trim()),
+    onOutput: (text) => void process.stdout.write(text),
   });
   assert.equal(status, 0, output);
   return Number(output.trim().split('\n').at(-1));
