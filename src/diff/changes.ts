@@ -7,7 +7,7 @@ import { dataChanges } from './data-changes.ts';
 import { parentOf } from './names.ts';
 import type { Reason } from './options.ts';
 import { note, type Pair } from './pair.ts';
-import { isFunction, type Part } from './part.ts';
+import { isFunction, type Model, type Part } from './part.ts';
 import { dropInit, isTraceable, refuseLists, refuseMovedNames, refuseRemoved, refuseUnpatchable } from './reach.ts';
 import { storageOf, unpatchableReason } from './section-class.ts';
 import { targetOf, useOf } from './target.ts';
@@ -121,15 +121,25 @@ function hasAddressTaken(part: Part): boolean {
 
 const isCold = (part: Part): boolean => parentOf(part.name) !== undefined;
 
+/** Finds the function that a cold part was split from: the one of its file, where several have the name. */
+function parentsOf(model: Model): (part: Part) => Part | undefined {
+  const functions = new Map(model.parts.filter(isFunction).map((part) => [`${part.file} ${part.name}`, part]));
+  return (part) => {
+    const name = isFunction(part) ? parentOf(part.name) : undefined;
+    if (name === undefined) return undefined;
+    // Symbols of global functions are not below the name of a file.
+    return functions.get(`${part.file} ${name}`) ?? functions.get(` ${name}`);
+  };
+}
+
 /** A function and its cold part are one: a change of either, or a cold part that comes or goes, changes the function. */
 function joinColdParts(pair: Pair, changed: Map<Part, Reason[]>, added: readonly Part[]): Map<Part, Part[]> {
   const { original, patched } = pair;
   const coldParts = new Map<Part, Part[]>();
   const isNew = new Set(added);
-  const functions = new Map(patched.parts.filter(isFunction).map((part) => [part.name, part]));
+  const parentIn = parentsOf(patched);
   for (const part of patched.parts) {
-    const name = isFunction(part) ? parentOf(part.name) : undefined;
-    const parent = name === undefined ? undefined : functions.get(name);
+    const parent = parentIn(part);
     if (parent === undefined) continue;
     const list = coldParts.get(parent);
     if (list === undefined) coldParts.set(parent, [part]);
@@ -142,11 +152,10 @@ function joinColdParts(pair: Pair, changed: Map<Part, Reason[]>, added: readonly
       for (const reason of reasons) note(changed, parent, { text: `in its cold part ${reason.text}` });
     }
   }
-  const originals = new Map(original.parts.filter(isFunction).map((part) => [part.name, part]));
-  for (const part of originals.values()) {
-    const name = parentOf(part.name);
-    if (name === undefined || part.twin !== undefined) continue;
-    const parent = originals.get(name)?.twin;
+  const parentBefore = parentsOf(original);
+  for (const part of original.parts) {
+    if (part.twin !== undefined) continue;
+    const parent = parentBefore(part)?.twin;
     if (parent !== undefined && !changed.has(parent))
       note(changed, parent, { text: `its cold part ${part.name} is gone` });
   }

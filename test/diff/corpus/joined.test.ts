@@ -51,6 +51,23 @@ for (const target of chosen) {
     );
   });
 
+  test(`${target.name}: cold parts of functions of one name belong each to the function of its file`, () => {
+    const unit = (number: number, value: number): string =>
+      `static noinline int h(int a) { if (unlikely(a == 5)) { cold_use(a); cold_use(${value}); return use(7); } return use(a) * ${number}; } int f${number}(int a) { return h(a) + ${number}; }`;
+    const original = joined(target, { a: unit(3, 1), b: unit(5, 2) });
+    for (const [patched, sympos] of [
+      [joined(target, { a: unit(3, 9), b: unit(5, 2) }), 1],
+      [joined(target, { a: unit(3, 1), b: unit(5, 9) }), 2],
+    ] as const) {
+      const { functions, travelling } = compare(original, patched);
+      assert.deepEqual(
+        functions.map((one) => [one.name, one.sympos]),
+        [['h', sympos]],
+      );
+      assert.ok(travelling.filter(({ kind }) => kind === 'cold part').length <= 1);
+    }
+  });
+
   test(`${target.name}: what is extracted from a section of several functions is whole`, () => {
     const source = (factor: number): string => `#define here __attribute__((section(".sched.text")))
 int value = 3;
