@@ -49,11 +49,14 @@ const descriptors = /^(?:__dyndbg|__verbose)$/;
 const tags = 'alloc_tags';
 const fragments = /^(?:\.altinstr_aux|\.altinstr_replacement|\.fixup|__ftr_alt_\w+)\b/;
 const data =
-  /^\.(?:s?data|s?bss|rodata|ref\.data|ref\.rodata|init\.data|init\.rodata|exit\.data|meminit\.data|meminit\.rodata|toc|opd|got|plt|lbss|ldata|lrodata|ibss|data1|rodata1|tm_clone_table)(?:\.|$)/;
-// Not `.text.init`: that is a function of the name init.
+  /^\.(?:s?data|s?bss|rodata|ref\.data|ref\.rodata|init\.data|init\.rodata|exit\.data|(?:mem|cpu|dev)(?:init|exit)\.(?:ro)?data|toc|opd|got|plt|lbss|ldata|lrodata|ibss|data1|rodata1|tm_clone_table)(?:\.|$)/;
+/**
+ * Not `.text.init`: that is a function of the name init. Not `.meminit` and `.cpuinit` either: a kernel that can add memory or
+ * processors while it runs keeps them.
+ */
 const init =
-  /^\.(?:init|meminit|head)(?:\.|$)|^\.(?:initcall|con_initcall|security_initcall|init|x86_cpu_dev|early_lsm_info|lsm_info)|^__setup/;
-const exit = /^\.(?:exit|memexit|exitcall)(?:\.|$)|^\.exitcall/;
+  /^\.(?:init|head)(?:\.|$)|^\.(?:initcall|con_initcall|security_initcall|init|x86_cpu_dev|early_lsm_info|lsm_info)|^__setup/;
+const exit = /^\.(?:exit|exitcall)(?:\.|$)|^\.exitcall/;
 
 /** Classes of a section; `tables` are the names of the architecture's special sections and their parallels. */
 export function kindOfSection(section: Section, tables: ReadonlySet<string>): SectionKind {

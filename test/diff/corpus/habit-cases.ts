@@ -60,6 +60,47 @@ export const habitCases: readonly Case[] = [
     check: ({ functions }) => assert.equal(functions[0]!.name, 'h.isra.17.constprop.23'),
   },
   {
+    name: 'a static local moves from a split-off part into the whole function',
+    before:
+      'static noinline int h(int) asm("h.part.0"); int f(int a) { return h(a) + 1; } static noinline int h(int a) { static int count asm("count.34770"); return use(count += a); } int k(int a) { static int count asm("count.34775"); return use(count -= a); }',
+    after: [
+      ['asm("h.part.0")', ''],
+      ['count.34770', 'count.34790'],
+      ['count.34775', 'count.34770'],
+    ],
+    expect: ['changed f', 'new h'],
+    check: ({ references, travelling }) => {
+      assert.ok(references.some(({ name }) => name === 'count.34770'));
+      assert.ok(!travelling.some(({ kind }) => kind === 'data'));
+    },
+  },
+  {
+    name: 'a static local stays the same when its function loses arguments (.isra.53)',
+    before:
+      'static noinline int h(int); int f(int a) { return h(a) + 1; } static noinline int h(int a) { static int count asm("count.54874"); return use(count += a); }',
+    after: [
+      ['static noinline int h(int);', 'static noinline int h(int) asm("h.isra.53");'],
+      ['count.54874', 'count.54948'],
+    ],
+    expect: ['changed f', 'new h'],
+    check: ({ references }) => assert.ok(references.some(({ name }) => name === 'count.54874')),
+  },
+  {
+    name: 'a static local that nothing uses any more',
+    before:
+      'int f(int a) { static int spare asm("spare.52945"); if (a == 3) use(spare++); return use(a) + 1; } int g(int a) { return use(a) + 2; }',
+    after: 'int f(int a) { return use(a) + 1; } int g(int a) { return use(a) + 2; }',
+    expect: ['changed f'],
+  },
+  {
+    name: 'constants without relocations in the table of contents (gcc 9 on ppc64le)',
+    before:
+      'asm(".section .toc,\\"aw\\"\\n.align 3\\n.LC9: .quad 0x123456789abcdef\\n.previous"); int f(int a) { long v; asm("addis %0,2,.LC9@toc@ha\\n ld %0,.LC9@toc@l(%0)" : "=b"(v)); return use(a + v) + 1; } int g(int a) { return use(a) + 2; }',
+    after: [['0x123456789abcdef', '0x123456789abcdee']],
+    expect: ['changed f'],
+    on: onArch('ppc64le'),
+  },
+  {
     name: 'functions that clang renamed with a digest of the file',
     before:
       'static noinline int h(int) asm("h.llvm.1234567890123"); int f(int a) { return h(a) + 1; } static noinline int h(int a) { return use(a) + 1; }',

@@ -187,6 +187,21 @@ export const quietCases: readonly Case[] = [
     expect: 'diff-local-ambiguous',
   },
   {
+    name: 'code for memory that is added later',
+    before:
+      '__attribute__((section(".meminit.text"))) notrace int f(int a) { return use(a) + 1; } int g(int a) { return f(a); }',
+    after: [['+ 1', '+ 2']],
+    expect: 'diff-no-trace',
+  },
+  {
+    name: 'data for processors that are added later',
+    before:
+      'static int value __attribute__((section(".cpuinit.data"))) = 4; int f(int a) { return use(value++ + a) + 1; }',
+    after: [['+ 1', '+ 2']],
+    expect: ['changed f'],
+    check: ({ references }) => assert.ok(references.some(({ name }) => name === 'value')),
+  },
+  {
     name: 'a list of the kernel in another order',
     before:
       'static __used noinline int one(int a) { return use(a) + 1; } static __used noinline int two(int a) { return use(a) + 2; } static __used void *first __attribute__((section("_kprobe_blacklist"))) = one; static __used void *second __attribute__((section("_kprobe_blacklist"))) = two;',
