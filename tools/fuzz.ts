@@ -15,6 +15,6 @@ const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 const told = ({ runs, changed, unchanged, errors, slowest, largest }: FuzzReport): string =>
   `${runs} mutated objects: ${changed} changed, ${unchanged} unchanged, ${errors} errors of the catalogue; ` +
   `slowest ${slowest.toFixed(0)} ms, most memory ${mib(largest)}`;
-console.log(`of ${bases.length} objects of four architectures: ${told(report)}`);
+console.log(`of ${bases.length} objects of five architectures: ${told(report)}`);
 console.log(`of one object of ${mib(large.length)}: ${told(ofLarge)}`);
 console.log(`all in ${seconds} s`);

@@ -53,7 +53,8 @@ export function refuseEnd(
   user: User,
   travelling: Iterable<Part>,
 ): void {
-  if (!part.shared || offset !== 0 || symbol?.type !== STT.SECTION) return;
+  // Entries of tables name objects by their beginning.
+  if (!part.shared || offset !== 0 || symbol?.type !== STT.SECTION || user.entry !== undefined) return;
   const before = part.model
     .partsOf(part.section)
     .find(({ start, end }) => end === part.start && end - start > LARGEST_SCALAR);
