@@ -249,11 +249,9 @@ function functionsIn(proof: Proof, subject: Subject): readonly PatchedFunction[]
 
 function planOf({ options, userChecks }: Pick<Common, 'options' | 'userChecks'>): Plan {
   const base = options.full === true ? plans.full : plans.quick;
-  const chosen = onlyChecks(base, options.check);
-  return withUserChecks(
-    chosen,
-    userChecks.map(({ check }) => check),
-  );
+  const own = userChecks.map(({ check }) => check);
+  const ids = own.map(({ id }) => id);
+  return withUserChecks(onlyChecks(base, options.check, ids), own);
 }
 
 async function kernelOf(subject: Subject, report: Reporter): Promise<ProofKernel> {

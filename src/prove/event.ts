@@ -21,6 +21,7 @@ export type ProofEvent =
   | { readonly type: 'booted'; readonly boot: string; readonly acceleration: string; readonly ms: number }
   | { readonly type: 'begin'; readonly check: string; readonly boot: string; readonly title: string }
   | ({ readonly type: 'evidence'; readonly check: string } & Evidence)
+  /** `check` is `BOOT/` where it is about the boot as a whole. */
   | { readonly type: 'progress'; readonly check: string; readonly text: string }
   | {
       readonly type: 'end';

@@ -140,15 +140,24 @@ export function withUserChecks(plan: Plan, checks: readonly GuestCheck[]): Plan 
   return { ...plan, boots };
 }
 
+const idsOf = (plan: Plan): string[] => [...new Set(allChecks(plan).map(({ id }) => id))];
+
 /** Checks that others build on; they stay in every plan. */
 const always: readonly Check[] = [fits, boots, targets, loads, transition, redirected, unloads, installs, applied];
 
-/** The plan with only the checks named (and those they build on). Error: `prove-unknown-check`. */
-export function onlyChecks(plan: Plan, names: readonly string[]): Plan {
+/**
+ * The plan with only the checks named (and those they build on). `own` are those of the user, who may name them too; they are
+ * added afterwards. Error: `prove-unknown-check`.
+ */
+export function onlyChecks(plan: Plan, names: readonly string[], own: readonly string[] = []): Plan {
   if (names.length === 0) return plan;
-  const known = [...new Set(allChecks(plan).map(({ id }) => id))];
-  const unknown = names.find((name) => !known.includes(name));
-  if (unknown !== undefined) throw fail('prove-unknown-check', { check: unknown, known: known.join(', ') });
+  const ids = idsOf(plan);
+  const unknown = names.find((name) => !ids.includes(name) && !own.includes(name));
+  if (unknown !== undefined) {
+    const more = plan === quickPlan ? idsOf(fullPlan).filter((id) => !ids.includes(id)) : [];
+    const known = [...ids, ...own].join(', ') + (more.length === 0 ? '' : `; with --full also ${more.join(', ')}`);
+    throw fail('prove-unknown-check', { check: unknown, known });
+  }
   const keep = (check: Check): boolean => names.includes(check.id) || always.includes(check);
   const named = ({ checks }: PlannedBoot): boolean => checks.some(({ id }) => names.includes(id));
   // A reboot needs what was installed before it.

@@ -10,8 +10,7 @@ import { runPlan } from './run-plan.ts';
 /** Runs the plan and gives the proof, unsigned. Errors: those of `runPlan`. */
 export async function prove(input: ProofInput): Promise<Proof> {
   const { subject, kernel, test, predecessors, plan, userChecks = [] } = input;
-  const [image, qemu] = await Promise.all([sha256File(kernel.image), qemuVersion()]);
-  const result = await runPlan(input);
+  const [image, qemu, result] = await Promise.all([sha256File(kernel.image), qemuVersion(), runPlan(input)]);
   return {
     schema: proofSchema,
     verdict: result.verdict,

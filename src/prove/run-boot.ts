@@ -72,6 +72,7 @@ function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | unde
     cpus: planned.cpus,
     kernelArguments: ['log_buf_len=4M', ...planned.kernelArguments],
     onConsole: (line) => onEvent({ type: 'console', boot: planned.id, line }),
+    onWait: () => onEvent({ type: 'progress', check: keyOf(planned.id, ''), text: 'other virtual machines end first' }),
     ...(planned.system === 'reboot' ? { init: initScript([], bootService), bootDeadlineMs: SERVICE_DEADLINE_MS } : {}),
     ...(signal === undefined ? {} : { signal }),
   });

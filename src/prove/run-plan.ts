@@ -1,6 +1,7 @@
 /** Runs a plan for one module on one kernel; everything that happens is an event. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fail } from '../errors/error.ts';
-import type { Check, GuestCheck, Plan, PlannedBoot } from './check.ts';
+import type { Check, GuestCheck, PlannedBoot, StaticCheck } from './check.ts';
 import type { CheckHead } from './event.ts';
 import { trimmed } from './plans.ts';
 import { type ProofInput, staticSession } from './proof-input.ts';
@@ -32,8 +33,17 @@ export async function runPlan(input: ProofInput): Promise<PlanResult> {
     ...boots.flatMap(({ planned, checks }) => checks.map((check) => head(planned.id, check))),
   ];
   onEvent({ type: 'plan', plan: plan.name, release: kernel.release, checks: heads });
-  const found = await lookAtFiles(statics, input);
-  const fits = statics.every((check, at) => found[at]!.outcome === 'held' || check.needed !== true);
+  const found = new Map<StaticCheck, CheckRecord>();
+  await lookAtFiles(statics.filter(isNeeded), input, found);
+  const fits = [...found.values()].every(({ outcome }) => outcome === 'held');
+  // Nothing in a guest depends on the others: they are made while the first one boots.
+  const others = lookAtFiles(
+    statics.filter((check) => !isNeeded(check)),
+    input,
+    found,
+  );
+  // It is waited for below; meanwhile its error must not end the process.
+  others.catch(() => {});
   const ran = fits
     ? await runBoots(boots, input)
     : boots.map(
@@ -41,17 +51,25 @@ export async function runPlan(input: ProofInput): Promise<PlanResult> {
           checks: notRun(checks, 'the module does not fit this kernel', { boot: planned.id, onEvent }),
         }),
       );
-  return resultOf([...found, ...ran.flatMap(({ checks }) => checks)], ran, input, begun);
+  await others;
+  const records = [...statics.map((check) => found.get(check)!), ...ran.flatMap(({ checks }) => checks)];
+  return resultOf(records, ran, input, begun);
 }
 
-async function lookAtFiles(statics: Plan['statics'], input: ProofInput): Promise<CheckRecord[]> {
+const isNeeded = (check: StaticCheck): boolean => check.needed === true;
+
+async function lookAtFiles(
+  statics: readonly StaticCheck[],
+  input: ProofInput,
+  found: Map<StaticCheck, CheckRecord>,
+): Promise<void> {
   const context = { boot: FILES, onEvent: input.onEvent, isOfUser: () => false };
-  const records: CheckRecord[] = [];
   for (const check of statics) {
+    // Between two of them what guests have printed is read.
+    await nextTurn();
     const { record } = await runCheck(check, context, (key) => check.run(staticSession(input, key)));
-    records.push(record);
+    found.set(check, record);
   }
-  return records;
 }
 
 interface ChosenBoot {

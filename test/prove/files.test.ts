@@ -102,7 +102,11 @@ test('a plan can be cut down to some checks; those they build on stay', async ()
   const ids = onlyChecks(quickPlan, ['log-clean']).boots.flatMap(({ checks }) => checks.map(({ id }) => id));
   assert.deepEqual(ids, ['boots', 'targets', 'loads', 'transition', 'redirected', 'unloads', 'log-clean']);
   const error = await provokes('prove-unknown-check', () => onlyChecks(quickPlan, ['no-such']));
-  assert.match(error.fix, /log-clean/);
+  assert.match(error.fix, /log-clean; with --full also cycles, late-modules, /);
+  assert.deepEqual(
+    onlyChecks(quickPlan, ['mine'], ['mine']).boots.map(({ checks }) => checks.length),
+    [6],
+  );
 });
 
 test('a check after the reboot brings the installation along; checks of the user are where the patch is loaded', () => {

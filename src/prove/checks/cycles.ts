@@ -6,10 +6,10 @@ import { type Load, loadFigures, startLoad, stopLoad } from '../workload.ts';
 
 /** In one boot; the full plan has two such boots. */
 const CYCLES = 50;
-/** Cycles before memory is looked at: caches that fill once are no leak. */
+/** Cycles before memory is looked at, under load too: caches that fill once are no leak. */
 const WARM_UP = 3;
-/** What may differ without a leak, KiB; a leak of 12 KiB a cycle (3 pages) is found. */
-const TOLERANCE_KIB = 512;
+/** What may differ without a leak, KiB (some 400 were seen, as sockets that wait for their end); 16 KiB a cycle (4 pages) are found. */
+const TOLERANCE_KIB = 768;
 /**
  * On one processor a task that waits for it holds back the grace periods of RCU tasks (Documentation/RCU/), and each cycle has
  * several: a load that leaves the processor idle in between has its part in each cycle all the same.
@@ -21,7 +21,9 @@ export const cycles: GuestCheck = {
   title: `${CYCLES} times loaded and unloaded under load, and memory is as before`,
   where: 'guest',
   async *run(session) {
+    await startLoad(session, LOAD);
     await repeat(session, WARM_UP);
+    await stopLoad(session);
     const before = await usedMemory(session);
     const idle = await loadFigures(session);
     await startLoad(session, LOAD);

@@ -39,7 +39,11 @@ export const redirected: GuestCheck = {
       throw new ClaimFailed(`ftrace does not redirect ${unseen.map(functionName).join(', ')}`, text);
     }
     yield { text: `ftrace redirects ${redirections.map(({ name }) => name).join(', ')} to livepatch` };
-    yield { text: `in tracing/enabled_functions: ${lines.length}`, detail: lines.join('\n'), varies: true };
+    yield {
+      text: `entries of tracing/enabled_functions that lead to livepatch: ${lines.length}`,
+      detail: lines.join('\n'),
+      varies: true,
+    };
     const strangers = redirections.filter(({ name }) => !listed.some((other) => other.name === name));
     if (strangers.length > 0) {
       throw new ClaimFailed(
