@@ -8,7 +8,15 @@ import { parentOf } from './names.ts';
 import type { Reason } from './options.ts';
 import { note, type Pair } from './pair.ts';
 import { isFunction, type Model, type Part } from './part.ts';
-import { dropInit, isTraceable, refuseLists, refuseMovedNames, refuseRemoved, refuseUnpatchable } from './reach.ts';
+import {
+  dropInit,
+  dropOverridden,
+  isTraceable,
+  refuseLists,
+  refuseMovedNames,
+  refuseRemoved,
+  refuseUnpatchable,
+} from './reach.ts';
 import { storageOf, unpatchableReason } from './section-class.ts';
 import { targetOf, useOf } from './target.ts';
 
@@ -30,6 +38,7 @@ export function findChanges(pair: Pair, comparison: Comparison): Changes {
   refuseLists(pair);
   const result = { changed, added: added.filter((part) => !isCold(part)), tables, coldParts };
   dropInit(pair, result.changed);
+  dropOverridden(pair, result.changed);
   refuseUnpatchable(pair, result.changed);
   refuseRemoved(pair);
   refuseMovedNames(pair);

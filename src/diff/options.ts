@@ -6,6 +6,8 @@ export interface KernelSymbol {
   readonly name: string;
   readonly kind: 'function' | 'object' | 'other';
   readonly bind: 'local' | 'global';
+  /** Whether it is a weak one, where the table tells: a definition that another one of its name overrides. */
+  readonly weak?: boolean;
   readonly address?: bigint;
   readonly size?: number;
   /** The source file that a symbol table with FILE symbols puts it in; absent for kallsyms and for global symbols. */

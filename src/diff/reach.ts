@@ -56,6 +56,18 @@ export function dropInit(pair: Pair, changed: ReadonlyMap<Part, readonly Reason[
   }
 }
 
+/** Weak functions that the kernel has from another file: this version of them is not part of it. */
+export function dropOverridden(pair: Pair, changed: ReadonlyMap<Part, readonly Reason[]>): void {
+  for (const part of [...changed.keys()]) {
+    const { name, bind } = part.twin!.symbol!;
+    if (bind !== STB.WEAK) continue;
+    const known = pair.options.symbols.filter((symbol) => symbol.name === name && symbol.bind === 'global');
+    if (known.length !== 1 || known[0]!.weak !== false) continue;
+    pair.notes.push(`the change of ${name} is left out: it is weak, and the kernel has it from another file`);
+    (changed as Map<Part, readonly Reason[]>).delete(part);
+  }
+}
+
 /** Functions that livepatch cannot reach. */
 export function refuseUnpatchable(pair: Pair, changed: ReadonlyMap<Part, readonly Reason[]>): void {
   for (const part of changed.keys()) {

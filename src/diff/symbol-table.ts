@@ -27,6 +27,7 @@ export function parseReadelf(text: string): KernelSymbol[] {
       name,
       kind: type === 'FUNC' || type === 'IFUNC' ? 'function' : type === 'OBJECT' ? 'object' : 'other',
       bind: local ? 'local' : 'global',
+      weak: bind === 'WEAK',
       address: BigInt(`0x${value}`),
       size: Number(size),
       ...(local && source !== '' ? { file: source } : {}),
@@ -47,6 +48,7 @@ export function parseKallsyms(text: string): KernelSymbol[] {
       name,
       kind: lower === 't' || lower === 'w' ? 'function' : 'dbrv'.includes(lower) ? 'object' : 'other',
       bind: letter === lower && lower !== 'w' && lower !== 'v' ? 'local' : 'global',
+      weak: lower === 'w' || lower === 'v',
       address: BigInt(`0x${address}`),
     });
   }
@@ -67,6 +69,7 @@ export function symbolsOfFile(file: ElfFile): KernelSymbol[] {
       name,
       kind: type === STT.FUNC ? 'function' : type === STT.OBJECT ? 'object' : 'other',
       bind: local ? 'local' : 'global',
+      weak: bind === STB.WEAK,
       address: value,
       size,
       ...(local && source !== '' ? { file: source } : {}),
@@ -91,7 +94,7 @@ export function assumedSymbols(object: ElfObject): KernelSymbol[] {
     if (!local) globals.add(name);
     const kind = type === STT.FUNC ? 'function' : type === STT.OBJECT ? 'object' : 'other';
     const home = local && file !== undefined ? { file } : {};
-    symbols.push({ name, kind, bind: local ? 'local' : 'global', ...home });
+    symbols.push({ name, kind, bind: local ? 'local' : 'global', weak: bind === STB.WEAK, ...home });
   }
   return symbols;
 }

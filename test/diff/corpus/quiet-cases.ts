@@ -137,6 +137,19 @@ export const quietCases: readonly Case[] = [
     expect: ['changed f'],
   },
   {
+    name: 'a weak function changes that the kernel has from another file',
+    before: '__attribute__((weak)) int h(int a) { return use(a) + 1; } int f(int a) { return use(a) + 2; }',
+    after: [['+ 1', '+ 3']],
+    expect: [],
+    notes: [/change of h is left out: it is weak/],
+    options: {
+      symbols: [
+        { name: 'h', kind: 'function', bind: 'global', weak: false },
+        { name: 'f', kind: 'function', bind: 'global', weak: false },
+      ],
+    },
+  },
+  {
     name: 'another visibility',
     before:
       '__attribute__((visibility("hidden"))) int h(int a) { return use(a) + 1; } int f(int a) { return h(a) + 2; }',
