@@ -8,8 +8,9 @@ export function limitsOf(proof: Proof): string[] {
   const ran = (id: string): boolean => checks.some(({ check }) => check.endsWith(`/${id}`));
   const limits: string[] = [];
   if (!has('test')) limits.push('whether it fixes anything: no test script was given (--test)');
-  if (plan.includes(', only ')) limits.push(`what other checks would see: this is the plan "${plan}"`);
-  if (plan === 'quick') {
+  if (plan.includes(', only ')) {
+    limits.push(`what other checks would see: this is the plan "${plan}"`);
+  } else if (plan === 'quick') {
     const more = 'a busy kernel, many cycles, memory errors, modules that come and go, upgrades, the boot path';
     limits.push(`${more}: the quick plan is one boot (--full)`);
   } else if (!has('predecessor')) limits.push('an upgrade from another patch: none was given (--from)');

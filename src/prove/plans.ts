@@ -145,6 +145,20 @@ const idsOf = (plan: Plan): string[] => [...new Set(allChecks(plan).map(({ id })
 /** Checks that others build on; they stay in every plan. */
 const always: readonly Check[] = [fits, boots, targets, loads, transition, redirected, unloads, installs, applied];
 
+/** What must have run before a check in the same boot, or it would look at nothing. */
+const buildsOn: Readonly<Record<string, string>> = {
+  'test-with': testBefore.id,
+  reached: testWith.id,
+  neighbours: testWith.id,
+};
+
+/** The names, and those that they build on. */
+function withGround(names: readonly string[]): string[] {
+  const all = new Set(names);
+  for (const name of all) if (buildsOn[name] !== undefined) all.add(buildsOn[name]);
+  return [...all];
+}
+
 /**
  * The plan with only the checks named (and those they build on). `own` are those of the user, who may name them too; they are
  * added afterwards. Error: `prove-unknown-check`.
@@ -158,7 +172,8 @@ export function onlyChecks(plan: Plan, names: readonly string[], own: readonly s
     const known = [...ids, ...own].join(', ') + (more.length === 0 ? '' : `; with --full also ${more.join(', ')}`);
     throw fail('prove-unknown-check', { check: unknown, known });
   }
-  const keep = (check: Check): boolean => names.includes(check.id) || always.includes(check);
+  const wanted = withGround(names);
+  const keep = (check: Check): boolean => wanted.includes(check.id) || always.includes(check);
   const named = ({ checks }: PlannedBoot): boolean => checks.some(({ id }) => names.includes(id));
   // A reboot needs what was installed before it.
   const reboots = plan.boots.some((boot) => boot.system === 'reboot' && named(boot));

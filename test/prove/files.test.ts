@@ -101,6 +101,11 @@ test('a source patch that the module was not made from is not shown', async () =
 test('a plan can be cut down to some checks; those they build on stay', async () => {
   const ids = onlyChecks(quickPlan, ['log-clean']).boots.flatMap(({ checks }) => checks.map(({ id }) => id));
   assert.deepEqual(ids, ['boots', 'targets', 'loads', 'transition', 'redirected', 'unloads', 'log-clean']);
+  const reached = onlyChecks(quickPlan, ['reached']).boots[0]!.checks.map(({ id }) => id);
+  assert.deepEqual(
+    reached.filter((id) => id.startsWith('test-') || id === 'reached'),
+    ['test-before', 'test-with', 'reached'],
+  );
   const error = await provokes('prove-unknown-check', () => onlyChecks(quickPlan, ['no-such']));
   assert.match(error.fix, /log-clean; with --full also cycles, late-modules, /);
   assert.deepEqual(

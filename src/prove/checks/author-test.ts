@@ -15,8 +15,15 @@ export const testWith: GuestCheck = {
   ...phaseCheck('with', "the author's test, with the patch"),
   async *run(session) {
     const probes = await startCounting(session);
-    yield* phase(session, 'with');
+    let failure: ClaimFailed | undefined;
+    try {
+      yield* phase(session, 'with');
+    } catch (error) {
+      if (!(error instanceof ClaimFailed)) throw error;
+      failure = error;
+    }
     session.state.calls = await countCalls(session, probes);
+    if (failure !== undefined) throw failure;
     const { before, with: patched } = session.state.testStatus;
     const { expect, declared } = session.test!;
     if (before === undefined) return;
@@ -34,7 +41,8 @@ export const reached: GuestCheck = {
   where: 'guest',
   applies: ({ test }) => test !== undefined,
   async *run({ state }) {
-    const calls = state.calls ?? [];
+    const { calls } = state;
+    if (calls === undefined) throw new ClaimFailed('no calls were counted: the test was not run with the patch');
     const counted = calls.filter(({ count }) => count !== undefined);
     for (const { func, count, problem } of calls) {
       if (count === undefined) yield { text: `${functionName(func)}: calls cannot be counted (${problem})` };
