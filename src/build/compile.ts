@@ -2,7 +2,7 @@
  * Compiles translation units in an overlay as kbuild compiles them, several at once, and keeps the objects of the unpatched
  * source by content: the same unit of the same kernel is never compiled twice for the original.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { type KbuildVariables, submake } from '../kernel/kbuild.ts';
@@ -114,7 +114,14 @@ async function make(overlay: SourceOverlay, units: readonly Unit[], compilation:
   const targets = objects.map((object) => `${directory}/${relative(directory, object)}`);
   // A compiler that is killed leaves its temporary files: they go with the overlay.
   const env = { TMPDIR: overlay.root };
-  const result = await submake(overlay.root, compilation.variables, [...args, '-k', ...targets], { env });
+  const result = await submake(
+    overlay.root,
+    withoutPlace(compilation.variables, overlay),
+    [...args, '-k', ...targets],
+    {
+      env,
+    },
+  );
   if (result.status === 0) return;
   const failed = objects.find((object) => !existsSync(join(overlay.root, object))) ?? objects[0]!;
   const detail = result.stderr
@@ -126,6 +133,16 @@ async function make(overlay: SourceOverlay, units: readonly Unit[], compilation:
     { unit: failed, when: compilation.when },
     { where: { file: failed.replace(/\.o$/, '.c') }, detail: detail.trim() === '' ? result.stderr : detail },
   );
+}
+
+/**
+ * The flags, with which debug information does not say where the overlay is: the build-id of a vDSO counts it, and is itself
+ * part of an object of the kernel.
+ */
+function withoutPlace(variables: KbuildVariables, overlay: SourceOverlay): KbuildVariables {
+  const flag = `-fdebug-prefix-map=${realpathSync(overlay.root)}=.`;
+  const { KBUILD_CFLAGS = '', KBUILD_AFLAGS = '' } = variables;
+  return { ...variables, KBUILD_CFLAGS: `${KBUILD_CFLAGS} ${flag}`, KBUILD_AFLAGS: `${KBUILD_AFLAGS} ${flag}` };
 }
 
 function batches(units: readonly Unit[]): Unit[][] {
@@ -157,6 +174,9 @@ export async function inParallel<T>(
   if (failures.length > 0) throw failures[0];
 }
 
+/** Raised when objects are compiled in another way. */
+const FORMAT = 2;
+
 /** Objects of unpatched units, kept in a folder under the digest of all that they follow from. */
 export class ObjectStore {
   readonly #folder: string;
@@ -165,7 +185,7 @@ export class ObjectStore {
   /** `identity` stands for the kernel's source and configuration, which never change under one identity. */
   constructor(folder: string, identity: string, compilation: Pick<Compilation, 'variables' | 'settings'>) {
     this.#folder = folder;
-    this.#key = sha256(JSON.stringify([identity, compilation.variables, compilation.settings]));
+    this.#key = sha256(JSON.stringify([FORMAT, identity, compilation.variables, compilation.settings]));
     mkdirSync(folder, { recursive: true });
   }
 

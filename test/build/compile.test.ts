@@ -28,7 +28,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 /** Compiles with gcc and notes what was read, as kbuild does: paths as the compiler opened them. */
 const kbuild = `
 %.o: %.c FORCE
-	gcc -Iinclude -c -o $@ $< -MD -MF $(@D)/deps
+	gcc $(KBUILD_CFLAGS) -Iinclude -c -o $@ $< -MD -MF $(@D)/deps
 	printf 'source_$@ := $<\\n\\ndeps_$@ := \\\\\\n' > $(@D)/.$(@F).cmd
 	sed -e 's/^[^:]*://' -e 's/\\\\$$//' $(@D)/deps | tr -s ' ' '\\n' | sed -e '/^$$/d' -e 's/$$/ \\\\/' >> $(@D)/.$(@F).cmd
 	echo >> $(@D)/.$(@F).cmd
@@ -70,6 +70,17 @@ describe('compiling in an overlay', () => {
     assert.ok(Buffer.from(compiled!.bytes).includes(Buffer.from([77, 0, 0, 0])), 'the changed value is in the object');
     assert.ok(compiled!.read.some((file) => file.endsWith('fs/two.h')));
     assert.deepEqual(readdirSync(join(overlay.tree, 'fs')).sort(), ['a.c', 'b.c', 'two.h']);
+  });
+
+  test('where the overlay is makes no difference, in debug information neither', async () => {
+    const files = { 'fs/a.c': 'int a(int b) { return b; }\n' };
+    const compiled = async (place: SourceOverlay): Promise<Uint8Array> => {
+      const [one] = await compileUnits(place, [unit('fs/a.o')], { ...compilation, variables: { KBUILD_CFLAGS: '-g' } });
+      return one!.bytes;
+    };
+    const bytes = await compiled(overlayOf(files));
+    assert.ok(Buffer.from(bytes).includes('debug_info'));
+    assert.deepEqual(await compiled(overlayOf(files)), bytes);
   });
 
   test('many units at once, each done once', async () => {
