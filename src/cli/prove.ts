@@ -109,9 +109,16 @@ async function run(given: readonly string[], options: Options, built: string, st
   if (typeof options.proof === 'string' || options.report !== undefined) {
     throw fail('usage', { problem: '--proof FILE and --report are for one module on one kernel' });
   }
-  const cells = await runMatrix(
-    jobs.map((job) => ({ label: job.label, run: () => proveOne(job, common, viewOf(stream, job.label)) })),
-  );
+  const one = async (job: Job): Promise<Proof> => {
+    try {
+      return await proveOne(job, common, viewOf(stream, job.label));
+    } catch (error) {
+      // The others go on, maybe for long: why this one has no proof is not kept back until then.
+      report.warn(`${job.label}: ${error instanceof Error ? error.message : String(error)}`);
+      throw error;
+    }
+  };
+  const cells = await runMatrix(jobs.map((job) => ({ label: job.label, run: () => one(job) })));
   process.exitCode = allProven(cells) ? 0 : 1;
   if (stream === undefined) process.stdout.write(`\n${matrixText(cells)}`);
   else

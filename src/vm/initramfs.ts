@@ -79,7 +79,8 @@ async function readBusybox(): Promise<Busybox> {
     if (bytes.subarray(0, 4096).includes('ld-linux')) {
       throw fail('busybox-missing', { problem: `${path} is linked dynamically` }, { where: { file: path } });
     }
-    const { stdout } = await run(path, ['--list'], { timeoutMs: 10_000 });
+    // Its end may be seen late: what is computed for other proofs meanwhile runs in this process.
+    const { stdout } = await run(path, ['--list'], { timeoutMs: 120_000 });
     const applets = stdout
       .toString()
       .split('\n')

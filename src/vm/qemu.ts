@@ -41,7 +41,7 @@ let version: Promise<string> | undefined;
 
 /** The version of QEMU, as `7.2.22`; asked once. Error: `tool-missing`. */
 export function qemuVersion(): Promise<string> {
-  version ??= run(QEMU, ['--version'], { timeoutMs: 20_000 }).then(
+  version ??= run(QEMU, ['--version'], { timeoutMs: 120_000 }).then(
     ({ stdout }) => /version (\d[\w.]*)/.exec(stdout.toString())?.[1] ?? 'unknown',
   );
   return version;
