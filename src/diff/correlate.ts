@@ -5,7 +5,7 @@
  */
 import { STB } from '../elf/constants.ts';
 import { baseName, familyOf, isNumbered, isPerUse } from './names.ts';
-import { isFunction, type Model, type Part } from './part.ts';
+import type { Model, Part } from './part.ts';
 import { isDescriptors, isSanitizerData, isTags } from './section-class.ts';
 import type { Entries } from './tables.ts';
 import { targetOf } from './target.ts';
@@ -205,8 +205,9 @@ function pairVariables({ parts: [left, right] }: Group, users: readonly [Users, 
 }
 
 /**
- * Pairs as many variables on both sides by where they are used first. Where the numbers, which count declarations, say
- * otherwise, it is not certain; for a function that is the same it does not matter.
+ * Pairs as many variables on both sides by where they are used first. For a function that is the same that is certain. In one
+ * that changes, code may have changed places: only different content tells the variables apart then, and only where the
+ * numbers, which count declarations, do not say otherwise.
  */
 function pairByPlace(
   lefts: readonly Part[],
@@ -217,7 +218,13 @@ function pairByPlace(
   const [first, second] = [inOrderOfUse(lefts, users[0]), inOrderOfUse(rights, users[1])];
   for (const [index, one] of first.entries()) pair(one, second[index]!);
   const numbered = inOrder(rights);
-  for (const [index, one] of inOrder(lefts).entries()) if (one.twin !== numbered[index]) ambiguous.add(one.twin!);
+  const shapes = rights.map(shapeOf);
+  for (const [index, one] of inOrder(lefts).entries()) {
+    const other = one.twin!;
+    const shape = shapeOf(other);
+    const alike = shapes.filter((known) => known === shape).length > 1;
+    if (alike || other !== numbered[index]) ambiguous.add(other);
+  }
 }
 
 function inOrderOfUse(parts: readonly Part[], users: Users): Part[] {
@@ -290,9 +297,4 @@ function pairSameUsers(lefts: readonly Part[], rights: readonly Part[], [a, b]: 
 function inOrder(parts: readonly Part[]): Part[] {
   const number = ({ name }: Part): number => Number(/(\d+)$/.exec(name)?.[1] ?? 0);
   return [...parts].sort((x, y) => number(x) - number(y));
-}
-
-/** True for functions of which the patched object has one and the original none. */
-export function isNewFunction(part: Part): boolean {
-  return isFunction(part) && part.twin === undefined;
 }

@@ -182,6 +182,18 @@ export const quietCases: readonly Case[] = [
     on: onGcc,
   },
   {
+    name: 'two static variables of one name and content in one function that changes',
+    before: twins,
+    after: [['+ 2', '+ 7']],
+    expect: 'diff-local-ambiguous',
+  },
+  {
+    name: 'two static variables of one name and different content in one function that changes',
+    before: twins.replace('"n.101")', '"n.101") = 4').replace('"n.102")', '"n.102") = 5'),
+    after: [['+ 2', '+ 7']],
+    expect: ['changed f'],
+  },
+  {
     name: 'a function without an ftrace entry calls another one, and its caller is in its section',
     before: `${here}here notrace static noinline int h(int a) { return use(a) + 1; } here noinline int f(int a) { return h(a) * 2; } here int g(int a) { return use(a) + 3; }`,
     after: [['use(a) + 1', 'use3(a) + 1']],
