@@ -87,6 +87,13 @@ export async function bootHost(options: HostGuestOptions = {}): Promise<Guest> {
   });
 }
 
+/**
+ * For guests of many transitions. At the beginning and the end of each, 6.12 rewrites every call of cond_resched() in the kernel
+ * (klp_cond_resched_enable of kernel/livepatch/transition.c), and all processors have to take part in each rewriting: on a busy
+ * machine, whose emulated processors wait for each other, that takes 40 s, with one processor 3 s.
+ */
+export const ONE_PROCESSOR = { bootOptions: { cpus: 1 } } as const;
+
 /** What `bootSmall` mounts: this machine's root read-only with a layer in memory, and the disk on the store's folder. */
 const enter = `set -e
 mkdir -p /host /layer /system
