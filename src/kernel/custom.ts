@@ -7,9 +7,11 @@ import { join, resolve } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { sha256 } from '../util/digest.ts';
 import { readBytes } from '../util/files.ts';
+import { run } from '../util/run.ts';
 import { unpackImage } from './payload.ts';
 import type { KernelOffer } from './provider.ts';
 import { parseRelease } from './release.ts';
+import type { TargetKernel } from './target.ts';
 
 export interface CustomParts {
   /** vmlinuz (bzImage) or vmlinux. */
@@ -20,6 +22,7 @@ export interface CustomParts {
   readonly source: string;
   /** `/lib/modules/RELEASE` of the kernel. */
   readonly modules?: string;
+  /** Its vmlinux with symbols, which is only held against the image. */
   readonly debugImage?: string;
 }
 
@@ -57,9 +60,22 @@ export async function customOffer(given: CustomParts): Promise<KernelOffer & { r
         image,
         headers,
         modules: given.modules === undefined ? undefined : absolute(given.modules),
-        ...(given.debugImage === undefined ? {} : { debugImage: absolute(given.debugImage) }),
       }),
   };
+}
+
+/**
+ * An image with symbols has to be of the same build as the one without; readelf reads only its notes.
+ * Errors: `file-unreadable`, `kernel-release-mismatch`.
+ */
+export async function checkDebugImage(given: string, { buildId, release }: TargetKernel): Promise<void> {
+  const file = absolute(given);
+  if (buildId === undefined) return;
+  const { stdout } = await run('readelf', ['-n', '--wide', file]);
+  const found = /Build ID: ([0-9a-f]+)/.exec(stdout.toString())?.[1];
+  if (found === buildId) return;
+  const params = { part: 'image with symbols', found: found ?? 'an unknown build', wanted: `${release} (${buildId})` };
+  throw fail('kernel-release-mismatch', params, { where: { file } });
 }
 
 function absolute(path: string): string {

@@ -15,7 +15,7 @@ import {
   packagesFolder,
   removeFolder,
 } from './cache.ts';
-import { type CustomParts, customOffer } from './custom.ts';
+import { type CustomParts, checkDebugImage, customOffer } from './custom.ts';
 import { debianProvider } from './debian.ts';
 import { dnfProvider } from './dnf.ts';
 import { KernelFacts } from './facts.ts';
@@ -59,7 +59,10 @@ export async function prepareKernel(release: string | undefined, options: Prepar
  */
 export async function prepareCustomKernel(parts: CustomParts, { report }: { report: Reporter }): Promise<TargetKernel> {
   const offer = await customOffer(parts);
-  return await prepared(offer.key, () => Promise.resolve(offer), report);
+  const kernel = await prepared(offer.key, () => Promise.resolve(offer), report);
+  // On every use: what is in the cache was prepared without it, or with another.
+  if (parts.debugImage !== undefined) await checkDebugImage(parts.debugImage, kernel);
+  return kernel;
 }
 
 /** Looks into the cache; where the kernel is not there complete, prepares it under the kernel's lock. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fail } from '../errors/error.ts';
 import { readBytes, writeAtomically } from '../util/files.ts';
 import type { Reporter } from '../util/report.ts';
-import { run, runOk } from '../util/run.ts';
+import { runOk } from '../util/run.ts';
 import { kernelFolder, writersLock } from './cache.ts';
 import { compilerOf } from './compiler.ts';
 import { type KernelConfig, readConfig } from './config.ts';
@@ -79,7 +79,6 @@ async function describe(
   if (found !== undefined && found !== release) {
     throw fail('kernel-release-mismatch', { part: 'image', found, wanted: release }, { where: { file: parts.image } });
   }
-  await checkDebugImage(parts.debugImage, image, release);
   writeAtomically(vmlinux, image.bytes, 0o444);
   writeKallsyms(kallsyms, readKallsyms(image));
   return {
@@ -99,23 +98,12 @@ async function describe(
       vmlinux,
       kallsyms,
       modules: parts.modules,
-      debugImage: parts.debugImage,
     },
     compiler,
     buildId: image.buildId,
     livepatch: settings.has('LIVEPATCH'),
     banner: image.banner,
   };
-}
-
-/** An image with symbols has to be of the same build as the one without; readelf reads only its notes. */
-async function checkDebugImage(file: string | undefined, { buildId }: KernelImage, release: string): Promise<void> {
-  if (file === undefined || buildId === undefined) return;
-  const { stdout } = await run('readelf', ['-n', '--wide', file]);
-  const found = /Build ID: ([0-9a-f]+)/.exec(stdout.toString())?.[1];
-  if (found === buildId) return;
-  const params = { part: 'image with symbols', found: found ?? 'an unknown build', wanted: `${release} (${buildId})` };
-  throw fail('kernel-release-mismatch', params, { where: { file } });
 }
 
 /** Image, headers and source must be of one build, whatever the names of their files say. */

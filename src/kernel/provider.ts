@@ -15,7 +15,6 @@ export interface UnpackedParts {
   /** The folder that `make -C … M=` takes. */
   readonly headers: string;
   readonly modules: string | undefined;
-  readonly debugImage?: string;
 }
 
 /** Where the source is: `deb`, a package whose `usr/src/…tar.xz` it is; `archive`, a tar file; `folder`, unpacked. */

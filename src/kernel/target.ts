@@ -24,8 +24,6 @@ export interface KernelPaths {
   readonly kallsyms: string;
   /** `/lib/modules/RELEASE` of the image package; undefined for a kernel given without modules. */
   readonly modules: string | undefined;
-  /** An image or vmlinux with symbols where the user gave one. */
-  readonly debugImage: string | undefined;
 }
 
 export interface KernelCompiler {
