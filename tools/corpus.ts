@@ -233,32 +233,48 @@ true`,
   return output.includes('FAILED') ? output : '';
 }
 
+/** Emulated processors can trip over the kernel's own patching of its code while it boots, before any module is there. */
+async function bootStock(
+  { paths }: TargetKernel,
+  files: Readonly<Record<string, GuestFile>>,
+  modules: readonly string[],
+): Promise<Guest> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const more = paths.modules === undefined ? {} : { modules: { folder: paths.modules, optional: modules } };
+      return await boot({ image: paths.image, files, memoryMiB: 2048, ...more });
+    } catch (error) {
+      if (attempt === 3 || !(error instanceof KpatchError)) throw error;
+      report.warn(`the kernel did not boot, with no module loaded (attempt ${attempt}): ${error.message}`);
+    }
+  }
+}
+
 async function loadAll(kernel: TargetKernel, outcomes: readonly Outcome[]): Promise<Map<Outcome, string>> {
   const built = outcomes.filter((outcome) => outcome.build !== undefined);
   const failures = new Map<Outcome, string>();
+  const fails = (outcome: Outcome, said: string): void => {
+    failures.set(outcome, said);
+    report.warn(`${outcome.build!.name} (${outcome.fix.name}) failed:\n${said}`);
+  };
   let rest = built;
   while (rest.length > 0) {
     const files: Record<string, GuestFile> = {};
     for (const { build: result } of rest) files[`/corpus/${result!.name}.ko`] = result!.module;
     const objects = [...new Set(rest.flatMap(({ build: result }) => result!.functions.map(({ object }) => object)))];
     const names = objects.filter((object) => object !== 'vmlinux');
-    const guest = await boot({
-      image: kernel.paths.image,
-      files,
-      memoryMiB: 2048,
-      ...(kernel.paths.modules === undefined ? {} : { modules: { folder: kernel.paths.modules, optional: names } }),
-    });
+    const guest = await bootStock(kernel, files, names);
     let done = 0;
     try {
       for (const outcome of rest) {
         const { name, functions } = outcome.build!;
         report.note(`load ${name} (${outcome.fix.name})`);
         const said = await tryModule(guest, name, [...new Set(functions.map(({ object }) => object))]);
-        if (said !== '') failures.set(outcome, said);
+        if (said !== '') fails(outcome, said);
         done++;
       }
     } catch (error) {
-      failures.set(rest[done]!, error instanceof KpatchError ? renderError(error) : String(error));
+      fails(rest[done]!, error instanceof KpatchError ? renderError(error) : String(error));
       done++;
     } finally {
       await guest.stop();

@@ -127,6 +127,7 @@ export class KernelFacts {
       address,
       kind: /[tTwW]/.test(type) ? 'function' : /[dDbBrRvV]/.test(type) ? 'object' : 'other',
       bind: type === type.toLowerCase() && type !== 'w' && type !== 'v' ? 'local' : 'global',
+      weak: /[wWvV]/.test(type),
     }));
   }
 }
@@ -138,6 +139,7 @@ export interface ObjectSymbol {
   readonly address: bigint;
   readonly kind: 'function' | 'object' | 'other';
   readonly bind: 'local' | 'global';
+  readonly weak: boolean;
   /** Bytes; unknown in kallsyms. */
   readonly size?: number;
 }
@@ -152,7 +154,8 @@ function moduleSymbols(file: ElfFile): ObjectSymbol[] {
     if (name === '' || shndx === 0 || type === STT.SECTION || type === STT.FILE) continue;
     if (file.sections[shndx]?.name.startsWith('.init')) continue;
     const kind = type === STT.FUNC ? 'function' : type === STT.OBJECT ? 'object' : 'other';
-    symbols.push({ name, address: value, kind, bind: bind === STB.LOCAL ? 'local' : 'global', size });
+    const known = { name, address: value, kind, size, weak: bind === STB.WEAK } as const;
+    symbols.push({ ...known, bind: bind === STB.LOCAL ? 'local' : 'global' });
   }
   return symbols;
 }

@@ -119,7 +119,13 @@ export function madeModule(made: Made = {}): Uint8Array {
   return writeObject(object);
 }
 
-const symbol = (name: string, kind: ObjectSymbol['kind']): ObjectSymbol => ({ name, address: 0n, kind, bind: 'local' });
+const symbol = (name: string, kind: ObjectSymbol['kind']): ObjectSymbol => ({
+  name,
+  address: 0n,
+  kind,
+  bind: 'local',
+  weak: false,
+});
 
 /** A kernel that the module fits. */
 export const target: CheckTarget = {
