@@ -1,5 +1,6 @@
 /** What a proof does not show, in words: a verdict is worth what was looked at. */
 import type { Proof } from '../module/proof.ts';
+import { NOT_AGAIN } from './checks/late-modules.ts';
 
 /** One sentence for each thing that this proof leaves open; each begins with what it is. */
 export function limitsOf(proof: Proof): string[] {
@@ -15,6 +16,8 @@ export function limitsOf(proof: Proof): string[] {
     limits.push(`${more}: the quick plan is one boot (--full)`);
   } else if (!has('predecessor')) limits.push('an upgrade from another patch: none was given (--from)');
   if (plan === 'full' && !ran('applied')) limits.push('the boot path: it was not part of this proof');
+  const kept = checks.flatMap(({ evidence }) => evidence.filter(({ text }) => text.endsWith(NOT_AGAIN)));
+  limits.push(...kept.map(({ text }) => `a module that comes back: ${text}`));
   for (const { check, evidence } of checks) {
     if (!check.endsWith('/reached') || !check.startsWith('stock/')) continue;
     for (const { text } of evidence) {

@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { readProof, requireProof, signProof } from '../../src/module/proof.ts';
 import { proofPath } from '../../src/module/proof-path.ts';
 import type { Plan } from '../../src/prove/check.ts';
+import { NOT_AGAIN } from '../../src/prove/checks/late-modules.ts';
 import { complaintsIn, parseLog } from '../../src/prove/kernel-log.ts';
 import { limitsOf } from '../../src/prove/limits.ts';
 import { parseEnabledFunctions } from '../../src/prove/livepatch.ts';
@@ -147,6 +148,8 @@ test('what a proof does not show is told', () => {
   assert.match(full.join('\n'), /upgrade.*\n.*boot path.*\n.*f: called 0 times/);
   const whole = { ...proof, inputs: [...proof.inputs, { role: 'predecessor', name: 'a.ko', sha256: '' }] };
   assert.deepEqual(limitsOf({ ...whole, checks: [{ ...reached, check: 'reboot/applied' }] }), []);
+  const kept = { ...reached, check: 'reboot/applied', evidence: [{ text: `tun ${NOT_AGAIN}` }] };
+  assert.match(limitsOf({ ...whole, checks: [kept] }).join(), /^a module that comes back: tun cannot be loaded again/);
 });
 
 test('checks of the user: shell and TypeScript', async () => {
