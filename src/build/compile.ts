@@ -40,6 +40,8 @@ export async function compileUnits(
 ): Promise<CompiledUnit[]> {
   for (const { object, owners } of units) {
     overlay.open(dirname(object));
+    // What a source is generated from can be built in folders below (arch/x86/entry/vdso/vdso32).
+    if (!existsSync(join(overlay.root, object.replace(/\.o$/, '.c')))) overlay.openBelow(dirname(object));
     overlay.open(owners[0]!.directory); // a target like ../x.o must lead back into the overlay
   }
   const compiled = new Map<Unit, CompiledUnit>();

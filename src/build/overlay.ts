@@ -30,6 +30,14 @@ export class SourceOverlay {
     this.#link(path);
   }
 
+  /** Opens a folder and all folders in it. */
+  openBelow(folder: string): void {
+    this.open(folder);
+    for (const entry of readdirSync(join(this.tree, folder), { withFileTypes: true })) {
+      if (entry.isDirectory()) this.openBelow(join(folder, entry.name));
+    }
+  }
+
   /** Makes a file of the tree a private, writable copy; a file that the tree does not have is left to be created. */
   copy(file: string): void {
     const path = normalize(file);

@@ -83,6 +83,24 @@ describe('compiling in an overlay', () => {
     assert.deepEqual(await compiled(overlayOf(files)), bytes);
   });
 
+  test('a source that is generated, from what is built in a folder below, leaves the tree as it is', async () => {
+    const generate = `
+fs/image.c: FORCE
+	echo 'char image[4];' > fs/below/image.so && cp fs/below/image.so $@
+`;
+    const overlay = overlayOf({ 'fs/below/part.c': 'int part;\n', 'fs/b.c': 'int b;\n' }, kbuild + generate);
+    const [compiled] = await compileUnits(overlay, [unit('fs/image.o')], compilation);
+    assert.ok(Buffer.from(compiled!.bytes).includes('image'));
+    assert.deepEqual(readdirSync(overlay.tree, { recursive: true }).sort(), [
+      'fs',
+      'fs/b.c',
+      'fs/below',
+      'fs/below/part.c',
+      'scripts',
+      'scripts/Makefile.build',
+    ]);
+  });
+
   test('many units at once, each done once', async () => {
     const files = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`d${i % 3}/f${i}.c`, `int f${i};\n`]));
     const units = Object.keys(files).map((file) => unit(file.replace('.c', '.o')));
