@@ -242,7 +242,7 @@ async function bootStock(
   for (let attempt = 1; ; attempt++) {
     try {
       const more = paths.modules === undefined ? {} : { modules: { folder: paths.modules, optional: modules } };
-      return await boot({ image: paths.image, files, memoryMiB: 2048, ...more });
+      return await boot({ image: paths.image, files, memoryMiB: 2048, cpus: 1, ...more });
     } catch (error) {
       if (attempt === 3 || !(error instanceof KpatchError)) throw error;
       report.warn(`the kernel did not boot, with no module loaded (attempt ${attempt}): ${error.message}`);

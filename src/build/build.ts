@@ -172,7 +172,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     leftOut,
     adjustments,
     functions,
-    notes: differences.flatMap(({ result }) => result.notes),
+    notes: [...differences.flatMap(({ result }) => result.notes), ...comesOnlyOnce(differences, kernel)],
     times: report.times,
   };
 }
@@ -180,6 +180,20 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
 /** False where all that is new is called by nothing: new functions alone change nothing in a running kernel. */
 function hasEffect({ functions, callbacks }: DiffResult): boolean {
   return callbacks || functions.some(({ kind }) => kind === 'changed');
+}
+
+/**
+ * Before Linux 6.3 (`klp_clear_object_relocs`) nothing takes livepatch relocations back when the module that they lead to is removed,
+ * and a field that is not zero is refused when it comes again.
+ */
+function comesOnlyOnce(differences: readonly Difference[], { version, release }: TargetKernel): string[] {
+  if (version.major > 6 || (version.major === 6 && version.minor >= 3)) return [];
+  const bound = differences.filter(({ object, result }) => {
+    return object !== 'vmlinux' && result.references.some((reference) => reference.object === object);
+  });
+  return [...new Set(bound.map(({ object }) => object))].map((object) => {
+    return `${object} cannot be loaded again once it was removed while this patch is active: ${release} is older than Linux 6.3, which mended that`;
+  });
 }
 
 /** Errors: `kernel-no-livepatch`, `kernel-compiler`, `tool-missing`. */
