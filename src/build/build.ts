@@ -5,6 +5,7 @@ import { checkCompiler } from '../kernel/compiler.ts';
 import type { CustomParts } from '../kernel/custom.ts';
 import { KernelFacts } from '../kernel/facts.ts';
 import { holdKernel, prepareCustomKernel, prepareKernel } from '../kernel/kernel.ts';
+import { compareVersion } from '../kernel/release.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { checkModule, kernelVermagic, type ModuleReport } from '../module/check.ts';
 import type { Manifest } from '../module/manifest.ts';
@@ -18,13 +19,12 @@ import { version as toolVersion } from '../version.ts';
 import type { Adjustment } from './apply.ts';
 import { type Cause, Causes, type Edit } from './cause.ts';
 import { type Difference, PairComparison, requireRunPre } from './compare.ts';
-import { compileInTree, compileOutOfTree } from './compiled.ts';
+import { type CompileInput, compileInTree, compileOutOfTree } from './compiled.ts';
 import { cvesOf } from './cves.ts';
 import { requireResolved } from './definitions.ts';
 import { objtoolSettings } from './objtool.ts';
 import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
 import type { SourceOverlay } from './overlay.ts';
-import type { CompiledPair } from './pairs.ts';
 import type { SourcePatch } from './patch.ts';
 import type { LeftOut } from './plan.ts';
 import { readSeries } from './series.ts';
@@ -126,7 +126,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     acceptLayouts: request.acceptLayouts ?? [],
     leaveOutInit: request.leaveOutInit === true,
   });
-  const look = (pairs: readonly CompiledPair[]): Promise<void> => comparison.add(pairs);
+  const look: CompileInput['look'] = (pairs) => comparison.add(pairs);
   const compiled = await compile({ request, patches, facts, module, folder: work.path, report, look });
   const { pairs, patched, adjustments, edits, leftOut } = compiled;
   await report.stage('compare', () => comparison.add(pairs));
@@ -187,7 +187,7 @@ function hasEffect({ functions, callbacks }: DiffResult): boolean {
  * and a field that is not zero is refused when it comes again.
  */
 function comesOnlyOnce(differences: readonly Difference[], { version, release }: TargetKernel): string[] {
-  if (version.major > 6 || (version.major === 6 && version.minor >= 3)) return [];
+  if (compareVersion(version, 6, 3) >= 0) return [];
   const bound = differences.filter(({ object, result }) => {
     return object !== 'vmlinux' && result.references.some((reference) => reference.object === object);
   });

@@ -35,7 +35,6 @@ export async function addedUnits(
     .flatMap(({ files }) => files)
     .filter(({ path }) => isMakefile(path) && !isForeign(path, before));
   if (changed.length === 0) return new Map();
-  for (const { path } of changed) patched.open(dirname(path));
   const after = await readObjectMap(patched.root, await facts.variables());
   const added = compareMaps(before, after, changed[0]!.path);
   for (const file of changed) checkLines(file, added);

@@ -124,10 +124,10 @@ export class OutOfTreeBuild {
       const note = join(dirname(path), `.${basename(path)}.cmd`);
       const read = readDependencies(note).map((file) => relative(this.#copy, file));
       const owners = [{ object: this.#name, directory: dirname(object) }];
-      const unit: Unit = { object, owners, through: read.filter((file) => changed.has(file)) };
+      const through = read.filter((file) => changed.has(file));
+      const unit: Unit = { object, owners, through, added: known === undefined };
       const original = known ?? emptyObject(bytes, object);
-      const both = { original: { unit, bytes: original, read }, patched: { unit, bytes, read } };
-      return [{ unit: known === undefined ? { ...unit, added: true } : unit, ...both }];
+      return [{ unit, original: { unit, bytes: original, read }, patched: { unit, bytes, read } }];
     });
   }
 
