@@ -23,8 +23,6 @@ export interface ProofKernel {
 export interface BootState {
   /** `tracing/enabled_functions` before anything was loaded. */
   enabledBefore?: string;
-  /** True from the moment the patch's module is in the kernel until it is taken out. */
-  loaded: boolean;
   /** Functions that livepatch lists after the load. */
   redirected?: readonly PatchedFunction[];
   /** Status of the test script in each phase. */

@@ -9,7 +9,7 @@ import { fits } from './checks/fits.ts';
 import { lateModules } from './checks/late-modules.ts';
 import { loads, transition } from './checks/loads.ts';
 import { logClean } from './checks/log-clean.ts';
-import { neighbours, noLeak } from './checks/memory.ts';
+import { neighbours, noLeak, nothingLeft } from './checks/memory.ts';
 import { redirected } from './checks/redirected.ts';
 import { resolves } from './checks/resolves.ts';
 import { runPre } from './checks/run-pre.ts';
@@ -67,6 +67,17 @@ const cyclesBoot = (part: number): PlannedBoot => ({
 /** A guest that has this program needs room for it; on one processor, as Node's threads gain nothing from a second emulated one. */
 const withProgram: PlannedBoot = { ...stock, memoryMiB: 1024, cpus: 1 };
 
+/** One round with a look at memory, and once more what the other boots ask: errors of memory may show there only. */
+const underMemoryDebugging: readonly GuestCheck[] = [
+  ...oneRound.flatMap((check) => (check === unloads ? [noLeak, unloads] : check === logClean ? [] : [check])),
+  nothingLeft,
+  lateModules,
+  upgrade,
+  underLoad,
+  neighbours,
+  logClean,
+];
+
 /** Everything: some minutes. Boots may run side by side, so the long ones are begun early. */
 export const fullPlan: Plan = {
   name: 'full',
@@ -100,10 +111,10 @@ export const fullPlan: Plan = {
     {
       ...stock,
       id: 'debug',
-      title: 'the stock kernel, looking for memory errors (slub_debug, panic_on_warn)',
-      kernelArguments: ['slub_debug=FZPU', 'panic_on_warn=1', ...hungTasks],
+      title: 'the stock kernel, looking for memory errors (slub_debug, page_poison, panic_on_warn)',
+      kernelArguments: ['slub_debug=FZPU', 'page_poison=1', 'panic_on_warn=1', ...hungTasks],
       memoryMiB: 768,
-      checks: oneRound.flatMap((check) => (check === unloads ? [noLeak, unloads, neighbours] : [check])),
+      checks: underMemoryDebugging,
     },
     {
       ...withProgram,

@@ -79,7 +79,7 @@ function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | unde
 }
 
 function sessionOf(input: ProofInput, guest: Guest, keepStore: (archive: Uint8Array) => void) {
-  const state: BootState = { loaded: false, testStatus: {} };
+  const state: BootState = { testStatus: {} };
   return (key: string): Session => ({
     ...staticSession(input, key),
     guest,

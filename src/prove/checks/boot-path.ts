@@ -17,7 +17,7 @@ export const installs: GuestCheck = {
   where: 'guest',
   needed: true,
   async *run(session) {
-    const { guest, subject, state } = session;
+    const { guest, subject } = session;
     const command = `kpatch install ${subject.name}.ko`;
     // Not on a terminal, where it would draw what it does.
     const script = `cd $(dirname ${guestPath(subject)}) && ${command} >/tmp/output 2>&1; s=$?; cat /tmp/output; exit $s`;
@@ -25,7 +25,6 @@ export const installs: GuestCheck = {
     yield { text: `'${command}' ended with status ${status}` };
     yield { text: `it took ${seconds(ms)}`, detail: output, varies: true };
     if (status !== 0) throw new ClaimFailed(`'${command}' ended with status ${status}`, output);
-    state.loaded = true;
     await requireActive(session);
     yield { text: `/sys/kernel/livepatch/${subject.name}/enabled is 1` };
     const { output: kept } = await session.sh(
@@ -62,7 +61,6 @@ export const applied: GuestCheck = {
     };
     if (status !== 0) throw new ClaimFailed(`at boot '${SERVICE_COMMAND}' ended with status ${status}`, output);
     await requireActive(session);
-    state.loaded = true;
     yield { text: `/sys/kernel/livepatch/${subject.name}/enabled is 1, its transition is complete` };
   },
 };

@@ -9,9 +9,8 @@ export const loads: GuestCheck = {
   where: 'guest',
   needed: true,
   async *run(session) {
-    const { subject, state } = session;
+    const { subject } = session;
     await insert(session, subject);
-    state.loaded = true;
     const patch = (await livePatches(session)).get(subject.name);
     if (patch === undefined)
       throw new ClaimFailed(`it is loaded, but there is no /sys/kernel/livepatch/${subject.name}`);

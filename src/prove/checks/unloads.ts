@@ -10,7 +10,6 @@ export const unloads: GuestCheck = {
   async *run(session) {
     const { subject, state } = session;
     const { seconds, points } = await takeOut(session, subject);
-    state.loaded = false;
     yield { text: `the transition back took ${seconds.toFixed(2)} s`, data: { seconds, points }, varies: true };
     if ((await livePatches(session)).has(subject.name)) throw new ClaimFailed('the patch is still listed in sysfs');
     yield { text: `/sys/kernel/livepatch/${subject.name} and the module are gone` };
