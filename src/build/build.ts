@@ -183,11 +183,11 @@ function hasEffect({ functions, callbacks }: DiffResult): boolean {
 }
 
 /**
- * Before Linux 6.3 (`klp_clear_object_relocs`) nothing takes livepatch relocations back when the module that they lead to is removed,
- * and a field that is not zero is refused when it comes again.
+ * Before Linux 6.3 nothing in the kernel takes livepatch relocations back when the module that they lead to is removed, and it is
+ * refused when it comes again. From 5.8 the patch does so itself (module/reload.ts).
  */
 function comesOnlyOnce(differences: readonly Difference[], { version, release }: TargetKernel): string[] {
-  if (compareVersion(version, 6, 3) >= 0) return [];
+  if (compareVersion(version, 5, 8) >= 0) return [];
   const bound = differences.filter(({ object, result }) => {
     return object !== 'vmlinux' && result.references.some((reference) => reference.object === object);
   });

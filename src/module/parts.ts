@@ -5,7 +5,7 @@ import { readObject } from '../elf/read-object.ts';
 import { writeObject } from '../elf/write-object.ts';
 import { fail } from '../errors/error.ts';
 import type { GlueCallbacks, GlueObject } from './glue.ts';
-import { readCallbacks, readPatchedFunctions } from './intermediate.ts';
+import { readCallbacks, readKernelRelocations, readPatchedFunctions } from './intermediate.ts';
 import { dropSections } from './klp.ts';
 
 /** Names that the glue uses for symbols of the parts; they are taken out again once the module is linked. */
@@ -24,20 +24,24 @@ export interface Parts {
   readonly glue: readonly GlueObject[];
 }
 
+interface Entry {
+  readonly functions: GlueObject['functions'][number][];
+  readonly callbacks: Record<string, string>;
+}
+
 /**
  * Reads what each difference (an intermediate object) replaces and calls back, gives those symbols names that the glue can
  * link to, and drops the tables that the static glue makes needless.
  * Errors: `intermediate-malformed`, `callback-twice`.
  */
 export function prepareParts(differences: readonly PartInput[]): Parts {
-  const glue = new Map<string, { functions: GlueObject['functions'][number][]; callbacks: Record<string, string> }>();
-  const entry = (
-    object: string,
-  ): { functions: GlueObject['functions'][number][]; callbacks: Record<string, string> } => {
+  const glue = new Map<string, Entry>();
+  const entry = (object: string): Entry => {
     const found = glue.get(object) ?? { functions: [], callbacks: {} };
     glue.set(object, found);
     return found;
   };
+  const relocated = new Set<string>();
   const read = differences.map(({ object, bytes }, index) => ({ object, part: readObject(bytes, `part ${index}`) }));
   separateObjects(read);
   const objects = read.map(({ part: object }, index) => {
@@ -63,6 +67,9 @@ export function prepareParts(differences: readonly PartInput[]): Parts {
       if (entry(patched).callbacks[phase] !== undefined) throw fail('callback-twice', { phase, object: patched });
       entry(patched).callbacks[phase] = alias(symbol, offset);
     }
+    for (const { object: home, symbol } of readKernelRelocations(object)) {
+      if (home !== 'vmlinux' && symbol.object !== 'vmlinux') relocated.add(home);
+    }
     dropSections(object, ({ name }) => name === '.kpatch.funcs' || name.startsWith('.kpatch.callbacks.'));
     return writeObject(object);
   });
@@ -73,6 +80,7 @@ export function prepareParts(differences: readonly PartInput[]): Parts {
       object,
       functions,
       callbacks: callbacks as GlueCallbacks,
+      relocated: relocated.has(object),
     })),
   };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { ElfFile } from '../../src/elf/file.ts';
-import { type Glue, livepatchInterface, printGlue } from '../../src/module/glue.ts';
+import { type Glue, type GlueObject, livepatchInterface, printGlue } from '../../src/module/glue.ts';
 import { manifestBytes, parseManifest, readManifest } from '../../src/module/manifest.ts';
 import { provokes } from '../provoke.ts';
 import { compile, madeModule, manifest } from './made-module.ts';
@@ -51,8 +51,14 @@ const glue: Glue = {
       object: 'vmlinux',
       functions: [{ name: 'f', sympos: 0, replacement: 'new_f' }],
       callbacks: { pre_patch: 'before' },
+      relocated: false,
     },
-    { object: 'tun', functions: [{ name: 'g', sympos: 2, replacement: 'new_g' }], callbacks: { post_unpatch: 'late' } },
+    {
+      object: 'tun',
+      functions: [{ name: 'g', sympos: 2, replacement: 'new_g' }],
+      callbacks: { post_unpatch: 'late' },
+      relocated: false,
+    },
   ],
   states: [{ id: 7, version: 2 }],
   namespaces: ['SPECIAL'],
@@ -99,6 +105,31 @@ describe('the glue', () => {
     const old = compiles({ ...glue, states: [] }, { major: 4, minor: 12 });
     assert.match(old, /klp_register_patch\(&patch\)/);
     assert.doesNotMatch(old, /\.replace/);
+  });
+
+  test('between Linux 5.8 and 6.3 it takes relocations back, after what the author does', () => {
+    const [vmlinux, tun] = glue.objects as [GlueObject, GlueObject];
+    const bound = { ...tun, relocated: true };
+    const print = (object: GlueObject, major: number, minor: number): string =>
+      printGlue({ ...glue, objects: [vmlinux, object] }, livepatchInterface({ major, minor }));
+    for (const [major, minor] of [
+      [5, 8],
+      [6, 2],
+    ] as const) {
+      assert.match(
+        print(bound, major, minor),
+        /post_unpatch_1\(struct klp_object \*object\)\n\{\n\tlate\(object\);\n\tlivepatch_clear_relocations\(object\);/,
+      );
+      assert.match(print(bound, major, minor), /\.callbacks\.post_unpatch = livepatch_post_unpatch_1,/);
+      const without = print({ ...bound, callbacks: {} }, major, minor);
+      assert.match(without, /\.callbacks\.post_unpatch = livepatch_clear_relocations,/);
+      assert.doesNotMatch(print(tun, major, minor), /clear_relocations/);
+    }
+    for (const [major, minor] of [
+      [5, 7],
+      [6, 3],
+    ] as const)
+      assert.doesNotMatch(print(bound, major, minor), /clear_relocations/);
   });
 
   test('texts become C literals whatever is in them', () => {
