@@ -1,8 +1,9 @@
 /**
- * Which functions a patch module replaces, read from the module itself: from the static tables of our glue, or from the
- * `.kpatch.funcs` that modules of dynup/kpatch carry. What the module does, whatever its manifest says.
+ * Which functions a patch module replaces, read from the module itself: from the static tables of our glue, from those of a
+ * module that was written by hand, or from the `.kpatch.funcs` that modules of dynup/kpatch carry. What the module does,
+ * whatever its manifest says.
  */
-import { SHF } from '../elf/constants.ts';
+import { SHF, STT } from '../elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../elf/object.ts';
 import { readPatchedFunctions } from './intermediate.ts';
 
@@ -19,26 +20,52 @@ const FUNCTION = { newFunction: 8, sympos: 16 } as const;
 /** The start of `struct klp_object`: name 0 (no pointer: vmlinux), funcs 8. */
 const OBJECT = { functions: 8 } as const;
 
-/** The functions, in the order of the tables; undefined where the module has neither kind. Error: `intermediate-malformed`. */
+/** The start of `struct klp_patch`: mod 0, objs 8. */
+const PATCH = { objects: 8 } as const;
+
+/** The functions, in the order of the tables; undefined where the module has none of these. Error: `intermediate-malformed`. */
 export function replacedFunctions(module: ElfObject): ReplacedFunction[] | undefined {
   const objects = module.symbols.find(({ name }) => name === 'livepatch_objects');
-  if (objects !== undefined) return ofGlue(module, objects);
-  if (!module.sections.some(({ name }) => name === '.kpatch.funcs')) return undefined;
+  if (objects !== undefined) return ofObjects(module, objects);
+  if (!module.sections.some(({ name }) => name === '.kpatch.funcs')) return writtenByHand(module);
   return readPatchedFunctions(module).map(({ name, object, sympos }) => ({ name, object, sympos }));
+}
+
+/** As the kernel's samples/livepatch do it: some static `struct klp_patch`, which begins with THIS_MODULE and its objects. */
+function writtenByHand(module: ElfObject): ReplacedFunction[] | undefined {
+  const places = dataSymbols(module);
+  for (const { relocations } of module.sections) {
+    const byOffset = new Map(relocations.map((relocation) => [relocation.offset, relocation]));
+    for (const { offset, symbol } of relocations) {
+      if (symbol?.name !== '__this_module') continue;
+      const pointer = byOffset.get(offset + PATCH.objects);
+      const objects = pointer === undefined ? undefined : places.get(placeOf(...targetOf(pointer)));
+      const functions = objects === undefined ? [] : ofObjects(module, objects);
+      if (functions.length > 0) return functions;
+    }
+  }
+  return undefined;
+}
+
+/** The variables of a module by their place. */
+function dataSymbols(module: ElfObject): Map<string, ElfSymbol> {
+  const variables = module.symbols.filter(({ type, section }) => type === STT.OBJECT && typeof section === 'object');
+  return new Map(variables.map((symbol) => [placeOf(definedIn(symbol), symbol.value), symbol]));
 }
 
 /** True where the kernel calls functions of the module before or after an object is patched, even if none of it is replaced. */
 export function hasCallbacks(module: ElfObject): boolean {
   const objects = module.symbols.find(({ name }) => name === 'livepatch_objects');
   const targets = objects === undefined ? [] : pointersIn(objects).map((pointer) => targetOf(pointer)[0]);
-  return targets.some((section) => section !== undefined && (section.flags & SHF.EXECINSTR) !== 0);
+  return targets.some(isCode);
 }
 
-function ofGlue(module: ElfObject, objects: ElfSymbol): ReplacedFunction[] {
-  const tables = new Map<string, ElfSymbol>();
-  for (const symbol of module.symbols) {
-    if (/^livepatch_functions_\d+$/.test(symbol.name)) tables.set(placeOf(definedIn(symbol), symbol.value), symbol);
-  }
+const isCode = (section: Section | undefined): boolean =>
+  section !== undefined && (section.flags & SHF.EXECINSTR) !== 0;
+
+/** Of an array of `struct klp_object`. */
+function ofObjects(module: ElfObject, objects: ElfSymbol): ReplacedFunction[] {
+  const tables = dataSymbols(module);
   const result: ReplacedFunction[] = [];
   const pointers = new Map(pointersIn(objects).map((pointer) => [pointer.offset, pointer]));
   for (const [offset, pointer] of pointers) {
@@ -56,10 +83,10 @@ function ofTable(module: ElfObject, table: ElfSymbol): { name: string; sympos: n
   const data = definedIn(table)!.data;
   const view = new DataView(data.buffer, data.byteOffset, data.length);
   const pointers = pointersIn(table);
-  const offsets = new Set(pointers.map(({ offset }) => offset));
+  const code = new Set(pointers.flatMap((pointer) => (isCode(targetOf(pointer)[0]) ? [pointer.offset] : [])));
   return pointers.flatMap((pointer) => {
     const { offset } = pointer;
-    const name = offsets.has(offset + FUNCTION.newFunction) ? stringAt(pointer) : undefined;
+    const name = code.has(offset + FUNCTION.newFunction) ? stringAt(pointer) : undefined;
     if (name === undefined || offset + FUNCTION.sympos + 8 > data.length) return [];
     return [{ name, sympos: Number(view.getBigUint64(offset + FUNCTION.sympos, module.littleEndian)) }];
   });

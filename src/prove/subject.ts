@@ -3,8 +3,10 @@ import { basename } from 'node:path';
 import { STT } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
 import { modinfoOf, modinfoValue } from '../elf/modinfo.ts';
+import { readObject } from '../elf/read-object.ts';
 import { fail } from '../errors/error.ts';
 import { type Manifest, readManifest } from '../module/manifest.ts';
+import { replacedFunctions } from '../module/tables.ts';
 import { sha256 } from '../util/digest.ts';
 import { readBytes } from '../util/files.ts';
 
@@ -27,7 +29,7 @@ export interface Subject {
   readonly vermagic: string;
   /** Absent where another program made the module. */
   readonly manifest: Manifest | undefined;
-  /** From the manifest; undefined where there is none: then the kernel says after the load. */
+  /** From the manifest, or from its own tables; undefined where it has neither: then the kernel says after the load. */
   readonly functions: readonly PatchedFunction[] | undefined;
   /** Modules of the kernel that the patch changes, as far as the file tells. */
   readonly targetModules: readonly string[];
@@ -49,7 +51,8 @@ export function readSubject(file: string): Subject {
   // include/linux/livepatch.h: a module that patches is marked by MODULE_INFO(livepatch, "Y").
   if (modinfoValue(info, 'livepatch') === undefined) throw refuse('it is not marked as a livepatch module');
   const manifest = readManifest(elf);
-  const objects = [...(manifest?.functions.map(({ object }) => object) ?? []), ...objectsOf(elf)];
+  const functions = manifest?.functions ?? replacedFunctions(readObject(bytes, file));
+  const objects = [...(functions ?? []).map(({ object }) => object), ...objectsOf(elf)];
   return {
     file,
     bytes,
@@ -58,7 +61,7 @@ export function readSubject(file: string): Subject {
     release: vermagic.split(' ')[0] ?? '',
     vermagic,
     manifest,
-    functions: manifest?.functions.map(({ name, object, sympos }) => ({ name, object, sympos })),
+    functions: functions?.map(({ name, object, sympos }) => ({ name, object, sympos })),
     targetModules: [...new Set(objects)].filter((object) => object !== 'vmlinux' && /^\w+$/.test(object)).sort(),
     functionSymbols: elf.symbols().flatMap(({ name, type, shndx }) => (type === STT.FUNC && shndx !== 0 ? [name] : [])),
   };

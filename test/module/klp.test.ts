@@ -160,6 +160,7 @@ struct callback pre[] IN(".kpatch.callbacks.pre_patch") = { { before, vmlinux } 
         object: 'vmlinux',
         functions: [{ name: 'replaced', sympos: 3, replacement: 'kpatch_part_0_0_changed' }],
         callbacks: { pre_patch: 'kpatch_part_0_1_before' },
+        relocated: false,
       },
     ]);
     const part = readObject(objects[0]!, 'part.o');

@@ -115,7 +115,7 @@ static int loaded_first(struct klp_object *obj) { enabled = true; return 0; }`,
     callbacks: { vmlinux: '.callbacks = { .pre_patch = loaded_first }', dummy: '.callbacks = { .pre_patch = pre }' },
   };
   const code = `static bool enabled;\nstruct net_device;\nstatic void new_dummy_setup(struct net_device *dev) { }\n${late.code}\n${body('')}`;
-  const { failed } = await proveModule({ ...late, code }, { plan: onlyBoot('order'), targetModules: ['dummy'] });
+  const { failed } = await proveModule({ ...late, code }, { plan: onlyBoot('order') });
   assert.match(failed['late-modules'] ?? '', /panicked/);
 });
 

@@ -26,8 +26,6 @@ export interface Options {
   readonly userChecks?: readonly UserCheck[];
   /** The guests that have the program get it. */
   readonly program?: GuestFiles;
-  /** Modules that the patch changes: a module written by hand does not tell. */
-  readonly targetModules?: readonly string[];
 }
 
 export interface Proven {
@@ -47,8 +45,7 @@ export async function subjectOf(module: HandMade, series: '6.1' | '6.12' = '6.1'
 export async function proveModule(module: HandMade, options: Options): Promise<Proven> {
   const { series = '6.1', plan = quickPlan } = options;
   const kernel = { ...(await stockKernel(series)), buildId: undefined };
-  const read = await subjectOf(module, series);
-  const subject = { ...read, targetModules: options.targetModules ?? read.targetModules };
+  const subject = await subjectOf(module, series);
   const predecessors: Subject[] = [];
   for (const other of options.predecessors ?? []) predecessors.push(await subjectOf(other, series));
   const script = join(folder, `${module.name}.sh`);

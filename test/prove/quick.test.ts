@@ -4,7 +4,7 @@ import { quickPlan, withUserChecks } from '../../src/prove/plans.ts';
 import type { PlanResult } from '../../src/prove/record.ts';
 import type { UserCheck } from '../../src/prove/user-check.ts';
 import { cmdlinePatch } from './livepatch-module.ts';
-import { proveModule } from './prove-module.ts';
+import { proveModule, subjectOf } from './prove-module.ts';
 
 const good = cmdlinePatch('good', 'patched');
 const goodTest = 'cat /proc/uptime; grep patched /proc/cmdline';
@@ -33,6 +33,27 @@ test('a good patch is proven, each claim with its evidence; a second run differs
     again.checks.map(({ evidence }) => evidence),
     result.checks.map(({ evidence }) => evidence),
   );
+});
+
+test('a module written by hand tells what it replaces', async () => {
+  const { functions, targetModules } = await subjectOf({
+    name: 'by_hand',
+    code: `struct net_device;
+static void new_dummy_setup(struct net_device *dev) { }
+static int new_show(struct seq_file *m, void *v) { return 0; }
+static int pre(struct klp_object *object) { return 0; }`,
+    functions: {
+      vmlinux: { cmdline_proc_show: 'new_show', 'version_proc_show,2': 'new_show' },
+      dummy: { dummy_setup: 'new_dummy_setup' },
+    },
+    callbacks: { vmlinux: '.callbacks = { .pre_patch = pre }' },
+  });
+  assert.deepEqual(functions, [
+    { object: 'vmlinux', name: 'cmdline_proc_show', sympos: 0 },
+    { object: 'vmlinux', name: 'version_proc_show', sympos: 2 },
+    { object: 'dummy', name: 'dummy_setup', sympos: 0 },
+  ]);
+  assert.deepEqual(targetModules, ['dummy']);
 });
 
 test('a test that ends alike with and without the patch shows nothing', async () => {

@@ -17,7 +17,11 @@ export const fits: StaticCheck = {
     }
     yield { text: `vermagic: ${subject.vermagic.trim()}` };
     if (manifest === undefined) {
-      yield { text: 'it carries no manifest (another program made it); the kernel itself is asked what it patches' };
+      yield { text: 'it carries no manifest: another program made it' };
+      yield {
+        text:
+          subject.functions === undefined ? 'the kernel itself is asked what it patches' : replaces(subject.functions),
+      };
       return;
     }
     if (manifest.release !== subject.release || manifest.name.replaceAll('-', '_') !== subject.name) {
@@ -35,11 +39,15 @@ export const fits: StaticCheck = {
     if (differing.length > 0) {
       throw new ClaimFailed(`the manifest does not say what the module's own tables say: ${differing.join('; ')}`);
     }
-    const names = manifest.functions.map(functionName);
-    if (names.length === 0) yield { text: 'it replaces no function; its callbacks are all that it is' };
-    else yield { text: `it replaces ${names.length} function${names.length === 1 ? '' : 's'}: ${names.join(', ')}` };
+    yield { text: replaces(manifest.functions) };
   },
 };
+
+function replaces(functions: readonly PatchedFunction[]): string {
+  const names = functions.map(functionName);
+  if (names.length === 0) return 'it replaces no function; its callbacks are all that it is';
+  return `it replaces ${names.length} function${names.length === 1 ? '' : 's'}: ${names.join(', ')}`;
+}
 
 /** Functions that stand in the manifest and not in the tables that livepatch will read, or the other way round. */
 function differences({ bytes, file, functions }: Subject): string[] {

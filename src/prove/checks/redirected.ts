@@ -26,7 +26,7 @@ export const redirected: GuestCheck = {
       a.object === b.object && a.name === b.name && Math.max(1, a.sympos) === Math.max(1, b.sympos);
     const missing = (subject.functions ?? []).filter((func) => !listed.some((other) => same(func, other)));
     if (missing.length > 0) {
-      throw new ClaimFailed(`not listed though the manifest names them: ${missing.map(functionName).join(', ')}`);
+      throw new ClaimFailed(`not listed though the patch has them: ${missing.map(functionName).join(', ')}`);
     }
     for (const [object, patched] of await patchedObjects(session, subject.name)) {
       if (!patched) throw new ClaimFailed(`the functions of ${object} are not patched although it is there`);
