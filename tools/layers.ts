@@ -12,7 +12,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   kernel: [...base, 'elf', 'arch'],
   module: [...base, 'elf', 'arch', 'diff', 'kernel'],
   build: [...base, 'elf', 'arch', 'diff', 'kernel', 'module'],
-  vm: base,
+  vm: [...base, 'elf'],
   prove: [...base, 'elf', 'arch', 'diff', 'kernel', 'module', 'vm'],
   host: [...base, 'elf', 'module'],
   channel: [...base, 'elf', 'module', 'host'],

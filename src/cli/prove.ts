@@ -56,7 +56,10 @@ export function register(program: Command): void {
     .argument('<module...>', 'patch modules (.ko), each for its own kernel; or source patches, which are built first')
     .option('-k, --kernel <release>', 'the kernel to prove it on (repeatable with source patches)', collect, [])
     .option('--kernels <file>', 'a file that lists kernel releases, one a line')
-    .option('--test <script>', "the author's test: a shell script, run before, with and after the patch")
+    .option(
+      '--test <script>',
+      "the author's test: a shell script, run before, with and after the patch (may name modules and files)",
+    )
     .option('--full', 'the full plan: also load, cycles, upgrades, memory errors, the boot path (minutes)')
     .option('--check <name>', 'only this check and those it builds on (repeatable)', collect, [])
     .option('--with <file>', 'a check of your own, a shell or TypeScript file (repeatable)', collect, [])

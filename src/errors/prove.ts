@@ -17,8 +17,8 @@ export const proveErrors = table({
   'prove-test-script': {
     exit: 2,
     what: 'the test script {file} cannot be used: {problem}',
-    why: 'it has to say in a way that a shell and kpatch understand what is expected',
-    fix: 'see `# expect:` in docs/proof.md',
+    why: 'it has to say in a way that a shell and kpatch understand what is expected and what it needs',
+    fix: 'see `# expect:` and `# needs:` in docs/proof.md',
   },
   'proof-invalid': {
     exit: 4,

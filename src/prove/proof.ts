@@ -20,6 +20,7 @@ export async function prove(input: ProofInput): Promise<Proof> {
     kernel: { release: kernel.release, image, ...(kernel.buildId === undefined ? {} : { buildId: kernel.buildId }) },
     inputs: [
       ...(test === undefined ? [] : [{ role: 'test', name: basename(test.file), sha256: test.sha256 }]),
+      ...(test?.files.map(({ from, sha256 }) => ({ role: 'test file', name: basename(from), sha256 })) ?? []),
       ...predecessors.map((other) => ({ role: 'predecessor', name: basename(other.file), sha256: other.sha256 })),
       ...userChecks.map(({ file, sha256 }) => ({ role: 'check', name: basename(file), sha256 })),
       ...(subject.manifest?.patches.map(({ name, sha256 }) => ({ role: 'source patch', name, sha256 })) ?? []),

@@ -61,13 +61,15 @@ function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | unde
   const own: Record<string, GuestFile> = { ...files, ...(planned.system === undefined ? {} : program) };
   for (const module of [subject, ...predecessors]) own[guestPath(module)] = module.bytes;
   if (test !== undefined) own['/kpatch/test'] = { content: test.text, mode: 0o755 };
+  for (const { path, from, mode } of test?.files ?? []) own[path] = { from, mode };
   if (store !== undefined) own[STORE_ARCHIVE] = store;
-  const targets = [...new Set([subject, ...predecessors].flatMap(({ targetModules }) => targetModules))];
-  const modules = kernel.modules !== undefined && targets.length > 0;
+  const targets = [subject, ...predecessors].flatMap(({ targetModules }) => targetModules);
+  const available = [...new Set([...targets, ...(test?.modules ?? [])])];
+  const modules = kernel.modules !== undefined && available.length > 0;
   return boot({
     image: kernel.image,
     files: own,
-    ...(modules ? { modules: { folder: kernel.modules!, available: targets } } : {}),
+    ...(modules ? { modules: { folder: kernel.modules!, available } } : {}),
     memoryMiB: planned.memoryMiB,
     cpus: planned.cpus,
     kernelArguments: ['log_buf_len=4M', ...planned.kernelArguments],

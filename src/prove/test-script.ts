@@ -1,12 +1,15 @@
 /**
  * The author's own test: a shell script that is run in the guest before, with and after the patch, with the phase in
- * `$KPATCH_PHASE`. What each phase must end in is declared in comments; without any it is fail, pass, fail.
+ * `$KPATCH_PHASE`. Comments declare what each phase must end in (without any it is fail, pass, fail) and what the test needs:
  *
  *     # expect: before fail, with pass, after fail
+ *     # needs: module dummy nft_ct
+ *     # needs: file trigger as /bin/trigger
  */
 import { fail } from '../errors/error.ts';
 import { sha256 } from '../util/digest.ts';
 import { readBytes } from '../util/files.ts';
+import { readTestFile, type TestFile } from './test-file.ts';
 
 export const phases = ['before', 'with', 'after'] as const;
 export type Phase = (typeof phases)[number];
@@ -19,6 +22,10 @@ export interface TestScript {
   readonly expect: Readonly<Record<Phase, Expectation>>;
   /** False where nothing was declared and the usual expectation holds. */
   readonly declared: boolean;
+  /** Modules that it may load, by `modprobe` or by what it does. */
+  readonly modules: readonly string[];
+  /** Files that it finds in the guest. */
+  readonly files: readonly TestFile[];
 }
 
 const usual: Readonly<Record<Phase, Expectation>> = { before: 'fail', with: 'pass', after: 'fail' };
@@ -33,22 +40,36 @@ export function readTestScript(file: string): TestScript {
   const text = bytes.toString('utf8');
   if (text.trim() === '') throw refuse('it is empty');
   const expect: Partial<Record<Phase, Expectation>> = {};
+  const modules = new Set<string>();
+  const files: TestFile[] = [];
   for (const [at, line] of text.split('\n').entries()) {
-    const declaration = /^\s*#\s*expect:\s*(.*)$/.exec(line)?.[1];
-    if (declaration === undefined) continue;
-    for (const part of declaration.split(',')) {
+    const [, key, value = ''] = /^\s*#\s*(expect|needs):\s*(.*?)\s*$/.exec(line) ?? [];
+    const wrong = (problem: string): Error => refuse(problem, at + 1);
+    if (key === 'needs') {
+      const [, kind, what = ''] = /^(module|file)\s+(.+)$/.exec(value) ?? [];
+      if (kind === 'file') files.push(...readTestFile(what, file, wrong));
+      else if (kind === 'module') for (const name of what.split(/[\s,]+/)) modules.add(moduleName(name, wrong));
+      else throw wrong(`"${value}" is not "module" or "file" followed by what is needed`);
+    }
+    for (const part of key === 'expect' ? value.split(',') : []) {
       const [, phase, outcome] = /^\s*(\w+)[\s=]+(\w+)\s*$/.exec(part) ?? [];
       if (!isPhase(phase) || (outcome !== 'pass' && outcome !== 'fail')) {
-        throw refuse(`"${part.trim()}" is not one of before, with, after followed by pass or fail`, at + 1);
+        throw wrong(`"${part.trim()}" is not one of before, with, after followed by pass or fail`);
       }
       if (expect[phase] !== undefined && expect[phase] !== outcome) {
-        throw refuse(`two things are expected of the phase "${phase}"`, at + 1);
+        throw wrong(`two things are expected of the phase "${phase}"`);
       }
       expect[phase] = outcome;
     }
   }
   const declared = Object.keys(expect).length > 0;
-  return { file, text, sha256: sha256(bytes), expect: { ...usual, ...expect }, declared };
+  const needs = { modules: [...modules], files };
+  return { file, text, sha256: sha256(bytes), expect: { ...usual, ...expect }, declared, ...needs };
+}
+
+function moduleName(name: string, wrong: (problem: string) => Error): string {
+  if (!/^[\w-]+$/.test(name)) throw wrong(`"${name}" is not the name of a module`);
+  return name;
 }
 
 function isPhase(word: string | undefined): word is Phase {

@@ -1,7 +1,12 @@
-/** Kernel modules for a guest: those that are asked for and what they depend on, from a `lib/modules/RELEASE` folder. */
+/**
+ * Kernel modules for a guest: those that are asked for and what they need, from a `lib/modules/RELEASE` folder. What a module needs
+ * are the modules that it links to (`depends`) and those that it says it will ask for (`softdep`, which may be an alias).
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
+import { ElfFile } from '../elf/file.ts';
+import { modinfoOf } from '../elf/modinfo.ts';
 import { fail } from '../errors/error.ts';
 import { readBytes } from '../util/files.ts';
 import { runOk } from '../util/run.ts';
@@ -19,7 +24,7 @@ export interface GuestModules {
 }
 
 /**
- * The files for the guest: the modules (unpacked) and a `modules.dep` of just these, where `modprobe` looks for them.
+ * The files for the guest: the modules (unpacked), and a `modules.dep` and `modules.alias` of just these, where `modprobe` looks.
  * Errors: `guest-module`, `file-unreadable`, `tool-failed` (a compressed module that cannot be unpacked).
  */
 export async function moduleFiles(modules: GuestModules): Promise<Record<string, GuestFile>> {
@@ -31,6 +36,7 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
   const files: Record<string, GuestFile> = {};
   const closures = new Map<string, readonly string[]>();
   const lines: string[] = [];
+  const aliases: string[] = [];
   /** Adds a module; gives the paths of all that it needs, each after those that it needs itself, and its own last. */
   const add = async (name: string): Promise<readonly string[]> => {
     const key = canonical(name);
@@ -41,7 +47,14 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
     closures.set(key, []);
     const bytes = await unpacked(existing(join(folder, path)));
     const needed: string[] = [];
-    for (const other of dependencies(bytes)) needed.push(...(await add(other)));
+    const info = modinfo(bytes);
+    for (const other of listed(info, 'depends', ',')) needed.push(...(await add(other)));
+    for (const alias of info.get('alias') ?? []) aliases.push(`alias ${alias} ${key}`);
+    for (const other of listed(info, 'softdep', ' ')) {
+      if (isBuiltIn(folder, other)) continue;
+      const providers = index.has(canonical(other)) ? [other] : await providersOf(other, folder, index);
+      for (const provider of providers) await add(provider);
+    }
     const all = [...new Set(needed), path];
     closures.set(key, all);
     files[`${inside}/${path}`] = bytes;
@@ -54,6 +67,7 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
     if (!isBuiltIn(folder, name)) await add(name);
   }
   files[`${inside}/modules.dep`] = `${lines.join('\n')}\n`;
+  files[`${inside}/modules.alias`] = `${aliases.join('\n')}\n`;
   return files;
 }
 
@@ -65,13 +79,48 @@ export async function unpacked(path: string): Promise<Uint8Array> {
   return readBytes(path);
 }
 
-/** The names after `depends=` in a module's `.modinfo`, which is a list of strings that end with NUL. */
-function dependencies(module: Uint8Array): string[] {
+/** A module's `.modinfo`, a list of strings KEY=VALUE that end with NUL. */
+function modinfo(module: Uint8Array): Map<string, string[]> {
   const bytes = Buffer.from(module.buffer, module.byteOffset, module.length);
-  const at = bytes.indexOf('\0depends=');
-  if (at < 0) return [];
-  const text = bytes.subarray(at + 9, bytes.indexOf(0, at + 9)).toString('latin1');
-  return text.split(',').filter((name) => name !== '');
+  const info = new Map<string, string[]>();
+  const file = new ElfFile(bytes, 'module');
+  for (const { key, value } of modinfoOf(file)) info.set(key, [...(info.get(key) ?? []), value]);
+  return info;
+}
+
+/** The names in all values of a key; of a softdep without its words `pre:` and `post:` (modprobe.d(5)). */
+function listed(info: ReadonlyMap<string, readonly string[]>, key: string, separator: string): string[] {
+  const names = (info.get(key) ?? []).flatMap((value) => value.split(separator));
+  return names.filter((name) => name !== '' && !name.endsWith(':'));
+}
+
+/** Where the modules are that are asked for by an algorithm's name: `crc32c` is an alias of crc32c_generic. */
+const ALGORITHMS = /^kernel\/(crypto|lib)\//;
+
+const algorithms = new Map<string, Promise<ReadonlyMap<string, readonly string[]>>>();
+
+/** The modules that have a name as their alias. Read once for a folder: they have to be unpacked for it. */
+async function providersOf(
+  alias: string,
+  folder: string,
+  index: ReadonlyMap<string, string>,
+): Promise<readonly string[]> {
+  const known = algorithms.get(folder) ?? readAlgorithms(folder, index);
+  algorithms.set(folder, known);
+  return (await known).get(alias) ?? [];
+}
+
+async function readAlgorithms(
+  folder: string,
+  index: ReadonlyMap<string, string>,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const providers = new Map<string, string[]>();
+  for (const [name, path] of index) {
+    if (!ALGORITHMS.test(path)) continue;
+    const info = modinfo(await unpacked(existing(join(folder, path))));
+    for (const alias of info.get('alias') ?? []) providers.set(alias, [...(providers.get(alias) ?? []), name]);
+  }
+  return providers;
 }
 
 /**

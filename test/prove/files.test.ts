@@ -1,6 +1,6 @@
 /** What the proof reads and writes, without any guest. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -48,10 +48,37 @@ test('what a test script declares of its phases', async () => {
     '# expect: before ok',
     '# expect:',
     '# expect: with pass, with fail',
+    '# needs: dummy',
+    '# needs: module dum/my',
+    '# needs: file',
+    '# needs: file not-there',
+    '# needs: file told.sh as told.sh',
+    '# needs: file told.sh as /a/../b',
   ]) {
     await provokes('prove-test-script', () => readTestScript(file('bad.sh', text)));
   }
   await provokes('file-unreadable', () => readTestScript(join(folder, 'not-there')));
+});
+
+test('what a test script declares of its needs', async () => {
+  file('tool.c', 'int main(void) { return 0; }');
+  await runOk('gcc', ['tool.c', '-o', 'tool'], { cwd: folder });
+  await runOk('gcc', ['-static', 'tool.c', '-o', 'static-tool'], { cwd: folder });
+  const text = '# needs: module nft_ct, dummy\n# needs: file tool\n# needs: file static-tool as /bin/still\ntrue';
+  const { modules, files } = readTestScript(file('needs.sh', text));
+  assert.deepEqual(modules, ['nft_ct', 'dummy']);
+  const own = files.filter(({ from }) => from.startsWith(folder));
+  assert.deepEqual(
+    own.map(({ path, mode }) => [path, mode & 0o111]),
+    [
+      ['/root/tool', 0o111],
+      ['/bin/still', 0o111],
+    ],
+  );
+  assert.equal(own[0]?.sha256, sha256(readFileSync(join(folder, 'tool'))));
+  const libraries = files.filter((one) => !own.includes(one));
+  assert.deepEqual(libraries.map(({ path }) => path.replace(/.*\//, '').replace(/[-.].*/, '')).sort(), ['ld', 'libc']);
+  assert.ok(libraries.every(({ path, from }) => path === from));
 });
 
 test('a module that is no live patch is refused with the reason', async () => {

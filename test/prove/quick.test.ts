@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { quickPlan, withUserChecks } from '../../src/prove/plans.ts';
 import type { PlanResult } from '../../src/prove/record.ts';
 import type { UserCheck } from '../../src/prove/user-check.ts';
+import { temporaryFolder } from '../../src/util/files.ts';
+import { runOk } from '../../src/util/run.ts';
 import { cmdlinePatch } from './livepatch-module.ts';
 import { proveModule, subjectOf } from './prove-module.ts';
 
@@ -61,6 +65,26 @@ test('a test that ends alike with and without the patch shows nothing', async ()
   const { failed } = await proveModule(cmdlinePatch('shows_nothing', 'x'), { test: script });
   assert.deepEqual(Object.keys(failed), ['test-with']);
   assert.match(failed['test-with']!, /shows nothing/);
+});
+
+test('a test brings a program of its own, and modules that nobody patches', async () => {
+  using folder = temporaryFolder('kpatch-test-');
+  writeFileSync(
+    join(folder.path, 'tool.c'),
+    `#include <stdio.h>
+#include <string.h>
+int main(void) { char line[100] = ""; fgets(line, 100, fopen("/proc/cmdline", "r")); printf("tool saw %s", line); return strcmp(line, "patched\\n"); }`,
+  );
+  await runOk('gcc', ['tool.c', '-o', 'tool'], { cwd: folder.path });
+  // libcrc32c asks for an algorithm by its name, crc32c, which another module has.
+  const script = `# needs: module libcrc32c
+# needs: file ${folder.path}/tool
+modprobe libcrc32c || { echo no module; exit 9; }
+./tool`;
+  const { failed, result } = await proveModule(cmdlinePatch('own_tool', 'patched'), { test: script });
+  assert.deepEqual(failed, {});
+  const seen = result.checks.find(({ check }) => check === 'stock/test-with')?.evidence.map(({ detail }) => detail);
+  assert.match(seen?.join('') ?? '', /tool saw patched/);
 });
 
 test('a patch that never reaches its new code is found by counting calls', async () => {
