@@ -101,7 +101,8 @@ function argumentsOf(machine: Machine): string[] {
   const cpu = machine.acceleration === 'kvm' ? 'host' : 'max';
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-    ...['-accel', accelerators[machine.acceleration], '-cpu', cpu, '-smp', String(machine.cpus), '-m', `${machine.memoryMiB}M`],
+    ...['-accel', accelerators[machine.acceleration], '-cpu', cpu],
+    ...['-smp', String(machine.cpus), '-m', `${machine.memoryMiB}M`],
     ...['-kernel', machine.image, '-initrd', machine.initramfs, '-append', machine.commandLine],
     ...['-chardev', 'socket,id=console,fd=3', '-serial', 'chardev:console'],
     ...['-chardev', 'socket,id=channel,fd=4', '-serial', 'chardev:channel'],
