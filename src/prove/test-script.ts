@@ -67,6 +67,11 @@ export function readTestScript(file: string): TestScript {
   return { file, text, sha256: sha256(bytes), expect: { ...usual, ...expect }, declared, ...needs };
 }
 
+/** The shell command that runs the test in a guest, in the folder where its files lie. `under` is put before it: `timeout 20`. */
+export function testCommand(phase: Phase, under = ''): string {
+  return `(cd /root && KPATCH_PHASE=${phase} ${under} sh /kpatch/test)`;
+}
+
 function moduleName(name: string, wrong: (problem: string) => Error): string {
   if (!/^[\w-]+$/.test(name)) throw wrong(`"${name}" is not the name of a module`);
   return name;

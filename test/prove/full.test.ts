@@ -10,7 +10,8 @@ import { proveModule } from './prove-module.ts';
 const onlyBoot = (id: string): Plan => ({ ...fullPlan, boots: fullPlan.boots.filter((boot) => boot.id === id) });
 const body = (statements: string): string =>
   `static int new_cmdline_proc_show(struct seq_file *m, void *v) { ${statements} seq_puts(m, "x\\n"); return 0; }`;
-const script = 'grep x$ /proc/cmdline';
+/** Every check runs it where its files lie. */
+const script = 'test $(pwd) = /root && grep x$ /proc/cmdline';
 
 /** The boot that looks for memory errors, with what a check of it needs. */
 function onlyMemory(...ids: string[]): Plan {

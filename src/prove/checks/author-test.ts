@@ -3,7 +3,7 @@ import type { GuestCheck, Session } from '../check.ts';
 import { ClaimFailed, type Evidence } from '../event.ts';
 import { countCalls, startCounting } from '../reach.ts';
 import { functionName } from '../subject.ts';
-import type { Phase } from '../test-script.ts';
+import { type Phase, testCommand } from '../test-script.ts';
 
 const TEST_DEADLINE_MS = 120_000;
 
@@ -72,7 +72,7 @@ function phaseCheck(name: Phase, title: string): GuestCheck {
 
 async function* phase(session: Session, name: Phase): AsyncGenerator<Evidence, void> {
   const { test, state } = session;
-  const { status, output, ms } = await session.sh(`cd /root && KPATCH_PHASE=${name} sh /kpatch/test`, {
+  const { status, output, ms } = await session.sh(testCommand(name), {
     step: `the test script, phase "${name}"`,
     deadlineMs: TEST_DEADLINE_MS,
   });

@@ -10,6 +10,7 @@ import {
   takeOut,
   waitForTransition,
 } from '../livepatch.ts';
+import { testCommand } from '../test-script.ts';
 
 export const lateModules: GuestCheck = {
   id: 'late-modules',
@@ -92,7 +93,7 @@ async function comesBack(session: Session, module: string): Promise<boolean> {
 export async function runTestOnce(session: Session): Promise<void> {
   const { test } = session;
   if (test === undefined) return;
-  const { status, output } = await session.sh('cd /root && KPATCH_PHASE=with sh /kpatch/test', {
+  const { status, output } = await session.sh(testCommand('with'), {
     step: 'the test script',
     deadlineMs: 120_000,
   });

@@ -3,6 +3,7 @@ import type { GuestCheck, Session } from '../check.ts';
 import { ClaimFailed } from '../event.ts';
 import { callersOf, type Growth, growth, lookAtMemory } from '../held-memory.ts';
 import { insert, takeOut, waitForTransition } from '../livepatch.ts';
+import { testCommand } from '../test-script.ts';
 
 /** Runs of the test in a batch; a place that holds half as many more after each batch leaks. */
 const RUNS = 20;
@@ -128,20 +129,32 @@ const keep = (grown: Growth, wanted: (place: string, count: number) => boolean):
 /** So many places are looked at for the one that the patch leads to. */
 const PLACES = 8;
 
-/** What the failure says: the place to blame, one that was called by the patch where that is known; all places; its callers. */
+interface Blamed {
+  readonly place: string;
+  readonly callers: string;
+}
+
+/** The place in the patch, else the first that the patch led to, else the first. */
+async function toBlame(session: Session, grown: Growth): Promise<Blamed> {
+  const mark = `[${session.subject.name}]`;
+  const places = [...grown.keys()];
+  const own = places.find((place) => place.endsWith(mark));
+  let first: Blamed | undefined;
+  for (const place of own === undefined ? places.slice(0, PLACES) : [own]) {
+    const blamed = { place, callers: await callersOf(session, place) };
+    if (blamed.callers.includes(mark)) return blamed;
+    first ??= blamed;
+  }
+  return first!;
+}
+
+/** The failure: whom to blame, all places that grew, and who called. */
 async function leak(session: Session, grown: Growth, problem: string): Promise<ClaimFailed> {
   const { name } = session.subject;
-  let at = [...grown.keys()].find((place) => place.endsWith(`[${name}]`));
-  let callers = '';
-  for (const place of at === undefined ? [...grown.keys()].slice(0, PLACES) : [at]) {
-    const chain = await callersOf(session, place);
-    if (at !== undefined && !chain.includes(`[${name}]`)) continue;
-    at = place;
-    callers = chain;
-  }
+  const { place, callers } = await toBlame(session, grown);
   const caller = new RegExp(`(\\S+)\\+0x\\S+ \\[${name}\\]`).exec(callers)?.[1];
-  const place = functionOf(at!);
-  const blamed = caller === undefined || place.includes(caller) ? place : `${place} for ${caller} [${name}]`;
+  const at = functionOf(place);
+  const blamed = caller === undefined || at.includes(caller) ? at : `${at} for ${caller} [${name}]`;
   const chain = callers === '' ? '' : `\n\nallocated by\n${callers}`;
   return new ClaimFailed(`memory allocated in ${blamed} ${problem}`, `${lines(grown)}${chain}`);
 }
@@ -152,6 +165,6 @@ const functionOf = (place: string): string => place.replace(/\+0x\S+/, '').trim(
 const lines = (grown: Growth): string => [...grown].map(([at, count]) => `${at}: ${count} more`).join('\n');
 
 async function runTest(session: Session, runs: number): Promise<void> {
-  const script = `for i in $(seq ${runs}); do KPATCH_PHASE=with sh /kpatch/test >/dev/null 2>&1; done; true`;
+  const script = `for i in $(seq ${runs}); do ${testCommand('with')} >/dev/null 2>&1; done; true`;
   await session.sh(script, { step: `the test script, ${runs} times`, deadlineMs: 240_000 });
 }

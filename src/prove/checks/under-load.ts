@@ -2,6 +2,7 @@
 import type { GuestCheck } from '../check.ts';
 import { ClaimFailed } from '../event.ts';
 import { insert, takeOut, waitForTransition } from '../livepatch.ts';
+import { testCommand } from '../test-script.ts';
 import { loadFigures, startLoad, stopLoad } from '../workload.ts';
 
 const TRANSITION_SECONDS = 120;
@@ -11,7 +12,7 @@ const TEST_RUNS = 10;
 const TASKS = 4;
 const RUNS_OF_EACH = 5;
 const AT_ONCE = `for task in $(seq ${TASKS}); do
-  (for run in $(seq ${RUNS_OF_EACH}); do KPATCH_PHASE=with timeout 20 sh /kpatch/test; done) >/dev/null 2>&1 &
+  (for run in $(seq ${RUNS_OF_EACH}); do ${testCommand('with', 'timeout 20')}; done) >/dev/null 2>&1 &
 done
 wait`;
 
@@ -32,7 +33,7 @@ export const underLoad: GuestCheck = {
       varies: true,
     };
     if (test !== undefined) {
-      const script = `for i in $(seq ${TEST_RUNS}); do KPATCH_PHASE=with sh /kpatch/test >/tmp/out 2>&1; echo "status $?"; done; cat /tmp/out`;
+      const script = `for i in $(seq ${TEST_RUNS}); do ${testCommand('with')} >/tmp/out 2>&1; echo "status $?"; done; cat /tmp/out`;
       const { output } = await session.sh(script, { step: 'the test script under load', deadlineMs: 240_000 });
       const wanted = (status: string): boolean => (status === '0') === (test.expect.with === 'pass');
       const runs = [...output.matchAll(/^status (\d+)$/gm)].map(([, status]) => status!);
