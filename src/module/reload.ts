@@ -9,6 +9,9 @@
  */
 export const CLEAR_RELOCATIONS = 'livepatch_clear_relocations';
 
+/** Names of the headers in include/linux that the code needs. */
+export const clearingHeaders = ['mm', 'moduleloader', 'string', 'vmalloc'] as const;
+
 export const clearRelocations = `static int livepatch_clear(void *field, size_t size)
 {
 	struct page *pages[2] = { vmalloc_to_page(field), vmalloc_to_page(field + size - 1) };

@@ -40,7 +40,7 @@ function writtenByHand(module: ElfObject): ReplacedFunction[] | undefined {
       if (symbol?.name !== '__this_module') continue;
       const pointer = byOffset.get(offset + PATCH.objects);
       const objects = pointer === undefined ? undefined : places.get(placeOf(...targetOf(pointer)));
-      const functions = objects === undefined ? [] : ofObjects(module, objects);
+      const functions = objects === undefined ? [] : ofObjects(module, objects, places);
       if (functions.length > 0) return functions;
     }
   }
@@ -64,8 +64,7 @@ const isCode = (section: Section | undefined): boolean =>
   section !== undefined && (section.flags & SHF.EXECINSTR) !== 0;
 
 /** Of an array of `struct klp_object`. */
-function ofObjects(module: ElfObject, objects: ElfSymbol): ReplacedFunction[] {
-  const tables = dataSymbols(module);
+function ofObjects(module: ElfObject, objects: ElfSymbol, tables = dataSymbols(module)): ReplacedFunction[] {
   const result: ReplacedFunction[] = [];
   const pointers = new Map(pointersIn(objects).map((pointer) => [pointer.offset, pointer]));
   for (const [offset, pointer] of pointers) {

@@ -6,10 +6,10 @@
 import type { Session } from './check.ts';
 
 /** Pages that are in use, but in no list: what `alloc_pages` gave and nobody put back. */
-export const PAGES = 'pages of no account';
+const PAGES = 'pages of no account';
 
 /** Allocations whose place was in a module that is no longer in the kernel, so that it has no name. */
-export const GONE = 'a module that is gone';
+const GONE = 'a module that is gone';
 
 /** Objects, areas or pages more than at the earlier look, by place: `kstrdup+0x3c/0x70`, `fix_proc_show+0x2f/0x100 [fix]`. */
 export type Growth = ReadonlyMap<string, number>;
@@ -40,9 +40,8 @@ inside && NF > 0 { chain[chains] = chain[chains] $0 "\\n"; if (index($0, of)) th
 END { printf "%s", chain[through ? through : 1] }`;
 
 /**
- * Remembers in the guest, as look `number`, what is held now. What can be dropped is dropped
- * before (what was used lately in a second pass only), and the counters of all
- * processors are brought together (`stat_refresh`).
+ * Remembers in the guest, as look `number`, what is held now. What can be dropped is dropped before (what was used lately in a
+ * second pass only), and the counters of all processors are brought together (`stat_refresh`).
  */
 export async function lookAtMemory(session: Session, number: number, pauseSeconds = 0.5): Promise<void> {
   await session.sh(

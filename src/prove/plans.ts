@@ -19,7 +19,7 @@ import { underLoad } from './checks/under-load.ts';
 import { unloads } from './checks/unloads.ts';
 import { upgrade } from './checks/upgrade.ts';
 
-/** From nothing loaded to nothing loaded: what every boot goes through. */
+/** From nothing loaded to nothing loaded. */
 const oneRound: readonly GuestCheck[] = [
   boots,
   targets,
@@ -31,7 +31,6 @@ const oneRound: readonly GuestCheck[] = [
   reached,
   unloads,
   testAfter,
-  logClean,
 ];
 
 const statics: readonly StaticCheck[] = [fits, runPre, resolves, stacks, successor];
@@ -42,7 +41,7 @@ const stock: PlannedBoot = {
   kernelArguments: [],
   memoryMiB: 512,
   cpus: 2,
-  checks: oneRound,
+  checks: [...oneRound, logClean],
 };
 
 /**
@@ -69,7 +68,7 @@ const withProgram: PlannedBoot = { ...stock, memoryMiB: 1024, cpus: 1 };
 
 /** One round with a look at memory, and once more what the other boots ask: errors of memory may show there only. */
 const underMemoryDebugging: readonly GuestCheck[] = [
-  ...oneRound.flatMap((check) => (check === unloads ? [noLeak, unloads] : check === logClean ? [] : [check])),
+  ...oneRound.flatMap((check) => (check === unloads ? [noLeak, unloads] : [check])),
   nothingLeft,
   lateModules,
   upgrade,

@@ -26,8 +26,10 @@ export function readTestFile(declaration: string, script: string, wrong: (proble
   const inside = given ?? `/root/${basename(path)}`;
   if (!inside.startsWith('/') || posix.normalize(inside) !== inside || inside.endsWith('/'))
     throw wrong(`"${inside}" is not an absolute path of a file`);
-  const file = testFile(from, inside, wrong);
-  return [file, ...librariesOf(file, wrong).map((library) => testFile(library, library, wrong))];
+  return [
+    testFile(from, inside, wrong),
+    ...librariesOf(from, wrong).map((library) => testFile(library, library, wrong)),
+  ];
 }
 
 function testFile(from: string, path: string, wrong: (problem: string) => Error): TestFile {
@@ -40,10 +42,9 @@ function testFile(from: string, path: string, wrong: (problem: string) => Error)
 }
 
 /** The shared libraries of a program, and their loader, as ldd(1) finds them on this machine. */
-function librariesOf({ from }: TestFile, wrong: (problem: string) => Error): string[] {
-  if (readBytes(from).subarray(0, 4).toString('latin1') !== '\x7fELF') return [];
+function librariesOf(from: string, wrong: (problem: string) => Error): string[] {
   const { stdout, status } = spawnSync('ldd', [from], { encoding: 'utf8', timeout: 30_000 });
-  // A static program is "not a dynamic executable", status 1.
+  // What is no program, and a static one, is "not a dynamic executable", status 1.
   if (status !== 0) return [];
   const missing = /^\s*(\S+) => not found/m.exec(stdout)?.[1];
   if (missing !== undefined) throw wrong(`${from} needs ${missing}, which is not on this machine`);

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { ElfFile } from '../elf/file.ts';
-import { modinfoOf } from '../elf/modinfo.ts';
+import { type ModinfoField, modinfoOf } from '../elf/modinfo.ts';
 import { fail } from '../errors/error.ts';
 import { readBytes } from '../util/files.ts';
 import { runOk } from '../util/run.ts';
@@ -32,6 +32,7 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
   const wanted = [...(modules.load ?? []), ...(modules.available ?? [])];
   if (wanted.length === 0 && modules.optional === undefined) return {};
   const index = readIndex(folder);
+  const builtIn = readBuiltIn(folder);
   const inside = `lib/modules/${basename(folder)}`;
   const files: Record<string, GuestFile> = {};
   const closures = new Map<string, readonly string[]>();
@@ -47,11 +48,11 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
     closures.set(key, []);
     const bytes = await unpacked(existing(join(folder, path)));
     const needed: string[] = [];
-    const info = modinfo(bytes);
+    const info = modinfoOf(new ElfFile(bytes, path));
     for (const other of listed(info, 'depends', ',')) needed.push(...(await add(other)));
-    for (const alias of info.get('alias') ?? []) aliases.push(`alias ${alias} ${key}`);
+    for (const alias of values(info, 'alias')) aliases.push(`alias ${alias} ${key}`);
     for (const other of listed(info, 'softdep', ' ')) {
-      if (isBuiltIn(folder, other)) continue;
+      if (builtIn.has(canonical(other))) continue;
       const providers = index.has(canonical(other)) ? [other] : await providersOf(other, folder, index);
       for (const provider of providers) await add(provider);
     }
@@ -64,7 +65,7 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
   };
   for (const name of modules.optional ?? []) if (index.has(canonical(name))) await add(name);
   for (const name of wanted) {
-    if (!isBuiltIn(folder, name)) await add(name);
+    if (!builtIn.has(canonical(name))) await add(name);
   }
   files[`${inside}/modules.dep`] = `${lines.join('\n')}\n`;
   files[`${inside}/modules.alias`] = `${aliases.join('\n')}\n`;
@@ -79,18 +80,12 @@ export async function unpacked(path: string): Promise<Uint8Array> {
   return readBytes(path);
 }
 
-/** A module's `.modinfo`, a list of strings KEY=VALUE that end with NUL. */
-function modinfo(module: Uint8Array): Map<string, string[]> {
-  const bytes = Buffer.from(module.buffer, module.byteOffset, module.length);
-  const info = new Map<string, string[]>();
-  const file = new ElfFile(bytes, 'module');
-  for (const { key, value } of modinfoOf(file)) info.set(key, [...(info.get(key) ?? []), value]);
-  return info;
-}
+const values = (info: readonly ModinfoField[], key: string): string[] =>
+  info.flatMap((field) => (field.key === key ? [field.value] : []));
 
 /** The names in all values of a key; of a softdep without its words `pre:` and `post:` (modprobe.d(5)). */
-function listed(info: ReadonlyMap<string, readonly string[]>, key: string, separator: string): string[] {
-  const names = (info.get(key) ?? []).flatMap((value) => value.split(separator));
+function listed(info: readonly ModinfoField[], key: string, separator: string): string[] {
+  const names = values(info, key).flatMap((value) => value.split(separator));
   return names.filter((name) => name !== '' && !name.endsWith(':'));
 }
 
@@ -117,8 +112,8 @@ async function readAlgorithms(
   const providers = new Map<string, string[]>();
   for (const [name, path] of index) {
     if (!ALGORITHMS.test(path)) continue;
-    const info = modinfo(await unpacked(existing(join(folder, path))));
-    for (const alias of info.get('alias') ?? []) providers.set(alias, [...(providers.get(alias) ?? []), name]);
+    const info = modinfoOf(new ElfFile(await unpacked(existing(join(folder, path))), path));
+    for (const alias of values(info, 'alias')) providers.set(alias, [...(providers.get(alias) ?? []), name]);
   }
   return providers;
 }
@@ -140,12 +135,12 @@ function existing(path: string): string {
   return ['', '.xz', '.zst', '.gz'].map((end) => path + end).find((file) => existsSync(file)) ?? path;
 }
 
-function isBuiltIn(folder: string, name: string): boolean {
+/** The names of what could be a module and is in vmlinux; none where the folder does not say. */
+function readBuiltIn(folder: string): ReadonlySet<string> {
   try {
-    const text = readFileSync(join(folder, 'modules.builtin'), 'utf8');
-    return text.split('\n').some((path) => moduleName(path) === canonical(name));
+    return new Set(readFileSync(join(folder, 'modules.builtin'), 'utf8').split('\n').map(moduleName));
   } catch {
-    return false;
+    return new Set();
   }
 }
 

@@ -91,7 +91,7 @@ function handleOf(child: ChildProcess, pid: number): Qemu {
 /**
  * Emulated processors take turns in one thread. Where each has its own, QEMU loses a race that real processors cannot: one runs
  * into a breakpoint of the kernel's self-modification (arch/x86/kernel/alternative.c, text_poke_bp_batch) after the other was told
- * that all have gone past it, and the kernel dies of it; Linux 6.12 did in one of some ten boots. A spinning processor gives its
+ * that all have gone past it, and the kernel dies of it, as guests of Linux 6.12 did now and then. A spinning processor gives its
  * turn away with each PAUSE, so it costs nothing.
  */
 const accelerators: Readonly<Record<Acceleration, string>> = { tcg: 'tcg,thread=single', kvm: 'kvm' };
