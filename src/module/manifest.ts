@@ -6,6 +6,7 @@ import { SHT } from '../elf/constants.ts';
 import { ElfFile } from '../elf/file.ts';
 import { type ElfObject, newSection } from '../elf/object.ts';
 import { fail } from '../errors/error.ts';
+import { isPlainText } from '../util/printable.ts';
 
 export const manifestSection = '.kpatch.manifest';
 export const manifestSchema = 'kpatch.manifest/1';
@@ -89,7 +90,8 @@ export function parseManifest(text: string, file: string): Manifest {
 }
 
 type Check = (value: unknown) => boolean;
-const text: Check = (value) => typeof value === 'string' && value.length < 4096;
+/** Each is shown as part of a line somewhere, so none may break one or turn its direction. */
+const text: Check = (value) => typeof value === 'string' && value.length < 4096 && isPlainText(value);
 const natural: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const optionally =
   (check: Check): Check =>
