@@ -3,7 +3,7 @@ SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 TESTS ?= $(shell find test -name '*.test.ts' | sort)
 
-.PHONY: help install install-all check format docs packages test demo channel-demo bench fuzz soak corpus clean
+.PHONY: help install install-all check format docs packages test attacks demo channel-demo bench fuzz soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ packages: install-all ## one executable that needs no Node, a .deb and an .rpm, 
 
 test: install-all ## every test (TESTS=FILE… for some)
 	@$(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
+
+attacks: install-all ## carry out every attack that the tests know: one line each, with what refused it (AREA=policy for one area)
+	@$(NODE) tools/attacks.ts $(AREA)
 
 demo: install ## the whole way: newest stock kernel, one-line fix, live patch, seen in a running guest
 	@$(NODE) tools/demo.ts

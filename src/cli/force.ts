@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { forceTransition, requireTransition } from '../host/force.ts';
 import { withLock } from '../host/host-lock.ts';
 import { type Holdup, holdupLine } from '../host/stall.ts';
+import { printError } from '../util/print.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import { type HostOptions, LOCK_WAIT_MS, machineOf, withHostOptions } from './host-options.ts';
 
@@ -33,7 +34,7 @@ async function run({ report, json }: Context, options: HostOptions & { yes?: boo
 
 async function confirmed(name: string, json: boolean): Promise<boolean> {
   if (json || !process.stdin.isTTY) return false;
-  process.stderr.write(`${RISK}\n`);
+  printError(`${RISK}\n`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await terminal.question(`Type the name of the patch (${name}) to force its transition: `);
   terminal.close();

@@ -12,6 +12,7 @@ import type { CustomParts } from '../kernel/custom.ts';
 import { KernelModules } from '../kernel/modules.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { writeAtomically } from '../util/files.ts';
+import { print, printError } from '../util/print.ts';
 import { type Reporter, silentReporter } from '../util/report.ts';
 import { run } from '../util/run.ts';
 import { defaultName, Ending, type KpatchBuildOptions, parseOptions, usageText } from './kpatch-build-options.ts';
@@ -171,7 +172,7 @@ function reporter(file: string, debug: number): Reporter {
     warn(text) {
       silent.warn(text);
       log(file, text);
-      process.stderr.write(`WARNING: ${text}\n`);
+      printError(`WARNING: ${text}\n`);
     },
   };
 }
@@ -186,13 +187,13 @@ function keep(scratch: string, result: BuildResult): void {
 function failed(error: unknown, logFile: string | undefined): number {
   if (error instanceof Ending) {
     if (error.message !== '') die(error.message, logFile);
-    if (error.usage) process.stderr.write(usageText);
+    if (error.usage) printError(usageText);
     return error.status;
   }
   const known = error instanceof KpatchError ? error : fail('internal', { problem: String(error) }, { cause: error });
   const text = renderError(known);
   if (logFile !== undefined) log(logFile, text);
-  process.stderr.write(`${text}\n`);
+  printError(`${text}\n`);
   die(sentenceOf(known), logFile);
   return 1;
 }
@@ -207,11 +208,11 @@ function sentenceOf(error: KpatchError): string {
 
 function die(message: string, logFile: string | undefined): void {
   const more = logFile === undefined ? '' : ` Check ${logFile} for more details.`;
-  process.stderr.write(`ERROR: ${message}.${more}\n`);
+  printError(`ERROR: ${message}.${more}\n`);
 }
 
 function say(line: string): void {
-  process.stdout.write(`${line}\n`);
+  print(`${line}\n`);
 }
 
 function log(file: string, text: string): void {

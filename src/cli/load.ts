@@ -8,6 +8,7 @@ import { withLock } from '../host/host-lock.ts';
 import { fitOf, loadModule } from '../host/load.ts';
 import type { Machine } from '../host/machine.ts';
 import { demandProof, type ProofOptions } from '../host/proof-demand.ts';
+import { printError } from '../util/print.ts';
 import type { Reporter } from '../util/report.ts';
 import { action, type Context, type Outcome } from './command.ts';
 import {
@@ -100,6 +101,6 @@ function allOutcome(result: BootResult): Outcome {
       : []),
   ].join('\n');
   if (failures.length === 0) return { schema: 'kpatch.load-all/1', data: { ...result, failures: [] }, text };
-  if (text !== '') process.stderr.write(`${text}\n`);
+  if (text !== '') printError(`${text}\n`);
   throw incomplete(result);
 }
