@@ -100,8 +100,8 @@ function leastWrong(placements: readonly Placement[]): Placement {
     problems.some((problem) => problem.kind === 'outside' && problem.text.split('/').includes('..'));
   const outside = placements.find(climbs);
   if (outside !== undefined) return outside;
-  const rank = ({ problems }: Placement): number =>
-    problems.length + (problems.some(({ kind }) => kind !== 'missing') ? 0.5 : 0);
+  const weights = { ambiguous: 1, special: 1, missing: 2, outside: 3 };
+  const rank = ({ problems }: Placement): number => problems.reduce((sum, { kind }) => sum + weights[kind], 0);
   return placements.reduce((a, b) => (rank(b) < rank(a) ? b : a));
 }
 
