@@ -137,7 +137,7 @@ function placeAt(level: number, sections: readonly Section[], tree: TreeView): P
 function place(section: Section, level: number, tree: TreeView): PatchedFile | Problem {
   const { git, hunks, group } = section;
   const more = { hunks, group, ...(git?.mode === undefined ? {} : { mode: git.mode }) };
-  const conflict = disagreement(section, level);
+  const conflict = disagreement(section);
   if (conflict !== undefined) return { kind: 'ambiguous', text: conflict };
   if (git?.move !== undefined) return move(section, level, tree, more);
   const names = [section.old?.name, section.new?.name, section.index].filter((name) => name !== undefined);
@@ -149,6 +149,11 @@ function place(section: Section, level: number, tree: TreeView): PatchedFile | P
   const existing = paths.filter((path) => tree.kind(path) !== 'none');
   if (existing.length > 1)
     return { kind: 'ambiguous', text: `its line ${section.line} could change ${existing.join(' or ')}` };
+  if (git !== undefined && paths.length > 1 && existing.length > 0)
+    return {
+      kind: 'ambiguous',
+      text: `"diff --git" of line ${git.line} names two files, and has no lines "rename" or "copy"`,
+    };
   const path = existing[0] ?? nearest(paths, tree);
   if (section.before === 'none') {
     if (git !== undefined && git.created !== true)
@@ -187,7 +192,7 @@ function nearest(paths: readonly string[], tree: TreeView): string {
 }
 
 /** What in the header of git contradicts the rest of the diff: git would refuse it, GNU patch would not. */
-function disagreement({ git, old, new: fresh, hunks }: Section, level: number): string | undefined {
+function disagreement({ git, old, new: fresh, hunks }: Section): string | undefined {
   if (git === undefined) return undefined;
   const [left, right] = git.names ?? [];
   const differs = (name: string | undefined, other: string | undefined): boolean =>
@@ -199,10 +204,6 @@ function disagreement({ git, old, new: fresh, hunks }: Section, level: number): 
     ((git.created === true && old?.absent === false) || (git.deleted === true && fresh?.absent === false))
   )
     return `the header of line ${git.line} adds or removes a file, and the names below it do not`;
-  if (git.move === undefined && left !== undefined && right !== undefined && left !== right) {
-    if (stripped(left, level) !== stripped(right, level))
-      return `"diff --git" of line ${git.line} names two files, and has no lines "rename" or "copy"`;
-  }
   return undefined;
 }
 
