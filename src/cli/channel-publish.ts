@@ -23,6 +23,7 @@ import { publish } from '../channel/repository/publish.ts';
 import { addKey, retireKey } from '../channel/repository/rotate.ts';
 import { dayOf, parseDay } from '../channel/repository/window.ts';
 import { fail } from '../errors/error.ts';
+import { plural } from '../errors/plural.ts';
 import { readBytes } from '../util/files.ts';
 import { lock } from '../util/lock.ts';
 import { action, type Context, type Outcome } from './command.ts';
@@ -215,7 +216,7 @@ async function publishIt({ report }: Context, _: object, dir: string): Promise<O
   const config = readConfig(folder);
   using _held = await held(folder);
   const published = await publish(folder, config, now(), report);
-  const text = `publication ${published.generation}: ${published.kernels} kernels, ${published.packages} packages, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
+  const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
   return { schema: 'kpatch.channel-publish/1', data: { ...published, public: layout(folder).public }, text };
 }
 

@@ -46,7 +46,7 @@ export interface Manifest {
   /** System states (klp_state) that the patch sets, with their versions. */
   readonly states: readonly { readonly id: number; readonly version: number }[];
   readonly patches: readonly { readonly name: string; readonly sha256: string }[];
-  /** `matched`: each function was found to be what the kernel runs; `skipped`: not compared. */
+  /** `matched`: each function matches the code of the kernel; `skipped`: not compared. */
   readonly runPre: 'matched' | 'skipped';
   /** Name and version of the program that made it. */
   readonly tool: string;
