@@ -52,7 +52,12 @@ test('a channel: valid on its day, frozen after it, and the next publication is 
   const anyProof = { ...config, require: { proof: false, moduleSignature: false } };
   const { buildId } = readPatchModule(fixture(`${cumulative}.ko`)).manifest;
   const cves = ['CVE-1900-0001', 'CVE-1900-0002'];
-  const file = writeModule(folder.path, { release, version: 2, cves, manifest: { buildId } });
+  const file = writeModule(folder.path, {
+    release,
+    version: 2,
+    cves,
+    manifest: buildId === undefined ? {} : { buildId },
+  });
   await addPatches(channel, anyProof, [file], { release: 1, withdrawn: [], advisories: new Map(), now: then });
   await publish(channel, anyProof, then, silentReporter());
   assert.equal(servedNumber(channel), 2);
