@@ -1,0 +1,38 @@
+/** The one catalogue of errors: the tables of all rooms, joined. `docs/errors.md` is printed from it. */
+import { buildErrors } from './entries/build.ts';
+import { channelErrors } from './entries/channel.ts';
+import { diffErrors } from './entries/diff.ts';
+import { elfErrors } from './entries/elf.ts';
+import { generalErrors } from './entries/general.ts';
+import { hostErrors } from './entries/host.ts';
+import { kernelErrors } from './entries/kernel.ts';
+import { moduleErrors } from './entries/module.ts';
+import { proveErrors } from './entries/prove.ts';
+import { vmErrors } from './entries/vm.ts';
+
+export const catalogue = {
+  ...generalErrors,
+  ...elfErrors,
+  ...diffErrors,
+  ...kernelErrors,
+  ...buildErrors,
+  ...moduleErrors,
+  ...vmErrors,
+  ...proveErrors,
+  ...hostErrors,
+  ...channelErrors,
+} as const;
+
+export type ErrorCode = keyof typeof catalogue;
+
+type Entry<C extends ErrorCode> = (typeof catalogue)[C];
+type Placeholders<S extends string> = S extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | Placeholders<Rest>
+  : never;
+
+/** The names in braces in the texts of an entry. */
+export type ParamsOf<C extends ErrorCode> = Placeholders<Entry<C>['what'] | Entry<C>['why'] | Entry<C>['fix']>;
+
+export function entryOf(code: ErrorCode): import('./entry.ts').CatalogueEntry {
+  return catalogue[code];
+}

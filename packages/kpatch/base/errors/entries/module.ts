@@ -1,0 +1,155 @@
+import { table } from '../entry.ts';
+
+/** Errors of the room `module/`: making the patch module. */
+export const moduleErrors = table({
+  'manifest-damaged': {
+    exit: 1,
+    what: 'the manifest of {file} cannot be used: {problem}',
+    why: 'it says for which kernel the module is and what it changes, so the module cannot be trusted',
+    fix: 'get the module again from where it was built',
+  },
+  'intermediate-malformed': {
+    exit: 1,
+    what: 'the intermediate sections of {file} are malformed: {problem}',
+    why: 'they say which references become livepatch relocations',
+    fix: 'build the object again with create-diff-object or `kpatch diff -o`',
+  },
+  'klp-symbol-unnameable': {
+    exit: 4,
+    what: 'the symbol {symbol} of {object} cannot be named in a livepatch relocation',
+    why: 'the kernel reads such names with at most 55 bytes for the object and {limit} for the symbol, and without commas',
+    fix: 'change the patch so that it does not refer to this symbol',
+  },
+  'klp-relocation-crosses': {
+    exit: 4,
+    what: 'a relocation for {object} refers to {symbol} of {other}',
+    why: 'the kernel resolves such a relocation when {object} is loaded, and {other} may not be there then',
+    fix: 'report this with the patch',
+  },
+  'module-link-failed': {
+    exit: 1,
+    what: 'the patch module {name} does not link',
+    why: 'the kernel build system refused it',
+    fix: 'see its message below',
+  },
+  'callback-twice': {
+    exit: 2,
+    what: 'the patch has two {phase} callbacks for {object}',
+    why: 'the kernel calls one function at that moment for each object',
+    fix: 'let one callback do the work of both',
+  },
+  'state-invalid': {
+    exit: 2,
+    what: 'the system states in {unit} cannot be used: {problem}',
+    why: 'the kernel compares states by identifier and version to decide which successors it loads',
+    fix: 'give each KPATCH_STATE an identifier of its own that is not 0, with the same version in all files',
+  },
+  'state-unsupported': {
+    exit: 4,
+    what: 'Linux {kernel} has no system states, and the patch declares some',
+    why: 'livepatch keeps states since Linux 5.5; before that nothing would hold an incompatible successor back',
+    fix: 'leave KPATCH_STATE out for this kernel',
+  },
+  'module-symbol-unresolved': {
+    exit: 4,
+    what: '{name} needs {symbol}, which {release} does not export',
+    why: 'the kernel would refuse the module: Unknown symbol',
+    fix: 'report this with the patch; a symbol of another live patch or of an out-of-tree module cannot be used',
+  },
+  'module-symbol-version': {
+    exit: 4,
+    what: '{name} was built with version {found} of the symbol {symbol}, and {release} has {wanted}',
+    why: 'the versions (MODVERSIONS) say that the types behind the symbol differ; the kernel would refuse the module',
+    fix: 'check that headers and image are of the same build (`kpatch kernel show`), then build again',
+  },
+  'module-namespace': {
+    exit: 4,
+    what: '{name} uses {symbol} and does not import its namespace {namespace}',
+    why: 'the kernel would refuse the module',
+    fix: 'report this with the patch',
+  },
+  'module-klp-symbol': {
+    exit: 4,
+    what: '{name} refers to {symbol} at position {sympos} of {object}: {problem}',
+    why: 'livepatch looks the symbol up by name and position when the patch is loaded; it would fail or, worse, find another',
+    fix: 'report this with the patch',
+  },
+  'module-klp-function': {
+    exit: 4,
+    what: '{name} replaces {function} at position {sympos} of {object}: {problem}',
+    why: 'livepatch looks the function up by name and position when the patch is loaded',
+    fix: 'report this with the patch',
+  },
+  'module-klp-name': {
+    exit: 4,
+    what: '{name} has a livepatch name that the kernel cannot read: {symbol}',
+    why: 'the kernel takes object, name and position out of it (Documentation/livepatch/module-elf-format.rst)',
+    fix: 'report this with the patch',
+  },
+  'module-vermagic': {
+    exit: 4,
+    what: "the vermagic of {name} is '{found}', and that of {release} is '{wanted}'",
+    why: 'the kernel would refuse the module, or load one whose structures differ',
+    fix: 'check that the headers are those of the image (`kpatch kernel show`), then build again',
+  },
+  'module-build-id': {
+    exit: 4,
+    what: '{name} names the build-id {found}, and {release} has {wanted}',
+    why: 'a host takes the module only into the very kernel that it was made for',
+    fix: 'report this with the patch',
+  },
+  'module-section-writable-code': {
+    exit: 4,
+    what: 'the section {section} of {name} is both writable and executable',
+    why: 'kernels with STRICT_MODULE_RWX refuse such a module, and no kernel should take it',
+    fix: 'report this with the patch',
+  },
+  'module-relocation-unknown': {
+    exit: 4,
+    what: 'the section {section} of {name} has a relocation of type {type}, which the module loader does not know',
+    why: 'the kernel would refuse the module',
+    fix: 'report this with the patch',
+  },
+  'module-incomplete': {
+    exit: 4,
+    what: '{name} is not a complete livepatch module: {problem}',
+    why: 'the kernel would refuse the module or never switch the patch on',
+    fix: 'report this with the patch',
+  },
+  'sign-incomplete': {
+    exit: 2,
+    what: 'signing needs a key and a certificate; only {given} is given',
+    why: 'the signature names the certificate by which the kernel finds the key to check it with',
+    fix: 'give both --sign-key and --sign-cert',
+  },
+  'sign-key-unusable': {
+    exit: 2,
+    what: 'the key {file} cannot be used: {problem}',
+    why: 'the module cannot be signed with it',
+    fix: 'give a private key in PEM form; for an encrypted one set KBUILD_SIGN_PIN, as the kernel build does',
+  },
+  'sign-certificate-unusable': {
+    exit: 2,
+    what: 'the certificate {file} cannot be used: {problem}',
+    why: 'the signature must name a certificate that the kernel may trust',
+    fix: 'give an X.509 certificate in PEM or DER form',
+  },
+  'sign-key-mismatch': {
+    exit: 2,
+    what: 'the key {key} does not belong to the certificate {certificate}',
+    why: 'a kernel that trusts the certificate would refuse what this key signs',
+    fix: 'give the key that the certificate was made for',
+  },
+  'signature-malformed': {
+    exit: 1,
+    what: 'the signature at the end of {file} is malformed: {problem}',
+    why: 'the kernel would refuse the module',
+    fix: 'get the module again from where it was built',
+  },
+  'signature-wrong': {
+    exit: 1,
+    what: 'the signature of {file} is not one by {certificate}',
+    why: 'the module was changed after it was signed, or another key signed it',
+    fix: 'do not load it before you know where it comes from',
+  },
+});
