@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 /** The headers for patch authors by name, with their text. */
 export function authorHeaders(): ReadonlyMap<string, string> {
-  const folder = join(import.meta.dirname, '../../include/kpatch');
+  const folder = join(import.meta.dirname, '../include/kpatch');
   const names = readdirSync(folder).filter((name) => name.endsWith('.h'));
   return new Map(names.sort().map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
 }
