@@ -3,6 +3,8 @@
  * On a terminal the current stage is one line that changes; elsewhere each stage is a plain line when it begins and ends,
  * and a long one says every few seconds that it is still at work. With `--json` only warnings are kept, for the document.
  */
+import { printable, printableLine } from './printable.ts';
+
 export interface StageTime {
   readonly name: string;
   readonly ms: number;
@@ -70,17 +72,19 @@ export function silentReporter(): Reporter {
 /** The reporter for people; `stream` is standard error unless told. */
 export function consoleReporter(stream: NodeJS.WriteStream = process.stderr): Reporter {
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+  // Names of tasks, modules and files are in here: others chose them.
+  const write = (line: string): void => void stream.write(`${printable(line)}\n`);
   if (!stream.isTTY) {
     return reporter({
-      begin: (name) => void stream.write(`${name} ...\n`),
-      update: (name, text, ms) =>
-        void stream.write(`${name} ... ${text}${text === '' ? '' : ', '}${seconds(ms)} so far\n`),
-      end: (name, ms, ok) => void stream.write(`${name}: ${ok ? 'done' : 'failed'} in ${seconds(ms)}\n`),
-      line: (text) => void stream.write(`${text}\n`),
+      begin: (name) => write(`${name} ...`),
+      update: (name, text, ms) => write(`${name} ... ${text}${text === '' ? '' : ', '}${seconds(ms)} so far`),
+      end: (name, ms, ok) => write(`${name}: ${ok ? 'done' : 'failed'} in ${seconds(ms)}`),
+      line: write,
     });
   }
   const open: string[] = [];
-  const draw = (text: string): void => {
+  const draw = (line: string): void => {
+    const text = printableLine(line);
     const width = Math.max(20, stream.columns || 80);
     stream.write(`\r\x1b[2K${text.length < width ? text : `${text.slice(0, width - 2)}…`}`);
   };
@@ -95,10 +99,11 @@ export function consoleReporter(stream: NodeJS.WriteStream = process.stderr): Re
     end(name, ms, ok) {
       open.splice(open.lastIndexOf(name), 1);
       draw(`${ok ? '✓' : '✗'} ${name}  ${seconds(ms)}`);
-      stream.write('\n');
+      write('');
     },
     line(text) {
-      stream.write(`\r\x1b[2K${text}\n`);
+      stream.write('\r\x1b[2K');
+      write(text);
       const current = open.at(-1);
       if (current !== undefined) draw(`  ${current} ...`);
     },

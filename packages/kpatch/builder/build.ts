@@ -135,7 +135,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   if (!differences.some(({ result }) => hasEffect(result))) throw fail('no-change', { release: kernel.release });
   await requireResolved(differences, kernel.release, (name) => facts.requiredBy(name));
   if (request.skipRunPre)
-    report.warn('nobody looked whether the functions that are replaced are those that the kernel runs');
+    report.warn('run-pre match skipped: the replaced functions were not compared with the code of the kernel');
   else await report.stage('run-pre match', () => requireRunPre(differences, kernel.release));
   const functions = differences.flatMap((difference) =>
     describe(difference, patched, edits, request.skipRunPre !== true),

@@ -110,7 +110,12 @@ export function checkSuccessor(
   for (const { id, version } of previous.states) {
     const now = manifest.states.find((state) => state.id === id)?.version;
     if (now !== undefined && now >= version) continue;
-    throw fail('previous-states', { id, version, now: now ?? 'nothing', file: previous.file });
+    throw fail('previous-states', {
+      id,
+      version,
+      now: now === undefined ? 'none' : `version ${now}`,
+      file: previous.file,
+    });
   }
 }
 

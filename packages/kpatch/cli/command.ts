@@ -1,6 +1,7 @@
 /** How every command runs: parse, call, print, exit status. A command's file holds its options and its texts, no more. */
 import type { Command } from 'commander';
 import { type ExitStatus, fail, KpatchError, renderError } from '../base/errors/error.ts';
+import { jsonText, print, printError } from '../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../base/report.ts';
 
 /** What a command is given beside its own arguments. */
@@ -49,31 +50,22 @@ function printOutcome(outcome: Outcome, json: boolean, report: Reporter): void {
   const { exit = 0, schema, data, text } = outcome;
   process.exitCode = exit;
   if (!json) {
-    if (text !== '') process.stdout.write(printable(text.endsWith('\n') ? text : `${text}\n`));
+    if (text !== '') print(text.endsWith('\n') ? text : `${text}\n`);
     return;
   }
-  process.stdout.write(`${toJSON({ schema, warnings: report.warnings, ...data })}\n`);
+  print(`${jsonText({ schema, warnings: report.warnings, ...data }, 2)}\n`);
 }
 
 /** Prints any error as the catalogue's, sets the exit status. */
 export function printFailure(thrown: unknown, json: boolean): void {
   const error = thrown instanceof KpatchError ? thrown : internal(thrown);
   process.exitCode = error.exit;
-  if (json) process.stdout.write(`${toJSON({ schema: 'kpatch.error/1', error })}\n`);
-  else process.stderr.write(`${printable(renderError(error))}\n`);
-}
-
-/** What modules, mirrors and other programs say of themselves must not steer the terminal that shows it. */
-function printable(text: string): string {
-  return text.replaceAll('\r', '').replace(/[^\P{Cc}\n\t]/gu, '\u{fffd}');
+  if (json) print(`${jsonText({ schema: 'kpatch.error/1', error }, 2)}\n`);
+  else printError(`${renderError(error)}\n`);
 }
 
 function internal(thrown: unknown): KpatchError {
   const problem = thrown instanceof Error ? thrown.message : String(thrown);
   const detail = thrown instanceof Error ? (thrown.stack ?? '') : '';
   return fail('internal', { problem }, { detail, cause: thrown });
-}
-
-function toJSON(value: unknown): string {
-  return JSON.stringify(value, (_, item: unknown) => (typeof item === 'bigint' ? `0x${item.toString(16)}` : item), 2);
 }

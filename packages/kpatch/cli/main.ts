@@ -1,6 +1,7 @@
 /** The program `kpatch`: finds the command and lets its file do the rest. */
 import { Command, CommanderError } from 'commander';
 import { fail } from '../base/errors/error.ts';
+import { print } from '../base/print.ts';
 import { version } from '../base/version.ts';
 import { printFailure } from './command.ts';
 import { commands } from './commands.ts';
@@ -25,7 +26,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (other !== entry?.name) program.command(other).description(summary);
   }
   if (argv.length === 0) {
-    process.stdout.write(program.helpInformation());
+    print(program.helpInformation());
     process.exitCode = 2;
     return;
   }
@@ -36,7 +37,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (!(error instanceof CommanderError)) return printFailure(error, argv.includes('--json'));
     if (error.exitCode === 0) return;
     // `kpatch help help`
-    if (error.code === 'commander.help') return void process.stdout.write(program.helpInformation());
+    if (error.code === 'commander.help') return void print(program.helpInformation());
     printFailure(
       fail('usage', { problem: error.message.replace(/^error: /, '').replace('\n', ' ') }),
       argv.includes('--json'),

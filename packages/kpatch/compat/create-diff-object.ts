@@ -5,6 +5,7 @@
 import { basename } from 'node:path';
 import { fail, KpatchError, renderError } from '../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
+import { print, printError } from '../base/print.ts';
 import { diff } from '../differ/diff.ts';
 import type { DiffOptions, DiffResult } from '../differ/options.ts';
 import { localsMatcher } from '../differ/parts/source-file.ts';
@@ -46,19 +47,19 @@ export function createDiffObject(
   // Newer build scripts say the architecture, which the object says too.
   const words = argv.filter((word) => word !== '-d' && word !== '--debug' && !/^--arch=\w+$/.test(word));
   if (words.length !== 7 || words.some((word) => word.startsWith('-'))) {
-    process.stderr.write(`${usage}\n`);
+    printError(`${usage}\n`);
     return EXIT.error;
   }
   const name = basename(words[0]!);
   try {
     const result = run(words, environment);
-    for (const line of linesOf(result)) process.stdout.write(`${name}: ${line}\n`);
+    for (const line of linesOf(result)) print(`${name}: ${line}\n`);
     if (result.status === 'unchanged') return EXIT.unchanged;
     writeAtomically(words[6]!, withNamespaces(result, words[1]!));
     return EXIT.changed;
   } catch (error) {
     if (!(error instanceof KpatchError)) throw error;
-    process.stderr.write(`ERROR: ${name}: ${renderError(error)}\n`);
+    printError(`ERROR: ${name}: ${renderError(error)}\n`);
     return error.exit === 4 ? EXIT.fatal : EXIT.error;
   }
 }

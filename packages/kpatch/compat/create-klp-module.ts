@@ -5,6 +5,7 @@
 import { basename } from 'node:path';
 import { fail, KpatchError, renderError } from '../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
+import { print, printError } from '../base/print.ts';
 import { readObject } from '../formats/elf/read-object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
 import { makeLivepatchRelocations } from '../module/make/klp.ts';
@@ -51,11 +52,11 @@ export function createKlpModule(
 ): number {
   const options = parse(argv);
   if (options === 'help') {
-    process.stdout.write(help);
+    print(help);
     return EXIT.done;
   }
   if (options === undefined) {
-    process.stderr.write(`${usage}\nTry \`create-klp-module --help' for more information.\n`);
+    printError(`${usage}\nTry \`create-klp-module --help' for more information.\n`);
     return EXIT.usage;
   }
   const [input = '', output = ''] = options.files;
@@ -69,12 +70,12 @@ export function createKlpModule(
     if (options.arch) makeArchSections(object, paravirtSize(environment));
     // With .klp.arch the module is for a kernel before 5.8, whose rules on references are wider.
     makeLivepatchRelocations(object, options.arch ? { major: 5, minor: 7 } : { major: 6, minor: 1 });
-    if (options.debug) process.stdout.write(`${describe(object.sections, tables)}\n`);
+    if (options.debug) print(`${describe(object.sections, tables)}\n`);
     writeAtomically(output, writeObject(object), 0o664);
     return EXIT.done;
   } catch (error) {
     if (!(error instanceof KpatchError)) throw error;
-    process.stderr.write(`ERROR: ${basename(input)}: ${renderError(error)}\n`);
+    printError(`ERROR: ${basename(input)}: ${renderError(error)}\n`);
     return EXIT.failed;
   }
 }

@@ -7,6 +7,7 @@ import { homedir, release as runningRelease } from 'node:os';
 import { basename, join } from 'node:path';
 import { fail, KpatchError, renderError } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
+import { print, printError } from '../base/print.ts';
 import { type Reporter, silentReporter } from '../base/report.ts';
 import { run } from '../base/run.ts';
 import { type BuildRequest, type BuildResult, build } from '../builder/build.ts';
@@ -171,7 +172,7 @@ function reporter(file: string, debug: number): Reporter {
     warn(text) {
       silent.warn(text);
       log(file, text);
-      process.stderr.write(`WARNING: ${text}\n`);
+      printError(`WARNING: ${text}\n`);
     },
   };
 }
@@ -186,13 +187,13 @@ function keep(scratch: string, result: BuildResult): void {
 function failed(error: unknown, logFile: string | undefined): number {
   if (error instanceof Ending) {
     if (error.message !== '') die(error.message, logFile);
-    if (error.usage) process.stderr.write(usageText);
+    if (error.usage) printError(usageText);
     return error.status;
   }
   const known = error instanceof KpatchError ? error : fail('internal', { problem: String(error) }, { cause: error });
   const text = renderError(known);
   if (logFile !== undefined) log(logFile, text);
-  process.stderr.write(`${text}\n`);
+  printError(`${text}\n`);
   die(sentenceOf(known), logFile);
   return 1;
 }
@@ -207,11 +208,11 @@ function sentenceOf(error: KpatchError): string {
 
 function die(message: string, logFile: string | undefined): void {
   const more = logFile === undefined ? '' : ` Check ${logFile} for more details.`;
-  process.stderr.write(`ERROR: ${message}.${more}\n`);
+  printError(`ERROR: ${message}.${more}\n`);
 }
 
 function say(line: string): void {
-  process.stdout.write(`${line}\n`);
+  print(`${line}\n`);
 }
 
 function log(file: string, text: string): void {

@@ -2,8 +2,8 @@
  * The manifest: what a patch module says of itself, as JSON in its own ELF section. Everything that a host decides, it
  * decides from the manifest and the kernel. The section is not allocated, so the kernel never sees it.
  */
-
 import { fail } from '../base/errors/error.ts';
+import { isPlainText } from '../base/printable.ts';
 import { SHT } from '../formats/elf/constants.ts';
 import { ElfFile } from '../formats/elf/file.ts';
 import { type ElfObject, newSection } from '../formats/elf/object.ts';
@@ -46,7 +46,7 @@ export interface Manifest {
   /** System states (klp_state) that the patch sets, with their versions. */
   readonly states: readonly { readonly id: number; readonly version: number }[];
   readonly patches: readonly { readonly name: string; readonly sha256: string }[];
-  /** `matched`: each function was found to be what the kernel runs; `skipped`: nobody looked. */
+  /** `matched`: each function matches the code of the kernel; `skipped`: not compared. */
   readonly runPre: 'matched' | 'skipped';
   /** Name and version of the program that made it. */
   readonly tool: string;
@@ -90,7 +90,8 @@ export function parseManifest(text: string, file: string): Manifest {
 }
 
 type Check = (value: unknown) => boolean;
-const text: Check = (value) => typeof value === 'string' && value.length < 4096;
+/** Each is shown as part of a line somewhere, so none may break one or turn its direction. */
+const text: Check = (value) => typeof value === 'string' && value.length < 4096 && isPlainText(value);
 const natural: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const optionally =
   (check: Check): Check =>

@@ -2,7 +2,7 @@
  * A plan as it runs, for people. On a terminal what is finished scrolls by, and below it stands what is going on: a line for each
  * guest with what it does, and the last line of its console. Elsewhere plain lines.
  */
-
+import { printableLine } from '../base/printable.ts';
 import { seconds } from './proof-text.ts';
 import type { ProofEvent } from './run/event.ts';
 
@@ -83,7 +83,8 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
   };
 
   return {
-    onEvent(event) {
+    onEvent(given) {
+      const event = printableStrings(given);
       switch (event.type) {
         case 'plan':
           for (const { check, title, boot } of event.checks) titles.set(check, { title, boot });
@@ -130,6 +131,14 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
       erase();
     },
   };
+}
+
+/** Evidence and consoles are what a guest printed. */
+function printableStrings<T>(value: T): T {
+  if (typeof value === 'string') return printableLine(value) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(printableStrings) as T;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, printableStrings(item)])) as T;
 }
 
 function bootOf(check: string): string {

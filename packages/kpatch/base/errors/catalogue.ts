@@ -1,4 +1,4 @@
-/** The one catalogue of errors: the tables of all rooms, joined. `docs/errors.md` is printed from it. */
+/** The catalogue of all errors: the tables of all folders, joined. `docs/errors.md` is generated from it. */
 import { buildErrors } from './entries/build.ts';
 import { channelErrors } from './entries/channel.ts';
 import { diffErrors } from './entries/diff.ts';
@@ -27,8 +27,10 @@ export type ErrorCode = keyof typeof catalogue;
 
 type Entry<C extends ErrorCode> = (typeof catalogue)[C];
 type Placeholders<S extends string> = S extends `${string}{${infer Name}}${infer Rest}`
-  ? Name | Placeholders<Rest>
+  ? NameOf<Name> | Placeholders<Rest>
   : never;
+/** `{count function}` names the parameter `count`. */
+type NameOf<S extends string> = S extends `${infer Name} ${string}` ? Name : S;
 
 /** The names in braces in the texts of an entry. */
 export type ParamsOf<C extends ErrorCode> = Placeholders<Entry<C>['what'] | Entry<C>['why'] | Entry<C>['fix']>;

@@ -1,4 +1,4 @@
-/** Prints `docs/errors.md` from the catalogue; `make check` compares it with the file. */
+/** Generates `docs/errors.md` from the catalogue; `make check` verifies that the file is up to date. */
 import { catalogue } from './catalogue.ts';
 import type { CatalogueEntry } from './entry.ts';
 
@@ -13,15 +13,24 @@ export function errorsDocument(): string {
   const lines = [
     '# Error catalogue',
     '',
-    'Every error that kpatch can end with, by its code. Words in braces are filled in when it is shown.',
-    'This file is printed by `make docs`.',
+    'All errors of kpatch, sorted by code. Words in braces are replaced when the error is shown.',
+    '`make docs` generates this file.',
     '',
   ];
   for (const [code, entry] of Object.entries<CatalogueEntry>(catalogue).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    lines.push(`## ${code}`, '', `${entry.what}.`, '', `- exit status: ${statuses[entry.exit]}`);
-    lines.push(`- why it matters: ${entry.why}`, `- what to do: ${entry.fix}`, '');
+    lines.push(`## ${code}`, '', `${shown(entry.what)}.`, '', `- exit status: ${statuses[entry.exit]}`);
+    if (entry.why !== '') lines.push(`- why: ${shown(entry.why)}`);
+    lines.push(`- what to do: ${shown(entry.fix)}`, '');
   }
   return lines.join('\n');
+}
+
+/** `{count patch/patches}` as `{count} patches`. */
+function shown(text: string): string {
+  return text.replace(/\{(\w+) ([^}]+)\}/g, (_, name: string, noun: string) => {
+    const [one, many] = noun.split('/');
+    return `{${name}} ${many ?? `${one}s`}`;
+  });
 }
 
 if (import.meta.main) process.stdout.write(errorsDocument());

@@ -1,16 +1,16 @@
-/** One kind of error. The texts may name parameters in braces: `{file}`. */
+/** One kind of error. The texts may name parameters in braces: `{file}`, or with a noun for counts: `{count function}`. */
 export interface CatalogueEntry {
-  /** Exit status of a command that ends with it: 1 failed, 2 wrong usage, 3 nothing to do, 4 refused as unsafe. */
+  /** Exit status of the command: 1 failed, 2 wrong usage, 3 nothing to do, 4 refused as unsafe. */
   readonly exit: 1 | 2 | 3 | 4;
-  /** What happened, one sentence without a full stop. */
+  /** What happened: one sentence without a full stop. */
   readonly what: string;
-  /** Why that matters. */
+  /** Why that matters; empty where the first text says enough. */
   readonly why: string;
-  /** What the person can do. */
+  /** What to do about it, in the imperative. */
   readonly fix: string;
 }
 
-/** Keeps the literal texts of a table, so that the parameters of each entry are known to the type checker. */
+/** Keeps the literal types of the texts, so that the type checker knows the parameters of each entry. */
 export function table<const T extends Readonly<Record<string, CatalogueEntry>>>(entries: T): T {
   return entries;
 }

@@ -1,13 +1,15 @@
 /**
  * Errors are values of one small class. Each has an entry in the catalogue (what happened, why it matters, what to do)
- * and says where it happened; the exit status of the command follows from the entry.
+ * and says where it happened. The entry determines the exit status of the command.
  */
+
 import { type ErrorCode, entryOf, type ParamsOf } from './catalogue.ts';
+import { plural } from './plural.ts';
 
 /** Exit status of every command: 0 done, 1 failed, 2 wrong usage, 3 nothing to do, 4 refused as unsafe. */
 export type ExitStatus = 0 | 1 | 2 | 3 | 4;
 
-/** The place an error speaks of; only what is known is set. Offsets are bytes from the start of the section or file. */
+/** Where the error occurred; unknown parts are undefined. Offsets are bytes from the start of the section or file. */
 export interface Where {
   readonly file?: string;
   readonly line?: number;
@@ -18,7 +20,7 @@ export interface Where {
   readonly object?: string;
 }
 
-/** What an error may carry beside its parameters: the place, a verbatim text (compiler output, console), the cause. */
+/** Optional context of an error: the place, verbatim output (compiler, console) and the cause. */
 export interface Circumstances {
   readonly where?: Where;
   readonly detail?: string;
@@ -45,7 +47,7 @@ export class KpatchError extends Error {
     this.detail = circumstances.detail;
   }
 
-  /** The error as plain data, the shape that `--json` prints. */
+  /** The error as plain data, as `--json` prints it. */
   toJSON(): object {
     const { code, message: what, where, why, fix, detail } = this;
     return { code, what, where, why, fix, ...(detail === undefined ? {} : { detail }) };
@@ -55,8 +57,8 @@ export class KpatchError extends Error {
 export type Value = string | number | bigint;
 
 /**
- * Makes the error of the catalogue entry `code`; the parameters are those that the entry's texts name in braces.
- * It returns the error: the caller throws it, so that the type checker sees where the way ends.
+ * Creates the error of the catalogue entry `code`; the parameters are those that the entry's texts name in braces.
+ * It returns the error and leaves throwing to the caller, so that the type checker sees where control flow ends.
  */
 export function fail<C extends ErrorCode>(
   code: C,
@@ -66,11 +68,18 @@ export function fail<C extends ErrorCode>(
   return new KpatchError(code, params as Readonly<Record<string, Value>>, circumstances);
 }
 
+/** Fills in the parameters; `{count function}` prints a count with its noun, as `{count patch/patches}` with its plural. */
 function fill(template: string, params: Readonly<Record<string, Value>>): string {
-  return template.replace(/\{(\w+)\}/g, (whole, name: string) => (name in params ? String(params[name]) : whole));
+  return template.replace(/\{(\w+)(?: ([^}]+))?\}/g, (whole, name: string, noun: string | undefined) => {
+    const value = params[name];
+    if (value === undefined) return whole;
+    if (noun === undefined || typeof value === 'string') return String(value);
+    const [one = '', many] = noun.split('/');
+    return plural(value, one, many);
+  });
 }
 
-/** The place in one line, most general part first: `fix.patch line 12`, `a.o .text.f+0x10 (symbol f)`. */
+/** The place on one line, most general part first: `fix.patch line 12`, `a.o .text.f+0x10 (symbol f)`. */
 export function renderWhere(where: Where): string {
   const parts: string[] = [];
   if (where.object !== undefined) parts.push(where.object);
@@ -83,12 +92,13 @@ export function renderWhere(where: Where): string {
   return parts.join(', ');
 }
 
-/** The error as a person reads it on a terminal; several lines, no newline at the end. */
+/** The error for a terminal: several lines without a final newline. */
 export function renderError(error: KpatchError): string {
   const lines = [`kpatch: ${error.message} [${error.code}]`];
   const where = renderWhere(error.where);
   if (where !== '') lines.push(`  where: ${where}`);
-  lines.push(`  why:   ${error.why}`, `  do:    ${error.fix}`);
+  if (error.why !== '') lines.push(`  why:   ${error.why}`);
+  lines.push(`  do:    ${error.fix}`);
   if (error.detail !== undefined && error.detail.trim() !== '') {
     lines.push(
       '',

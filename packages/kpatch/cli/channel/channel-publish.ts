@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { isCveId } from '../../advisory/record.ts';
 import { readSources } from '../../advisory/sources.ts';
 import { fail } from '../../base/errors/error.ts';
+import { plural } from '../../base/errors/plural.ts';
 import { readBytes } from '../../base/files.ts';
 import { lock } from '../../base/lock.ts';
 import { isRelease } from '../../channel/patch-module.ts';
@@ -215,7 +216,7 @@ async function publishIt({ report }: Context, _: object, dir: string): Promise<O
   const config = readConfig(folder);
   using _held = await held(folder);
   const published = await publish(folder, config, now(), report);
-  const text = `publication ${published.generation}: ${published.kernels} kernels, ${published.packages} packages, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
+  const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
   return { schema: 'kpatch.channel-publish/1', data: { ...published, public: layout(folder).public }, text };
 }
 

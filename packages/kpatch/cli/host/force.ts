@@ -1,6 +1,7 @@
 /** `kpatch force`: ends a transition without waiting for the tasks that are left. */
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
+import { printError } from '../../base/print.ts';
 import { forceTransition, requireTransition } from '../../host/live/force.ts';
 import { type Holdup, holdupLine } from '../../host/live/stall.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
@@ -33,7 +34,7 @@ async function run({ report, json }: Context, options: HostOptions & { yes?: boo
 
 async function confirmed(name: string, json: boolean): Promise<boolean> {
   if (json || !process.stdin.isTTY) return false;
-  process.stderr.write(`${RISK}\n`);
+  printError(`${RISK}\n`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await terminal.question(`Type the name of the patch (${name}) to force its transition: `);
   terminal.close();

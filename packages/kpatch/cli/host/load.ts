@@ -1,6 +1,7 @@
 /** `kpatch load`: a patch into the running kernel. */
 import type { Command } from 'commander';
 import { fail, KpatchError } from '../../base/errors/error.ts';
+import { printError } from '../../base/print.ts';
 import type { Reporter } from '../../base/report.ts';
 import { type BootResult, incomplete, loadAll, markSurvived } from '../../host/boot/boot.ts';
 import { requireFit } from '../../host/fit.ts';
@@ -100,6 +101,6 @@ function allOutcome(result: BootResult): Outcome {
       : []),
   ].join('\n');
   if (failures.length === 0) return { schema: 'kpatch.load-all/1', data: { ...result, failures: [] }, text };
-  if (text !== '') process.stderr.write(`${text}\n`);
+  if (text !== '') printError(`${text}\n`);
   throw incomplete(result);
 }

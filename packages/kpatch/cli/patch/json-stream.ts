@@ -1,5 +1,6 @@
 /** A JSON document that is written while it comes about: `{"schema", "events": [one a line], …members}`. */
 import { KpatchError } from '../../base/errors/error.ts';
+import { jsonText } from '../../base/print.ts';
 
 export interface JsonStream {
   /** True once anything was written. */
@@ -15,9 +16,9 @@ export function jsonStream(schema: string, stream: NodeJS.WritableStream): JsonS
   let count = 0;
   // A reader that has seen enough closes the pipe: that ends the command, and with it what runs for it.
   stream.on('error', () => process.exit(1));
-  const begin = (): string => (count === 0 ? `{"schema":${JSON.stringify(schema)},"events":[` : '');
+  const begin = (): string => (count === 0 ? `{"schema":${jsonText(schema)},"events":[` : '');
   const close = (members: object): void => {
-    const rest = Object.entries(members).map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`);
+    const rest = Object.entries(members).map(([name, value]) => `,${jsonText(name)}:${jsonText(value)}`);
     stream.write(`${begin()}\n]${rest.join('\n')}}\n`);
   };
   return {
@@ -25,7 +26,7 @@ export function jsonStream(schema: string, stream: NodeJS.WritableStream): JsonS
       return count > 0;
     },
     event(event) {
-      stream.write(`${begin()}${count === 0 ? '' : ','}\n${JSON.stringify(event)}`);
+      stream.write(`${begin()}${count === 0 ? '' : ','}\n${jsonText(event)}`);
       count++;
     },
     end: close,

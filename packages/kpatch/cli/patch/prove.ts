@@ -5,6 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { fail } from '../../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../../base/files.ts';
+import { print } from '../../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../../base/report.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
@@ -105,7 +106,7 @@ async function run(given: readonly string[], options: Options, built: string, st
     const [job] = jobs;
     const proof = await proveOne(job!, { ...common, guests: availableParallelism() }, viewOf(stream));
     process.exitCode = proof.verdict === 'proven' ? 0 : 1;
-    if (stream === undefined) process.stdout.write(proofText(proof));
+    if (stream === undefined) print(proofText(proof));
     else stream.end({ proof });
     return;
   }
@@ -123,7 +124,7 @@ async function run(given: readonly string[], options: Options, built: string, st
   };
   const cells = await runMatrix(jobs.map((job) => ({ label: job.label, run: () => one(job) })));
   process.exitCode = allProven(cells) ? 0 : 1;
-  if (stream === undefined) process.stdout.write(`\n${matrixText(cells)}`);
+  if (stream === undefined) print(`\n${matrixText(cells)}`);
   else
     stream.end({
       proofs: cells.map(({ label, proof, error }: Cell) => ({ label, proof: proof ?? null, error: error ?? null })),

@@ -1,5 +1,7 @@
 /** Tasks and the side of a transition on which each is, from `/proc/PID/task/TID` (Documentation/livepatch/livepatch.rst). */
+
 import { join } from 'node:path';
+import { printableLine } from '../../base/printable.ts';
 import { attribute, namesIn, numberAttribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 
@@ -70,7 +72,7 @@ function readTask(folder: string): Task | undefined {
   return {
     pid: Number(pid),
     tid: Number(tid),
-    command: stat.slice(stat.indexOf('(') + 1, end),
+    command: printableLine(stat.slice(stat.indexOf('(') + 1, end)),
     state: fields[0] ?? '?',
     kernelThread: (Number(fields[6] ?? 0) & PF_KTHREAD) !== 0,
     stack: parseStack(attribute(join(folder, 'stack')) ?? ''),

@@ -6,6 +6,7 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { requireInside } from '../../base/inside.ts';
+import { printableLine } from '../../base/printable.ts';
 import { run } from '../../base/run.ts';
 import { namesIn } from './attribute.ts';
 
@@ -125,7 +126,7 @@ function realControl(): KernelControl {
       }
     },
     async journal(fields) {
-      const input = Object.entries(fields).map(([key, value]) => `${key}=${value.replaceAll('\n', ' ')}\n`);
+      const input = Object.entries(fields).map(([key, value]) => `${key}=${printableLine(value)}\n`);
       try {
         await run('logger', ['--journald'], { input: input.join(''), timeoutMs: 5000 });
       } catch {

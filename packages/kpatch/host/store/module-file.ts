@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { sha256 } from '../../base/digest.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import { reasonOf } from '../../base/files.ts';
+import { isPlainText } from '../../base/printable.ts';
 import { ElfFile } from '../../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../../formats/elf/modinfo.ts';
 import { type Manifest, readManifest } from '../../module/manifest.ts';
@@ -72,6 +73,9 @@ export function moduleFileOf(bytes: Uint8Array, path: string): ModuleFile {
   const name = modinfoValue(info, 'name')?.replaceAll('-', '_');
   if (vermagic === undefined || name === undefined) throw refuse('it is not a kernel module');
   if (!/^\w+$/.test(name) || name.length > NAME_LIMIT) throw refuse('its name is not one that the kernel takes');
+  const description = modinfoValue(info, 'description');
+  if (![vermagic, description ?? ''].every(isPlainText))
+    throw refuse('its modinfo has control or direction characters');
   // include/linux/livepatch.h: a module that patches is marked by MODULE_INFO(livepatch, "Y").
   if (modinfoValue(info, 'livepatch') === undefined) throw refuse('it is not marked as a livepatch module');
   return {
@@ -83,7 +87,7 @@ export function moduleFileOf(bytes: Uint8Array, path: string): ModuleFile {
     sha256: sha256(bytes),
     signed: Buffer.from(bytes.subarray(-SIGNATURE_MAGIC.length)).toString('latin1') === SIGNATURE_MAGIC,
     buildId: elf.buildId(),
-    description: modinfoValue(info, 'description'),
+    description,
     manifest: readManifest(elf),
   };
 }

@@ -59,8 +59,8 @@ typedef struct klp_object patch_object;
 	KPATCH_RECORD(".kpatch.include.functions") __aligned(1) = #fn;
 
 /*
- * For the sake of older patches: it let a function be patched while it was running. The kernel's own consistency model
- * decides that for each task now, so there is nothing left to force; kpatch reads the record and says so.
+ * Accepted for compatibility with older patches, without effect. It allowed a function to be patched while it was running;
+ * today the kernel's consistency model decides that for each task. kpatch reads the record and prints a note.
  */
 #define KPATCH_FORCE_UNSAFE(fn)								\
 	static const void * const kpatch_force_##fn KPATCH_RECORD(".kpatch.force") = fn;

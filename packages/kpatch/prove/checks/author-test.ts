@@ -30,8 +30,10 @@ export const testWith: GuestCheck = {
     if (before === undefined) return;
     const same = (before === 0) === (patched === 0);
     if (same || expect.before === expect.with) {
-      const declaredSo = declared && expect.before === expect.with ? 'as declared, ' : '';
-      throw new ClaimFailed(`the test shows nothing: ${declaredSo}it ends alike with and without the patch`);
+      const declaredSo = declared && expect.before === expect.with ? ', as declared' : '';
+      throw new ClaimFailed(
+        `the test gives the same result with and without the patch${declaredSo}, so it proves nothing`,
+      );
     }
   },
 };

@@ -483,7 +483,7 @@ test('the commands: init to check, wrong usage, and what is already there', () =
   assert.equal(kpatch('add', dir, module).status, 4);
   const published = kpatch('publish', dir);
   assert.equal(published.status, 0, published.stderr);
-  assert.match(published.stdout, /1 kernels, 4 packages/);
+  assert.match(published.stdout, /1 kernel, 4 packages/);
   const checked = kpatch('check', dir, '--json');
   assert.equal(checked.status, 0, checked.stdout);
   assert.equal(JSON.parse(checked.stdout).schema, 'kpatch.channel-check/1');

@@ -1,4 +1,4 @@
-/** Guests in which the packaged executable is driven as a person would. */
+/** Guests that drive the packaged executable from the command line. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { lock } from '#kpatch/base/lock.ts';

@@ -62,7 +62,7 @@ const bad: readonly Step[] = [
   [
     `kpatch install --no-load ${LP}/lp_one.ko; f=$(echo /var/lib/kpatch/*/lp_one.ko); printf X | dd of=$f bs=1 seek=3000 conv=notrunc status=none; kpatch load --all`,
     1,
-    /not what was installed/,
+    /has changed since it was installed/,
   ],
   ['kpatch uninstall lp_one; ls /sys/kernel/livepatch /sys/module | grep -c lp_', 1, /\n0\n$/],
 ];

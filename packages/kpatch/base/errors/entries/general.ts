@@ -1,65 +1,65 @@
 import { table } from '../entry.ts';
 
-/** Errors that any room can meet. */
+/** Errors that can occur anywhere. */
 export const generalErrors = table({
   usage: {
     exit: 2,
     what: '{problem}',
-    why: 'the command line could not be understood, so nothing was done',
+    why: '',
     fix: 'see `kpatch help` or `kpatch COMMAND --help`',
   },
   'tool-missing': {
     exit: 1,
     what: 'the program `{tool}` is not installed',
-    why: 'kpatch calls it and cannot go on without it',
+    why: '',
     fix: 'install it: apt-get install {package}',
   },
   'tool-failed': {
     exit: 1,
     what: '`{command}` ended with {outcome}',
-    why: 'its result is needed for the next step',
-    fix: 'read its own message below',
+    why: '',
+    fix: 'read its output below',
   },
   'file-unreadable': {
     exit: 1,
     what: 'cannot read {file}: {reason}',
-    why: 'its content is needed',
+    why: '',
     fix: 'check the path and its permissions',
   },
   'file-unwritable': {
     exit: 1,
     what: 'cannot write {file}: {reason}',
-    why: 'the result could not be stored; what was there before is unchanged',
+    why: 'the result was not saved; any existing file is unchanged',
     fix: 'check the path, its permissions and the filesystem',
   },
   'disk-full': {
     exit: 1,
-    what: 'no space is left while writing {file}',
-    why: 'the result would be incomplete, so it was removed; what was there before is unchanged',
-    fix: 'free some space (`kpatch kernel list` shows what the cache holds) and run the command again',
+    what: 'no space left on the device while writing {file}',
+    why: 'the incomplete file was removed; any existing file is unchanged',
+    fix: 'free some space (`kpatch kernel list` shows the size of the cache) and run the command again',
   },
   'timed-out': {
     exit: 1,
-    what: '`{command}` did not end within {seconds} s',
-    why: 'it was stopped so that nothing stays behind',
-    fix: 'run it by hand to see why it hangs, or raise the deadline',
+    what: '`{command}` did not finish within {seconds} s',
+    why: 'kpatch stopped it',
+    fix: 'run it by hand to see why it hangs, or raise the timeout',
   },
   interrupted: {
     exit: 1,
     what: 'interrupted by {signal}',
-    why: 'all that was begun has been undone; nothing is left behind',
-    fix: 'run the command again when you like',
+    why: 'kpatch has undone what it had started',
+    fix: 'run the command again when you are ready',
   },
   locked: {
     exit: 1,
-    what: 'another kpatch is at work on {what}',
-    why: 'two at once could undo each other',
-    fix: 'wait until it has ended, then run the command again',
+    what: 'another kpatch is using {what}',
+    why: "two at once could undo each other's work",
+    fix: 'wait until it has finished, then run the command again',
   },
   internal: {
     exit: 1,
-    what: 'kpatch met a state that it does not know: {problem}',
-    why: 'this is a defect of kpatch, not of your input',
+    what: 'internal error: {problem}',
+    why: 'this is a bug in kpatch, not a fault in your input',
     fix: 'report it with the command line and the text below',
   },
 });
