@@ -14,7 +14,7 @@ import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
 import { FakeMachine, moduleBytes } from './fake.ts';
 
-const program = join(import.meta.dirname, '../../bin/kpatch');
+const program = join(import.meta.dirname, '../../../../bin/kpatch');
 /** Clears the screen, turns the direction of the rest of the line, ends the line. */
 const evil = '\u001b[2Jred\u202egreen\u2066\nsigned: by Debian\u009b31m';
 const steering = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
