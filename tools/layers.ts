@@ -6,17 +6,18 @@ const base = ['errors', 'util'];
 const rooms: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   util: ['errors'],
+  sandbox: base,
   elf: base,
   arch: [...base, 'elf'],
   diff: [...base, 'elf', 'arch'],
-  kernel: [...base, 'elf', 'arch'],
-  module: [...base, 'elf', 'arch', 'diff', 'kernel'],
-  build: [...base, 'elf', 'arch', 'diff', 'kernel', 'module'],
-  vm: [...base, 'elf'],
-  prove: [...base, 'elf', 'arch', 'diff', 'kernel', 'module', 'vm'],
+  kernel: [...base, 'sandbox', 'elf', 'arch'],
+  module: [...base, 'sandbox', 'elf', 'arch', 'diff', 'kernel'],
+  build: [...base, 'sandbox', 'elf', 'arch', 'diff', 'kernel', 'module'],
+  vm: [...base, 'sandbox', 'elf'],
+  prove: [...base, 'sandbox', 'elf', 'arch', 'diff', 'kernel', 'module', 'vm'],
   host: [...base, 'elf', 'module'],
-  channel: [...base, 'elf', 'module', 'host'],
-  cli: [...base, 'elf', 'arch', 'diff', 'kernel', 'module', 'build', 'vm', 'prove', 'host', 'channel'],
+  channel: [...base, 'sandbox', 'elf', 'module', 'host'],
+  cli: [...base, 'sandbox', 'elf', 'arch', 'diff', 'kernel', 'module', 'build', 'vm', 'prove', 'host', 'channel'],
 };
 
 const root = join(import.meta.dirname, '..', 'src');

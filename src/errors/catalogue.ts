@@ -8,6 +8,7 @@ import { hostErrors } from './host.ts';
 import { kernelErrors } from './kernel.ts';
 import { moduleErrors } from './module.ts';
 import { proveErrors } from './prove.ts';
+import { sandboxErrors } from './sandbox.ts';
 import { vmErrors } from './vm.ts';
 
 export const catalogue = {
@@ -17,6 +18,7 @@ export const catalogue = {
   ...kernelErrors,
   ...buildErrors,
   ...moduleErrors,
+  ...sandboxErrors,
   ...vmErrors,
   ...proveErrors,
   ...hostErrors,

@@ -11,6 +11,8 @@ export interface RunOptions {
   /** Milliseconds until the program is killed and `timed-out` thrown; 10 minutes unless told. */
   readonly timeoutMs?: number;
   readonly input?: string | Uint8Array;
+  /** Bytes that the program may print to standard output and error together; 1 GiB where it is not given. */
+  readonly maxOutput?: number;
   /** Called with each complete line of standard output and error as it comes. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   readonly signal?: AbortSignal;
@@ -23,12 +25,14 @@ export interface RunResult {
   readonly stderr: string;
 }
 
+const MAX_OUTPUT = 2 ** 30;
+
 /**
  * Runs a program to its end, whatever its status.
- * Errors: `tool-missing` where it is not installed, `timed-out`, `interrupted`.
+ * Errors: `tool-missing` where it is not installed, `timed-out`, `interrupted`, `output-too-large`.
  */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { cwd, timeoutMs = 600_000 } = options;
+  const { cwd, timeoutMs = 600_000, maxOutput = MAX_OUTPUT } = options;
   const signal = options.signal === undefined ? interrupted : AbortSignal.any([options.signal, interrupted]);
   const env = options.env === undefined ? process.env : { ...process.env, ...options.env };
   return new Promise((resolve, reject) => {
@@ -56,11 +60,21 @@ export function run(command: string, args: readonly string[], options: RunOption
       signal.removeEventListener('abort', onAbort);
       forget();
     };
+    let printed = 0;
+    /** False once the program has printed more than it may: a small archive can unpack to more than the memory holds. */
+    const fits = (chunk: Buffer): boolean => {
+      printed += chunk.length;
+      if (printed <= maxOutput) return true;
+      end(() => fail('output-too-large', { command: commandLine(command, args), bytes: maxOutput }));
+      return false;
+    };
     child.stdout.on('data', (chunk: Buffer) => {
+      if (!fits(chunk)) return;
       stdout.push(chunk);
       lines.stdout(chunk);
     });
     child.stderr.on('data', (chunk: Buffer) => {
+      if (!fits(chunk)) return;
       stderr.push(chunk);
       lines.stderr(chunk);
     });
@@ -85,9 +99,14 @@ export function run(command: string, args: readonly string[], options: RunOption
 /** As `run`, and any status but 0 is the error `tool-failed`. */
 export async function runOk(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const result = await run(command, args, options);
-  if (result.status === 0) return result;
+  if (result.status !== 0) throw toolFailed(command, args, result);
+  return result;
+}
+
+/** The error `tool-failed` for a program that ended with another status than 0. */
+export function toolFailed(command: string, args: readonly string[], result: RunResult): Error {
   const said = `${result.stderr}${result.stdout.subarray(-4000).toString()}`;
-  throw fail(
+  return fail(
     'tool-failed',
     { command: commandLine(command, args), outcome: `status ${result.status}` },
     { detail: said.split('\n').slice(-40).join('\n') },
