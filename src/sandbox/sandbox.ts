@@ -24,6 +24,9 @@ export interface SandboxOptions extends RunOptions {
   readonly around?: readonly string[];
 }
 
+/** False once bubblewrap has turned out to be older than 0.8. */
+let modern = true;
+
 /**
  * Runs a program to its end, whatever its status.
  * Errors: those of `run`; `sandbox-unavailable` where this machine has no sandbox and the user did not do without.
@@ -39,13 +42,19 @@ export async function sandboxed(command: string, args: readonly string[], option
   }
   const tools = toolFolders([command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)], env.PATH!);
   const chdir = ['--chdir', cwd ?? '/'];
-  const outer = [...around, 'bwrap', ...isolation(), ...viewArguments(view, tools), ...chdir, '--'];
+  const outer = [...around, 'bwrap', ...isolation(), ...viewArguments(view, tools, modern), ...chdir, '--'];
   const [first, ...others] = [...outer, ...limitCommand(true), ...givingUpRights(), ...inner];
-  const result = await run(first!, others, { ...rest, cwd: '/', env: exactly(env) }).catch((error: unknown) => {
-    throw isMissing(error) ? notInstalled() : error;
-  });
+  const result = await run(first!, others, { ...rest, shown: [command, ...args], cwd: '/', env: exactly(env) }).catch(
+    (error: unknown) => {
+      throw isMissing(error) ? notInstalled() : error;
+    },
+  );
   if (/^flock: .*bwrap/m.test(result.stderr)) throw notInstalled();
   const problem = /^(?:bwrap|setpriv|prlimit): (?!failed to execute).*/m.exec(result.status === 0 ? '' : result.stderr);
+  if (modern && problem !== null && /Unknown option --(?:size|disable-userns)/.test(problem[0])) {
+    modern = false;
+    return await sandboxed(command, args, options);
+  }
   if (problem !== null) throw unavailable(explained(problem[0]));
   return found(result);
 }
@@ -65,7 +74,7 @@ const namespaces = ['--unshare-ipc', '--unshare-pid', '--unshare-net', '--unshar
 
 function isolation(): string[] {
   const common = [...namespaces, '--die-with-parent', '--new-session', '--cap-drop', 'ALL'];
-  if (sandboxUser() === undefined) return ['--unshare-user', '--disable-userns', ...common];
+  if (sandboxUser() === undefined) return ['--unshare-user', ...(modern ? ['--disable-userns'] : []), ...common];
   // What setpriv needs to become another user; it keeps nothing of it.
   return [...common, ...['SETUID', 'SETGID', 'SETPCAP'].flatMap((name) => ['--cap-add', `CAP_${name}`])];
 }

@@ -15,16 +15,20 @@ export interface View {
 const settings = ['/etc/alternatives', '/etc/ld.so.cache', '/etc/ld.so.conf', '/etc/ld.so.conf.d', '/etc/rpm'];
 const topFolders = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 
-/** Arguments of bwrap for the toolchain, an empty /tmp, /proc, a small /dev, and the view. */
-export function viewArguments(view: View, tools: readonly string[]): string[] {
-  const args = ['--ro-bind', '/usr', '/usr'];
+/**
+ * Arguments of bwrap for the toolchain, an empty /tmp, /proc, a small /dev, and the view. `modern` bubblewrap (0.8) can limit
+ * the size of /tmp.
+ */
+export function viewArguments(view: View, tools: readonly string[], modern: boolean): string[] {
+  const args = ['--ro-bind', '/usr', '/usr', '--dir', '/etc'];
   for (const folder of topFolders) {
     const entry = lstatSync(folder, { throwIfNoEntry: false });
     if (entry?.isSymbolicLink() === true) args.push('--symlink', readlinkSync(folder), folder);
     else if (entry !== undefined) args.push('--ro-bind', folder, folder);
   }
   for (const path of settings) args.push('--ro-bind-try', path, path);
-  args.push('--proc', '/proc', '--dev', '/dev', '--size', String(TMP_SIZE), '--tmpfs', '/tmp');
+  const size = modern ? ['--size', String(TMP_SIZE)] : [];
+  args.push('--proc', '/proc', '--dev', '/dev', '--perms', '1777', ...size, '--tmpfs', '/tmp');
   const places = new Map<string, 'ro' | 'rw'>();
   const add = (path: string, how: 'ro' | 'rw'): void => {
     // Under its real name too: links of other folders lead there.
@@ -33,10 +37,19 @@ export function viewArguments(view: View, tools: readonly string[]): string[] {
   for (const path of [...tools, ...(view.readOnly ?? [])]) add(path, 'ro');
   for (const path of view.writable ?? []) add(path, 'rw');
   // What lies in another is mounted after it.
-  for (const [path, how] of [...places].sort(([a], [b]) => a.length - b.length)) {
-    args.push(how === 'ro' ? '--ro-bind' : '--bind', path, path);
+  const mounted = [...places].sort(([a], [b]) => a.length - b.length);
+  for (const [path, how] of mounted) {
+    args.push(...newFolders(path, [...places.keys()]), how === 'ro' ? '--ro-bind' : '--bind', path, path);
   }
   return args;
+}
+
+/** The folders above a path that no mount brings: bwrap would make them for their owner alone. */
+function newFolders(path: string, places: readonly string[]): string[] {
+  const above = dirname(path);
+  if (above === '/' || above === '/tmp') return [];
+  if (places.some((place) => above === place || above.startsWith(`${place}/`))) return [];
+  return [...newFolders(above, places), '--dir', above];
 }
 
 function isToolchain(path: string): boolean {

@@ -16,6 +16,8 @@ export interface RunOptions {
   /** Called with each complete line of standard output and error as it comes. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   readonly signal?: AbortSignal;
+  /** The command line for messages, where the one that runs holds much else. */
+  readonly shown?: readonly string[];
 }
 
 export interface RunResult {
@@ -32,7 +34,7 @@ const MAX_OUTPUT = 2 ** 30;
  * Errors: `tool-missing` where it is not installed, `timed-out`, `interrupted`, `output-too-large`.
  */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { cwd, timeoutMs = 600_000, maxOutput = MAX_OUTPUT } = options;
+  const { cwd, timeoutMs = 600_000, maxOutput = MAX_OUTPUT, shown = [command, ...args] } = options;
   const signal = options.signal === undefined ? interrupted : AbortSignal.any([options.signal, interrupted]);
   const env = options.env === undefined ? process.env : { ...process.env, ...options.env };
   return new Promise((resolve, reject) => {
@@ -51,7 +53,7 @@ export function run(command: string, args: readonly string[], options: RunOption
       kill();
     };
     const timer = setTimeout(() => {
-      end(() => fail('timed-out', { command: commandLine(command, args), seconds: timeoutMs / 1000 }));
+      end(() => fail('timed-out', { command: commandLine(shown), seconds: timeoutMs / 1000 }));
     }, timeoutMs);
     const onAbort = (): void => end(() => fail('interrupted', { signal: String(signal.reason) }));
     signal.addEventListener('abort', onAbort, { once: true });
@@ -65,7 +67,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     const fits = (chunk: Buffer): boolean => {
       printed += chunk.length;
       if (printed <= maxOutput) return true;
-      end(() => fail('output-too-large', { command: commandLine(command, args), bytes: maxOutput }));
+      end(() => fail('output-too-large', { command: commandLine(shown), bytes: maxOutput }));
       return false;
     };
     child.stdout.on('data', (chunk: Buffer) => {
@@ -108,7 +110,7 @@ export function toolFailed(command: string, args: readonly string[], result: Run
   const said = `${result.stderr}${result.stdout.subarray(-4000).toString()}`;
   return fail(
     'tool-failed',
-    { command: commandLine(command, args), outcome: `status ${result.status}` },
+    { command: commandLine([command, ...args]), outcome: `status ${result.status}` },
     { detail: said.split('\n').slice(-40).join('\n') },
   );
 }
@@ -122,8 +124,8 @@ export function killGroup(pid: number): void {
   }
 }
 
-function commandLine(command: string, args: readonly string[]): string {
-  const line = [command, ...args].join(' ');
+function commandLine(words: readonly string[]): string {
+  const line = words.join(' ');
   return line.length > 200 ? `${line.slice(0, 197)}...` : line;
 }
 
