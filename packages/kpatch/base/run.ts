@@ -11,9 +11,13 @@ export interface RunOptions {
   /** Milliseconds until the program is killed and `timed-out` thrown; 10 minutes unless told. */
   readonly timeoutMs?: number;
   readonly input?: string | Uint8Array;
+  /** Bytes that the program may print to standard output and error together; 1 GiB where it is not given. */
+  readonly maxOutput?: number;
   /** Called with each complete line of standard output and error as it comes. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   readonly signal?: AbortSignal;
+  /** The command line for messages, where the one that runs holds much else. */
+  readonly shown?: readonly string[];
 }
 
 export interface RunResult {
@@ -23,12 +27,14 @@ export interface RunResult {
   readonly stderr: string;
 }
 
+const MAX_OUTPUT = 2 ** 30;
+
 /**
  * Runs a program to its end, whatever its status.
- * Errors: `tool-missing` where it is not installed, `timed-out`, `interrupted`.
+ * Errors: `tool-missing` where it is not installed, `timed-out`, `interrupted`, `output-too-large`.
  */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { cwd, timeoutMs = 600_000 } = options;
+  const { cwd, timeoutMs = 600_000, maxOutput = MAX_OUTPUT, shown = [command, ...args] } = options;
   const signal = options.signal === undefined ? interrupted : AbortSignal.any([options.signal, interrupted]);
   const env = options.env === undefined ? process.env : { ...process.env, ...options.env };
   return new Promise((resolve, reject) => {
@@ -47,7 +53,7 @@ export function run(command: string, args: readonly string[], options: RunOption
       kill();
     };
     const timer = setTimeout(() => {
-      end(() => fail('timed-out', { command: commandLine(command, args), seconds: timeoutMs / 1000 }));
+      end(() => fail('timed-out', { command: commandLine(shown), seconds: timeoutMs / 1000 }));
     }, timeoutMs);
     const onAbort = (): void => end(() => fail('interrupted', { signal: String(signal.reason) }));
     signal.addEventListener('abort', onAbort, { once: true });
@@ -56,11 +62,21 @@ export function run(command: string, args: readonly string[], options: RunOption
       signal.removeEventListener('abort', onAbort);
       forget();
     };
+    let printed = 0;
+    /** False once the program has printed more than it may: a small archive can unpack to more than the memory holds. */
+    const fits = (chunk: Buffer): boolean => {
+      printed += chunk.length;
+      if (printed <= maxOutput) return true;
+      end(() => fail('output-too-large', { command: commandLine(shown), bytes: maxOutput }));
+      return false;
+    };
     child.stdout.on('data', (chunk: Buffer) => {
+      if (!fits(chunk)) return;
       stdout.push(chunk);
       lines.stdout(chunk);
     });
     child.stderr.on('data', (chunk: Buffer) => {
+      if (!fits(chunk)) return;
       stderr.push(chunk);
       lines.stderr(chunk);
     });
@@ -85,11 +101,16 @@ export function run(command: string, args: readonly string[], options: RunOption
 /** As `run`, and any status but 0 is the error `tool-failed`. */
 export async function runOk(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const result = await run(command, args, options);
-  if (result.status === 0) return result;
+  if (result.status !== 0) throw toolFailed(command, args, result);
+  return result;
+}
+
+/** The error `tool-failed` for a program that ended with another status than 0. */
+export function toolFailed(command: string, args: readonly string[], result: RunResult): Error {
   const said = `${result.stderr}${result.stdout.subarray(-4000).toString()}`;
-  throw fail(
+  return fail(
     'tool-failed',
-    { command: commandLine(command, args), outcome: `status ${result.status}` },
+    { command: commandLine([command, ...args]), outcome: `status ${result.status}` },
     { detail: said.split('\n').slice(-40).join('\n') },
   );
 }
@@ -103,8 +124,8 @@ export function killGroup(pid: number): void {
   }
 }
 
-function commandLine(command: string, args: readonly string[]): string {
-  const line = [command, ...args].join(' ');
+function commandLine(words: readonly string[]): string {
+  const line = words.join(' ');
   return line.length > 200 ? `${line.slice(0, 197)}...` : line;
 }
 

@@ -44,6 +44,12 @@ export const generalErrors = table({
     why: 'kpatch stopped it',
     fix: 'run it by hand to see why it hangs, or raise the timeout',
   },
+  'output-too-large': {
+    exit: 1,
+    what: '`{command}` printed more than {bytes} bytes',
+    why: 'kpatch stopped it: a damaged or hostile file can unpack to more than this machine has memory for',
+    fix: 'check where the file comes from',
+  },
   interrupted: {
     exit: 1,
     what: 'interrupted by {signal}',
