@@ -8,7 +8,7 @@ import { listEntries } from './list.ts';
 import type { Reason } from './options.ts';
 import { bytesOf, entryOf, type Model, type Part } from './part.ts';
 import { storageOf } from './section-class.ts';
-import { type Entries, type Entry, replacementLength } from './tables.ts';
+import { type Entries, type Entry, entryBytes, replacementLength } from './tables.ts';
 import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from './target.ts';
 
 export class Comparison {
@@ -229,8 +229,9 @@ export class Comparison {
     const size = a.end - a.start;
     if (a.table.name !== b.table.name || a.offset !== b.offset || size !== b.end - b.start) return false;
     const { line } = a.table;
+    const [before, after] = [entryBytes(a), entryBytes(b)];
     for (let at = 0; at < size; at++) {
-      if (a.section.data[a.start + at] === b.section.data[b.start + at]) continue;
+      if (before[at] === after[at]) continue;
       if (this.#keepLines || line === undefined || at < line.offset || at >= line.offset + line.size) return false;
     }
     if (a.relocations.length !== b.relocations.length) return false;

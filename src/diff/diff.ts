@@ -11,7 +11,7 @@ import { Comparison } from './compare.ts';
 import { correlate, isCopyable } from './correlate.ts';
 import { extract } from './extract.ts';
 import { addIntermediate, type PatchedFunction } from './intermediate.ts';
-import { changedLayouts } from './layouts.ts';
+import { changedLayouts, structSizes } from './layouts.ts';
 import { parentOf } from './names.ts';
 import type { ChangedFunction, DiffOptions, DiffResult, KernelReference, Reason, Travelling } from './options.ts';
 import type { Pair } from './pair.ts';
@@ -19,6 +19,7 @@ import { entryOf, isFunction, Model, type Part, sourceOf } from './part.ts';
 import { Refusals } from './refusals.ts';
 import { type Selection, Selector } from './select.ts';
 import { KernelSymbols } from './symbols.ts';
+import type { SizeHints } from './table-form.ts';
 import { readEntries } from './tables.ts';
 import { contentOf } from './target.ts';
 
@@ -86,11 +87,24 @@ export function prepare(
     tables.flatMap(({ name, parallel }) => (parallel === undefined ? [name] : [name, parallel.name])),
   );
   const models = [new Model(before, arch, names), new Model(after, arch, names)] as const;
-  const sizes = options.entrySizes ?? {};
-  const entries = [readEntries(models[0], tables, sizes), readEntries(models[1], tables, sizes)] as const;
+  const notes: string[] = [];
+  const entries = [
+    readEntries(models[0], tables, hintsFrom(original, options, notes)),
+    readEntries(models[1], tables, hintsFrom(patched, options, notes)),
+  ] as const;
   const { ambiguous } = correlate(models[0], models[1], entries);
-  const pair = { original: models[0], patched: models[1], entries, options, refusals: new Refusals(), notes: [] };
+  const pair = { original: models[0], patched: models[1], entries, options, refusals: new Refusals(), notes };
   return { pair, comparison: new Comparison(entries, options.keepLineChanges === true), ambiguous, arch };
+}
+
+/** Debug information is read only where a table needs it. */
+function hintsFrom(object: Uint8Array, { entrySizes = {} }: DiffOptions, notes: string[]): SizeHints {
+  let sizes: ReadonlyMap<string, number> | undefined;
+  const structSize = (name: string): number | undefined => {
+    sizes ??= structSizes(object);
+    return sizes.get(name);
+  };
+  return { told: entrySizes, structSize, note: (text) => notes.push(text) };
 }
 
 interface ListedFunction {

@@ -14,7 +14,7 @@ import type { Model, Part } from './part.ts';
 import type { Decision } from './references.ts';
 import type { Selection } from './select.ts';
 import type { Resolution } from './symbols.ts';
-import type { Entry } from './tables.ts';
+import { type Entry, entryBytes } from './tables.ts';
 import { contentOf } from './target.ts';
 
 /** A relocation that livepatch applies: it is not in the object's own tables. */
@@ -160,7 +160,7 @@ class Extractor {
         placed.push({ entry, home, at });
         at += entry.end - entry.start;
       }
-      home.data = concat(list.map(({ section, start, end }) => section.data.subarray(start, end)));
+      home.data = concat(list.map(entryBytes));
       this.#sections.push(home);
       if (parallel === undefined) continue;
       parallel.data = concat(list.map((entry) => slice(entry.parallel!)));
