@@ -1,9 +1,9 @@
 # Everything a person or CI calls. `make demo` and `make test` install what is missing by themselves.
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
-TESTS ?= $(shell find test -name '*.test.ts' | sort)
+TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
 
-.PHONY: help install install-all check format docs packages test demo channel-demo bench fuzz soak corpus clean
+.PHONY: help install install-all check format docs packages test attacks demo channel-demo bench fuzz soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -14,11 +14,12 @@ install: ## install what is missing: packages of the system, the pinned Node and
 install-all: ## the same, with what only tests, packages and channels need
 	@tools/install all
 
-check: install ## formatting, lint, types, layers, generated documents
+check: install ## formatting, lint, types, layers, generated documents, wording
 	@node_modules/.bin/biome check --error-on-warnings
 	@node_modules/.bin/tsc -p .
 	@$(NODE) tools/layers.ts
 	@$(NODE) tools/documents.ts --check
+	@$(NODE) tools/prose.ts
 
 format: install ## format the sources in place
 	@node_modules/.bin/biome check --write
@@ -31,6 +32,9 @@ packages: install-all ## one executable that needs no Node, a .deb and an .rpm, 
 
 test: install-all ## every test (TESTS=FILE… for some)
 	@$(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
+
+attacks: install-all ## carry out every attack that the tests know: one line each, with what refused it (AREA=policy for one area)
+	@$(NODE) tools/attacks.ts $(AREA)
 
 demo: install ## the whole way: newest stock kernel, one-line fix, live patch, seen in a running guest
 	@$(NODE) tools/demo.ts
