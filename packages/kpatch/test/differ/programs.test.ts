@@ -98,7 +98,7 @@ test('create-diff-object: status 3 for no change, 2 for what cannot be patched, 
     seven,
   );
   assert.equal(fatal.status, 2);
-  assert.match(fatal.stderr, /content of v changed/);
+  assert.match(fatal.stderr, /initial value of v changed/);
   assert.equal(fatal.output, undefined);
   assert.equal(run('create-diff-object', source, source, (path) => seven(path).slice(0, 6)).status, 1);
   assert.equal(
