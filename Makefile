@@ -1,7 +1,7 @@
 # Everything a person or CI calls. `make demo` and `make test` install what is missing by themselves.
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
-TESTS ?= $(shell find test -name '*.test.ts' | sort)
+TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
 
 .PHONY: help install install-all check format docs packages test attacks demo channel-demo bench fuzz soak corpus clean
 

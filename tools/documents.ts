@@ -1,9 +1,9 @@
 /** Writes the documents that are printed from the sources; with `--check` only says which are out of date. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errorsDocument } from '../src/errors/document.ts';
-import { version } from '../src/version.ts';
-import { rulesDocument } from '../test/diff/corpus/rules.ts';
+import { errorsDocument } from '#kpatch/base/errors/document.ts';
+import { version } from '#kpatch/base/version.ts';
+import { rulesDocument } from '../packages/kpatch/test/differ/corpus/rules.ts';
 
 const root = join(import.meta.dirname, '..');
 const documents: Readonly<Record<string, () => string>> = {
@@ -17,8 +17,9 @@ for (const [name, print] of Object.entries(documents)) {
   if (!check) writeFileSync(path, print());
   else if (readFileSync(path, 'utf8') !== print()) complain(`${name} is out of date: run 'make docs'`);
 }
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-if (manifest.version !== version) complain(`src/version.ts says ${version}, package.json ${manifest.version}`);
+const manifest = JSON.parse(readFileSync(join(root, 'packages/kpatch/package.json'), 'utf8')) as { version: string };
+if (manifest.version !== version)
+  complain(`packages/kpatch/base/version.ts says ${version}, packages/kpatch/package.json ${manifest.version}`);
 
 function complain(text: string): void {
   console.error(text);
