@@ -1,5 +1,4 @@
 /** The differ: two object files of one translation unit in, what changed and the intermediate object out. */
-
 import { fail } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
 import { readObject } from '../formats/elf/read-object.ts';
@@ -11,7 +10,7 @@ import { isCallback } from './compare/author.ts';
 import { type Changes, findChanges } from './compare/changes.ts';
 import { Comparison } from './compare/compare.ts';
 import { correlate, isCopyable } from './compare/correlate.ts';
-import { changedLayouts } from './compare/layouts.ts';
+import { changedLayouts, structSizes } from './compare/layouts.ts';
 import { extract } from './extract/extract.ts';
 import { addIntermediate, type PatchedFunction } from './extract/intermediate.ts';
 import type { ChangedFunction, DiffOptions, DiffResult, KernelReference, Reason, Travelling } from './options.ts';
@@ -20,6 +19,7 @@ import type { Pair } from './parts/pair.ts';
 import { entryOf, isFunction, type Part, sourceOf } from './parts/part.ts';
 import { readModel } from './parts/read-model.ts';
 import { KernelSymbols } from './parts/symbols.ts';
+import type { SizeHints } from './parts/table-form.ts';
 import { readEntries } from './parts/tables.ts';
 import { contentOf } from './parts/target.ts';
 import { Refusals } from './select/refusals.ts';
@@ -89,11 +89,24 @@ export function prepare(
     tables.flatMap(({ name, parallel }) => (parallel === undefined ? [name] : [name, parallel.name])),
   );
   const models = [readModel(before, arch, names), readModel(after, arch, names)] as const;
-  const sizes = options.entrySizes ?? {};
-  const entries = [readEntries(models[0], tables, sizes), readEntries(models[1], tables, sizes)] as const;
+  const notes: string[] = [];
+  const entries = [
+    readEntries(models[0], tables, hintsFrom(original, options, notes)),
+    readEntries(models[1], tables, hintsFrom(patched, options, notes)),
+  ] as const;
   const { ambiguous } = correlate(models[0], models[1], entries);
-  const pair = { original: models[0], patched: models[1], entries, options, refusals: new Refusals(), notes: [] };
+  const pair = { original: models[0], patched: models[1], entries, options, refusals: new Refusals(), notes };
   return { pair, comparison: new Comparison(entries, options.keepLineChanges === true), ambiguous, arch };
+}
+
+/** Debug information is read only where a table needs it. */
+function hintsFrom(object: Uint8Array, { entrySizes = {} }: DiffOptions, notes: string[]): SizeHints {
+  let sizes: ReadonlyMap<string, number> | undefined;
+  const structSize = (name: string): number | undefined => {
+    sizes ??= structSizes(object);
+    return sizes.get(name);
+  };
+  return { told: entrySizes, structSize, note: (text) => notes.push(text) };
 }
 
 interface ListedFunction {

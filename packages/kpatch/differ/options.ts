@@ -53,7 +53,7 @@ export interface DiffOptions {
   readonly acceptLayouts?: readonly string[];
   /** Source line numbers count as changes. */
   readonly keepLineChanges?: boolean;
-  /** Bytes of an entry by section name; they win over the rules of the kernel version. */
+  /** Bytes of an entry by section name. They choose between sizes that fit the object's relocations; a wrong one is noted. */
   readonly entrySizes?: Readonly<Record<string, number>>;
   /**
    * Changed `__init` and `__exit` parts of a module are left out with a note as those of the kernel image always are. They

@@ -190,3 +190,37 @@ export const doctorDocument = printed('kpatch.doctor/1', 'doctor', 'What this ma
     }),
   ),
 });
+
+const cacheKind = v.picklist(['kernel', 'derived', 'objects', 'guest', 'packages', 'leftover', 'other']);
+
+const cacheEntry = v.object({
+  kind: cacheKind,
+  name: v.string(),
+  path: v.string(),
+  bytes: natural,
+  used: described(v.string(), 'When it was last used.'),
+  inUse: v.boolean(),
+  kernel: v.optional(described(v.string(), 'The kernel that it belongs to.')),
+  what: v.string(),
+});
+
+export const cacheDocument = printed('kpatch.cache/1', 'cache list', 'What the cache holds.', {
+  folder: v.string(),
+  bytes: natural,
+  entries: v.array(cacheEntry),
+});
+
+export const cacheSizeDocument = printed('kpatch.cache-size/1', 'cache size', 'How much disk space the cache uses.', {
+  folder: v.string(),
+  bytes: natural,
+  maxSize: described(v.nullable(natural), 'The limit in bytes; null if there is none.'),
+  kinds: v.array(v.object({ kind: cacheKind, entries: natural, bytes: natural })),
+});
+
+export const cachePruneDocument = printed('kpatch.cache-prune/1', 'cache prune', 'Entries of the cache were removed.', {
+  dryRun: v.boolean(),
+  removed: v.array(cacheEntry),
+  kept: described(v.array(cacheEntry), 'Entries that are in use.'),
+  before: described(natural, 'Bytes of the whole cache before.'),
+  after: natural,
+});

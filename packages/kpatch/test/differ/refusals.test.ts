@@ -198,7 +198,7 @@ test('all refusals of a pair are listed, each with its way out', async () => {
   const before = 'char b[4]; int a = 1; int f(void) { return a + b[0]; } notrace int g(void) { return 1; }';
   const after = 'char b[8]; int a = 2; int f(void) { return a + b[0]; } notrace int g(void) { return 2; }';
   const error = await provokes('diff-data-changed', () => differ(before, after));
-  assert.match(error.detail ?? '', /content of a changed[\s\S]*size of b changed[\s\S]*function g changed/);
+  assert.match(error.detail ?? '', /initial value of a changed[\s\S]*size of b changed[\s\S]*function g changed/);
 });
 
 test('init code of the kernel image that changed is left out with a note', () => {
