@@ -7,7 +7,7 @@ import { plural } from '../base/errors/plural.ts';
 import { type Lock, lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
 import { type CustomParts, checkDebugImage, customOffer } from '../distro/custom/custom.ts';
-import { debianProvider } from '../distro/debian/debian.ts';
+import { machineKernels } from '../distro/debian/kernels.ts';
 import { dnfProvider } from '../distro/fedora/dnf.ts';
 import { installedProvider } from '../distro/installed.ts';
 import type { KernelOffer, KernelProvider, ProviderContext } from '../distro/provider.ts';
@@ -16,6 +16,7 @@ import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
 import {
   awaitWriters,
   cachedReleases,
+  cacheRoot,
   derivedFolders,
   emptyTrash,
   kernelFolder,
@@ -37,7 +38,7 @@ export interface PrepareKernelOptions {
   readonly providers?: readonly KernelProvider[];
 }
 
-const standardProviders: readonly KernelProvider[] = [installedProvider(), debianProvider, dnfProvider()];
+const standardProviders: readonly KernelProvider[] = [installedProvider(), machineKernels, dnfProvider()];
 
 /** A lock that was just let go of takes a moment to be free. */
 const REMOVE_WAIT_MS = 3000;
@@ -52,7 +53,7 @@ const WAIT_MS = 900_000;
  */
 export async function prepareKernel(release: string | undefined, options: PrepareKernelOptions): Promise<TargetKernel> {
   const { report, providers = standardProviders } = options;
-  const context: ProviderContext = { report, packages: packagesFolder() };
+  const context: ProviderContext = { report, packages: packagesFolder(), cache: cacheRoot() };
   const wanted = release ?? (await defaultRelease(providers, context));
   if (parseRelease(wanted) === undefined) throw await unknown(wanted, providers, context);
   return await prepared(wanted, () => offerFor(wanted, providers, context), report);
