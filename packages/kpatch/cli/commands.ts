@@ -19,6 +19,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/kernel.ts'),
   },
   {
+    name: 'cache',
+    summary: 'what kpatch keeps on disk: list, size, prune',
+    load: () => import('./patch/cache.ts'),
+  },
+  {
     name: 'doctor',
     summary: 'is this machine fit to build, to prove, to load?',
     load: () => import('./patch/doctor.ts'),

@@ -12,7 +12,7 @@ import { readObject } from '../../formats/elf/read-object.ts';
 import { type Proof, signProof } from '../../module/proof.ts';
 import { proofPath } from '../../module/proof-path.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
-import { prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
+import { holdKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
 import { ownProgram } from '../../prove/input/own-program.ts';
 import { type PatchedFunction, readSubject, type Subject } from '../../prove/input/subject.ts';
 import { readTestScript, type TestScript } from '../../prove/input/test-script.ts';
@@ -268,6 +268,7 @@ function planOf({ options, userChecks }: Pick<Common, 'options' | 'userChecks'>)
 async function kernelOf(subject: Subject, report: Reporter): Promise<ProofKernel> {
   const kernel = await prepareKernel(subject.release, { report });
   requireLivepatch(kernel);
+  await holdKernel(kernel); // until this process ends
   const { release, buildId, paths } = kernel;
   return { release, buildId, image: paths.image, modules: paths.modules, facts: new KernelFacts(kernel) };
 }
