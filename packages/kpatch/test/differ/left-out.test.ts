@@ -37,7 +37,7 @@ test('a global function or variable is removed', () => {
   assert.deepEqual([func.status, ...reasons(func)], ['left out', 'removed g']);
   const variable = differ(`${f} int v = 3;`, f);
   assert.deepEqual([variable.status, ...reasons(variable)], ['left out', 'removed v']);
-  // What nobody else can use is no change.
+  // A static function that no other file can use is not a change.
   assert.equal(differ(`${f} static __attribute__((used)) int g(int a) { return a; }`, f).status, 'unchanged');
 });
 
