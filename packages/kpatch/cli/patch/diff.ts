@@ -48,10 +48,11 @@ function run({ report }: Context, options: Options, original: string, patched: s
   }
   const result = diff(before, after, diffOptions);
   if (options.output !== undefined && result.status === 'changed') writeAtomically(options.output, result.output());
-  if (result.status === 'left out') throw leftOutError(result.leftOut, patched);
-  const { output, ...data } = result;
+  const { output, status, ...rest } = result;
   void output;
-  return { exit: result.status === 'changed' ? 0 : 3, schema: 'kpatch.diff/1', data, text: render(result) };
+  if (status === 'left out') throw leftOutError(result.leftOut, patched);
+  const data = { status, ...rest };
+  return { exit: status === 'changed' ? 0 : 3, schema: 'kpatch.diff/1', data, text: render(result) };
 }
 
 function diffOptionsOf(
