@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type ExitStatus, fail, KpatchError, renderError } from '../base/errors/error.ts';
 import { jsonText, print, printError } from '../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../base/report.ts';
+import type { Printed } from '../documents/registry.ts';
 
 /** What a command is given beside its own arguments. */
 export interface Context {
@@ -11,12 +12,14 @@ export interface Context {
   readonly json: boolean;
 }
 
-/** What a command hands back: the text for people, the data for programs (one document, named by its schema). */
-export interface Outcome {
+/** What a command returns: the text for people, and the document for programs. */
+export type Outcome = { [Name in keyof Printed]: OutcomeOf<Name> }[keyof Printed];
+
+interface OutcomeOf<Name extends keyof Printed> {
   readonly exit?: ExitStatus;
-  /** Name and version of the document's schema, as `kpatch.build/1`; described in `docs/json.md`. */
-  readonly schema: string;
-  readonly data: object;
+  /** Name and version of the document, as `kpatch.build/1`: see docs/json.md. */
+  readonly schema: Name;
+  readonly data: Printed[Name];
   readonly text: string;
 }
 
@@ -41,7 +44,7 @@ export function action<O extends object, A extends readonly unknown[]>(
       const outcome = await run({ report, json }, options, ...(all as unknown as A));
       printOutcome(outcome, json, report);
     } catch (error) {
-      printFailure(error, json);
+      printFailure(error, json, report.warnings);
     }
   };
 }
@@ -57,10 +60,10 @@ function printOutcome(outcome: Outcome, json: boolean, report: Reporter): void {
 }
 
 /** Prints any error as the catalogue's, sets the exit status. */
-export function printFailure(thrown: unknown, json: boolean): void {
+export function printFailure(thrown: unknown, json: boolean, warnings: readonly string[] = []): void {
   const error = thrown instanceof KpatchError ? thrown : internal(thrown);
   process.exitCode = error.exit;
-  if (json) print(`${jsonText({ schema: 'kpatch.error/1', error }, 2)}\n`);
+  if (json) print(`${jsonText({ schema: 'kpatch.error/1', warnings, error }, 2)}\n`);
   else printError(`${renderError(error)}\n`);
 }
 

@@ -217,7 +217,16 @@ async function publishIt({ report }: Context, _: object, dir: string): Promise<O
   using _held = await held(folder);
   const published = await publish(folder, config, now(), report);
   const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
-  return { schema: 'kpatch.channel-publish/1', data: { ...published, public: layout(folder).public }, text };
+  return {
+    schema: 'kpatch.channel-publish/1',
+    data: {
+      ...published,
+      date: published.date.toISOString(),
+      validUntil: published.validUntil.toISOString(),
+      public: layout(folder).public,
+    },
+    text,
+  };
 }
 
 async function check(_: Context, options: { key?: string }, dir: string): Promise<Outcome> {

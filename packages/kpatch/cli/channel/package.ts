@@ -45,7 +45,7 @@ async function run({ report }: Context, options: Options, modules: string[] = []
   const { advisories } = readSources(options.advisories ?? []);
   const read = modules.map((file) => readPatchModule(file));
   mkdirSync(options.output, { recursive: true });
-  const packages: object[] = [];
+  const packages: { kernel: string; version: string; deb?: string; rpm?: string }[] = [];
   const lines: string[] = [];
   const add = (kernel: string, version: string, made: { deb?: string; rpm?: string }): void => {
     packages.push({ kernel, version, ...made });

@@ -34,6 +34,7 @@ export function jsonStream(schema: string, stream: NodeJS.WritableStream): JsonS
       const known = error instanceof KpatchError;
       process.exitCode = known ? error.exit : 1;
       close({
+        warnings: [],
         error: known ? error : { code: 'internal', what: error instanceof Error ? error.message : String(error) },
       });
     },

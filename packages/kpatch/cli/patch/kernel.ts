@@ -68,8 +68,8 @@ function list(): Outcome {
   const kernels = cachedReleases().map((release) => {
     const kernel = describedKernel(release);
     return kernel === undefined
-      ? { release, state: 'incomplete' }
-      : { release, state: 'ready', version: kernel.sourceVersion, distribution: kernel.distribution };
+      ? { release, state: 'incomplete' as const }
+      : { release, state: 'ready' as const, version: kernel.sourceVersion, distribution: kernel.distribution };
   });
   const lines = kernels.map(({ release, state, ...rest }) =>
     [release.padEnd(28), state.padEnd(11), 'version' in rest ? `${rest.distribution} ${rest.version}` : '']

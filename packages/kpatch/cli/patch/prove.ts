@@ -107,7 +107,7 @@ async function run(given: readonly string[], options: Options, built: string, st
     const proof = await proveOne(job!, { ...common, guests: availableParallelism() }, viewOf(stream));
     process.exitCode = proof.verdict === 'proven' ? 0 : 1;
     if (stream === undefined) print(proofText(proof));
-    else stream.end({ proof });
+    else stream.end({ warnings: report.warnings, proof });
     return;
   }
   if (typeof options.proof === 'string' || options.report !== undefined) {
@@ -127,6 +127,7 @@ async function run(given: readonly string[], options: Options, built: string, st
   if (stream === undefined) print(`\n${matrixText(cells)}`);
   else
     stream.end({
+      warnings: report.warnings,
       proofs: cells.map(({ label, proof, error }: Cell) => ({ label, proof: proof ?? null, error: error ?? null })),
     });
 }
