@@ -191,7 +191,7 @@ test('status says what a person should do', async () => {
   machine.foreign('by_hand');
   assert.match(statusOf(machine).todo.join('\n'), /by_hand .*loaded but not installed/);
   machine.reboot();
-  assert.match(statusOf(machine).todo.join('\n'), /one .*installed and not active; kpatch load one/);
+  assert.match(statusOf(machine).todo.join('\n'), /one .*installed but not active; do: kpatch load one/);
   await loadAll(machine, { guarded: true }, report);
   assert.equal(statusOf(machine).onTrial, true);
   machine.reboot();
