@@ -1,11 +1,11 @@
 /**
- * `make attacks`: carries out every attack of the test suite (`attack()` in test/attack.ts) and prints one line for each: how it
+ * `make attacks`: carries out every attack of the test suite (`attack()` in packages/kpatch/test/attack.ts) and prints one line for each: how it
  * was carried out and what refused it. Exit status 1 where one of them worked. `make attacks AREA=policy` runs one area.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
-import { attackMark } from '../test/attack.ts';
+import { attackMark } from '../packages/kpatch/test/attack.ts';
 
 interface Carried {
   readonly area: string;

@@ -2,9 +2,9 @@
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { temporaryFolder } from '../src/util/files.ts';
-import { run } from '../src/util/run.ts';
-import { version } from '../src/version.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { run } from '#kpatch/base/run.ts';
+import { version } from '#kpatch/base/version.ts';
 import { bashCompletion, fishCompletion, zshCompletion } from './packages/completion.ts';
 import { buildDeb } from './packages/deb.ts';
 import { buildExecutable, root } from './packages/executable.ts';

@@ -1,7 +1,7 @@
 /** Man pages, made from the commands' own declarations and from `packaging/man/COMMAND.txt` where there is more to say. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { version } from '../../src/version.ts';
+import { version } from '#kpatch/base/version.ts';
 import { root } from './executable.ts';
 import { argumentText, type CommandShape } from './program.ts';
 

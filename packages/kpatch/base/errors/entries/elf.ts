@@ -1,0 +1,47 @@
+import { table } from '../entry.ts';
+
+/** Errors of `elf/`. */
+export const elfErrors = table({
+  'elf-not-elf': {
+    exit: 1,
+    what: '{file} is not an ELF file',
+    why: 'it does not start with the ELF magic number',
+    fix: 'give the object file itself (.o or .ko); decompress it first if necessary',
+  },
+  'elf-unsupported': {
+    exit: 1,
+    what: '{file} is an unsupported ELF file: {kind}',
+    why: '',
+    fix: 'use 64-bit ELF files for x86-64, ppc64le, s390x, aarch64 or loongarch64 that use relocations with addends (RELA)',
+  },
+  'elf-truncated': {
+    exit: 1,
+    what: '{what} is beyond the end of {file}',
+    why: 'the file is truncated or damaged',
+    fix: 'create the file again and check that the disk is not full',
+  },
+  'elf-malformed': {
+    exit: 1,
+    what: '{file} is malformed: {problem}',
+    why: 'the file violates the ELF format and cannot be read safely',
+    fix: 'create the file again with an unmodified compiler and linker',
+  },
+  'elf-not-relocatable': {
+    exit: 1,
+    what: '{file} is not a relocatable object: it is {kind}',
+    why: 'only relocatable objects show which code and data belong to which function',
+    fix: 'give the .o file that the compiler wrote (or a .ko)',
+  },
+  'elf-no-symbols': {
+    exit: 1,
+    what: '{file} has no symbol table',
+    why: 'kpatch finds functions by their symbols',
+    fix: 'use the file from before it was stripped',
+  },
+  'elf-unwritable': {
+    exit: 1,
+    what: 'cannot write an object: {problem}',
+    why: 'the file would be wrong',
+    fix: 'this is a bug in kpatch: report it with the command line',
+  },
+});

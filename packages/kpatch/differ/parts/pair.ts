@@ -1,0 +1,21 @@
+/** The two objects that are compared, and what is found on the way. */
+import type { DiffOptions, Reason } from '../options.ts';
+import type { Refusals } from '../select/refusals.ts';
+import type { Model, Part } from './part.ts';
+import type { Entries } from './tables.ts';
+
+export interface Pair {
+  readonly original: Model;
+  readonly patched: Model;
+  readonly entries: readonly [Entries, Entries];
+  readonly options: DiffOptions;
+  readonly refusals: Refusals;
+  readonly notes: string[];
+}
+
+/** Notes a reason why a function changed. */
+export function note(changed: Map<Part, Reason[]>, part: Part, reason: Reason): void {
+  const list = changed.get(part);
+  if (list === undefined) changed.set(part, [reason]);
+  else list.push(reason);
+}

@@ -1,0 +1,136 @@
+/** From the offer of a provider to a complete folder of the cache. */
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fail } from '../base/errors/error.ts';
+import { readBytes, writeAtomically } from '../base/files.ts';
+import type { Reporter } from '../base/report.ts';
+import { runOk } from '../base/run.ts';
+import type { KernelOffer, UnpackedParts } from '../distro/provider.ts';
+import { unpackImage } from '../formats/payload.ts';
+import { type KernelConfig, readConfig } from '../kernel/config.ts';
+import { KernelImage } from '../kernel/image.ts';
+import { readKallsyms } from '../kernel/kallsyms.ts';
+import { writeKallsyms } from '../kernel/kallsyms-file.ts';
+import { compareVersion } from '../kernel/release.ts';
+import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
+import { compilerOf } from '../toolchain/compiler.ts';
+import { kernelFolder, writersLock } from './cache.ts';
+import { writeManifest } from './manifest.ts';
+import { prepareTree } from './prepare.ts';
+import { unpackSource } from './source-tree.ts';
+import { builtVersionOf, sourceVersionOf, versionText } from './source-version.ts';
+
+/** Bytes that a prepared kernel needs while it is made: source 1.5 GB, image and modules 0.5 GB, the tools. */
+const NEEDED_BYTES = 3e9;
+
+/** Fetches, unpacks and prepares in the cache folder of `key`, which must be empty; the manifest, written last, makes it complete. */
+export async function prepareOffer(key: string, offer: KernelOffer, report: Reporter): Promise<TargetKernel> {
+  const { release } = offer;
+  const folder = kernelFolder(key);
+  const root = join(folder, 'root');
+  const tree = join(folder, 'tree');
+  mkdirSync(folder, { recursive: true });
+  const { bavail, bsize } = statfsSync(folder);
+  if (bavail * bsize < (offer.neededBytes ?? NEEDED_BYTES)) throw fail('disk-full', { file: folder });
+  const source = await offer.fetch();
+  const parts = await report.stage(`unpack ${release}`, async (update) => {
+    update('image, headers, modules, source');
+    const [unpacked] = await Promise.all([offer.unpack(root), unpackSource(source, tree)]);
+    return unpacked;
+  });
+  const config = join(parts.headers, '.config');
+  const settings = readConfig(config);
+  const compiler = await compilerOf(settings);
+  checkParts(release, parts, tree);
+  checkRealTime(settings, tree);
+  const kernel = await report.stage(`prepare ${release}`, async (update) => {
+    const [described] = await Promise.all([
+      describe(offer, parts, folder, settings, compiler),
+      prepareTree({
+        release,
+        headers: parts.headers,
+        tree,
+        sourceArch: 'x86',
+        compiler,
+        writers: writersLock(key),
+        update,
+      }),
+    ]);
+    return described;
+  });
+  await runOk('chmod', ['-R', 'a-w', ...[root, tree].filter(existsSync)]);
+  await writeManifest(kernel);
+  return kernel;
+}
+
+/** Looks into the image; keeps vmlinux and its symbols beside the tree. */
+async function describe(
+  offer: KernelOffer,
+  parts: UnpackedParts,
+  folder: string,
+  settings: KernelConfig,
+  compiler: KernelCompiler,
+): Promise<TargetKernel> {
+  const { release } = offer;
+  const vmlinux = join(folder, 'vmlinux');
+  const kallsyms = join(folder, 'kallsyms');
+  const image = new KernelImage(await unpackImage(readBytes(parts.image), parts.image), parts.image);
+  const found = /^Linux version (\S+)/.exec(image.banner ?? '')?.[1];
+  if (found !== undefined && found !== release) {
+    throw fail('kernel-release-mismatch', { part: 'image', found, wanted: release }, { where: { file: parts.image } });
+  }
+  writeAtomically(vmlinux, image.bytes, 0o444);
+  writeKallsyms(kallsyms, readKallsyms(image));
+  return {
+    release,
+    version: sourceVersionOf(join(folder, 'tree')),
+    arch: 'x86_64',
+    distribution: offer.distribution,
+    sourceVersion: offer.sourceVersion,
+    packages: offer.packages,
+    paths: {
+      root: folder,
+      tree: join(folder, 'tree'),
+      headers: parts.headers,
+      config: join(parts.headers, '.config'),
+      symvers: join(parts.headers, 'Module.symvers'),
+      image: parts.image,
+      vmlinux,
+      kallsyms,
+      modules: parts.modules,
+    },
+    compiler,
+    buildId: image.buildId,
+    livepatch: settings.has('LIVEPATCH'),
+    banner: image.banner,
+  };
+}
+
+/** Image, headers and source must be of one build, whatever the names of their files say. */
+function checkParts(release: string, parts: UnpackedParts, tree: string): void {
+  const header = join(parts.headers, 'include/generated/utsrelease.h');
+  const found = existsSync(header) ? /UTS_RELEASE\s+"([^"]*)"/.exec(readBytes(header).toString())?.[1] : undefined;
+  if (found !== undefined && found !== release) {
+    throw fail('kernel-release-mismatch', { part: 'headers', found, wanted: release }, { where: { file: header } });
+  }
+  const built = builtVersionOf(parts.headers);
+  const source = sourceVersionOf(tree);
+  if (built !== undefined && versionText(built) !== versionText(source)) {
+    throw fail('kernel-source-mismatch', { found: versionText(source), wanted: versionText(built) });
+  }
+}
+
+/**
+ * Before Linux 6.12 PREEMPT_RT was a patch of its own, which distributions keep beside their source package; it adds the file
+ * localversion-rt. Without it the code of such a kernel cannot be made.
+ */
+function checkRealTime(settings: KernelConfig, tree: string): void {
+  const version = sourceVersionOf(tree);
+  if (!settings.has('PREEMPT_RT') || compareVersion(version, 6, 12) >= 0) return;
+  if (existsSync(join(tree, 'localversion-rt'))) return;
+  const found = versionText(version);
+  throw fail('kernel-source-mismatch', {
+    found: `${found} without the PREEMPT_RT patches`,
+    wanted: `${found} with the PREEMPT_RT patches (localversion-rt)`,
+  });
+}

@@ -1,0 +1,148 @@
+/** Runs one boot of a plan: its guest, and in it the checks in order. */
+import { KpatchError } from '../../base/errors/error.ts';
+import { initScript } from '../../vm/agent.ts';
+import { boot, type Guest } from '../../vm/guest.ts';
+import type { GuestFile } from '../../vm/initramfs.ts';
+import { type ProofInput, staticSession } from '../input/proof-input.ts';
+import { bootService, STORE_ARCHIVE } from './boot-service.ts';
+import type { BootState, Check, GuestCheck, PlannedBoot, Session } from './check.ts';
+import { isGuestEnd } from './event.ts';
+import { guestPath } from './livepatch.ts';
+import { type BootRecord, type CheckRecord, keyOf } from './record.ts';
+import { type CheckContext, notRun, runCheck } from './run-check.ts';
+
+export interface BootRun {
+  readonly checks: readonly CheckRecord[];
+  /** Absent where no guest was started. */
+  readonly boot?: BootRecord;
+  /** The store as a tar archive, where the boot installed the patch. */
+  readonly store?: Uint8Array;
+}
+
+/** A guest whose init loads patches is up only when they are; a transition may take its time. */
+const SERVICE_DEADLINE_MS = 300_000;
+
+/** `store` is what an earlier boot installed. Errors: those of this machine, as `boot` has them. */
+export async function runBoot(
+  planned: PlannedBoot,
+  checks: readonly GuestCheck[],
+  input: ProofInput,
+  store?: Uint8Array,
+): Promise<BootRun> {
+  const { onEvent, userChecks = [] } = input;
+  const { id, title } = planned;
+  const isOfUser = (check: Check): boolean => userChecks.some((user) => user.check.id === check.id);
+  const context: CheckContext = { boot: id, onEvent, isOfUser };
+  onEvent({ type: 'boot', boot: id, title });
+  let guest: Guest;
+  try {
+    guest = await start(planned, input, store);
+  } catch (error) {
+    if (!(error instanceof KpatchError) || !isGuestEnd(error)) throw error;
+    return bootFailed(planned, checks, error, context);
+  }
+  const { acceleration, bootMs } = guest;
+  onEvent({ type: 'booted', boot: id, acceleration, ms: bootMs });
+  const kept: { store?: Uint8Array } = {};
+  let records: readonly CheckRecord[];
+  try {
+    const session = sessionOf(input, guest, (archive) => {
+      kept.store = archive;
+    });
+    records = await runChecks(checks, context, session);
+  } finally {
+    await guest.stop();
+  }
+  return { checks: records, boot: { boot: id, title, acceleration, bootMs, console: guest.console }, ...kept };
+}
+
+function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | undefined): Promise<Guest> {
+  const { subject, predecessors, kernel, test, program = {}, files, signal, onEvent } = input;
+  const own: Record<string, GuestFile> = { ...files, ...(planned.system === undefined ? {} : program) };
+  for (const module of [subject, ...predecessors]) own[guestPath(module)] = module.bytes;
+  if (test !== undefined) own['/kpatch/test'] = { content: test.text, mode: 0o755 };
+  for (const { path, from, mode } of test?.files ?? []) own[path] = { from, mode };
+  if (store !== undefined) own[STORE_ARCHIVE] = store;
+  const targets = [subject, ...predecessors].flatMap(({ targetModules }) => targetModules);
+  const available = [...new Set([...targets, ...(test?.modules ?? [])])];
+  const modules = kernel.modules !== undefined && available.length > 0;
+  return boot({
+    image: kernel.image,
+    files: own,
+    ...(modules ? { modules: { folder: kernel.modules!, available } } : {}),
+    memoryMiB: planned.memoryMiB,
+    cpus: planned.cpus,
+    kernelArguments: ['log_buf_len=4M', ...planned.kernelArguments],
+    onConsole: (line) => onEvent({ type: 'console', boot: planned.id, line }),
+    onWait: () => onEvent({ type: 'progress', check: keyOf(planned.id, ''), text: 'other virtual machines end first' }),
+    ...(planned.system === 'reboot' ? { init: initScript([], bootService), bootDeadlineMs: SERVICE_DEADLINE_MS } : {}),
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+function sessionOf(input: ProofInput, guest: Guest, keepStore: (archive: Uint8Array) => void) {
+  const state: BootState = { testStatus: {} };
+  return (key: string): Session => ({
+    ...staticSession(input, key),
+    guest,
+    state,
+    sh: (script, options) => guest.run(script, options),
+    keepStore,
+  });
+}
+
+async function runChecks(
+  checks: readonly GuestCheck[],
+  context: CheckContext,
+  session: (key: string) => Session,
+): Promise<CheckRecord[]> {
+  const records: CheckRecord[] = [];
+  const run = async (check: GuestCheck): Promise<{ record: CheckRecord; gone: boolean }> => {
+    const done = await runCheck(check, context, (key) => check.run(session(key)));
+    records.push(done.record);
+    return done;
+  };
+  for (const [at, check] of checks.entries()) {
+    const { record, gone } = await run(check);
+    if (!gone && (record.outcome === 'held' || check.needed !== true)) continue;
+    const rest = checks.slice(at + 1);
+    // What the kernel said is worth reading most when something failed.
+    const log = gone ? undefined : rest.find(({ id }) => id === 'log-clean');
+    const why = gone ? 'the guest is gone' : `without this: ${check.title}`;
+    const skipped = rest.filter((other) => other !== log);
+    records.push(...notRun(skipped, why, context));
+    if (log !== undefined) await run(log);
+    break;
+  }
+  return records;
+}
+
+/** The guest did not come up: that is what is wrong with its first check. */
+function bootFailed(
+  { id, title }: PlannedBoot,
+  checks: readonly GuestCheck[],
+  error: KpatchError,
+  context: CheckContext,
+): BootRun {
+  const { onEvent } = context;
+  const text = error.detail ?? '';
+  const record: BootRecord = { boot: id, title, acceleration: 'unknown', bootMs: 0, console: text };
+  const [first, ...rest] = checks;
+  if (first === undefined) return { checks: [], boot: record };
+  const check = keyOf(id, first.id);
+  const evidence = { text: 'the console', detail: text, varies: true };
+  const reason = error.message;
+  onEvent({ type: 'begin', check, boot: id, title: first.title });
+  onEvent({ type: 'evidence', check, ...evidence });
+  onEvent({ type: 'end', check, outcome: 'failed', reason, ms: 0 });
+  const failed = {
+    check,
+    boot: id,
+    title: first.title,
+    outcome: 'failed',
+    reason,
+    evidence: [evidence],
+    ms: 0,
+  } as const;
+  return { checks: [failed, ...notRun(rest, 'the guest did not come up', context)], boot: record };
+}
