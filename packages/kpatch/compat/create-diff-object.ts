@@ -7,7 +7,8 @@ import { fail, KpatchError, renderError } from '../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
 import { diff } from '../differ/diff.ts';
-import type { DiffOptions, DiffResult } from '../differ/options.ts';
+import { leftOutError } from '../differ/left-out-error.ts';
+import type { DiffOptions, DiffResult, LeftOutChange } from '../differ/options.ts';
 import { localsMatcher } from '../differ/parts/source-file.ts';
 import { readSymbolTable } from '../differ/parts/symbol-table.ts';
 import { SHF } from '../formats/elf/constants.ts';
@@ -36,6 +37,17 @@ const sizeVariables: Readonly<Record<string, string>> = {
   STATIC_CALL_STRUCT_SIZE: '.static_call_sites',
 };
 
+/**
+ * Changes that have no effect and that the original program refuses, also beside others. It does not look for functions that
+ * are only gone.
+ */
+const refusedReasons: ReadonlySet<LeftOutChange['reason']> = new Set(['init', 'exit', 'module information']);
+
+function refusedChanges({ leftOut, status }: DiffResult): LeftOutChange[] {
+  const silent = (reason: LeftOutChange['reason']): boolean => reason === 'removed' || reason === 'overridden';
+  return leftOut.filter(({ reason }) => refusedReasons.has(reason) || (status === 'left out' && !silent(reason)));
+}
+
 const usage =
   'usage: create-diff-object original.o patched.o parent-name parent-symtab Module.symvers patch-mod-name output.o';
 
@@ -54,7 +66,9 @@ export function createDiffObject(
   try {
     const result = run(words, environment);
     for (const line of linesOf(result)) print(`${name}: ${line}\n`);
-    if (result.status === 'unchanged') return EXIT.unchanged;
+    const refused = refusedChanges(result);
+    if (refused.length > 0) throw leftOutError(refused, words[1]);
+    if (result.status !== 'changed') return EXIT.unchanged;
     writeAtomically(words[6]!, withNamespaces(result, words[1]!));
     return EXIT.changed;
   } catch (error) {

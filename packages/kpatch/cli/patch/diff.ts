@@ -4,6 +4,7 @@ import { fail } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import { diff } from '../../differ/diff.ts';
 import { explain, renderExplanation } from '../../differ/explain.ts';
+import { leftOutError } from '../../differ/left-out-error.ts';
 import type { ChangedFunction, DiffOptions, DiffResult } from '../../differ/options.ts';
 import { assumedSymbols, readSymbolTable } from '../../differ/parts/symbol-table.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
@@ -47,9 +48,11 @@ function run({ report }: Context, options: Options, original: string, patched: s
   }
   const result = diff(before, after, diffOptions);
   if (options.output !== undefined && result.status === 'changed') writeAtomically(options.output, result.output());
-  const { output, ...data } = result;
+  const { output, status, ...rest } = result;
   void output;
-  return { exit: result.status === 'changed' ? 0 : 3, schema: 'kpatch.diff/1', data, text: render(result) };
+  if (status === 'left out') throw leftOutError(result.leftOut, patched);
+  const data = { status, ...rest };
+  return { exit: status === 'changed' ? 0 : 3, schema: 'kpatch.diff/1', data, text: render(result) };
 }
 
 function diffOptionsOf(
