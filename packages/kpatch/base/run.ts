@@ -14,6 +14,8 @@ export interface RunOptions {
   /** Called with each complete line of standard output and error as it comes. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   readonly signal?: AbortSignal;
+  /** The Debian package that has the program, for the error if it is missing; that of tools.ts unless told. */
+  readonly packageName?: string;
 }
 
 export interface RunResult {
@@ -67,7 +69,8 @@ export function run(command: string, args: readonly string[], options: RunOption
     child.on('error', (error: NodeJS.ErrnoException) => {
       done();
       const missing = error.code === 'ENOENT';
-      reject(missing ? fail('tool-missing', { tool: command, package: packageOf(command) }, { cause: error }) : error);
+      const params = { tool: command, package: options.packageName ?? packageOf(command) };
+      reject(missing ? fail('tool-missing', params, { cause: error }) : error);
     });
     child.on('close', (code, name) => {
       done();

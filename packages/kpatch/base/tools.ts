@@ -21,7 +21,6 @@ const packages: Readonly<Record<string, string>> = {
   objdump: 'binutils',
   openssl: 'openssl',
   patch: 'patch',
-  'qemu-system-x86_64': 'qemu-system-x86',
   readelf: 'binutils',
   rpmbuild: 'rpm',
   tar: 'tar',

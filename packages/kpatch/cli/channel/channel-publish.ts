@@ -26,6 +26,7 @@ import { prune } from '../../channel/repository/prune.ts';
 import { publish } from '../../channel/repository/publish.ts';
 import { addKey, retireKey } from '../../channel/repository/rotate.ts';
 import { dayOf, parseDay } from '../../channel/repository/window.ts';
+import { platformHere } from '../../platform/registry.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 
 interface InitOptions {
@@ -76,7 +77,7 @@ export function registerPublish(channel: Command): void {
     .option('--released <day>', 'the day of its release, from which its window counts')
     .option('--package-version <version>', "version of the distribution's package, such as 6.1.192-2")
     .option('--distribution <name>', 'as advisories name it, such as Debian:12')
-    .option('--arch <arch>', 'architecture (x86_64)')
+    .option('--arch <arch>', 'architecture, as `uname -m` prints it (default: this machine)')
     .option('--extend <day>', 'last day of its window')
     .option('--reason <text>', 'why the window is extended')
     .option('--json', 'one JSON document')
@@ -176,7 +177,7 @@ async function kernel(_: Context, options: KernelOptions, dir: string, release: 
   const next: ChannelKernel = {
     schema: kernelSchema,
     release,
-    arch: options.arch ?? before?.arch ?? 'x86_64',
+    arch: options.arch ?? before?.arch ?? platformHere().naming.uname,
     distribution: options.distribution ?? before?.distribution ?? 'Debian:12',
     packageVersion: options.packageVersion ?? before?.packageVersion ?? release,
     released,

@@ -1,7 +1,7 @@
 /** Any ELF64 file as views on its bytes: nothing is copied, addresses are bigint. */
 import { fail } from '../../base/errors/error.ts';
 import { checkRange, malformed, readU64, type Source, StringTable } from './bytes.ts';
-import { ET, NT_GNU_BUILD_ID, PT, SHF, SHN, SHT, SIZE } from './constants.ts';
+import { ELF_MAGIC, ET, NT_GNU_BUILD_ID, PT, SHF, SHN, SHT, SIZE } from './constants.ts';
 import { type Note, parseNotes } from './note.ts';
 
 /** A section header; `offset` and `size` are bytes in the file (`size` in memory for NOBITS). */
@@ -43,7 +43,6 @@ export interface RawSymbol {
   readonly size: number;
 }
 
-const MAGIC = 0x7f454c46;
 const kinds: Readonly<Record<number, string>> = {
   [ET.REL]: 'a relocatable object',
   [ET.EXEC]: 'an executable',
@@ -81,7 +80,7 @@ export class ElfFile implements Source {
     this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { view } = this;
-    if (bytes.length < 16 || view.getUint32(0) !== MAGIC)
+    if (bytes.length < 16 || view.getUint32(0) !== ELF_MAGIC)
       throw fail('elf-not-elf', { file }, { where: { file, offset: 0 } });
     const unsupported = (kind: string, offset: number): Error =>
       fail('elf-unsupported', { file, kind }, { where: { file, offset } });
