@@ -1,4 +1,4 @@
-/** Running other programs: with a deadline, in a process group of their own, never left behind. */
+/** Runs other programs: with a timeout, in their own process group, never left behind. */
 import { spawn } from 'node:child_process';
 import { interrupted, onExit } from './cleanup.ts';
 import { fail } from './errors/error.ts';
@@ -8,29 +8,35 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Added to the environment of this process; `undefined` removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Milliseconds until the program is killed and `timed-out` thrown; 10 minutes unless told. */
+  /** Milliseconds until the program is killed and `timed-out` thrown (default: 10 minutes). */
   readonly timeoutMs?: number;
   readonly input?: string | Uint8Array;
-  /** Called with each complete line of standard output and error as it comes. */
+  /** Limit for standard output and standard error together, bytes (default: 1 GiB). */
+  readonly maxOutput?: number;
+  /** Called with each complete line of standard output and error. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   readonly signal?: AbortSignal;
   /** The Debian package that has the program, for the error if it is missing; that of tools.ts unless told. */
   readonly packageName?: string;
+  /** The command line to show in messages, if it differs from the real one. */
+  readonly shown?: readonly string[];
 }
 
 export interface RunResult {
-  /** Exit status, or 128 + signal number as shells count. */
+  /** Exit status, or 128 plus the signal number, as in a shell. */
   readonly status: number;
   readonly stdout: Buffer;
   readonly stderr: string;
 }
 
+const MAX_OUTPUT = 2 ** 30;
+
 /**
- * Runs a program to its end, whatever its status.
- * Errors: `tool-missing` where it is not installed, `timed-out`, `interrupted`.
+ * Runs a program until it exits, with any status.
+ * Errors: `tool-missing` if it is not installed, `timed-out`, `interrupted`, `output-too-large`.
  */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const { cwd, timeoutMs = 600_000 } = options;
+  const { cwd, timeoutMs = 600_000, maxOutput = MAX_OUTPUT, shown = [command, ...args] } = options;
   const signal = options.signal === undefined ? interrupted : AbortSignal.any([options.signal, interrupted]);
   const env = options.env === undefined ? process.env : { ...process.env, ...options.env };
   return new Promise((resolve, reject) => {
@@ -49,7 +55,7 @@ export function run(command: string, args: readonly string[], options: RunOption
       kill();
     };
     const timer = setTimeout(() => {
-      end(() => fail('timed-out', { command: commandLine(command, args), seconds: timeoutMs / 1000 }));
+      end(() => fail('timed-out', { command: commandLine(shown), seconds: timeoutMs / 1000 }));
     }, timeoutMs);
     const onAbort = (): void => end(() => fail('interrupted', { signal: String(signal.reason) }));
     signal.addEventListener('abort', onAbort, { once: true });
@@ -58,11 +64,21 @@ export function run(command: string, args: readonly string[], options: RunOption
       signal.removeEventListener('abort', onAbort);
       forget();
     };
+    let printed = 0;
+    /** False once the program has printed more than it may: a small archive can unpack to more than the memory holds. */
+    const fits = (chunk: Buffer): boolean => {
+      printed += chunk.length;
+      if (printed <= maxOutput) return true;
+      end(() => fail('output-too-large', { command: commandLine(shown), bytes: maxOutput }));
+      return false;
+    };
     child.stdout.on('data', (chunk: Buffer) => {
+      if (!fits(chunk)) return;
       stdout.push(chunk);
       lines.stdout(chunk);
     });
     child.stderr.on('data', (chunk: Buffer) => {
+      if (!fits(chunk)) return;
       stderr.push(chunk);
       lines.stderr(chunk);
     });
@@ -80,24 +96,29 @@ export function run(command: string, args: readonly string[], options: RunOption
       const status = code ?? 128 + (name === 'SIGKILL' ? 9 : name === 'SIGSEGV' ? 11 : 15);
       resolve({ status, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() });
     });
-    child.stdin.on('error', () => {}); // a program need not read all of its input
+    child.stdin.on('error', () => {}); // a program may exit without reading all of its input
     child.stdin.end(options.input ?? '');
   });
 }
 
-/** As `run`, and any status but 0 is the error `tool-failed`. */
+/** Like `run`, but any status except 0 throws `tool-failed`. */
 export async function runOk(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const result = await run(command, args, options);
-  if (result.status === 0) return result;
+  if (result.status !== 0) throw toolFailed(command, args, result);
+  return result;
+}
+
+/** The error `tool-failed` for a program that exited with a status other than 0. */
+export function toolFailed(command: string, args: readonly string[], result: RunResult): Error {
   const said = `${result.stderr}${result.stdout.subarray(-4000).toString()}`;
-  throw fail(
+  return fail(
     'tool-failed',
-    { command: commandLine(command, args), outcome: `status ${result.status}` },
+    { command: commandLine([command, ...args]), outcome: `status ${result.status}` },
     { detail: said.split('\n').slice(-40).join('\n') },
   );
 }
 
-/** Kills a process and all that it started in its group; a group that is gone is no error. */
+/** Kills a process and its process group; it is not an error if the group is gone. */
 export function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
@@ -106,8 +127,8 @@ export function killGroup(pid: number): void {
   }
 }
 
-function commandLine(command: string, args: readonly string[]): string {
-  const line = [command, ...args].join(' ');
+function commandLine(words: readonly string[]): string {
+  const line = words.join(' ');
   return line.length > 200 ? `${line.slice(0, 197)}...` : line;
 }
 

@@ -1,8 +1,9 @@
-/** Which Debian package holds each program that kpatch calls; one table for error messages and `kpatch doctor`. */
+/** The Debian package of each program that kpatch calls, for error messages and `kpatch doctor`. */
 const packages: Readonly<Record<string, string>> = {
   ar: 'binutils',
   bc: 'bc',
   bison: 'bison',
+  bwrap: 'bubblewrap',
   clang: 'clang',
   cpio: 'cpio',
   createrepo_c: 'createrepo-c',
@@ -21,14 +22,18 @@ const packages: Readonly<Record<string, string>> = {
   objdump: 'binutils',
   openssl: 'openssl',
   patch: 'patch',
+  prlimit: 'util-linux',
   readelf: 'binutils',
   rpmbuild: 'rpm',
+  rpm2cpio: 'rpm2cpio',
+  rpmspec: 'rpm',
+  setpriv: 'util-linux',
   tar: 'tar',
   xz: 'xz-utils',
   zstd: 'zstd',
 };
 
-/** The package to install for a program; the program's own name where the table has none. */
+/** The package to install for a program; defaults to the name of the program. */
 export function packageOf(tool: string): string {
   return packages[tool.slice(tool.lastIndexOf('/') + 1)] ?? tool;
 }

@@ -8,6 +8,7 @@ import { hostErrors } from './entries/host.ts';
 import { kernelErrors } from './entries/kernel.ts';
 import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
+import { sandboxErrors } from './entries/sandbox.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -17,6 +18,7 @@ export const catalogue = {
   ...kernelErrors,
   ...buildErrors,
   ...moduleErrors,
+  ...sandboxErrors,
   ...vmErrors,
   ...proveErrors,
   ...hostErrors,

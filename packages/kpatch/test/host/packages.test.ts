@@ -4,9 +4,10 @@
  * test/vm/host-packages.test.ts).
  */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { before, test } from 'node:test';
 import { run } from '#kpatch/base/run.ts';
+import { fixture } from '../compatibility/fixtures.ts';
 import { packages } from '../vm/host-guest.ts';
 
 /** `$1` is the folder with the packages, `$2` the script. */
@@ -31,6 +32,14 @@ const TRACES = `ls -d /usr/sbin/kpatch /usr/bin/kpatch* /usr/libexec/kpatch /var
 const ENABLED = 'echo $(systemctl is-enabled kpatch.service kpatch-survived.timer kpatch-metrics.timer 2>/dev/null)';
 const METRICS =
   'mkdir -p /var/lib/prometheus/node-exporter; kpatch metrics --output /var/lib/prometheus/node-exporter/kpatch.prom';
+
+/** What a machine has after months of use: the files that 0.1 left on one that follows a channel, a cache, a timer's stamp. */
+const USED = `mount -t tmpfs tmpfs /var/cache; mkdir -p /var/cache/kpatch/packages /var/lib/systemd/timers
+echo >/var/cache/kpatch/packages/a_1_amd64.deb; echo >/var/lib/systemd/timers/stamp-kpatch-update.timer
+echo '${readFileSync(fixture('machine.tar.gz'), 'base64')}' | base64 -d | tar -xzC / --exclude=./usr`;
+/** Every file of kpatch outside of the package manager's own database. */
+const ANYTHING = `find /etc /run /usr/lib /usr/libexec /usr/bin /usr/sbin /usr/share /var -xdev -path '*kpatch*' -not -path '/var/lib/dpkg/*' \
+-not -path '/var/cache/*' | sort`;
 
 let folder = '';
 before(async () => {
@@ -76,6 +85,55 @@ ${METRICS}; rpm -e kpatch 2>/dev/null; echo removed; ${TRACES} || true; find /et
     printed,
     /^enabled enabled enabled\n\d\d\nLoaded patch modules:\n\nInstalled patch modules:\nenabled enabled disabled\nutil-linux\nremoved\n$/,
   );
+});
+
+test('dpkg: a machine that follows a channel keeps its settings when the package is removed, and nothing when it is purged', async () => {
+  const printed = await onCopy(`${ANYTHING} >/tmp/before
+dpkg --no-triggers -i $deb >/dev/null; ${USED}; ls /etc/systemd/system/kpatch-update.*
+dpkg --no-triggers -r kpatch >/dev/null; echo removed; ls -A /etc/kpatch /var/lib/kpatch; ls /var/cache/kpatch
+dpkg --no-triggers -P kpatch >/dev/null 2>&1; echo purged; ls /var/cache; ${ANYTHING} | diff /tmp/before -`);
+  assert.equal(
+    printed,
+    `/etc/systemd/system/kpatch-update.service
+/etc/systemd/system/kpatch-update.timer
+removed
+/etc/kpatch:
+channel.conf
+
+/var/lib/kpatch:
+6.1.0-57-amd64
+channel.json
+packages
+purged
+`,
+  );
+});
+
+test('rpm: a machine that follows a channel keeps settings and patches when the package is removed, and nothing that runs', async () => {
+  const printed = await onCopy(`${ANYTHING} >/tmp/before
+rpm -i --nodeps $rpm 2>/dev/null; ${USED}; rm -r /etc/apt/*/kpatch-channel*
+rpm -e kpatch 2>/dev/null; ls /var/cache; ${ANYTHING} | diff /tmp/before - | sed -n 's/^[<>] //p'`);
+  const store = '/var/lib/kpatch/6.1.0-57-amd64';
+  assert.deepEqual(printed.trim().split('\n'), [
+    '/etc/kpatch',
+    '/etc/kpatch/channel.conf',
+    '/run/kpatch',
+    '/run/kpatch/loaded',
+    '/run/kpatch/loaded/kpatch_6_1_0_57_amd64_1_1.json',
+    '/run/kpatch/loaded/livepatch_cmdline.json',
+    '/run/kpatch/lock',
+    '/var/lib/kpatch',
+    store,
+    ...[
+      '.boot.json',
+      '.index.json',
+      '.staged',
+      'kpatch_6_1_0_57_amd64_1_1.ko',
+      'kpatch_6_1_0_57_amd64_1_1.proof.json',
+    ].map((name) => `${store}/${name}`),
+    `${store}/livepatch_cmdline.ko`,
+    '/var/lib/kpatch/channel.json',
+  ]);
 });
 
 test('every command has a man page without a complaint, and all shells complete', async () => {

@@ -36,13 +36,19 @@ export const generalErrors = table({
     exit: 1,
     what: 'no space left on the device while writing {file}',
     why: 'the incomplete file was removed; any existing file is unchanged',
-    fix: 'free some space (`kpatch kernel list` shows the size of the cache) and run the command again',
+    fix: 'free some space and run the command again; `kpatch cache list` shows what kpatch itself keeps, `kpatch cache prune` removes it',
   },
   'timed-out': {
     exit: 1,
     what: '`{command}` did not finish within {seconds} s',
     why: 'kpatch stopped it',
     fix: 'run it by hand to see why it hangs, or raise the timeout',
+  },
+  'output-too-large': {
+    exit: 1,
+    what: '`{command}` printed more than {bytes} bytes',
+    why: 'kpatch stopped it: a damaged or hostile file can unpack to more than this machine has memory for',
+    fix: 'check where the file comes from',
   },
   interrupted: {
     exit: 1,
