@@ -29,7 +29,7 @@ export interface PrepareOptions {
   readonly release: string;
   readonly headers: string;
   readonly tree: string;
-  /** Directory name below `arch/`, as `x86`. */
+  /** Directory name below `arch/`. */
   readonly sourceArch: string;
   readonly compiler: KernelCompiler;
   /** A lock file that make and all that it starts hold, see cache.ts. */
