@@ -4,6 +4,7 @@
  *
  * The order was addresses or offsets, [relative base], number, names, markers, [sequence by name], token table, token index
  * until Linux 6.3; since 6.4 (commit 404bad70fcf7) addresses or offsets, [relative base] and the sequence stand after the token index.
+ * Linux 7.x has no relative base: each offset counts from its own place (scripts/kallsyms.c, `_text - . + offset`).
  * All is in the machine's byte order and 8-byte aligned. Markers have 8 bytes before Linux 4.20, 4 since.
  */
 import type { Platform } from '../platform/platform.ts';
@@ -20,10 +21,11 @@ export interface KallsymsTables {
 
 /**
  * How addresses are kept: `absolute` 64-bit addresses; `relative` unsigned 32-bit offsets from `base`; `percpu` (with
- * CONFIG_KALLSYMS_ABSOLUTE_PERCPU) signed 32-bit values, absolute if not negative, else counted from `base`. `at` is their offset.
+ * CONFIG_KALLSYMS_ABSOLUTE_PERCPU) signed 32-bit values, absolute if not negative, else counted from `base`; `self` signed 32-bit
+ * values, each counted from its own address, where `base` is the address of the first. `at` is their offset.
  */
 export interface Addresses {
-  readonly kind: 'absolute' | 'relative' | 'percpu';
+  readonly kind: 'absolute' | 'relative' | 'percpu' | 'self';
   readonly at: number;
   readonly base: bigint;
 }
@@ -40,8 +42,12 @@ interface TokenTable {
   readonly tokens: readonly string[];
 }
 
+/** The virtual address of a byte of the image; undefined if it has none. */
+export type AddressOf = (offset: number) => bigint | undefined;
+
 /** An image and what its machine decides about the tables in it. */
 interface Search {
+  readonly addressOf: AddressOf;
   readonly bytes: Buffer;
   readonly order: ByteOrder;
   readonly boot: Platform['boot'];
@@ -50,8 +56,12 @@ interface Search {
 const align8 = (at: number): number => (at + 7) & ~7;
 
 /** Finds the tables; a string says why there are none. */
-export function findTables(bytes: Buffer, { littleEndian: little, boot }: Platform): KallsymsTables | string {
-  const search: Search = { bytes, order: little ? littleEndian : bigEndian, boot };
+export function findTables(
+  bytes: Buffer,
+  { littleEndian: little, boot }: Platform,
+  addressOf: AddressOf,
+): KallsymsTables | string {
+  const search: Search = { bytes, order: little ? littleEndian : bigEndian, boot, addressOf };
   let reason = 'no token table';
   for (const table of tokenTables(search)) {
     reason = 'the token table was found, but no names before it';
@@ -190,6 +200,8 @@ function findAddresses(search: Search, table: TokenTable, numberAt: number, coun
     if (boot.absolutePerCpu) candidates.push({ kind: 'percpu', at, base });
     candidates.push({ kind: 'relative', at, base });
   }
+  const self = search.addressOf(after);
+  if (self !== undefined) candidates.push({ kind: 'self', at: after, base: self });
   for (const at of [after, numberAt - 8 * count]) {
     if (at >= 0 && at + 8 * count <= bytes.length) candidates.push({ kind: 'absolute', at, base: 0n });
   }
@@ -201,12 +213,14 @@ export function addressAt(bytes: Buffer, order: ByteOrder, { kind, at, base }: A
   if (kind === 'absolute') return order.u64(bytes, at + 8 * index);
   if (kind === 'relative') return base + BigInt(order.u32(bytes, at + 4 * index));
   const offset = order.i32(bytes, at + 4 * index);
+  if (kind === 'self') return base + BigInt(4 * index + offset);
   return offset >= 0 ? BigInt(offset) : base - 1n - BigInt(offset);
 }
 
 /** The lowest address of a symbol of the kernel's image, which is where it begins; a string says why there is none. */
 export function lowestSymbol(bytes: Buffer, platform: Platform): bigint | string {
-  const tables = findTables(bytes, platform);
+  // Where the image lies in memory is what is asked for.
+  const tables = findTables(bytes, platform, () => undefined);
   if (typeof tables === 'string') return tables;
   const order = platform.littleEndian ? littleEndian : bigEndian;
   for (let i = 0; i < tables.count; i++) {
@@ -218,7 +232,7 @@ export function lowestSymbol(bytes: Buffer, platform: Platform): bigint | string
 
 /** Symbols are sorted by address, nearly all lie in the kernel's half, and they do not all lie on one spot. */
 function plausible({ bytes, order, boot }: Search, addresses: Addresses, count: number): boolean {
-  if (addresses.kind !== 'absolute' && addresses.base < boot.lowestAddress) return false;
+  if (addresses.kind !== 'absolute' && addresses.kind !== 'self' && addresses.base < boot.lowestAddress) return false;
   let before = 0n;
   let inKernel = 0;
   let distinct = 0;

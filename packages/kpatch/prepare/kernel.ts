@@ -8,9 +8,11 @@ import { type Lock, lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
 import { type CustomParts, checkDebugImage, customOffer } from '../distro/custom/custom.ts';
 import { machineKernels } from '../distro/debian/kernels.ts';
+import type { ArchiveOptions, DistributionRelease } from '../distro/distribution.ts';
 import { dnfProvider } from '../distro/fedora/dnf.ts';
 import { installedProvider } from '../distro/installed.ts';
 import type { KernelOffer, KernelProvider, ProviderContext } from '../distro/provider.ts';
+import { distributionOf, releaseOfKernel } from '../distro/registry.ts';
 import { parseRelease } from '../kernel/release.ts';
 import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
 import {
@@ -32,13 +34,28 @@ import { KernelFacts } from './facts.ts';
 import { describedKernel, inspectCached } from './manifest.ts';
 import { prepareOffer } from './prepare-offer.ts';
 
-export interface PrepareKernelOptions {
+export interface PrepareKernelOptions extends ArchiveOptions {
   readonly report: Reporter;
+  /** The distribution release that the kernel belongs to; without it, the name of the kernel tells. */
+  readonly distribution?: DistributionRelease;
   /** Asked in this order; the first that knows the release delivers it. */
   readonly providers?: readonly KernelProvider[];
 }
 
-const standardProviders: readonly KernelProvider[] = [installedProvider(), machineKernels, dnfProvider()];
+/** What this machine itself offers. */
+const machineProviders: readonly KernelProvider[] = [installedProvider(), machineKernels, dnfProvider()];
+
+/** The machine's own sources first, then the archive of the distribution release that the kernel belongs to. */
+function providersFor(release: string | undefined, options: PrepareKernelOptions): readonly KernelProvider[] {
+  if (options.providers !== undefined) return options.providers;
+  const { distribution } = options;
+  if (distribution !== undefined) {
+    return [distributionOf(distribution.distribution).provider(distribution.version, options)];
+  }
+  const own = release === undefined ? undefined : releaseOfKernel(release);
+  if (own === undefined) return machineProviders;
+  return [...machineProviders, distributionOf(own.distribution).provider(own.version, options)];
+}
 
 /** A lock that was just let go of takes a moment to be free. */
 const REMOVE_WAIT_MS = 3000;
@@ -48,11 +65,12 @@ const WAIT_MS = 900_000;
 /**
  * The prepared kernel for a release: from the cache where it is complete and undamaged, else found or fetched and prepared.
  * Without a release: the running kernel if a provider knows it and it can load live patches, else the newest that one offers.
- * Errors: `kernel-unknown`, `kernel-part-missing`, `kernel-download`, `kernel-release-mismatch`, `kernel-source-mismatch`,
+ * Errors: `distribution-…` for the archive of another release, `kernel-unknown`, `kernel-part-missing`, `kernel-download`, `kernel-release-mismatch`, `kernel-source-mismatch`,
  * `kernel-no-livepatch`, `kernel-prepare-failed`, `kernel-config-drift`, `disk-full`.
  */
 export async function prepareKernel(release: string | undefined, options: PrepareKernelOptions): Promise<TargetKernel> {
-  const { report, providers = standardProviders } = options;
+  const { report } = options;
+  const providers = providersFor(release, options);
   const context: ProviderContext = { report, packages: packagesFolder(), cache: cacheRoot() };
   const wanted = release ?? (await defaultRelease(providers, context));
   if (parseRelease(wanted) === undefined) throw await unknown(wanted, providers, context);

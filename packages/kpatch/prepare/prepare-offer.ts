@@ -20,7 +20,7 @@ import { kernelFolder, writersLock } from './cache.ts';
 import { writeManifest } from './manifest.ts';
 import { prepareTree } from './prepare.ts';
 import { unpackSource } from './source-tree.ts';
-import { builtVersionOf, sourceVersionOf, versionText } from './source-version.ts';
+import { builtVersionOf, sameVersion, sourceVersionOf, versionText } from './source-version.ts';
 
 /** Bytes that a prepared kernel needs while it is made: source 1.5 GB, image and modules 0.5 GB, the tools. */
 const NEEDED_BYTES = 3e9;
@@ -134,7 +134,7 @@ function checkParts(release: string, parts: UnpackedParts, tree: string): void {
   }
   const built = builtVersionOf(parts.headers);
   const source = sourceVersionOf(tree);
-  if (built !== undefined && versionText(built) !== versionText(source)) {
+  if (built !== undefined && !sameVersion(built, source)) {
     throw fail('kernel-source-mismatch', { found: versionText(source), wanted: versionText(built) });
   }
 }

@@ -9,7 +9,7 @@ export interface WrittenSymbol {
 export interface Layout {
   /** Where the addresses stand: before the number of symbols (until Linux 6.3) or after the token index (since 6.4). */
   readonly addressesFirst: boolean;
-  readonly kind: 'absolute' | 'relative' | 'percpu';
+  readonly kind: 'absolute' | 'relative' | 'percpu' | 'self';
   /** Bytes of a marker: 8 before Linux 4.20. */
   readonly markerSize: 4 | 8;
   /** Write the sequence by name (3 bytes a symbol, since 6.2). */
@@ -23,14 +23,18 @@ export const layouts: Readonly<Record<string, Layout>> = {
   'Linux 6.2': { addressesFirst: true, kind: 'percpu', markerSize: 4, sequence: true },
   'Linux 6.12': { addressesFirst: false, kind: 'percpu', markerSize: 4, sequence: true },
   'Linux 6.18': { addressesFirst: false, kind: 'relative', markerSize: 4, sequence: true },
+  'Linux 7.2': { addressesFirst: false, kind: 'self', markerSize: 4, sequence: true },
 };
 
 const BASE = 0xffffffff81000000n;
 /** One byte of the tables that stands for two characters, so that unpacking is put to the test. */
 const PAIR = 0x01;
 
-/** The tables for symbols in ascending order of address, 8-byte aligned. */
-export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout, base = BASE): Buffer {
+/**
+ * The tables for symbols in ascending order of address, 8-byte aligned. `place` is the address that the tables get, which
+ * counts where each offset is relative to itself.
+ */
+export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout, base = BASE, place = 0n): Buffer {
   const tokens = Array.from({ length: 256 }, (_, i) => (i >= 0x20 && i < 0x7f ? String.fromCharCode(i) : `~${i}`));
   tokens[PAIR] = 'te';
   const names: Buffer[] = [];
@@ -55,10 +59,11 @@ export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout
   offsets.forEach((offset, i) => {
     markers.writeUInt32LE(offset, i * layout.markerSize);
   });
-  const addresses = addressTable(symbols, layout, base);
   const sequence = layout.sequence ? [sequenceTable(symbols)] : [];
   const start = [count, Buffer.concat(names), markers];
   const end = [Buffer.concat(tokenBytes), index];
+  const before = [...start, ...end].reduce((sum, bytes) => sum + aligned(bytes).length, 0);
+  const addresses = addressTable(symbols, layout, layout.kind === 'self' ? place + BigInt(before) : base);
   const parts = layout.addressesFirst
     ? [...addresses, ...start, ...sequence, ...end]
     : [...start, ...end, ...addresses, ...sequence];
@@ -74,6 +79,12 @@ function addressTable(symbols: readonly WrittenSymbol[], { kind }: Layout, lowes
     return [table];
   }
   const offsets = Buffer.alloc(4 * symbols.length);
+  if (kind === 'self') {
+    symbols.forEach(({ address }, i) => {
+      offsets.writeInt32LE(Number(address - lowest) - 4 * i, 4 * i);
+    });
+    return [offsets];
+  }
   symbols.forEach(({ address }, i) => {
     if (kind === 'relative') offsets.writeUInt32LE(Number(address - lowest), 4 * i);
     else offsets.writeInt32LE(Number(address < lowest ? address : lowest - 1n - address), 4 * i);
