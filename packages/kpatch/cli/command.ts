@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type ExitStatus, fail, KpatchError, renderError } from '../base/errors/error.ts';
 import { jsonText, print, printError } from '../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../base/report.ts';
+import { useSandbox } from '../sandbox/policy.ts';
 
 /** What a command is given beside its own arguments. */
 export interface Context {
@@ -34,8 +35,12 @@ export function action<O extends object, A extends readonly unknown[]>(
 ): (...all: unknown[]) => Promise<void> {
   return async (...all) => {
     const command = all.pop() as Command;
-    const options = { ...command.optsWithGlobals(), ...(all.pop() as object) } as O & { json?: boolean };
+    const options = { ...command.optsWithGlobals(), ...(all.pop() as object) } as O & {
+      json?: boolean;
+      sandbox?: boolean;
+    };
     const json = options.json === true;
+    if (options.sandbox === false) useSandbox(false);
     const report = json ? silentReporter() : consoleReporter();
     try {
       const outcome = await run({ report, json }, options, ...(all as unknown as A));

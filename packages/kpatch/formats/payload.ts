@@ -1,7 +1,7 @@
 /** What a boot image holds: the compressed vmlinux inside it, unpacked (Documentation/arch/x86/boot.rst, lib/decompress*). */
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { fail } from '../base/errors/error.ts';
-import { run } from '../base/run.ts';
+import { sandboxed } from '../sandbox/sandbox.ts';
 import { decodeLz4Legacy } from './lz4.ts';
 
 /** No kernel unpacks to more (bytes); a malicious file ends here instead of filling the memory. */
@@ -9,7 +9,7 @@ const LIMIT = 1 << 30;
 
 /**
  * Unpacks a kernel image to the vmlinux ELF: bzImage of x86, a compressed vmlinux, or a plain ELF file.
- * `file` is the name for messages. Errors: `kernel-image-format`, `tool-missing`.
+ * `file` is the name for messages. Errors: `kernel-image-format`, `tool-missing`, `output-too-large`.
  */
 export async function unpackImage(image: Buffer, file: string): Promise<Buffer> {
   if (isElf(image)) return image;
@@ -54,7 +54,8 @@ async function decompress(payload: Buffer, file: string): Promise<Buffer> {
     magic === 0xfd377a58 ? 'xz' : magic >>> 8 === 0x425a68 ? 'bzip2' : magic >>> 8 === 0x5d0000 ? 'lzma' : '';
   if (tool === '') throw unreadable(file, 'it is neither an ELF file nor packed in a way that is known');
   const command = tool === 'bzip2' ? ['bzip2', '-dc'] : ['xz', `--format=${tool}`, '--single-stream', '-T0', '-dc'];
-  const { status, stdout, stderr } = await run(command[0]!, command.slice(1), { input: body });
+  const options = { view: {}, input: body, maxOutput: LIMIT };
+  const { status, stdout, stderr } = await sandboxed(command[0]!, command.slice(1), options);
   if (status !== 0) throw unreadable(file, `its packed part is damaged (${stderr.trim()})`);
   return stdout;
 }

@@ -13,6 +13,7 @@ import { readKallsyms } from '../kernel/kallsyms.ts';
 import { writeKallsyms } from '../kernel/kallsyms-file.ts';
 import { compareVersion } from '../kernel/release.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
+import { takeBack } from '../sandbox/user.ts';
 import { compilerOf } from '../toolchain/compiler.ts';
 import { kernelFolder, writersLock } from './cache.ts';
 import { writeManifest } from './manifest.ts';
@@ -58,7 +59,9 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
     ]);
     return described;
   });
-  await runOk('chmod', ['-R', 'a-w', ...[root, tree].filter(existsSync)]);
+  const made = [root, tree].filter(existsSync);
+  await takeBack(made);
+  await runOk('chmod', ['-R', 'a-w', ...made]);
   await writeManifest(kernel);
   return kernel;
 }

@@ -81,6 +81,7 @@ export function register(program: Command): void {
     .option('--leave-out-init', 'leave out changed init and exit parts of modules, with a note')
     .option('--skip-run-pre', 'do not compare the functions to be replaced with the running code (dangerous)')
     .option('--keep-line-changes', 'count a shifted line number in a warning as a change')
+    .option('--no-sandbox', 'run the compiler and its tools with all your rights (dangerous; recorded in the manifest)')
     .option('--keep-glue <file>', 'also write the generated C source of the glue')
     .option('--json', 'print the result as JSON')
     .action(
