@@ -3,7 +3,7 @@
  * process reads every directory's Makefile with this kernel's configuration, as kbuild does when it descends, and prints
  * what it would build there. Directories, `obj-y`, `obj-m` and composite objects follow Documentation/kbuild/makefiles.rst.
  */
-import { readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
@@ -74,12 +74,17 @@ export async function readObjectMap(tree: string, variables: KbuildVariables): P
   const top = ['y:.', ...roots.map((root) => `y:${root.slice(0, -1)}`)].join(' ');
   const result = await submake(tree, variables, ['-s', '-f', '-', `TOP=${top}`, 'all'], {
     // The links of an overlay lead to the tree that it is of.
-    view: { readOnly: [tree, realpathSync(tree), dirname(realpathSync(join(tree, 'scripts')))] },
+    view: { readOnly: [tree, ...treeOf(tree)] },
     input: walker,
     timeoutMs: 300_000,
   });
   if (result.status !== 0) throw fail('makefiles-unreadable', { tree }, { detail: result.stderr });
   return parseWalk(result.stdout.toString());
+}
+
+function treeOf(overlay: string): string[] {
+  const scripts = join(overlay, 'scripts');
+  return existsSync(scripts) ? [dirname(realpathSync(scripts))] : [];
 }
 
 /** As `readObjectMap`, kept in `folder` between calls. */

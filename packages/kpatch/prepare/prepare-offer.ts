@@ -13,7 +13,7 @@ import { readKallsyms } from '../kernel/kallsyms.ts';
 import { writeKallsyms } from '../kernel/kallsyms-file.ts';
 import { compareVersion } from '../kernel/release.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
-import { takeBack } from '../sandbox/user.ts';
+import { readableFiles, takeBack } from '../sandbox/user.ts';
 import { compilerOf } from '../toolchain/compiler.ts';
 import { kernelFolder, writersLock } from './cache.ts';
 import { writeManifest } from './manifest.ts';
@@ -27,6 +27,7 @@ const NEEDED_BYTES = 3e9;
 /** Fetches, unpacks and prepares in the cache folder of `key`, which must be empty; the manifest, written last, makes it complete. */
 export async function prepareOffer(key: string, offer: KernelOffer, report: Reporter): Promise<TargetKernel> {
   const { release } = offer;
+  using _readable = readableFiles();
   const folder = kernelFolder(key);
   const root = join(folder, 'root');
   const tree = join(folder, 'tree');

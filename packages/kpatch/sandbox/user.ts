@@ -48,3 +48,9 @@ export async function takeBack(paths: readonly string[]): Promise<void> {
   if (sandboxUser() === undefined) return;
   await runOk('chown', ['-R', '--no-dereference', '0:0', ...paths]);
 }
+
+/** What is made until the end of the block can be read by the sandbox, whatever the umask of the person. */
+export function readableFiles(): Disposable {
+  const before = sandboxUser() === undefined ? undefined : process.umask(0o022);
+  return { [Symbol.dispose]: () => void (before !== undefined && process.umask(before)) };
+}
