@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
+# Every kpatch that a test starts checks its own JSON output against docs/schemas.
+CHECKED := NODE_OPTIONS=--import=$(CURDIR)/packages/kpatch/test/output-check.ts
 
 .PHONY: help install install-all check format docs packages test attacks demo channel-demo bench fuzz soak corpus clean
 
@@ -31,7 +33,7 @@ packages: install-all ## one executable that needs no Node, a .deb and an .rpm, 
 	@$(NODE) tools/packages.ts
 
 test: install-all ## every test (TESTS=FILE… for some)
-	@$(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
+	@$(CHECKED) $(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
 
 attacks: install-all ## carry out every attack that the tests know: one line each, with what refused it (AREA=policy for one area)
 	@$(NODE) tools/attacks.ts $(AREA)
@@ -46,7 +48,7 @@ bench: install-all ## how fast, how large: each bench/*.ts prints a table
 	@for file in bench/*.ts; do $(NODE) $$file || exit 1; done
 
 soak: install-all ## the long form of every long check (hours)
-	@KPATCH_SOAK=1 $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
+	@KPATCH_SOAK=1 $(CHECKED) $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
 
 corpus: install ## real fixes between two stock kernels, built and loaded (OLD=, NEW=, COUNT=, SEED=)
 	@$(NODE) tools/corpus.ts $(if $(OLD),--old $(OLD)) $(if $(NEW),--new $(NEW)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -9,6 +9,7 @@ import { join, relative } from 'node:path';
 /** Rooms in their order; a room may import every room above it that its row does not exclude. */
 const order = [
   'base',
+  'documents',
   'sandbox',
   'formats',
   'platform',

@@ -2,7 +2,7 @@
 
 import { fail } from '../base/errors/error.ts';
 import { diff } from '../differ/diff.ts';
-import type { DiffOptions, DiffResult } from '../differ/options.ts';
+import type { DiffOptions, DiffResult, LeftOutChange } from '../differ/options.ts';
 import { ElfFile } from '../formats/elf/file.ts';
 import type { Unit } from '../kbuild/unit.ts';
 import type { RunningCode } from '../kernel/running-code.ts';
@@ -31,6 +31,9 @@ export function kernelRules({ kernel, config }: KernelFacts): KernelRules {
 export class PairComparison {
   /** In the order of the pairs; a pair without a difference has none, a unit of several modules can have one for each. */
   readonly differences: Difference[] = [];
+  /** Changes of all pairs that have no effect in a running kernel, and what else there is to say of them. */
+  readonly leftOut: LeftOutChange[] = [];
+  readonly notes: string[] = [];
   readonly #facts: KernelFacts;
   readonly #options: Pick<DiffOptions, 'keepLineChanges' | 'acceptLayouts' | 'leaveOutInit'>;
   readonly #codes = new Map<string, RunningCode>();
@@ -67,6 +70,8 @@ export class PairComparison {
       resolve: ({ name }) => runPre.position(name),
       ...this.#options,
     });
+    this.leftOut.push(...result.leftOut);
+    this.notes.push(...result.notes);
     if (result.status === 'changed') this.differences.push({ unit, object, result, runPre });
   }
 }

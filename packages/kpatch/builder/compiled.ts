@@ -7,13 +7,13 @@ import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { type Adjustment, applyPatch } from '../source/apply.ts';
 import { placeAuthorHeaders } from '../source/author-headers.ts';
-import type { SourcePatch } from '../source/patch.ts';
+import { placeInTree, type SourcePatch } from '../source/patch.ts';
 import { type Edit, watchEdits } from './cause.ts';
 import { includersOf } from './includers.ts';
 import { addGivenModule, filesLeftOut, type GivenModule, OutOfTreeBuild, type OutOfTreeModule } from './out-of-tree.ts';
 import { type CompiledPair, compilePairs } from './pairs.ts';
-import { type LeftOut, planBuild } from './plan.ts';
-import { addedUnits } from './rules/makefiles.ts';
+import { type LeftOut, planBuild, sortFiles, withoutFiles } from './plan.ts';
+import { addedUnits, isMakefile } from './rules/makefiles.ts';
 import { checkOffsets } from './rules/offsets.ts';
 
 /** What both ways of compiling are given. */
@@ -43,20 +43,25 @@ export interface Compiled {
 
 /** Apply, plan, compile: files of the kernel's own tree. */
 export async function compileInTree(input: CompileInput): Promise<Compiled> {
-  const { request, patches, facts, report } = input;
+  const { request, facts, report } = input;
   const { kernel } = facts;
   const folderOf = (part: string): string => join(input.folder, part);
   const folder = (part: string): string => mkdirSync(folderOf(part), { recursive: true })!;
   const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
+  const patches = placeInTree(input.patches, kernel.paths.tree);
+  const { leftOut } = sortFiles(patches, await facts.objects());
+  const applied = withoutFiles(patches, leftOut);
   const { adjustments, edits } = await report.stage('apply', () =>
-    applySeries(patched, patches, kernel.release, report),
+    applySeries(patched, applied, kernel.release, report),
   );
   const plan = await report.stage('plan', async () => {
     const added = await addedUnits(patches, facts, patched);
     return planBuild(patches, await facts.objects(), added, includersOf(facts, patched, report), kernel.release);
   });
   for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
-  placeAuthorHeaders(patched, patches);
+  // What no unit includes must not have an effect by another way either. Makefiles were checked line by line.
+  for (const { file } of plan.leftOut) if (!isMakefile(file)) patched.restore(file);
+  placeAuthorHeaders(patched, applied);
   await checkOffsets(facts, patched, [...patched.copies], folderOf('offsets'));
   const units = plan.units;
   const jobs = request.jobs ?? availableParallelism();
@@ -69,7 +74,8 @@ export async function compileInTree(input: CompileInput): Promise<Compiled> {
 
 /** Compile, apply, compile again: the source of a module from outside of the kernel. */
 export async function compileOutOfTree(input: CompileInput): Promise<Compiled> {
-  const { request, patches, facts, report, folder } = input;
+  const { request, facts, report, folder } = input;
+  const patches = placeInTree(input.patches, request.outOfTree!.source);
   const { name } = input.module!;
   addGivenModule(facts, input.module!);
   const leftOut = filesLeftOut(patches);
@@ -78,7 +84,7 @@ export async function compileOutOfTree(input: CompileInput): Promise<Compiled> {
   const module = new OutOfTreeBuild(facts, name, request.outOfTree!.source, folder, jobs);
   const patched = module.overlay;
   const { adjustments, edits } = await report.stage('apply', () =>
-    applySeries(patched, patches, `the module ${name}`, report),
+    applySeries(patched, withoutFiles(patches, leftOut), `the module ${name}`, report),
   );
   const pairs = await report.stage(`compile ${name}`, async () => {
     await module.before();

@@ -1,34 +1,37 @@
-/** How every command runs: parse, call, print, exit status. A command's file holds its options and its texts, no more. */
+/** How every command runs: parse, call, print, exit status. The file of a command contains only its options and texts. */
 import type { Command } from 'commander';
 import { type ExitStatus, fail, KpatchError, renderError } from '../base/errors/error.ts';
 import { jsonText, print, printError } from '../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../base/report.ts';
+import type { Printed } from '../documents/registry.ts';
 import { useSandbox } from '../sandbox/policy.ts';
 
-/** What a command is given beside its own arguments. */
+/** What a command receives in addition to its own arguments. */
 export interface Context {
   readonly report: Reporter;
-  /** True where `--json` was given: nothing but the one document may go to standard output. */
+  /** True with `--json`: standard output may contain nothing but one document. */
   readonly json: boolean;
 }
 
-/** What a command hands back: the text for people, the data for programs (one document, named by its schema). */
-export interface Outcome {
+/** What a command returns: text for people, and a document for programs. */
+export type Outcome = { [Name in keyof Printed]: OutcomeOf<Name> }[keyof Printed];
+
+interface OutcomeOf<Name extends keyof Printed> {
   readonly exit?: ExitStatus;
-  /** Name and version of the document's schema, as `kpatch.build/1`; described in `docs/json.md`. */
-  readonly schema: string;
-  readonly data: object;
+  /** Name and version of the document, such as `kpatch.build/1`, see docs/json.md. */
+  readonly schema: Name;
+  readonly data: Printed[Name];
   readonly text: string;
 }
 
-/** A file of `cli/`: adds its command to the program. */
+/** The interface of a command file in `cli/`: it adds its command to the program. */
 export interface CommandFile {
   register(program: Command): void;
 }
 
 /**
- * Makes the action of a command: `run` gets the context, the positional arguments and the options.
- * Any error ends as one message (or, with `--json`, one document) and its exit status.
+ * Creates the action of a command: `run` gets the context, the options and the positional arguments.
+ * It prints any error as one message (one document with `--json`) and sets its exit status.
  */
 export function action<O extends object, A extends readonly unknown[]>(
   run: (context: Context, options: O, ...args: A) => Promise<Outcome> | Outcome,
@@ -46,7 +49,7 @@ export function action<O extends object, A extends readonly unknown[]>(
       const outcome = await run({ report, json }, options, ...(all as unknown as A));
       printOutcome(outcome, json, report);
     } catch (error) {
-      printFailure(error, json);
+      printFailure(error, json, report.warnings);
     }
   };
 }
@@ -61,11 +64,11 @@ function printOutcome(outcome: Outcome, json: boolean, report: Reporter): void {
   print(`${jsonText({ schema, warnings: report.warnings, ...data }, 2)}\n`);
 }
 
-/** Prints any error as the catalogue's, sets the exit status. */
-export function printFailure(thrown: unknown, json: boolean): void {
+/** Prints any thrown value as an error of the catalogue and sets the exit status. */
+export function printFailure(thrown: unknown, json: boolean, warnings: readonly string[] = []): void {
   const error = thrown instanceof KpatchError ? thrown : internal(thrown);
   process.exitCode = error.exit;
-  if (json) print(`${jsonText({ schema: 'kpatch.error/1', error }, 2)}\n`);
+  if (json) print(`${jsonText({ schema: 'kpatch.error/1', warnings, error }, 2)}\n`);
   else printError(`${renderError(error)}\n`);
 }
 

@@ -81,6 +81,15 @@ export class SourceOverlay {
     return isInside ? readFileSync(real, 'latin1') : undefined;
   }
 
+  /** Takes back what was done to a file: the overlay has the tree's own again, or none. */
+  restore(file: string): void {
+    const path = normalize(file);
+    if (!this.#copied.delete(path)) return;
+    rmSync(join(this.root, path), { force: true });
+    if (lstatSync(join(this.tree, path), { throwIfNoEntry: false }) !== undefined)
+      symlinkSync(join(this.tree, path), join(this.root, path));
+  }
+
   /** The files of which the overlay has its own copy. */
   get copies(): ReadonlySet<string> {
     return this.#copied;

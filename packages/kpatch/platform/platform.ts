@@ -26,6 +26,8 @@ export interface RelocationKind {
    */
   readonly form: 'absolute' | 'pc-relative' | 'got' | 'toc' | 'minus' | 'none';
   readonly bias: number | 'instruction-end';
+  /** Bytes of the field in data; absent for relocations of instructions. It tells the forms of a table apart. */
+  readonly bytes?: 4 | 8;
 }
 
 /** How an instruction (or a table) uses the target of a relocation. */

@@ -1,6 +1,6 @@
 /** The cache of prepared kernels: one folder for each, `manifest.json` in it is written last and makes it complete. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, utimesSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
@@ -39,6 +39,21 @@ export async function awaitWriters(key: string): Promise<void> {
 
 export function packagesFolder(): string {
   return join(cacheRoot(), 'packages');
+}
+
+/** Remembers that a kernel is used now, as the time of its lock file. Another user's cache may be read-only: that is no error. */
+export function noteUse(key: string): void {
+  const now = new Date();
+  try {
+    utimesSync(kernelLock(key), now, now);
+  } catch {
+    // see above
+  }
+}
+
+/** Held, shared, while packages are downloaded and unpacked. */
+export function packagesLock(): string {
+  return join(packagesFolder(), '.lock');
 }
 
 /** Folders of what was derived from the kernel of this key (facts.ts): compiled originals, object maps. */

@@ -15,6 +15,11 @@ import { readSymvers, type Symvers } from '../kernel/symvers.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { cacheRoot } from './cache.ts';
 
+/** Where what is derived from a kernel is kept: another build of the same release has another folder. */
+export function derivedFolder({ paths, buildId }: TargetKernel): string {
+  return join(cacheRoot(), 'derived', `${basename(paths.root)}-${buildId?.slice(0, 16) ?? 'unknown'}`);
+}
+
 export class KernelFacts {
   readonly kernel: TargetKernel;
   /** A folder for what is derived from the kernel; it can be removed at any time. */
@@ -32,11 +37,7 @@ export class KernelFacts {
 
   constructor(kernel: TargetKernel) {
     this.kernel = kernel;
-    this.derived = join(
-      cacheRoot(),
-      'derived',
-      `${basename(kernel.paths.root)}-${kernel.buildId?.slice(0, 16) ?? 'unknown'}`,
-    );
+    this.derived = derivedFolder(kernel);
   }
 
   get config(): KernelConfig {

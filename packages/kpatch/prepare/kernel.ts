@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { release as runningRelease } from 'node:os';
 import { basename, join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { fail, KpatchError } from '../base/errors/error.ts';
+import { plural } from '../base/errors/plural.ts';
 import { type Lock, lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
 import { type CustomParts, checkDebugImage, customOffer } from '../distro/custom/custom.ts';
@@ -19,9 +20,13 @@ import {
   emptyTrash,
   kernelFolder,
   kernelLock,
+  noteUse,
   packagesFolder,
+  packagesLock,
   removeFolder,
 } from './cache.ts';
+import { limitsFile, readLimits, sizeText } from './disk/limits.ts';
+import { pruneCache } from './disk/prune.ts';
 import { KernelFacts } from './facts.ts';
 import { describedKernel, inspectCached } from './manifest.ts';
 import { prepareOffer } from './prepare-offer.ts';
@@ -78,13 +83,35 @@ async function prepared(key: string, find: () => Promise<KernelOffer>, report: R
   if (state.state === 'damaged') {
     report.warn(`the prepared kernel ${key} was changed (${state.file}); it is prepared again`);
   }
+  const kernel = await fetchAndPrepare(key, find, report); // awaited: the lock is released when this function is left
+  await report.stage(`index ${key}`, () => index(kernel));
+  await keepLimits(report);
+  return kernel;
+}
+
+async function fetchAndPrepare(key: string, find: () => Promise<KernelOffer>, report: Reporter): Promise<TargetKernel> {
+  using _packages = await lock(packagesLock(), 'the downloaded packages', { shared: true, waitMs: WAIT_MS });
   const offer = await find();
   await removeFolder(kernelFolder(key));
   await emptyTrash();
   await awaitWriters(key);
-  const kernel = await prepareOffer(key, offer, report); // awaited: the lock is released when this function is left
-  await report.stage(`index ${key}`, () => index(kernel));
-  return kernel;
+  return await prepareOffer(key, offer, report);
+}
+
+/** A machine with limits (disk/limits.ts) is brought back under them each time the cache has grown. */
+async function keepLimits(report: Reporter): Promise<void> {
+  try {
+    const limits = readLimits();
+    if (Object.keys(limits).length === 0) return;
+    const { removed, before, after } = await pruneCache(limits);
+    if (removed.length === 0) return;
+    report.note(
+      `removed ${plural(removed.length, 'entry', 'entries')} from the cache (${sizeText(before - after)}), see ${limitsFile()}`,
+    );
+  } catch (error) {
+    if (!(error instanceof KpatchError)) throw error;
+    report.warn(`cannot apply the limits of the cache: ${error.message}`);
+  }
 }
 
 /**
@@ -94,7 +121,10 @@ async function prepared(key: string, find: () => Promise<KernelOffer>, report: R
 export async function holdKernel({ paths }: TargetKernel): Promise<Lock> {
   const key = basename(paths.root);
   const held = await lock(kernelLock(key), `the kernel ${key}`, { shared: true, waitMs: WAIT_MS });
-  if (describedKernel(key) !== undefined) return held;
+  if (describedKernel(key) !== undefined) {
+    noteUse(key);
+    return held;
+  }
   held.release();
   throw fail('kernel-not-prepared', { release: key });
 }
@@ -172,7 +202,9 @@ export async function removeKernel(key: string, { packages = false } = {}): Prom
   await emptyTrash();
   if (kernel === undefined) return;
   for (const folder of derivedFolders(key)) await removeFolder(folder);
-  if (packages) removePackages(kernel);
+  if (!packages) return;
+  using _packages = await lock(packagesLock(), 'the downloaded packages', { waitMs: REMOVE_WAIT_MS });
+  removePackages(kernel);
 }
 
 function removePackages({ release, packages }: TargetKernel): void {

@@ -1,9 +1,12 @@
 /** Applying source patches to copies of the files in an overlay, with GNU patch, and saying exactly what did not fit. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import type { SourceOverlay } from '../kbuild/overlay.ts';
+import { type HunkReport, type Report, readReport } from './diff/gnu-report.ts';
+import { displayed } from './diff/lines.ts';
+import { writeDiffs } from './diff/write.ts';
 import type { Hunk, PatchedFile, SourcePatch } from './patch.ts';
 
 /** A hunk that did not fit where or as it was written. */
@@ -31,50 +34,184 @@ export async function applyPatch(
   release: string,
   series: readonly SourcePatch[] = [patch],
 ): Promise<Adjustment[]> {
-  for (const file of patch.files) prepare({ overlay, patch, release, series }, file);
-  const input = join(overlay.root, '.kpatch-input');
-  writeFileSync(input, patch.text);
-  const args = [`-p${patch.strip}`, '--forward', '--no-backup-if-mismatch', '--reject-file=-', '--verbose'];
-  const result = await run('patch', [...args, '-i', input], {
-    cwd: overlay.root,
-    env: { LC_ALL: 'C', POSIXLY_CORRECT: undefined, PATCH_GET: '0' },
-    timeoutMs: 60_000,
-  });
-  rmSync(input, { force: true });
-  const report = readReport(`${result.stdout}`);
-  if (result.status !== 0)
-    throw refusal({ overlay, patch, release, series }, report, `${result.stdout}${result.stderr}`);
-  return report.hunks
-    .filter((hunk) => hunk.fuzz > 0)
-    .map(({ file, hunk, offset, fuzz, line }) => {
-      const length = patch.files.find(({ path }) => path === file)?.hunks[hunk - 1]?.newLines ?? 1;
-      return { patch: patch.name, file, hunk, offset, fuzz, lines: excerpt(join(overlay.root, file), line, length) };
-    });
+  return await new Application(overlay, patch, release, series).run();
 }
 
-/** What an application is about, for its errors. */
-interface Application {
-  readonly overlay: SourceOverlay;
-  readonly patch: SourcePatch;
-  readonly release: string;
-  readonly series: readonly SourcePatch[];
-}
+/** One patch on its way into an overlay. */
+class Application {
+  readonly #overlay: SourceOverlay;
+  readonly #patch: SourcePatch;
+  readonly #release: string;
+  readonly #series: readonly SourcePatch[];
+  /** Diffs of different files, which GNU patch gets in one go. */
+  #pending: PatchedFile[] = [];
+  readonly #adjustments: Adjustment[] = [];
 
-function prepare(application: Application, file: PatchedFile): void {
-  const { overlay, patch, release } = application;
-  const source = file.from ?? file.path;
-  overlay.copy(source);
-  if (file.path !== source) overlay.copy(file.path);
-  const exists = existsSync(join(overlay.root, source));
-  const params = { file: patch.name, target: source, release };
-  const where = { where: { file: patch.file } };
-  if (file.kind === 'create' && exists) {
-    const text = readFileSync(join(overlay.root, source), 'utf8');
-    if (text === '') return; // an empty file that gets its first lines looks the same
-    const same = text === addedText(file);
-    throw same ? alreadyApplied(application, file.path) : fail('patch-file-exists', params, where);
+  constructor(overlay: SourceOverlay, patch: SourcePatch, release: string, series: readonly SourcePatch[]) {
+    this.#overlay = overlay;
+    this.#patch = patch;
+    this.#release = release;
+    this.#series = series;
   }
-  if (file.kind !== 'create' && !exists) throw fail('patch-file-missing', params, where);
+
+  async run(): Promise<Adjustment[]> {
+    const groups = Map.groupBy(this.#patch.files, ({ group }) => group);
+    for (const files of groups.values()) {
+      const moves = files.filter(({ from }) => from !== undefined);
+      if (moves.length > 0) await this.#flush();
+      for (const { from } of moves) this.#overlay.copy(from!);
+      // git takes what is renamed or copied from the files as they were before all of its diffs.
+      const sources = new Map(moves.map(({ from }) => [from!, this.#bytes(from!)]));
+      for (const file of files) await this.#add(file, sources.get(file.from ?? ''));
+    }
+    await this.#flush();
+    return this.#adjustments;
+  }
+
+  async #add(file: PatchedFile, source: Buffer | undefined): Promise<void> {
+    const touched = this.#pending.some(({ path }) => path === file.path);
+    if (touched || file.from !== undefined) await this.#flush();
+    this.#prepare(file);
+    if (file.from !== undefined) {
+      writeFileSync(this.#path(file.path), source!);
+      chmodSync(this.#path(file.path), statSync(this.#path(file.from)).mode);
+      if (file.kind === 'rename') rmSync(this.#path(file.from));
+    } else if (file.hunks.length === 0) {
+      if (file.kind === 'create') writeFileSync(this.#path(file.path), '');
+      if (file.kind === 'delete') await this.#removeEmpty(file);
+    }
+    if (file.hunks.length > 0) this.#pending.push(file);
+    else this.#setMode(file);
+  }
+
+  async #flush(): Promise<void> {
+    const files = this.#pending;
+    if (files.length === 0) return;
+    this.#pending = [];
+    const input = writeDiffs(files);
+    const args = ['-p0', '--forward', '--no-backup-if-mismatch', '--reject-file=-'];
+    const result = await run('patch', args, {
+      cwd: this.#overlay.root,
+      env: { LC_ALL: 'C', POSIXLY_CORRECT: undefined, PATCH_GET: '0', VERSION_CONTROL: undefined },
+      timeoutMs: 60_000,
+      input,
+    });
+    const report = readReport(result.stdout.toString('latin1'));
+    if (result.status !== 0) throw this.#refusal(files, report, `${result.stdout.toString('latin1')}${result.stderr}`);
+    for (const { diff, hunk, line, offset, fuzz } of report.hunks) {
+      const file = files[diff]!;
+      if (fuzz === 0) continue;
+      const lines = this.#excerpt(file.path, line, file.hunks[hunk - 1]?.newLines ?? 1);
+      this.#adjustments.push({ patch: this.#patch.name, file: file.path, hunk, offset, fuzz, lines });
+    }
+    for (const file of files) this.#setMode(file);
+  }
+
+  #setMode({ path, kind, mode }: PatchedFile): void {
+    if (mode !== undefined && kind !== 'delete') chmodSync(this.#path(path), mode);
+  }
+
+  /** Makes sure that the overlay has its own copies, and that the files are there or not as the patch says. */
+  #prepare(file: PatchedFile): void {
+    const source = file.from ?? file.path;
+    this.#overlay.copy(source);
+    this.#overlay.copy(file.path);
+    const params = { file: this.#patch.name, target: source, release: this.#release };
+    const where = { where: { file: this.#patch.file } };
+    if (file.kind !== 'create' && !existsSync(this.#path(source))) throw fail('patch-file-missing', params, where);
+    const exists = file.kind !== 'modify' && file.kind !== 'delete' && existsSync(this.#path(file.path));
+    if (!exists) return;
+    const text = this.#bytes(file.path).toString('latin1');
+    if (file.kind === 'create' && text === '' && file.hunks.length > 0) return; // it gets its first lines
+    if (file.kind === 'create' && text === addedText(file)) throw this.#alreadyApplied(file.path);
+    throw fail('patch-file-exists', { ...params, target: file.path }, where);
+  }
+
+  async #removeEmpty(file: PatchedFile): Promise<void> {
+    if (this.#bytes(file.path).length > 0) throw this.#doesNotApply(file, 0, undefined, 'the file is not empty');
+    rmSync(this.#path(file.path));
+  }
+
+  /** Alone it means that there is nothing to do; in a series it must not, because the other patches remain. */
+  #alreadyApplied(target: string): Error {
+    const code = this.#series.length > 1 ? 'series-patch-applied' : 'patch-already-applied';
+    const detail = this.#changedBefore(target);
+    return fail(
+      code,
+      { file: this.#patch.name, target, release: this.#release },
+      { where: { file: this.#patch.file }, ...(detail === '' ? {} : { detail }) },
+    );
+  }
+
+  /** Which earlier patches of the series changed the file. */
+  #changedBefore(target: string): string {
+    const at = this.#series.findIndex(({ sections }) => sections === this.#patch.sections);
+    const earlier = this.#series.slice(0, Math.max(0, at));
+    const touched = earlier.filter(({ files }) => files.some(({ path }) => path === target)).map(({ name }) => name);
+    return touched.length === 0 ? '' : `changed before it by: ${touched.join(', ')}`;
+  }
+
+  #refusal(files: readonly PatchedFile[], report: Report, said: string): Error {
+    if (report.reversed !== undefined) return this.#alreadyApplied(files[report.reversed]!.path);
+    const failed = report.hunks.find((hunk) => !hunk.ok);
+    if (failed !== undefined) return this.#doesNotApply(files[failed.diff]!, failed.hunk, failed);
+    if (report.remaining !== undefined) {
+      const file = files[report.remaining]!;
+      return this.#doesNotApply(
+        file,
+        file.hunks.length,
+        undefined,
+        'it removes the file, which has more lines than the patch',
+      );
+    }
+    const problem = 'GNU patch cannot apply it';
+    return fail(
+      'patch-malformed',
+      { file: this.#patch.name, problem },
+      { where: { file: this.#patch.file }, detail: said },
+    );
+  }
+
+  #doesNotApply(file: PatchedFile, hunk: number, failed: HunkReport | undefined, reason = ''): Error {
+    const text = file.hunks[hunk - 1];
+    const detail = [reason, failed === undefined ? '' : this.#mismatch(file, text), this.#changedBefore(file.path)];
+    return fail(
+      'patch-does-not-apply',
+      { file: this.#patch.name, release: this.#release, hunk, target: file.path },
+      {
+        where: { file: file.path, line: text?.oldStart ?? failed?.line ?? 1 },
+        detail: detail.filter((part) => part !== '').join('\n'),
+      },
+    );
+  }
+
+  /** What the hunk expects, and what the file has at that place. */
+  #mismatch({ path }: PatchedFile, hunk: Hunk | undefined): string {
+    if (hunk === undefined) return '';
+    const expected = hunk.lines.filter((line) => line.startsWith(' ') || line.startsWith('-'));
+    const numbered = expected.map((line, index) => numberedLine(hunk.oldStart + index, line.slice(1))).join('\n');
+    const found = this.#excerpt(path, hunk.oldStart, hunk.oldLines);
+    return `the patch expects:\n${numbered}\nthe file has:\n${found === '' ? '        (it ends before this line)' : found}`;
+  }
+
+  #excerpt(path: string, from: number, count: number): string {
+    if (!existsSync(this.#path(path))) return '';
+    const start = Math.max(0, from - 1);
+    const lines = this.#bytes(path)
+      .toString('latin1')
+      .split('\n')
+      .slice(start, start + count);
+    return lines.map((line, index) => numberedLine(from + index, line)).join('\n');
+  }
+
+  #bytes(path: string): Buffer {
+    const file = this.#path(path);
+    return existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+  }
+
+  #path(path: string): string {
+    return join(this.#overlay.root, path);
+  }
 }
 
 function addedText(file: PatchedFile): string {
@@ -82,109 +219,6 @@ function addedText(file: PatchedFile): string {
   return lines.map((line) => `${line.slice(1)}\n`).join('');
 }
 
-interface HunkReport {
-  readonly file: string;
-  readonly hunk: number;
-  readonly line: number;
-  readonly offset: number;
-  readonly fuzz: number;
-  readonly ok: boolean;
-}
-
-interface Report {
-  readonly hunks: readonly HunkReport[];
-  readonly reversed: string | undefined;
-}
-
-/** Reads what GNU patch prints with LC_ALL=C. */
-function readReport(text: string): Report {
-  const hunks: HunkReport[] = [];
-  let file = '';
-  let reversed: string | undefined;
-  for (const line of text.split('\n')) {
-    const patching = /^(?:patching|checking) file '?(.+?)'?(?: \(.*\))?$/.exec(line);
-    if (patching !== null) file = patching[1]!;
-    if (/^(?:Reversed \(or previously applied\) patch detected|.*previously applied)/.test(line)) reversed ??= file;
-    const at =
-      /^Hunk #(\d+) (succeeded|FAILED|ignored|NOT MERGED) at (\d+)(?: with fuzz (\d+))?(?: \(offset (-?\d+) lines?\))?/.exec(
-        line,
-      );
-    if (at === null) continue;
-    const [, hunk, outcome, place, fuzz, offset] = at;
-    hunks.push({
-      file,
-      hunk: Number(hunk),
-      line: Number(place),
-      fuzz: Number(fuzz ?? 0),
-      offset: Number(offset ?? 0),
-      ok: outcome === 'succeeded',
-    });
-  }
-  return { hunks, reversed };
-}
-
-/** Alone it is nothing to do; in a series the others remain, so nobody may take it for that. */
-function alreadyApplied(application: Application, target: string): Error {
-  const { patch, release, series } = application;
-  const code = series.length > 1 ? 'series-patch-applied' : 'patch-already-applied';
-  const detail = changedBefore(application, target);
-  return fail(
-    code,
-    { file: patch.name, target, release },
-    { where: { file: patch.file }, ...(detail === '' ? {} : { detail }) },
-  );
-}
-
-/** Which earlier patches of the series changed the file. */
-function changedBefore({ patch, series }: Application, target: string): string {
-  const earlier = series.slice(0, series.indexOf(patch));
-  const touched = earlier.filter(({ files }) => files.some(({ path }) => path === target)).map(({ name }) => name);
-  return touched.length === 0 ? '' : `changed before it by: ${touched.join(', ')}`;
-}
-
-function refusal(application: Application, report: Report, said: string): Error {
-  const { overlay, patch, release } = application;
-  const where = { file: patch.file };
-  if (report.reversed !== undefined) return alreadyApplied(application, report.reversed);
-  const failed = report.hunks.find((hunk) => !hunk.ok);
-  if (failed === undefined) {
-    return fail(
-      'patch-malformed',
-      { file: patch.name, problem: 'GNU patch could not read it' },
-      { where, detail: said },
-    );
-  }
-  const hunk = patch.files.find(({ path }) => path === failed.file)?.hunks[failed.hunk - 1];
-  return fail(
-    'patch-does-not-apply',
-    { file: patch.name, release, hunk: failed.hunk, target: failed.file },
-    {
-      where: { file: failed.file, line: hunk?.oldStart ?? failed.line },
-      detail: [mismatch(overlay, failed, hunk), changedBefore(application, failed.file)].filter(Boolean).join('\n'),
-    },
-  );
-}
-
-/** What the hunk expects, and what the file has at that place. */
-function mismatch(overlay: SourceOverlay, failed: HunkReport, hunk: Hunk | undefined): string {
-  if (hunk === undefined) return '';
-  const expected = hunk.lines
-    .filter((line) => line.startsWith(' ') || line.startsWith('-'))
-    .map((line) => line.slice(1));
-  const found = excerpt(join(overlay.root, failed.file), hunk.oldStart, hunk.oldLines);
-  const numbered = expected.map((line, index) => `${String(hunk.oldStart + index).padStart(6)}  ${line}`).join('\n');
-  return `the patch expects:\n${numbered}\nthe file has:\n${found === '' ? '        (it ends before this line)' : found}`;
-}
-
-function excerpt(path: string, from: number, count: number): string {
-  if (!existsSync(path)) return '';
-  const lines = readFileSync(path, 'utf8')
-    .split('\n')
-    .slice(Math.max(0, from - 1), Math.max(0, from - 1) + count);
-  return lines.map((line, index) => `${String(from + index).padStart(6)}  ${line}`).join('\n');
-}
-
-/** Folders that the patch's files lie in, relative to the tree. */
-export function foldersOf(patch: SourcePatch): string[] {
-  return [...new Set(patch.files.flatMap(({ path, from }) => [path, from ?? path]).map((path) => dirname(path)))];
+function numberedLine(number: number, bytes: string): string {
+  return `${String(number).padStart(6)}  ${displayed(bytes)}`;
 }

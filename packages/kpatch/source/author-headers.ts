@@ -10,7 +10,9 @@ import type { SourcePatch } from './patch.ts';
  * the patches includes them. No flag of the compiler changes, so objects that do not use them stay as they are.
  */
 export function placeAuthorHeaders(overlay: SourceOverlay, patches: readonly SourcePatch[]): void {
-  if (!patches.some(({ text }) => /^\+\s*#\s*include\s+["<]kpatch-/m.test(text))) return;
+  const included = /^\+[ \t]*#[ \t]*include[ \t]+["<]kpatch-/;
+  const added = patches.flatMap(({ files }) => files.flatMap(({ hunks }) => hunks.flatMap(({ lines }) => lines)));
+  if (!added.some((line) => included.test(line))) return;
   for (const [name, text] of authorHeaders()) {
     const path = `include/${name}`;
     overlay.copy(path);

@@ -2,12 +2,15 @@
  * What a series changes in the Makefiles of the kernel. They may add source files to objects that the kernel has; whatever
  * else they change reaches files that the series does not name.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
+import { diffArrays } from 'diff';
 import { fail } from '../../base/errors/error.ts';
+import { printableLine } from '../../base/printable.ts';
 import { type ObjectMap, type Owner, readObjectMap } from '../../kbuild/object-map.ts';
 import type { SourceOverlay } from '../../kbuild/overlay.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
-import { isNoCode, type PatchedFile, type SourcePatch } from '../../source/patch.ts';
+import { isNoCode, type SourcePatch } from '../../source/patch.ts';
 
 /** True for a file by which kbuild decides what is built, and how. */
 export function isMakefile(file: string): boolean {
@@ -23,7 +26,7 @@ export function isForeign(file: string, map: ObjectMap): boolean {
 
 /**
  * The units that the series adds to objects of the kernel, by make's own reading of the patched Makefiles (seconds, so only
- * where a Makefile changes). Error: `source-kind-unsupported` for any other effect.
+ * where a Makefile changes). Every changed line is checked before make runs. Error: `source-kind-unsupported` for any other effect.
  */
 export async function addedUnits(
   patches: readonly SourcePatch[],
@@ -35,10 +38,16 @@ export async function addedUnits(
     .flatMap(({ files }) => files)
     .filter(({ path }) => isMakefile(path) && !isForeign(path, before));
   if (changed.length === 0) return new Map();
+  for (const { path } of changed) {
+    const [old, text] = [patched.tree, patched.root].map((folder) => textOf(join(folder, path)));
+    checkMakefile(path, old, text ?? '', before);
+  }
   const after = await readObjectMap(patched.root, await facts.variables());
-  const added = compareMaps(before, after, changed[0]!.path);
-  for (const file of changed) checkLines(file, added);
-  return added;
+  return compareMaps(before, after, changed[0]!.path);
+}
+
+function textOf(path: string): string | undefined {
+  return existsSync(path) ? readFileSync(path, 'latin1') : undefined;
 }
 
 /** The units of the second map alone. Error: `source-kind-unsupported` where the maps differ in another way. */
@@ -68,26 +77,77 @@ function namesOf(owners: readonly Owner[]): string {
     .join(' and ');
 }
 
-/** `obj-y += a.o b.o`, `tun-objs := a.o \`, `  b.o`: with or without what is listed, with or without a comment. */
-const list = /^(?:[\w-]+-(?:y|m|objs|\$\(CONFIG_\w+\))\s*[:+]?=)?(?:\s*[\w./-]+(?:\.o|\/))*\s*\\?\s*(?:#.*)?$/;
+/** Lists of kbuild whose members become code of the kernel; others (`ccflags-y`, `always-y`, `hostprogs-y`) decide how it is built. */
+const list = /^[\w-]+-(?:y|m|objs|\$\(CONFIG_\w+\))$/;
+const otherLists =
+  /^(?:subdir-)?(?:cc|as|ld|cpp|rust|af|c|a)flags-|^(?:always|extra|targets|hostprogs|userprogs|dtb|clean|header-test|no-header-test|generic|mandatory|subdir|host-\w+|\w+-objs-host)-/i;
 
 /** What a stable release changes in the top Makefile; the running kernel keeps its version. */
-const version = /^(?:VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|NAME)\s*=/;
+const version = /^(?:VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|NAME)$/;
 
-/** Lists of objects alone may change, and settings of the units that are new. Error: `source-kind-unsupported`. */
-export function checkLines({ path, hunks }: PatchedFile, added: ObjectMap): void {
-  for (const line of hunks.flatMap(({ lines }) => lines)) {
-    if (!/^[+-]/.test(line)) continue;
-    const text = line.slice(1);
-    const single = /^\w+_([\w-]+\.o)\s*[:+]?=/.exec(text)?.[1];
-    const ofNew = single !== undefined && added.has(normalize(join(dirname(path), single)));
-    if (ofNew || (path === 'Makefile' && version.test(text))) continue;
-    if (!list.test(text))
+/**
+ * Checks what a patch changes in a Makefile, before make reads it: make runs programs while it reads. Only lists of objects may
+ * change, and settings of units that `known` does not have. `before` is undefined for a new Makefile.
+ * Error: `source-kind-unsupported`.
+ */
+export function checkMakefile(path: string, before: string | undefined, after: string, known: ObjectMap): void {
+  for (const { value, added, removed } of diffArrays(logicalLines(before ?? ''), logicalLines(after))) {
+    if (!added && !removed) continue;
+    for (const line of value) {
+      if (isHarmless(line, path, known)) continue;
       throw refusal(
         path,
-        `\`${text.trim()}\` is more than a list of objects, and may reach files that the patch does not name`,
+        `\`${printableLine(line.trim())}\` is more than a list of objects, and may reach files that the patch does not name`,
       );
+    }
   }
+}
+
+/** The lines as make joins them: a backslash at the end continues a line. */
+function logicalLines(text: string): string[] {
+  const lines: string[] = [];
+  let open = '';
+  for (const line of text.split('\n')) {
+    const slashes = line.length - line.replace(/\\+$/, '').length;
+    if (slashes % 2 === 1) open += `${line.slice(0, -1)} `;
+    else {
+      lines.push(open + line);
+      open = '';
+    }
+  }
+  return open === '' ? lines : [...lines, open];
+}
+
+function isHarmless(line: string, path: string, known: ObjectMap): boolean {
+  // A tab at the start can make the line a command of a rule.
+  const text = line.startsWith('\t') ? line : line.trim();
+  if (text === '' || text.startsWith('#')) return true;
+  const [, name, value] = /^([\w-]+(?:\$\(CONFIG_\w+\))?(?:\.o)?)\s*(?:[:+?]|::)?=(.*)$/.exec(text) ?? [];
+  if (name === undefined || value === undefined) return false;
+  const words = value
+    .replace(/#.*$/, '')
+    .split(/\s+/)
+    .filter((word) => word !== '');
+  const unit = /^\w+?_([\w-]+\.o)$/.exec(name)?.[1];
+  if (unit !== undefined) return !known.has(normalize(join(dirname(path), unit))) && words.every(isSetting);
+  if (path === 'Makefile' && version.test(name)) return /^[\w .+-]*$/.test(value);
+  return list.test(name) && !otherLists.test(name) && words.every((word) => isObject(word, path));
+}
+
+/** An object or a folder inside of the tree. */
+function isObject(word: string, path: string): boolean {
+  if (!/^[\w./+-]+$/.test(word) || word.startsWith('/') || word.startsWith('-')) return false;
+  return (word.endsWith('.o') || word.endsWith('/')) && !normalize(join(dirname(path), word)).startsWith('..');
+}
+
+/** A value of a setting for one unit: a flag of the compiler that starts no program and reads no file outside, or `y` and `n`. */
+function isSetting(word: string): boolean {
+  if (/^[yn]$/.test(word)) return true;
+  const plain = word.replace(/\$\((?:src|obj|srctree|objtree|CONFIG_\w+)\)/g, 'x');
+  if (/^-I[\w/.-]+$/.test(plain)) return !plain.includes('..') && !plain.startsWith('-I/');
+  return /^-(?:[DU]\w+(?:=[\w.-]*)?|O[\w]*|W(?!p|a|l)[\w-]+(?:=\w+)?|f(?!plugin|profile|dump)[\w-]+(?:=[\w-]+)?|m[\w.-]+(?:=[\w.+-]+)?|g\d?|std=\w+)$/.test(
+    plain,
+  );
 }
 
 function refusal(makefile: string, problem: string): Error {

@@ -44,6 +44,8 @@ export async function enableUnits(root: string): Promise<void> {
     `[Unit]
 Description=Update live patches of the kernel from their channel
 Documentation=man:kpatch-update(1)
+# The package may be removed and its settings kept: then there is nothing to do.
+ConditionFileIsExecutable=${unitCommand(root).split(' ')[0]}
 Wants=network-online.target
 After=network-online.target
 

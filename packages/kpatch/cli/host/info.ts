@@ -1,4 +1,4 @@
-/** `kpatch info`: what a patch module says of itself. */
+/** `kpatch info`: prints the metadata of a livepatch module. */
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { findModule } from '../../host/store/find.ts';
@@ -13,8 +13,8 @@ import { columns, type HostOptions, machineOf, withHostOptions } from './host-op
 export function register(program: Command): void {
   const command = program
     .command('info <PATCH>')
-    .description('what a patch is, a file or an installed one')
-    .option('--cert <file>', 'verify that the module was signed by the key of this certificate (PEM or DER)');
+    .description('show the contents of a patch: a module file or an installed patch')
+    .option('--cert <file>', 'verify the signature of the module with this certificate (PEM or DER)');
   withHostOptions(command).action(action(run));
 }
 
@@ -22,7 +22,7 @@ interface SignatureFacts {
   readonly signer: string;
   readonly hash: string;
   readonly serial: string;
-  /** The certificate that it was verified with, where one was given. */
+  /** The certificate used for verification, if one was given. */
   readonly verifiedBy?: string;
 }
 
@@ -50,13 +50,13 @@ function run(_: Context, options: HostOptions & { readonly cert?: string }, patc
   return { schema: 'kpatch.info/1', data, text };
 }
 
-/** What the proof beside the module says; a proof of another file says nothing of this one. */
+/** Summary of the proof next to the module, unless it belongs to another file. */
 function proofLines({ path, sha256 }: ModuleFile): string[] {
   const file = proofPath(path);
   if (!existsSync(file)) return [];
   const proof = readProof(file);
   const { verdict, reasons, module, plan, made, kernel, checks, signature } = proof;
-  if (module.sha256 !== sha256) return [`proof: ${file} is that of another module file`];
+  if (module.sha256 !== sha256) return [`proof: ${file} belongs to another module file`];
   const held = checks.filter(({ outcome }) => outcome === 'held').length;
   const signed =
     signature === undefined ? 'not signed' : `signed with key ${signature.key.slice(0, 16)}, not verified here`;
@@ -78,18 +78,20 @@ function lines(module: ModuleFile, signature: SignatureFacts | undefined): strin
     ['signed:', signatureText(signature)],
     ...(module.description === undefined ? [] : [['description:', module.description]]),
   ];
-  if (manifest === undefined) return [...columns(rows), 'made by another tool: no manifest'];
+  if (manifest === undefined) return [...columns(rows), 'built by another tool: no manifest'];
   rows.push(
     ['version:', String(manifest.version)],
     ...(lineOf(manifest) === '' ? [] : [['line:', lineOf(manifest)]]),
     ['kernel:', `${manifest.release} (build-id ${manifest.buildId ?? 'not recorded'})`],
-    ['replaces:', manifest.replace ? 'every patch before it' : 'nothing'],
+    ['replaces:', manifest.replace ? 'all loaded patches' : 'nothing'],
     ['CVEs:', manifest.cves.join(' ') || 'none named'],
     [
       'run-pre match:',
-      manifest.runPre === 'matched' ? 'every function is what the kernel runs' : 'SKIPPED: not compared',
+      manifest.runPre === 'matched'
+        ? 'all functions match the kernel image'
+        : 'SKIPPED: not compared with the kernel image',
     ],
-    ['made by:', manifest.tool],
+    ['built by:', manifest.tool],
   );
   const functions = manifest.functions.map(({ name, object, sympos }) => {
     return `  ${name}${sympos > 1 ? `,${sympos}` : ''} (${object})`;

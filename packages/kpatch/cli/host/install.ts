@@ -1,4 +1,4 @@
-/** `kpatch install`: a patch that is active now and after each boot. */
+/** `kpatch install`: loads a patch now and at every boot. */
 import type { Command } from 'commander';
 import { fail } from '../../base/errors/error.ts';
 import { personAtWork } from '../../host/boot/boot.ts';
@@ -27,11 +27,11 @@ interface Options extends TransitionOptions, ProofOptions {
 export function register(program: Command): void {
   const command = program
     .command('install [FILE]')
-    .description('load a patch and keep it: it is loaded again at each boot of its kernel')
-    .option('-k, --kernel-version <release>', 'for that kernel instead of the running one')
-    .option('--no-load', 'only keep it; it is loaded at the next boot')
-    .option('--again', 'let patches be loaded again that the boot guard blocked (all, or the one given)')
-    .option('--downgrade', 'allow a lower version, another line, or to replace patches of which nothing is known');
+    .description('load a patch now and at every boot of its kernel')
+    .option('-k, --kernel-version <release>', 'install for this kernel instead of the running one')
+    .option('--no-load', 'do not load it now, only at the next boot')
+    .option('--again', 'unblock patches that the boot guard blocked (all, or the given one)')
+    .option('--downgrade', 'allow a lower version, another line, or replacing patches of unknown content');
   withHostOptions(withProofOptions(withTransitionOptions(command))).action(action(run));
 }
 
@@ -51,8 +51,8 @@ async function run({ report }: Context, options: Options, file?: string): Promis
     const text = [...freed.map((name) => `${name} ${done}`), ...loads.flatMap(loadLines)].join('\n');
     return { schema: 'kpatch.install-again/1', data: { freed, loads }, text };
   }
-  if (file === undefined) throw fail('usage', { problem: 'no patch file is given' });
-  // What has the proof is what is installed, whatever becomes of the file.
+  if (file === undefined) throw fail('usage', { problem: 'give a patch file' });
+  // Read the file once, so that the module with the proof is the one that is installed.
   const module = readModuleFile(file);
   const proof = demandProof(machine, module, options);
   const result = await withLock(machine, report, LOCK_WAIT_MS, async () => {

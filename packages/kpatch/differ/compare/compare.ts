@@ -7,7 +7,7 @@ import { isLineLoad } from '../parts/lines.ts';
 import { listEntries } from '../parts/list.ts';
 import { bytesOf, entryOf, type Model, type Part } from '../parts/part.ts';
 import { storageOf } from '../parts/section-class.ts';
-import { type Entries, type Entry, replacementLength } from '../parts/tables.ts';
+import { type Entries, type Entry, entryBytes, replacementLength } from '../parts/tables.ts';
 import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from '../parts/target.ts';
 import { isCopyable } from './correlate.ts';
 
@@ -229,8 +229,9 @@ export class Comparison {
     const size = a.end - a.start;
     if (a.table.name !== b.table.name || a.offset !== b.offset || size !== b.end - b.start) return false;
     const { line } = a.table;
+    const [before, after] = [entryBytes(a), entryBytes(b)];
     for (let at = 0; at < size; at++) {
-      if (a.section.data[a.start + at] === b.section.data[b.start + at]) continue;
+      if (before[at] === after[at]) continue;
       if (this.#keepLines || line === undefined || at < line.offset || at >= line.offset + line.size) return false;
     }
     if (a.relocations.length !== b.relocations.length) return false;

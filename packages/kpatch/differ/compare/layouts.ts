@@ -27,6 +27,21 @@ export function changedLayouts(original: Uint8Array, patched: Uint8Array): Layou
   return changes;
 }
 
+/** Bytes of each structure by its name, where debug information tells; one that has two sizes is not listed. */
+export function structSizes(object: Uint8Array): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  const types = readDwarfTypes(new ElfFile(object, 'object'));
+  if (types === undefined) return sizes;
+  const doubtful = new Set<string>();
+  for (const { tag, name, declaration, size } of types.types.values()) {
+    if (tag !== TAG.structure || name === undefined || declaration || size === undefined) continue;
+    if (sizes.has(name) && sizes.get(name) !== size) doubtful.add(name);
+    sizes.set(name, size);
+  }
+  for (const name of doubtful) sizes.delete(name);
+  return sizes;
+}
+
 interface Field {
   readonly bitOffset: number;
   readonly bitSize: number;

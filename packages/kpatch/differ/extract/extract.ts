@@ -12,7 +12,7 @@ import {
 import { codeOf } from '../parts/code.ts';
 import type { Model, Part } from '../parts/part.ts';
 import type { Resolution } from '../parts/symbols.ts';
-import type { Entry } from '../parts/tables.ts';
+import { type Entry, entryBytes } from '../parts/tables.ts';
 import { contentOf } from '../parts/target.ts';
 import type { Decision } from '../select/references.ts';
 import type { Selection } from '../select/select.ts';
@@ -160,7 +160,7 @@ class Extractor {
         placed.push({ entry, home, at });
         at += entry.end - entry.start;
       }
-      home.data = concat(list.map(({ section, start, end }) => section.data.subarray(start, end)));
+      home.data = concat(list.map(entryBytes));
       this.#sections.push(home);
       if (parallel === undefined) continue;
       parallel.data = concat(list.map((entry) => slice(entry.parallel!)));

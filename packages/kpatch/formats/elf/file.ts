@@ -44,6 +44,8 @@ export interface RawSymbol {
 }
 
 const MAGIC = 0x7f454c46;
+/** First bytes of LLVM bitcode: `BC`, and that of its wrapper (llvm.org/docs/BitCodeFormat.html). */
+const BITCODE = [0x4243c0de, 0xdec0170b];
 const kinds: Readonly<Record<number, string>> = {
   [ET.REL]: 'a relocatable object',
   [ET.EXEC]: 'an executable',
@@ -73,7 +75,7 @@ export class ElfFile implements Source {
 
   /**
    * Reads the headers of an ELF64 file; `file` is its name for messages.
-   * Errors: `elf-not-elf`, `elf-unsupported`, `elf-truncated`, `elf-malformed`.
+   * Errors: `elf-not-elf`, `elf-bitcode`, `elf-unsupported`, `elf-truncated`, `elf-malformed`.
    */
   constructor(bytes: Uint8Array, file: string) {
     this.file = file;
@@ -81,6 +83,8 @@ export class ElfFile implements Source {
     this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { view } = this;
+    if (bytes.length >= 4 && BITCODE.includes(view.getUint32(0)))
+      throw fail('elf-bitcode', { file }, { where: { file, offset: 0 } });
     if (bytes.length < 16 || view.getUint32(0) !== MAGIC)
       throw fail('elf-not-elf', { file }, { where: { file, offset: 0 } });
     const unsupported = (kind: string, offset: number): Error =>

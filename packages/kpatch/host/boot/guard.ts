@@ -1,7 +1,7 @@
 /**
- * The boot guard. Before patches are loaded at boot a marker is written; a timer clears it once the system has been up, and
- * so does an orderly shutdown. A marker that is still there at the next boot means that the machine did not survive: the
- * patches it names are not loaded again until a person says so.
+ * The boot guard. It writes a marker before patches are loaded at boot. A timer clears the marker when the system has been up
+ * for a while; so does a clean shutdown. If the marker still exists at the next boot, the machine did not survive: the
+ * patches named in it are blocked until an administrator unblocks them.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,39 +10,39 @@ import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { folderOf, type InstalledPatch } from '../store/store.ts';
 
-/** A patch as the guard knows it: the same name with other content is another patch. */
+/** A patch is identified by its content: the same name with other content is another patch. */
 export interface GuardedPatch {
   readonly name: string;
   readonly sha256: string;
 }
 
 export interface BlockedPatch extends GuardedPatch {
-  /** When the boot began that the machine did not survive, ISO 8601. */
+  /** Start of the boot that the machine did not survive, ISO 8601. */
   readonly at: string;
 }
 
 export interface Guard {
   readonly schema: 'kpatch.boot/1';
-  /** The boot that tries its patches now; absent once it has survived. */
+  /** The boot whose patches are on trial; absent when it has survived. */
   readonly trying?: { readonly bootId: string; readonly at: string; readonly patches: readonly GuardedPatch[] };
   readonly blocked: readonly BlockedPatch[];
-  /** The patches of the last boot that this machine survived. */
+  /** The patches of the last boot that the machine survived. */
   readonly survived?: readonly GuardedPatch[];
 }
 
-/** What a boot may load. */
+/** The patches that this boot may load. */
 export interface BootVerdict {
-  /** Not to be loaded: the machine did not survive a boot with them. */
+  /** Blocked: the machine did not survive a boot with them. */
   readonly blocked: readonly BlockedPatch[];
-  /** Not to be loaded: the marker cannot be written, and no boot with them was survived yet. */
+  /** Held back: the marker cannot be written and the machine has not survived a boot with them yet. */
   readonly unguarded: readonly GuardedPatch[];
-  /** Why the marker cannot be written; absent where it is. */
+  /** Why the marker could not be written; absent on success. */
   readonly unwritable?: unknown;
 }
 
 const NAME = '.boot.json';
 
-/** The guard's state for a release; empty where there is none. A file that cannot be understood counts as none. */
+/** The state of the guard for a release; empty if there is none or the file is damaged. */
 export function readGuard(machine: Machine, release: string): Guard {
   const none: Guard = { schema: 'kpatch.boot/1', blocked: [] };
   const text = attribute(join(folderOf(machine, release), NAME));
@@ -56,9 +56,9 @@ export function readGuard(machine: Machine, release: string): Guard {
 }
 
 /**
- * Begins a boot: blocks what the last one did not survive and marks what this one is about to try. Where the marker cannot
- * be written (a full or read-only disk), what has survived a boot before may still be loaded: it is known not to crash this
- * machine, and without it the kernel would run unfixed. Never fails.
+ * Starts a boot: blocks the patches that the last one did not survive and marks those that this one is about to load. If the
+ * marker cannot be written (full or read-only disk), patches that survived a boot before may still be loaded: they do not
+ * crash this machine, and without them the kernel would run unfixed. Never throws.
  */
 export function beginBoot(
   machine: Machine,
@@ -90,7 +90,7 @@ export function beginBoot(
   }
 }
 
-/** The machine has been up with its patches. Errors: `disk-full`, `file-unwritable`. */
+/** Marks this boot as survived. Errors: `disk-full`, `file-unwritable`. */
 export function bootSurvived(machine: Machine, release: string): boolean {
   const { trying, ...guard } = readGuard(machine, release);
   if (trying === undefined) return false;
@@ -98,7 +98,7 @@ export function bootSurvived(machine: Machine, release: string): boolean {
   return true;
 }
 
-/** Lets blocked patches be loaded again: all of a release, or the one named. Says which. */
+/** Unblocks all patches of a release, or the named one. Returns the unblocked patches. */
 export function unblock(machine: Machine, release: string, name?: string): BlockedPatch[] {
   const guard = readGuard(machine, release);
   const freed = guard.blocked.filter((patch) => name === undefined || patch.name === name);
@@ -107,7 +107,7 @@ export function unblock(machine: Machine, release: string, name?: string): Block
   return freed;
 }
 
-/** The installed patches that the guard keeps from being loaded at boot. */
+/** The installed patches that the guard blocks at boot. */
 export function blockedAmong(machine: Machine, release: string, patches: readonly InstalledPatch[]): BlockedPatch[] {
   const { blocked } = readGuard(machine, release);
   return blocked.filter((other) =>
@@ -115,7 +115,7 @@ export function blockedAmong(machine: Machine, release: string, patches: readonl
   );
 }
 
-/** True where the guard's file is there but cannot be understood. */
+/** True if the file of the guard exists but is damaged. */
 export function guardDamaged(machine: Machine, release: string): boolean {
   const path = join(folderOf(machine, release), NAME);
   if (!existsSync(path)) return false;

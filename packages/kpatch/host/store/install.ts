@@ -1,4 +1,4 @@
-/** Installing a patch so that it is active now and after each boot, and taking it out again. */
+/** Installs a patch so that it is active now and after each boot, and uninstalls it. */
 import { basename } from 'node:path';
 import { interrupted, onExit } from '../../base/cleanup.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
@@ -23,28 +23,28 @@ import {
 } from './store.ts';
 
 export interface InstallOptions extends LoadOptions {
-  /** The kernel it is installed for; the running one unless told. */
+  /** The kernel it is installed for (default: the running one). */
   readonly release?: string;
-  /** False keeps it from being loaded now. */
+  /** False: do not load it now. */
   readonly load?: boolean;
-  /** Its proof, to be kept beside it. */
+  /** Its proof, which is stored with it. */
   readonly proof?: Uint8Array | undefined;
-  /** Say what would be done, and do nothing. */
+  /** Report what would be done, but change nothing. */
   readonly dryRun?: boolean;
 }
 
 export interface InstallResult {
   readonly name: string;
   readonly release: string;
-  /** Installed patches that it takes the place of. */
+  /** Installed patches that it replaces. */
   readonly replaced: readonly string[];
-  /** How it was loaded; absent where it was not to be. */
+  /** Result of the load; absent with `load: false`. */
   readonly load: LoadResult | undefined;
 }
 
 /**
- * Installs a module file, or one that was read before. A cumulative successor is loaded first and takes its predecessor's place in the store only when
- * it is active: at each moment either the old or the new boots. Take the lock first.
+ * Installs a module file, or one that was already read. A cumulative patch is loaded first and replaces the previous one in
+ * the store only when it is active, so that at any moment either the old or the new patch boots. The caller holds the lock.
  * Errors: those of `readModuleFile`, `release-mismatch`, `already-installed`, `name-taken`, the refusals of `order`, those
  * of `loadModule`, `disk-full`, `file-unwritable`, `store-index-damaged`.
  */
@@ -60,10 +60,10 @@ export async function installModule(
   const release = options.release ?? (machine.offline ? module.release : kernel.release);
   const { name } = module;
   const where = { where: { file } };
-  // The store lists one name a line, and hides its own files behind a dot.
+  // The store lists one name per line, and the names of its own files start with a dot.
   if (!/^[^.\p{Cc}][^\p{Cc}]*\.ko$/u.test(basename(file))) {
     throw fail('usage', {
-      problem: `${JSON.stringify(basename(file))} is not a file name for an installed patch (NAME.ko)`,
+      problem: `${JSON.stringify(basename(file))} is not a valid file name for an installed patch (NAME.ko)`,
     });
   }
   if (module.release !== release) throw fail('release-mismatch', { name, wanted: module.release, release }, where);
@@ -87,7 +87,7 @@ export async function installModule(
     staged.commit(replaced, options.proof);
   } catch (error) {
     staged.discard();
-    if (loaded !== undefined && error instanceof KpatchError) report.warn(`${name} is active now, but not installed`);
+    if (loaded !== undefined && error instanceof KpatchError) report.warn(`${name} is active but not installed`);
     throw error;
   } finally {
     forget();
@@ -97,7 +97,7 @@ export async function installModule(
 }
 
 /**
- * Lets patches that the boot guard blocked be loaded again and loads them. Take the lock first.
+ * Unblocks patches that the boot guard blocked and loads them. The caller holds the lock.
  * Errors: `not-installed`, `none-blocked`, those of `loadModule`.
  */
 export async function installAgain(
@@ -123,7 +123,7 @@ export async function installAgain(
   return { freed, loads };
 }
 
-/** Takes an installed patch out of the store; what is loaded stays loaded. Take the lock first. */
+/** Removes an installed patch from the store; it stays loaded. The caller holds the lock. */
 export async function uninstallPatch(
   machine: Machine,
   name: string,
@@ -141,7 +141,7 @@ export async function uninstallPatch(
   return patch;
 }
 
-/** The manifest of an installed patch, as far as it can be read. */
+/** The manifest of an installed patch, if it is readable. */
 export function manifestOfInstalled(patch: InstalledPatch): Manifest | undefined {
   try {
     return readInstalled(patch).manifest;
@@ -164,7 +164,7 @@ function refusalOf(same: InstalledPatch, module: ModuleFile, release: string): E
   return fail('name-taken', { name, place: 'installed' }, { where: { file: same.path } });
 }
 
-/** Which installed patches a cumulative one takes the place of. Errors: `newer-loaded`, `other-line`, `replaces-unknown`. */
+/** The installed patches that a cumulative one replaces. Errors: `newer-loaded`, `other-line`, `replaces-unknown`. */
 function replacedBy(
   module: ModuleFile,
   installed: readonly InstalledPatch[],
@@ -198,12 +198,12 @@ async function afterInstall(
   if (machine.offline) return;
   try {
     const service = await machine.control.enableService();
-    if (!service.ok) report.warn(`kpatch.service could not be enabled: ${service.message}`);
+    if (!service.ok) report.warn(`cannot enable kpatch.service: ${service.message}`);
   } catch {
-    // no systemd on this machine: whatever starts its services calls `kpatch load --all`
+    // No systemd on this machine: its own init scripts must call `kpatch load --all`.
   }
   const record = readRecord(machine, name);
   if (record !== undefined && record.sha256 !== module.sha256) {
-    report.warn(`the loaded module ${name} has other content than the installed one`);
+    report.warn(`the loaded module ${name} differs from the installed one`);
   }
 }

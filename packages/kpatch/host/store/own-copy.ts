@@ -1,6 +1,6 @@
 /**
- * What was checked is what is loaded: insmod reads its file itself, and a file that others may write could have become another
- * one since it was read here.
+ * Ensures that the checked module is the one that is loaded: insmod reads the file again, and someone who can write it could
+ * have changed it since it was checked.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, sep } from 'node:path';
@@ -14,8 +14,8 @@ export interface OwnCopy extends Disposable {
 }
 
 /**
- * The path from which to load a module that lies at `path`: that itself in the store, which only root writes, else a copy of the
- * bytes that were read, until it is disposed of. Errors: `disk-full`, `file-unwritable`.
+ * The path from which to load a module: `path` itself in the store, which only root can write, or else a copy of the bytes
+ * that were read, which exists until it is disposed of. Errors: `disk-full`, `file-unwritable`.
  */
 export function ownCopy(machine: Machine, module: ModuleFile, path: string): OwnCopy {
   if (path.startsWith(`${machine.store}${sep}`)) return { path, [Symbol.dispose]() {} };

@@ -1,4 +1,4 @@
-/** Whether a module may be loaded only when it is proven, and by whom the proof must be signed. */
+/** Enforces `--require-proof` and `--proof-key`. */
 
 import { readBytes } from '../../base/files.ts';
 import { requireProof } from '../../module/proof.ts';
@@ -9,15 +9,15 @@ import type { ModuleFile } from './module-file.ts';
 
 export interface ProofOptions {
   readonly requireProof?: boolean;
-  /** The proof file; the one beside the module unless told. Naming it asks for it too. */
+  /** The proof file (default: the one next to the module). Naming it also requires it. */
   readonly proof?: string;
-  /** Files with public keys (PEM); where any is given, the proof must be signed by one of them. */
+  /** Files with public keys (PEM); if any is given, one of them must have signed the proof. */
   readonly proofKey?: readonly string[];
 }
 
 /**
- * Checks that a valid proof of this very module, for its kernel, is there, where the options ask for one. For the running
- * kernel its build-id must agree too. The bytes of the proof, where one was asked for. Errors: `proof-invalid`, `proof-key`, `file-unreadable`.
+ * If the options require a proof, verifies that there is a valid one of this module for its kernel, and for the running
+ * kernel that the build-id matches; returns its bytes. Errors: `proof-invalid`, `proof-key`, `file-unreadable`.
  */
 export function demandProof(machine: Machine, module: ModuleFile, options: ProofOptions): Buffer | undefined {
   const { requireProof: wanted = false, proof, proofKey } = options;

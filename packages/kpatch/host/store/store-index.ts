@@ -1,7 +1,7 @@
 /**
- * The index of one release's folder in the store: which modules are installed, with their digests, and a change that was
- * decided but is not carried out on the files yet. Writing the index is the one moment at which an installation takes
- * effect: before it the old patch boots, after it the new one.
+ * The index of a release folder in the store: the installed modules with their digests, and a committed change that is not
+ * applied to the files yet. An installation takes effect when the index is written: before that the old patch boots, after it
+ * the new one.
  */
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
@@ -9,14 +9,14 @@ import { attribute } from '../machine/attribute.ts';
 
 export interface IndexEntry {
   readonly name: string;
-  /** Name of the file in the folder. */
+  /** File name of the index. */
   readonly file: string;
   readonly sha256: string;
-  /** When it was installed, ISO 8601. */
+  /** Time of the installation, ISO 8601. */
   readonly installed: string;
 }
 
-/** A decided change: the file `staged` takes its place, then the files of `remove` go. Done again, it does no harm. */
+/** A committed change: move the file `staged` into place, then delete the files of `remove`. Idempotent. */
 export interface PendingChange {
   readonly staged?: string;
   readonly remove: readonly string[];
@@ -30,7 +30,7 @@ export interface Index {
 
 const NAME = '.index.json';
 
-/** Reads the index of a folder: empty where there is none, `damaged` where it cannot be understood. */
+/** Reads the index of a folder: empty if there is none, `damaged` if it is invalid. */
 export function readIndex(folder: string): Index | 'damaged' {
   const text = attribute(join(folder, NAME));
   if (text === undefined) return { schema: 'kpatch.store/1', entries: [] };
@@ -42,12 +42,12 @@ export function readIndex(folder: string): Index | 'damaged' {
   }
 }
 
-/** Writes the index so that a power cut leaves the old or the new one. Errors: `disk-full`, `file-unwritable`. */
+/** Writes the index atomically: a power cut leaves the old or the new one. Errors: `disk-full`, `file-unwritable`. */
 export function writeIndex(folder: string, index: Index): void {
   writeAtomically(join(folder, NAME), `${JSON.stringify(index, null, 1)}\n`);
 }
 
-/** A plain file name that cannot lead out of the folder. */
+/** True for a plain file name, which cannot lead out of the folder. */
 export function isPlainName(name: unknown): name is string {
   return typeof name === 'string' && name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name);
 }

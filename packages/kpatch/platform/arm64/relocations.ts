@@ -61,6 +61,9 @@ const got: Readonly<Record<number, string>> = {
   312: 'LD64_GOT_LO12_NC',
 };
 
+/** Bytes of the fields in data, by type. */
+const bytes: Readonly<Record<number, 4 | 8>> = { 257: 8, 258: 4, 260: 8, 261: 4 };
+
 export function relocationOf(type: number): RelocationKind | undefined {
   if (type === 0 || type === 256) return { name: 'R_AARCH64_NONE', form: 'none', bias: 0 };
   for (const [names, form] of [
@@ -69,7 +72,9 @@ export function relocationOf(type: number): RelocationKind | undefined {
     [got, 'got'],
   ] as const) {
     const name = names[type];
-    if (name !== undefined) return { name: `R_AARCH64_${name}`, form, bias: 0 };
+    if (name === undefined) continue;
+    const size = bytes[type];
+    return { name: `R_AARCH64_${name}`, form, bias: 0, ...(size === undefined ? {} : { bytes: size }) };
   }
   return undefined;
 }

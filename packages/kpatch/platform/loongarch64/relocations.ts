@@ -109,6 +109,9 @@ const marks: Readonly<Record<number, string>> = {
   104: 'CFA',
 };
 
+/** Bytes of the fields in data, by type. */
+const bytes: Readonly<Record<number, 4 | 8>> = { 1: 4, 2: 8, 50: 4, 51: 8, 55: 4, 56: 8, 99: 4, 109: 8 };
+
 export function relocationOf(type: number): RelocationKind | undefined {
   for (const [names, form] of [
     [absolute, 'absolute'],
@@ -118,7 +121,9 @@ export function relocationOf(type: number): RelocationKind | undefined {
     [marks, 'none'],
   ] as const) {
     const name = names[type];
-    if (name !== undefined) return { name: `R_LARCH_${name}`, form, bias: 0 };
+    if (name === undefined) continue;
+    const size = bytes[type];
+    return { name: `R_LARCH_${name}`, form, bias: 0, ...(size === undefined ? {} : { bytes: size }) };
   }
   return undefined;
 }

@@ -87,6 +87,9 @@ const marks: Readonly<Record<number, string>> = {
   123: 'PCREL_OPT',
 };
 
+/** Bytes of the fields in data, by type. */
+const bytes: Readonly<Record<number, 4 | 8>> = { 1: 4, 24: 4, 26: 4, 38: 8, 43: 8, 44: 8 };
+
 export function relocationOf(type: number): RelocationKind | undefined {
   for (const [names, form] of [
     [absolute, 'absolute'],
@@ -96,7 +99,9 @@ export function relocationOf(type: number): RelocationKind | undefined {
     [marks, 'none'],
   ] as const) {
     const name = names[type];
-    if (name !== undefined) return { name: `R_PPC64_${name}`, form, bias: 0 };
+    if (name === undefined) continue;
+    const size = bytes[type];
+    return { name: `R_PPC64_${name}`, form, bias: 0, ...(size === undefined ? {} : { bytes: size }) };
   }
   return undefined;
 }

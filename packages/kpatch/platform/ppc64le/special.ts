@@ -4,7 +4,9 @@ import {
   bugTable,
   exceptionTable,
   jumpTable,
+  longs,
   mcountTable,
+  optional,
   patchableEntries,
   printkIndex,
   type SpecialSection,
@@ -44,13 +46,20 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
   const common = {
     kernel,
     relativeBugs: since(kernel, 5, 14),
-    exceptionSize: since(kernel, 4, 10) ? 8 : 16, // 61a92f703120: relative entries since 4.10
+    exceptions: since(kernel, 4, 10) ? ('distances' as const) : ('addresses' as const), // 61a92f703120: relative entries since 4.10
     jumpLabelSize: since(kernel, 5, 14) ? 16 : 24, // b0b3b2c78ec0: relative entries since 5.14
   };
   return [
-    ...features.map((name) => ({ name, size: FEATURE_SIZE, location: 16, replacement: { field: 32, end: 40 } })),
-    ...places.map((name) => ({ name, size: 8, location: 0 })),
-    ...ranges.map((name) => ({ name, size: RANGE_SIZE, location: 0 })),
+    ...features.map((name) => ({
+      name,
+      size: FEATURE_SIZE,
+      location: 16,
+      fields: [...longs(16, 24), ...optional(...longs(32, 40))],
+      struct: 'fixup_entry',
+      replacement: { field: 32, end: 40 },
+    })),
+    ...places.map((name) => ({ name, size: 8, location: 0, fields: longs(0) })),
+    ...ranges.map((name) => ({ name, size: RANGE_SIZE, location: 0, fields: longs(0, 8) })),
     bugTable(common),
     exceptionTable(common),
     jumpTable(common),

@@ -2,12 +2,17 @@
 import { type KernelRules, since } from '../kernel-rules.ts';
 import {
   bugTable,
+  type ExceptionForm,
   exceptionTable,
   jumpTable,
+  longs,
   mcountTable,
+  oneOf,
+  optional,
   patchableEntries,
   printkIndex,
   type SpecialSection,
+  words,
 } from '../special.ts';
 
 /** struct alt_instr: two 32-bit offsets, the facility, the length of the instruction; packed. */
@@ -16,12 +21,12 @@ function alternatives(kernel: KernelRules): SpecialSection {
     name: '.altinstructions',
     size,
     location: 0,
+    fields: [...words(0), ...optional(...words(4))],
+    struct: 'alt_instr',
     replacement: { field: 4, length: size - 1 },
   });
   // 6.11: 32 bits of feature. 5.18: replacements are as long as what they replace; before, both lengths were there.
-  const [newest, middle, old] = [version(13), version(11), version(12)];
-  if (since(kernel, 6, 11)) return { ...newest, others: [middle, old] };
-  return since(kernel, 5, 18) ? { ...middle, others: [old, newest] } : { ...old, others: [middle, newest] };
+  return oneOf([version(13), version(11), version(12)], since(kernel, 6, 11) ? 0 : since(kernel, 5, 18) ? 1 : 2);
 }
 
 /** What `-mindirect-branch-table` of gcc, and the macros of asm/nospec-insn.h, list: places of expolines. */
@@ -36,12 +41,17 @@ const expolines = [
   '.nospec_return_table',
 ];
 
+/** 5.18: type and data, 12 bytes. 5.8 (05a68e892e89): a handler, 16 bytes. Before: 8. */
+function exceptionsOf(kernel: KernelRules): ExceptionForm {
+  if (since(kernel, 5, 18)) return 'distances and more';
+  return since(kernel, 5, 8) ? 'distances and a long handler' : 'distances';
+}
+
 export function specialSections(kernel: KernelRules): readonly SpecialSection[] {
   const common = {
     kernel,
     relativeBugs: true,
-    // 5.18: type and data, 12 bytes. 5.8 (05a68e892e89): a handler, 16 bytes. Before: 8.
-    exceptionSize: since(kernel, 5, 18) ? 12 : since(kernel, 5, 8) ? 16 : 8,
+    exceptions: exceptionsOf(kernel),
     jumpLabelSize: since(kernel, 5, 0) ? 16 : 24, // 13ddb52c165b: relative entries since 5.0
   };
   return [
@@ -52,8 +62,8 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     mcountTable,
     patchableEntries,
     printkIndex,
-    ...expolines.map((name) => ({ name, size: 4, location: 0 })),
+    ...expolines.map((name) => ({ name, size: 4, location: 0, fields: words(0) })),
     // -mstack-protector-guard-record: where the guard's address is loaded, which the kernel rewrites (pointers, gcc's s390.cc).
-    { name: '__stack_protector_loc', size: 8, location: 0 },
+    { name: '__stack_protector_loc', size: 8, location: 0, fields: longs(0) },
   ];
 }

@@ -21,17 +21,17 @@ export const R_X86_64 = {
 
 const table: Readonly<Record<number, RelocationKind>> = {
   [R_X86_64.NONE]: { name: 'R_X86_64_NONE', form: 'none', bias: 0 },
-  [R_X86_64[64]]: { name: 'R_X86_64_64', form: 'absolute', bias: 0 },
-  [R_X86_64.PC32]: { name: 'R_X86_64_PC32', form: 'pc-relative', bias: 'instruction-end' },
-  [R_X86_64.PLT32]: { name: 'R_X86_64_PLT32', form: 'pc-relative', bias: 'instruction-end' },
+  [R_X86_64[64]]: { name: 'R_X86_64_64', form: 'absolute', bias: 0, bytes: 8 },
+  [R_X86_64.PC32]: { name: 'R_X86_64_PC32', form: 'pc-relative', bias: 'instruction-end', bytes: 4 },
+  [R_X86_64.PLT32]: { name: 'R_X86_64_PLT32', form: 'pc-relative', bias: 'instruction-end', bytes: 4 },
   [R_X86_64.GOTPCREL]: { name: 'R_X86_64_GOTPCREL', form: 'got', bias: 'instruction-end' },
-  [R_X86_64[32]]: { name: 'R_X86_64_32', form: 'absolute', bias: 0 },
-  [R_X86_64['32S']]: { name: 'R_X86_64_32S', form: 'absolute', bias: 0 },
+  [R_X86_64[32]]: { name: 'R_X86_64_32', form: 'absolute', bias: 0, bytes: 4 },
+  [R_X86_64['32S']]: { name: 'R_X86_64_32S', form: 'absolute', bias: 0, bytes: 4 },
   [R_X86_64[16]]: { name: 'R_X86_64_16', form: 'absolute', bias: 0 },
   [R_X86_64.PC16]: { name: 'R_X86_64_PC16', form: 'pc-relative', bias: 'instruction-end' },
   [R_X86_64[8]]: { name: 'R_X86_64_8', form: 'absolute', bias: 0 },
   [R_X86_64.PC8]: { name: 'R_X86_64_PC8', form: 'pc-relative', bias: 'instruction-end' },
-  [R_X86_64.PC64]: { name: 'R_X86_64_PC64', form: 'pc-relative', bias: 'instruction-end' },
+  [R_X86_64.PC64]: { name: 'R_X86_64_PC64', form: 'pc-relative', bias: 'instruction-end', bytes: 8 },
   [R_X86_64.GOTPCRELX]: { name: 'R_X86_64_GOTPCRELX', form: 'got', bias: 'instruction-end' },
   [R_X86_64.REX_GOTPCRELX]: { name: 'R_X86_64_REX_GOTPCRELX', form: 'got', bias: 'instruction-end' },
 };

@@ -1,9 +1,8 @@
 /** What a series may change in Makefiles. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { checkLines, compareMaps, isForeign, isMakefile } from '#kpatch/builder/rules/makefiles.ts';
+import { checkMakefile, compareMaps, isForeign, isMakefile } from '#kpatch/builder/rules/makefiles.ts';
 import type { ObjectMap, Owner } from '#kpatch/kbuild/object-map.ts';
-import { parseSourcePatch } from '#kpatch/source/patch.ts';
 import { provokes } from '../provoke.ts';
 
 const vmlinux: Owner = { object: 'vmlinux', directory: 'fs' };
@@ -46,33 +45,68 @@ describe('what make builds after the patch', () => {
   });
 });
 
-describe('lines of a Makefile', () => {
-  const added: ObjectMap = new Map([['fs/new.o', [vmlinux]]]);
+describe('changes of a Makefile', () => {
   const check = (...lines: string[]): void => checkIn('fs/Makefile', ...lines);
-  const checkIn = (file: string, ...lines: string[]): void => {
-    const text = `--- a/${file}\n+++ b/${file}\n@@ -1,1 +1,${lines.length + 1} @@\n obj-y += a.o\n${lines.map((line) => `+${line}\n`).join('')}`;
-    checkLines(parseSourcePatch('x.patch', Buffer.from(text)).files[0]!, added);
-  };
+  const checkIn = (file: string, ...lines: string[]): void =>
+    checkMakefile(file, 'obj-y += a.o\n', `obj-y += a.o\n${lines.map((line) => `${line}\n`).join('')}`, before);
 
-  test('lists of objects, comments, and settings of the new units', () => {
-    check('obj-y += new.o', 'proc-$(CONFIG_X)\t+= new.o more.o', 'tun-objs := a.o \\', '\t\t  b.o ../c.o', '', '# why');
-    check('CFLAGS_new.o := -O1', 'KASAN_SANITIZE_new.o := n');
+  test('lists of objects, comments, and settings of new units', () => {
+    check(
+      'obj-y += new.o',
+      'proc-$(CONFIG_X)\t+= new.o more.o # why',
+      'tun-objs := a.o \\',
+      '\t\t  b.o ../c.o',
+      '',
+      '# why',
+    );
+    check('CFLAGS_new.o := -O1 -I$(srctree)/fs', 'KASAN_SANITIZE_new.o := n', 'obj-$(CONFIG_Y) += new/');
+    checkMakefile('fs/Makefile', 'obj-y += a.o \\\n  c.o\n', 'obj-y += a.o \\\n  b.o \\\n  c.o\n', before);
   });
 
   test('the version in the top Makefile, which the running kernel keeps', async () => {
-    checkIn('Makefile', 'SUBLEVEL = 193');
+    checkIn('Makefile', 'SUBLEVEL = 193', 'NAME = Curry Ramen');
     await provokes('source-kind-unsupported', () => check('SUBLEVEL = 193'));
   });
 
-  test('source-kind-unsupported: flags, conditions, rules', async () => {
+  test('source-kind-unsupported: flags, conditions, rules, and whatever runs a program while make reads', async () => {
     const lines = [
       'ccflags-y += -DX',
+      'ccflags-y += x.o',
       'CFLAGS_a.o := -O1',
+      'CFLAGS_new.o := -fplugin=/tmp/x.so',
+      'CFLAGS_new.o := $(shell touch /tmp/x)',
+      'CFLAGS_new.o := -I../../../../tmp',
+      'always-y += x.o',
       'ifdef CONFIG_X',
       'x.o: y.h',
       'KASAN_SANITIZE := n',
       'obj-y += $(x)',
+      'obj-y += $(shell touch /tmp/x).o',
+      'obj-y += ../../tmp/x/',
+      'obj-y += /tmp/x.o',
+      '\tfoo.o',
+      'include /tmp/x',
+      '$(shell touch /tmp/x)',
     ];
     for (const line of lines) await provokes('source-kind-unsupported', () => check(line));
+    for (const value of ['$(shell touch /tmp/x)', '`touch /tmp/x`'])
+      await provokes('source-kind-unsupported', () => checkIn('Makefile', `NAME = ${value}`));
+  });
+
+  test('a backslash that takes the next line in is seen', async () => {
+    const text = 'obj-y += a.o\nCFLAGS_REMOVE_a.o = -pg\n';
+    const joined = text.replace('a.o\n', 'a.o b.o \\\n');
+    await provokes('source-kind-unsupported', () => checkMakefile('fs/Makefile', text, joined, before));
+  });
+
+  test('a line of any length is checked at once', async () => {
+    const start = performance.now();
+    for (const text of [
+      `obj-y += ${'/'.repeat(60_000)}!`,
+      `obj-y += ${'a.o'.repeat(20_000)}!`,
+      `${' '.repeat(60_000)}!`,
+    ])
+      await provokes('source-kind-unsupported', () => check(text));
+    assert.ok(performance.now() - start < 1000);
   });
 });

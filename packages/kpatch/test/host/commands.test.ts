@@ -72,7 +72,7 @@ test('an empty machine', async () => {
   const image = imageOf(machine);
   const text = 'Loaded patch modules:\n\nInstalled patch modules:\n';
   assert.deepEqual(await kpatch('list', '--root', image), { status: 0, stdout: text, stderr: '' });
-  assert.equal((await kpatch('verify', '--root', image)).stdout, 'all agrees\n');
+  assert.equal((await kpatch('verify', '--root', image)).stdout, 'Consistent.\n');
   assert.equal((await kpatch('status', '--root', image)).status, 0);
 });
 
@@ -189,9 +189,9 @@ test('status says what a person should do', async () => {
   using machine = new FakeMachine();
   await installModule(machine, machine.module({ name: 'one' }), {}, report);
   machine.foreign('by_hand');
-  assert.match(statusOf(machine).todo.join('\n'), /by_hand .*active and not installed/);
+  assert.match(statusOf(machine).todo.join('\n'), /by_hand .*loaded but not installed/);
   machine.reboot();
-  assert.match(statusOf(machine).todo.join('\n'), /one .*installed and not active; kpatch load one/);
+  assert.match(statusOf(machine).todo.join('\n'), /one .*installed but not active; do: kpatch load one/);
   await loadAll(machine, { guarded: true }, report);
   assert.equal(statusOf(machine).onTrial, true);
   machine.reboot();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
@@ -67,6 +67,22 @@ describe('kpatch kernel', () => {
     assert.match(shown.stdout, /state\s+ready/);
     assert.equal((await kpatch('kernel', 'remove', key)).status, 0);
     assert.match((await kpatch('kernel', 'list')).stdout, /No kernel is prepared/);
+  });
+
+  it('keeps to the limits of the cache when it has prepared a kernel, and keeps that kernel', async () => {
+    const limited = { ...env, XDG_CACHE_HOME: at('limited'), XDG_CONFIG_HOME: at('config') };
+    writeFiles(at('config'), { 'kpatch/cache.conf': 'max_size=0\n' });
+    writeFiles(at('limited'), { 'kpatch/packages/old_1_amd64.deb': 'x' });
+    const parts = ['--image', at('vmlinuz'), '--headers', at('headers'), '--source', at('source')];
+    const { status, stderr } = await run(process.execPath, [main, 'kernel', 'add', ...parts], { env: limited });
+    assert.equal(status, 0, stderr);
+    assert.match(stderr, /removed 1 entry from the cache/);
+    assert.deepEqual(
+      readdirSync(at('limited/kpatch/packages')).filter((name) => !name.startsWith('.')),
+      [],
+    );
+    const { stdout } = await run(process.execPath, [main, 'kernel', 'list'], { env: limited });
+    assert.match(stdout.toString(), /6\.1\.0-98-test~[0-9a-f]{12}\s+ready/);
   });
 
   it('ends with the documented status and says what to do', async () => {

@@ -10,7 +10,7 @@ import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import { checkName, nameFor } from '#kpatch/module/name.ts';
 import { type Adjustment, applyPatch } from '#kpatch/source/apply.ts';
 import { cvesOf } from '#kpatch/source/cves.ts';
-import { parseSourcePatch, readPatch, type SourcePatch } from '#kpatch/source/patch.ts';
+import { parseSourcePatch, placeInTree, readPatch, type SourcePatch } from '#kpatch/source/patch.ts';
 import { readSeries } from '#kpatch/source/series.ts';
 import { provokes } from '../provoke.ts';
 
@@ -72,10 +72,9 @@ describe('reading a patch', () => {
     await provokes('patch-malformed', () => parse(change(5, 'new').replace('+new\n', '')));
     await provokes('patch-binary', () => parse('Binary files a/x.bin and b/x.bin differ\n'));
     await provokes('patch-binary', () => parse('diff --git a/x.bin b/x.bin\nGIT binary patch\nliteral 1\n'));
-    await provokes('patch-escapes', () => parse(change(5, 'new', '../../etc/passwd')));
-    await provokes('patch-escapes', () =>
-      parse(change(5, 'new').replace('b/fs', '/etc/fs').replace('a/fs', '/etc/fs')),
-    );
+    const place = (text: string): unknown => placeInTree([parse(text)], folder);
+    await provokes('patch-escapes', () => place(change(5, 'new', '../../etc/passwd')));
+    await provokes('patch-escapes', () => place(change(5, 'new', 'fs/../../x.c')));
     await provokes('file-unreadable', () => readPatch(join(folder, 'none.patch')));
   });
 
@@ -127,7 +126,7 @@ describe('applying', () => {
     return new SourceOverlay(join(place, 'tree'), join(place, 'overlay'));
   }
   const apply = (text: string, on = overlay(), earlier: SourcePatch[] = []): Promise<Adjustment[]> => {
-    const patch = parse(text);
+    const patch = placeInTree([parse(text)], on.tree)[0]!;
     return applyPatch(on, patch, '6.1.0-9-amd64', [...earlier, patch]);
   };
 

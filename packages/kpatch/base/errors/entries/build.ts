@@ -10,8 +10,8 @@ export const buildErrors = table({
   },
   'patch-not-a-patch': {
     exit: 2,
-    what: '{file} is not a patch: it contains no unified diff',
-    why: 'kpatch reads only unified diffs (`--- a/file`, `+++ b/file`, `@@ hunks`)',
+    what: '{file} is not a patch: it contains no diff',
+    why: 'kpatch reads unified diffs (`--- a/file`, `+++ b/file`, `@@ hunks`) and context diffs',
     fix: 'give a unified diff, as `git format-patch` or `diff -u` writes it',
   },
   'patch-malformed': {
@@ -19,6 +19,36 @@ export const buildErrors = table({
     what: '{file} is damaged: {problem}',
     why: 'a truncated or mangled hunk (often the work of a mail program) could be applied in the wrong place',
     fix: 'get the patch again from its source, as `git format-patch` writes it',
+  },
+  'patch-ambiguous': {
+    exit: 2,
+    what: '{file} can be read in more than one way: {problem}',
+    why: 'git and GNU patch would not make the same change',
+    fix: 'write the patch again with `git format-patch` or `diff -u`',
+  },
+  'patch-style': {
+    exit: 2,
+    what: '{file} contains {style}',
+    why: 'kpatch reads unified diffs (`--- a/file`, `+++ b/file`, `@@ hunks`) and context diffs',
+    fix: 'write the change as a unified diff: `diff -u OLD NEW`, or `git show --first-parent -m COMMIT` for a merge',
+  },
+  'patch-encoded': {
+    exit: 2,
+    what: '{file} is {encoding}, which kpatch does not decode',
+    why: 'the bytes of the patch have to be those that the compiler reads',
+    fix: 'decode or unpack it first, for example with `git mailinfo`, `iconv` or `xz -d`',
+  },
+  'patch-too-large': {
+    exit: 2,
+    what: '{file} has more than {limit} MiB',
+    why: 'the largest patches between two Linux versions are smaller',
+    fix: 'give a patch that contains only the fix',
+  },
+  'patch-special-file': {
+    exit: 2,
+    what: '{file} changes {target}, which is {kind}',
+    why: 'a patch may only change regular files; a link could lead out of the source tree',
+    fix: 'remove that file from the patch',
   },
   'patch-binary': {
     exit: 2,
@@ -67,6 +97,12 @@ export const buildErrors = table({
     what: '{folder} contains no patches',
     why: '',
     fix: 'put *.patch or *.diff files there, or a file `series` that lists them in order',
+  },
+  'series-option': {
+    exit: 2,
+    what: '{series} has the option {option} for a patch',
+    why: 'the option changes what the patch does, and kpatch only knows -p',
+    fix: 'write the patch so that it applies without the option; for -R, write the reverse patch',
   },
   'not-built': {
     exit: 3,

@@ -8,6 +8,12 @@ export const elfErrors = table({
     why: 'it does not start with the ELF magic number',
     fix: 'give the object file itself (.o or .ko); decompress it first if necessary',
   },
+  'elf-bitcode': {
+    exit: 1,
+    what: '{file} is LLVM bitcode, not an ELF file',
+    why: 'clang wrote it for link-time optimization (-flto): it contains no machine code that kpatch could compare',
+    fix: 'compile without -flto (a kernel without CONFIG_LTO_CLANG)',
+  },
   'elf-unsupported': {
     exit: 1,
     what: '{file} is an unsupported ELF file: {kind}',

@@ -36,7 +36,7 @@ export const generalErrors = table({
     exit: 1,
     what: 'no space left on the device while writing {file}',
     why: 'the incomplete file was removed; any existing file is unchanged',
-    fix: 'free some space (`kpatch kernel list` shows the size of the cache) and run the command again',
+    fix: 'free some space and run the command again; `kpatch cache list` shows what kpatch itself keeps, `kpatch cache prune` removes it',
   },
   'timed-out': {
     exit: 1,

@@ -86,4 +86,10 @@ export const kernelErrors = table({
     why: 'kpatch needs its code and symbols',
     fix: 'check the name; `kpatch kernel show {release} --modules` lists all modules',
   },
+  'cache-settings': {
+    exit: 1,
+    what: '{file} line {line} is not a limit of the cache: {text}',
+    why: '',
+    fix: 'write max_size=SIZE (20G, 500M) or older_than=AGE (12h, 30d, 8w)',
+  },
 });

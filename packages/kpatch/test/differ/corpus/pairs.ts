@@ -5,6 +5,7 @@ import { dataCases } from './data-cases.ts';
 import { habitCases } from './habit-cases.ts';
 import { lineCases } from './line-cases.ts';
 import { macroCases } from './macro-cases.ts';
+import { oldCases } from './old-cases.ts';
 import { quietCases } from './quiet-cases.ts';
 import { siteCases } from './site-cases.ts';
 import { tableCases } from './table-cases.ts';
@@ -18,6 +19,7 @@ export const cases: readonly Case[] = [
   ...macroCases,
   ...siteCases,
   ...habitCases,
+  ...oldCases,
   ...quietCases,
 ];
 

@@ -3,24 +3,30 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readSettings } from '../../src/channel/follow/settings.ts';
-import { readState } from '../../src/channel/follow/state.ts';
-import { bootSet, loadAll } from '../../src/host/boot.ts';
-import { guardDamaged, readGuard } from '../../src/host/guard.ts';
-import { installAgain, installModule, uninstallPatch } from '../../src/host/install.ts';
-import { readRecord } from '../../src/host/loaded-record.ts';
-import { readModuleFile } from '../../src/host/module-file.ts';
-import { demandProof } from '../../src/host/proof-demand.ts';
-import { findInstalled, indexDamaged, installedPatches, readInstalled, rebuildIndex } from '../../src/host/store.ts';
-import { readProof, requireProof } from '../../src/module/proof.ts';
-import { temporaryFolder } from '../../src/util/files.ts';
-import { silentReporter } from '../../src/util/report.ts';
-import { run } from '../../src/util/run.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { silentReporter } from '#kpatch/base/report.ts';
+import { run } from '#kpatch/base/run.ts';
+import { readSettings } from '#kpatch/channel/follow/settings.ts';
+import { readState } from '#kpatch/channel/follow/state.ts';
+import { bootSet, loadAll } from '#kpatch/host/boot/boot.ts';
+import { guardDamaged, readGuard } from '#kpatch/host/boot/guard.ts';
+import { readRecord } from '#kpatch/host/live/loaded-record.ts';
+import { installAgain, installModule, uninstallPatch } from '#kpatch/host/store/install.ts';
+import { readModuleFile } from '#kpatch/host/store/module-file.ts';
+import { demandProof } from '#kpatch/host/store/proof-demand.ts';
+import {
+  findInstalled,
+  indexDamaged,
+  installedPatches,
+  readInstalled,
+  rebuildIndex,
+} from '#kpatch/host/store/store.ts';
+import { readProof, requireProof } from '#kpatch/module/proof.ts';
 import { FakeMachine } from '../host/fake.ts';
 import { provokes } from '../provoke.ts';
 import { cumulative, fixture, release, single, unpack } from './fixtures.ts';
 
-const main = join(import.meta.dirname, '../../src/cli/main.ts');
+const main = join(import.meta.dirname, '../../cli/main.ts');
 const module = fixture(`${cumulative}.ko`);
 const proof = fixture(`${cumulative}.proof.json`);
 const key = fixture('proof-key.pem');

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { temporaryFolder } from '../../src/util/files.ts';
-import { run } from '../../src/util/run.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { run } from '#kpatch/base/run.ts';
 import { fixture, release, unpack } from './fixtures.ts';
 
-const main = join(import.meta.dirname, '../../src/cli/main.ts');
+const main = join(import.meta.dirname, '../../cli/main.ts');
 
 async function kpatch(
   cache: string,
