@@ -31,7 +31,7 @@ export interface PrepareOptions {
   readonly release: string;
   readonly headers: string;
   readonly tree: string;
-  /** Directory name below `arch/`, as `x86`. */
+  /** Directory name below `arch/`. */
   readonly sourceArch: string;
   readonly compiler: KernelCompiler;
   /** A lock file that is held as long as make and all that it starts run, see cache.ts. */

@@ -5,6 +5,7 @@ import { readObject } from '../../formats/elf/read-object.ts';
 import { writeObject } from '../../formats/elf/write-object.ts';
 import { kernelFolders } from '../../kernel/folders.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
+import { requirePlatform } from '../../platform/registry.ts';
 import { compilerArguments } from '../../toolchain/compiler.ts';
 import { addManifest, type Manifest } from '../manifest.ts';
 import { livepatchInterface, printGlue } from './glue.ts';
@@ -46,7 +47,7 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
       namespaces: input.namespaces,
       modinfo: modinfoOf(manifest),
     },
-    livepatchInterface(kernel.version),
+    livepatchInterface(kernel.version, requirePlatform('uname', kernel.arch).loader),
   );
   using folder = temporaryFolder('kpatch-link-');
   const linked = await linkModule({

@@ -30,7 +30,7 @@ const BASE = 0xffffffff81000000n;
 const PAIR = 0x01;
 
 /** The tables for symbols in ascending order of address, 8-byte aligned. */
-export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout): Buffer {
+export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout, base = BASE): Buffer {
   const tokens = Array.from({ length: 256 }, (_, i) => (i >= 0x20 && i < 0x7f ? String.fromCharCode(i) : `~${i}`));
   tokens[PAIR] = 'te';
   const names: Buffer[] = [];
@@ -55,7 +55,7 @@ export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout
   offsets.forEach((offset, i) => {
     markers.writeUInt32LE(offset, i * layout.markerSize);
   });
-  const addresses = addressTable(symbols, layout);
+  const addresses = addressTable(symbols, layout, base);
   const sequence = layout.sequence ? [sequenceTable(symbols)] : [];
   const start = [count, Buffer.concat(names), markers];
   const end = [Buffer.concat(tokenBytes), index];
@@ -65,7 +65,7 @@ export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout
   return Buffer.concat(parts.map(aligned));
 }
 
-function addressTable(symbols: readonly WrittenSymbol[], { kind }: Layout): Buffer[] {
+function addressTable(symbols: readonly WrittenSymbol[], { kind }: Layout, lowest: bigint): Buffer[] {
   if (kind === 'absolute') {
     const table = Buffer.alloc(8 * symbols.length);
     symbols.forEach(({ address }, i) => {
@@ -75,11 +75,11 @@ function addressTable(symbols: readonly WrittenSymbol[], { kind }: Layout): Buff
   }
   const offsets = Buffer.alloc(4 * symbols.length);
   symbols.forEach(({ address }, i) => {
-    if (kind === 'relative') offsets.writeUInt32LE(Number(address - BASE), 4 * i);
-    else offsets.writeInt32LE(Number(address < BASE ? address : BASE - 1n - address), 4 * i);
+    if (kind === 'relative') offsets.writeUInt32LE(Number(address - lowest), 4 * i);
+    else offsets.writeInt32LE(Number(address < lowest ? address : lowest - 1n - address), 4 * i);
   });
   const base = Buffer.alloc(8);
-  base.writeBigUInt64LE(BASE);
+  base.writeBigUInt64LE(lowest);
   return [offsets, base];
 }
 
