@@ -18,7 +18,9 @@ import { checkSigningKey, type SigningKey, signModule } from '../module/make/sig
 import type { Manifest } from '../module/manifest.ts';
 import { checkName, nameFor } from '../module/name.ts';
 import { KernelFacts } from '../prepare/facts.ts';
-import { holdKernel, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
+import { holdKernel, type KernelSource, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
+import { isSandboxed } from '../sandbox/policy.ts';
+import { readableFiles } from '../sandbox/user.ts';
 import type { Adjustment } from '../source/apply.ts';
 import { cvesOf } from '../source/cves.ts';
 import type { SourcePatch } from '../source/patch.ts';
@@ -40,6 +42,8 @@ export interface BuildRequest {
   readonly release?: string;
   /** The parts of a kernel that no provider knows, instead of a release. */
   readonly parts?: CustomParts;
+  /** Where the kernel and its compiler come from, if not as the name of the kernel tells. */
+  readonly kernelSource?: KernelSource;
   /** Patch a module from outside of the kernel; the patches are against its source. */
   readonly outOfTree?: OutOfTreeModule;
   readonly name?: string;
@@ -114,13 +118,17 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const module = request.outOfTree === undefined ? undefined : await readGivenModule(request.outOfTree.module);
   const { release = module?.release, parts } = request;
   const kernel = await report.stage('target kernel', () =>
-    parts === undefined ? prepareKernel(release, { report }) : prepareCustomKernel(parts, { report }),
+    parts === undefined
+      ? prepareKernel(release, { ...request.kernelSource, report })
+      : prepareCustomKernel(parts, { report }),
   );
   using _held = await holdKernel(kernel);
   const facts = new KernelFacts(kernel);
   await checkTarget(facts, request, report);
   const previous = request.after === undefined ? undefined : readPredecessor(request.after, kernel);
   const version = successorVersion(previous, request.version);
+  if (!isSandboxed()) report.warn('no sandbox: the compiler and its tools run with all your rights');
+  using _readable = readableFiles();
   using work = temporaryFolder('kpatch-build-');
   const compile = module === undefined ? compileInTree : compileOutOfTree;
   const comparison = new PairComparison(facts, {
@@ -266,6 +274,7 @@ function manifestOf(input: {
     states,
     patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
     runPre: request.skipRunPre ? 'skipped' : 'matched',
+    ...(isSandboxed() ? {} : { sandbox: 'none' }),
     tool: `kpatch ${toolVersion}`,
   };
 }

@@ -2,7 +2,7 @@
  * What differs by distribution, as one record that each folder of `distro/` fills in. Stages ask these questions and know no
  * distribution. A new distribution is one folder and one line in registry.ts.
  */
-import type { BuildRootPlan } from '../toolchain/build-root.ts';
+import type { BuildRootPlan, WantedCompiler } from '../toolchain/build-root.ts';
 import type { KernelProvider, ProviderContext } from './provider.ts';
 
 /** A release of a distribution. */
@@ -19,15 +19,6 @@ export interface ArchiveOptions {
   readonly mirror?: string;
   /** Accept indexes whose date of expiry has passed. */
   readonly allowExpired?: boolean;
-}
-
-/** A compiler as a kernel's configuration names it. */
-export interface WantedCompiler {
-  readonly family: 'gcc' | 'clang';
-  /** `12`; undefined if the kernel does not say. */
-  readonly major: string | undefined;
-  /** CONFIG_CC_VERSION_TEXT. */
-  readonly text: string;
 }
 
 export interface Distribution {

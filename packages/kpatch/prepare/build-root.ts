@@ -5,10 +5,10 @@ import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import { lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
 import { runOk } from '../base/run.ts';
-import type { ArchiveOptions, DistributionRelease, WantedCompiler } from '../distro/distribution.ts';
+import type { ArchiveOptions, DistributionRelease } from '../distro/distribution.ts';
 import { distributionOf } from '../distro/registry.ts';
 import type { PackageVersion } from '../kernel/target.ts';
-import type { BuildRoot } from '../toolchain/build-root.ts';
+import type { BuildRoot, WantedCompiler } from '../toolchain/build-root.ts';
 import { cacheRoot, packagesFolder, packagesLock } from './cache.ts';
 
 /** How long to wait for another kpatch that makes the same build root. */

@@ -12,9 +12,13 @@ import type { ArchiveOptions, DistributionRelease } from '../distro/distribution
 import { dnfProvider } from '../distro/fedora/dnf.ts';
 import { installedProvider } from '../distro/installed.ts';
 import type { KernelOffer, KernelProvider, ProviderContext } from '../distro/provider.ts';
-import { distributionOf, releaseOfKernel } from '../distro/registry.ts';
+import { distributionOf, parseDistribution, releaseOfKernel } from '../distro/registry.ts';
+import { readConfig } from '../kernel/config.ts';
 import { parseRelease } from '../kernel/release.ts';
 import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
+import { isSandboxed } from '../sandbox/policy.ts';
+import { wantedCompiler } from '../toolchain/compiler.ts';
+import { buildRoot } from './build-root.ts';
 import {
   awaitWriters,
   cachedReleases,
@@ -32,12 +36,18 @@ import { limitsFile, readLimits, sizeText } from './disk/limits.ts';
 import { pruneCache } from './disk/prune.ts';
 import { KernelFacts } from './facts.ts';
 import { describedKernel, inspectCached } from './manifest.ts';
-import { prepareOffer } from './prepare-offer.ts';
+import { prepareOffer, type Toolchain } from './prepare-offer.ts';
 
-export interface PrepareKernelOptions extends ArchiveOptions {
-  readonly report: Reporter;
+/** Where a kernel and its compiler come from. */
+export interface KernelSource extends ArchiveOptions {
   /** The distribution release that the kernel belongs to; without it, the name of the kernel tells. */
   readonly distribution?: DistributionRelease;
+  /** Compile with the compiler of this machine instead of the one in the build root. */
+  readonly localCompiler?: boolean;
+}
+
+export interface PrepareKernelOptions extends KernelSource {
+  readonly report: Reporter;
   /** Asked in this order; the first that knows the release delivers it. */
   readonly providers?: readonly KernelProvider[];
 }
@@ -74,7 +84,13 @@ export async function prepareKernel(release: string | undefined, options: Prepar
   const context: ProviderContext = { report, packages: packagesFolder(), cache: cacheRoot() };
   const wanted = release ?? (await defaultRelease(providers, context));
   if (parseRelease(wanted) === undefined) throw await unknown(wanted, providers, context);
-  return await prepared(wanted, () => offerFor(wanted, providers, context), report);
+  const kernel = await prepared(
+    wanted,
+    () => offerFor(wanted, providers, context),
+    toolchainOf(wanted, options),
+    report,
+  );
+  return await withBuildRoot(kernel, options);
 }
 
 /**
@@ -83,14 +99,57 @@ export async function prepareKernel(release: string | undefined, options: Prepar
  */
 export async function prepareCustomKernel(parts: CustomParts, { report }: { report: Reporter }): Promise<TargetKernel> {
   const offer = await customOffer(parts);
-  const kernel = await prepared(offer.key, () => Promise.resolve(offer), report);
+  const local: Toolchain = { origin: undefined, buildRoot: () => Promise.resolve(undefined) };
+  const kernel = await prepared(offer.key, () => Promise.resolve(offer), local, report);
   // On every use: what is in the cache was prepared without it, or with another.
   if (parts.debugImage !== undefined) await checkDebugImage(parts.debugImage, kernel);
   return kernel;
 }
 
+/** The distribution release that a kernel belongs to; undefined if providers are given, or nobody knows. */
+function originOf(release: string, { providers, distribution }: PrepareKernelOptions): DistributionRelease | undefined {
+  return providers === undefined ? (distribution ?? releaseOfKernel(release)) : undefined;
+}
+
+function toolchainOf(release: string, options: PrepareKernelOptions): Toolchain {
+  const origin = originOf(release, options);
+  const local = origin === undefined || options.localCompiler === true || !isSandboxed();
+  return {
+    origin: origin === undefined ? undefined : `${origin.distribution}:${origin.version}`,
+    async buildRoot(compiler) {
+      if (local) return undefined;
+      const root = await buildRoot(origin, compiler, options, options.report);
+      return root?.folder;
+    },
+  };
+}
+
+/**
+ * Kernels outlive build roots: one that was removed is made again. With `localCompiler`, and without a sandbox, the compiler
+ * of this machine is used, which the caller compares with the kernel's.
+ */
+async function withBuildRoot(kernel: TargetKernel, options: PrepareKernelOptions): Promise<TargetKernel> {
+  const { root, ...compiler } = kernel.compiler;
+  if (root === undefined) return kernel;
+  if (options.localCompiler === true || !isSandboxed()) {
+    options.report.warn(
+      `compiling with this machine's ${compiler.command}, not in the build root of ${kernel.release}`,
+    );
+    return { ...kernel, compiler };
+  }
+  const origin = kernel.origin === undefined ? undefined : parseDistribution(kernel.origin);
+  if (origin === undefined) return kernel;
+  const made = await buildRoot(origin, wantedCompiler(readConfig(kernel.paths.config)), options, options.report);
+  return made === undefined ? kernel : { ...kernel, compiler: { ...kernel.compiler, root: made.folder } };
+}
+
 /** Looks into the cache; where the kernel is not there complete, prepares it under the kernel's lock. */
-async function prepared(key: string, find: () => Promise<KernelOffer>, report: Reporter): Promise<TargetKernel> {
+async function prepared(
+  key: string,
+  find: () => Promise<KernelOffer>,
+  toolchain: Toolchain,
+  report: Reporter,
+): Promise<TargetKernel> {
   const first = await inspectCached(key);
   if (first.state === 'complete') return first.kernel;
   using _held = await lock(kernelLock(key), `the kernel ${key}`, {
@@ -102,19 +161,24 @@ async function prepared(key: string, find: () => Promise<KernelOffer>, report: R
   if (state.state === 'damaged') {
     report.warn(`the prepared kernel ${key} was changed (${state.file}); it is prepared again`);
   }
-  const kernel = await fetchAndPrepare(key, find, report); // awaited: the lock is released when this function is left
+  const kernel = await fetchAndPrepare(key, find, toolchain, report); // awaited: the lock is released when this function is left
   await report.stage(`index ${key}`, () => index(kernel));
   await keepLimits(report);
   return kernel;
 }
 
-async function fetchAndPrepare(key: string, find: () => Promise<KernelOffer>, report: Reporter): Promise<TargetKernel> {
+async function fetchAndPrepare(
+  key: string,
+  find: () => Promise<KernelOffer>,
+  toolchain: Toolchain,
+  report: Reporter,
+): Promise<TargetKernel> {
   using _packages = await lock(packagesLock(), 'the downloaded packages', { shared: true, waitMs: WAIT_MS });
   const offer = await find();
   await removeFolder(kernelFolder(key));
   await emptyTrash();
   await awaitWriters(key);
-  return await prepareOffer(key, offer, report);
+  return await prepareOffer(key, offer, toolchain, report);
 }
 
 /** A machine with limits (disk/limits.ts) is brought back under them each time the cache has grown. */

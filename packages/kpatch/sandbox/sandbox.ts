@@ -36,11 +36,15 @@ export async function sandboxed(command: string, args: readonly string[], option
   const env = environmentOf(options.env ?? {});
   const inner = [command, ...args];
   if (!isSandboxed()) {
+    if (view.buildRoot !== undefined) throw fail('build-root-sandbox', { folder: view.buildRoot });
     const [first, ...others] = [...around, ...limitCommand(false), ...inner];
     const result = await run(first!, others, { ...rest, ...(cwd === undefined ? {} : { cwd }), env: exactly(env) });
     return found(result);
   }
-  const tools = toolFolders([command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)], env.PATH!);
+  const programs = [command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)];
+  // A build root has all programs in /usr.
+  const tools = view.buildRoot === undefined ? toolFolders(programs, env.PATH!) : [];
+  if (view.buildRoot !== undefined) env.PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
   const chdir = ['--chdir', cwd ?? '/'];
   const outer = [...around, 'bwrap', ...isolation(), ...viewArguments(view, tools, modern), ...chdir, '--'];
   const [first, ...others] = [...outer, ...limitCommand(true), ...givingUpRights(), ...inner];

@@ -5,10 +5,12 @@ import { TMP_SIZE } from './limits.ts';
 
 /** Paths keep their names inside, so that what a compiler writes down does not depend on the sandbox. */
 export interface View {
-  /** Files and folders that can be read. */
+  /** Files and folders that can be read; what is not there is left out. */
   readonly readOnly?: readonly string[];
   /** Folders in which files can be made, see `shareFolder`. */
   readonly writable?: readonly string[];
+  /** A build root: its folder is shown as `/usr` in place of this machine's own programs. */
+  readonly buildRoot?: string | undefined;
 }
 
 /** What compilers and shells read of /etc. */
@@ -20,13 +22,14 @@ const topFolders = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
  * the size of /tmp.
  */
 export function viewArguments(view: View, tools: readonly string[], modern: boolean): string[] {
-  const args = ['--ro-bind', '/usr', '/usr', '--dir', '/etc'];
+  const root = view.buildRoot ?? '/';
+  const args = ['--ro-bind', join(root, 'usr'), '/usr', '--dir', '/etc'];
   for (const folder of topFolders) {
-    const entry = lstatSync(folder, { throwIfNoEntry: false });
-    if (entry?.isSymbolicLink() === true) args.push('--symlink', readlinkSync(folder), folder);
-    else if (entry !== undefined) args.push('--ro-bind', folder, folder);
+    const entry = lstatSync(join(root, folder), { throwIfNoEntry: false });
+    if (entry?.isSymbolicLink() === true) args.push('--symlink', readlinkSync(join(root, folder)), folder);
+    else if (entry !== undefined) args.push('--ro-bind', join(root, folder), folder);
   }
-  for (const path of settings) args.push('--ro-bind-try', path, path);
+  for (const path of settings) args.push('--ro-bind-try', join(root, path), path);
   const size = modern ? ['--size', String(TMP_SIZE)] : [];
   args.push('--proc', '/proc', '--dev', '/dev', '--perms', '1777', ...size, '--tmpfs', '/tmp');
   const places = new Map<string, 'ro' | 'rw'>();
@@ -34,8 +37,8 @@ export function viewArguments(view: View, tools: readonly string[], modern: bool
     // Under its real name too: links of other folders lead there.
     for (const name of [resolve(path), realpathSync(path)]) if (!isToolchain(name)) places.set(name, how);
   };
-  for (const path of [...tools, ...(view.readOnly ?? [])]) add(path, 'ro');
-  for (const path of view.writable ?? []) add(path, 'rw');
+  for (const path of [...tools, ...(view.readOnly ?? [])].filter(existsSync)) add(path, 'ro');
+  for (const path of (view.writable ?? []).filter(existsSync)) add(path, 'rw');
   // What lies in another is mounted after it.
   const mounted = [...places].sort(([a], [b]) => a.length - b.length);
   for (const [path, how] of mounted) {

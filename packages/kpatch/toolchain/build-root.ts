@@ -21,3 +21,12 @@ export interface BuildRoot {
   readonly key: string;
   readonly packages: readonly PackageVersion[];
 }
+
+/** A compiler as a kernel's configuration names it. */
+export interface WantedCompiler {
+  readonly family: 'gcc' | 'clang';
+  /** `12`; undefined if the kernel does not say. */
+  readonly major: string | undefined;
+  /** CONFIG_CC_VERSION_TEXT. */
+  readonly text: string;
+}

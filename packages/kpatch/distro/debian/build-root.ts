@@ -3,11 +3,10 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, syml
 import { join } from 'node:path';
 import { temporaryFolder } from '../../base/files.ts';
 import type { Stanza } from '../../formats/deb822.ts';
-import type { BuildRootPlan } from '../../toolchain/build-root.ts';
-import type { WantedCompiler } from '../distribution.ts';
+import type { BuildRootPlan, WantedCompiler } from '../../toolchain/build-root.ts';
 import type { ProviderContext } from '../provider.ts';
 import type { AptArchive } from './archive.ts';
-import { unpackDeb } from './unpack.ts';
+import { unpackDebs } from './unpack.ts';
 
 /** What kbuild calls beside the compiler, and what its host programs are built with. */
 const tools = [
@@ -69,7 +68,7 @@ async function unpackAll(files: readonly string[], folder: string): Promise<void
     mkdirSync(join(folder, 'usr', name), { recursive: true });
     symlinkSync(`usr/${name}`, join(folder, name));
   }
-  for (const file of files) await unpackDeb(file, folder);
+  await unpackDebs(files, folder);
   for (const name of merged) mergeBack(folder, name);
   alternatives(folder);
   // Manuals, documents and translations: half of the disk space.

@@ -9,6 +9,7 @@ import { basename, join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { parseDependencies, type Stanza } from '../../formats/deb822.ts';
 import { parseRelease } from '../../kernel/release.ts';
+import { settleLinks } from '../../sandbox/output.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, UnpackedParts } from '../provider.ts';
 import { type AptArchive, machineArchive } from './archive.ts';
 import { unpackDeb } from './unpack.ts';
@@ -144,6 +145,7 @@ async function offerOf(
     },
     async unpack(root) {
       for (const stanza of parts) await unpackDeb(files.get(stanza)!, root);
+      settleLinks(root);
       return partsBelow(root, release);
     },
   };

@@ -122,6 +122,12 @@ export const kernelErrors = table({
     why: 'a mirror that stands still, or an attacker, could hide newer packages',
     fix: 'use another mirror (--mirror URL), or accept the old lists with --allow-expired',
   },
+  'build-root-sandbox': {
+    exit: 1,
+    what: 'programs of the build root {folder} run in the sandbox only',
+    why: 'they need their own libraries in place of those of this machine',
+    fix: 'build without --no-sandbox, or use the compiler of this machine with --local-compiler',
+  },
   'build-root-unavailable': {
     exit: 1,
     what: 'there is no build root for {release} ({distribution})',
