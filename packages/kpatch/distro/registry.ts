@@ -1,9 +1,16 @@
 /** The distributions that are known, and which of them a kernel belongs to. */
 import { fail } from '../base/errors/error.ts';
+import { machineKernels } from './debian/kernels.ts';
 import { debian } from './debian/record.ts';
 import type { Distribution, DistributionRelease } from './distribution.ts';
+import { dnfProvider } from './fedora/dnf.ts';
 import { fedora, rhel } from './fedora/record.ts';
+import { installedProvider } from './installed.ts';
+import type { KernelProvider } from './provider.ts';
 import { ubuntu } from './ubuntu/record.ts';
+
+/** What this machine itself offers: installed kernels, then its own package sources. */
+export const machineProviders: readonly KernelProvider[] = [installedProvider(), machineKernels, dnfProvider()];
 
 const distributions: Distribution[] = [debian, ubuntu, fedora, rhel];
 

@@ -145,7 +145,7 @@ const targetKernel = v.object({
   version,
   arch: v.string(),
   distribution: v.string(),
-  origin: v.optional(described(v.string(), 'The distribution release that it belongs to, as `debian:12`.')),
+  origin: v.optional(described(v.string(), 'The distribution release that it belongs to, as `ID:VERSION`.')),
   sourceVersion: v.string(),
   packages: v.array(v.object({ name: v.string(), version: v.string() })),
   paths: v.object({

@@ -24,9 +24,10 @@ export function buildRootsFolder(): string {
   return join(cacheRoot(), 'roots');
 }
 
-/** `debian-12-gcc-12.2.0-14-deb12u1`: the distribution release and what the kernel says of its compiler. */
+/** `DISTRIBUTION-VERSION-gcc-12.2.0-14`: the distribution release and what the kernel says of its compiler. */
 export function buildRootKey({ distribution, version }: DistributionRelease, compiler: WantedCompiler): string {
-  const exact = /\((?:Debian|Ubuntu) ([^)\s]+)\)/.exec(compiler.text)?.[1] ?? compiler.major ?? 'default';
+  // `gcc-12 (VENDOR 12.2.0-14) 12.2.0`
+  const exact = /\(\w[\w ]* (\d[^)\s]*)\)/.exec(compiler.text)?.[1] ?? compiler.major ?? 'default';
   return `${distribution}-${version}-${compiler.family}-${exact}`.replace(/[^A-Za-z0-9.-]+/g, '-');
 }
 

@@ -7,12 +7,9 @@ import { plural } from '../base/errors/plural.ts';
 import { type Lock, lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
 import { type CustomParts, checkDebugImage, customOffer } from '../distro/custom/custom.ts';
-import { machineKernels } from '../distro/debian/kernels.ts';
 import type { ArchiveOptions, DistributionRelease } from '../distro/distribution.ts';
-import { dnfProvider } from '../distro/fedora/dnf.ts';
-import { installedProvider } from '../distro/installed.ts';
 import type { KernelOffer, KernelProvider, ProviderContext } from '../distro/provider.ts';
-import { distributionOf, parseDistribution, releaseOfKernel } from '../distro/registry.ts';
+import { distributionOf, machineProviders, parseDistribution, releaseOfKernel } from '../distro/registry.ts';
 import { readConfig } from '../kernel/config.ts';
 import { parseRelease } from '../kernel/release.ts';
 import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
@@ -51,9 +48,6 @@ export interface PrepareKernelOptions extends KernelSource {
   /** Asked in this order; the first that knows the release delivers it. */
   readonly providers?: readonly KernelProvider[];
 }
-
-/** What this machine itself offers. */
-const machineProviders: readonly KernelProvider[] = [installedProvider(), machineKernels, dnfProvider()];
 
 /** The machine's own sources first, then the archive of the distribution release that the kernel belongs to. */
 function providersFor(release: string | undefined, options: PrepareKernelOptions): readonly KernelProvider[] {

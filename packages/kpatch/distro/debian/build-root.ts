@@ -1,6 +1,6 @@
 /** Build roots of Debian and Ubuntu: which packages, and the few links that their maintainer scripts would have made. */
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { temporaryFolder } from '../../base/files.ts';
 import type { Stanza } from '../../formats/deb822.ts';
 import type { BuildRootPlan, WantedCompiler } from '../../toolchain/build-root.ts';
@@ -99,17 +99,23 @@ function moveInto(from: string, to: string): void {
 }
 
 /** Links that `update-alternatives` and postinst scripts make; the first candidate that is there. */
-const links: Readonly<Record<string, readonly string[]>> = {
+const links: Readonly<Record<string, readonly (string | RegExp)[]>> = {
+  // Host programs of the build are compiled by `gcc`; the package of that name would bring another version.
+  'usr/bin/gcc': [/^gcc-\d+$/],
+  'usr/bin/cc': ['gcc'],
   'usr/bin/sh': ['dash', 'bash'],
   'usr/bin/awk': ['mawk', 'gawk'],
-  'usr/bin/python3': ['python3.14', 'python3.13', 'python3.11', 'python3.9'],
+  'usr/bin/python3': [/^python3\.\d+$/],
 };
 
 function alternatives(folder: string): void {
   for (const [link, candidates] of Object.entries(links)) {
     const path = join(folder, link);
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) continue;
-    const found = candidates.find((name) => existsSync(join(path, '..', name)));
+    const names = readdirSync(dirname(path));
+    const found = candidates
+      .map((one) => names.find((name) => (typeof one === 'string' ? one === name : one.test(name))))
+      .find((name) => name !== undefined);
     if (found !== undefined) symlinkSync(found, path);
   }
 }
