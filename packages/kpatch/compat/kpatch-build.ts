@@ -16,6 +16,7 @@ import { readConfig } from '../kernel/config.ts';
 import { KernelModules } from '../kernel/modules.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { platformHere } from '../platform/registry.ts';
+import { useSandbox } from '../sandbox/policy.ts';
 import { defaultName, Ending, type KpatchBuildOptions, parseOptions, usageText } from './kpatch-build-options.ts';
 
 /** Where dynup/kpatch keeps its log and scratch files. */
@@ -49,6 +50,7 @@ function announce({ debug, skipCleanup, skipCompilerCheck }: KpatchBuildOptions)
 }
 
 async function buildPatch(options: KpatchBuildOptions, places: Places): Promise<void> {
+  if (options.noSandbox) useSandbox(false);
   const title = options.name ?? defaultName(options.patches);
   const request = requestOf(options, title);
   if (options.sourcedir !== undefined) say(`Using source directory at ${options.sourcedir}`);

@@ -22,6 +22,7 @@ const manifestMembers = {
   states: v.array(v.object({ id: natural, version: natural })),
   patches: v.array(v.object({ name: v.string(), sha256: v.string() })),
   runPre: described(v.picklist(['matched', 'skipped']), '`matched`: each function matches the code of the kernel.'),
+  sandbox: v.optional(described(v.literal('none'), 'Present where the module was built with `--no-sandbox`.')),
   tool: described(v.string(), 'Name and version of the program that built the module.'),
 };
 

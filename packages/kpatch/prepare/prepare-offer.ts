@@ -15,6 +15,7 @@ import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
 import { unpackImage } from '../kernel/unpack.ts';
 import type { Platform } from '../platform/platform.ts';
 import { namesOf, platformOfConfig } from '../platform/registry.ts';
+import { readableFiles, takeBack } from '../sandbox/user.ts';
 import { compilerOf } from '../toolchain/compiler.ts';
 import { kernelFolder, writersLock } from './cache.ts';
 import { writeManifest } from './manifest.ts';
@@ -28,6 +29,7 @@ const NEEDED_BYTES = 3e9;
 /** Fetches, unpacks and prepares in the cache folder of `key`, which must be empty; the manifest, written last, makes it complete. */
 export async function prepareOffer(key: string, offer: KernelOffer, report: Reporter): Promise<TargetKernel> {
   const { release } = offer;
+  using _readable = readableFiles();
   const folder = kernelFolder(key);
   const root = join(folder, 'root');
   const tree = join(folder, 'tree');
@@ -61,7 +63,9 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
     ]);
     return described;
   });
-  await runOk('chmod', ['-R', 'a-w', ...[root, tree].filter(existsSync)]);
+  const made = [root, tree].filter(existsSync);
+  await takeBack(made);
+  await runOk('chmod', ['-R', 'a-w', ...made]);
   await writeManifest(kernel);
   return kernel;
 }

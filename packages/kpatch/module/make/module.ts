@@ -3,6 +3,7 @@
 import { temporaryFolder } from '../../base/files.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { writeObject } from '../../formats/elf/write-object.ts';
+import { kernelFolders } from '../../kernel/folders.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
 import { requirePlatform } from '../../platform/registry.ts';
 import { compilerArguments } from '../../toolchain/compiler.ts';
@@ -52,6 +53,7 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
   const linked = await linkModule({
     folder: folder.path,
     headers: kernel.paths.headers,
+    folders: kernelFolders(kernel.paths),
     compiler: compilerArguments(kernel.compiler),
     name: manifest.name,
     glue,
