@@ -3,6 +3,7 @@
 import { SHF, SHT, STB, STT } from '../../formats/elf/constants.ts';
 import { type ElfObject, type ElfSymbol, type Section, sizeOf } from '../../formats/elf/object.ts';
 import type { Architecture } from '../../platform/platform.ts';
+import { isBtfId } from './btf-ids.ts';
 import type { Model, Part } from './part.ts';
 import type { SectionKind } from './section-class.ts';
 
@@ -55,6 +56,7 @@ export function split(
   const whole = (located: readonly Located[]): Part[] => [makePart(model, section, kind, 0, size, located, false)];
   if (kind.class === 'fragments') return splitAt(model, section, kind, cuts ?? [0]);
   if (kind.class === 'strings' || kind.class === 'constants' || kind.class === 'registry') return whole([]);
+  if (kind.class === 'ids') return splitIds(model, section, kind, symbols);
   if (model.arch.addressList?.(section.name) === true) return splitAt(model, section, kind, everyAddress(size));
   const text = kind.class === 'text';
   const clusters = clustersOf(text, symbols, size, (symbol, from) =>
@@ -78,6 +80,25 @@ export function split(
   }
   if (at < size) pushGap(parts, model, section, kind, at, size);
   return parts;
+}
+
+/** BTF ids by their lists and sets: each begins at its own name; entries have names of a form of their own. */
+function splitIds(model: Model, section: Section, kind: SectionKind, symbols: readonly Located[]): Part[] {
+  const heads = symbols.filter(({ symbol }) => !isBtfId(symbol.name));
+  const starts = [...new Set(heads.map(({ symbol }) => symbol.value))];
+  const size = sizeOf(section);
+  const part = (start: number, end: number, located: readonly Located[]): Part => {
+    const all = symbols.filter(({ symbol }) => symbol.value >= start && symbol.value < end);
+    return { ...makePart(model, section, kind, start, end, located, true), symbols: all.map(({ symbol }) => symbol) };
+  };
+  const parts = starts.map((start, index) => {
+    return part(
+      start,
+      starts[index + 1] ?? size,
+      heads.filter(({ symbol }) => symbol.value === start),
+    );
+  });
+  return starts[0] === 0 ? parts : [part(0, starts[0] ?? size, []), ...parts];
 }
 
 function everyAddress(size: number): number[] {
