@@ -201,7 +201,13 @@ function splitAt(model: Model, section: Section, kind: SectionKind, cuts: readon
   );
 }
 
-/** Where pieces of code in `.fixup` and its like begin: wherever anything outside refers to. */
+/** Sections of replacements: entries of tables say how long each is. */
+const replacements = /^(?:\.altinstr_replacement|__ftr_alt_)/;
+
+/**
+ * Where pieces of code in `.fixup` and its like begin: wherever anything outside refers to, but where the code before runs on
+ * into it (a place that may fault in the middle of a piece).
+ */
 export function fragmentCuts(model: Model): Map<Section, number[]> {
   const cuts = new Map<Section, number[]>();
   for (const [section, { class: kind }] of model.kinds) if (kind === 'fragments') cuts.set(section, []);
@@ -220,7 +226,31 @@ export function fragmentCuts(model: Model): Map<Section, number[]> {
       if (at >= 0) list.push(at);
     }
   }
+  for (const [section, list] of cuts)
+    if (!replacements.test(section.name)) cuts.set(section, entered(model, section, list));
   return cuts;
+}
+
+/** Of places in a section of fragments, in order, those that the code before does not run into. */
+function entered(model: Model, section: Section, places: readonly number[]): number[] {
+  const decoder = model.decoder(section);
+  const result: number[] = [];
+  let at = 0;
+  let runsOn = false;
+  for (const place of [...new Set(places)].sort((a, b) => a - b)) {
+    if (place >= sizeOf(section)) break;
+    while (at < place) {
+      const instruction = decoder.instruction(at);
+      const flow = instruction?.flow ?? 'end';
+      runsOn = instruction?.traps !== true && flow !== 'jump' && flow !== 'end';
+      at += instruction?.length ?? 1;
+    }
+    // An instruction that lies across the place was not decoded from its beginning.
+    if (at > place || !runsOn) result.push(place);
+    at = place;
+    runsOn = false;
+  }
+  return result;
 }
 
 function makePart(
