@@ -19,6 +19,8 @@ import type { Manifest } from '../module/manifest.ts';
 import { checkName, nameFor } from '../module/name.ts';
 import { KernelFacts } from '../prepare/facts.ts';
 import { holdKernel, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
+import { isSandboxed } from '../sandbox/policy.ts';
+import { readableFiles } from '../sandbox/user.ts';
 import type { Adjustment } from '../source/apply.ts';
 import { cvesOf } from '../source/cves.ts';
 import type { SourcePatch } from '../source/patch.ts';
@@ -121,6 +123,8 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   await checkTarget(facts, request, report);
   const previous = request.after === undefined ? undefined : readPredecessor(request.after, kernel);
   const version = successorVersion(previous, request.version);
+  if (!isSandboxed()) report.warn('no sandbox: the compiler and its tools run with all your rights');
+  using _readable = readableFiles();
   using work = temporaryFolder('kpatch-build-');
   const compile = module === undefined ? compileInTree : compileOutOfTree;
   const comparison = new PairComparison(facts, {
@@ -266,6 +270,7 @@ function manifestOf(input: {
     states,
     patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
     runPre: request.skipRunPre ? 'skipped' : 'matched',
+    ...(isSandboxed() ? {} : { sandbox: 'none' }),
     tool: `kpatch ${toolVersion}`,
   };
 }

@@ -58,7 +58,7 @@ export class PairComparison {
     const facts = this.#facts;
     const code = this.#codes.get(object) ?? (await runningCode(facts, object));
     this.#codes.set(object, code);
-    const runPre = new RunPre(original.bytes, unit.object, code);
+    const runPre = new RunPre(original.bytes, unit.object, code, kernelRules(facts));
     if (unit.added === true && this.#options.leaveOutInit !== true) refuseInit(patched.bytes, unit, object);
     const result = diff(original.bytes, patched.bytes, {
       names: { original: `${unit.object} (original)`, patched: `${unit.object} (patched)` },

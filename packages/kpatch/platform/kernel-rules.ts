@@ -12,3 +12,6 @@ export interface KernelRules {
 export function since(kernel: KernelRules, major: number, minor: number): boolean {
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
 }
+
+/** The newest kernel, for objects whose kernel is not known. */
+export const newestKernel: KernelRules = { major: Number.MAX_SAFE_INTEGER, minor: 0, config: () => undefined };

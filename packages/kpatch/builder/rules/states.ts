@@ -47,7 +47,7 @@ export function statesOf(
     }
   }
   const { major, minor } = kernel;
-  if (states.size > 0 && !livepatchInterface(kernel).states) {
+  if (states.size > 0 && !livepatchInterface(kernel, undefined).states) {
     throw fail('state-unsupported', { kernel: `${major}.${minor}` });
   }
   return [...states].map(([id, version]) => ({ id, version })).sort((a, b) => a.id - b.id);

@@ -3,7 +3,9 @@
 import { temporaryFolder } from '../../base/files.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { writeObject } from '../../formats/elf/write-object.ts';
+import { kernelFolders } from '../../kernel/folders.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
+import { requirePlatform } from '../../platform/registry.ts';
 import { compilerArguments } from '../../toolchain/compiler.ts';
 import { addManifest, type Manifest } from '../manifest.ts';
 import { livepatchInterface, printGlue } from './glue.ts';
@@ -45,12 +47,13 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
       namespaces: input.namespaces,
       modinfo: modinfoOf(manifest),
     },
-    livepatchInterface(kernel.version),
+    livepatchInterface(kernel.version, requirePlatform('uname', kernel.arch).loader),
   );
   using folder = temporaryFolder('kpatch-link-');
   const linked = await linkModule({
     folder: folder.path,
     headers: kernel.paths.headers,
+    folders: kernelFolders(kernel.paths),
     compiler: compilerArguments(kernel.compiler),
     name: manifest.name,
     glue,

@@ -22,7 +22,8 @@ export async function packages(): Promise<string> {
   if (given !== undefined) return given;
   const dist = join(root, 'dist');
   using _held = await lock(join(root, 'dist/.lock'), 'the packages', { waitMs: 600_000 });
-  const sources = ['packages', 'packaging', 'tools', 'package.json'].map((name) => newest(join(root, name)));
+  const parts = ['packages', 'packaging', 'tools', 'docs', 'examples', 'package.json', 'CHANGELOG.md', 'SECURITY.md'];
+  const sources = parts.map((name) => newest(join(root, name)));
   const made = readdirSync(dist).filter((name) => /\.(deb|rpm)$/.test(name));
   const oldest = made.length < 2 ? 0 : Math.min(...made.map((name) => statSync(join(dist, name)).mtimeMs));
   if (Math.max(...sources) > oldest) {

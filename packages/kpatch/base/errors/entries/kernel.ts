@@ -66,7 +66,7 @@ export const kernelErrors = table({
     exit: 1,
     what: '{file} is not a readable kernel image: {reason}',
     why: 'kpatch reads the symbols and code of the running kernel from it',
-    fix: 'give the vmlinuz (or vmlinux) file of the target kernel; kpatch reads x86-64 bzImage and ELF',
+    fix: 'give the vmlinuz or vmlinux file of the target kernel, from its package',
   },
   'kernel-kallsyms': {
     exit: 1,
