@@ -69,6 +69,8 @@ export interface Instruction {
   readonly load?: { readonly register: number; readonly value: number };
   /** True where `load` is the whole constant, of which the instruction before set the upper part. */
   readonly completes?: boolean;
+  /** True for an instruction that only traps (`ud2`): whether control returns behind it is for the kernel's tables to say. */
+  readonly traps?: boolean;
   /** An instruction that only copies this register into the one it writes. */
   readonly copies?: number;
   /** Bit n is set where the instruction writes general register n (of the numbering of `argumentRegisters`). */
