@@ -15,7 +15,7 @@ export function withKernelSource(command: Command): Command {
   return command
     .option(
       '--distribution <id:version>',
-      'distribution release of the kernel, as debian:11, if its name does not tell',
+      'distribution release of the kernel if its name does not tell: ID and VERSION_ID of os-release',
     )
     .option('--mirror <url>', 'take packages from this archive (default: KPATCH_MIRROR, or the mirror of this machine)')
     .option('--allow-expired', 'accept package lists that have expired')

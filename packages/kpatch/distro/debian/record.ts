@@ -1,6 +1,7 @@
 /** Debian: releases, their suites and keys, kernels and build roots. */
 import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
+import { namesOf, platformHere } from '../../platform/registry.ts';
 import type { Distribution } from '../distribution.ts';
 import { buildRootPlan } from './build-root.ts';
 import { debianKernels } from './kernels.ts';
@@ -25,7 +26,7 @@ const releases: readonly Release[] = [
 function suitesOf({ version, codename, backports, testing }: Release): Suites {
   const common = {
     title: `debian ${version}`,
-    architecture: 'amd64',
+    architecture: platformHere().naming.debian,
     components: ['main'],
     keyring: '/usr/share/keyrings/debian-archive-keyring.gpg',
     keyringPackage: 'debian-archive-keyring',
@@ -53,8 +54,8 @@ export const debian: Distribution = {
   title: 'Debian',
   versions: releases.map(({ version }) => version),
   versionsOf(kernel) {
-    if (!/-(?:amd64|arm64|ppc64el|s390x|loong64)$/.test(kernel)) return [];
-    // 6.12.117+deb12-amd64, 6.1.0-0.deb11.48-amd64, 6.1.0-0.bpo.2-amd64
+    if (!namesOf('debian').some((name) => kernel.endsWith(`-${name}`))) return [];
+    // 6.12.117+deb12-…, 6.1.0-0.deb11.48-…
     const stated = /[+.]deb(\d+)/.exec(kernel)?.[1];
     if (stated !== undefined) return [stated];
     const [, base] = /^(\d+\.\d+\.\d+)-\d+-/.exec(kernel) ?? [];

@@ -1,6 +1,7 @@
 /** Ubuntu: releases, their suites and keys, kernels and build roots. Packages are Debian's kind. */
 import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
+import { platformHere } from '../../platform/registry.ts';
 import { buildRootPlan } from '../debian/build-root.ts';
 import { debianKernels } from '../debian/kernels.ts';
 import { type Suites, suiteArchive } from '../debian/suites.ts';
@@ -24,7 +25,7 @@ function suitesOf(version: string): Suites {
   const { codename } = release;
   return {
     title: `ubuntu ${release.version}`,
-    architecture: 'amd64',
+    architecture: platformHere().naming.debian,
     components: ['main', 'universe'],
     suites: [{ name: codename }, { name: `${codename}-updates` }, { name: `${codename}-security` }],
     keyring: '/usr/share/keyrings/ubuntu-archive-keyring.gpg',

@@ -53,7 +53,7 @@ describe('kallsyms', () => {
     it(`is found and decoded as ${name} lays it out`, () => {
       const without = layout.kind === 'relative' || layout.kind === 'self';
       const expected = without ? symbols.filter(({ address }) => address >= base) : symbols;
-      const tables = kallsymsTables(expected, layout, base, loaded + BigInt(HEADER + noise.length));
+      const tables = kallsymsTables(expected, layout, base, 'little', loaded + BigInt(HEADER + noise.length));
       const kallsyms = readKallsyms(imageOf(Buffer.concat([noise, tables, noise])));
       assert.equal(kallsyms.size, expected.length);
       const read = [...kallsyms].map(({ name, type, address }) => ({ name, type, address }));
