@@ -102,6 +102,12 @@ export async function kbuildVariables(
   }
 }
 
+/** What the variables export to programs, and the build root in which the programs lie. */
+export function separated(variables: KbuildVariables): { buildRoot: string | undefined; exported: KbuildVariables } {
+  const { [buildRootVariable]: buildRoot, ...exported } = variables;
+  return { buildRoot, exported };
+}
+
 /**
  * Runs make in the (overlay of the) tree `cwd` as kbuild's top Makefile would run a sub-make, in a sandbox that sees
  * `options.view` and the toolchain.
@@ -112,7 +118,7 @@ export function submake(
   args: readonly string[],
   options: Omit<SandboxOptions, 'cwd'>,
 ): Promise<RunResult> {
-  const { [buildRootVariable]: buildRoot, ...exported } = variables;
+  const { buildRoot, exported } = separated(variables);
   const env = {
     ...cleanEnvironment(),
     ...exported,

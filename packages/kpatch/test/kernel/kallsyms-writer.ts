@@ -85,7 +85,7 @@ export function kallsymsTables(
     put.u16(index, sum, 2 * i);
     return sum + bytes.length;
   }, 0);
-  const count = Buffer.alloc(8);
+  const count = Buffer.alloc(layout.kind === 'self' ? 4 : 8);
   put.u32(count, symbols.length, 0);
   const markers = Buffer.alloc(offsets.length * layout.markerSize);
   offsets.forEach((offset, i) => {
@@ -94,12 +94,12 @@ export function kallsymsTables(
   const sequence = layout.sequence ? [sequenceTable(symbols)] : [];
   const start = [count, Buffer.concat(names), markers];
   const end = [Buffer.concat(tokenBytes), index];
-  const before = [...start, ...end].reduce((sum, bytes) => sum + aligned(bytes).length, 0);
+  const before = [...start, ...end].reduce((sum, bytes) => sum + aligned(bytes, layout).length, 0);
   const addresses = addressTable(symbols, layout, layout.kind === 'self' ? place + BigInt(before) : base, put);
   const parts = layout.addressesFirst
     ? [...addresses, ...start, ...sequence, ...end]
     : [...start, ...end, ...addresses, ...sequence];
-  return Buffer.concat(parts.map(aligned));
+  return Buffer.concat(parts.map((bytes) => aligned(bytes, layout)));
 }
 
 function addressTable(symbols: readonly WrittenSymbol[], { kind }: Layout, lowest: bigint, put: Put): Buffer[] {
@@ -131,4 +131,8 @@ function sequenceTable(symbols: readonly WrittenSymbol[]): Buffer {
   return Buffer.from(order.flatMap((i) => [i >> 16, (i >> 8) & 0xff, i & 0xff]));
 }
 
-const aligned = (bytes: Buffer): Buffer => Buffer.concat([bytes, Buffer.alloc((8 - (bytes.length % 8)) % 8)]);
+/** Linux 7.x aligns to 4 bytes, earlier kernels to 8 (scripts/kallsyms.c, output_label). */
+function aligned(bytes: Buffer, { kind }: Layout): Buffer {
+  const to = kind === 'self' ? 4 : 8;
+  return Buffer.concat([bytes, Buffer.alloc((to - (bytes.length % to)) % to)]);
+}
