@@ -1,16 +1,16 @@
 /**
- * What must not stay behind: temporary folders, child processes, guests. A thing that exists registers how it is removed;
- * whatever way the process ends (return, error, Ctrl-C), what is still registered is removed, newest first.
- * The removers are synchronous, so that they also run in the `exit` handler.
+ * Cleanup of temporary folders, child processes and guests. Each registers a function that removes it. However the process
+ * ends (return, error, Ctrl-C), the registered functions run, newest first. They are synchronous, so that they also work in
+ * the `exit` handler.
  */
 const removers = new Map<symbol, () => void>();
 const interruption = new AbortController();
 let installed = false;
 
-/** Aborted when the process is told to end; every long wait takes it. */
+/** Aborted when a signal ends the process; every long wait takes it. */
 export const interrupted: AbortSignal = interruption.signal;
 
-/** Registers `remove`; the returned function takes it back (call it when the thing is gone or handed over). */
+/** Registers `remove`; the returned function unregisters it (call it when the thing is removed or handed over). */
 export function onExit(remove: () => void): () => void {
   install();
   const key = Symbol('remover');
@@ -18,19 +18,19 @@ export function onExit(remove: () => void): () => void {
   return () => void removers.delete(key);
 }
 
-/** Runs and forgets all removers, newest first; errors of one do not keep the others from running. */
+/** Runs and unregisters all functions, newest first; an error in one does not stop the others. */
 export function cleanUp(): void {
   for (const [key, remove] of [...removers].reverse()) {
     removers.delete(key);
     try {
       remove();
     } catch {
-      // The process is ending: the next remover matters more than this one's complaint.
+      // The process is ending, so go on with the next one.
     }
   }
 }
 
-/** Exit status by shell convention: 128 + number of the signal. */
+/** Exit status by shell convention: 128 plus the number of the signal. */
 const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
 function install(): void {
@@ -41,7 +41,7 @@ function install(): void {
     process.on(name, () => {
       interruption.abort(name);
       cleanUp();
-      process.stderr.write(`\nkpatch: interrupted by ${name}; nothing is left behind\n`);
+      process.stderr.write(`\nkpatch: interrupted by ${name}; cleaned up\n`);
       process.exit(status);
     });
   }

@@ -1,4 +1,4 @@
-/** Writing so that a reader, a power cut or a full disk never meets half a file. */
+/** Atomic writes: neither a reader nor a power cut nor a full disk sees a partial file. */
 import { randomBytes } from 'node:crypto';
 import {
   accessSync,
@@ -21,7 +21,7 @@ import { fail, KpatchError } from './errors/error.ts';
 import { ownerMark, sweep } from './leftovers.ts';
 
 /**
- * Writes a file by temporary file, fsync, rename, fsync of the folder: after any crash the old or the new content is there.
+ * Writes a file by temporary file, fsync, rename, fsync of the folder, so that a crash leaves the old or the new content.
  * Errors: `disk-full`, `file-unwritable`; the temporary file is removed.
  */
 export function writeAtomically(path: string, content: string | Uint8Array, mode = 0o644): void {
@@ -48,7 +48,7 @@ export function writeAtomically(path: string, content: string | Uint8Array, mode
 }
 
 /**
- * Looks whether a file could be written where `writeAtomically` will write it, for work that takes long before it has a result.
+ * Checks early whether `writeAtomically` can write a file, before work that takes long.
  * Error: `file-unwritable`.
  */
 export function checkWritable(path: string): void {
@@ -81,36 +81,36 @@ export function readBytes(path: string): Buffer {
   }
 }
 
-/** The catalogue's error for a failed write to `path`. */
+/** The error of the catalogue for a failed write to `path`. */
 export function writeError(path: string, error: unknown): KpatchError {
   if (error instanceof KpatchError) return error;
   if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return fail('disk-full', { file: path }, { cause: error });
   return fail('file-unwritable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
 }
 
-/** An error of the system in words. */
+/** A system error in words. */
 export function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   const known: Readonly<Record<string, string>> = {
-    ENOENT: 'there is no such file',
+    ENOENT: 'no such file or folder',
     EACCES: 'permission denied',
-    EPERM: 'not permitted',
+    EPERM: 'operation not permitted',
     EISDIR: 'it is a folder',
     ENOTDIR: 'a part of the path is not a folder',
     EROFS: 'the filesystem is read-only',
-    EEXIST: 'it exists already',
+    EEXIST: 'it already exists',
   };
   return (code === undefined ? undefined : known[code]) ?? message ?? String(error);
 }
 
-/** A folder that is removed when `dispose` is called or the process ends, whichever is first. */
+/** A folder that is removed by `dispose` or when the process ends. */
 export interface TemporaryFolder {
   readonly path: string;
   dispose(): void;
   [Symbol.dispose](): void;
 }
 
-/** Makes a temporary folder below `parent` (the system's temporary folder unless told). */
+/** Creates a temporary folder in `parent` (default: the temporary folder of the system). */
 export function temporaryFolder(prefix: string, parent: string = tmpdir()): TemporaryFolder {
   mkdirSync(parent, { recursive: true });
   sweep(parent);

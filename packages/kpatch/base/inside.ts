@@ -1,21 +1,21 @@
-/** Staying inside of an image: a link in it that leads elsewhere is meant for the machine that it becomes, not for this one. */
+/** Stay inside an image: an absolute link in it points into the future machine, not into this one. */
 import { realpathSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import { fail } from './errors/error.ts';
 
-/** Makes sure that none of the paths below `root` leads out of it, as far as they are there. Error: `usage`. */
+/** Ensures that no existing part of the paths below `root` leads out of it. Error: `usage`. */
 export function requireInside(root: string, paths: readonly string[]): void {
   const real = realOf(root);
   const inside = real.endsWith(sep) ? real : `${real}${sep}`;
   for (const path of paths) {
     const leads = realOf(path);
     if (leads !== real && !leads.startsWith(inside)) {
-      throw fail('usage', { problem: `${path} leads to ${leads}, which is not below ${real}` });
+      throw fail('usage', { problem: `${path} leads to ${leads}, which is outside ${real}` });
     }
   }
 }
 
-/** Where a path leads as far as it is there. */
+/** Where the existing part of a path leads. */
 function realOf(path: string): string {
   try {
     return realpathSync(path);

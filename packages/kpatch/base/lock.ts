@@ -1,6 +1,6 @@
 /**
- * A lock between processes. flock(1) holds it in a child that ends when this process ends, however it ends (its standard
- * input closes), so a killed kpatch never leaves a stale lock.
+ * A lock between processes. flock(1) holds it in a child process that ends when this process ends for any reason (its standard
+ * input closes), so a killed kpatch leaves no stale lock.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -14,9 +14,9 @@ export interface Lock {
 }
 
 /**
- * Takes the lock on the file `path` (made if missing, left in place). `what` names the thing for the message.
- * With `waitMs` it waits for the holder; otherwise, or when that is over, the error is `locked`.
- * A `shared` lock can be held by several at once, but not beside one that is not shared.
+ * Takes the lock on the file `path` (created if missing, never removed). `what` names the locked thing in the message.
+ * Waits up to `waitMs` for the holder, then throws `locked`.
+ * Several processes can hold a `shared` lock at once, but not together with an exclusive one.
  */
 export function lock(
   path: string,

@@ -1,7 +1,7 @@
 /**
- * What a person sees while a command works, on standard error: stages with their time, notes, warnings.
- * On a terminal the current stage is one line that changes; elsewhere each stage is a plain line when it begins and ends,
- * and a long one says every few seconds that it is still at work. With `--json` only warnings are kept, for the document.
+ * Progress output on standard error: stages with their duration, notes, warnings. On a terminal the current stage is one
+ * changing line. Elsewhere each stage prints a line when it starts and when it ends, and a long one prints that it is still
+ * running every few seconds. With `--json` only warnings are kept, for the document.
  */
 import { printable, printableLine } from './printable.ts';
 
@@ -11,7 +11,7 @@ export interface StageTime {
 }
 
 export interface Reporter {
-  /** Runs `work` as a named stage: its progress is shown and its time kept. `update` changes the text beside the name. */
+  /** Runs `work` as a named stage and shows its progress and duration. `update` changes the text next to the name. */
   stage<T>(name: string, work: (update: (text: string) => void) => Promise<T> | T): Promise<T>;
   note(text: string): void;
   warn(text: string): void;
@@ -19,7 +19,7 @@ export interface Reporter {
   readonly warnings: readonly string[];
 }
 
-/** A stage that takes longer than this says so again on a plain log, so that there is no silent stretch. */
+/** Interval at which a long stage prints a line to a plain log. */
 const REMIND_MS = 5000;
 
 interface Sink {
@@ -64,15 +64,15 @@ function reporter(sink: Sink): Reporter {
   };
 }
 
-/** Nothing is shown. */
+/** A reporter that prints nothing. */
 export function silentReporter(): Reporter {
   return reporter({ begin() {}, update() {}, end() {}, line() {} });
 }
 
-/** The reporter for people; `stream` is standard error unless told. */
+/** The reporter for people; `stream` is standard error by default. */
 export function consoleReporter(stream: NodeJS.WriteStream = process.stderr): Reporter {
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-  // Names of tasks, modules and files are in here: others chose them.
+  // Contains names of tasks, modules and files, which are untrusted.
   const write = (line: string): void => void stream.write(`${printable(line)}\n`);
   if (!stream.isTTY) {
     return reporter({

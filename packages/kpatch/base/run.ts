@@ -1,4 +1,4 @@
-/** Running other programs: with a deadline, in a process group of their own, never left behind. */
+/** Runs other programs: with a timeout, in their own process group, never left behind. */
 import { spawn } from 'node:child_process';
 import { interrupted, onExit } from './cleanup.ts';
 import { fail } from './errors/error.ts';
@@ -8,20 +8,22 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Added to the environment of this process; `undefined` removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Milliseconds until the program is killed and `timed-out` thrown; 10 minutes unless told. */
+  /** Milliseconds until the program is killed and `timed-out` thrown (default: 10 minutes). */
   readonly timeoutMs?: number;
   readonly input?: string | Uint8Array;
-  /** Bytes that the program may print to standard output and error together; 1 GiB where it is not given. */
+  /** Limit for standard output and standard error together, bytes (default: 1 GiB). */
   readonly maxOutput?: number;
-  /** Called with each complete line of standard output and error as it comes. */
+  /** Called with each complete line of standard output and error. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   readonly signal?: AbortSignal;
-  /** The command line for messages, where the one that runs holds much else. */
+  /** The Debian package that has the program, for the error if it is missing; that of tools.ts unless told. */
+  readonly packageName?: string;
+  /** The command line to show in messages, if it differs from the real one. */
   readonly shown?: readonly string[];
 }
 
 export interface RunResult {
-  /** Exit status, or 128 + signal number as shells count. */
+  /** Exit status, or 128 plus the signal number, as in a shell. */
   readonly status: number;
   readonly stdout: Buffer;
   readonly stderr: string;
@@ -30,8 +32,8 @@ export interface RunResult {
 const MAX_OUTPUT = 2 ** 30;
 
 /**
- * Runs a program to its end, whatever its status.
- * Errors: `tool-missing` where it is not installed, `timed-out`, `interrupted`, `output-too-large`.
+ * Runs a program until it exits, with any status.
+ * Errors: `tool-missing` if it is not installed, `timed-out`, `interrupted`, `output-too-large`.
  */
 export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const { cwd, timeoutMs = 600_000, maxOutput = MAX_OUTPUT, shown = [command, ...args] } = options;
@@ -83,7 +85,8 @@ export function run(command: string, args: readonly string[], options: RunOption
     child.on('error', (error: NodeJS.ErrnoException) => {
       done();
       const missing = error.code === 'ENOENT';
-      reject(missing ? fail('tool-missing', { tool: command, package: packageOf(command) }, { cause: error }) : error);
+      const params = { tool: command, package: options.packageName ?? packageOf(command) };
+      reject(missing ? fail('tool-missing', params, { cause: error }) : error);
     });
     child.on('close', (code, name) => {
       done();
@@ -93,19 +96,19 @@ export function run(command: string, args: readonly string[], options: RunOption
       const status = code ?? 128 + (name === 'SIGKILL' ? 9 : name === 'SIGSEGV' ? 11 : 15);
       resolve({ status, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() });
     });
-    child.stdin.on('error', () => {}); // a program need not read all of its input
+    child.stdin.on('error', () => {}); // a program may exit without reading all of its input
     child.stdin.end(options.input ?? '');
   });
 }
 
-/** As `run`, and any status but 0 is the error `tool-failed`. */
+/** Like `run`, but any status except 0 throws `tool-failed`. */
 export async function runOk(command: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   const result = await run(command, args, options);
   if (result.status !== 0) throw toolFailed(command, args, result);
   return result;
 }
 
-/** The error `tool-failed` for a program that ended with another status than 0. */
+/** The error `tool-failed` for a program that exited with a status other than 0. */
 export function toolFailed(command: string, args: readonly string[], result: RunResult): Error {
   const said = `${result.stderr}${result.stdout.subarray(-4000).toString()}`;
   return fail(
@@ -115,7 +118,7 @@ export function toolFailed(command: string, args: readonly string[], result: Run
   );
 }
 
-/** Kills a process and all that it started in its group; a group that is gone is no error. */
+/** Kills a process and its process group; it is not an error if the group is gone. */
 export function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');

@@ -1,4 +1,4 @@
-/** Which Debian package holds each program that kpatch calls; one table for error messages and `kpatch doctor`. */
+/** The Debian package of each program that kpatch calls, for error messages and `kpatch doctor`. */
 const packages: Readonly<Record<string, string>> = {
   ar: 'binutils',
   bc: 'bc',
@@ -23,7 +23,6 @@ const packages: Readonly<Record<string, string>> = {
   openssl: 'openssl',
   patch: 'patch',
   prlimit: 'util-linux',
-  'qemu-system-x86_64': 'qemu-system-x86',
   readelf: 'binutils',
   rpmbuild: 'rpm',
   rpm2cpio: 'rpm2cpio',
@@ -34,7 +33,7 @@ const packages: Readonly<Record<string, string>> = {
   zstd: 'zstd',
 };
 
-/** The package to install for a program; the program's own name where the table has none. */
+/** The package to install for a program; defaults to the name of the program. */
 export function packageOf(tool: string): string {
   return packages[tool.slice(tool.lastIndexOf('/') + 1)] ?? tool;
 }

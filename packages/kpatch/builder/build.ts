@@ -1,23 +1,26 @@
 /** The way of a build: patches → plan → compiled pairs → differences → patch module. One function a stage, in this order. */
 
 import { sha256 } from '../base/digest.ts';
-import { fail } from '../base/errors/error.ts';
+import { fail, type KpatchError } from '../base/errors/error.ts';
 import { temporaryFolder } from '../base/files.ts';
 import type { Reporter, StageTime } from '../base/report.ts';
 import { version as toolVersion } from '../base/version.ts';
+import { leftOutError } from '../differ/left-out-error.ts';
 import type { DiffResult } from '../differ/options.ts';
 import type { CustomParts } from '../distro/custom/custom.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
 import type { SourceOverlay } from '../kbuild/overlay.ts';
-import { compareVersion } from '../kernel/release.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { checkModule, kernelVermagic, type ModuleReport } from '../module/check/check.ts';
 import { makeModule } from '../module/make/module.ts';
 import { checkSigningKey, type SigningKey, signModule } from '../module/make/sign.ts';
 import type { Manifest } from '../module/manifest.ts';
 import { checkName, nameFor } from '../module/name.ts';
+import { has, type KernelRules } from '../platform/kernel-rules.ts';
 import { KernelFacts } from '../prepare/facts.ts';
 import { holdKernel, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
+import { isSandboxed } from '../sandbox/policy.ts';
+import { readableFiles } from '../sandbox/user.ts';
 import type { Adjustment } from '../source/apply.ts';
 import { cvesOf } from '../source/cves.ts';
 import type { SourcePatch } from '../source/patch.ts';
@@ -120,6 +123,8 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   await checkTarget(facts, request, report);
   const previous = request.after === undefined ? undefined : readPredecessor(request.after, kernel);
   const version = successorVersion(previous, request.version);
+  if (!isSandboxed()) report.warn('no sandbox: the compiler and its tools run with all your rights');
+  using _readable = readableFiles();
   using work = temporaryFolder('kpatch-build-');
   const compile = module === undefined ? compileInTree : compileOutOfTree;
   const comparison = new PairComparison(facts, {
@@ -132,7 +137,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const { pairs, patched, adjustments, edits, leftOut } = compiled;
   await report.stage('compare', () => comparison.add(pairs));
   const { differences } = comparison;
-  if (!differences.some(({ result }) => hasEffect(result))) throw fail('no-change', { release: kernel.release });
+  if (!differences.some(({ result }) => hasEffect(result))) throw withoutEffect(comparison, kernel.release);
   await requireResolved(differences, kernel.release, (name) => facts.requiredBy(name));
   if (request.skipRunPre)
     report.warn('run-pre match skipped: the replaced functions were not compared with the code of the kernel');
@@ -140,15 +145,17 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const functions = differences.flatMap((difference) =>
     describe(difference, patched, edits, request.skipRunPre !== true),
   );
+  const rules = await facts.rules();
   const states = statesOf(
     pairs.map(({ unit, patched }) => ({ unit: unit.object, bytes: patched.bytes })),
-    kernel.version,
+    rules,
   );
   const manifest = manifestOf({ request, name, version, kernel, patches, functions, states });
   if (previous !== undefined) checkSuccessor(previous, manifest, request.withdraw ?? []);
   const made = await report.stage('link', () =>
     makeModule({
       kernel,
+      rules,
       manifest,
       differences: differences.map(({ object, result }) => ({ object, bytes: result.output() })),
       namespaces: [...new Set(differences.flatMap(({ result }) => result.namespaces))].sort(),
@@ -173,9 +180,18 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     leftOut,
     adjustments,
     functions,
-    notes: [...differences.flatMap(({ result }) => result.notes), ...comesOnlyOnce(differences, kernel)],
+    notes: [...comparison.notes, ...comesOnlyOnce(differences, kernel.release, rules)],
     times: report.times,
   };
+}
+
+/**
+ * The error for a patch that changes nothing in the running kernel: `no-change` only where the compiled objects mean the same,
+ * `diff-left-out` where they differ in what has no effect before a reboot.
+ */
+function withoutEffect({ leftOut, notes }: PairComparison, release: string): KpatchError {
+  if (leftOut.some(({ reason }) => reason !== 'overridden')) return leftOutError(leftOut);
+  return fail('no-change', { release }, notes.length === 0 ? {} : { detail: notes.join('\n') });
 }
 
 /** False where all that is new is called by nothing: new functions alone change nothing in a running kernel. */
@@ -187,8 +203,8 @@ function hasEffect({ functions, callbacks }: DiffResult): boolean {
  * Before Linux 6.3 nothing in the kernel takes livepatch relocations back when the module that they lead to is removed, and it is
  * refused when it comes again. From 5.8 the patch does so itself (module/reload.ts).
  */
-function comesOnlyOnce(differences: readonly Difference[], { version, release }: TargetKernel): string[] {
-  if (compareVersion(version, 5, 8) >= 0) return [];
+function comesOnlyOnce(differences: readonly Difference[], release: string, rules: KernelRules): string[] {
+  if (has(rules, 'earlyRelocations') || has(rules, 'clearedRelocations')) return [];
   const bound = differences.filter(({ object, result }) => {
     return object !== 'vmlinux' && result.references.some((reference) => reference.object === object);
   });
@@ -256,6 +272,7 @@ function manifestOf(input: {
     states,
     patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
     runPre: request.skipRunPre ? 'skipped' : 'matched',
+    ...(isSandboxed() ? {} : { sandbox: 'none' }),
     tool: `kpatch ${toolVersion}`,
   };
 }

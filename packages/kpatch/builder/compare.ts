@@ -2,11 +2,10 @@
 
 import { fail } from '../base/errors/error.ts';
 import { diff } from '../differ/diff.ts';
-import type { DiffOptions, DiffResult } from '../differ/options.ts';
+import type { DiffOptions, DiffResult, LeftOutChange } from '../differ/options.ts';
 import { ElfFile } from '../formats/elf/file.ts';
 import type { Unit } from '../kbuild/unit.ts';
 import type { RunningCode } from '../kernel/running-code.ts';
-import type { KernelRules } from '../platform/kernel-rules.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { runningCode } from '../runpre/module-code.ts';
 import type { CompiledPair } from './pairs.ts';
@@ -21,16 +20,13 @@ export interface Difference {
   readonly runPre: RunPre;
 }
 
-/** What the differ has to know of the kernel. */
-export function kernelRules({ kernel, config }: KernelFacts): KernelRules {
-  const { major, minor } = kernel.version;
-  return { major, minor, config: (name) => ['y', 'm'].includes(config.get(name) ?? 'n') };
-}
-
 /** The comparison of pairs, as many at a time as are there. */
 export class PairComparison {
   /** In the order of the pairs; a pair without a difference has none, a unit of several modules can have one for each. */
   readonly differences: Difference[] = [];
+  /** Changes of all pairs that have no effect in a running kernel, and what else there is to say of them. */
+  readonly leftOut: LeftOutChange[] = [];
+  readonly notes: string[] = [];
   readonly #facts: KernelFacts;
   readonly #options: Pick<DiffOptions, 'keepLineChanges' | 'acceptLayouts' | 'leaveOutInit'>;
   readonly #codes = new Map<string, RunningCode>();
@@ -55,18 +51,21 @@ export class PairComparison {
     const facts = this.#facts;
     const code = this.#codes.get(object) ?? (await runningCode(facts, object));
     this.#codes.set(object, code);
-    const runPre = new RunPre(original.bytes, unit.object, code);
+    const rules = await facts.rules();
+    const runPre = new RunPre(original.bytes, unit.object, code, rules);
     if (unit.added === true && this.#options.leaveOutInit !== true) refuseInit(patched.bytes, unit, object);
     const result = diff(original.bytes, patched.bytes, {
       names: { original: `${unit.object} (original)`, patched: `${unit.object} (patched)` },
       object,
-      kernel: kernelRules(facts),
+      kernel: rules,
       exported: (name) => exportOf(facts, name),
       symbols: await facts.symbolsOf(object),
       ...(object === 'vmlinux' ? {} : { kernelSymbols: await facts.symbolsOf('vmlinux') }),
       resolve: ({ name }) => runPre.position(name),
       ...this.#options,
     });
+    this.leftOut.push(...result.leftOut);
+    this.notes.push(...result.notes);
     if (result.status === 'changed') this.differences.push({ unit, object, result, runPre });
   }
 }

@@ -1,4 +1,4 @@
-/** All commands of `kpatch`, in the order in which help lists them; each file is loaded only when it is called. */
+/** All commands of `kpatch`, in the order of the help text. The file of a command is imported only when it runs. */
 import type { CommandFile } from './command.ts';
 
 export interface CommandEntry {
@@ -10,32 +10,32 @@ export interface CommandEntry {
 export const commands: readonly CommandEntry[] = [
   {
     name: 'build',
-    summary: 'a live patch from source patches',
+    summary: 'build a live patch from source patches',
     load: () => import('./patch/build.ts'),
   },
   {
     name: 'kernel',
-    summary: 'the kernels that are prepared for building: add, list, show, remove',
+    summary: 'manage the kernels prepared for building: add, list, show, remove',
     load: () => import('./patch/kernel.ts'),
   },
   {
     name: 'cache',
-    summary: 'what kpatch keeps on disk: list, size, prune',
+    summary: 'manage the files that kpatch keeps on disk: list, size, prune',
     load: () => import('./patch/cache.ts'),
   },
   {
     name: 'doctor',
-    summary: 'is this machine fit to build, to prove, to load?',
+    summary: 'check whether this machine can build, prove and load live patches',
     load: () => import('./patch/doctor.ts'),
   },
   {
     name: 'advisory',
-    summary: 'which CVEs a newer kernel fixes, which the live patch covers',
+    summary: 'show which CVEs a newer kernel fixes and which the live patch covers',
     load: () => import('./channel/advisory.ts'),
   },
   {
     name: 'package',
-    summary: 'a .deb and an .rpm for each patch module',
+    summary: 'build a .deb and an .rpm for each livepatch module',
     load: () => import('./channel/package.ts'),
   },
   {
@@ -45,83 +45,88 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: 'unload',
-    summary: 'switch a patch off and remove it from the running kernel',
+    summary: 'disable a patch and remove it from the running kernel',
     load: () => import('./host/unload.ts'),
   },
   {
     name: 'install',
-    summary: 'load a patch and keep it through reboots',
+    summary: 'load a patch now and at every boot',
     load: () => import('./host/install.ts'),
   },
   {
     name: 'uninstall',
-    summary: 'no longer load a patch at boot',
+    summary: 'stop loading a patch at boot',
     load: () => import('./host/uninstall.ts'),
   },
   {
     name: 'list',
-    summary: 'loaded and installed patches',
+    summary: 'list loaded and installed patches',
     load: () => import('./host/list.ts'),
   },
   {
     name: 'info',
-    summary: 'what a patch is',
+    summary: 'show the contents of a patch',
     load: () => import('./host/info.ts'),
   },
   {
     name: 'status',
-    summary: 'the kernel, its patches, what boots next, and what to do',
+    summary: 'show the kernel, its patches, what the next boot loads, and what to do',
     load: () => import('./host/status.ts'),
   },
   {
     name: 'signal',
-    summary: 'wake the tasks that hold a transition up',
+    summary: 'signal the tasks that block a transition',
     load: () => import('./host/signal.ts'),
   },
   {
     name: 'force',
-    summary: 'end a transition although tasks are left: the last resort',
+    summary: 'complete a transition without waiting for tasks: last resort',
     load: () => import('./host/force.ts'),
   },
   {
     name: 'verify',
-    summary: 'whether what is stored, recorded and active agree',
+    summary: 'check that installed, recorded and active patches are consistent',
     load: () => import('./host/verify.ts'),
   },
   {
+    name: 'policy',
+    summary: 'what this machine accepts: show the rules, check them',
+    load: () => import('./host/policy.ts'),
+  },
+  {
     name: 'metrics',
-    summary: "the machine's state as Prometheus metrics",
+    summary: 'print the state of this machine as Prometheus metrics',
     load: () => import('./host/metrics.ts'),
   },
   {
     name: 'version',
-    summary: 'the version of this program',
+    summary: 'print the version of kpatch',
     load: () => import('./version.ts'),
   },
   {
     name: 'channel',
-    summary: 'publish live patches as apt and dnf repositories; follow such a channel',
+    summary: 'publish live patches as apt and dnf repositories, or follow such a channel',
     load: () => import('./channel/channel.ts'),
   },
   {
     name: 'auto',
-    summary: "subscribe every kernel to live patches, today's and later ones",
+    summary: 'subscribe all kernels, present and future, to automatic updates',
     load: () => import('./channel/auto.ts'),
   },
-  { name: 'manual', summary: 'stop subscribing and updating by itself', load: () => import('./manual.ts') },
+  { name: 'manual', summary: 'turn automatic updates off', load: () => import('./manual.ts') },
   {
     name: 'update',
-    summary: 'bring every subscribed kernel to its newest live patch',
+    summary: 'update every subscribed kernel to its newest live patch',
     load: () => import('./channel/update.ts'),
   },
   {
     name: 'prove',
-    summary: 'show in virtual machines that a patch module holds',
+    summary: 'test a livepatch module in virtual machines and write a proof',
     load: () => import('./patch/prove.ts'),
   },
   {
     name: 'diff',
-    summary: 'what changed between two object files, and why',
+    summary: 'show what changed between two object files, and why',
     load: () => import('./patch/diff.ts'),
   },
 ];

@@ -1,17 +1,19 @@
-/** The program `kpatch`: finds the command and lets its file do the rest. */
+/** The program `kpatch`: finds the command and runs it. */
 import { Command, CommanderError } from 'commander';
 import { fail } from '../base/errors/error.ts';
+import { harden } from '../base/harden.ts';
 import { print } from '../base/print.ts';
 import { version } from '../base/version.ts';
 import { printFailure } from './command.ts';
 import { commands } from './commands.ts';
 
-/** Runs one command line (without the program's own name); sets the exit status of the process. */
+/** Runs one command line (without the program name) and sets the exit status of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
+  harden();
   const program = new Command('kpatch')
-    .description('Kernel live patching: build, prove, load, keep and replace live patches without a reboot.')
+    .description('Linux kernel live patching: build, prove, load and update live patches without a reboot.')
     .version(`kpatch ${version}`, '-V, --version')
-    .helpCommand('help [command]', 'help for a command')
+    .helpCommand('help [command]', 'show help for a command')
     .showSuggestionAfterError(true)
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
@@ -45,7 +47,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** Sub-commands must throw as the program does, so that a wrong option is status 2 with the catalogue's message. */
+/** Makes subcommands throw like the program, so that a wrong option prints an error of the catalogue with exit status 2. */
 function inheritExit(command: Command): void {
   for (const sub of command.commands) {
     sub

@@ -1,13 +1,14 @@
 /**
- * `create-diff-object`: the program of dynup/kpatch by that name, for build scripts that call it. Same seven arguments,
- * same environment variables for the sizes of table entries, same exit statuses, same wording of what changed.
+ * `create-diff-object`: a replacement for the program of that name in dynup/kpatch, for build scripts that call it. It has the
+ * same seven arguments, environment variables for table entry sizes, exit statuses, and wording of changes.
  */
 import { basename } from 'node:path';
 import { fail, KpatchError, renderError } from '../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
 import { diff } from '../differ/diff.ts';
-import type { DiffOptions, DiffResult } from '../differ/options.ts';
+import { leftOutError } from '../differ/left-out-error.ts';
+import type { DiffOptions, DiffResult, LeftOutChange } from '../differ/options.ts';
 import { localsMatcher } from '../differ/parts/source-file.ts';
 import { readSymbolTable } from '../differ/parts/symbol-table.ts';
 import { SHF } from '../formats/elf/constants.ts';
@@ -18,12 +19,12 @@ import { readObject } from '../formats/elf/read-object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
 import { parseSymvers } from '../kernel/symvers.ts';
 
-/** 0 changed, 1 error, 2 the change cannot be made, 3 no change. */
+/** 0 changed, 1 error, 2 the change cannot be live patched, 3 no change. */
 const EXIT = { changed: 0, error: 1, fatal: 2, unchanged: 3 } as const;
 
 /**
- * Variables by which build scripts tell the sizes that the kernel's debug information has. PRINTK_INDEX_STRUCT_SIZE is not
- * needed: it is that of struct pi_entry, and `.printk_index` holds pointers.
+ * Environment variables in which build scripts pass structure sizes from the kernel's debug information.
+ * PRINTK_INDEX_STRUCT_SIZE is not needed: it is the size of struct pi_entry, and `.printk_index` contains pointers.
  */
 const sizeVariables: Readonly<Record<string, string>> = {
   ALT_STRUCT_SIZE: '.altinstructions',
@@ -36,15 +37,26 @@ const sizeVariables: Readonly<Record<string, string>> = {
   STATIC_CALL_STRUCT_SIZE: '.static_call_sites',
 };
 
+/**
+ * Changes that have no effect and that the original program refuses, also beside others. It does not look for functions that
+ * are only gone.
+ */
+const refusedReasons: ReadonlySet<LeftOutChange['reason']> = new Set(['init', 'exit', 'module information']);
+
+function refusedChanges({ leftOut, status }: DiffResult): LeftOutChange[] {
+  const silent = (reason: LeftOutChange['reason']): boolean => reason === 'removed' || reason === 'overridden';
+  return leftOut.filter(({ reason }) => refusedReasons.has(reason) || (status === 'left out' && !silent(reason)));
+}
+
 const usage =
   'usage: create-diff-object original.o patched.o parent-name parent-symtab Module.symvers patch-mod-name output.o';
 
-/** Runs the program; gives its exit status. */
+/** Runs the program and returns its exit status. */
 export function createDiffObject(
   argv: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): number {
-  // Newer build scripts say the architecture, which the object says too.
+  // Newer build scripts pass the architecture, which the object states as well.
   const words = argv.filter((word) => word !== '-d' && word !== '--debug' && !/^--arch=\w+$/.test(word));
   if (words.length !== 7 || words.some((word) => word.startsWith('-'))) {
     printError(`${usage}\n`);
@@ -54,7 +66,9 @@ export function createDiffObject(
   try {
     const result = run(words, environment);
     for (const line of linesOf(result)) print(`${name}: ${line}\n`);
-    if (result.status === 'unchanged') return EXIT.unchanged;
+    const refused = refusedChanges(result);
+    if (refused.length > 0) throw leftOutError(refused, words[1]);
+    if (result.status !== 'changed') return EXIT.unchanged;
     writeAtomically(words[6]!, withNamespaces(result, words[1]!));
     return EXIT.changed;
   } catch (error) {
@@ -88,8 +102,8 @@ function run(words: readonly string[], environment: Readonly<Record<string, stri
 }
 
 /**
- * The intermediate object with the namespaces that the module has to import: those that the source says, and those of the
- * exports that the patch uses. modpost reads them in `.modinfo` (MODULE_IMPORT_NS).
+ * The intermediate object with the symbol namespaces that the module must import: those named in the source, and those of
+ * the exports that the patch uses. modpost reads them from `.modinfo` (MODULE_IMPORT_NS).
  */
 function withNamespaces(result: DiffResult, patched: string): Uint8Array {
   const said = modinfoOf(new ElfFile(readBytes(patched), patched)).filter(({ key }) => /(?:^|\.)import_ns$/.test(key));
@@ -101,7 +115,7 @@ function withNamespaces(result: DiffResult, patched: string): Uint8Array {
   return writeObject(object);
 }
 
-/** The version decides only where no size is told and the entries do not show it. */
+/** The kernel version is used only if no size is given and the entries do not show it. */
 function kernelOf(environment: Readonly<Record<string, string | undefined>>): DiffOptions['kernel'] {
   const version = /^(\d+)\.(\d+)/.exec(environment.KPATCH_KERNEL_VERSION ?? environment.KERNELRELEASE ?? '6.1');
   const flag = (name: string): boolean | undefined => {
@@ -118,7 +132,7 @@ function sizesOf(environment: Readonly<Record<string, string | undefined>>): Rec
     if (text === undefined || text === '') continue;
     const size = Number(text);
     if (!Number.isInteger(size) || size <= 0)
-      throw fail('usage', { problem: `${variable}=${text} is no size in bytes` });
+      throw fail('usage', { problem: `${variable}=${text} is not a size in bytes` });
     sizes[section] = size;
   }
   return sizes;

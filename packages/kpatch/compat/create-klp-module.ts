@@ -1,6 +1,6 @@
 /**
- * `create-klp-module`: the program of dynup/kpatch by that name, for build scripts that call it. It turns the intermediate
- * sections of a linked module into livepatch relocations and symbols.
+ * `create-klp-module`: a replacement for the program of that name in dynup/kpatch, for build scripts that call it. It turns
+ * the intermediate sections of a linked module into livepatch relocations and symbols.
  */
 import { basename } from 'node:path';
 import { fail, KpatchError, renderError } from '../base/errors/error.ts';
@@ -11,7 +11,7 @@ import { writeObject } from '../formats/elf/write-object.ts';
 import { makeLivepatchRelocations } from '../module/make/klp.ts';
 import { makeArchSections } from '../module/make/klp-arch.ts';
 
-/** 0 done, 1 failed, 64 wrong usage, as argp ends (EX_USAGE of sysexits.h). */
+/** 0 done, 1 failed, 64 wrong usage, as with argp (EX_USAGE of sysexits.h). */
 const EXIT = { done: 0, failed: 1, usage: 64 } as const;
 
 const usage = 'Usage: create-klp-module [-dn] [--debug] [--no-klp-arch-sections] input.ko output.ko';
@@ -28,7 +28,7 @@ interface Options {
   readonly files: readonly string[];
 }
 
-/** Words of the command line; undefined where they are wrong, `help` where help is asked for. */
+/** The parsed command line; undefined for wrong usage, `help` if help is requested. */
 function parse(argv: readonly string[]): Options | 'help' | undefined {
   const files: string[] = [];
   const flags = new Set<string>();
@@ -45,7 +45,7 @@ function parse(argv: readonly string[]): Options | 'help' | undefined {
   return files.length === 2 ? { debug: flags.has('d'), arch: !flags.has('n'), files } : undefined;
 }
 
-/** Runs the program; gives its exit status. `environment` may have PARA_STRUCT_SIZE, the size of a paravirtual call's entry. */
+/** Runs the program and returns its exit status. PARA_STRUCT_SIZE in `environment` is the size of a paravirt patch entry. */
 export function createKlpModule(
   argv: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
@@ -67,8 +67,8 @@ export function createKlpModule(
       throw fail('intermediate-malformed', { file: input, problem: `missing ${name}` }, { where: { file: input } });
     }
     const tables = object.sections.filter(({ name }) => name.startsWith('.kpatch.')).map(({ name }) => name);
-    if (options.arch) makeArchSections(object, paravirtSize(environment));
-    // With .klp.arch the module is for a kernel before 5.8, whose rules on references are wider.
+    if (options.arch) makeArchSections(object, { '.parainstructions': paravirtSize(environment) });
+    // With .klp.arch the module is for a kernel before 5.8, which allows more references.
     makeLivepatchRelocations(object, options.arch ? { major: 5, minor: 7 } : { major: 6, minor: 1 });
     if (options.debug) print(`${describe(object.sections, tables)}\n`);
     writeAtomically(output, writeObject(object), 0o664);
@@ -84,7 +84,7 @@ function paravirtSize(environment: Readonly<Record<string, string | undefined>>)
   const text = environment.PARA_STRUCT_SIZE ?? '16';
   const size = Number(text);
   if (Number.isInteger(size) && size > 0 && size <= 4096) return size;
-  throw fail('usage', { problem: `PARA_STRUCT_SIZE=${text} is no size in bytes` });
+  throw fail('usage', { problem: `PARA_STRUCT_SIZE=${text} is not a size in bytes` });
 }
 
 function describe(

@@ -1,4 +1,4 @@
-/** The command line of dynup/kpatch's `kpatch-build`: its options, what they exclude, and its usage text. */
+/** The command line of `kpatch-build` of dynup/kpatch: options, conflicts, and usage text. */
 import { existsSync, statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -20,9 +20,11 @@ export interface KpatchBuildOptions {
   readonly replace: boolean;
   readonly skipCleanup: boolean;
   readonly skipCompilerCheck: boolean;
+  /** Not of dynup/kpatch: `--no-sandbox`. */
+  readonly noSandbox: boolean;
 }
 
-/** A message as `kpatch-build` ends with: `usage` prints the usage text behind it. */
+/** Ends `kpatch-build` with a message; with `usage` the usage text follows. */
 export class Ending extends Error {
   readonly usage: boolean;
   readonly status: number;
@@ -52,6 +54,7 @@ const options = {
   'skip-cleanup': { type: 'boolean' },
   'skip-gcc-check': { type: 'boolean' },
   'skip-compiler-check': { type: 'boolean' },
+  'no-sandbox': { type: 'boolean' },
 } as const;
 
 export const usageText = `usage: kpatch-build [options] <patch1 ... patchN>
@@ -72,9 +75,10 @@ export const usageText = `usage: kpatch-build [options] <patch1 ... patchN>
     -R, --non-replace       do not replace the live patches that are loaded
     --skip-cleanup          keep intermediate files
     --skip-compiler-check   accept another compiler (not recommended)
+    --no-sandbox            run the compiler with all your rights (dangerous)
 `;
 
-/** GNU getopt takes any beginning of a long option that fits only one. */
+/** GNU getopt accepts any unambiguous prefix of a long option. */
 function completed(word: string): string {
   const [, given = '', rest = ''] = /^--([^=]+)(=.*)?$/s.exec(word) ?? [];
   if (given === '') return word;
@@ -123,6 +127,7 @@ export function parseOptions(argv: readonly string[]): KpatchBuildOptions {
     debug: values.debug?.length ?? 0,
     replace: values['non-replace'] !== true,
     skipCleanup: values['skip-cleanup'] === true,
+    noSandbox: values['no-sandbox'] === true,
     skipCompilerCheck: values['skip-compiler-check'] === true || values['skip-gcc-check'] === true,
   };
 }
@@ -151,12 +156,12 @@ function jobsOf(text: string): number {
   throw new Ending(`Invalid number of make jobs '${text}'`);
 }
 
-/** The name as `kpatch-build` makes it, with `-` where other characters were, at most 48 long. */
+/** The name as `kpatch-build` derives it: other characters become `-`, and it has at most 48 characters. */
 export function moduleName(text: string): string {
   return text.replace(/[^a-zA-Z0-9_-]/g, '-').slice(0, 48);
 }
 
-/** The name of the module where none is given: from the only patch, or `livepatch-patch`. */
+/** The default name of the module: from the only patch, or `livepatch-patch`. */
 export function defaultName(patches: readonly string[]): string {
   const stem = patches.length === 1 ? basename(patches[0]!).replace(/\.(patch|diff)$/, '') : 'patch';
   return moduleName(`livepatch-${stem}`);

@@ -1,6 +1,6 @@
 /**
- * `kpatch-build`: the program of dynup/kpatch by that name, for scripts and habits. Its options mean the same, it prints
- * the same lines, it ends with 0 or 1. The work is that of `kpatch build`: no debug package, no build of the whole kernel.
+ * `kpatch-build`: a replacement for the program of that name in dynup/kpatch. It has the same options, prints the same lines
+ * and exits with 0 or 1. It builds like `kpatch build`: without a debug package or a full kernel build.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir, release as runningRelease } from 'node:os';
@@ -15,6 +15,8 @@ import type { CustomParts } from '../distro/custom/custom.ts';
 import { readConfig } from '../kernel/config.ts';
 import { KernelModules } from '../kernel/modules.ts';
 import type { TargetKernel } from '../kernel/target.ts';
+import { platformHere } from '../platform/registry.ts';
+import { useSandbox } from '../sandbox/policy.ts';
 import { defaultName, Ending, type KpatchBuildOptions, parseOptions, usageText } from './kpatch-build-options.ts';
 
 /** Where dynup/kpatch keeps its log and scratch files. */
@@ -23,7 +25,7 @@ interface Places {
   readonly scratch: string;
 }
 
-/** Runs the program; gives its exit status. */
+/** Runs the program and returns its exit status. */
 export async function kpatchBuild(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const cache = environment.CACHEDIR ?? join(environment.HOME ?? homedir(), '.kpatch');
   const places = { log: join(cache, 'build.log'), scratch: join(cache, 'tmp') };
@@ -48,6 +50,7 @@ function announce({ debug, skipCleanup, skipCompilerCheck }: KpatchBuildOptions)
 }
 
 async function buildPatch(options: KpatchBuildOptions, places: Places): Promise<void> {
+  if (options.noSandbox) useSandbox(false);
   const title = options.name ?? defaultName(options.patches);
   const request = requestOf(options, title);
   if (options.sourcedir !== undefined) say(`Using source directory at ${options.sourcedir}`);
@@ -84,8 +87,8 @@ function requestOf(options: KpatchBuildOptions, title: string): BuildRequest {
 }
 
 /**
- * A source folder is one in which the kernel was built: image, headers and source in one. Its modules are those that were
- * built or installed from it.
+ * A source folder is one in which the kernel was built: it contains image, headers and source. Its modules are those built
+ * there or installed from it.
  */
 function partsOf({ sourcedir, vmlinux }: KpatchBuildOptions): CustomParts | undefined {
   if (sourcedir === undefined) return undefined;
@@ -100,40 +103,40 @@ function partsOf({ sourcedir, vmlinux }: KpatchBuildOptions): CustomParts | unde
   return { image, headers: sourcedir, source: sourcedir, ...modules };
 }
 
-/** As given; else what the out-of-tree module says, the source package's name, or the running kernel. */
+/** The given release, or that of the out-of-tree module, of the source package, or of the running kernel. */
 function releaseOf({ archversion, ootModule, sourcerpm }: KpatchBuildOptions): { release?: string } {
   if (archversion !== undefined) return { release: archversion };
   if (ootModule !== undefined) return {};
   if (sourcerpm === undefined) return { release: runningRelease() };
   const version = /^kernel-(?:alt-)?(.+)\.src\.rpm$/.exec(basename(sourcerpm))?.[1];
   if (version === undefined) throw new Ending(`'${sourcerpm}' is not a source package of a kernel`);
-  return { release: `${version}.x86_64` };
+  return { release: `${version}.${platformHere().naming.rpm}` };
 }
 
-/** A configuration that is named must be the kernel's: with another one the code would be another. */
+/** A given configuration must be that of the kernel, because another one would produce other code. */
 function checkConfig({ config }: KpatchBuildOptions, { kernel }: BuildResult): void {
   if (config === undefined) return;
   const difference = readConfig(config).firstDifference(readConfig(kernel.paths.config));
   if (difference === undefined) return;
   const { option, here, there } = difference;
   throw new Ending(
-    `${config} is not the configuration of ${kernel.release}: ${option} is ${here} there and ${there} in the kernel`,
+    `${config} is not the configuration of ${kernel.release}: ${option} is ${here} in the file and ${there} in the kernel`,
   );
 }
 
-/** A vmlinux that is named must be the kernel's: of another build its symbols would lie elsewhere. Throws `Ending`. */
+/** A given vmlinux must be that of the kernel, because the symbols of another build have other addresses. Throws `Ending`. */
 export async function checkVmlinux(
   { vmlinux, sourcedir }: Pick<KpatchBuildOptions, 'vmlinux' | 'sourcedir'>,
   { kernel }: { readonly kernel: Pick<TargetKernel, 'release' | 'buildId'> },
 ): Promise<void> {
   if (vmlinux === undefined || sourcedir !== undefined || kernel.buildId === undefined) return;
-  // Such a file is up to a gigabyte: readelf reads only its notes.
+  // The file can be a gigabyte; readelf reads only its notes.
   const { stdout } = await run('readelf', ['-n', '--wide', vmlinux]);
   if (stdout.toString().includes(kernel.buildId)) return;
   throw new Ending(`${vmlinux} is not the vmlinux of ${kernel.release} (build-id ${kernel.buildId})`);
 }
 
-/** `vmlinux` and modules by their path, as `drivers/net/tun.ko`; one from outside of the kernel by its file. */
+/** `vmlinux`, or the path of the module such as `drivers/net/tun.ko`; for an out-of-tree module its file name. */
 function objectsOf({ kernel, functions }: BuildResult, outOfTree: string | undefined): string[] {
   const modules = new KernelModules(kernel);
   const path = (object: string): string => {
@@ -143,7 +146,7 @@ function objectsOf({ kernel, functions }: BuildResult, outOfTree: string | undef
   return [...new Set(names)].sort();
 }
 
-/** What the stages of a build are called here; those that are not listed have no line. */
+/** The lines that `kpatch-build` prints for the stages of a build; other stages print nothing. */
 function linesOf(stage: string): string[] {
   if (stage.startsWith('compile'))
     return ['Reading special section data', 'Building original source', 'Building patched source'];
@@ -177,7 +180,7 @@ function reporter(file: string, debug: number): Reporter {
   };
 }
 
-/** What is left for a look: the glue's source, what was found, the unsigned module. */
+/** Keeps files for debugging: the source of the glue code, the functions, the unsigned module. */
 function keep(scratch: string, result: BuildResult): void {
   writeAtomically(join(scratch, 'glue.c'), result.glue);
   writeAtomically(join(scratch, 'functions.json'), `${JSON.stringify(result.functions, null, 2)}\n`);
@@ -198,7 +201,7 @@ function failed(error: unknown, logFile: string | undefined): number {
   return 1;
 }
 
-/** The sentence that scripts look for, where there is one. */
+/** The sentence that scripts search for. */
 function sentenceOf(error: KpatchError): string {
   const file = error.where.file ?? '';
   if (error.code === 'no-change' || error.code === 'not-built') return 'no functional changes found';

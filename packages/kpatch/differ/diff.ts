@@ -3,17 +3,27 @@ import { fail } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
 import { readObject } from '../formats/elf/read-object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
-import { since } from '../platform/kernel-rules.ts';
+import { has } from '../platform/kernel-rules.ts';
 import type { Architecture } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
+import { tablesOf } from '../platform/structures.ts';
 import { isCallback } from './compare/author.ts';
 import { type Changes, findChanges } from './compare/changes.ts';
+import { requireMachineCode, requireVersions } from './compare/comparable.ts';
 import { Comparison } from './compare/compare.ts';
 import { correlate, isCopyable } from './compare/correlate.ts';
 import { changedLayouts, structSizes } from './compare/layouts.ts';
 import { extract } from './extract/extract.ts';
 import { addIntermediate, type PatchedFunction } from './extract/intermediate.ts';
-import type { ChangedFunction, DiffOptions, DiffResult, KernelReference, Reason, Travelling } from './options.ts';
+import type {
+  ChangedFunction,
+  DiffOptions,
+  DiffResult,
+  KernelReference,
+  LeftOutChange,
+  Reason,
+  Travelling,
+} from './options.ts';
 import { parentOf } from './parts/names.ts';
 import type { Pair } from './parts/pair.ts';
 import { entryOf, isFunction, type Part, sourceOf } from './parts/part.ts';
@@ -39,9 +49,8 @@ export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOpt
   const functions = listFunctions(pair, changes, selection, symbols);
   if (functions.length > 0) refuseLayouts(pair, original, patched, options);
   pair.refusals.check();
-  const status = functions.length > 0 || selection.parts.length > 0 ? 'changed' : 'unchanged';
   return {
-    status,
+    status: statusOf(functions, selection, pair.leftOut),
     architecture: arch.name,
     object: options.object,
     functions: functions.map(({ listed }) => listed),
@@ -51,9 +60,20 @@ export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOpt
     defined: listDefined(selection),
     unresolved: selection.unresolved,
     namespaces: selection.namespaces,
+    leftOut: pair.leftOut,
     notes: [...new Set(pair.notes)],
     output: () => output(pair, selection, functions, arch),
   };
+}
+
+function statusOf(
+  functions: readonly ListedFunction[],
+  { parts }: Selection,
+  leftOut: readonly LeftOutChange[],
+): DiffResult['status'] {
+  if (functions.length > 0 || parts.length > 0) return 'changed';
+  // The kernel does not contain a function that another one overrides.
+  return leftOut.every(({ reason }) => reason === 'overridden') ? 'unchanged' : 'left out';
 }
 
 function refuseLayouts(pair: Pair, original: Uint8Array, patched: Uint8Array, options: DiffOptions): void {
@@ -82,9 +102,11 @@ export function prepare(
       { where: { file: options.names.patched, offset: 18 } },
     );
   }
+  requireMachineCode(before);
+  requireMachineCode(after);
   arch.forModules?.(before);
   arch.forModules?.(after);
-  const tables = arch.specialSections(options.kernel);
+  const tables = tablesOf(arch, options.kernel);
   const names = new Set(
     tables.flatMap(({ name, parallel }) => (parallel === undefined ? [name] : [name, parallel.name])),
   );
@@ -95,14 +117,25 @@ export function prepare(
     readEntries(models[1], tables, hintsFrom(patched, options, notes)),
   ] as const;
   const { ambiguous } = correlate(models[0], models[1], entries);
-  const pair = { original: models[0], patched: models[1], entries, options, refusals: new Refusals(), notes };
+  requireVersions(models[0], models[1]);
+  const pair = {
+    original: models[0],
+    patched: models[1],
+    entries,
+    options,
+    refusals: new Refusals(),
+    notes,
+    leftOut: [],
+  };
   return { pair, comparison: new Comparison(entries, options.keepLineChanges === true), ambiguous, arch };
 }
 
 /** Debug information is read only where a table needs it. */
-function hintsFrom(object: Uint8Array, { entrySizes = {} }: DiffOptions, notes: string[]): SizeHints {
+function hintsFrom(object: Uint8Array, { entrySizes = {}, kernel }: DiffOptions, notes: string[]): SizeHints {
   let sizes: ReadonlyMap<string, number> | undefined;
   const structSize = (name: string): number | undefined => {
+    const known = kernel.target?.structures[name]?.size;
+    if (known !== undefined) return known;
     sizes ??= structSizes(object);
     return sizes.get(name);
   };
@@ -270,6 +303,12 @@ function output(
       sympos: listed.sympos ?? 0,
     });
   }
-  addIntermediate(extraction, arch.address64, pair.options.object, patched, !since(pair.options.kernel, 5, 8));
+  addIntermediate(
+    extraction,
+    arch.address64,
+    pair.options.object,
+    patched,
+    !has(pair.options.kernel, 'earlyRelocations'),
+  );
   return writeObject(extraction.object);
 }

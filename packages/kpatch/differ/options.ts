@@ -108,8 +108,26 @@ export interface KernelReference {
   readonly sympos: number;
 }
 
+/** A change that has no effect in the running kernel, so that the module does not contain it. */
+export interface LeftOutChange {
+  /**
+   * `init`, `exit`: code or data used only when the kernel boots or a module is loaded or removed. `overridden`: a weak
+   * function, of which the kernel has another definition. `removed`: a global name that is gone. `export`, `module
+   * information`: read by others from files. `section`: a section of an unknown kind that no code uses.
+   */
+  readonly reason: 'init' | 'exit' | 'overridden' | 'removed' | 'export' | 'module information' | 'section';
+  readonly name: string;
+  readonly section: string;
+  /** What it is and why it has no effect, one phrase without a full stop. */
+  readonly text: string;
+}
+
 export interface DiffResult {
-  readonly status: 'changed' | 'unchanged';
+  /**
+   * `left out`: all changes are in `leftOut`, so nothing can be patched, but the objects do not mean the same. A kernel that
+   * should have these changes needs a reboot.
+   */
+  readonly status: 'changed' | 'unchanged' | 'left out';
   readonly architecture: string;
   readonly object: string;
   readonly functions: readonly ChangedFunction[];
@@ -123,6 +141,7 @@ export interface DiffResult {
   readonly unresolved: readonly string[];
   /** Namespaces of exported symbols that the module must import. */
   readonly namespaces: readonly string[];
+  readonly leftOut: readonly LeftOutChange[];
   /** What was left out or handled in a special way, one sentence each. */
   readonly notes: readonly string[];
   /** The intermediate object with its `.kpatch.*` sections. Only for `changed`. */

@@ -111,6 +111,17 @@ export const diffDocument = printed('kpatch.diff/1', 'diff', 'What changed betwe
   defined: v.array(v.string()),
   unresolved: v.array(v.string()),
   namespaces: v.array(v.string()),
+  leftOut: described(
+    v.array(
+      v.object({
+        reason: v.picklist(['init', 'exit', 'overridden', 'removed', 'export', 'module information', 'section']),
+        name: v.string(),
+        section: v.string(),
+        text: v.string(),
+      }),
+    ),
+    'Changes that have no effect in a running kernel, so that the module does not contain them.',
+  ),
   notes: v.array(v.string()),
 });
 

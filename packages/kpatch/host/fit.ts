@@ -1,10 +1,11 @@
-/** Whether a patch module fits this machine, found out before anything is loaded. Each check gives findings. */
+/** Checks whether a livepatch module fits this machine before it is loaded. Each check returns findings. */
 import { join } from 'node:path';
 import { fail, type KpatchError } from '../base/errors/error.ts';
 import type { Manifest } from '../module/manifest.ts';
 import { functionsOf, type LoadedPatch, loadedPatches } from './live/livepatches.ts';
 import { readRecord } from './live/loaded-record.ts';
 import { functionUses } from './live/other-users.ts';
+import { kernelOpinion } from './machine/kernel-trust.ts';
 import type { Machine } from './machine/machine.ts';
 import { type RunningKernel, runningKernel } from './machine/running-kernel.ts';
 import { lineOf, type ModuleFile } from './store/module-file.ts';
@@ -13,21 +14,21 @@ import { installedPatches, readInstalled } from './store/store.ts';
 export interface Finding {
   /** Name of the check. */
   readonly check: string;
-  /** `unknown`: it could not be looked at, and `text` says why. */
+  /** `unknown`: the check was not possible; `text` gives the reason. */
   readonly level: 'fits' | 'warning' | 'unknown' | 'refused';
   readonly text: string;
-  /** The error with which a load ends, where it is refused. */
+  /** The error of a refused load. */
   readonly error?: KpatchError;
 }
 
 export interface FitOptions {
-  /** Allow a lower version, another line, or the replacement of patches of which nothing is known. */
+  /** Allow a lower version, another line, or replacing patches of unknown content. */
   readonly downgrade?: boolean;
-  /** The vermagic of the kernel's own modules, where somebody looked it up. */
+  /** The vermagic of the modules of this kernel, if known. */
   readonly vermagic?: string | undefined;
 }
 
-/** What is loaded, with the manifest where it is known. */
+/** A loaded patch, with its manifest if known. */
 export interface Predecessor {
   readonly patch: LoadedPatch;
   readonly manifest: Manifest | undefined;
@@ -43,7 +44,7 @@ interface Subject {
 
 type Check = (subject: Subject) => Finding | Finding[];
 
-/** All findings on `module`, in the order of the checks; the most basic ones come first. Never fails. */
+/** All findings for `module`, in the order of the checks, the most basic ones first. Never throws. */
 export function checkFit(machine: Machine, module: ModuleFile, options: FitOptions = {}): Finding[] {
   const subject = {
     machine,
@@ -55,7 +56,7 @@ export function checkFit(machine: Machine, module: ModuleFile, options: FitOptio
   return checks.flatMap((check) => check(subject));
 }
 
-/** Throws the first refusal; the others, if any, stand in its detail. */
+/** Throws the first refusal, with the others in its detail. */
 export function requireFit(findings: readonly Finding[]): void {
   const [first, ...others] = findings.flatMap(({ error }) => error ?? []);
   if (first === undefined) return;
@@ -65,14 +66,14 @@ export function requireFit(findings: readonly Finding[]): void {
   throw first;
 }
 
-/** The enabled live patches other than `name`, with what is known of them. */
+/** The enabled live patches other than `name`, with their manifests if known. */
 export function predecessors(machine: Machine, name: string): Predecessor[] {
   return loadedPatches(machine)
     .filter((patch) => patch.name !== name && patch.enabled)
     .map((patch) => ({ patch, manifest: manifestOfLoaded(machine, patch.name) }));
 }
 
-/** The manifest of a loaded patch: from the record of its loading, else from the installed module of that name. */
+/** The manifest of a loaded patch: from the record of the load, or else from the installed module of that name. */
 export function manifestOfLoaded(machine: Machine, name: string): Manifest | undefined {
   const record = readRecord(machine, name);
   if (record !== undefined) return record.manifest;
@@ -101,7 +102,7 @@ const privilege: Check = ({ machine }) => {
 };
 
 const support: Check = ({ kernel }) => {
-  if (kernel.livepatch) return fits('livepatch', 'this kernel has live patching');
+  if (kernel.livepatch) return fits('livepatch', 'this kernel supports live patching');
   return refused('livepatch', fail('no-livepatch-support', { release: kernel.release }));
 };
 
@@ -114,7 +115,7 @@ const release: Check = ({ module, kernel }) => {
 
 const vermagic: Check = ({ module, options, kernel }) => {
   if (module.release !== kernel.release) return [];
-  if (options.vermagic === undefined) return unknown('vermagic', 'no module of this kernel was found to compare with');
+  if (options.vermagic === undefined) return unknown('vermagic', 'found no module of this kernel to compare with');
   if (options.vermagic === module.vermagic.trim()) return fits('vermagic', module.vermagic.trim());
   const params = { name: module.name, vermagic: module.vermagic.trim(), kernel: options.vermagic };
   return refused('vermagic', fail('vermagic-mismatch', params, { where: { file: module.path } }));
@@ -122,66 +123,72 @@ const vermagic: Check = ({ module, options, kernel }) => {
 
 const buildId: Check = ({ module, kernel }) => {
   const wanted = module.manifest?.buildId;
-  if (wanted === undefined) return unknown('build-id', 'the module does not say for which build of the kernel it is');
-  if (kernel.buildId === undefined) return unknown('build-id', 'this kernel does not tell its build-id');
+  if (wanted === undefined) return unknown('build-id', 'the module does not state a build-id');
+  if (kernel.buildId === undefined) return unknown('build-id', 'this kernel does not expose its build-id');
   if (wanted === kernel.buildId) return fits('build-id', wanted);
   const params = { name: module.name, wanted, running: kernel.buildId, release: kernel.release };
   return refused('build-id', fail('build-id-mismatch', params, { where: { file: module.path } }));
 };
 
-const signature: Check = ({ module, kernel }) => {
+const signature: Check = ({ machine, module, kernel }) => {
+  const { answer, reason } = kernelOpinion(machine, module.bytes);
+  if (answer === 'accepts') return fits('signature', reason);
+  if (answer === 'unknown') return unknown('signature', `the kernel checks it when it loads the module: ${reason}`);
   const locked = kernel.lockdown === 'integrity' || kernel.lockdown === 'confidentiality';
-  if (module.signed) return fits('signature', 'signed; the kernel checks the signature when it loads the module');
-  if (!kernel.signatureEnforced && !locked) return fits('signature', 'not signed, and this kernel does not ask for it');
-  const reason = locked ? `it is locked down (${kernel.lockdown})` : 'module.sig_enforce is set';
-  return refused(
-    'signature',
-    fail('signature-required', { name: module.name, reason }, { where: { file: module.path } }),
-  );
+  const { name, path } = module;
+  if (module.signed)
+    return refused('signature', fail('signature-refused', { name, reason }, { where: { file: path } }));
+  const why = locked ? `lockdown mode is ${kernel.lockdown}` : 'module.sig_enforce is set';
+  return refused('signature', fail('signature-required', { name, reason: why }, { where: { file: path } }));
 };
 
 const modulesAllowed: Check = ({ kernel }) => {
   return kernel.modulesDisabled
     ? refused('modules', fail('modules-disabled', {}))
-    : fits('modules', 'modules may be loaded');
+    : fits('modules', 'module loading is enabled');
 };
 
 const ftrace: Check = ({ kernel }) => {
   if (kernel.ftraceEnabled === false) return refused('ftrace', fail('ftrace-disabled', {}));
-  return fits('ftrace', kernel.ftraceEnabled === undefined ? 'no switch for it in this kernel' : 'on');
+  return fits('ftrace', kernel.ftraceEnabled === undefined ? 'cannot be disabled in this kernel' : 'on');
 };
 
 const users: Check = ({ machine, module }) => {
   const functions = module.manifest?.functions;
-  if (functions === undefined) return unknown('users', 'the module does not say which functions it patches');
+  if (functions === undefined) return unknown('users', 'the module does not list the functions it patches');
   const names = new Set(functions.map(({ name }) => name));
   const uses = functionUses(machine, names);
-  if (uses === undefined) return unknown('users', `${join('/sys', 'kernel/tracing')} cannot be read`);
-  // Also of one that is being switched off: its functions stay redirected until the transition has ended.
+  if (uses === undefined) return unknown('users', `cannot read ${join('/sys', 'kernel/tracing')}`);
+  // Including a patch that is being disabled: its functions stay redirected until the transition ends.
   const livepatched = new Set(loadedPatches(machine).flatMap((patch) => functionsOf(patch).map(({ name }) => name)));
   const findings = uses.map((use) => {
     if (use.changesFlow && !livepatched.has(use.function)) {
       return refused('users', fail('function-in-use', { name: module.name, function: use.function }));
     }
     if (use.kprobe !== undefined)
-      return warning('users', `a probe sits in ${use.function}: it will not see the new code`);
-    if (use.direct) return warning('users', `a BPF program is attached to ${use.function}: it still runs first`);
+      return warning('users', `there is a probe inside ${use.function}: it will not fire in the new code`);
+    if (use.direct)
+      return warning('users', `a BPF program is attached to ${use.function}: it still runs before the new code`);
     return [];
   });
   const flat = findings.flat();
-  return flat.length > 0 ? flat : fits('users', `nobody else changes where the ${names.size} functions go`);
+  return flat.length > 0
+    ? flat
+    : fits('users', `no other tracer redirects ${names.size === 1 ? 'the function' : `the ${names.size} functions`}`);
 };
 
 const order: Check = ({ module: { name, manifest, path }, loaded, options }) => {
   const where = { where: { file: path } };
   const findings: Finding[] = [];
   if (manifest === undefined) {
-    return loaded.length === 0 ? [] : unknown('order', 'the module has no manifest, so nobody knows what it replaces');
+    return loaded.length === 0 ? [] : unknown('order', 'the module has no manifest, so it is unknown what it replaces');
   }
   for (const { patch, manifest: before } of loaded) {
     if (!manifest.replace) {
       if (before?.replace && lineOf(before) === lineOf(manifest)) {
-        findings.push(warning('order', `it comes on top of ${patch.name}; the next cumulative patch replaces both`));
+        findings.push(
+          warning('order', `it is loaded on top of ${patch.name}; the next cumulative patch replaces both`),
+        );
       }
       continue;
     }
@@ -201,7 +208,7 @@ const order: Check = ({ module: { name, manifest, path }, loaded, options }) => 
   return findings;
 };
 
-/** kernel/livepatch/state.c: a cumulative patch must know every state, and none in a lower version. */
+/** kernel/livepatch/state.c: a cumulative patch must support every state, at the same or a higher version. */
 const states: Check = ({ module: { name, manifest, path }, loaded }) => {
   if (manifest === undefined) return [];
   for (const { patch, manifest: before } of loaded) {

@@ -1,4 +1,4 @@
-/** The machine's state for Prometheus, in its text format: one sample a line, no timestamps, a newline at the end. */
+/** The state of the machine in the text format of Prometheus: one sample per line, no timestamps, a final newline. */
 import type { Machine } from './machine/machine.ts';
 import { type Status, statusOf } from './status.ts';
 
@@ -17,7 +17,7 @@ const count = (value: boolean): number => (value ? 1 : 0);
 export const metrics: readonly Metric[] = [
   {
     name: 'kpatch_healthy',
-    help: '1 when nothing needs a person: what is installed is active and no transition stalls.',
+    help: '1 if nothing needs attention: all installed patches are active and no transition is stalled.',
     samples: ({ todo }) => one(count(todo.length === 0)),
   },
   {
@@ -27,7 +27,7 @@ export const metrics: readonly Metric[] = [
   },
   {
     name: 'kpatch_patch_info',
-    help: 'One for each live patch in the kernel, with its version and state.',
+    help: '1 for each loaded live patch, with its version and state.',
     samples: ({ patches }) =>
       patches.map(({ name, version, state }) => ({
         labels: { patch: name, version: version === undefined ? '' : String(version), state },
@@ -36,38 +36,53 @@ export const metrics: readonly Metric[] = [
   },
   {
     name: 'kpatch_patched_functions',
-    help: 'Functions of the kernel that the live patches redirect.',
+    help: 'Kernel functions redirected by live patches.',
     samples: ({ patches }) => one(patches.reduce((sum, { functions }) => sum + functions.length, 0)),
   },
   {
     name: 'kpatch_fixed_cves',
-    help: 'CVEs that the active live patches fix.',
+    help: 'CVEs fixed by the active live patches.',
     samples: ({ cves }) => one(cves.length),
   },
   {
     name: 'kpatch_transition_running',
-    help: '1 while a transition runs.',
+    help: '1 while a transition is running.',
     samples: ({ transition }) => one(count(transition !== undefined)),
   },
   {
     name: 'kpatch_transition_tasks_left',
-    help: 'Tasks that have not come over in the running transition.',
+    help: 'Tasks that have not switched yet in the running transition.',
     samples: ({ transition }) =>
       one(transition === undefined ? 0 : transition.progress.total - transition.progress.done),
   },
   {
     name: 'kpatch_installed_patches',
-    help: 'Live patches that the next boot of this kernel loads.',
+    help: 'Live patches that the next boot of this kernel will load.',
     samples: ({ boots }) => one(boots.length),
   },
   {
     name: 'kpatch_blocked_patches',
-    help: 'Live patches that the boot guard keeps from being loaded.',
+    help: 'Live patches blocked by the boot guard.',
     samples: ({ blocked }) => one(blocked.length),
   },
   {
+    name: 'kpatch_policy_info',
+    help: 'The host policy: none, valid or unusable.',
+    samples: ({ policy }) => [{ labels: { state: policy.state }, value: 1 }],
+  },
+  {
+    name: 'kpatch_policy_alarms',
+    help: 'What the host policy finds wrong: an unusable policy, installed patches that it refuses, revoked keys.',
+    samples: ({ policy }) => one(policy.alarms.length),
+  },
+  {
+    name: 'kpatch_lost_boots',
+    help: 'Boots of the last day that ended before they counted as survived.',
+    samples: ({ observed }) => one(observed.length),
+  },
+  {
     name: 'kpatch_mismatches',
-    help: 'Differences between what is installed, what is recorded and what is active.',
+    help: 'Differences between installed, recorded and active patches.',
     samples: ({ mismatches }) => one(mismatches.length),
   },
 ];

@@ -1,6 +1,7 @@
-/** The one screen: what runs, what it fixes, what boots next, and what a person should do. Plain data. */
+/** The data of `kpatch status`: the kernel, its patches, what the next boot loads, and what to do. */
 import { join } from 'node:path';
-import { bootSet } from './boot/boot.ts';
+import { type PolicyStatus, policyStatus } from './acceptance/policy-status.ts';
+import { blockText, bootSet, lostText } from './boot/boot.ts';
 import { type BlockedPatch, blockedAmong, readGuard } from './boot/guard.ts';
 import { manifestOfLoaded } from './fit.ts';
 import { functionsOf, loadedPatches, type PatchedFunction, type PatchState, stateOf } from './live/livepatches.ts';
@@ -11,18 +12,17 @@ import { currentHoldups } from './live/transition.ts';
 import { attribute } from './machine/attribute.ts';
 import type { Machine } from './machine/machine.ts';
 import { runningKernel } from './machine/running-kernel.ts';
-import { manifestOfInstalled } from './store/install.ts';
-import { type InstalledPatch, installedPatches } from './store/store.ts';
+import { type InstalledPatch, installedPatches, manifestOfInstalled } from './store/store.ts';
 import { type Mismatch, verify } from './verify.ts';
 
 export interface ActivePatch {
   readonly name: string;
   readonly state: PatchState;
-  /** Of the manifest. */
+  /** From the manifest. */
   readonly version: number | undefined;
   readonly cves: readonly string[];
   readonly functions: readonly PatchedFunction[];
-  /** ISO 8601; absent where another program loaded it. */
+  /** ISO 8601; absent if another program loaded it. */
   readonly loaded: string | undefined;
 }
 
@@ -32,7 +32,7 @@ export interface Status {
   readonly livepatch: boolean;
   readonly disabledAtBoot: boolean;
   readonly patches: readonly ActivePatch[];
-  /** CVEs that the active patches fix, sorted. */
+  /** CVEs fixed by the active patches, sorted. */
   readonly cves: readonly string[];
   readonly transition:
     | {
@@ -42,19 +42,23 @@ export interface Status {
         readonly holdups: readonly Holdup[];
       }
     | undefined;
-  /** What boots next on this kernel, in the order of loading. */
+  /** Patches that the next boot of this kernel loads, in load order. */
   readonly boots: readonly { readonly name: string; readonly version: number | undefined }[];
   readonly blocked: readonly BlockedPatch[];
-  /** The boot guard still waits to see this boot survive. */
+  /** What the boot guard observed: the boots that were lost in the last day, in words. */
+  readonly observed: readonly string[];
+  /** What this machine accepts, and the problems that the policy finds. */
+  readonly policy: PolicyStatus;
+  /** This boot is still on trial (boot guard). */
   readonly onTrial: boolean;
-  /** What the channel found out at its last update (`/var/lib/kpatch/channel/status.json`), as it wrote it. */
+  /** The content of `/var/lib/kpatch/channel/status.json`, which the last channel update wrote. */
   readonly channel: Readonly<Record<string, unknown>> | undefined;
   readonly mismatches: readonly Mismatch[];
-  /** What a person should do; empty where all is well. */
+  /** What the administrator should do; empty if nothing needs attention. */
   readonly todo: readonly string[];
 }
 
-/** Looks at the whole machine. Never fails. */
+/** Reads the state of the whole machine. Never throws. */
 export function statusOf(machine: Machine): Status {
   const kernel = runningKernel(machine);
   const { release, bootId } = kernel;
@@ -88,6 +92,8 @@ export function statusOf(machine: Machine): Status {
     transition,
     boots: bootsNext(machine, release, installed, blocked),
     blocked,
+    observed: release === '' ? [] : (readGuard(machine, release).lost ?? []).map(lostText),
+    policy: policyStatus(machine, release),
     onTrial: release !== '' && readGuard(machine, release).trying?.bootId === bootId,
     channel: channelStatus(machine),
     mismatches: verify(machine),
@@ -121,17 +127,17 @@ function todoOf(status: Omit<Status, 'todo'>): string[] {
   const { transition } = status;
   if (transition !== undefined) {
     const { patch, state } = transition;
-    const round = state === 'enabling' ? `, or 'kpatch unload ${patch}' to turn it round` : '';
-    todo.push(`${patch} is in transition: wait, or 'kpatch signal'${round}`);
+    const round = state === 'enabling' ? `, or 'kpatch unload ${patch}' to reverse it` : '';
+    todo.push(`${patch} is in transition: wait, or run 'kpatch signal'${round}`);
   }
-  for (const { name, at } of status.blocked) {
-    todo.push(
-      `${name} is blocked: the machine did not survive its boot of ${at} with it; 'kpatch install --again ${name}' loads it again`,
-    );
+  for (const patch of status.blocked) {
+    const again = `kpatch install --again ${patch.name}`;
+    todo.push(`${patch.name} is blocked: ${blockText(patch)}; to load it again, run '${again}'`);
   }
+  todo.push(...status.policy.alarms);
   for (const { patch, release, problem, fix } of status.mismatches) {
     if (patch !== undefined && patch === transition?.patch) continue;
-    todo.push(`${patch === undefined ? `store of ${release}` : `${patch} (${release})`}: ${problem}; ${fix}`);
+    todo.push(`${patch === undefined ? `store of ${release}` : `${patch} (${release})`}: ${problem}; do: ${fix}`);
   }
   return todo;
 }

@@ -1,4 +1,4 @@
-/** Whether what is stored, what is loaded and what was recorded agree. */
+/** Checks that installed, loaded and recorded patches are consistent. */
 import { KpatchError } from '../base/errors/error.ts';
 import { bootSet } from './boot/boot.ts';
 import { blockedAmong, guardDamaged } from './boot/guard.ts';
@@ -16,14 +16,14 @@ export interface Mismatch {
   readonly fix: string;
 }
 
-/** Checks the store of every release, and of the running one what is loaded. Empty where all agrees. Never fails. */
+/** Checks the store of every release, and the loaded patches of the running one. Empty if consistent. Never throws. */
 export function verify(machine: Machine): Mismatch[] {
   const { release } = runningKernel(machine);
   const stores = releasesIn(machine).flatMap((one) => verifyStore(machine, one));
   return machine.offline || release === '' ? stores : [...stores, ...verifyLoaded(machine, release)];
 }
 
-/** The store of one release against its index and the manifests in its modules. */
+/** Compares the store of one release with its index and with the manifests in its modules. */
 function verifyStore(machine: Machine, release: string): Mismatch[] {
   const found: Mismatch[] = [];
   if (indexDamaged(machine, release)) {
@@ -33,7 +33,7 @@ function verifyStore(machine: Machine, release: string): Mismatch[] {
     found.push({
       release,
       problem: 'the state of the boot guard is damaged',
-      fix: 'it is written anew at the next boot',
+      fix: 'no action needed: the next boot resets it',
     });
   }
   for (const patch of installedPatches(machine, release)) {
@@ -47,11 +47,12 @@ function verifyInstalled(patch: InstalledPatch): { problem: string; fix: string 
   try {
     const module = readInstalled(patch);
     const problems: { problem: string; fix: string }[] = [];
-    if (module.name !== patch.name) problems.push({ problem: `the module in it is named ${module.name}`, fix: again });
+    if (module.name !== patch.name)
+      problems.push({ problem: `the module in this file is named ${module.name}`, fix: again });
     const { manifest } = module;
     const releases = [module.release, ...(manifest === undefined ? [] : [manifest.release])];
     for (const one of new Set(releases)) {
-      if (one !== patch.release) problems.push({ problem: `it is for the kernel ${one}`, fix: again });
+      if (one !== patch.release) problems.push({ problem: `it is for kernel ${one}`, fix: again });
     }
     return problems;
   } catch (error) {
@@ -59,14 +60,14 @@ function verifyInstalled(patch: InstalledPatch): { problem: string; fix: string 
   }
 }
 
-/** What is loaded against what should be. */
+/** Compares the loaded patches with those that should be loaded. */
 function verifyLoaded(machine: Machine, release: string): Mismatch[] {
   const found: Mismatch[] = [];
   const installed = installedPatches(machine, release);
   const blocked = new Set(blockedAmong(machine, release, installed).map(({ name }) => name));
   for (const { name } of bootSet(machine, release)) {
     if (loadedPatch(machine, name)?.enabled || blocked.has(name)) continue;
-    found.push({ patch: name, release, problem: 'it is installed and not active', fix: `kpatch load ${name}` });
+    found.push({ patch: name, release, problem: 'installed but not active', fix: `kpatch load ${name}` });
   }
   for (const patch of loadedPatches(machine)) {
     if (patch.enabled) found.push(...verifyActive(machine, release, patch, installed));
@@ -84,11 +85,18 @@ function verifyActive(
   const record = readRecord(machine, name);
   const stored = installed.find((one) => one.name === name);
   if (stored === undefined) {
-    return [{ patch: name, release, problem: 'it is active and not installed', fix: 'kpatch install FILE keeps it' }];
+    return [
+      {
+        patch: name,
+        release,
+        problem: 'loaded but not installed: it will be gone after a reboot',
+        fix: 'kpatch install FILE',
+      },
+    ];
   }
   if (record !== undefined && stored.sha256 !== undefined && stored.sha256 !== record.sha256) {
     const fix = `kpatch unload ${name} && kpatch load ${name}`;
-    return [{ patch: name, release, problem: 'what is active is not what is installed', fix }];
+    return [{ patch: name, release, problem: 'the active module differs from the installed one', fix }];
   }
   const key = (one: { object: string; name: string }): string => `${one.object}:${one.name}`;
   const active = new Set(functionsOf(patch).map(key));
@@ -96,7 +104,7 @@ function verifyActive(
   return missing.map((one) => ({
     patch: name,
     release,
-    problem: `its function ${one.name} of ${one.object} is not redirected`,
+    problem: `the function ${one.name} of ${one.object} is not redirected`,
     fix: `kpatch unload ${name} && kpatch load ${name}`,
   }));
 }

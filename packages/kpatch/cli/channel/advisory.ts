@@ -1,9 +1,11 @@
-/** `kpatch advisory`: what a newer kernel fixes, what is fixed live, what waits for a reboot, and why. */
-import type { Command } from 'commander';
+/** `kpatch advisory`: which CVEs a newer kernel fixes, which the live patch fixes, and which need a reboot. */
+
+import { type Command, Option } from 'commander';
 import { type AssessedCve, type Assessment, assess } from '../../advisory/assess.ts';
 import { distributionOf, installedChangelogs, runningRelease, versionsFor } from '../../advisory/kernel.ts';
-import { defaultPolicy, readPolicy } from '../../advisory/policy.ts';
+import { defaultSelection, readSelection } from '../../advisory/selection.ts';
 import { readSources } from '../../advisory/sources.ts';
+import { plural } from '../../base/errors/plural.ts';
 import { coveredBy } from '../../channel/covered.ts';
 import { action, type Outcome } from '../command.ts';
 
@@ -12,6 +14,7 @@ interface Options {
   readonly from?: string;
   readonly to?: string;
   readonly distribution?: string;
+  readonly selection?: string;
   readonly policy?: string;
   readonly module?: string[];
   readonly all?: boolean;
@@ -21,16 +24,17 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('advisory [FILE...]')
-    .description('which CVEs a newer kernel fixes, and which of them the live patch covers')
-    .option('-k, --kernel <release>', 'the kernel that is asked about (default: the running one)')
-    .option('--from <version>', "the kernel package's version (default: found out from the release)")
-    .option('--to <version>', 'the newest version (default: the newest in the changelogs)')
-    .option('--distribution <name>', 'as OSV names it, such as Debian:12 (default: this one)')
-    .option('--policy <file>', 'which CVEs are worth a live patch (default: important and critical)')
-    .option('-m, --module <file...>', 'patch modules whose CVEs count as covered (default: what is loaded)')
-    .option('--all', 'list every CVE, also those that wait for a reboot')
-    .option('--root <folder>', 'the root of the machine asked about')
-    .option('--json', 'one JSON document')
+    .description('show which CVEs a newer kernel fixes and which of them the live patch covers')
+    .option('-k, --kernel <release>', 'kernel to report on (default: the running one)')
+    .option('--from <version>', 'version of its package (default: derived from the release)')
+    .option('--to <version>', 'version to compare with (default: the newest in the changelogs)')
+    .option('--distribution <name>', 'name of the distribution in OSV, such as Debian:12 (default: this one)')
+    .option('--selection <file>', 'file that selects the CVEs worth a live patch (default: important and critical)')
+    .addOption(new Option('--policy <file>', 'the earlier name of --selection').hideHelp())
+    .option('-m, --module <file...>', 'livepatch modules whose CVEs count as covered (default: the loaded ones)')
+    .option('--all', 'also list the CVEs that wait for a reboot')
+    .option('--root <folder>', 'root directory of the machine to report on')
+    .option('--json', 'print JSON')
     .addHelpText(
       'after',
       '\nFILE: CVE JSON 5, OSV, CSAF or VEX documents, folders of them, kernel changelogs (plain or gzip).',
@@ -45,7 +49,10 @@ async function run(
 ): Promise<Outcome> {
   const root = options.root ?? '/';
   const release = options.kernel ?? runningRelease(root);
-  const policy = options.policy === undefined ? defaultPolicy : readPolicy(options.policy);
+  if (options.policy !== undefined)
+    context.report.warn('--policy is now called --selection; a host policy is something else');
+  const chosen = options.selection ?? options.policy;
+  const selection = chosen === undefined ? defaultSelection : readSelection(chosen);
   let sources = readSources(files);
   const known = await versionsFor(release, sources.changelogs, options, root);
   if (sources.changelogs.length === 0) {
@@ -57,9 +64,9 @@ async function run(
   const distribution = options.distribution ?? distributionOf(root);
   const covered = coveredBy(options.module, release, root);
   const kernel = { ...versions, scheme: known.scheme, ...(distribution === undefined ? {} : { distribution }) };
-  const assessment = assess(kernel, sources.advisories, sources.changelogs, policy, covered);
+  const assessment = assess(kernel, sources.advisories, sources.changelogs, selection, covered);
   if (assessment.from === assessment.to && sources.changelogs.length === 0) {
-    context.report.warn('no newer version of this kernel is known here: give its changelog, or --to VERSION');
+    context.report.warn('no newer version of this kernel is known: give its changelog or --to VERSION');
   }
   return {
     schema: 'kpatch.advisory/1',
@@ -74,16 +81,16 @@ function show(release: string, assessment: Assessment, all: boolean): string {
     `kernel ${release}, package version ${from}; newest ${to}`,
     from === to
       ? 'no newer version is known'
-      : `${counts.fixed} CVEs are fixed by a newer kernel or by the live patch:`,
+      : `fixed by a newer kernel or by the live patch: ${plural(counts.fixed, 'CVE')}`,
     `  ${counts.covered} fixed by the live patch`,
-    `  ${counts.awaited} selected by the policy and not in the live patch`,
-    `  ${counts.reboot} left to the next reboot`,
+    `  ${counts.awaited} selected but not fixed by the live patch`,
+    `  ${counts.reboot} left for the next reboot`,
   ];
   const section = (title: string, chosen: readonly AssessedCve[]): void => {
     if (chosen.length > 0) lines.push('', `${title}:`, ...chosen.map(row));
   };
   section(
-    'Selected, not yet fixed live (kpatch update, or reboot)',
+    'Selected but not fixed yet (run kpatch update, or reboot)',
     cves.filter((cve) => cve.verdict === 'awaited'),
   );
   section(
@@ -91,8 +98,8 @@ function show(release: string, assessment: Assessment, all: boolean): string {
     cves.filter((cve) => cve.verdict === 'covered'),
   );
   const left = cves.filter((cve) => cve.verdict === 'reboot');
-  if (all) section('Left to the next reboot', left);
-  else if (left.length > 0) lines.push('', `Left to the next reboot: ${summary(left)} (--all lists them)`);
+  if (all) section('Left for the next reboot', left);
+  else if (left.length > 0) lines.push('', `Left for the next reboot: ${summary(left)} (--all lists them)`);
   return lines.join('\n');
 }
 

@@ -1,4 +1,4 @@
-/** The machine's side of `kpatch channel`. */
+/** The client side of `kpatch channel`: follow and status. */
 import type { Command } from 'commander';
 import { type ChannelStatus, follow, type KernelState, status } from '../../channel/follow/follow.ts';
 import { supportText } from '../../channel/follow/support.ts';
@@ -7,16 +7,19 @@ import { action, type Context, type Outcome } from '../command.ts';
 export function registerFollow(channel: Command): void {
   channel
     .command('follow <URL>')
-    .description('take live patches from a channel; subscribe with kpatch auto or kpatch update')
-    .requiredOption('--key <file>', "the channel's public key, compared with what its owner says")
-    .option('--root <folder>', 'the root of an image')
-    .option('--json', 'one JSON document')
+    .description('use a channel as the source of live patches; subscribe with kpatch auto or kpatch update')
+    .requiredOption(
+      '--key <file>',
+      'public key of the channel; compare its fingerprint with the one its owner publishes',
+    )
+    .option('--root <folder>', 'root directory of an image')
+    .option('--json', 'print JSON')
     .action(action(followIt));
   channel
     .command('status')
-    .description('how far this machine has got, and until when its kernels receive live patches')
-    .option('--root <folder>', 'the root of an image')
-    .option('--json', 'one JSON document')
+    .description('show the patches of this machine and until when its kernels are supported')
+    .option('--root <folder>', 'root directory of an image')
+    .option('--json', 'print JSON')
     .action(action(show));
 }
 
@@ -26,7 +29,7 @@ interface RootOption {
 
 async function followIt({ report }: Context, options: RootOption & { key: string }, url: string): Promise<Outcome> {
   const root = options.root ?? '/';
-  const keys = await report.stage(`look at ${url}`, () => follow(root, url, options.key));
+  const keys = await report.stage(`read ${url}`, () => follow(root, url, options.key));
   return {
     schema: 'kpatch.channel-follow/1',
     data: { url, keys },
@@ -43,7 +46,7 @@ function textOf(now: ChannelStatus): string {
   const day = (iso: string): string => (iso === '' ? 'never' : iso.slice(0, 16).replace('T', ' '));
   return [
     `channel ${now.url} (${now.manager}, ${now.mode}${now.timer ? ', timer on' : ''})`,
-    `published ${day(now.published)}, valid until ${day(now.validUntil)}, last look ${day(now.looked)}`,
+    `published ${day(now.published)}, valid until ${day(now.validUntil)}, last checked ${day(now.looked)}`,
     ...now.kernels.flatMap(kernelLines),
     ...now.problems.map((problem) => `problem: ${problem}`),
   ].join('\n');

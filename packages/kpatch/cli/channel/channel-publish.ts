@@ -1,4 +1,4 @@
-/** The publisher's side of `kpatch channel`. */
+/** The publisher side of `kpatch channel`. */
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -26,6 +26,7 @@ import { prune } from '../../channel/repository/prune.ts';
 import { publish } from '../../channel/repository/publish.ts';
 import { addKey, retireKey } from '../../channel/repository/rotate.ts';
 import { dayOf, parseDay } from '../../channel/repository/window.ts';
+import { platformHere } from '../../platform/registry.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 
 interface InitOptions {
@@ -58,66 +59,66 @@ interface AddCommandOptions {
 export function registerPublish(channel: Command): void {
   channel
     .command('init <DIR>')
-    .description('make a channel')
-    .requiredOption('--name <name>', 'short name: letters, digits, dashes')
-    .requiredOption('--url <url>', 'where DIR/public will be served')
-    .requiredOption('--key <key>', 'the GnuPG key that signs (fingerprint or address; GNUPGHOME is respected)')
-    .option('--description <text>', 'for people, one line')
-    .option('--window-months <n>', `months of live patches for each kernel (${configDefaults.windowMonths})`)
-    .option('--valid-days <n>', `days that a publication is valid (${configDefaults.validDays})`)
-    .option('--keep <n>', `publications that are kept beside the newest (${configDefaults.keep})`)
-    .option('--require-proof', 'take only patches that are proven')
-    .option('--require-signature', 'take only modules that are signed')
-    .option('--json', 'one JSON document')
+    .description('create a channel')
+    .requiredOption('--name <name>', 'short name: letters, digits and dashes')
+    .requiredOption('--url <url>', 'address at which DIR/public will be served')
+    .requiredOption('--key <key>', 'GnuPG signing key: fingerprint or mail address (honours GNUPGHOME)')
+    .option('--description <text>', 'description of the channel, one line')
+    .option('--window-months <n>', `months of support for each kernel (${configDefaults.windowMonths})`)
+    .option('--valid-days <n>', `days for which a publication is valid (${configDefaults.validDays})`)
+    .option('--keep <n>', `older publications to keep (${configDefaults.keep})`)
+    .option('--require-proof', 'accept only patches with a proof')
+    .option('--require-signature', 'accept only signed modules')
+    .option('--json', 'print JSON')
     .action(action(init));
   channel
     .command('kernel <DIR> <RELEASE>')
-    .description('take a kernel into the channel, or extend its window')
-    .option('--released <day>', 'the day of its release, from which its window counts')
-    .option('--package-version <version>', "version of the distribution's package, such as 6.1.192-2")
-    .option('--distribution <name>', 'as advisories name it, such as Debian:12')
-    .option('--arch <arch>', 'architecture (x86_64)')
-    .option('--extend <day>', 'last day of its window')
+    .description('add a kernel to the channel, or extend its support window')
+    .option('--released <day>', 'day of its release, on which its support window starts')
+    .option('--package-version <version>', 'version of its package, such as 6.1.192-2')
+    .option('--distribution <name>', 'distribution as named in advisories, such as Debian:12')
+    .option('--arch <arch>', 'architecture, as `uname -m` prints it (default: this machine)')
+    .option('--extend <day>', 'new last day of its support window')
     .option('--reason <text>', 'why the window is extended')
-    .option('--json', 'one JSON document')
+    .option('--json', 'print JSON')
     .action(action(kernel));
   channel
     .command('add <DIR> <FILE...>')
-    .description('add patch modules, or packages that kpatch package made')
-    .option('-r, --release <number>', 'release of the packages that are made of modules', '1')
-    .option('--withdraw <cve=reason...>', 'a CVE that the patch before fixes and this one does not')
-    .option('--advisories <file...>', 'where titles and severities of the CVEs are read from')
-    .option('--json', 'one JSON document')
+    .description('add livepatch modules, or packages built by kpatch package')
+    .option('-r, --release <number>', 'release number of packages built from modules', '1')
+    .option('--withdraw <cve=reason...>', 'a CVE that the previous patch fixes and this one does not')
+    .option('--advisories <file...>', 'advisories to read titles and severities of CVEs from')
+    .option('--json', 'print JSON')
     .action(action(add));
   channel
     .command('publish <DIR>')
-    .description('publish what the channel holds, in one step')
-    .option('--json', 'one JSON document')
+    .description('publish the content of the channel atomically')
+    .option('--json', 'print JSON')
     .action(action(publishIt));
   channel
     .command('check <DIR>')
-    .description('read a channel, or a mirror of one, as a machine would')
-    .option('--key <file>', 'public key to check a mirror with (a binary key ring such as key.gpg)')
-    .option('--json', 'one JSON document')
+    .description('verify a channel or a mirror the way machines do')
+    .option('--key <file>', 'public key to verify a mirror with (a binary key ring such as key.gpg)')
+    .option('--json', 'print JSON')
     .action(action(check));
   channel
     .command('prune <DIR>')
-    .description('remove old packages, kernels long past their window, old publications')
-    .option('--patches <n>', 'patches that are kept of each kernel', '3')
-    .option('--days <n>', 'days that a kernel stays listed after its window', '90')
-    .option('--dry-run', 'only say what would go')
-    .option('--json', 'one JSON document')
+    .description('remove old packages, kernels long out of support, and old publications')
+    .option('--patches <n>', 'patches to keep for each kernel', '3')
+    .option('--days <n>', 'days for which a kernel stays listed after its support ended', '90')
+    .option('--dry-run', 'only print what would be removed')
+    .option('--json', 'print JSON')
     .action(action(pruneIt));
   channel
     .command('key <DIR>')
-    .description('rotate the key that signs')
-    .option('--add <key>', 'a further key; from now on both sign')
-    .option('--retire <key>', 'the old key stops signing; machines have learned the new one by then')
-    .option('--json', 'one JSON document')
+    .description('rotate the signing key')
+    .option('--add <key>', 'add a key; both keys sign from now on')
+    .option('--retire <key>', 'stop signing with the old key, once machines know the new one')
+    .option('--json', 'print JSON')
     .action(action(key));
 }
 
-/** SOURCE_DATE_EPOCH, where it is set, stands for now, so that a publication can be repeated. */
+/** The current time, or SOURCE_DATE_EPOCH if it is set, so that a publication is reproducible. */
 function now(): Date {
   const given = Number(process.env.SOURCE_DATE_EPOCH);
   return Number.isSafeInteger(given) && given > 0 ? new Date(given * 1000) : new Date();
@@ -127,7 +128,7 @@ function whole(value: string | undefined, otherwise: number, option: string): nu
   if (value === undefined) return otherwise;
   const count = Number(value);
   if (!/^\d+$/.test(value) || count > 1_000_000)
-    throw fail('usage', { problem: `${option} is a whole number, not '${value}'` });
+    throw fail('usage', { problem: `${option} needs an integer, not '${value}'` });
   return count;
 }
 
@@ -162,7 +163,7 @@ async function init(_: Context, options: InitOptions, dir: string): Promise<Outc
 async function kernel(_: Context, options: KernelOptions, dir: string, release: string): Promise<Outcome> {
   const folder = resolve(dir);
   const config = readConfig(folder);
-  if (!isRelease(release)) throw fail('usage', { problem: `'${release}' is no kernel release` });
+  if (!isRelease(release)) throw fail('usage', { problem: `'${release}' is not a kernel release` });
   using _held = await held(folder);
   const before = findKernel(folder, release);
   const released = options.released === undefined ? before?.released : parseDay(options.released, '--released');
@@ -176,7 +177,7 @@ async function kernel(_: Context, options: KernelOptions, dir: string, release: 
   const next: ChannelKernel = {
     schema: kernelSchema,
     release,
-    arch: options.arch ?? before?.arch ?? 'x86_64',
+    arch: options.arch ?? before?.arch ?? platformHere().naming.uname,
     distribution: options.distribution ?? before?.distribution ?? 'Debian:12',
     packageVersion: options.packageVersion ?? before?.packageVersion ?? release,
     released,
@@ -196,11 +197,11 @@ async function add({ report }: Context, options: AddCommandOptions, dir: string,
   const folder = resolve(dir);
   const config = readConfig(folder);
   const release = whole(options.release, 1, '--release');
-  if (release < 1) throw fail('usage', { problem: '--release begins at 1' });
+  if (release < 1) throw fail('usage', { problem: '--release must be at least 1' });
   const withdrawn = (options.withdraw ?? []).map((text) => {
     const [, id = '', reason = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
     if (!isCveId(id) || reason.trim() === '')
-      throw fail('usage', { problem: `--withdraw is CVE=REASON, not '${text}'` });
+      throw fail('usage', { problem: `--withdraw needs CVE=REASON, not '${text}'` });
     return { id, reason };
   });
   const { advisories } = readSources(options.advisories ?? []);
@@ -238,7 +239,7 @@ async function check(_: Context, options: { key?: string }, dir: string): Promis
   const { problems, files, packages, date, validUntil } = checked;
   const text = [
     ...problems.map((problem) => `problem: ${problem}`),
-    `${files} files, ${packages} packages, published ${date}, valid until ${validUntil}: ${problems.length === 0 ? 'all is well' : `${problems.length} problems`}`,
+    `${plural(files, 'file')}, ${plural(packages, 'package')}, published ${date}, valid until ${validUntil}: ${problems.length === 0 ? 'no problems' : plural(problems.length, 'problem')}`,
   ].join('\n');
   return { exit: problems.length === 0 ? 0 : 1, schema: 'kpatch.channel-check/1', data: checked, text };
 }
@@ -257,7 +258,7 @@ async function pruneIt(
   const folder = resolve(dir);
   const config = readConfig(folder);
   const patches = whole(options.patches, 3, '--patches');
-  if (patches < 1) throw fail('usage', { problem: '--patches keeps at least one' });
+  if (patches < 1) throw fail('usage', { problem: '--patches must be at least 1' });
   using _held = await held(folder);
   const days = whole(options.days, 90, '--days');
   const pruned = prune(folder, config, { patches, days, now: now(), dryRun: options.dryRun === true });
@@ -265,7 +266,7 @@ async function pruneIt(
   const lines = [
     ...pruned.kernels.map((release) => `kernel ${release}`),
     ...pruned.patches.map((patch) => `patch ${patch}`),
-    `${pruned.files.length} package files${options.dryRun === true ? ' would be' : ''} removed; they leave the repository with the next publish`,
+    `${plural(pruned.files.length, 'package file')}${options.dryRun === true ? ' would be' : ''} removed; the next publication no longer contains them`,
   ];
   return {
     exit: count === 0 ? 3 : 0,

@@ -1,4 +1,4 @@
-/** `kpatch force`: ends a transition without waiting for the tasks that are left. */
+/** `kpatch force`: completes a transition without waiting for the remaining tasks. */
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { printError } from '../../base/print.ts';
@@ -8,15 +8,15 @@ import { withLock } from '../../host/machine/host-lock.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { type HostOptions, LOCK_WAIT_MS, machineOf, withHostOptions } from './host-options.ts';
 
-const RISK = `A task that still runs the old code may meet data or locks of the new: the machine can crash, also later.
-No patch module that takes part can be removed until the next boot. The kernel's own documentation asks for the
-word of the patch's author before this is done.`;
+const RISK = `A task that still runs old code may meet data or locks of the new code: the machine can crash, even much later.
+No livepatch module of this transition can be unloaded until the next boot. The kernel documentation
+says to ask the author of the patch before forcing a transition.`;
 
 export function register(program: Command): void {
   const command = program
     .command('force')
-    .description('end the running transition although tasks are left: a risk, the last resort')
-    .option('-y, --yes', 'do it without asking');
+    .description('complete the running transition without waiting for tasks: dangerous, the last resort')
+    .option('-y, --yes', 'do not ask for confirmation');
   withHostOptions(command).action(action(run));
 }
 
@@ -28,7 +28,7 @@ async function run({ report, json }: Context, options: HostOptions & { yes?: boo
     return options.yes === true || confirmed(patch, json);
   };
   const result = await withLock(machine, report, LOCK_WAIT_MS, () => forceTransition(machine, confirm));
-  const text = `the transition of ${result.patch} was forced; reboot when you can`;
+  const text = `The transition of ${result.patch} was forced. Reboot as soon as possible.`;
   return { schema: 'kpatch.force/1', data: result, text };
 }
 

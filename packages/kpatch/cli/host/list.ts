@@ -1,4 +1,4 @@
-/** `kpatch list`: what is loaded and what is installed, in the lines that other programs read. */
+/** `kpatch list`: lists loaded and installed patches, in a format that other programs parse. */
 import type { Command } from 'commander';
 import { functionsOf, type LoadedPatch, loadedPatches, stateOf } from '../../host/live/livepatches.ts';
 import { installedEverywhere } from '../../host/store/store.ts';
@@ -8,8 +8,8 @@ import { type HostOptions, machineOf, withHostOptions } from './host-options.ts'
 export function register(program: Command): void {
   const command = program
     .command('list')
-    .description('loaded and installed patches')
-    .option('-f, --functions', 'also the functions that are livepatched');
+    .description('list loaded and installed patches')
+    .option('-f, --functions', 'also list the livepatched functions');
   withHostOptions(command).action(action(run));
 }
 
@@ -17,7 +17,7 @@ function run(_: Context, options: HostOptions & { functions?: boolean }): Outcom
   const machine = machineOf(options);
   const loaded = loadedPatches(machine);
   const installed = installedEverywhere(machine);
-  // Cockpit, Insights and sos read exactly these two paragraphs, with one empty line between them.
+  // Cockpit, Insights and sos parse exactly these two paragraphs, separated by an empty line.
   const lines = [
     'Loaded patch modules:',
     ...loaded.map((patch) => `${patch.name} [${stateText(patch)}]`),

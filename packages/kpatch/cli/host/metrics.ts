@@ -1,4 +1,4 @@
-/** `kpatch metrics`: the machine's state for Prometheus. */
+/** `kpatch metrics`: prints the state of this machine for Prometheus. */
 
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -13,9 +13,9 @@ import { type HostOptions, machineOf, withHostOptions } from './host-options.ts'
 export function register(program: Command): void {
   const command = program
     .command('metrics')
-    .description("the machine's state as Prometheus metrics")
-    .option('-o, --output <file>', "write them there, as the node exporter's textfile collector wants it")
-    .option('--if-present', "with --output: do nothing where the file's folder is not there");
+    .description('print the state of this machine as Prometheus metrics')
+    .option('-o, --output <file>', 'write them to this file, for the textfile collector of the node exporter')
+    .option('--if-present', 'with --output: do nothing if the folder of the file does not exist');
   withHostOptions(command).action(action(run));
 }
 

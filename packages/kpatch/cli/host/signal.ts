@@ -1,5 +1,7 @@
-/** `kpatch signal`: helps a running transition along. */
+/** `kpatch signal`: signals the tasks that block the running transition. */
+
 import type { Command } from 'commander';
+import { plural } from '../../base/errors/plural.ts';
 import { requireTransition } from '../../host/live/force.ts';
 import { holdupLine } from '../../host/live/stall.ts';
 import { scanTasks } from '../../host/live/tasks.ts';
@@ -8,7 +10,7 @@ import { action, type Context, type Outcome } from '../command.ts';
 import { type HostOptions, machineOf, withHostOptions } from './host-options.ts';
 
 export function register(program: Command): void {
-  const command = program.command('signal').description('wake the tasks that hold the running transition up');
+  const command = program.command('signal').description('signal the tasks that block the running transition');
   withHostOptions(command).action(action(run));
 }
 
@@ -19,7 +21,7 @@ async function run(_: Context, options: HostOptions): Promise<Outcome> {
   const { progress, holdups } = currentHoldups(machine, patch.name);
   const signalled = await signalTasks(machine, patch.name, remaining(Number.POSITIVE_INFINITY));
   const text = [
-    `${patch.name}: ${progress.done} of ${progress.total} tasks had come over; ${signalled} were signalled`,
+    `${patch.name}: ${progress.done} of ${progress.total} tasks had switched; signalled ${plural(signalled, 'task')}`,
     ...holdups.map((holdup) => `  ${holdupLine(holdup)}`),
   ];
   return {

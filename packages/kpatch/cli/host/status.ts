@@ -1,5 +1,7 @@
-/** `kpatch status`: one screen on what runs, what it fixes, what boots next and what to do. */
+/** `kpatch status`: one screen with the kernel, its patches, what the next boot loads, and what to do. */
+
 import type { Command } from 'commander';
+import { plural } from '../../base/errors/plural.ts';
 import { type Support, supportOf, supportText } from '../../channel/follow/support.ts';
 import { holdupLine } from '../../host/live/stall.ts';
 import { type Status, statusOf } from '../../host/status.ts';
@@ -9,15 +11,15 @@ import { columns, type HostOptions, machineOf, withHostOptions } from './host-op
 export function register(program: Command): void {
   const command = program
     .command('status')
-    .description('the kernel, its patches, what boots next, and what to do')
-    .addHelpText('after', '\nExit status: 0 when nothing needs a person, 1 when something does.');
+    .description('show the kernel, its patches, what the next boot loads, and what to do')
+    .addHelpText('after', '\nExit status: 0 if nothing needs attention, 1 if something does.');
   withHostOptions(command).action(action(run));
 }
 
 function run(_: Context, options: HostOptions): Outcome {
   const status = statusOf(machineOf(options));
   const support = supportOf(status.release, options.root);
-  // A kernel past its window gets no more live patches: the one thing that only a reboot can mend.
+  // A kernel out of support gets no more live patches; only a reboot helps.
   const ended = support?.state === 'ended' ? [`reboot: ${supportText(support)}`] : [];
   const whole = { ...status, todo: [...status.todo, ...ended] };
   const exit = whole.todo.length === 0 ? 0 : 1;
@@ -26,11 +28,11 @@ function run(_: Context, options: HostOptions): Outcome {
 }
 
 function text(status: Status, support: Support | undefined): string[] {
-  const rows: string[][] = [['Kernel', status.release || 'does not run (--root)']];
-  if (!status.livepatch && status.release !== '') rows.push(['', 'it has no live patching']);
+  const rows: string[][] = [['Kernel', status.release || 'not running (--root)']];
+  if (!status.livepatch && status.release !== '') rows.push(['', 'does not support live patching']);
   for (const [i, patch] of status.patches.entries()) {
-    const version = patch.version === undefined ? 'version not known' : `version ${patch.version}`;
-    const functions = `${patch.functions.length} function${patch.functions.length === 1 ? '' : 's'}`;
+    const version = patch.version === undefined ? 'unknown version' : `version ${patch.version}`;
+    const functions = plural(patch.functions.length, 'function');
     rows.push([i === 0 ? 'Patch' : '', `${patch.name} (${version}), ${patch.state}, ${functions}`]);
   }
   if (status.patches.length === 0) rows.push(['Patch', 'none loaded']);
@@ -38,13 +40,15 @@ function text(status: Status, support: Support | undefined): string[] {
   const { transition } = status;
   if (transition !== undefined) {
     const { done, total } = transition.progress;
-    rows.push(['Transition', `${transition.patch} is ${transition.state}: ${done} of ${total} tasks have come over`]);
+    rows.push(['Transition', `${transition.patch} is ${transition.state}: ${done} of ${total} tasks have switched`]);
     for (const holdup of transition.holdups) rows.push(['', holdupLine(holdup)]);
   } else rows.push(['Transition', 'none']);
   const boots = status.boots.map(({ name, version }) =>
     version === undefined ? name : `${name} (version ${version})`,
   );
   rows.push(['Boots next', bootText(status, boots)]);
+  for (const [i, seen] of status.observed.entries()) rows.push([i === 0 ? 'Boot guard' : '', seen]);
+  rows.push(['Host policy', policyText(status)]);
   if (support !== undefined) rows.push(['Support', supportText(support)]);
   for (const [label, value] of channelRows(status.channel)) rows.push([label, value]);
   rows.push(['To do', status.todo[0] ?? 'nothing']);
@@ -53,12 +57,22 @@ function text(status: Status, support: Support | undefined): string[] {
 }
 
 function bootText(status: Status, boots: readonly string[]): string {
-  const trial = status.onTrial ? '; the boot guard still watches this boot' : '';
-  const off = status.disabledAtBoot ? '; this boot had kpatch.enable=0' : '';
+  const trial = status.onTrial ? '; this boot is still on trial (boot guard)' : '';
+  const off = status.disabledAtBoot ? '; this boot has kpatch.enable=0' : '';
   return `${boots.join(', ') || 'no patch'}${trial}${off}`;
 }
 
-/** Lines of the channel: whatever it put under `lines`, as label and text. */
+function policyText({ policy }: Status): string {
+  const revoked =
+    policy.revokedKeys === 0 ? '' : `, ${policy.revokedKeys} revoked key${policy.revokedKeys === 1 ? '' : 's'}`;
+  const out = policy.unwanted.map(({ name }) => name).join(', ');
+  const unwanted = out === '' ? '' : `; not installed by updates: ${out}`;
+  if (policy.state === 'none') return `none: root may load any patch (${policy.file})${revoked}${unwanted}`;
+  if (policy.state === 'unusable') return `CANNOT BE USED: nothing new is accepted${unwanted}`;
+  return `${policy.file} (${policy.digest?.slice(0, 12)})${revoked}${unwanted}`;
+}
+
+/** The rows that the channel contributes: label and text. */
 function channelRows(channel: Status['channel']): [string, string][] {
   const lines = channel?.lines;
   if (!Array.isArray(lines)) return [];

@@ -1,4 +1,4 @@
-/** `kpatch uninstall`: a patch is no longer loaded at boot. */
+/** `kpatch uninstall`: stops loading a patch at boot. */
 import type { Command } from 'commander';
 import { personAtWork } from '../../host/boot/boot.ts';
 import { loadedPatch } from '../../host/live/livepatches.ts';
@@ -15,9 +15,9 @@ interface Options extends HostOptions {
 export function register(program: Command): void {
   const command = program
     .command('uninstall <PATCH>')
-    .description('no longer load a patch at boot; in the running kernel it stays until it is unloaded')
-    .option('-k, --kernel-version <release>', 'for that kernel instead of the running one')
-    .option('-n, --dry-run', 'say what would be done, and do nothing');
+    .description('stop loading a patch at boot; it stays in the running kernel until it is unloaded')
+    .option('-k, --kernel-version <release>', 'uninstall it for this kernel instead of the running one')
+    .option('-n, --dry-run', 'print what would be done, but change nothing');
   withHostOptions(command).action(action(run));
 }
 

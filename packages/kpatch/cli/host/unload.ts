@@ -1,4 +1,4 @@
-/** `kpatch unload`: a patch out of the running kernel. */
+/** `kpatch unload`: removes a patch from the running kernel. */
 import type { Command } from 'commander';
 import { fail } from '../../base/errors/error.ts';
 import { type LoadedPatch, loadedPatch, loadedPatches } from '../../host/live/livepatches.ts';
@@ -20,8 +20,8 @@ import {
 export function register(program: Command): void {
   const command = program
     .command('unload [PATCH]')
-    .description('switch a patch off and remove it from the running kernel; it stays installed')
-    .option('-a, --all', 'unload every patch');
+    .description('disable a patch and remove it from the running kernel; it stays installed')
+    .option('-a, --all', 'unload all patches');
   withHostOptions(withTransitionOptions(command)).action(action(run));
 }
 
@@ -32,7 +32,7 @@ async function run(
 ): Promise<Outcome> {
   const machine = machineOf(options);
   if ((options.all === true) === (patch !== undefined)) {
-    throw fail('usage', { problem: options.all ? 'give a patch or --all, not both' : 'no patch is given, nor --all' });
+    throw fail('usage', { problem: options.all ? 'give a patch or --all, not both' : 'give a patch or --all' });
   }
   const wanted = options.all ? orderOfUnloading(machine) : [moduleNameOf(patch ?? '')];
   if (options.dryRun) {
@@ -51,8 +51,8 @@ async function run(
 }
 
 /**
- * The kernel begins no transition while another runs, so that one first. Kernels before 5.1 let only the patch go that came
- * last; later ones take any order.
+ * The kernel starts no transition while another is running, so a patch in transition comes first. Kernels before 5.1 can only
+ * disable the patch that was enabled last; later ones allow any order.
  */
 function orderOfUnloading(machine: Machine): string[] {
   const key = ({ name, transition }: LoadedPatch): string => {

@@ -1,4 +1,4 @@
-/** `kpatch verify`: whether what is stored, recorded and active agree. */
+/** `kpatch verify`: checks that installed, recorded and active patches are consistent. */
 import type { Command } from 'commander';
 import { withLock } from '../../host/machine/host-lock.ts';
 import { rebuildIndex, recover, releasesIn } from '../../host/store/store.ts';
@@ -9,8 +9,8 @@ import { type HostOptions, LOCK_WAIT_MS, machineOf, withHostOptions } from './ho
 export function register(program: Command): void {
   const command = program
     .command('verify')
-    .description('compare the installed modules with what was installed, and what is active with both')
-    .option('--repair', 'make a damaged index again from the modules that are there, and finish interrupted changes');
+    .description('check that installed modules are unchanged and match the active patches')
+    .option('--repair', 'rebuild a damaged index from the installed modules, and finish interrupted changes');
   withHostOptions(command).action(action(run));
 }
 
@@ -32,6 +32,6 @@ async function run({ report }: Context, options: HostOptions & { repair?: boolea
     exit: mismatches.length === 0 ? 0 : 1,
     schema: 'kpatch.verify/1',
     data: { mismatches },
-    text: mismatches.length === 0 ? 'all agrees' : text.join('\n'),
+    text: mismatches.length === 0 ? 'Consistent.' : text.join('\n'),
   };
 }

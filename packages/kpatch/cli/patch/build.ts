@@ -44,45 +44,41 @@ export function register(program: Command): void {
     .command('build')
     .summary('build a live patch from source patches')
     .description(
-      'Builds a livepatch module from source patches: patch files, folders of them, or a quilt-like `series` file, in order.',
+      'Builds a livepatch module from source patches: patch files, folders of patches, or a quilt `series` file, in order.',
     )
     .argument('<patch...>', 'unified diffs against the source of the target kernel')
     .option(
       '-k, --kernel <release>',
-      'target kernel, as `uname -r` (default: the running one, or the newest that apt offers)',
+      'target kernel, as in `uname -r` (default: the running one, or the newest available from apt)',
     )
-    .option('--image <file>', 'image of a kernel of your own, vmlinuz or vmlinux, with --headers and --source')
-    .option('--headers <folder>', 'the folder that its modules are built with')
-    .option('--source <path>', 'its source, a folder or a tar archive')
-    .option('--modules <folder>', 'its /lib/modules/RELEASE')
-    .option('--debug-image <file>', 'its image with symbols')
-    .option('--oot-module <file>', 'patch a module from outside of the kernel, given as it is installed')
-    .option('--oot-module-src <folder>', 'its source, which the patches are against')
-    .option('-o, --output <file>', 'where the module goes (default: NAME.ko in this folder)')
-    .option('-n, --name <name>', 'name of the module (default: from the first patch)')
+    .option('--image <file>', 'image of a custom kernel (vmlinuz or vmlinux); needs --headers and --source')
+    .option('--headers <folder>', 'its folder for building modules')
+    .option('--source <path>', 'its source: a folder or a tar archive')
+    .option('--modules <folder>', 'its modules: /lib/modules/RELEASE')
+    .option('--debug-image <file>', 'its vmlinux with symbols')
+    .option('--oot-module <file>', 'patch this out-of-tree module (the installed .ko file)')
+    .option('--oot-module-src <folder>', 'its source, to which the patches apply')
+    .option('-o, --output <file>', 'write the module to this file (default: NAME.ko in the current folder)')
+    .option('-n, --name <name>', 'name of the module (default: derived from the first patch)')
     .option(
       '--patch-version <number>',
-      "version of the cumulative patch (default: 1, or its predecessor's and one more)",
+      'version of the cumulative patch (default: 1, or one more than that of --after)',
     )
-    .option('--after <module>', 'the patch module that this one replaces: all of its functions have to be covered')
-    .option('--withdraw <function>', 'a function that need not be covered any longer (repeatable)', collect, [])
+    .option('--after <module>', 'the livepatch module that this one replaces; all its functions must be covered')
+    .option('--withdraw <function>', 'a function that no longer needs to be covered (repeatable)', collect, [])
     .option('--sign-key <file>', 'sign the module with this private key (PEM; passphrase in KBUILD_SIGN_PIN)')
-    .option('--sign-cert <file>', 'the certificate of that key (PEM or DER)')
-    .option('--cve <id>', 'a CVE that it fixes, beside those that the patches name (repeatable)', collect, [])
-    .option('--no-replace', 'do not replace the live patches that were loaded before')
-    .option('-j, --jobs <number>', 'compilers at once (default: one a processor)')
-    .option('--skip-compiler-check', 'accept another compiler than the one that built the kernel (dangerous)')
-    .option(
-      '--accept-layout <type>',
-      'accept a change of the layout of `struct NAME` (repeatable; dangerous)',
-      collect,
-      [],
-    )
-    .option('--leave-out-init', 'leave out changed init and exit parts of modules, with a note')
+    .option('--sign-cert <file>', 'certificate of that key (PEM or DER)')
+    .option('--cve <id>', 'a CVE that it fixes, in addition to those named in the patches (repeatable)', collect, [])
+    .option('--no-replace', 'do not replace the live patches that are already loaded')
+    .option('-j, --jobs <number>', 'number of compilers to run at once (default: one for each processor)')
+    .option('--skip-compiler-check', 'accept a compiler other than the one that built the kernel (dangerous)')
+    .option('--accept-layout <type>', 'accept a changed layout of `struct NAME` (repeatable; dangerous)', collect, [])
+    .option('--leave-out-init', 'skip changed init and exit code of modules, with a note')
     .option('--skip-run-pre', 'do not compare the functions to be replaced with the running code (dangerous)')
-    .option('--keep-line-changes', 'count a shifted line number in a warning as a change')
-    .option('--keep-glue <file>', 'also write the generated C source of the glue')
-    .option('--json', 'print the result as JSON')
+    .option('--keep-line-changes', 'treat a shifted line number in a warning as a change')
+    .option('--keep-glue <file>', 'also write the generated C source (glue code) of the module')
+    .option('--no-sandbox', 'run the compiler and its tools with all your rights (dangerous; recorded in the manifest)')
+    .option('--json', 'print JSON')
     .action(
       action<Options, [string[]]>(async ({ report }, options, patches) => {
         for (const file of [options.output, options.keepGlue]) if (file !== undefined) checkWritable(file);
@@ -118,14 +114,14 @@ export function register(program: Command): void {
     );
 }
 
-/** The parts of a kernel by their options; the first three belong together. Error: `usage`. */
+/** The parts of a custom kernel; --image, --headers and --source are required together. Error: `usage`. */
 function partsOf({ kernel, image, headers, source, modules, debugImage }: Options): { parts?: CustomParts } {
   const all = { image, headers, source, modules, debugImage };
   const given = Object.entries(all).filter(([, value]) => value !== undefined);
   if (given.length === 0) return {};
-  if (kernel !== undefined) throw fail('usage', { problem: `--kernel and --${given[0]![0]} exclude each other` });
+  if (kernel !== undefined) throw fail('usage', { problem: `--kernel and --${given[0]![0]} cannot be combined` });
   if (image === undefined || headers === undefined || source === undefined) {
-    throw fail('usage', { problem: 'a kernel of your own needs --image, --headers and --source' });
+    throw fail('usage', { problem: 'a custom kernel needs --image, --headers and --source' });
   }
   const more = { ...(modules === undefined ? {} : { modules }), ...(debugImage === undefined ? {} : { debugImage }) };
   return { parts: { image, headers, source, ...more } };
@@ -136,7 +132,7 @@ function outOfTree({ ootModule, ootModuleSrc }: Options): { outOfTree?: OutOfTre
   if (ootModule !== undefined && ootModuleSrc !== undefined) {
     return { outOfTree: { module: ootModule, source: ootModuleSrc } };
   }
-  throw fail('usage', { problem: '--oot-module and --oot-module-src belong together' });
+  throw fail('usage', { problem: '--oot-module and --oot-module-src must be given together' });
 }
 
 function signing({ signKey, signCert }: Options): { sign?: SigningKey } {
@@ -149,7 +145,7 @@ function signing({ signKey, signCert }: Options): { sign?: SigningKey } {
 function natural(option: string, value: string): number {
   const number = Number(value);
   if (Number.isSafeInteger(number) && number > 0) return number;
-  throw fail('usage', { problem: `${option} needs a whole number from 1, not '${value}'` });
+  throw fail('usage', { problem: `${option} needs a positive integer, not '${value}'` });
 }
 
 function outcome(result: BuildResult, output: string): Outcome {
@@ -183,7 +179,7 @@ function outcome(result: BuildResult, output: string): Outcome {
     text: [
       ...lines,
       ...someOf(notes),
-      `${matched} of ${replaced.length} functions proven to be what the kernel runs`,
+      `run-pre match: ${matched}/${replaced.length} functions match the kernel image`,
       `${output}: live patch for ${kernel.release}, ${result.module.length} bytes`,
     ].join('\n'),
   };
@@ -193,9 +189,9 @@ function because(reasons: readonly string[]): string {
   return reasons.length === 0 ? '' : `${reasons[0]}${reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : ''}`;
 }
 
-/** Notes that fit on a screen; `--json` has all of them. */
+/** At most eight notes; `--json` has all of them. */
 function someOf(notes: readonly string[]): string[] {
   const shown = notes.slice(0, notes.length > 8 ? 6 : 8).map((note) => `note: ${note}`);
   const rest = notes.length - shown.length;
-  return rest === 0 ? shown : [...shown, `note: and ${rest} more; --json has all of them`];
+  return rest === 0 ? shown : [...shown, `note: ${rest} more notes; --json lists them all`];
 }

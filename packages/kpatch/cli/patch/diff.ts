@@ -1,9 +1,10 @@
-/** `kpatch diff`: what changed between two object files, and why. */
+/** `kpatch diff`: shows what changed between two object files, and why. */
 import type { Command } from 'commander';
 import { fail } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import { diff } from '../../differ/diff.ts';
 import { explain, renderExplanation } from '../../differ/explain.ts';
+import { leftOutError } from '../../differ/left-out-error.ts';
 import type { ChangedFunction, DiffOptions, DiffResult } from '../../differ/options.ts';
 import { assumedSymbols, readSymbolTable } from '../../differ/parts/symbol-table.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
@@ -24,16 +25,16 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('diff <ORIGINAL.o> <PATCHED.o>')
-    .description('what changed between two object files, and what must travel in a live patch')
-    .option('--object <NAME>', 'the object that the files are part of: vmlinux or a module', 'vmlinux')
+    .description('show what changed between two object files and what a live patch must include')
+    .option('--object <NAME>', 'object that the files belong to: vmlinux or a module', 'vmlinux')
     .option('--symvers <FILE>', 'Module.symvers of the kernel')
-    .option('--symtab <FILE>', "the object's symbols: readelf -sW, kallsyms, or an ELF file")
-    .option('--kernel <VERSION>', 'version of the kernel, for the layout of its tables', '6.1')
+    .option('--symtab <FILE>', 'symbols of that object: output of readelf -sW, kallsyms, or an ELF file')
+    .option('--kernel <VERSION>', 'kernel version, which determines the layout of its tables', '6.1')
     .option('-o, --output <FILE>', 'write the intermediate object')
     .option('--explain <FUNCTION>', 'show both versions of a function side by side')
-    .option('--keep-line-changes', 'count shifted source lines as changes')
-    .option('--leave-out-init', 'leave out changed init and exit parts of a module with a note')
-    .option('--json', 'print one JSON document')
+    .option('--keep-line-changes', 'treat shifted source lines as changes')
+    .option('--leave-out-init', 'skip changed init and exit code of a module, with a note')
+    .option('--json', 'print JSON')
     .action(action(run));
 }
 
@@ -47,9 +48,11 @@ function run({ report }: Context, options: Options, original: string, patched: s
   }
   const result = diff(before, after, diffOptions);
   if (options.output !== undefined && result.status === 'changed') writeAtomically(options.output, result.output());
-  const { output, ...data } = result;
+  const { output, status, ...rest } = result;
   void output;
-  return { exit: result.status === 'changed' ? 0 : 3, schema: 'kpatch.diff/1', data, text: render(result) };
+  if (status === 'left out') throw leftOutError(result.leftOut, patched);
+  const data = { status, ...rest };
+  return { exit: status === 'changed' ? 0 : 3, schema: 'kpatch.diff/1', data, text: render(result) };
 }
 
 function diffOptionsOf(
@@ -60,11 +63,11 @@ function diffOptionsOf(
   warn: (text: string) => void,
 ): DiffOptions {
   const version = /^(\d+)\.(\d+)/.exec(options.kernel);
-  if (version === null) throw fail('usage', { problem: `--kernel ${options.kernel} is no kernel version` });
+  if (version === null) throw fail('usage', { problem: `--kernel ${options.kernel} is not a kernel version` });
   const { symvers: symversFile, symtab } = options;
   const symvers =
     symversFile === undefined ? undefined : parseSymvers(readBytes(symversFile).toString('latin1'), symversFile);
-  if (symtab === undefined) warn('without --symtab each symbol is taken to occur once in the kernel');
+  if (symtab === undefined) warn('no --symtab given: assuming that each symbol name is unique in the kernel');
   const symbols =
     symtab === undefined ? assumedSymbols(readObject(before, original)) : readSymbolTable(readBytes(symtab), symtab);
   return {
@@ -87,16 +90,16 @@ function diffOptionsOf(
 function render(result: DiffResult): string {
   if (result.status === 'unchanged') return ['no functional change', ...noteLines(result)].join('\n');
   const lines = result.functions.flatMap(functionLines);
-  if (result.travelling.length > 0) lines.push('', 'travelling with them:');
+  if (result.travelling.length > 0) lines.push('', 'included with them:');
   for (const { kind, name, size, reason } of result.travelling)
     lines.push(`  ${kind} ${name} (${size} bytes): ${reason}`);
   const outside = result.references.filter(({ exported }) => !exported);
-  if (outside.length > 0) lines.push('', 'reached in the kernel by livepatch relocations:');
+  if (outside.length > 0) lines.push('', 'resolved in the kernel by livepatch relocations:');
   for (const { name, object, sympos } of outside) {
     if (object !== undefined)
-      lines.push(`  ${name} of ${object}${sympos === 0 ? '' : `, number ${sympos} of that name`}`);
+      lines.push(`  ${name} of ${object}${sympos === 0 ? '' : `, position ${sympos} of that name`}`);
   }
-  if (result.unresolved.length > 0) lines.push('', `defined elsewhere: ${result.unresolved.join(', ')}`);
+  if (result.unresolved.length > 0) lines.push('', `defined in other objects: ${result.unresolved.join(', ')}`);
   return [...lines, ...noteLines(result)].join('\n');
 }
 

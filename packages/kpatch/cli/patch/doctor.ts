@@ -1,4 +1,4 @@
-/** `kpatch doctor`: is this machine fit to build, to prove, to load? */
+/** `kpatch doctor`: checks whether this machine can build, prove and load live patches. */
 import type { Command } from 'commander';
 import { type Check, checkMachine, type Purpose } from '../../prepare/doctor.ts';
 import { action, type Outcome } from '../command.ts';
@@ -8,9 +8,9 @@ const purposes: readonly Purpose[] = ['build', 'prove', 'load'];
 export function register(program: Command): void {
   program
     .command('doctor')
-    .description('is this machine fit to build, to prove, to load live patches? one line for each thing')
-    .option('--for <purpose>', 'only what this needs: build, prove or load')
-    .option('--json', 'one JSON document')
+    .description('check whether this machine can build, prove and load live patches')
+    .option('--for <purpose>', 'check only what this purpose needs: build, prove or load')
+    .option('--json', 'print JSON')
     .action(action(run));
 }
 

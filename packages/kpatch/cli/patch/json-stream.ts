@@ -1,20 +1,20 @@
-/** A JSON document that is written while it comes about: `{"schema", "events": [one a line], …members}`. */
+/** A JSON document written as a stream: `{"schema", "events": [one per line], …members}`. */
 import { KpatchError } from '../../base/errors/error.ts';
 import { jsonText } from '../../base/print.ts';
 
 export interface JsonStream {
-  /** True once anything was written. */
+  /** True after the first write. */
   readonly begun: boolean;
   readonly event: (event: object) => void;
-  /** Closes the document with further members. */
+  /** Ends the document with more members. */
   end(members: object): void;
-  /** Closes it with the member `error` and sets the exit status. */
+  /** Ends the document with the member `error` and sets the exit status. */
   fail(error: unknown): void;
 }
 
 export function jsonStream(schema: string, stream: NodeJS.WritableStream): JsonStream {
   let count = 0;
-  // A reader that has seen enough closes the pipe: that ends the command, and with it what runs for it.
+  // A reader that closes the pipe ends the command and everything it started.
   stream.on('error', () => process.exit(1));
   const begin = (): string => (count === 0 ? `{"schema":${jsonText(schema)},"events":[` : '');
   const close = (members: object): void => {

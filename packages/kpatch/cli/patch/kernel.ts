@@ -1,4 +1,4 @@
-/** `kpatch kernel`: the kernels that are prepared here. */
+/** `kpatch kernel`: manages the prepared kernels. */
 import type { Command } from 'commander';
 import { fail } from '../../base/errors/error.ts';
 import type { CustomParts } from '../../distro/custom/custom.ts';
@@ -11,29 +11,30 @@ import { versionText } from '../../prepare/source-version.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 
 export function register(program: Command): void {
-  const kernel = program.command('kernel').description('the kernels that are prepared for building live patches');
+  const kernel = program.command('kernel').description('manage the kernels prepared for building live patches');
   kernel
     .command('add [RELEASE]')
-    .description('find or fetch a kernel and prepare it (default: the running one, else the newest that is offered)')
-    .option('--image <file>', 'vmlinuz or vmlinux of a kernel of any other origin; needs --headers and --source')
+    .description('find or download a kernel and prepare it (default: the running one, or else the newest available)')
+    .option('--image <file>', 'vmlinuz or vmlinux of a custom kernel; needs --headers and --source')
     .option('--headers <dir>', 'its folder for building modules: .config, Module.symvers, generated headers')
     .option('--source <path>', 'its source: a folder or a tar archive')
     .option('--modules <dir>', 'its modules: /lib/modules/RELEASE')
     .option('--debug-image <file>', 'its vmlinux with symbols')
-    .option('--json', 'one JSON document')
+    .option('--no-sandbox', 'run programs on patches and packages with all your rights (dangerous)')
+    .option('--json', 'print JSON')
     .action(action(add));
-  kernel.command('list').description('the prepared kernels').option('--json', 'one JSON document').action(action(list));
+  kernel.command('list').description('list the prepared kernels').option('--json', 'print JSON').action(action(list));
   kernel
     .command('show <RELEASE>')
-    .description('what a prepared kernel consists of, and whether it is unchanged')
-    .option('--modules', 'list its modules too')
-    .option('--json', 'one JSON document')
+    .description('show the parts of a prepared kernel and whether they are unchanged')
+    .option('--modules', 'also list its modules')
+    .option('--json', 'print JSON')
     .action(action(show));
   kernel
     .command('remove <RELEASE>')
-    .description('remove a prepared kernel; it can be prepared again at any time')
-    .option('--packages', 'also the packages that were downloaded for it')
-    .option('--json', 'one JSON document')
+    .description('remove a prepared kernel from the cache')
+    .option('--packages', 'also remove the packages downloaded for it')
+    .option('--json', 'print JSON')
     .action(action(remove));
 }
 
@@ -46,14 +47,14 @@ async function add({ report }: Context, options: Partial<CustomParts>, release?:
 }
 
 /**
- * The parts of a kernel that the options give; undefined where they give none.
- * Error: `usage` where only some of the three that belong together are given.
+ * The kernel parts given by options; undefined if none is given.
+ * Error: `usage` if only some of --image, --headers and --source are given.
  */
 export function customParts(options: Partial<CustomParts>): CustomParts | undefined {
   const { image, headers, source, modules, debugImage } = options;
   if ([image, headers, source, modules, debugImage].every((part) => part === undefined)) return undefined;
   if (image === undefined || headers === undefined || source === undefined) {
-    throw fail('usage', { problem: 'a kernel is given by --image, --headers and --source together' });
+    throw fail('usage', { problem: 'give --image, --headers and --source together' });
   }
   return {
     image,
@@ -76,7 +77,7 @@ function list(): Outcome {
       .join(' ')
       .trimEnd(),
   );
-  const text = lines.length === 0 ? 'No kernel is prepared; `kpatch kernel add` prepares one.' : lines.join('\n');
+  const text = lines.length === 0 ? 'No kernel is prepared. Run: kpatch kernel add' : lines.join('\n');
   return { schema: 'kpatch.kernels/1', data: { kernels }, text };
 }
 
@@ -110,7 +111,7 @@ function describe(kernel: TargetKernel, modules: number, changed: string | undef
     ['live patches', kernel.livepatch ? 'yes' : 'no: built without CONFIG_LIVEPATCH'],
     ['modules', String(modules)],
     ['folder', kernel.paths.root],
-    ['state', changed === undefined ? 'ready' : `changed by hand (${changed}); the next use prepares it again`],
+    ['state', changed === undefined ? 'ready' : `modified (${changed}); kpatch prepares it again on next use`],
     ...kernel.packages.map(({ name, version }, i): [string, string] => [
       i === 0 ? 'packages' : '',
       `${name} ${version}`,
@@ -121,5 +122,5 @@ function describe(kernel: TargetKernel, modules: number, changed: string | undef
 
 async function remove(_context: Context, options: { packages?: boolean }, release: string): Promise<Outcome> {
   await removeKernel(release, { packages: options.packages === true });
-  return { schema: 'kpatch.kernel-removed/1', data: { release }, text: `${release} was removed from the cache` };
+  return { schema: 'kpatch.kernel-removed/1', data: { release }, text: `removed ${release} from the cache` };
 }

@@ -1,4 +1,4 @@
-/** `kpatch prove`: shows in virtual machines that a patch module holds, before anyone trusts it. */
+/** `kpatch prove`: tests a livepatch module in virtual machines and writes a proof. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
@@ -26,10 +26,12 @@ import { type KernelCode, readSourcePatch, reportFacts, type SourcePatch } from 
 import { reportPage } from '../../prove/report/page.ts';
 import type { Plan, ProofKernel } from '../../prove/run/check.ts';
 import type { ProofEvent } from '../../prove/run/event.ts';
+import { useSandbox } from '../../sandbox/policy.ts';
 import { printFailure } from '../command.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
 
 interface Options {
+  readonly sandbox: boolean;
   readonly kernel: readonly string[];
   readonly kernels?: string;
   readonly test?: string;
@@ -49,29 +51,34 @@ const collect = (value: string, before: readonly string[]): string[] => [...befo
 export function register(program: Command): void {
   program
     .command('prove')
-    .summary('show in virtual machines that a patch module holds')
+    .summary('test a livepatch module in virtual machines and write a proof')
     .description(
-      'Runs a plan of checks on the very kernel that the module was built for, and gives a verdict with its evidence. ' +
-        'Several modules, or source patches with several --kernel, are proven side by side.',
+      'Runs a plan of checks on the kernel that the module was built for and prints a verdict with its evidence. ' +
+        'Proves several modules, or source patches for several --kernel, in parallel.',
     )
-    .argument('<module...>', 'patch modules (.ko), each for its own kernel; or source patches, which are built first')
-    .option('-k, --kernel <release>', 'the kernel to prove it on (repeatable with source patches)', collect, [])
-    .option('--kernels <file>', 'a file that lists kernel releases, one a line')
+    .argument(
+      '<module...>',
+      'livepatch modules (.ko), each for its own kernel; or source patches, which are built first',
+    )
+    .option('-k, --kernel <release>', 'kernel to prove it on (repeatable with source patches)', collect, [])
+    .option('--kernels <file>', 'file with kernel releases, one per line')
     .option(
       '--test <script>',
-      "the author's test: a shell script, run before, with and after the patch (may name modules and files)",
+      'shell script that tests the fix; runs before, with and after the patch (may name modules and files)',
     )
-    .option('--full', 'the full plan: also load, cycles, upgrades, memory errors, the boot path (minutes)')
-    .option('--check <name>', 'only this check and those it builds on (repeatable)', collect, [])
-    .option('--with <file>', 'a check of your own, a shell or TypeScript file (repeatable)', collect, [])
-    .option('--from <module>', 'a predecessor: the upgrade from it, and back, is tried (repeatable)', collect, [])
-    .option('--patch <file>', 'a source patch of the module, to be shown in the report (repeatable)', collect, [])
-    .option('--proof <file>', 'where the proof is written (default: MODULE.proof.json beside the module)')
-    .option('--no-proof', 'write no proof')
-    .option('--key <file>', 'private key (PEM) that signs the proof')
-    .option('--report <file>', 'write a page (HTML) that shows the proof')
-    .option('--json', 'one JSON document, written as it happens: every event, then the proof')
+    .option('--full', 'full plan: also under load, cycles, upgrades, memory errors, the boot path (takes minutes)')
+    .option('--check <name>', 'run only this check and those it depends on (repeatable)', collect, [])
+    .option('--with <file>', 'your own check: a shell or TypeScript file (repeatable)', collect, [])
+    .option('--from <module>', 'previous patch: test the upgrade from it, and back (repeatable)', collect, [])
+    .option('--patch <file>', 'source patch of the module, to show in the report (repeatable)', collect, [])
+    .option('--proof <file>', 'write the proof to this file (default: MODULE.proof.json next to the module)')
+    .option('--no-proof', 'do not write a proof')
+    .option('--key <file>', 'private key (PEM) to sign the proof with')
+    .option('--report <file>', 'write an HTML report of the proof')
+    .option('--no-sandbox', 'run programs on patches and packages with all your rights (dangerous)')
+    .option('--json', 'print JSON as a stream: all events, then the proof')
     .action(async (modules: string[], options: Options) => {
+      if (!options.sandbox) useSandbox(false);
       const stream = options.json === true ? jsonStream('kpatch.prove/1', process.stdout) : undefined;
       try {
         using built = temporaryFolder('kpatch-prove-');
@@ -83,7 +90,7 @@ export function register(program: Command): void {
     });
 }
 
-/** One module with its kernel, and the source patches that it is known to come from. */
+/** One module with its kernel and, if known, its source patches. */
 interface Job {
   readonly label: string;
   readonly file: string;
@@ -111,13 +118,13 @@ async function run(given: readonly string[], options: Options, built: string, st
     return;
   }
   if (typeof options.proof === 'string' || options.report !== undefined) {
-    throw fail('usage', { problem: '--proof FILE and --report are for one module on one kernel' });
+    throw fail('usage', { problem: '--proof FILE and --report work only for one module on one kernel' });
   }
   const one = async (job: Job): Promise<Proof> => {
     try {
       return await proveOne(job, common, viewOf(stream, job.label));
     } catch (error) {
-      // The others go on, maybe for long: why this one has no proof is not kept back until then.
+      // The other proofs may run for long, so report now why this one failed.
       report.warn(`${job.label}: ${error instanceof Error ? error.message : String(error)}`);
       throw error;
     }
@@ -138,7 +145,7 @@ interface Common {
   readonly test: TestScript | undefined;
   readonly userChecks: readonly UserCheck[];
   readonly command: string;
-  /** Boots of one proof that run at once: where several proofs run side by side, one each. */
+  /** Number of boots of one proof that run at once: one if several proofs run in parallel. */
   readonly guests: number;
 }
 
@@ -248,7 +255,7 @@ async function codeOf(facts: KernelFacts, functions: readonly PatchedFunction[])
   return { image: facts.image, kallsyms: facts.kallsyms, modules };
 }
 
-/** The functions that livepatch listed in the guest, or those of the manifest where none was reached. */
+/** The functions that livepatch listed in the guest, or those of the manifest if no guest got that far. */
 function functionsIn(proof: Proof, subject: Subject): readonly PatchedFunction[] {
   for (const { check, evidence } of proof.checks) {
     if (!check.endsWith('/redirected')) continue;
@@ -274,7 +281,7 @@ async function kernelOf(subject: Subject, report: Reporter): Promise<ProofKernel
   return { release, buildId, image: paths.image, modules: paths.modules, facts: new KernelFacts(kernel) };
 }
 
-/** The command that makes the same proof again. */
+/** The command that repeats this proof. */
 function commandLine(given: readonly string[], options: Options): string {
   const word = (text: string): string => (/^[\w./+:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
   const many = (name: string, values: readonly string[]): string[] => values.flatMap((value) => [name, word(value)]);

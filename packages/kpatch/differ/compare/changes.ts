@@ -10,15 +10,8 @@ import { type AuthorWishes, readWishes } from './author.ts';
 import type { Comparison } from './compare.ts';
 import { isCopyable } from './correlate.ts';
 import { dataChanges } from './data-changes.ts';
-import {
-  dropInit,
-  dropOverridden,
-  isTraceable,
-  refuseLists,
-  refuseMovedNames,
-  refuseRemoved,
-  refuseUnpatchable,
-} from './reach.ts';
+import { dropInit, dropOverridden, findLeftOut } from './left-out.ts';
+import { isTraceable, refuseLists, refuseMovedNames, refuseRemoved, refuseUnpatchable } from './reach.ts';
 
 export interface Changes {
   /** Patched versions of the functions that changed, with reasons; cold parts are not listed, but their parents. */
@@ -41,6 +34,7 @@ export function findChanges(pair: Pair, comparison: Comparison): Changes {
   dropOverridden(pair, result.changed);
   refuseUnpatchable(pair, result.changed);
   refuseRemoved(pair);
+  findLeftOut(pair);
   refuseMovedNames(pair);
   return result;
 }

@@ -6,7 +6,7 @@ import { entryOf, isFunction, type Part } from '../parts/part.ts';
 import { storageOf } from '../parts/section-class.ts';
 import { targetOf } from '../parts/target.ts';
 import { isCopyable, usesOf } from './correlate.ts';
-import { leaveOut } from './reach.ts';
+import { leaveOutInit } from './left-out.ts';
 
 /** Sorts what changed beside functions: left out, refused, or tables that can travel. */
 export function dataChanges(
@@ -24,8 +24,8 @@ export function dataChanges(
       symbol: part.name,
       offset: part.start,
     };
-    if (part.phase !== 'always') leaveOut(pair, part);
-    else if (part.class === 'registry') {
+    if (part.phase !== 'always') leaveOutInit(pair, part);
+    else if (part.class === 'registry' || part.class === 'ids') {
       pair.refusals.add('diff-list-changed', { section: part.section.name, how: reason.text }, where);
     } else if (part.class === 'unknown') {
       const { name } = part.section;

@@ -30,42 +30,12 @@ export function refuseMovedNames({ original, patched, options, refusals }: Pair)
   }
 }
 
-/** Leaves a changed part of init or exit code out, or refuses where it can run again. */
-export function leaveOut(pair: Pair, part: Part): void {
-  const { object, names, leaveOutInit } = pair.options;
-  const { name, section, phase } = part;
-  if (object === 'vmlinux' || leaveOutInit === true) {
-    const why =
-      object !== 'vmlinux'
-        ? `it runs only when ${object} is loaded or removed`
-        : phase === 'init'
-          ? 'it has run and its memory is free'
-          : 'code that ends something is not part of the kernel image';
-    pair.notes.push(`the change of ${name} in ${section.name} is left out: ${why}`);
-    return;
-  }
+/** Init and exit code of a module runs again when the module is loaded anew. */
+export function refuseInit(pair: Pair, part: Part): void {
+  const { object, names } = pair.options;
+  const { name, section } = part;
   const where = { file: names.patched, section: section.name, symbol: name, offset: part.start };
   pair.refusals.add('diff-init-changed', { name, section: section.name, object }, where, part);
-}
-
-export function dropInit(pair: Pair, changed: ReadonlyMap<Part, readonly Reason[]>): void {
-  for (const part of [...changed.keys()]) {
-    if (part.phase === 'always') continue;
-    leaveOut(pair, part);
-    (changed as Map<Part, readonly Reason[]>).delete(part);
-  }
-}
-
-/** Weak functions that the kernel has from another file: this version of them is not part of it. */
-export function dropOverridden(pair: Pair, changed: ReadonlyMap<Part, readonly Reason[]>): void {
-  for (const part of [...changed.keys()]) {
-    const { name, bind } = part.twin!.symbol!;
-    if (bind !== STB.WEAK) continue;
-    const known = pair.options.symbols.filter((symbol) => symbol.name === name && symbol.bind === 'global');
-    if (known.length !== 1 || known[0]!.weak !== false) continue;
-    pair.notes.push(`the change of ${name} is left out: it is weak, and the kernel has it from another file`);
-    (changed as Map<Part, readonly Reason[]>).delete(part);
-  }
 }
 
 /** Functions that livepatch cannot reach. */
@@ -104,16 +74,33 @@ export function refuseLists(pair: Pair): void {
     [pair.patched, 'is new'],
   ] as const) {
     for (const part of model.parts) {
-      if (part.twin !== undefined || part.class !== 'registry') continue;
+      if (part.twin !== undefined || (part.class !== 'registry' && part.class !== 'ids')) continue;
       const { name } = part.section;
+      if (part.class === 'ids') {
+        refuseIds(pair, part, what);
+        continue;
+      }
       if (part.phase !== 'always' && pair.options.object === 'vmlinux') {
-        pair.notes.push(`the list ${name} ${what}; the kernel reads it only when it starts`);
+        const text = `the list ${name} ${what}: the kernel reads it only when it boots`;
+        pair.leftOut.push({ reason: 'init', name, section: name, text });
+        pair.notes.push(`left out: ${text}`);
       } else {
         const where = { file: model.object.file, section: name, offset: 0 };
         pair.refusals.add('diff-list-changed', { section: name, how: `it ${what}` }, where);
       }
     }
   }
+}
+
+/** Only resolve_btfids, when the kernel or a module of its tree is linked, writes the numbers into a list of BTF ids. */
+function refuseIds({ refusals, leftOut }: Pair, part: Part, what: 'is gone' | 'is new'): void {
+  const { name, section, start, model } = part;
+  if (what === 'is gone') {
+    leftOut.push({ reason: 'removed', name, section: section.name, text: `the list ${name} is gone` });
+    return;
+  }
+  const where = { file: model.object.file, section: section.name, symbol: name, offset: start };
+  refusals.add('diff-list-changed', { section: section.name, how: `${name} ${what}` }, where);
 }
 
 /** Functions that are gone although somebody may have kept a pointer to them. */

@@ -1,5 +1,5 @@
 /** The two objects that are compared, and what is found on the way. */
-import type { DiffOptions, Reason } from '../options.ts';
+import type { DiffOptions, LeftOutChange, Reason } from '../options.ts';
 import type { Refusals } from '../select/refusals.ts';
 import type { Model, Part } from './part.ts';
 import type { Entries } from './tables.ts';
@@ -11,6 +11,8 @@ export interface Pair {
   readonly options: DiffOptions;
   readonly refusals: Refusals;
   readonly notes: string[];
+  /** Changes that have no effect in a running kernel. */
+  readonly leftOut: LeftOutChange[];
 }
 
 /** Notes a reason why a function changed. */

@@ -1,11 +1,11 @@
-/** Names of one address: the kernel shows any of them for a function, also on stacks (`__x64_sys_pause`, `__do_sys_pause`). */
+/** Symbols that share an address. The kernel may show any of them for a function, for example in a stack trace. */
 import { join } from 'node:path';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 
 /**
- * For each other name of the functions named, the name it stands for, from `/proc/kallsyms`; empty where addresses are
- * hidden. It reads the whole table, so ask only when there is something to explain.
+ * Maps each alias of the given functions to the given name, from `/proc/kallsyms` (`__do_sys_pause` to `__x64_sys_pause`).
+ * Empty if addresses are hidden. It reads the whole table, so call it only when there is something to explain.
  */
 export function aliasesOf(machine: Machine, names: ReadonlySet<string>): ReadonlyMap<string, string> {
   const text = attribute(join(machine.proc, 'kallsyms')) ?? '';

@@ -1,6 +1,8 @@
-/** Ending a transition without waiting for the tasks that are left: the last resort. */
+/** Completes a transition without waiting for the remaining tasks: the last resort. */
+
 import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
+import { plural } from '../../base/errors/plural.ts';
 import { journal } from '../machine/journal.ts';
 import type { Machine } from '../machine/machine.ts';
 import { runningKernel } from '../machine/running-kernel.ts';
@@ -12,14 +14,14 @@ import { currentHoldups, patchInTransition, watchTransition } from './transition
 export interface ForceResult {
   readonly patch: string;
   readonly progress: Progress;
-  /** What was left in the way. */
+  /** The tasks that still blocked the transition. */
   readonly holdups: readonly Holdup[];
 }
 
-/** The kernel ends a forced transition at its next try, a second later at most. */
+/** The kernel completes a forced transition at its next attempt, at most a second later. */
 const FORCED_MS = 10_000;
 
-/** The patch in transition, for a command that needs one. Errors: `no-transition`, `not-root`. */
+/** The patch in transition. Errors: `no-transition`, `not-root`. */
 export function requireTransition(machine: Machine): LoadedPatch {
   const patch = patchInTransition(machine);
   if (patch === undefined) throw fail('no-transition', {});
@@ -28,7 +30,7 @@ export function requireTransition(machine: Machine): LoadedPatch {
 }
 
 /**
- * Forces the running transition once `confirm` has agreed for that patch. Take the lock first.
+ * Forces the running transition after `confirm` agreed for that patch. The caller holds the lock.
  * Errors: `no-transition`, `not-root`, `not-confirmed`, `force-refused`.
  */
 export async function forceTransition(
@@ -40,9 +42,9 @@ export async function forceTransition(
   if (!(await confirm(name, holdups))) throw fail('not-confirmed', { name });
   const { ok, message } = machine.control.write(join(livepatchFolder(machine), name, 'force'), '1');
   const { ended } = await watchTransition(machine, name, { waitMs: FORCED_MS });
-  if (!ended) throw fail('force-refused', { name, reason: ok ? 'its transition still runs' : message });
+  if (!ended) throw fail('force-refused', { name, reason: ok ? 'its transition is still running' : message });
   const { release } = runningKernel(machine);
-  const text = `the transition of ${name} was forced with ${progress.total - progress.done} tasks left`;
+  const text = `the transition of ${name} was forced with ${plural(progress.total - progress.done, 'task')} left`;
   await journal(machine, { outcome: 'forced', message: text, release, patch: name });
   return { patch: name, progress, holdups };
 }

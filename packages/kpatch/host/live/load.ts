@@ -1,51 +1,54 @@
-/** Loading a patch module: fit, insmod, transition; after any outcome the kernel is in a state that the result names. */
+/** Loads a livepatch module: checks, insmod, transition. The result names the state in which the kernel is left. */
 
 import { onExit } from '../../base/cleanup.ts';
+import { sha256 } from '../../base/digest.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
+import { type AdmitOptions, admit } from '../acceptance/acceptance.ts';
 import { checkFit, type Finding, requireFit } from '../fit.ts';
 import { journal } from '../machine/journal.ts';
 import type { Machine } from '../machine/machine.ts';
 import { kernelVermagic } from '../machine/vermagic.ts';
-import type { ModuleFile } from '../store/module-file.ts';
+import { type ModuleFile, readRegularFile } from '../store/module-file.ts';
 import { ownCopy } from '../store/own-copy.ts';
 import { loadedPatch, loadedPatches, moduleBuildId, moduleLoaded, moduleUsers } from './livepatches.ts';
 import { readRecord, removeRecord, writeRecord } from './loaded-record.ts';
 import { holdupLine } from './stall.ts';
 import { reverseTransition, turnRound, WAIT_MS, type WatchOptions, watchTransition } from './transition.ts';
 
-export interface LoadOptions {
-  /** Milliseconds to wait for the transition in all. */
+export interface LoadOptions extends AdmitOptions {
+  /** Time limit for the transition, milliseconds. */
   readonly waitMs?: number;
-  /** `revert` takes a patch back whose transition does not end in time; `leave` lets it run on. */
+  /** After the time limit, `revert` reverses the transition and `leave` lets it continue. */
   readonly onStall?: 'revert' | 'leave';
   readonly downgrade?: boolean;
 }
 
 export interface LoadResult {
   readonly name: string;
-  /** `already`: it was loaded and active before. `fits`: it would be loaded, and was not to be. */
+  /** `already`: it was already loaded and active. `fits`: it could be loaded (dry run). */
   readonly outcome: 'loaded' | 'already' | 'fits';
-  /** Seconds that the transition took. */
+  /** Duration of the transition, seconds. */
   readonly seconds: number;
-  /** Patches that the kernel replaced by it; their modules were removed. */
+  /** Patches that it replaced; their modules were removed. */
   readonly replaced: readonly string[];
   readonly findings: readonly Finding[];
 }
 
-/** dynup/kpatch tries a busy load five times. */
+/** dynup/kpatch makes five attempts while the kernel is busy. */
 const ATTEMPTS = 5;
 const RETRY_MS = 2000;
 
-/** Looks whether a module could be loaded now. Never fails. */
+/** Checks whether a module could be loaded now. Never throws. */
 export async function fitOf(machine: Machine, module: ModuleFile, options: LoadOptions): Promise<Finding[]> {
   const vermagic = await kernelVermagic(machine, module.release);
   return checkFit(machine, module, { downgrade: options.downgrade ?? false, vermagic });
 }
 
 /**
- * Loads a module from `path` (its own path unless told) and waits until its patch is active. Take the lock first.
- * Errors: the refusals of `fit.ts`, `name-taken`, `load-failed`, `load-busy`, `transition-reverted`, `transition-left`.
+ * Loads a module and waits until its patch is active; `path` is where its bytes are now (default: its own path). The caller
+ * holds the lock. Errors: those of `admit`, the refusals of `fit.ts`, `module-changed`, `name-taken`, `load-failed`,
+ * `load-busy`, `transition-reverted`, `transition-left`.
  */
 export async function loadModule(
   machine: Machine,
@@ -71,6 +74,7 @@ async function load(
 ): Promise<LoadResult> {
   const { name } = module;
   if (machine.offline) throw fail('machine-offline', {});
+  for (const alarm of admit(machine, module, options).alarms) await raise(machine, module, alarm, report);
   const present = await alreadyThere(machine, module, options, report);
   if (present !== undefined) return present;
   const findings = await fitOf(machine, module, options);
@@ -81,7 +85,7 @@ async function load(
   using copy = ownCopy(machine, module, path);
   const seconds = await enable(machine, module, before, { ...options, path: copy.path }, report);
   writeRecord(machine, module, seconds);
-  // A replaced patch is off at once; its folder in sysfs goes a little later.
+  // A replaced patch is disabled at once; its folder in sysfs disappears a little later.
   const after = enabledPatches(machine);
   const replaced = before.filter((old) => !after.includes(old) && old !== name);
   for (const old of replaced) await removeReplaced(machine, old, report);
@@ -100,9 +104,9 @@ function enabledPatches(machine: Machine): string[] {
 }
 
 /**
- * Puts the module in and waits until its patch is active; seconds. A transition may end in the very moment in which it is
- * taken back: then what was meant to turn it round switches off a patch that has replaced its predecessors. Nothing
- * would be left of both, so it is put in again.
+ * Inserts the module and waits until its patch is active; returns seconds. A transition may complete at the moment it is
+ * reversed. The reversal then disables a patch that has already replaced the previous ones, and no patch would be left
+ * active, so the module is inserted again.
  */
 async function enable(
   machine: Machine,
@@ -124,7 +128,7 @@ async function enable(
   }
 }
 
-/** A module of that name is in the kernel: waits for it, removes it where it is switched off, refuses other content. */
+/** A module of that name is already loaded: waits for its transition, removes it if it is disabled, refuses other content. */
 async function alreadyThere(
   machine: Machine,
   module: ModuleFile,
@@ -148,7 +152,7 @@ async function alreadyThere(
     if (!sameContent) throw fail('name-taken', { name, place: 'loaded' });
     return { name, outcome: 'already', seconds: 0, replaced: [], findings: [] };
   }
-  // The kernel enables a patch only while its module initialises: one that is switched off has to go first.
+  // The kernel enables a patch only in its module's init function, so a disabled module must be removed first.
   if (!machine.isRoot) throw fail('not-root', {});
   const gone = await removeModule(machine, name);
   if (gone !== undefined) throw fail('unload-refused', { name, reason: gone });
@@ -156,7 +160,7 @@ async function alreadyThere(
   return undefined;
 }
 
-/** Of a module that another program loaded only its build-id is known; where that is missing, the name counts. */
+/** Compares the digest; for a module loaded by another program the build-id, or without one the name. */
 function sameBuild(machine: Machine, { name, buildId }: ModuleFile): boolean {
   const loaded = moduleBuildId(machine, name);
   return loaded === undefined || buildId === undefined || loaded === buildId;
@@ -165,16 +169,19 @@ function sameBuild(machine: Machine, { name, buildId }: ModuleFile): boolean {
 async function insmod(machine: Machine, module: ModuleFile, path: string, report: Reporter): Promise<void> {
   const { name } = module;
   for (let attempt = 1; ; attempt++) {
+    if (sha256(readRegularFile(path)) !== module.sha256) {
+      throw fail('module-changed', { name }, { where: { file: path } });
+    }
     const { ok, message } = await machine.control.insmod(path);
     if (ok) return;
-    // klp_enable_patch answers EBUSY while another transition runs.
+    // klp_enable_patch returns EBUSY while another transition is running.
     if (!/busy/i.test(message)) {
       const detail = [message, ...(await machine.control.log(name))].join('\n');
       throw fail('load-failed', { name, reason: reasonOf(message) }, { where: { file: module.path }, detail });
     }
     if (attempt === ATTEMPTS) throw fail('load-busy', { name, attempts: ATTEMPTS }, { detail: message });
     report.note(
-      `the kernel is busy with another transition; trying again in ${RETRY_MS / 1000} s (${attempt} of ${ATTEMPTS})`,
+      `another transition is running; trying again in ${RETRY_MS / 1000} s (attempt ${attempt} of ${ATTEMPTS})`,
     );
     await machine.clock.sleep(RETRY_MS);
   }
@@ -186,7 +193,7 @@ function reasonOf(message: string): string {
   return reason === '' ? 'no reason given' : reason;
 }
 
-/** Waits until the patch is active; seconds. Errors: `transition-reverted`, `transition-left`. */
+/** Waits until the patch is active; returns seconds. Errors: `transition-reverted`, `transition-left`. */
 async function awaitEnabled(
   machine: Machine,
   { name }: ModuleFile,
@@ -205,39 +212,39 @@ async function awaitEnabled(
   const detail = end.holdups.map(holdupLine).join('\n');
   if (end.ended) {
     await removeModule(machine, name);
-    throw fail('load-failed', { name, reason: 'its transition was turned round meanwhile' });
+    throw fail('load-failed', { name, reason: 'its transition was reversed by another program' });
   }
   if (onStall === 'leave') throw fail('transition-left', { name, seconds }, { detail });
-  const reverted = await report.stage(`taking ${name} back`, () => reverseTransition(machine, name));
+  const reverted = await report.stage(`reversing the transition of ${name}`, () => reverseTransition(machine, name));
   if (reverted === 'completed' && loadedPatch(machine, name)?.enabled) return (clock.now() - start) / 1000;
   if (reverted === 'stuck') throw fail('transition-left', { name, seconds }, { detail });
   await removeModule(machine, name);
   throw fail('transition-reverted', { name, seconds }, { detail });
 }
 
-/** How a wait for a transition shows itself. */
+/** Reports progress and stalls while waiting for a transition. */
 export function watching(options: LoadOptions, report: Reporter, update?: (text: string) => void): WatchOptions {
   return {
     waitMs: options.waitMs ?? WAIT_MS,
     onProgress: ({ done, total }) => update?.(`${done} of ${total} tasks`),
     onSignal: (holdups) => {
-      report.note('the transition stalls; signalling the tasks that hold it up:');
+      report.note('the transition is stalled; signalling the tasks that block it:');
       for (const holdup of holdups) report.note(`  ${holdupLine(holdup)}`);
     },
   };
 }
 
-/** Removes a module whose patch is off; says why it stays, where it stays. The kernel may still be letting go of it. */
+/** Removes a module whose patch is disabled; returns the reason if it cannot. The kernel may still hold a reference. */
 export async function removeModule(machine: Machine, name: string): Promise<string | undefined> {
   let reason = '';
   for (let attempt = 0; attempt < 50; attempt++) {
     if (!moduleLoaded(machine, name)) return undefined;
-    // The module's reference is put by a worker shortly after the transition has ended (klp_free_patch_async).
+    // A worker drops the reference shortly after the transition has completed (klp_free_patch_async).
     if (moduleUsers(machine, name) === 0) {
       const { ok, message } = await machine.control.rmmod(name);
       if (ok) return undefined;
       reason = message;
-    } else reason = 'something still uses it';
+    } else reason = 'it is still in use';
     await machine.clock.sleep(100);
   }
   return reason.split('\n')[0] ?? reason;
@@ -247,6 +254,17 @@ async function removeReplaced(machine: Machine, name: string, report: Reporter):
   const stays = await removeModule(machine, name);
   if (stays === undefined) removeRecord(machine, name);
   else report.warn(`${name} was replaced, but its module stays loaded: ${stays}`);
+}
+
+/** Something a person must know although the patch is loaded. */
+async function raise(
+  machine: Machine,
+  { name, release }: ModuleFile,
+  message: string,
+  report: Reporter,
+): Promise<void> {
+  report.warn(message);
+  await journal(machine, { outcome: 'alarm', message, release, patch: name });
 }
 
 async function note(machine: Machine, module: ModuleFile, error: unknown): Promise<void> {

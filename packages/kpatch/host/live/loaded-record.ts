@@ -1,6 +1,6 @@
 /**
- * What was known of a module when it was loaded: the kernel keeps neither manifest nor digest of it. Lies in `/run`, so it
- * goes when the kernel goes.
+ * Records of loaded modules, because the kernel keeps neither their manifest nor their digest. They are in `/run`, so they
+ * disappear at reboot.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,26 +14,26 @@ import { moduleBuildId } from './livepatches.ts';
 export interface LoadedRecord {
   readonly sha256: string;
   readonly manifest: Manifest | undefined;
-  /** When it was loaded, ISO 8601. */
+  /** Time of the load, ISO 8601. */
   readonly loaded: string;
-  /** Seconds that the transition took. */
+  /** Duration of the transition, seconds. */
   readonly seconds: number;
 }
 
-/** Keeps what is known of a module that was loaded. A full or read-only `/run` is no reason to fail: it is left out then. */
+/** Records a loaded module. With a full or read-only `/run` it does nothing. */
 export function writeRecord(machine: Machine, module: ModuleFile, seconds: number): void {
   const { sha256, manifest, buildId } = module;
   const text = manifest === undefined ? undefined : JSON.stringify(manifest);
   const record = { sha256, buildId, manifest: text, loaded: machine.clock.date().toISOString(), seconds };
   try {
-    mkdirSync(join(machine.run, 'loaded'), { recursive: true });
+    mkdirSync(join(machine.run, 'loaded'), { recursive: true, mode: 0o755 });
     writeAtomically(recordPath(machine, module.name), JSON.stringify(record));
   } catch {
     // see above
   }
 }
 
-/** What is known of a loaded module; `undefined` where another program loaded it, also one under a name that was known. */
+/** The record of a loaded module; `undefined` if another program loaded it, even under a recorded name. */
 export function readRecord(machine: Machine, name: string): LoadedRecord | undefined {
   try {
     const record = JSON.parse(attribute(recordPath(machine, name)) ?? '') as Record<string, unknown>;
@@ -52,7 +52,7 @@ export function readRecord(machine: Machine, name: string): LoadedRecord | undef
   }
 }
 
-/** Forgets a module that was unloaded. */
+/** Removes the record of an unloaded module. */
 export function removeRecord(machine: Machine, name: string): void {
   rmSync(recordPath(machine, name), { force: true });
 }

@@ -1,20 +1,20 @@
-/** Who else hooks a function of the kernel: ftrace's list of enabled functions and the list of kprobes. */
+/** Finds other users of kernel functions, from the lists of enabled ftrace functions and of kprobes. */
 import { join } from 'node:path';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 
 export interface FunctionUse {
   readonly function: string;
-  /** Livepatch, or a user that changes the instruction pointer as livepatch does: only one of those can be there. */
+  /** Livepatch or another user that changes the instruction pointer; the kernel allows only one for each function. */
   readonly changesFlow: boolean;
   /** A BPF program is attached (a direct call). */
   readonly direct: boolean;
-  /** A kprobe or kretprobe (SystemTap and perf use them too); `offset` bytes into the function. */
+  /** A kprobe or kretprobe (also used by SystemTap and perf), `offset` bytes into the function. */
   readonly kprobe?: { readonly offset: number };
 }
 
 /**
- * The uses of the functions named; `undefined` where the kernel's lists cannot be read (tracefs not mounted, not root).
+ * The uses of the given functions; `undefined` if the lists cannot be read (tracefs not mounted, not root).
  * Formats: t_show in kernel/trace/ftrace.c, report_probe in kernel/kprobes.c.
  */
 export function functionUses(machine: Machine, names: ReadonlySet<string>): FunctionUse[] | undefined {

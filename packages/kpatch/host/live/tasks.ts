@@ -1,11 +1,11 @@
-/** Tasks and the side of a transition on which each is, from `/proc/PID/task/TID` (Documentation/livepatch/livepatch.rst). */
+/** Tasks and their patch state in a transition, from `/proc/PID/task/TID` (Documentation/livepatch/livepatch.rst). */
 
 import { join } from 'node:path';
 import { printableLine } from '../../base/printable.ts';
 import { attribute, namesIn, numberAttribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 
-/** A task that still runs the old side. */
+/** A task that has not switched yet. */
 export interface Task {
   readonly pid: number;
   readonly tid: number;
@@ -13,19 +13,19 @@ export interface Task {
   /** One letter as in `/proc/PID/stat`: R running, S sleeping, D uninterruptible, T stopped, … */
   readonly state: string;
   readonly kernelThread: boolean;
-  /** Kernel functions on its stack, innermost first; empty where it runs or may not be looked at. */
+  /** Kernel functions on its stack, innermost first; empty if it is running or its stack is not readable. */
   readonly stack: readonly Frame[];
 }
 
 export interface Frame {
   /** Function name. */
   readonly function: string;
-  /** The module it lies in, where it does not lie in the kernel itself. */
+  /** The module it belongs to; absent for vmlinux. */
   readonly module: string | undefined;
 }
 
 export interface Progress {
-  /** Tasks that take part in the transition. The idle task of each CPU does too, but is not in `/proc`. */
+  /** Tasks that take part in the transition, except the idle task of each CPU, which is not in `/proc`. */
   readonly total: number;
   readonly done: number;
 }
@@ -33,12 +33,12 @@ export interface Progress {
 /** PF_KTHREAD of include/linux/sched.h, in the flags of `/proc/PID/stat`. */
 const PF_KTHREAD = 0x00200000;
 
-/** Looking at a task reads its stack: enough of them are looked at to explain a stall, however many there are. */
+/** Inspecting a task reads its stack, so only this many are inspected; that is enough to explain a stall. */
 const LOOK_AT = 50;
 
 /**
- * Counts the tasks that have come over; `remaining` looks at the others closely, at most at `limit` of them. `target` is 1 while a patch is
- * being enabled, 0 while it is being disabled; a task that takes no part says -1. Tasks that end meanwhile are left out.
+ * Counts the tasks that have switched and inspects at most `limit` of the others (`remaining`). `target` is 1 while a patch is
+ * being enabled and 0 while it is being disabled; a task that takes no part has -1. Tasks that exit meanwhile are skipped.
  */
 export function scanTasks(
   machine: Machine,
@@ -65,7 +65,7 @@ export function scanTasks(
 function readTask(folder: string): Task | undefined {
   const stat = attribute(join(folder, 'stat'));
   if (stat === undefined) return undefined;
-  // The name stands in parentheses and may hold any character, also parentheses and spaces.
+  // The name is in parentheses and may contain any character, including parentheses and spaces.
   const end = stat.lastIndexOf(')');
   const fields = stat.slice(end + 2).split(' ');
   const [, pid = '0', tid = '0'] = /\/(\d+)\/task\/(\d+)$/.exec(folder) ?? [];
@@ -79,7 +79,7 @@ function readTask(folder: string): Task | undefined {
   };
 }
 
-/** Reads lines as `[<0>] pipe_read+0x12/0x80 [module]`. */
+/** Parses lines such as `[<0>] pipe_read+0x12/0x80 [module]`. */
 export function parseStack(text: string): Frame[] {
   return text.split('\n').flatMap((line) => {
     const [, name, module] = /\]\s+([^\s+]+)\+0x[0-9a-f]+\/0x[0-9a-f]+(?:\s+\[([^\]\s]+)[^\]]*\])?/.exec(line) ?? [];

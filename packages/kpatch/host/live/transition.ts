@@ -1,7 +1,7 @@
 /**
- * Following a transition to its end. The kernel moves each task over when no patched function is on its stack, tries again
- * every second, and signals the rest every 15 s by itself (kernel/livepatch/transition.c). Here we watch, explain, signal
- * as dynup/kpatch does, and decide when it takes too long.
+ * Watches a transition until it completes. The kernel switches a task when no patched function is on its stack, retries every
+ * second, and signals the remaining tasks every 15 s (kernel/livepatch/transition.c). This module watches, explains, signals
+ * as dynup/kpatch does, and enforces the time limit.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,28 +13,28 @@ import { type LoadedPatch, livepatchFolder, loadedPatch, loadedPatches } from '.
 import { type Holdup, holdupOf, patchedNames } from './stall.ts';
 import { type Progress, scanTasks, type Task } from './tasks.ts';
 
-/** dynup/kpatch's times: 15 s, then signals, then 60 s more. Milliseconds. */
+/** The times of dynup/kpatch: 15 s, then signals, then 60 s more. Milliseconds. */
 export const SIGNAL_AFTER_MS = 15_000;
 export const WAIT_MS = 75_000;
-/** A reverse runs over tasks that have mostly not moved: it ends soon, or is held up as the way forth was. */
+/** Most tasks have not switched when a transition is reversed, so that completes soon or is blocked by the same tasks. */
 const REVERSE_MS = 60_000;
 const POLL_MS = { first: 5, last: 200 } as const;
-/** Counting tasks reads one file for each: not while a transition is so young that it probably ends at once. */
+/** Counting tasks reads a file for each, so wait first: most transitions complete almost at once. */
 const COUNT_AFTER_MS = 500;
 
 export interface WatchOptions {
-  /** Milliseconds to wait in all. */
+  /** Time limit, milliseconds. */
   readonly waitMs?: number;
-  /** Called with the tasks done of all, a few times a second. */
+  /** Called a few times a second with the number of switched and of all tasks. */
   readonly onProgress?: (progress: Progress) => void;
-  /** Called when the stalled tasks are signalled, with what holds the transition up. */
+  /** Called when stalled tasks are signalled, with the tasks that block the transition. */
   readonly onSignal?: (holdups: readonly Holdup[]) => void;
 }
 
 export interface TransitionEnd {
   readonly ended: boolean;
   readonly seconds: number;
-  /** What still held it up, where it did not end. */
+  /** The tasks that still blocked it, if it did not complete. */
   readonly holdups: readonly Holdup[];
   readonly signalled: boolean;
 }
@@ -44,7 +44,7 @@ export function patchInTransition(machine: Machine): LoadedPatch | undefined {
   return loadedPatches(machine).find(({ transition }) => transition);
 }
 
-/** Waits until the patch `name` is in no transition or is gone. Signals when a part of the time is over. */
+/** Waits until the patch `name` is not in transition or is gone. Signals tasks after part of the time. */
 export async function watchTransition(
   machine: Machine,
   name: string,
@@ -79,7 +79,7 @@ export async function watchTransition(
   }
 }
 
-/** What holds the running transition of a patch up now, without waiting. */
+/** The tasks that block the transition of a patch now. Does not wait. */
 export function currentHoldups(machine: Machine, name: string): { progress: Progress; holdups: Holdup[] } {
   const { progress, remaining } = scanTasks(machine, targetOf(machine, name));
   const patches = loadedPatches(machine);
@@ -90,9 +90,9 @@ export function currentHoldups(machine: Machine, name: string): { progress: Prog
 }
 
 /**
- * Wakes tasks so that they leave the kernel and come over. Kernels from 5.1 on signal by themselves too; older ones have a
- * file for it. A user task is stopped and continued at once; a task that is stopped already stays so, and kernel threads
- * take no signals. Returns how many were signalled.
+ * Signals tasks so that they leave the kernel and switch. Linux 5.1 and later also signal by themselves; older kernels have a
+ * sysfs file for it. A user task is stopped and continued at once; a task that is already stopped stays stopped. Kernel
+ * threads take no signals. Returns the number of signalled tasks.
  */
 export async function signalTasks(machine: Machine, name: string, tasks: readonly Task[]): Promise<number> {
   const { control, clock } = machine;
@@ -105,11 +105,11 @@ export async function signalTasks(machine: Machine, name: string, tasks: readonl
     tasks.filter(({ kernelThread, state }) => !kernelThread && !/[TtZX]/.test(state)).map(({ pid }) => pid),
   );
   pids.delete(process.pid);
-  pids.delete(1); // init ignores a stop, and must never be stopped should it not
+  pids.delete(1); // init ignores SIGSTOP, and must never be stopped if it does not
   const goOn = (): void => {
     for (const pid of pids) control.signal(pid, 'SIGCONT');
   };
-  // Interrupted in between, this command must not leave half the machine stopped.
+  // If this command is interrupted here, it must not leave tasks stopped.
   const forget = onExit(goOn);
   for (const pid of pids) control.signal(pid, 'SIGSTOP');
   if (pids.size > 0) await clock.sleep(20);
@@ -118,10 +118,10 @@ export async function signalTasks(machine: Machine, name: string, tasks: readonl
   return pids.size;
 }
 
-/** How a reverse came out. `reversed`: the kernel is as before. `completed`: the transition had ended on its own. */
+/** Result of a reversal. `reversed`: the kernel is as before. `completed`: the transition had already completed. */
 export type ReverseOutcome = 'reversed' | 'completed' | 'stuck';
 
-/** Turns a running transition round and waits for its end. */
+/** Reverses a running transition and waits until it completes. */
 export async function reverseTransition(
   machine: Machine,
   name: string,
@@ -137,7 +137,7 @@ export async function reverseTransition(
   return written.ok && after !== before.enabled ? 'reversed' : 'completed';
 }
 
-/** Turns a transition round that still runs, without waiting: what is left to do when the command is interrupted. */
+/** Reverses a running transition without waiting, for use when the command is interrupted. */
 export function turnRound(machine: Machine, name: string, enabled: '0' | '1'): void {
   if (inTransition(machine, name)) machine.control.write(join(livepatchFolder(machine), name, 'enabled'), enabled);
 }
@@ -146,12 +146,12 @@ function inTransition(machine: Machine, name: string): boolean {
   return flagAttribute(join(livepatchFolder(machine), name, 'transition')) ?? false;
 }
 
-/** The side to which tasks go: 1 patched, 0 not. */
+/** The patch state to which tasks switch: 1 patched, 0 unpatched. */
 function targetOf(machine: Machine, name: string): 0 | 1 {
   return flagAttribute(join(livepatchFolder(machine), name, 'enabled')) ? 1 : 0;
 }
 
-/** Remembers since when each task has been in the way. */
+/** Remembers since when each task has been blocking. */
 class FirstSeen {
   readonly #since = new Map<number, number>();
   #tasks: readonly Task[] = [];

@@ -1,4 +1,4 @@
-/** Switching a live patch off and removing its module. */
+/** Disables a live patch and removes its module. */
 import { join } from 'node:path';
 import { onExit } from '../../base/cleanup.ts';
 import { fail } from '../../base/errors/error.ts';
@@ -18,8 +18,8 @@ export interface UnloadResult {
 }
 
 /**
- * Disables the patch, waits for the transition and removes the module. Works from any state: enabled, half-way in either
- * direction, disabled. Take the lock first.
+ * Disables the patch, waits for the transition and removes the module. Works in any state: enabled, in transition in either
+ * direction, disabled. The caller holds the lock.
  * Errors: `not-root`, `not-loaded`, `unload-reverted`, `transition-left`, `unload-refused`.
  */
 export async function unloadPatch(
@@ -46,12 +46,12 @@ export async function unloadPatch(
 
 async function disable(machine: Machine, name: string, options: LoadOptions, report: Reporter): Promise<void> {
   report.note(`disabling patch module: ${name}`);
-  // One write turns a transition round as well as it begins a new one.
+  // The same write reverses a running transition or starts a new one.
   const file = join(livepatchFolder(machine), name, 'enabled');
   const { ok, message } = machine.control.write(file, '0');
   if (!ok && loadedPatch(machine, name)?.enabled) {
     const busy = /EBUSY/.test(message);
-    const reason = busy ? 'another transition runs, or a later patch lies on top of it' : message;
+    const reason = busy ? 'another transition is running, or a later patch is on top of it' : message;
     throw fail('unload-refused', { name, reason });
   }
   await awaitDisabled(machine, name, options, report);
@@ -68,7 +68,7 @@ async function awaitDisabled(machine: Machine, name: string, options: LoadOption
   const outcome: ReverseOutcome =
     options.onStall === 'leave'
       ? 'stuck'
-      : await report.stage(`switching ${name} on again`, () => reverseTransition(machine, name));
+      : await report.stage(`enabling ${name} again`, () => reverseTransition(machine, name));
   const { release } = runningKernel(machine);
   if (outcome === 'completed' && !loadedPatch(machine, name)?.enabled) return;
   const error =

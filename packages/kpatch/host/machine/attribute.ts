@@ -1,7 +1,7 @@
-/** Small files of sysfs and procfs: read at once, and absent rather than an error where the kernel does not have them. */
+/** Reads small files of sysfs and procfs; a file that the kernel does not have is `undefined`, not an error. */
 import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 
-/** The text without white space at its ends; `undefined` where it cannot be read (absent, not permitted, task gone). */
+/** The trimmed text; `undefined` if it cannot be read (absent, not permitted, task gone). */
 export function attribute(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim();
@@ -10,20 +10,20 @@ export function attribute(path: string): string | undefined {
   }
 }
 
-/** A number; `undefined` where it is absent or not a number. */
+/** A number; `undefined` if it is absent or not a number. */
 export function numberAttribute(path: string): number | undefined {
   const text = attribute(path);
   if (text === undefined || !/^-?\d+$/.test(text)) return undefined;
   return Number(text);
 }
 
-/** `1`, `Y` or `y` is true; `undefined` where it is absent. */
+/** `1`, `Y` or `y` is true; `undefined` if it is absent. */
 export function flagAttribute(path: string): boolean | undefined {
   const text = attribute(path);
   return text === undefined ? undefined : /^[1Yy]/.test(text);
 }
 
-/** Names in a folder, sorted; empty where there is none. */
+/** Names in a folder, sorted; empty if the folder does not exist. */
 export function namesIn(path: string): string[] {
   try {
     return readdirSync(path).sort();
@@ -32,7 +32,7 @@ export function namesIn(path: string): string[] {
   }
 }
 
-/** Names of the folders in a folder, sorted; empty where there is none. */
+/** Names of subfolders, sorted; empty if the folder does not exist. */
 export function foldersIn(path: string): string[] {
   try {
     return readdirSync(path, { withFileTypes: true })
@@ -44,7 +44,7 @@ export function foldersIn(path: string): string[] {
   }
 }
 
-/** What a path leads to, links followed; `undefined` where that is nothing. */
+/** The status of a file, following links; `undefined` if it does not exist. */
 export function statOf(path: string): Stats | undefined {
   try {
     return statSync(path);

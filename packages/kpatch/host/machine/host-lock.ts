@@ -1,4 +1,4 @@
-/** One kpatch at a time changes the store and the kernel of a machine. */
+/** A lock, so that only one kpatch at a time changes the store and the kernel of a machine. */
 import { closeSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
@@ -8,9 +8,9 @@ import type { Reporter } from '../../base/report.ts';
 import { keepInside, type Machine } from './machine.ts';
 
 /**
- * Runs `work` while holding the machine's lock, which lies in `/run` so that it works with a full or read-only `/var`.
- * Errors: `not-root`; `locked` where another command holds it longer than `waitMs` milliseconds; `file-unwritable`; `usage` where
- * a link in an image leads out of it.
+ * Runs `work` with the lock of the machine held. The lock is in `/run`, so that it works with a full or read-only `/var`.
+ * Errors: `not-root`; `locked` if another command holds it for longer than `waitMs` milliseconds; `file-unwritable`; `usage`
+ * if a link in an image leads out of it.
  */
 export async function withLock<T>(
   machine: Machine,
@@ -22,7 +22,7 @@ export async function withLock<T>(
   keepInside(machine);
   const path = join(machine.run, 'lock');
   makePrivate(path);
-  const onWait = (): void => report.note('another kpatch is at work on this machine; waiting for it');
+  const onWait = (): void => report.note('waiting for another kpatch on this machine to finish');
   const held = await lock(path, 'the live patches of this machine', { waitMs, onWait });
   try {
     return await work();
@@ -31,10 +31,10 @@ export async function withLock<T>(
   }
 }
 
-/** Whoever may read a file may lock it (flock(2)), and would keep root's commands waiting. */
+/** Only root may open the lock file, because anyone who can open it could lock it (flock(2)) and block root's commands. */
 function makePrivate(path: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     const fd = openSync(path, 'a', 0o600);
     fchmodSync(fd, 0o600);
     closeSync(fd);

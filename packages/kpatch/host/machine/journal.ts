@@ -1,4 +1,4 @@
-/** Entries of the journal, with fields that journald indexes: `journalctl KPATCH_OUTCOME=reverted`. */
+/** Writes entries to the journal with fields that journald indexes: `journalctl KPATCH_OUTCOME=reverted`. */
 import type { Machine } from './machine.ts';
 
 export type JournalOutcome =
@@ -12,23 +12,24 @@ export type JournalOutcome =
   | 'uninstalled'
   | 'blocked'
   | 'forced'
-  | 'survived';
+  | 'survived'
+  | 'alarm';
 
 export interface JournalEntry {
   readonly outcome: JournalOutcome;
   readonly message: string;
   readonly release: string;
   readonly patch?: string;
-  /** Of the patch, where its manifest says. */
+  /** Version of the patch, if it has a manifest. */
   readonly version?: number | undefined;
   readonly code?: string;
 }
 
-/** Marks all entries of this program, as journald's catalogue wants it; made once for it by `systemd-id128 new`. */
+/** MESSAGE_ID of all entries (systemd.journal-fields(7)), generated with `systemd-id128 new`. */
 const MESSAGE_ID = '8af635df7d6948568794de20529d56c5';
-const bad: readonly JournalOutcome[] = ['reverted', 'left', 'refused', 'failed', 'blocked', 'forced'];
+const bad: readonly JournalOutcome[] = ['reverted', 'left', 'refused', 'failed', 'blocked', 'forced', 'alarm'];
 
-/** Writes one entry; a machine without journald goes without. An image below `--root` has no journal. */
+/** Writes one entry. Does nothing on a machine without journald or for an image under `--root`. */
 export async function journal(machine: Machine, entry: JournalEntry): Promise<void> {
   if (machine.offline) return;
   await machine.control.journal({

@@ -1,7 +1,6 @@
 /**
- * The machine a command works on: where its interfaces lie, and the few acts that change it. Everything in `host/` reaches
- * the kernel through this one record, so that the same code runs on a real machine, on an image below `--root`, and on a
- * tree that a test made.
+ * The machine that a command works on: the paths of its interfaces and the few operations that change it. All code in `host/`
+ * uses this record, so that the same code runs on a real machine, on an image under `--root`, and on a tree made by a test.
  */
 import { writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -10,27 +9,27 @@ import { printableLine } from '../../base/printable.ts';
 import { run } from '../../base/run.ts';
 import { namesIn } from './attribute.ts';
 
-/** What an act on the kernel came to; `message` is what the tool or the system said. */
+/** Result of an operation; `message` is the output of the tool or the system error. */
 export interface ActResult {
   readonly ok: boolean;
   readonly message: string;
 }
 
-/** The acts that change the running kernel. */
+/** The operations that change the running kernel. */
 export interface KernelControl {
-  /** insmod(8): loads the file; a livepatch module enables its patch while it initialises. */
+  /** insmod(8): loads the file; a livepatch module enables its patch in its init function. */
   insmod(path: string): Promise<ActResult>;
   /** rmmod(8). */
   rmmod(name: string): Promise<ActResult>;
-  /** Writes an attribute of sysfs. */
+  /** Writes a sysfs attribute. */
   write(path: string, value: string): ActResult;
-  /** Sends a signal; a task that is gone is no error. */
+  /** Sends a signal; it is not an error if the task has exited. */
   signal(pid: number, signal: 'SIGSTOP' | 'SIGCONT'): void;
-  /** The kernel's newest log lines that speak of `word` (a module's or patch's name), oldest first. */
+  /** The newest kernel log lines that contain `word` (the name of a module), oldest first. */
   log(word: string): Promise<string[]>;
-  /** One entry for the journal: fields in capitals, `MESSAGE` and `PRIORITY` among them. Never fails. */
+  /** Writes a journal entry: fields in capitals, including `MESSAGE` and `PRIORITY`. Never throws. */
   journal(fields: Readonly<Record<string, string>>): Promise<void>;
-  /** Makes `kpatch.service` start at boot, where systemd and the unit are installed. */
+  /** Enables `kpatch.service`, if systemd and the unit are installed. */
   enableService(): Promise<ActResult>;
 }
 
@@ -39,36 +38,42 @@ export interface Machine {
   readonly sysfs: string;
   /** `/proc`. */
   readonly proc: string;
-  /** `/lib/modules`, for the vermagic of the running kernel's own modules. */
+  /** `/lib/modules`, for the vermagic of the modules of the running kernel. */
   readonly modules: string;
+  /** `/etc/kpatch`: the host policy and the keys it names. */
+  readonly etc: string;
   /** `/var/lib/kpatch`: one folder for each kernel release, as dynup/kpatch has it. */
   readonly store: string;
-  /** `/run/kpatch`: the lock, and what is known of loaded modules; gone after a reboot. */
+  /** Where the log of a crashed kernel is found: pstore, the archive of systemd-pstore, the folder of kdump. */
+  readonly crash: readonly string[];
+  /** `/run/kpatch`: the lock and the records of loaded modules; gone after a reboot. */
   readonly run: string;
-  /** True for an image below `--root`: its kernel does not run, so nothing can be loaded into it. */
+  /** True for an image under `--root`: its kernel is not running, so nothing can be loaded. */
   readonly offline: boolean;
   readonly isRoot: boolean;
   readonly control: KernelControl;
   readonly clock: Clock;
 }
 
-/** Time in milliseconds; a test's clock jumps. */
+/** Time in milliseconds; tests replace the clock. */
 export interface Clock {
   /** Monotonic. */
   now(): number;
-  /** Of the day. */
+  /** Wall clock. */
   date(): Date;
   sleep(ms: number): Promise<void>;
 }
 
-/** The machine this process runs on; with `root` an image whose files lie below that folder. */
+/** The machine this process runs on, or with `root` the image in that folder. */
 export function thisMachine(root = '/'): Machine {
   const offline = root !== '/';
   return {
     sysfs: join(root, 'sys'),
     proc: join(root, 'proc'),
     modules: join(root, 'lib/modules'),
+    etc: join(root, 'etc/kpatch'),
     store: join(root, 'var/lib/kpatch'),
+    crash: ['sys/fs/pstore', 'var/lib/systemd/pstore', 'var/crash'].map((folder) => join(root, folder)),
     run: join(root, 'run/kpatch'),
     offline,
     isRoot: process.geteuid?.() === 0,
@@ -81,19 +86,19 @@ export function thisMachine(root = '/'): Machine {
   };
 }
 
-/** Makes sure that nothing is written outside of an image. Error: `usage`. */
+/** Ensures that nothing is written outside an image. Error: `usage`. */
 export function keepInside(machine: Machine): void {
   if (!machine.offline) return;
   const releases = namesIn(machine.store).map((name) => join(machine.store, name));
-  requireInside(dirname(machine.proc), [machine.run, machine.store, ...releases]);
+  requireInside(dirname(machine.proc), [machine.etc, machine.run, machine.store, ...releases]);
 }
 
-/** Loading initialises the module: its pre-patch callbacks run before insmod returns. */
+/** Generous, because the pre-patch callbacks of the module run before insmod returns. */
 const INSMOD_MS = 300_000;
 
 function realControl(): KernelControl {
   return {
-    // Absolute, so that a file of whatever name is no option.
+    // Absolute, so that no file name is mistaken for an option.
     insmod: (path) => act('insmod', [resolve(path)], INSMOD_MS),
     rmmod: (name) => act('rmmod', [name], INSMOD_MS),
     write(path, value) {
@@ -108,7 +113,7 @@ function realControl(): KernelControl {
       try {
         process.kill(pid, signal);
       } catch {
-        // The task ended meanwhile: then it no longer holds the transition up either.
+        // The task has exited, so it no longer blocks the transition.
       }
     },
     async log(word) {
@@ -130,7 +135,7 @@ function realControl(): KernelControl {
       try {
         await run('logger', ['--journald'], { input: input.join(''), timeoutMs: 5000 });
       } catch {
-        // A machine without logger or journald: the command's own output is all there is.
+        // Without logger or journald, the output of the command has to do.
       }
     },
     async enableService() {
@@ -142,7 +147,7 @@ function realControl(): KernelControl {
 }
 
 async function act(command: string, args: readonly string[], timeoutMs: number): Promise<ActResult> {
-  // kmod and systemctl may lie outside of the PATH that a service or sudo hands on.
+  // kmod and systemctl may be outside the PATH of a service or of sudo.
   const PATH = `${process.env.PATH ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`;
   const { status, stdout, stderr } = await run(command, args, { env: { PATH, LC_ALL: 'C' }, timeoutMs });
   return { ok: status === 0, message: (stdout.toString() + stderr).trim() };

@@ -1,4 +1,4 @@
-/** The patch that a person means: a file, or the name of one that is installed for the running kernel. */
+/** Finds the patch named on the command line: a file, or a patch installed for the running kernel. */
 import { statSync } from 'node:fs';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -8,7 +8,7 @@ import { findInstalled, readInstalled } from './store.ts';
 
 /** Errors: `patch-not-found`, `store-damaged`, those of `readModuleFile`. */
 export function findModule(machine: Machine, patch: string): ModuleFile {
-  // A folder that happens to have the name of an installed patch is not meant.
+  // A folder with the name of an installed patch does not count as a file.
   if (statSync(patch, { throwIfNoEntry: false })?.isDirectory() === false) return readModuleFile(patch);
   const { release } = runningKernel(machine);
   const missing = (): Error => fail('patch-not-found', { name: patch, release: release || 'this kernel' });

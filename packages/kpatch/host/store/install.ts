@@ -1,10 +1,11 @@
-/** Installing a patch so that it is active now and after each boot, and taking it out again. */
+/** Installs a patch so that it is active now and after each boot, and uninstalls it. */
 import { basename } from 'node:path';
 import { interrupted, onExit } from '../../base/cleanup.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
-import type { Manifest } from '../../module/manifest.ts';
-import { readGuard, unblock } from '../boot/guard.ts';
+import { type Admission, admit } from '../acceptance/acceptance.ts';
+import { isUnattended } from '../acceptance/origin.ts';
+import { blockedByGuard, blockedNow, unblock } from '../boot/guard.ts';
 import { requireFit } from '../fit.ts';
 import { moduleLoaded } from '../live/livepatches.ts';
 import { fitOf, type LoadOptions, type LoadResult, loadModule } from '../live/load.ts';
@@ -17,35 +18,37 @@ import {
   findInstalled,
   type InstalledPatch,
   installedPatches,
+  manifestOfInstalled,
   readInstalled,
   removeInstalled,
   stage,
 } from './store.ts';
+import { forgetUnwanted, recordUnwanted } from './unwanted.ts';
 
 export interface InstallOptions extends LoadOptions {
-  /** The kernel it is installed for; the running one unless told. */
+  /** The kernel it is installed for (default: the running one). */
   readonly release?: string;
-  /** False keeps it from being loaded now. */
+  /** True if an administrator wants a patch that the boot guard blocks. */
+  readonly again?: boolean;
+  /** False: do not load it now. */
   readonly load?: boolean;
-  /** Its proof, to be kept beside it. */
-  readonly proof?: Uint8Array | undefined;
-  /** Say what would be done, and do nothing. */
+  /** Report what would be done, but change nothing. */
   readonly dryRun?: boolean;
 }
 
 export interface InstallResult {
   readonly name: string;
   readonly release: string;
-  /** Installed patches that it takes the place of. */
+  /** Installed patches that it replaces. */
   readonly replaced: readonly string[];
-  /** How it was loaded; absent where it was not to be. */
+  /** Result of the load; absent with `load: false`. */
   readonly load: LoadResult | undefined;
 }
 
 /**
- * Installs a module file, or one that was read before. A cumulative successor is loaded first and takes its predecessor's place in the store only when
- * it is active: at each moment either the old or the new boots. Take the lock first.
- * Errors: those of `readModuleFile`, `release-mismatch`, `already-installed`, `name-taken`, the refusals of `order`, those
+ * Installs a module file, or one that was already read. A cumulative patch is loaded first and replaces the previous one in
+ * the store only when it is active, so that at any moment either the old or the new patch boots. The caller holds the lock.
+ * Errors: those of `readModuleFile` and `admit`, `release-mismatch`, `already-installed`, `name-taken`, the refusals of `order`, those
  * of `loadModule`, `disk-full`, `file-unwritable`, `store-index-damaged`.
  */
 export async function installModule(
@@ -60,16 +63,17 @@ export async function installModule(
   const release = options.release ?? (machine.offline ? module.release : kernel.release);
   const { name } = module;
   const where = { where: { file } };
-  // The store lists one name a line, and hides its own files behind a dot.
+  // The store lists one name per line, and the names of its own files start with a dot.
   if (!/^[^.\p{Cc}][^\p{Cc}]*\.ko$/u.test(basename(file))) {
     throw fail('usage', {
-      problem: `${JSON.stringify(basename(file))} is not a file name for an installed patch (NAME.ko)`,
+      problem: `${JSON.stringify(basename(file))} is not a valid file name for an installed patch (NAME.ko)`,
     });
   }
   if (module.release !== release) throw fail('release-mismatch', { name, wanted: module.release, release }, where);
   const installed = installedPatches(machine, release);
   const same = installed.find((patch) => patch.name === name || patch.file === basename(file));
   if (same !== undefined) throw refusalOf(same, module, release);
+  const admission = await admitted(machine, module, options);
   const replaced = replacedBy(module, installed, options);
   const load = (options.load ?? true) && !machine.offline && release === kernel.release;
   if (options.dryRun) {
@@ -82,22 +86,41 @@ export async function installModule(
   const forget = onExit(staged.discard);
   let loaded: LoadResult | undefined;
   try {
-    if (load) loaded = await loadModule(machine, module, options, report, staged.path);
+    if (load) loaded = await loadModule(machine, module, { ...options, admission }, report, staged.path);
     interrupted.throwIfAborted();
-    staged.commit(replaced, options.proof);
+    staged.commit(replaced, admission.acceptance, admission.proof);
   } catch (error) {
     staged.discard();
-    if (loaded !== undefined && error instanceof KpatchError) report.warn(`${name} is active now, but not installed`);
+    if (loaded !== undefined && error instanceof KpatchError) report.warn(`${name} is active but not installed`);
     throw error;
   } finally {
     forget();
   }
+  forgetUnwanted(machine, module);
+  if (options.again) unblock(machine, release, ({ sha256 }) => sha256 === module.sha256);
   await afterInstall(machine, module, release, replaced, report);
   return { name, release, replaced: replaced.map((patch) => patch.name), load: loaded };
 }
 
+/** Asks the policy and the boot guard; a refusal is an event of the machine, wherever the command came from. */
+async function admitted(machine: Machine, module: ModuleFile, options: InstallOptions): Promise<Admission> {
+  const { name, release, path } = module;
+  try {
+    const admission = admit(machine, module, options);
+    const crashed = options.again ? undefined : blockedByGuard(machine, release, module.sha256);
+    if (crashed === undefined) return admission;
+    throw fail('patch-crashed', { name, at: crashed.at }, { where: { file: path } });
+  } catch (error) {
+    if (error instanceof KpatchError && error.exit === 4 && options.dryRun !== true) {
+      const { code, message } = error;
+      await journal(machine, { outcome: 'refused', code, message, release, patch: name });
+    }
+    throw error;
+  }
+}
+
 /**
- * Lets patches that the boot guard blocked be loaded again and loads them. Take the lock first.
+ * Unblocks patches that the boot guard blocked and loads them. The caller holds the lock.
  * Errors: `not-installed`, `none-blocked`, those of `loadModule`.
  */
 export async function installAgain(
@@ -109,11 +132,11 @@ export async function installAgain(
   const kernel = runningKernel(machine);
   const release = options.release ?? kernel.release;
   const wanted = name === undefined ? undefined : findInstalled(machine, release, name);
-  const blocked = readGuard(machine, release).blocked.filter((patch) => [patch.name, undefined].includes(wanted?.name));
+  const blocked = blockedNow(machine, release).filter((patch) => [patch.name, undefined].includes(wanted?.name));
   if (blocked.length === 0) throw fail('none-blocked', { name: wanted?.name ?? 'any patch', release });
   const freed = blocked.map((patch) => patch.name);
   if (options.dryRun) return { freed, loads: [] };
-  unblock(machine, release, wanted?.name);
+  unblock(machine, release, ({ name }) => freed.includes(name));
   const loads: LoadResult[] = [];
   if ((options.load ?? true) && release === kernel.release) {
     for (const patch of installedPatches(machine, release)) {
@@ -123,31 +146,26 @@ export async function installAgain(
   return { freed, loads };
 }
 
-/** Takes an installed patch out of the store; what is loaded stays loaded. Take the lock first. */
+/**
+ * Removes an installed patch from the store; it stays loaded, and the boot guard remembers a crash. If a person removes it, no
+ * update installs it again. The caller holds the lock.
+ */
 export async function uninstallPatch(
   machine: Machine,
   name: string,
-  options: { release?: string; dryRun?: boolean },
+  options: { release?: string; dryRun?: boolean; unattended?: boolean },
   report: Reporter,
 ): Promise<InstalledPatch> {
   const release = options.release ?? runningKernel(machine).release;
   const patch = findInstalled(machine, release, name);
   if (options.dryRun) return patch;
   report.note(`uninstalling ${patch.name} (${release})`);
+  // The wish first: a power cut in between must not leave an update to put the patch back.
+  if (!(options.unattended ?? isUnattended())) recordUnwanted(machine, patch);
   removeInstalled(machine, release, [patch]);
-  unblock(machine, release, patch.name);
   const message = `live patch ${patch.name} was uninstalled for ${release}`;
   await journal(machine, { outcome: 'uninstalled', message, release, patch: patch.name });
   return patch;
-}
-
-/** The manifest of an installed patch, as far as it can be read. */
-export function manifestOfInstalled(patch: InstalledPatch): Manifest | undefined {
-  try {
-    return readInstalled(patch).manifest;
-  } catch {
-    return undefined;
-  }
 }
 
 function refusalOf(same: InstalledPatch, module: ModuleFile, release: string): Error {
@@ -164,7 +182,7 @@ function refusalOf(same: InstalledPatch, module: ModuleFile, release: string): E
   return fail('name-taken', { name, place: 'installed' }, { where: { file: same.path } });
 }
 
-/** Which installed patches a cumulative one takes the place of. Errors: `newer-loaded`, `other-line`, `replaces-unknown`. */
+/** The installed patches that a cumulative one replaces. Errors: `newer-loaded`, `other-line`, `replaces-unknown`. */
 function replacedBy(
   module: ModuleFile,
   installed: readonly InstalledPatch[],
@@ -198,12 +216,12 @@ async function afterInstall(
   if (machine.offline) return;
   try {
     const service = await machine.control.enableService();
-    if (!service.ok) report.warn(`kpatch.service could not be enabled: ${service.message}`);
+    if (!service.ok) report.warn(`cannot enable kpatch.service: ${service.message}`);
   } catch {
-    // no systemd on this machine: whatever starts its services calls `kpatch load --all`
+    // No systemd on this machine: its own init scripts must call `kpatch load --all`.
   }
   const record = readRecord(machine, name);
   if (record !== undefined && record.sha256 !== module.sha256) {
-    report.warn(`the loaded module ${name} has other content than the installed one`);
+    report.warn(`the loaded module ${name} differs from the installed one`);
   }
 }

@@ -1,4 +1,4 @@
-/** A patch module as a file: what it says of itself, whoever made it. */
+/** Reads livepatch module files, including those built by other tools. */
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { sha256 } from '../../base/digest.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
@@ -11,36 +11,36 @@ import { type Manifest, readManifest } from '../../module/manifest.ts';
 export interface ModuleFile {
   readonly path: string;
   readonly bytes: Uint8Array;
-  /** The name that the kernel gives it (`-` became `_`). */
+  /** The name in the kernel (with `_` for `-`). */
   readonly name: string;
-  /** The kernel release, the first word of vermagic. */
+  /** The kernel release: the first word of vermagic. */
   readonly release: string;
   readonly vermagic: string;
-  /** Of the whole file, signature included. */
+  /** Digest of the whole file, including the signature. */
   readonly sha256: string;
-  /** A signature is appended; whether the kernel takes it, the kernel says. */
+  /** True if a signature is appended; only the kernel can tell whether it accepts it. */
   readonly signed: boolean;
-  /** Of the module, hexadecimal. */
+  /** Build-id of the module, hexadecimal. */
   readonly buildId: string | undefined;
   readonly description: string | undefined;
-  /** Absent where another tool made the module. */
+  /** Absent if another tool built the module. */
   readonly manifest: Manifest | undefined;
 }
 
-/** Ends a module to which a signature is appended (include/linux/module_signature.h). */
+/** The end of a module with an appended signature (include/linux/module_signature.h). */
 const SIGNATURE_MAGIC = '~Module signature appended~\n';
-/** The kernel's limit for a module's name, MODULE_NAME_LEN less the NUL, on 64-bit machines. */
+/** The kernel's limit for module names on 64-bit machines: MODULE_NAME_LEN minus the NUL. */
 const NAME_LIMIT = 55;
 
 /**
- * Reads a patch module. Errors: `file-unreadable`, those of reading ELF, `module-not-livepatch`, `module-compressed`,
+ * Reads a livepatch module. Errors: `file-unreadable`, those of reading ELF, `module-not-livepatch`, `module-compressed`,
  * `manifest-damaged`.
  */
 export function readModuleFile(path: string): ModuleFile {
   return moduleFileOf(readRegularFile(path), path);
 }
 
-/** Reads a file, and no pipe or device, which could keep a boot waiting for ever. Error: `file-unreadable`. */
+/** Reads a regular file; a pipe or device could block a boot for ever. Error: `file-unreadable`. */
 export function readRegularFile(path: string): Buffer {
   const unreadable = (reason: string, cause?: unknown): Error =>
     fail('file-unreadable', { file: path, reason }, { where: { file: path }, cause });
@@ -72,11 +72,11 @@ export function moduleFileOf(bytes: Uint8Array, path: string): ModuleFile {
   const vermagic = modinfoValue(info, 'vermagic');
   const name = modinfoValue(info, 'name')?.replaceAll('-', '_');
   if (vermagic === undefined || name === undefined) throw refuse('it is not a kernel module');
-  if (!/^\w+$/.test(name) || name.length > NAME_LIMIT) throw refuse('its name is not one that the kernel takes');
+  if (!/^\w+$/.test(name) || name.length > NAME_LIMIT) throw refuse('its name is not a valid module name');
   const description = modinfoValue(info, 'description');
   if (![vermagic, description ?? ''].every(isPlainText))
-    throw refuse('its modinfo has control or direction characters');
-  // include/linux/livepatch.h: a module that patches is marked by MODULE_INFO(livepatch, "Y").
+    throw refuse('its modinfo contains control or bidirectional characters');
+  // include/linux/livepatch.h: livepatch modules are marked with MODULE_INFO(livepatch, "Y").
   if (modinfoValue(info, 'livepatch') === undefined) throw refuse('it is not marked as a livepatch module');
   return {
     path,
@@ -92,7 +92,7 @@ export function moduleFileOf(bytes: Uint8Array, path: string): ModuleFile {
   };
 }
 
-/** The module name that belongs to a file name or to what a person types: no folder, no `.ko`, `_` for `-`. */
+/** The module name for a file name or a name typed by the user: no folder, no `.ko`, `_` for `-`. */
 export function moduleNameOf(file: string): string {
   return file
     .slice(file.lastIndexOf('/') + 1)
@@ -100,7 +100,7 @@ export function moduleNameOf(file: string): string {
     .replaceAll('-', '_');
 }
 
-/** The family of cumulative patches that a manifest belongs to: versions are compared within one. */
+/** The line of cumulative patches that a manifest belongs to; versions are compared only within a line. */
 export function lineOf(manifest: Manifest): string {
   return manifest.line ?? '';
 }

@@ -1,43 +1,54 @@
 /**
- * The store: `/var/lib/kpatch/RELEASE/NAME.ko`, as dynup/kpatch has it, with an index beside the modules. A reader sees the
- * state that the index decides, also where a power cut kept its files from following; a writer first makes them follow.
+ * The store: `/var/lib/kpatch/RELEASE/NAME.ko`, as in dynup/kpatch, with an index next to the modules. Readers see the state in
+ * the index, even if a power cut interrupted changes to the files; a writer first completes such changes.
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
 import { readBytes, syncFolder, writeAtomically, writeError } from '../../base/files.ts';
+import type { Manifest } from '../../module/manifest.ts';
 import { proofPath } from '../../module/proof-path.ts';
 import { namesIn, statOf } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { type ModuleFile, moduleFileOf, moduleNameOf, readRegularFile } from './module-file.ts';
-import { type Index, type IndexEntry, isPlainName, type PendingChange, readIndex, writeIndex } from './store-index.ts';
+import {
+  type Acceptance,
+  type Index,
+  type IndexEntry,
+  isPlainName,
+  type PendingChange,
+  readIndex,
+  writeIndex,
+} from './store-index.ts';
 
 export interface InstalledPatch {
   readonly name: string;
   readonly release: string;
-  /** Name of its file. */
+  /** File name. */
   readonly file: string;
-  /** Where its bytes are now (a staged file until the index's change is carried out). */
+  /** Current path of the file (the staged file until the change in the index is applied). */
   readonly path: string;
-  /** As recorded at installation; absent for a module that was put there by hand or by another tool. */
+  /** Recorded at installation; absent for a module that another tool put there. */
   readonly sha256: string | undefined;
   readonly installed: string | undefined;
+  /** How it was accepted; absent where nothing is recorded. */
+  readonly acceptance?: Acceptance | undefined;
 }
 
 /** Releases that have a folder in the store, sorted. */
 export function releasesIn(machine: Machine): string[] {
-  // A folder may be a link to a larger disk.
+  // A folder may be a symbolic link to a larger disk.
   const isFolder = (name: string): boolean => statOf(join(machine.store, name))?.isDirectory() ?? false;
   return namesIn(machine.store).filter((name) => releaseProblem(name) === undefined && isFolder(name));
 }
 
-/** Every installed patch of every release. */
+/** All installed patches of all releases. */
 export function installedEverywhere(machine: Machine): InstalledPatch[] {
   return releasesIn(machine).flatMap((release) => installedPatches(machine, release));
 }
 
-/** The patches installed for a release, in the order in which they were installed; those without a record first. */
+/** The patches installed for a release, in order of installation; those without a record first. */
 export function installedPatches(machine: Machine, release: string): InstalledPatch[] {
   const folder = folderOf(machine, release);
   const index = readIndex(folder);
@@ -58,12 +69,12 @@ export function installedPatches(machine: Machine, release: string): InstalledPa
   return [...found, ...recorded.sort((a, b) => (a.installed < b.installed ? -1 : 1))];
 }
 
-/** True where the index of a release cannot be understood, so that only the files themselves tell what is installed. */
+/** True if the index of a release is damaged, so that only the files show what is installed. */
 export function indexDamaged(machine: Machine, release: string): boolean {
   return readIndex(folderOf(machine, release)) === 'damaged';
 }
 
-/** The installed patch that a person means by a name, with or without `.ko`. Error: `not-installed`. */
+/** The installed patch of that name, with or without `.ko`. Error: `not-installed`. */
 export function findInstalled(machine: Machine, release: string, name: string): InstalledPatch {
   const wanted = moduleNameOf(name);
   const patches = installedPatches(machine, release);
@@ -86,20 +97,29 @@ export function readInstalled(patch: InstalledPatch): ModuleFile {
   return moduleFileOf(bytes, patch.path);
 }
 
-/** The folder beside the installed modules where one lies before it is installed, under the file name that it will have. */
+/** The manifest of an installed patch, if it is readable. */
+export function manifestOfInstalled(patch: InstalledPatch): Manifest | undefined {
+  try {
+    return readInstalled(patch).manifest;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folder for a module that is not installed yet, under its final file name. */
 const STAGED = '.staged';
 
-/** A module whose bytes lie in the store's folder but that is not installed yet. */
+/** A module that is in the folder of the store but not installed yet. */
 export interface Staged {
   readonly path: string;
-  /** Makes it the installed one and removes `replaced`, in one step; its proof, if any, lies beside it then. Errors: `disk-full`, `file-unwritable`. */
-  commit(replaced: readonly InstalledPatch[], proof?: Uint8Array): void;
-  /** Forgets it. */
+  /** Installs it, with its proof if any, and removes `replaced`, atomically. Errors: `disk-full`, `file-unwritable`. */
+  commit(replaced: readonly InstalledPatch[], acceptance: Acceptance, proof?: Uint8Array): void;
+  /** Deletes it. */
   discard(): void;
 }
 
 /**
- * Writes a module into the store's folder under a hidden name, durably. Take the store's lock first.
+ * Writes a module durably into the folder of the store under a hidden name. The caller holds the lock.
  * Errors: `disk-full`, `file-unwritable`, `store-index-damaged`.
  */
 export function stage(machine: Machine, release: string, module: ModuleFile, file: string): Staged {
@@ -107,7 +127,8 @@ export function stage(machine: Machine, release: string, module: ModuleFile, fil
   const path = join(folder, STAGED, file);
   recover(machine, release);
   try {
-    mkdirSync(join(folder, STAGED), { recursive: true });
+    // Whatever the umask says: only root may put files here.
+    mkdirSync(join(folder, STAGED), { recursive: true, mode: 0o700 });
     syncFolder(folder);
   } catch (error) {
     throw writeError(folder, error);
@@ -116,8 +137,8 @@ export function stage(machine: Machine, release: string, module: ModuleFile, fil
   return {
     path,
     discard: () => rmSync(path, { force: true }),
-    commit(replaced, proof) {
-      // Before the module: without one a proof is a leftover, and a module without its proof would be refused.
+    commit(replaced, acceptance, proof) {
+      // The proof comes first: a proof without a module is cleaned up, but a module without its proof would be refused.
       if (proof !== undefined) writeAtomically(proofPath(join(folder, file)), proof);
       const remove = replaced.map((patch) => patch.file).filter((name) => name !== file);
       const index = goodIndex(folder);
@@ -126,27 +147,28 @@ export function stage(machine: Machine, release: string, module: ModuleFile, fil
         file,
         sha256: module.sha256,
         installed: machine.clock.date().toISOString(),
+        acceptance,
       };
       const entries = index.entries.filter((old) => old.file !== file && !remove.includes(old.file));
       const pending = { staged: file, remove };
-      writeIndex(folder, { schema: index.schema, entries: [...entries, entry], pending });
+      writeIndex(folder, { ...index, entries: [...entries, entry], pending });
       followIndex(machine, release);
     },
   };
 }
 
-/** Removes patches from the store, in one step. Take the store's lock first. Errors as for `stage`. */
+/** Removes patches from the store, atomically. The caller holds the lock. Errors as for `stage`. */
 export function removeInstalled(machine: Machine, release: string, patches: readonly InstalledPatch[]): void {
   const folder = folderOf(machine, release);
   recover(machine, release);
   const remove = patches.map(({ file }) => file);
   const index = goodIndex(folder);
   const entries = index.entries.filter(({ file }) => !remove.includes(file));
-  writeIndex(folder, { schema: index.schema, entries, pending: { remove } });
+  writeIndex(folder, { ...index, entries, pending: { remove } });
   followIndex(machine, release);
 }
 
-/** The change is decided and readers see it; where its files cannot follow now, the next writer lets them. */
+/** The change is committed and visible to readers; if it cannot be applied to the files now, the next writer does it. */
 function followIndex(machine: Machine, release: string): void {
   try {
     recover(machine, release);
@@ -156,7 +178,7 @@ function followIndex(machine: Machine, release: string): void {
 }
 
 /**
- * Carries out what the index had decided when the power went, and removes leftovers of what it had not.
+ * Applies a committed change that a power cut interrupted, and removes leftovers of uncommitted ones.
  * Errors: `disk-full`, `file-unwritable`, `store-index-damaged`.
  */
 export function recover(machine: Machine, release: string): void {
@@ -169,7 +191,7 @@ export function recover(machine: Machine, release: string): void {
       if (staged !== undefined && existsSync(join(folder, STAGED, staged))) {
         renameSync(join(folder, STAGED, staged), join(folder, staged));
       }
-      syncFolder(folder); // the new file must be there for good before an old one goes
+      syncFolder(folder); // the new file must be durable before an old one is deleted
       for (const old of remove) rmSync(join(folder, old), { force: true });
       syncFolder(folder);
       writeIndex(folder, index);
@@ -185,20 +207,20 @@ export function recover(machine: Machine, release: string): void {
   }
 }
 
-/** Puts a damaged index aside and writes a new one from the modules that are there. Take the store's lock first. */
+/** Moves a damaged index away and rebuilds it from the modules in the folder. The caller holds the lock. */
 export function rebuildIndex(machine: Machine, release: string): void {
   const folder = folderOf(machine, release);
   if (!indexDamaged(machine, release)) return;
   const entries = installedPatches(machine, release).flatMap(({ name, file, path }): IndexEntry[] => {
     const stat = statOf(path);
-    // What is no file at all is no module either.
+    // Not a regular file, so not a module.
     if (!stat?.isFile()) return [];
     return [{ name, file, sha256: sha256(readBytes(path)), installed: stat.mtime.toISOString() }];
   });
   writeIndex(folder, { schema: 'kpatch.store/1', entries });
 }
 
-/** The folder of a release. Error: `usage` where the release is not a name that a folder can have. */
+/** The folder of a release. Error: `usage` if the release is not a valid folder name. */
 export function folderOf(machine: Machine, release: string): string {
   const problem = releaseProblem(release);
   if (problem !== undefined) throw fail('usage', { problem });
@@ -208,6 +230,21 @@ export function folderOf(machine: Machine, release: string): string {
 function releaseProblem(release: string): string | undefined {
   const good = isPlainName(release) && /^\d[\w.+~-]*$/.test(release);
   return good ? undefined : `'${release}' is not a kernel release`;
+}
+
+/** The record of bytes that are installed for a release; `undefined` where there is none. Never fails. */
+export function recordOf(machine: Machine, release: string, digest: string): IndexEntry | undefined {
+  if (releaseProblem(release) !== undefined) return undefined;
+  const index = readIndex(join(machine.store, release));
+  return index === 'damaged' ? undefined : index.entries.find((entry) => entry.sha256 === digest);
+}
+
+/** Changes the index of a release and nothing else. Take the store's lock first. Errors as for `stage`. */
+export function changeIndex(machine: Machine, release: string, change: (index: Index) => Index): void {
+  const folder = folderOf(machine, release);
+  const index = goodIndex(folder);
+  const changed = change(index);
+  if (JSON.stringify(changed) !== JSON.stringify(index)) writeIndex(folder, changed);
 }
 
 function goodIndex(folder: string): Index {
@@ -226,7 +263,7 @@ function makeFolder(machine: Machine, release: string): string {
   if (existsSync(folder)) return folder;
   try {
     const first = mkdirSync(folder, { recursive: true, mode: 0o755 });
-    // Each new folder is durable only once the one above it is written.
+    // A new folder is durable only after its parent has been synced.
     for (let made = folder; first !== undefined; made = dirname(made)) {
       syncFolder(dirname(made));
       if (made === first || basename(made) === '') break;

@@ -121,7 +121,7 @@ function attempt(
   try {
     const result = diff(original, patched, options);
     if (result.status === 'changed') result.output();
-    return result.status;
+    return result.status === 'changed' ? 'changed' : 'unchanged';
   } catch (error) {
     if (!(error instanceof KpatchError)) throw new Error(`${name}: not an error of the catalogue`, { cause: error });
     if (error.code === 'internal') throw new Error(`${name}: internal error`, { cause: error });

@@ -108,6 +108,23 @@ test('create-diff-object: status 3 for no change, 2 for what cannot be patched, 
   assert.equal(run('create-diff-object', source, source, seven, { BUG_STRUCT_SIZE: 'x' }).status, 1);
 });
 
+test('create-diff-object: changed init parts are refused, also beside other changes; what is only gone is no change', () => {
+  const source = (n: number, m: number): string =>
+    `int f(int a) { return use(a + ${n}); } int __init start(void) { return ${m}; } __initdata int d = ${m};`;
+  for (const after of [source(1, 2), source(2, 2)]) {
+    const { status, stderr, output } = run('create-diff-object', source(1, 1), after, seven);
+    assert.equal(status, 2);
+    assert.match(stderr, /no effect in a running kernel: d \(\.init\.data\), start \(\.init\.text\)/);
+    assert.equal(output, undefined);
+  }
+  const g = 'int g(int a) { return a; }';
+  assert.equal(run('create-diff-object', source(1, 1) + g, source(1, 1), seven).status, 3);
+  const words = (path: (name: string) => string): string[] => ['diff', path('a.o'), path('b.o')];
+  const gone = run('kpatch', source(1, 1) + g, source(1, 1), words);
+  assert.equal(gone.status, 4);
+  assert.match(gone.stderr, /g is removed: the running kernel keeps it/);
+});
+
 test('create-diff-object: sizes in the environment that contradict the object are reported, and the object is believed', () => {
   const before = 'int f(int a) { WARN_ON(a); return use(a); }';
   const after = 'int f(int a) { WARN_ON(a); return use(a + 1); }';

@@ -79,7 +79,7 @@ test('other users of the same functions: one that redirects them is refused, oth
     'sys/kernel/debug/kprobes/list',
     'ffffffff81  k  meminfo_proc_show+0x0    [FTRACE]\n0  r  other+0x5  mod \n',
   );
-  assert.match(warnings(machine, { name: 'a' }).join(), /probe sits in meminfo_proc_show/);
+  assert.match(warnings(machine, { name: 'a' }).join(), /probe inside meminfo_proc_show/);
 });
 
 test('a function that a live patch redirects already is no other user', async () => {

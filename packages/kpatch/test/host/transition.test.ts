@@ -38,9 +38,9 @@ test('a stalled transition is explained, signalled after 15 s, taken back after 
   const error = await provokes('transition-reverted', () => load(machine, 'one'));
   assert.match(
     error.detail ?? '',
-    /read \(er\) {2}\(pid 4242\): in meminfo_proc_show, sleeping, waits for data or room in a pipe; in the way for 7[45] s/,
+    /read \(er\) {2}\(pid 4242\): in meminfo_proc_show, sleeping, waits for data or space in a pipe; blocking for 7[45] s/,
   );
-  assert.match(error.detail ?? '', /kworker\/1 \(kernel thread 77\): no patched function is on its stack/);
+  assert.match(error.detail ?? '', /kworker\/1 \(kernel thread 77\): no patched function on its stack/);
   assert.ok(machine.now - start >= 75_000 && machine.now - start < 80_000, `${machine.now - start} ms`);
   assert.deepEqual(machine.acts, ['insmod one', 'SIGSTOP 4242', 'SIGCONT 4242', 'enabled=0 one', 'rmmod one']);
   assert.deepEqual(machine.names(), []);

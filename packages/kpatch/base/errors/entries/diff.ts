@@ -8,6 +8,30 @@ export const diffErrors = table({
     why: 'they cannot be two versions of the same object',
     fix: 'compile both with the same compiler for the same kernel',
   },
+  'diff-lto': {
+    exit: 1,
+    what: "{file} contains gcc's intermediate code for link-time optimization, and no machine code",
+    why: 'gcc compiles such an object when it links the kernel, so kpatch cannot see what the change does',
+    fix: 'compile without -flto',
+  },
+  'diff-unrelated': {
+    exit: 1,
+    what: '{original} and {patched} have no function or variable in common',
+    why: 'they are not two versions of one source file, so comparing them has no meaning',
+    fix: 'give the object before the patch and the object of the same source file after it',
+  },
+  'diff-no-code': {
+    exit: 1,
+    what: 'neither object contains code or data, and they differ in {section}',
+    why: 'kpatch compares machine code and data; it cannot tell what this difference does',
+    fix: 'check that the compiler wrote machine code (no -flto, no -fsyntax-only) and give those objects',
+  },
+  'diff-left-out': {
+    exit: 4,
+    what: 'these changes have no effect in a running kernel: {changes}',
+    why: 'the kernel used that code and data before, or reads it only from files, so no live patch can make the change',
+    fix: 'reboot into a kernel that contains the change',
+  },
   'diff-function-unknown': {
     exit: 2,
     what: 'neither object has a function {name}',

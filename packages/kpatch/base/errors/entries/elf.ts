@@ -8,11 +8,23 @@ export const elfErrors = table({
     why: 'it does not start with the ELF magic number',
     fix: 'give the object file itself (.o or .ko); decompress it first if necessary',
   },
+  'elf-bitcode': {
+    exit: 1,
+    what: '{file} is LLVM bitcode, not an ELF file',
+    why: 'clang wrote it for link-time optimization (-flto): it contains no machine code that kpatch could compare',
+    fix: 'compile without -flto (a kernel without CONFIG_LTO_CLANG)',
+  },
   'elf-unsupported': {
     exit: 1,
     what: '{file} is an unsupported ELF file: {kind}',
     why: '',
-    fix: 'use 64-bit ELF files for x86-64, ppc64le, s390x, aarch64 or loongarch64 that use relocations with addends (RELA)',
+    fix: 'use 64-bit ELF files of a supported machine (docs/kernels.md) that use relocations with addends (RELA)',
+  },
+  'platform-unknown': {
+    exit: 1,
+    what: 'kpatch does not support the machine {name}',
+    why: 'it needs to know the instructions, relocations and kernel images of a machine',
+    fix: 'use one of {known}, or add the machine as docs/adding.md describes',
   },
   'elf-truncated': {
     exit: 1,
