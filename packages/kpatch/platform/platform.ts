@@ -69,6 +69,8 @@ export interface Instruction {
   readonly load?: { readonly register: number; readonly value: number };
   /** True where `load` is the whole constant, of which the instruction before set the upper part. */
   readonly completes?: boolean;
+  /** True for an instruction that only traps (`ud2`): whether control returns behind it is for the kernel's tables to say. */
+  readonly traps?: boolean;
   /** An instruction that only copies this register into the one it writes. */
   readonly copies?: number;
   /** Bit n is set where the instruction writes general register n (of the numbering of `argumentRegisters`). */
@@ -187,7 +189,12 @@ export interface Architecture {
   /** True for a section that is a list of addresses of one size each, which code refers to one by one (`.toc`). */
   readonly addressList?: (section: string) => boolean;
 
-  /** The tables of the kernel of that version whose entries belong to functions. */
+  /** Headers of the kernel that define structures of these tables, as `asm/alternative.h`; they need not exist. */
+  readonly structureHeaders?: readonly string[];
+  /**
+   * The tables of the kernel of that version whose entries belong to functions. `tablesOf` (structures.ts) gives them as one
+   * kernel really has them.
+   */
   specialSections(kernel: KernelRules): readonly SpecialSection[];
   /**
    * One line per instruction for people, `offset` first, without relocation names; instructions that cannot be shown are

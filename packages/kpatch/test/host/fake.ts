@@ -91,6 +91,8 @@ export class FakeMachine implements Machine {
   readonly sysfs: string;
   readonly proc: string;
   readonly modules: string;
+  readonly etc: string;
+  readonly crash: readonly string[];
   readonly store: string;
   readonly run: string;
   readonly offline = false;
@@ -111,6 +113,8 @@ export class FakeMachine implements Machine {
     this.sysfs = at('sys');
     this.proc = at('proc');
     this.modules = at('modules');
+    this.etc = at('etc');
+    this.crash = [at('pstore'), at('crash')];
     this.store = at('store');
     this.run = at('run');
     mkdirSync(at('sys/kernel/livepatch'), { recursive: true });
