@@ -8,7 +8,7 @@
 import { SHF } from '../../formats/elf/constants.ts';
 import type { Instruction } from '../../platform/platform.ts';
 import { baseName, familyOf, isFunctionName } from './names.ts';
-import { type Model, type Part, sourceOf } from './part.ts';
+import { type Part, sourceOf } from './part.ts';
 import { contentOf, type Target, targetOf, throughList, useOf } from './target.ts';
 
 /**
