@@ -133,7 +133,11 @@ export class References {
     }
     if (!isFunction(part)) refuseEnd(this.#pair, target, relocation, user, this.#travels.parts.keys());
     if (this.#changes.tables.has(part)) return this.#along(part, user);
-    if (this.#ambiguous.has(part)) refuseAmbiguous(this.#pair, part, user);
+    if (this.#ambiguous.has(part)) {
+      // Of plain constants any copy will do.
+      if (part.class === 'read-only' && part.model.relocationsOfPart(part).length === 0) return this.#along(part, user);
+      refuseAmbiguous(this.#pair, part, user);
+    }
     if (part.twin === undefined) return this.#along(part, user);
     if (!isFunction(part)) {
       return this.#pointsInto(part) ? this.#along(part, user) : this.#staying(part, relocation, user);
