@@ -189,7 +189,12 @@ export interface Architecture {
   /** True for a section that is a list of addresses of one size each, which code refers to one by one (`.toc`). */
   readonly addressList?: (section: string) => boolean;
 
-  /** The tables of the kernel of that version whose entries belong to functions. */
+  /** Headers of the kernel that define structures of these tables, as `asm/alternative.h`; they need not exist. */
+  readonly structureHeaders?: readonly string[];
+  /**
+   * The tables of the kernel of that version whose entries belong to functions. `tablesOf` (structures.ts) gives them as one
+   * kernel really has them.
+   */
   specialSections(kernel: KernelRules): readonly SpecialSection[];
   /**
    * One line per instruction for people, `offset` first, without relocation names; instructions that cannot be shown are

@@ -10,14 +10,15 @@ import { type KernelConfig, readConfig } from '../kernel/config.ts';
 import { KernelImage } from '../kernel/image.ts';
 import { readKallsyms } from '../kernel/kallsyms.ts';
 import { writeKallsyms } from '../kernel/kallsyms-file.ts';
-import { compareVersion } from '../kernel/release.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
 import { unpackImage } from '../kernel/unpack.ts';
+import { since } from '../platform/kernel-rules.ts';
 import type { Platform } from '../platform/platform.ts';
 import { namesOf, platformOfConfig } from '../platform/registry.ts';
 import { readableFiles, takeBack } from '../sandbox/user.ts';
 import { compilerOf } from '../toolchain/compiler.ts';
 import { kernelFolder, writersLock } from './cache.ts';
+import { KernelFacts } from './facts.ts';
 import { writeManifest } from './manifest.ts';
 import { prepareTree } from './prepare.ts';
 import { unpackSource } from './source-tree.ts';
@@ -67,6 +68,8 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
   await takeBack(made);
   await runOk('chmod', ['-R', 'a-w', ...made]);
   await writeManifest(kernel);
+  // Asked while somebody waits anyway; what is wrong with it, the first build tells.
+  await new KernelFacts(kernel).rules().catch(() => {});
   return kernel;
 }
 
@@ -144,12 +147,12 @@ function checkParts(release: string, parts: UnpackedParts, tree: string): void {
 }
 
 /**
- * Before Linux 6.12 PREEMPT_RT was a patch of its own, which distributions keep beside their source package; it adds the file
+ * Before Linux 6.12 (commit d2d6422f8bd1) PREEMPT_RT was a patch of its own, which distributions keep beside their source package; it adds the file
  * localversion-rt. Without it the code of such a kernel cannot be made.
  */
 function checkRealTime(settings: KernelConfig, tree: string): void {
   const version = sourceVersionOf(tree);
-  if (!settings.has('PREEMPT_RT') || compareVersion(version, 6, 12) >= 0) return;
+  if (!settings.has('PREEMPT_RT') || since(version, 6, 12)) return;
   if (existsSync(join(tree, 'localversion-rt'))) return;
   const found = versionText(version);
   throw fail('kernel-source-mismatch', {

@@ -3,6 +3,7 @@ import { STT } from '../formats/elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';
 import type { KernelRules } from '../platform/kernel-rules.ts';
 import type { Architecture } from '../platform/platform.ts';
+import { tablesOf } from '../platform/structures.ts';
 
 export interface CompiledFunction {
   readonly name: string;
@@ -55,7 +56,7 @@ function jumpLabelsIn(
   let known = labels.get(object);
   if (known === undefined) {
     known = new Map();
-    const form = arch.specialSections(kernel).find(({ key }) => key?.kind === 'jump label');
+    const form = tablesOf(arch, kernel).find(({ key }) => key?.kind === 'jump label');
     for (const table of object.sections) {
       if (form?.size === undefined || table.name !== form.name) continue;
       for (const { offset, symbol, addend } of table.relocations) {

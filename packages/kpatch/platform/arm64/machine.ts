@@ -39,6 +39,7 @@ export const aarch64: Platform = {
   decoder,
   branchRelocation,
   siblingCallProblem: undefined,
+  structureHeaders: ['asm/alternative.h'],
   specialSections,
   disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
   naming,

@@ -35,6 +35,7 @@ export const loongarch64: Platform = {
   decoder,
   branchRelocation,
   siblingCallProblem: undefined,
+  structureHeaders: ['asm/alternative.h', 'asm/orc_types.h'],
   specialSections,
   disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
   naming,

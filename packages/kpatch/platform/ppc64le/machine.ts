@@ -45,6 +45,7 @@ export const ppc64le: Platform = {
   leadIn: ({ value, other }, relocated) => (localEntry(other) > 0 && value >= 8 && relocated(value - 8) ? 8 : 0),
   tableBias,
   addressList: (section) => section === '.toc',
+  structureHeaders: ['asm/feature-fixups.h'],
   specialSections,
   disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
   naming,

@@ -7,6 +7,7 @@ import { emulator } from './emulator.ts';
 import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_390, relocationOf } from './relocations.ts';
+import { runPre } from './run-pre.ts';
 import { specialSections } from './special.ts';
 
 export const s390x: Platform = {
@@ -36,11 +37,13 @@ export const s390x: Platform = {
   decoder,
   branchRelocation,
   siblingCallProblem: undefined,
+  structureHeaders: ['asm/alternative.h'],
   specialSections,
   disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
   naming,
   boot,
   emulator,
+  runPre,
   loader,
 };
 

@@ -41,6 +41,7 @@ export const x86_64: Platform = {
   decoder,
   branchRelocation,
   siblingCallProblem: undefined,
+  structureHeaders: ['asm/alternative.h', 'asm/orc_types.h', 'asm/paravirt.h'],
   specialSections,
   disassemble,
   naming,
