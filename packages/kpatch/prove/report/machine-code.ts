@@ -1,4 +1,4 @@
-/** Old and new machine code of a replaced function as lines that can be compared: calls and data by name, not by address. */
+/** Old and new machine code of a replaced function as comparable lines: calls and data by name instead of address. */
 import { createRequire } from 'node:module';
 import type { ElfObject, ElfSymbol, Relocation, Section } from '../../formats/elf/object.ts';
 import type { KernelImage } from '../../kernel/image.ts';
@@ -10,13 +10,13 @@ export interface CodeLine {
   readonly text: string;
 }
 
-/** What an address means: a name, a string in quotes. */
+/** Turns an address into a name or a quoted string. */
 type Naming = (place: { readonly at: number; readonly end: number; readonly value: bigint }) => string | undefined;
 
-/** No function is shown beyond this many instructions. */
+/** Maximum number of instructions shown of a function. */
 const LIMIT = 3000;
 
-/** The code of a function in vmlinux; undefined where the image does not hold it. */
+/** The code of a function in vmlinux; undefined if the image does not contain it. */
 export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint): CodeLine[] | undefined {
   const next = kallsyms.nextAddress(address);
   if (next === undefined) return undefined;
@@ -25,7 +25,7 @@ export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint)
   return disassemble(withoutPadding(bytes), address, ({ value }) => {
     const symbol = kallsyms.symbolOf(value);
     if (symbol === undefined) return undefined;
-    // Behind the init code the linker script puts the parts of alternatives that jump out of line.
+    // After the init code the linker script places the out-of-line parts of alternatives.
     if (symbol.name === '_einittext') return 'altinstr_aux';
     const distance = value - symbol.address;
     const text = distance === 0n && /[tT]/.test(symbol.type) ? undefined : stringIn(image.read(value, 80));
@@ -34,7 +34,7 @@ export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint)
   });
 }
 
-/** The code of a function in a module's file: the patch module, or a module of the kernel. */
+/** The code of a function in a module file: the livepatch module or a kernel module. */
 export function codeInModule(module: ElfObject, symbol: ElfSymbol): CodeLine[] | undefined {
   const { section, value, size } = symbol;
   if (typeof section !== 'object' || size === 0) return undefined;
@@ -65,7 +65,7 @@ function nameOf(module: ElfObject, { symbol, addend, type }: Relocation, toEnd: 
     const text = stringIn(Buffer.from(section.data.subarray(symbol.value + place, symbol.value + place + 80)));
     if (text !== undefined) return text;
   }
-  // Assemblers name what is local by its section and distance; the same place has its own name in the symbol table.
+  // Assemblers refer to local symbols by section and offset; the symbol table has the name for that offset.
   const own = symbol.name === '' && typeof section === 'object' ? symbolAt(module, section, place) : undefined;
   const named = own?.name ?? (symbol.name !== '' ? symbol.name : section === undefined ? '?' : sectionName(section));
   const name = named.replace(/^\.klp\.sym\.[^.]+\.(.*),\d+$/, '$1');
@@ -77,7 +77,7 @@ function sectionName(section: NonNullable<ElfSymbol['section']>): string {
   return typeof section === 'object' ? section.name.replace(/^\./, '') : '?';
 }
 
-/** The function or variable that has this place of a section. */
+/** The function or variable at this offset of a section. */
 function symbolAt(module: ElfObject, section: Section, place: number): ElfSymbol | undefined {
   return module.symbols.find(
     (symbol) =>
@@ -85,7 +85,7 @@ function symbolAt(module: ElfObject, section: Section, place: number): ElfSymbol
   );
 }
 
-/** A C string that begins here, shortened and in quotes; undefined where there is none. */
+/** The C string at this offset, shortened and in quotes; undefined if there is none. */
 function stringIn(bytes: Buffer | undefined): string | undefined {
   const end = bytes?.indexOf(0) ?? -1;
   const text = bytes?.toString('latin1', 0, end < 0 ? bytes.length : end) ?? '';
@@ -93,7 +93,7 @@ function stringIn(bytes: Buffer | undefined): string | undefined {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
 
-/** Without the one-byte and longer fillers after the last instruction (traps, nops). */
+/** Removes the padding after the last instruction (traps, nops). */
 function withoutPadding(bytes: Uint8Array): Uint8Array {
   let end = bytes.length;
   while (end > 0 && (bytes[end - 1] === 0xcc || bytes[end - 1] === 0x90)) end--;
@@ -101,7 +101,7 @@ function withoutPadding(bytes: Uint8Array): Uint8Array {
 }
 
 function disassemble(bytes: Uint8Array, start: bigint, naming: Naming): CodeLine[] {
-  // Loaded when the first report is written: the library takes 73 ms to load.
+  // Imported on demand, because the library takes 73 ms to load.
   const { Decoder, DecoderOptions, Formatter, FormatterSyntax, FlowControl, OpKind } = createRequire(import.meta.url)(
     'iced-x86',
   ) as typeof import('iced-x86');
@@ -136,7 +136,7 @@ function disassemble(bytes: Uint8Array, start: bigint, naming: Naming): CodeLine
         place !== undefined && (start === 0n || place >= 0xffffffff80000000n)
           ? naming({ at, end, value: place })
           : undefined;
-      // Kernel code and data lie in the top 2 GB of the address space.
+      // Kernel code and data are in the top 2 GB of the address space.
       const name = start === 0n || immediate >= 0xffffffff80000000n ? naming({ at, end, value: immediate }) : undefined;
       if (table !== undefined) text = text.replace(/-?(0x[0-9a-f]+|\d+)?\(/i, `${table}(`);
       else if (name !== undefined) text = text.replace(/\$-?0x[0-9a-f]+|\$-?\d+/i, `$${name}`);
