@@ -37,29 +37,30 @@ export function readPolicy(file: string): Policy {
 export function policyOf(document: unknown, file: string): Policy {
   const bad = (at: string, problem: string): Error =>
     fail('channel-policy', { file, at, problem }, { where: { file } });
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) throw bad('top', 'it is no object');
+  if (typeof document !== 'object' || document === null || Array.isArray(document))
+    throw bad('top', 'it must be an object');
   const plain = object(document);
   known(plain, ['schema', 'least', 'unrated', 'subsystems', 'cves'], 'top', bad);
-  if ('schema' in plain && plain.schema !== 'kpatch.policy/1') throw bad('schema', 'only kpatch.policy/1 is known');
+  if ('schema' in plain && plain.schema !== 'kpatch.policy/1') throw bad('schema', 'it must be kpatch.policy/1');
   const least = 'least' in plain ? levelOfWord(text(plain.least) ?? '') : defaultPolicy.least;
-  if (least === undefined) throw bad('least', 'it is none of low, moderate, important, critical');
+  if (least === undefined) throw bad('least', 'it must be low, moderate, important or critical');
   const unrated = plain.unrated ?? defaultPolicy.unrated;
-  if (unrated !== 'take' && unrated !== 'leave') throw bad('unrated', 'it is neither "take" nor "leave"');
-  if ('subsystems' in plain && !Array.isArray(plain.subsystems)) throw bad('subsystems', 'it is no list');
+  if (unrated !== 'take' && unrated !== 'leave') throw bad('unrated', 'it must be "take" or "leave"');
+  if ('subsystems' in plain && !Array.isArray(plain.subsystems)) throw bad('subsystems', 'it must be a list');
   const subsystems = list(plain.subsystems).map((item, n): SubsystemRule => {
     const at = `subsystems[${n}]`;
     const rule = object(item);
     known(rule, ['match', 'take', 'reason'], at, bad);
     const match = text(rule.match);
-    if (match === undefined || match === '') throw bad(`${at}.match`, 'it names no path and no title');
+    if (match === undefined || match === '') throw bad(`${at}.match`, 'it needs a path or a title');
     return { match, ...decision(rule, at, bad) };
   });
   if ('cves' in plain && (typeof plain.cves !== 'object' || Array.isArray(plain.cves))) {
-    throw bad('cves', 'it is no object');
+    throw bad('cves', 'it must be an object');
   }
   const cves = new Map<string, { take: boolean; reason: string }>();
   for (const [id, item] of Object.entries(object(plain.cves))) {
-    if (!isCveId(id)) throw bad(`cves.${id}`, 'it is no CVE id');
+    if (!isCveId(id)) throw bad(`cves.${id}`, 'it is not a CVE id');
     known(object(item), ['take', 'reason'], `cves.${id}`, bad);
     cves.set(id, decision(object(item), `cves.${id}`, bad));
   }
@@ -70,13 +71,13 @@ type Bad = (at: string, problem: string) => Error;
 
 function known(plain: object, names: readonly string[], at: string, bad: Bad): void {
   for (const name of Object.keys(plain)) {
-    if (!names.includes(name)) throw bad(at, `"${name}" is not known there (${names.join(', ')})`);
+    if (!names.includes(name)) throw bad(at, `"${name}" is not allowed there (${names.join(', ')})`);
   }
 }
 
 function decision(plain: Readonly<Record<string, unknown>>, at: string, bad: Bad): { take: boolean; reason: string } {
   const { take, reason } = plain;
-  if (typeof take !== 'boolean') throw bad(`${at}.take`, 'it is neither true nor false');
+  if (typeof take !== 'boolean') throw bad(`${at}.take`, 'it must be true or false');
   if (typeof reason !== 'string' || reason.trim() === '') throw bad(`${at}.reason`, 'every exception needs a reason');
   return { take, reason };
 }
@@ -92,7 +93,10 @@ export function select(policy: Policy, advisory: Advisory): Selection {
   const severity = severityOf(advisory);
   if (severity === undefined) {
     const taken = policy.unrated === 'take';
-    return { taken, reason: taken ? 'no source rates it; the policy takes such' : 'no source rates its severity' };
+    return {
+      taken,
+      reason: taken ? 'no source rates it; the policy takes unrated CVEs' : 'no source rates its severity',
+    };
   }
   const taken = compareLevels(severity.level, policy.least) >= 0;
   return { taken, reason: `${severity.level} (${severity.by})${taken ? '' : `, the policy asks for ${policy.least}`}` };

@@ -15,7 +15,7 @@ export async function unpackImage(image: Buffer, file: string): Promise<Buffer> 
   if (isElf(image)) return image;
   const payload = payloadOf(image, file);
   const vmlinux = await decompress(payload, file);
-  if (!isElf(vmlinux)) throw unreadable(file, 'what is packed into it is not an ELF file');
+  if (!isElf(vmlinux)) throw unreadable(file, 'its payload is not an ELF file');
   return vmlinux;
 }
 
@@ -34,7 +34,7 @@ function payloadOf(image: Buffer, file: string): Buffer {
   const setupSectors = image[0x1f1] === 0 ? 4 : image[0x1f1]!;
   const start = (setupSectors + 1) * 512 + image.readUInt32LE(0x248);
   const length = image.readUInt32LE(0x24c);
-  if (start + length > image.length || length < 16) throw unreadable(file, 'it is cut short');
+  if (start + length > image.length || length < 16) throw unreadable(file, 'it is truncated');
   return image.subarray(start, start + length);
 }
 
@@ -48,13 +48,13 @@ async function decompress(payload: Buffer, file: string): Promise<Buffer> {
     if (magic === 0x28b52ffd) return zstdDecompressSync(body, { maxOutputLength: LIMIT });
     if (magic === 0x02214c18) return decodeLz4Legacy(body, LIMIT);
   } catch (cause) {
-    throw unreadable(file, 'its packed part is damaged', cause);
+    throw unreadable(file, 'its compressed payload is damaged', cause);
   }
   const tool =
     magic === 0xfd377a58 ? 'xz' : magic >>> 8 === 0x425a68 ? 'bzip2' : magic >>> 8 === 0x5d0000 ? 'lzma' : '';
-  if (tool === '') throw unreadable(file, 'it is neither an ELF file nor packed in a way that is known');
+  if (tool === '') throw unreadable(file, 'it is not an ELF file, and its compression is unknown');
   const command = tool === 'bzip2' ? ['bzip2', '-dc'] : ['xz', `--format=${tool}`, '--single-stream', '-T0', '-dc'];
   const { status, stdout, stderr } = await run(command[0]!, command.slice(1), { input: body });
-  if (status !== 0) throw unreadable(file, `its packed part is damaged (${stderr.trim()})`);
+  if (status !== 0) throw unreadable(file, `its compressed payload is damaged (${stderr.trim()})`);
   return stdout;
 }

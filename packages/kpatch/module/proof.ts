@@ -65,7 +65,7 @@ export function signProof(proof: Proof, keyFile: string): Proof {
   try {
     key = createPrivateKey(pem);
   } catch (cause) {
-    throw fail('proof-key', { file: keyFile, problem: 'it is no private key in PEM form' }, { cause });
+    throw fail('proof-key', { file: keyFile, problem: 'it is not a private key in PEM form' }, { cause });
   }
   const algorithm = algorithmOf(key, keyFile);
   const value = sign(algorithm === 'ed25519' ? null : 'sha256', signedBytes(proof), key).toString('base64');
@@ -95,14 +95,15 @@ export function requireProof(file: string, demand: ProofDemand): Proof {
   const proof = readProof(file);
   if (proof.verdict !== 'proven') throw refuse(`its verdict is "${proof.verdict}"`);
   const open = proof.checks.find(({ outcome }) => outcome !== 'held');
-  if (open !== undefined) throw refuse(`the check ${open.check} did not hold`);
+  if (open !== undefined) throw refuse(`the check ${open.check} did not pass`);
   if (proof.checks.length === 0) throw refuse('it has no checks');
   if (proof.module.sha256 !== demand.module) throw refuse('it is the proof of another module file');
   const { release, image, buildId } = proof.kernel;
-  if (release !== demand.release) throw refuse(`it was made on ${release}, not on ${demand.release}`);
-  if (demand.image !== undefined && image !== demand.image) throw refuse('it was made on another image of this kernel');
+  if (release !== demand.release) throw refuse(`it was made for ${release}, not for ${demand.release}`);
+  if (demand.image !== undefined && image !== demand.image)
+    throw refuse('it was made for another image of this kernel');
   if (demand.buildId !== undefined && buildId !== undefined && buildId !== demand.buildId) {
-    throw refuse('it was made on another build of this kernel');
+    throw refuse('it was made for another build of this kernel');
   }
   if (demand.keys !== undefined && demand.keys.length > 0) checkSignature(proof, demand.keys, refuse);
   return proof;
@@ -133,12 +134,12 @@ function checkSignature(proof: Proof, keys: readonly string[], refuse: (problem:
     try {
       key = createPublicKey(pem);
     } catch (cause) {
-      throw fail('proof-key', { file, problem: 'it is no public key in PEM form' }, { cause });
+      throw fail('proof-key', { file, problem: 'it is not a public key in PEM form' }, { cause });
     }
     if (keyId(key) !== signature.key) continue;
     const algorithm = algorithmOf(key, file) === 'ed25519' ? null : 'sha256';
     if (verify(algorithm, signedBytes(proof), key, Buffer.from(signature.value, 'base64'))) return;
-    throw refuse('its signature does not fit its content: it was changed after it was signed');
+    throw refuse('its signature does not match its content: it was changed after it was signed');
   }
   throw refuse(`it is signed by a key that is not trusted here (${signature.key.slice(0, 16)}…)`);
 }
@@ -158,7 +159,7 @@ function algorithmOf(key: KeyObject, file: string): ProofSignature['algorithm'] 
   const type = key.asymmetricKeyType;
   if (type === 'ed25519') return 'ed25519';
   if (type === 'rsa' || type === 'ec') return 'sha256';
-  throw fail('proof-key', { file, problem: `keys of the kind ${type} are not supported` });
+  throw fail('proof-key', { file, problem: `keys of type ${type} are not supported` });
 }
 
 type Test = (value: unknown) => boolean;
@@ -203,5 +204,5 @@ const fields: Readonly<Record<string, Test>> = {
 function problemOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'it is not an object';
   const wrong = Object.entries(fields).find(([name, test]) => !test((value as Record<string, unknown>)[name]));
-  return wrong === undefined ? undefined : `the member "${wrong[0]}" is missing or wrong`;
+  return wrong === undefined ? undefined : `the member "${wrong[0]}" is missing or invalid`;
 }

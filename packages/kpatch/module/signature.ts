@@ -50,10 +50,10 @@ export function readSignature(bytes: Uint8Array, file = 'module'): ModuleSignatu
   if (!isSigned(bytes)) return undefined;
   const malformed = (problem: string): Error => fail('signature-malformed', { file, problem }, { where: { file } });
   const end = bytes.length - signatureMagic.length - TRAILER;
-  if (end < 0) throw malformed('the file ends before it');
+  if (end < 0) throw malformed('the file is too short');
   const trailer = Buffer.from(bytes.subarray(end, end + TRAILER));
   const length = trailer.readUInt32BE(8);
-  if (trailer[2] !== PKCS7) throw malformed(`it is of kind ${trailer[2]}, not PKCS#7`);
+  if (trailer[2] !== PKCS7) throw malformed(`it has type ${trailer[2]}, not PKCS#7`);
   // mod_check_sig (kernel/module_signature.c) refuses anything in the other fields.
   if (trailer.subarray(0, 8).some((byte, index) => index !== 2 && byte !== 0))
     throw malformed('fields that must be 0 are not');
@@ -70,11 +70,11 @@ function readMessage(message: Uint8Array): Pick<ModuleSignature, 'hash' | 'signe
   const signedData = inside(inside(info?.[1], TAG.CONTEXT_0)?.[0], TAG.SEQUENCE);
   const signers = inside(signedData?.at(-1), TAG.SET);
   const signer = inside(signers?.[0], TAG.SEQUENCE);
-  if (signers === undefined || signer === undefined) return 'it is no signed CMS message';
-  if (signers.length > 1) return 'it has several signers, which the kernel does not look at';
+  if (signers === undefined || signer === undefined) return 'it is not a signed CMS message';
+  if (signers.length > 1) return 'it has several signers, which the kernel does not support';
   const [, identifier, digest, ...rest] = signer;
   // Signed attributes would stand between digest and algorithm; sign-file of the kernel makes none.
-  if (rest[0]?.tag === TAG.CONTEXT_0) return 'it has signed attributes, which kpatch does not make or verify';
+  if (rest[0]?.tag === TAG.CONTEXT_0) return 'it has signed attributes, which kpatch does not support';
   const algorithm = inside(digest, TAG.SEQUENCE)?.[0];
   const value = rest[1];
   if (algorithm?.tag !== TAG.OID || value?.tag !== TAG.OCTETS || identifier === undefined)
@@ -128,7 +128,7 @@ export function verifySignature(bytes: Uint8Array, certificateFile: string, file
   const certificate = readCertificate(certificateFile);
   const signature = readSignature(bytes, file);
   if (signature === undefined)
-    throw fail('signature-malformed', { file, problem: 'there is none' }, { where: { file } });
+    throw fail('signature-malformed', { file, problem: 'the module is not signed' }, { where: { file } });
   const { hash, module, value } = signature;
   if (!isValid(hash, module, certificate, value)) {
     throw fail('signature-wrong', { file, certificate: certificateFile }, { where: { file } });

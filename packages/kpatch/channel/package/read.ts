@@ -31,34 +31,34 @@ export async function readPackage(file: string): Promise<ReadPackage> {
   const base = join(folder.path, 'usr/lib/kpatch');
   const kernels = existsSync(base) ? readdirSync(base) : [];
   const [kernel] = kernels;
-  if (kernel === undefined || kernels.length > 1) throw bad('it is no package of one live patch');
+  if (kernel === undefined || kernels.length > 1) throw bad('it is not the package of one live patch');
   const files = readdirSync(join(base, kernel));
   const at = (name: string): string => join(base, kernel, name);
   const record = readRecord(parseJSON(readBytes(at('advisory.json')), file), file);
-  if (record.kernel !== kernel) throw bad(`it lies in the folder of ${kernel}, its record is for ${record.kernel}`);
+  if (record.kernel !== kernel) throw bad(`its files are for ${kernel}, but its record is for ${record.kernel}`);
   const named = basename(file);
   const expected = fileNames(packageNames(kernel), record.version, record.release, record.arch)[format];
-  if (named !== expected) throw bad(`it is named ${named}, by its content it would be ${expected}`);
+  if (named !== expected) throw bad(`its name is ${named}, but its content requires ${expected}`);
   const modules = files.filter((name) => name.endsWith('.ko'));
   if (record.module === null) {
-    if (modules.length > 0) throw bad('its record says it is empty, but it holds a module');
+    if (modules.length > 0) throw bad('its record says it is empty, but it contains a module');
     return { file, format, record, module: undefined };
   }
   const name = `${record.module.name}.ko`;
-  if (modules.length !== 1 || modules[0] !== name) throw bad(`it should hold ${name} and no other module`);
+  if (modules.length !== 1 || modules[0] !== name) throw bad(`it must contain ${name} and no other module`);
   const proof = files.find((other) => other === `${record.module?.name}.proof.json`);
   const module = patchModuleOf(
     readBytes(at(name)),
     `${file}:${packageFolder(kernel)}/${name}`,
     proof === undefined ? undefined : readBytes(at(proof)),
   );
-  if (module.sha256 !== record.module.sha256) throw bad('the module in it is not the one of its record');
+  if (module.sha256 !== record.module.sha256) throw bad('its module does not match its record');
   const { manifest } = module;
   if (manifest.release !== kernel || manifest.version !== record.version || manifest.name !== record.module.name) {
-    throw bad(`the module's manifest says ${manifest.name} version ${manifest.version} for ${manifest.release}`);
+    throw bad(`the manifest of its module is for ${manifest.name} version ${manifest.version} for ${manifest.release}`);
   }
   if ((module.proof === undefined ? null : sha256(module.proof)) !== record.proof)
-    throw bad('its proof is not the one of its record');
+    throw bad('its proof does not match its record');
   return { file, format, record, module };
 }
 
@@ -66,7 +66,7 @@ export async function readPackage(file: string): Promise<ReadPackage> {
 function formatOf(file: string): 'deb' | 'rpm' {
   if (file.endsWith('.deb')) return 'deb';
   if (file.endsWith('.rpm')) return 'rpm';
-  throw fail('channel-package', { file, problem: 'its name ends neither in .deb nor in .rpm' }, { where: { file } });
+  throw fail('channel-package', { file, problem: 'its name must end in .deb or .rpm' }, { where: { file } });
 }
 
 async function unpack(

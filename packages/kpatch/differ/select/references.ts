@@ -170,7 +170,7 @@ export class References {
     const reason = patched.arch.nearCall?.(user.section.data, relocation.offset);
     if (reason === undefined) return false;
     this.copies.add(part);
-    notes.push(`${part.name} travels as a copy, unchanged, since ${user.name} calls it and ${reason}`);
+    notes.push(`${part.name} is included as an unchanged copy because ${user.name} calls it and ${reason}`);
     return true;
   }
 

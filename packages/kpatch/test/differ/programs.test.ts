@@ -135,7 +135,7 @@ test('create-diff-object: sizes in the environment that contradict the object ar
   assert.equal(wrong.status, 0);
   assert.match(
     wrong.stdout,
-    /note: __bug_table: the entries have 12 bytes in this object; the size given, 8, is wrong/,
+    /note: __bug_table: the entries have 12 bytes in this object, not 8 as given/,
   );
   assert.deepEqual(Buffer.from(wrong.output!), Buffer.from(right.output!));
 });

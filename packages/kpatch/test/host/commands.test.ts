@@ -123,7 +123,7 @@ test('--require-proof asks for a valid proof of this very module', async () => {
   for (const [content, wrong] of [
     [{ ...proof, verdict: 'not proven' }, /not proven/],
     [other, /another module/],
-    [{ ...proof, kernel: { ...proof.kernel, release: '6.12.1' } }, /not on/],
+    [{ ...proof, kernel: { ...proof.kernel, release: '6.12.1' } }, /not for/],
   ] as const) {
     machine.set('files/fix.proof.json', JSON.stringify(content));
     const { status, stderr } = await install('--require-proof');
