@@ -41,8 +41,8 @@ export class KpatchError extends Error {
     this.name = 'KpatchError';
     this.code = code;
     this.exit = entry.exit;
-    this.why = fill(entry.why, params);
-    this.fix = fill(entry.fix, params);
+    this.why = documentPaths(fill(entry.why, params));
+    this.fix = documentPaths(fill(entry.fix, params));
     this.where = circumstances.where ?? {};
     this.detail = circumstances.detail;
   }
@@ -77,6 +77,14 @@ function fill(template: string, params: Readonly<Record<string, Value>>): string
     const [one = '', many] = noun.split('/');
     return plural(value, one, many);
   });
+}
+
+/** The packaged executable stands for Node itself. */
+const isPackaged = !/\/node$/.test(process.execPath);
+
+/** Entries name documents as they are in a checkout; the packages install them in another folder. */
+function documentPaths(text: string): string {
+  return isPackaged ? text.replace(/\bdocs\/(?=[\w-]+\.md\b)/g, '/usr/share/doc/kpatch/') : text;
 }
 
 /** The place on one line, most general part first: `fix.patch line 12`, `a.o .text.f+0x10 (symbol f)`. */

@@ -1,6 +1,7 @@
 /** Runs one boot of a plan: starts a guest and runs the checks in it, in order. */
 import { KpatchError } from '../../base/errors/error.ts';
 import { initScript } from '../../vm/agent.ts';
+import { emulatorFor } from '../../vm/emulator.ts';
 import { boot, type Guest } from '../../vm/guest.ts';
 import type { GuestFile } from '../../vm/initramfs.ts';
 import { type ProofInput, staticSession } from '../input/proof-input.ts';
@@ -76,7 +77,9 @@ function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | unde
     onConsole: (line) => onEvent({ type: 'console', boot: planned.id, line }),
     onWait: () =>
       onEvent({ type: 'progress', check: keyOf(planned.id, ''), text: 'waiting for other virtual machines to finish' }),
-    ...(planned.system === 'reboot' ? { init: initScript([], bootService), bootDeadlineMs: SERVICE_DEADLINE_MS } : {}),
+    ...(planned.system === 'reboot'
+      ? { init: initScript([], emulatorFor(kernel.image), bootService), bootDeadlineMs: SERVICE_DEADLINE_MS }
+      : {}),
     ...(signal === undefined ? {} : { signal }),
   });
 }

@@ -271,10 +271,7 @@ test('check names every kind of damage', async () => {
   await damage((tree) => rmSync(join(tree, 'index.html')), /index\.html is missing/);
   await damage(() => {}, /expired on/, new Date(Date.now() + 15 * 86_400_000));
   const other = (await exportKeys([makeKey('other <other@example.org>')])).binary;
-  assert.match(
-    (await checkTree(copy, other, new Date())).problems.join('\n'),
-    /SIGNATURES NOT OK|invalid signature/,
-  );
+  assert.match((await checkTree(copy, other, new Date())).problems.join('\n'), /SIGNATURES NOT OK|invalid signature/);
 });
 
 test('a publication that fails half-way changes nothing', async () => {

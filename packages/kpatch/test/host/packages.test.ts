@@ -4,7 +4,8 @@
  * test/vm/host-packages.test.ts).
  */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { run } from '#kpatch/base/run.ts';
 import { fixture } from '../compatibility/fixtures.ts';
@@ -41,6 +42,7 @@ echo '${readFileSync(fixture('machine.tar.gz'), 'base64')}' | base64 -d | tar -x
 const ANYTHING = `find /etc /run /usr/lib /usr/libexec /usr/bin /usr/sbin /usr/share /var -xdev -path '*kpatch*' -not -path '/var/lib/dpkg/*' \
 -not -path '/var/cache/*' | sort`;
 
+const root = join(import.meta.dirname, '../../../..');
 let folder = '';
 before(async () => {
   folder = await packages();
@@ -140,6 +142,7 @@ test('every command has a man page without a complaint, and all shells complete'
   const printed = await onCopy(`dpkg --no-triggers -i $deb >/dev/null
 for command in $(kpatch help | sed -n '/^Commands:/,$ s/^  \\([a-z][a-z-]*\\).*/\\1/p' | grep -vx help); do
   page=/usr/share/man/man1/kpatch-$command.1.gz
+  [ $command != build ] || page=/usr/share/man/man1/kpatch_build.1.gz
   [ -e $page ] || echo "no page for $command"
   zcat $page | groff -man -Tutf8 -ww -z 2>&1
 done
@@ -147,4 +150,27 @@ zcat /usr/share/man/man1/kpatch.1.gz | groff -man -Tutf8 -ww -z 2>&1
 bash -c 'source /usr/share/bash-completion/completions/kpatch; COMP_WORDS=(kpatch uni); COMP_CWORD=1; _kpatch; echo $COMPREPLY'
 ls /usr/share/zsh/site-functions/_kpatch /usr/share/zsh/vendor-completions/_kpatch /usr/share/fish/vendor_completions.d/kpatch.fish 2>/dev/null || true`);
   assert.match(printed, /^uninstall\n\/usr\/share\/fish\/\S+\n\/usr\/share\/zsh\/\S+\n$/);
+});
+
+test('the documents that errors and man pages name are installed, by both packages', async () => {
+  const named = readFileSync(join(root, 'docs/errors.md'), 'utf8').match(/\bdocs\/[\w-]+\.md/g) ?? [];
+  assert.ok(named.length > 0);
+  for (const name of named) assert.ok(existsSync(join(root, name)), name);
+  const cited = `kpatch channel check /tmp/broken 2>&1 | grep -o '/usr/share/doc/[^ ,]*' | xargs ls
+zgrep -ho '/usr/share/doc/kpatch/[a-z-]*\\.md' /usr/share/man/man1/kpatch*.gz | tr -d '\\\\' | sort -u | xargs ls >/dev/null`;
+  const printed = await onCopy(`mkdir /tmp/broken; echo '{}' >/tmp/broken/channel.json
+dpkg --no-triggers -i $deb >/dev/null; ${cited}; dpkg -L kpatch | grep ^/usr/share/doc/kpatch/. | sort >/tmp/deb
+man -w kpatch-build kpatch_build | xargs -n 1 basename; zgrep -c 'drop.*in' $(man -w kpatch-build)
+dpkg --no-triggers -P kpatch >/dev/null
+rpm -i --nodeps $rpm 2>/dev/null; ${cited}; rpm -ql kpatch | grep ^/usr/share/doc/kpatch/. | sort >/tmp/rpm
+diff /tmp/deb /tmp/rpm && grep -c '\\.md$' /tmp/deb`);
+  const [first, drop, command, , second, documents] = printed.trim().split('\n');
+  assert.equal(first, '/usr/share/doc/kpatch/channel.md');
+  assert.equal(second, first);
+  assert.deepEqual([drop, command], ['kpatch-build.1.gz', 'kpatch_build.1.gz']);
+  assert.equal(
+    Number(documents),
+    readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md'))
+      .length + 2,
+  );
 });

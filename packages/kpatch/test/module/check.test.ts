@@ -105,7 +105,7 @@ describe('the check of a finished module', () => {
       ['.klp.sym.vmlinux.hidden_data,0', STT.OBJECT, /there are 2 of that name, and no position/],
       ['.klp.sym.vmlinux.hidden_data,3', STT.OBJECT, /there are only 2/],
       ['.klp.sym.vmlinux.hidden_data,1', STT.OBJECT, /it is a function in the kernel/],
-      ['.klp.sym.vmlinux.hidden_data,2', STT.FUNC, /it is data there/],
+      ['.klp.sym.vmlinux.hidden_data,2', STT.FUNC, /it is data in the kernel/],
     ];
     for (const [name, type, problem] of cases) {
       const error = await provokes('module-klp-symbol', () => check({ symbols: [[name, type]] }));

@@ -22,7 +22,8 @@ export async function packages(): Promise<string> {
   if (given !== undefined) return given;
   const dist = join(root, 'dist');
   using _held = await lock(join(root, 'dist/.lock'), 'the packages', { waitMs: 600_000 });
-  const sources = ['packages', 'packaging', 'tools', 'package.json'].map((name) => newest(join(root, name)));
+  const parts = ['packages', 'packaging', 'tools', 'docs', 'examples', 'package.json', 'CHANGELOG.md', 'SECURITY.md'];
+  const sources = parts.map((name) => newest(join(root, name)));
   const made = readdirSync(dist).filter((name) => /\.(deb|rpm)$/.test(name));
   const oldest = made.length < 2 ? 0 : Math.min(...made.map((name) => statSync(join(dist, name)).mtimeMs));
   if (Math.max(...sources) > oldest) {
@@ -58,6 +59,8 @@ export interface HostGuestOptions {
   readonly series?: '6.1' | '6.12';
   readonly disk?: string;
   readonly kernelArguments?: readonly string[];
+  /** Further arguments of QEMU. */
+  readonly devices?: readonly string[];
   readonly files?: Readonly<Record<string, GuestFile>>;
 }
 
@@ -77,6 +80,7 @@ export async function bootHost(options: HostGuestOptions = {}): Promise<Guest> {
     visible: [root, folder],
     ...(options.disk === undefined ? {} : { disk: options.disk }),
     kernelArguments: options.kernelArguments ?? [],
+    devices: options.devices ?? [],
     files: {
       ...files,
       '/usr/sbin/kpatch': { content: `#!/bin/sh\nexec ${executable} "$@"\n`, mode: 0o755 },
