@@ -66,7 +66,7 @@ export const namedClasses: readonly {
     class: 'registry',
     pattern: exactly(
       String.raw`\.(?:con_|security_)?initcall.*|\.exitcall${rest}|\.init\.setup|\.init_array${rest}|\.fini_array${rest}|\.ctors${rest}|\.dtors${rest}`,
-      String.raw`\.(?:early_)?lsm_info${rest}|__lsm_info.*|__early_lsm_info.*|\.pci_fixup.*|\.x86_cpu_dev${rest}|\.x86_intel_mid_dev${rest}|\.iommu_table|\.apicdrivers|\.static_call_tramp_key`,
+      String.raw`\.(?:early_)?lsm_info${rest}|__lsm_info.*|__early_lsm_info.*|\.pci_fixup.*|\.static_call_tramp_key`,
       '__param|__obsparm|__modver|__earlycon_table|__\\w+_of_table(?:_end)?|__\\w+_acpi_probe_table|__(?:governor_)?thermal_table\\w*|__kunit\\w*',
       '__syscalls_metadata|_ftrace_events|_ftrace_(?:eval|enum)_map|_error_injection_whitelist|_kprobe_blacklist|__bpf_raw_tp_map|__tracepoints_ptrs|__trace_printk_fmt',
     ),
@@ -91,7 +91,7 @@ const tags = 'alloc_tags';
  * processors while it runs keeps them.
  */
 const init = exactly(
-  String.raw`\.(?:init|head|init_array|x86_cpu_dev|early_lsm_info|lsm_info)${rest}`,
+  String.raw`\.(?:init|head|init_array|early_lsm_info|lsm_info)${rest}`,
   String.raw`\.(?:con_|security_)?initcall.*`,
 );
 const exit = exactly(String.raw`\.(?:exit|exitcall)${rest}`);
