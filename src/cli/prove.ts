@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import type { ElfObject } from '../elf/object.ts';
 import { readObject } from '../elf/read-object.ts';
 import { fail } from '../errors/error.ts';
+import { cacheRoot } from '../kernel/cache.ts';
 import { KernelFacts } from '../kernel/facts.ts';
 import { prepareKernel, requireLivepatch } from '../kernel/kernel.ts';
 import { type Proof, signProof } from '../module/proof.ts';
@@ -33,6 +34,7 @@ interface Options {
   readonly kernels?: string;
   readonly test?: string;
   readonly full?: boolean;
+  readonly cold?: boolean;
   readonly check: readonly string[];
   readonly with: readonly string[];
   readonly from: readonly string[];
@@ -61,6 +63,7 @@ export function register(program: Command): void {
       "the author's test: a shell script, run before, with and after the patch (may name modules and files)",
     )
     .option('--full', 'the full plan: also load, cycles, upgrades, memory errors, the boot path (minutes)')
+    .option('--cold', 'boot each virtual machine; do not resume kept ones')
     .option('--check <name>', 'only this check and those it builds on (repeatable)', collect, [])
     .option('--with <file>', 'a check of your own, a shell or TypeScript file (repeatable)', collect, [])
     .option('--from <module>', 'a predecessor: the upgrade from it, and back, is tried (repeatable)', collect, [])
@@ -202,7 +205,8 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
   try {
     const program = options.full === true ? { program: ownProgram() } : {};
     const { onEvent } = view;
-    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, guests, onEvent, ...program });
+    const kept = { folder: join(cacheRoot(), 'guests'), cold: options.cold === true };
+    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program });
   } finally {
     view.close();
   }
@@ -283,6 +287,7 @@ function commandLine(given: readonly string[], options: Options): string {
     ...one('--kernels', options.kernels),
     ...one('--test', options.test),
     ...(options.full === true ? ['--full'] : []),
+    ...(options.cold === true ? ['--cold'] : []),
     ...many('--check', options.check),
     ...many('--with', options.with),
     ...many('--from', options.from),

@@ -56,6 +56,12 @@ export const vmErrors = table({
     why: 'each file given to a guest needs a plain absolute path of its own',
     fix: 'use an absolute path without "..", and not one of a folder that other files need',
   },
+  'guest-monitor': {
+    exit: 1,
+    what: 'QEMU refused the command `{command}`: {problem}',
+    why: 'the virtual machine could not be saved',
+    fix: 'boot it with `kpatch prove --cold`; if that works, report this message',
+  },
   'guest-module': {
     exit: 1,
     what: 'the kernel module `{module}` is not in {folder}',

@@ -87,6 +87,8 @@ export interface PlannedBoot {
   readonly kernelArguments: readonly string[];
   readonly memoryMiB: number;
   readonly cpus: number;
+  /** True where booting is part of what is looked at: no kept guest is resumed. */
+  readonly cold?: boolean;
   /**
    * Where the guest has this program: `install` keeps its store, `reboot` begins with that store and loads what is installed
    * before anything else runs.

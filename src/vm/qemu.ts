@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream';
 import { fail } from '../errors/error.ts';
 import { onExit } from '../util/cleanup.ts';
 import { killGroup, run } from '../util/run.ts';
+import { Qmp } from './qmp.ts';
 
 export const QEMU = 'qemu-system-x86_64';
 
@@ -22,6 +23,8 @@ export interface Machine {
   readonly commandLine: string;
   /** Further arguments of QEMU: devices, drives. */
   readonly more?: readonly string[];
+  /** An open file, at the place where the state of a saved guest begins: the guest goes on from there instead of booting. */
+  readonly resumeFrom?: number;
 }
 
 export interface Qemu {
@@ -30,6 +33,7 @@ export interface Qemu {
   readonly console: Duplex;
   /** The guest's second serial port. */
   readonly channel: Duplex;
+  readonly monitor: Qmp;
   /** Resolves once the process is gone, with how it ended in words; never rejects. */
   readonly ended: Promise<string>;
   /** What QEMU itself has said so far (bounded). */
@@ -37,14 +41,19 @@ export interface Qemu {
   kill(): void;
 }
 
-let version: Promise<string> | undefined;
+let build: Promise<string> | undefined;
 
-/** The version of QEMU, as `7.2.22`; asked once. Error: `tool-missing`. */
-export function qemuVersion(): Promise<string> {
-  version ??= run(QEMU, ['--version'], { timeoutMs: 120_000 }).then(
-    ({ stdout }) => /version (\d[\w.]*)/.exec(stdout.toString())?.[1] ?? 'unknown',
+/** The first line of `qemu --version`, with the distribution's package version; asked once. Error: `tool-missing`. */
+export function qemuBuild(): Promise<string> {
+  build ??= run(QEMU, ['--version'], { timeoutMs: 120_000 }).then(
+    ({ stdout }) => stdout.toString().split('\n')[0] ?? '',
   );
-  return version;
+  return build;
+}
+
+/** The version of QEMU, as `7.2.22`. Error: `tool-missing`. */
+export async function qemuVersion(): Promise<string> {
+  return /version (\d[\w.]*)/.exec(await qemuBuild())?.[1] ?? 'unknown';
 }
 
 /** Starts QEMU. Error: `tool-missing`. */
@@ -54,7 +63,7 @@ export async function startQemu(machine: Machine): Promise<Qemu> {
   const guard = ['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"', String(process.pid)];
   const child = spawn('setpriv', [...guard, QEMU, ...argumentsOf(machine)], {
     detached: true,
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe', machine.resumeFrom ?? 'ignore'],
   });
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
@@ -76,12 +85,13 @@ function handleOf(child: ChildProcess, pid: number): Qemu {
       resolve(signal === null ? `QEMU ended with status ${status}` : `QEMU was ended by ${signal}`);
     });
   });
-  const [, , , console, channel] = child.stdio as unknown as Duplex[];
-  for (const stream of [console!, channel!]) stream.on('error', () => {}); // its end is seen by `ended`
+  const [, , , console, channel, monitor] = child.stdio as unknown as Duplex[];
+  for (const stream of [console!, channel!, monitor!]) stream.on('error', () => {}); // its end is seen by `ended`
   return {
     pid,
     console: console!,
     channel: channel!,
+    monitor: new Qmp(monitor!),
     ended,
     messages: () => messages,
     kill,
@@ -89,14 +99,21 @@ function handleOf(child: ChildProcess, pid: number): Qemu {
 }
 
 /**
- * Emulated processors take turns in one thread. Where each has its own, QEMU loses a race that real processors cannot: one runs
- * into a breakpoint of the kernel's self-modification (arch/x86/kernel/alternative.c, text_poke_bp_batch) after the other was told
- * that all have gone past it, and the kernel dies of it, as guests of Linux 6.12 did now and then. A spinning processor gives its
- * turn away with each PAUSE, so it costs nothing.
+ * Emulated processors take turns in one thread. With a thread for each, QEMU has a race that real processors do not have: one
+ * processor hits a breakpoint of the kernel's self-modification (arch/x86/kernel/alternative.c, text_poke_bp_batch) after the
+ * other was told that every processor is past it, and the kernel dies. Guests of Linux 6.12 did so now and then. Taking turns
+ * costs little: a processor that spins gives up its turn with each PAUSE.
  */
 const accelerators: Readonly<Record<Acceleration, string>> = { tcg: 'tcg,thread=single', kvm: 'kvm' };
 
-function argumentsOf(machine: Machine): string[] {
+/** The numbers under which QEMU inherits its ends of the streams (`stdio` above). */
+const CONSOLE = 3;
+const CHANNEL = 4;
+const MONITOR = 5;
+const STATE = 6;
+
+/** QEMU's arguments for this machine: those of a resumed guest and of the one that was saved differ in `-incoming` only. */
+export function argumentsOf(machine: Machine): string[] {
   // `max` gives software emulation all it can do; under KVM only the host's own model is sure to run.
   const cpu = machine.acceleration === 'kvm' ? 'host' : 'max';
   return [
@@ -104,8 +121,10 @@ function argumentsOf(machine: Machine): string[] {
     ...['-accel', accelerators[machine.acceleration], '-cpu', cpu],
     ...['-smp', String(machine.cpus), '-m', `${machine.memoryMiB}M`],
     ...['-kernel', machine.image, '-initrd', machine.initramfs, '-append', machine.commandLine],
-    ...['-chardev', 'socket,id=console,fd=3', '-serial', 'chardev:console'],
-    ...['-chardev', 'socket,id=channel,fd=4', '-serial', 'chardev:channel'],
+    ...['-chardev', `socket,id=console,fd=${CONSOLE}`, '-serial', 'chardev:console'],
+    ...['-chardev', `socket,id=channel,fd=${CHANNEL}`, '-serial', 'chardev:channel'],
+    ...['-chardev', `socket,id=monitor,fd=${MONITOR}`, '-mon', 'chardev=monitor,mode=control'],
     ...(machine.more ?? []),
+    ...(machine.resumeFrom === undefined ? [] : ['-incoming', `fd:${STATE}`]),
   ];
 }
