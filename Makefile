@@ -1,9 +1,11 @@
 # Everything a person or CI calls. `make demo` and `make test` install what is missing by themselves.
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
-TESTS ?= $(shell find test -name '*.test.ts' | sort)
+TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
+# Every kpatch that a test starts checks its own JSON output against docs/schemas.
+CHECKED := NODE_OPTIONS=--import=$(CURDIR)/packages/kpatch/test/output-check.ts
 
-.PHONY: help install install-all check format docs packages test demo channel-demo bench fuzz soak corpus clean
+.PHONY: help install install-all check format docs packages test attacks demo channel-demo bench fuzz soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -14,11 +16,13 @@ install: ## install what is missing: packages of the system, the pinned Node and
 install-all: ## the same, with what only tests, packages and channels need
 	@tools/install all
 
-check: install ## formatting, lint, types, layers, generated documents
+check: install ## formatting, lint, types, layers, names of machines and distributions, generated documents, wording
 	@node_modules/.bin/biome check --error-on-warnings
 	@node_modules/.bin/tsc -p .
 	@$(NODE) tools/layers.ts
+	@$(NODE) tools/names.ts
 	@$(NODE) tools/documents.ts --check
+	@$(NODE) tools/prose.ts
 
 format: install ## format the sources in place
 	@node_modules/.bin/biome check --write
@@ -30,7 +34,10 @@ packages: install-all ## one executable that needs no Node, a .deb and an .rpm, 
 	@$(NODE) tools/packages.ts
 
 test: install-all ## every test (TESTS=FILE… for some)
-	@$(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
+	@$(CHECKED) $(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
+
+attacks: install-all ## carry out every attack that the tests know: one line each, with what refused it (AREA=policy for one area)
+	@$(NODE) tools/attacks.ts $(AREA)
 
 demo: install ## the whole way: newest stock kernel, one-line fix, live patch, seen in a running guest
 	@$(NODE) tools/demo.ts
@@ -42,7 +49,7 @@ bench: install-all ## how fast, how large: each bench/*.ts prints a table
 	@for file in bench/*.ts; do $(NODE) $$file || exit 1; done
 
 soak: install-all ## the long form of every long check (hours)
-	@KPATCH_SOAK=1 $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
+	@KPATCH_SOAK=1 $(CHECKED) $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
 
 corpus: install ## real fixes between two stock kernels, built and loaded (OLD=, NEW=, COUNT=, SEED=)
 	@$(NODE) tools/corpus.ts $(if $(OLD),--old $(OLD)) $(if $(NEW),--new $(NEW)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -1,9 +1,9 @@
 /** How long a build takes, stage by stage, and how much memory: `bin/kpatch build` as a person calls it. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { temporaryFolder } from '../src/util/files.ts';
-import { run, runOk } from '../src/util/run.ts';
-import { sourcePatch } from '../test/build/source-patch.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { run, runOk } from '#kpatch/base/run.ts';
+import { sourcePatch } from '../packages/kpatch/test/source/source-patch.ts';
 
 const root = join(import.meta.dirname, '..');
 const kpatch = join(root, 'bin', 'kpatch');

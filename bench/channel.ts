@@ -7,11 +7,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { addPatches, putKernel } from '../src/channel/repository/add.ts';
-import { readConfig } from '../src/channel/repository/config.ts';
-import { kernelSchema } from '../src/channel/repository/kernel.ts';
-import { temporaryFolder } from '../src/util/files.ts';
-import { writeModule } from '../test/channel/module-file.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { addPatches, putKernel } from '#kpatch/channel/repository/add.ts';
+import { readConfig } from '#kpatch/channel/repository/config.ts';
+import { kernelSchema } from '#kpatch/channel/repository/kernel.ts';
+import { writeModule } from '../packages/kpatch/test/channel/module-file.ts';
 
 const kernels = Number(process.env.KERNELS ?? 50);
 const patches = Number(process.env.PATCHES ?? 20);

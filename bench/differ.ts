@@ -5,13 +5,13 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { diff } from '../src/diff/diff.ts';
-import type { DiffOptions } from '../src/diff/options.ts';
-import { temporaryFolder } from '../src/util/files.ts';
-import { targets } from '../test/diff/corpus/targets.ts';
-import { compile, optionsFor } from '../test/diff/fixture.ts';
-import { enlarge } from '../test/diff/large.ts';
-import { sampleSource } from '../test/diff/sample.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { diff } from '#kpatch/differ/diff.ts';
+import type { DiffOptions } from '#kpatch/differ/options.ts';
+import { targets } from '../packages/kpatch/test/differ/corpus/targets.ts';
+import { compile, optionsFor } from '../packages/kpatch/test/differ/fixture.ts';
+import { enlarge } from '../packages/kpatch/test/differ/large.ts';
+import { sampleSource } from '../packages/kpatch/test/differ/sample.ts';
 
 const row = (...cells: (string | number)[]): void => console.log(`| ${cells.join(' | ')} |`);
 const compiled = (source: string): Uint8Array => compile(targets[0]!, `${targets[0]!.headers}\n${source}`);

@@ -4,9 +4,9 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { temporaryFolder } from '../src/util/files.ts';
-import { run, runOk } from '../src/util/run.ts';
-import { moduleBytes, RELEASE } from '../test/host/fake.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { run, runOk } from '#kpatch/base/run.ts';
+import { moduleBytes, RELEASE } from '../packages/kpatch/test/host/fake.ts';
 
 /** As large as a patch of a few functions is with its type and line information. */
 const MODULE_BYTES = 300_000;

@@ -1,7 +1,7 @@
 /** How long a proof takes (issue: quick plan at most 15 s, full plan at most 4 min, three side by side at most 1.7 times one). */
 import { join } from 'node:path';
-import { temporaryFolder } from '../src/util/files.ts';
-import { run, runOk } from '../src/util/run.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { run, runOk } from '#kpatch/base/run.ts';
 
 const root = join(import.meta.dirname, '..');
 const kpatch = join(root, 'bin', 'kpatch');

@@ -3,21 +3,21 @@
  * dynup/kpatch that it stands in for.
  */
 import { basename } from 'node:path';
-import { main } from '../src/cli/main.ts';
+import { main } from '#kpatch/cli/main.ts';
 
 type Program = (argv: readonly string[]) => Promise<number> | number;
 
 const others: Readonly<Record<string, () => Promise<Program>>> = {
   'kpatch-build': async () => {
-    const { kpatchBuild } = await import('../src/cli/kpatch-build.ts');
+    const { kpatchBuild } = await import('#kpatch/compat/kpatch-build.ts');
     return (argv) => kpatchBuild(argv, process.env);
   },
   'create-diff-object': async () => {
-    const { createDiffObject } = await import('../src/cli/create-diff-object.ts');
+    const { createDiffObject } = await import('#kpatch/compat/create-diff-object.ts');
     return (argv) => createDiffObject(argv, process.env);
   },
   'create-klp-module': async () => {
-    const { createKlpModule } = await import('../src/cli/create-klp-module.ts');
+    const { createKlpModule } = await import('#kpatch/compat/create-klp-module.ts');
     return (argv) => createKlpModule(argv, process.env);
   },
 };

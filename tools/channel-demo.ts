@@ -6,11 +6,11 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KpatchError, renderError } from '../src/errors/error.ts';
-import { sha256 } from '../src/util/digest.ts';
-import { temporaryFolder } from '../src/util/files.ts';
-import { run, runOk } from '../src/util/run.ts';
-import { bootSystem, makeDisk } from '../src/vm/system.ts';
+import { sha256 } from '#kpatch/base/digest.ts';
+import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { run, runOk } from '#kpatch/base/run.ts';
+import { bootSystem, makeDisk } from '#kpatch/vm/system.ts';
 import { gnupgHome } from './channel-demo/gnupg.ts';
 import { archiveSource, kernelArchive } from './channel-demo/kernel-archive.ts';
 import { newestKernels } from './channel-demo/kernels.ts';

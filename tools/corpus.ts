@@ -6,17 +6,17 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type BuildResult, build } from '../src/build/build.ts';
-import { KpatchError, renderError } from '../src/errors/error.ts';
-import { KernelFacts } from '../src/kernel/facts.ts';
-import { prepareKernel } from '../src/kernel/kernel.ts';
-import type { ObjectMap } from '../src/kernel/object-map.ts';
-import type { TargetKernel } from '../src/kernel/target.ts';
-import { temporaryFolder } from '../src/util/files.ts';
-import { consoleReporter, silentReporter } from '../src/util/report.ts';
-import { run } from '../src/util/run.ts';
-import { boot, type Guest } from '../src/vm/guest.ts';
-import type { GuestFile } from '../src/vm/initramfs.ts';
+import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { consoleReporter, silentReporter } from '#kpatch/base/report.ts';
+import { run } from '#kpatch/base/run.ts';
+import { type BuildResult, build } from '#kpatch/builder/build.ts';
+import type { ObjectMap } from '#kpatch/kbuild/object-map.ts';
+import type { TargetKernel } from '#kpatch/kernel/target.ts';
+import { KernelFacts } from '#kpatch/prepare/facts.ts';
+import { prepareKernel } from '#kpatch/prepare/kernel.ts';
+import { boot, type Guest } from '#kpatch/vm/guest.ts';
+import type { GuestFile } from '#kpatch/vm/initramfs.ts';
 
 const { values } = parseArgs({
   options: {

@@ -4,11 +4,11 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BuildResult, build } from '../src/build/build.ts';
-import { KpatchError, renderError } from '../src/errors/error.ts';
-import { temporaryFolder } from '../src/util/files.ts';
-import { consoleReporter } from '../src/util/report.ts';
-import { boot, type Guest } from '../src/vm/guest.ts';
+import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { consoleReporter } from '#kpatch/base/report.ts';
+import { type BuildResult, build } from '#kpatch/builder/build.ts';
+import { boot, type Guest } from '#kpatch/vm/guest.ts';
 
 const root = join(import.meta.dirname, '..');
 const report = consoleReporter();

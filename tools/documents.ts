@@ -1,24 +1,35 @@
 /** Writes the documents that are printed from the sources; with `--check` only says which are out of date. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { errorsDocument } from '../src/errors/document.ts';
-import { version } from '../src/version.ts';
-import { rulesDocument } from '../test/diff/corpus/rules.ts';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { errorsDocument } from '#kpatch/base/errors/document.ts';
+import { version } from '#kpatch/base/version.ts';
+import { documents } from '#kpatch/documents/registry.ts';
+import { rulesDocument } from '../packages/kpatch/test/differ/corpus/rules.ts';
+
+import { jsonPage, jsonSchema, schemaFile } from './documents/json.ts';
 
 const root = join(import.meta.dirname, '..');
-const documents: Readonly<Record<string, () => string>> = {
+const pages: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsDocument,
   'docs/differ-rules.md': rulesDocument,
+  'docs/json.md': jsonPage,
+  ...Object.fromEntries(
+    documents.map((one) => [`docs/schemas/${schemaFile(one)}`, () => `${JSON.stringify(jsonSchema(one), null, 2)}\n`]),
+  ),
 };
 const check = process.argv.includes('--check');
 
-for (const [name, print] of Object.entries(documents)) {
+for (const [name, print] of Object.entries(pages)) {
   const path = join(root, name);
-  if (!check) writeFileSync(path, print());
-  else if (readFileSync(path, 'utf8') !== print()) complain(`${name} is out of date: run 'make docs'`);
+  if (!check) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, print());
+  } else if (!existsSync(path) || readFileSync(path, 'utf8') !== print())
+    complain(`${name} is out of date: run 'make docs'`);
 }
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-if (manifest.version !== version) complain(`src/version.ts says ${version}, package.json ${manifest.version}`);
+const manifest = JSON.parse(readFileSync(join(root, 'packages/kpatch/package.json'), 'utf8')) as { version: string };
+if (manifest.version !== version)
+  complain(`packages/kpatch/base/version.ts says ${version}, packages/kpatch/package.json ${manifest.version}`);
 
 function complain(text: string): void {
   console.error(text);

@@ -1,6 +1,6 @@
 /** `make fuzz`: the long form of the fuzz test. Arguments: number of mutations, seed. */
-import { type FuzzReport, fuzz } from '../test/diff/fuzz.ts';
-import { fuzzBases, largeBase } from '../test/diff/fuzz-bases.ts';
+import { type FuzzReport, fuzz } from '../packages/kpatch/test/differ/fuzz.ts';
+import { fuzzBases, largeBase } from '../packages/kpatch/test/differ/fuzz-bases.ts';
 
 const count = Number(process.argv[2] ?? 100_000);
 const seed = Number(process.argv[3] ?? 1);

@@ -1,35 +1,120 @@
-/** The lint rule of the architecture: which room may import which. Prints each import that goes the wrong way. */
+/**
+ * The lint rules of the architecture: a room of packages/kpatch imports only itself and rooms above it in the table, the
+ * factory and the fleet import the program only through its public interface, and no file takes part in an import cycle.
+ * Prints each import that breaks a rule.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-const base = ['errors', 'util'];
-const rooms: Readonly<Record<string, readonly string[]>> = {
-  errors: [],
-  util: ['errors'],
-  elf: base,
-  arch: [...base, 'elf'],
-  diff: [...base, 'elf', 'arch'],
-  kernel: [...base, 'elf', 'arch'],
-  module: [...base, 'elf', 'arch', 'diff', 'kernel'],
-  build: [...base, 'elf', 'arch', 'diff', 'kernel', 'module'],
-  vm: [...base, 'elf'],
-  prove: [...base, 'elf', 'arch', 'diff', 'kernel', 'module', 'vm'],
-  host: [...base, 'elf', 'module'],
-  channel: [...base, 'elf', 'module', 'host'],
-  cli: [...base, 'elf', 'arch', 'diff', 'kernel', 'module', 'build', 'vm', 'prove', 'host', 'channel'],
+/** Rooms in their order; a room may import every room above it that its row does not exclude. */
+const order = [
+  'base',
+  'documents',
+  'sandbox',
+  'formats',
+  'platform',
+  'kernel',
+  'toolchain',
+  'kbuild',
+  'source',
+  'distro',
+  'prepare',
+  'differ',
+  'runpre',
+  'module',
+  'builder',
+  'vm',
+  'advisory',
+  'prove',
+  'host',
+  'channel',
+  'cli',
+  'compat',
+] as const;
+
+type Room = (typeof order)[number];
+
+/** What a room must not know although it comes later: the program that loads patches knows nothing of building them, and so on. */
+const excluded: Partial<Record<Room, readonly Room[]>> = {
+  differ: ['kernel', 'toolchain', 'kbuild', 'source', 'distro', 'prepare'],
+  runpre: ['differ', 'source'],
+  vm: ['toolchain', 'kbuild', 'source', 'distro', 'prepare', 'differ', 'runpre', 'module', 'builder'],
+  advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
+  prove: ['builder', 'source', 'differ', 'advisory'],
+  host: [
+    'kernel',
+    'toolchain',
+    'kbuild',
+    'source',
+    'distro',
+    'prepare',
+    'differ',
+    'runpre',
+    'builder',
+    'vm',
+    'advisory',
+  ],
+  channel: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'builder', 'vm', 'prove'],
 };
 
-const root = join(import.meta.dirname, '..', 'src');
+const root = join(import.meta.dirname, '..', 'packages', 'kpatch');
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter(
+  (name) => name.endsWith('.ts') && !name.startsWith('test/') && !name.includes('node_modules/'),
+);
+const graph = new Map<string, string[]>();
+for (const file of files) {
+  const text = readFileSync(join(root, file), 'utf8');
+  const targets = [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)].map(([, target]) =>
+    relative(root, join(root, file, '..', target!)),
+  );
+  graph.set(file, targets);
+}
+
 let wrong = 0;
-for (const file of readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))) {
-  const [room] = file.split('/');
-  if (room === undefined || room.endsWith('.ts')) continue;
-  const allowed = rooms[room];
-  for (const [, target] of readFileSync(join(root, file), 'utf8').matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)) {
-    const [other] = relative(root, join(root, file, '..', target!)).split('/');
-    if (other === undefined || other === room || other.endsWith('.ts') || allowed?.includes(other)) continue;
-    console.error(`src/${file}: imports ${target}, but ${room}/ may not know ${other}/`);
-    wrong++;
+function complain(line: string): void {
+  console.error(line);
+  wrong++;
+}
+
+const roomOf = (file: string): string | undefined => (file.includes('/') ? file.split('/')[0] : undefined);
+for (const [file, targets] of graph) {
+  const room = roomOf(file);
+  if (room === undefined) continue;
+  const place = order.indexOf(room as Room);
+  if (place === -1) complain(`packages/kpatch/${file}: ${room}/ is not a room; add it to tools/layers.ts`);
+  for (const target of targets) {
+    const other = roomOf(target);
+    if (other === room) continue;
+    const above = other !== undefined && order.indexOf(other as Room) < place && order.includes(other as Room);
+    if (!above || excluded[room as Room]?.includes(other as Room))
+      complain(
+        `packages/kpatch/${file}: imports ${target}, but ${room}/ must not know ${other ?? 'the public interface'}`,
+      );
   }
 }
+
+/** Strongly connected groups of more than one file (Tarjan 1972). */
+function cycles(): string[][] {
+  const index = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  const found: string[][] = [];
+  const visit = (file: string): void => {
+    index.set(file, index.size);
+    low.set(file, index.get(file)!);
+    stack.push(file);
+    for (const target of graph.get(file) ?? []) {
+      if (!graph.has(target)) continue;
+      if (!index.has(target)) visit(target);
+      if (stack.includes(target)) low.set(file, Math.min(low.get(file)!, low.get(target)!));
+    }
+    if (low.get(file) !== index.get(file)) return;
+    const group = stack.splice(stack.indexOf(file));
+    if (group.length > 1) found.push(group.sort());
+  };
+  for (const file of graph.keys()) if (!index.has(file)) visit(file);
+  return found;
+}
+
+for (const group of cycles()) complain(`import cycle: ${group.join(', ')}`);
 process.exitCode = wrong === 0 ? 0 : 1;

@@ -2,9 +2,9 @@
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { temporaryFolder } from '../src/util/files.ts';
-import { run } from '../src/util/run.ts';
-import { version } from '../src/version.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { run } from '#kpatch/base/run.ts';
+import { version } from '#kpatch/base/version.ts';
 import { bashCompletion, fishCompletion, zshCompletion } from './packages/completion.ts';
 import { buildDeb } from './packages/deb.ts';
 import { buildExecutable, root } from './packages/executable.ts';
@@ -46,8 +46,12 @@ async function layOut(tree: string): Promise<void> {
   put('usr/share/bash-completion/completions/kpatch', bashCompletion(shapes));
   put('usr/share/zsh/site-functions/_kpatch', zshCompletion(shapes));
   put('usr/share/fish/vendor_completions.d/kpatch.fish', fishCompletion(shapes));
-  mkdirSync(join(tree, 'usr/share/doc/kpatch'), { recursive: true });
-  copyFileSync(join(root, 'LICENSE'), join(tree, 'usr/share/doc/kpatch/copyright'));
+  // Errors and man pages name these files.
+  const documents = join(tree, 'usr/share/doc/kpatch');
+  cpSync(join(root, 'docs'), documents, { recursive: true });
+  copyFileSync(join(root, 'LICENSE'), join(documents, 'copyright'));
+  for (const name of ['CHANGELOG.md', 'SECURITY.md']) copyFileSync(join(root, name), join(documents, name));
+  cpSync(join(root, 'examples'), join(documents, 'examples'), { recursive: true });
   mkdirSync(join(tree, 'usr/sbin'), { recursive: true });
   copyFileSync(executable, join(tree, 'usr/sbin/kpatch'));
   chmodSync(join(tree, 'usr/sbin/kpatch'), 0o755);

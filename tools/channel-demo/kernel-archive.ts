@@ -5,10 +5,10 @@
  */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { aptFetch, aptShow } from '../../src/kernel/apt.ts';
-import { packagesFolder } from '../../src/kernel/cache.ts';
-import { silentReporter } from '../../src/util/report.ts';
-import { runOk } from '../../src/util/run.ts';
+import { silentReporter } from '#kpatch/base/report.ts';
+import { runOk } from '#kpatch/base/run.ts';
+import { aptFetch, aptShow } from '#kpatch/distro/debian/apt.ts';
+import { packagesFolder } from '#kpatch/prepare/cache.ts';
 import type { StockRelease } from './kernels.ts';
 
 const initramfsTool = `Package: demo-initramfs-tool

@@ -1,9 +1,9 @@
 /** The newest stock kernel that apt offers in a series, and an older one whose source it offers too. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { compareDebian } from '../../src/channel/advisory/version.ts';
-import { cacheRoot } from '../../src/kernel/cache.ts';
-import { run, runOk } from '../../src/util/run.ts';
+import { compareDebian } from '#kpatch/advisory/version.ts';
+import { run, runOk } from '#kpatch/base/run.ts';
+import { cacheRoot } from '#kpatch/prepare/cache.ts';
 
 export interface StockRelease {
   readonly release: string;

@@ -1,5 +1,5 @@
 /** The machine of the demo: a guest whose only way out is QEMU's own address for this machine's loopback. */
-import type { SystemOptions } from '../../src/vm/system.ts';
+import type { SystemOptions } from '#kpatch/vm/system.ts';
 
 export interface Kernel {
   readonly release: string;

@@ -1,8 +1,8 @@
 /** A small root for dnf: a shell and the libraries that kpatch needs, as one package, and kpatch's own real package. */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { buildRpm } from '../../src/channel/package/rpm.ts';
-import { runOk } from '../../src/util/run.ts';
+import { runOk } from '#kpatch/base/run.ts';
+import { buildRpm } from '#kpatch/channel/package/rpm.ts';
 
 /** Makes it below `root`; gives `root`. */
 export async function rpmMachine(root: string, kpatchRpm: string): Promise<string> {

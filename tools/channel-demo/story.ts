@@ -1,5 +1,5 @@
 /** Tells what happens, step by step, and counts what was not seen. */
-import type { Guest } from '../../src/vm/guest.ts';
+import type { Guest } from '#kpatch/vm/guest.ts';
 
 export interface Shown {
   readonly output: string;

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { runOk } from '../../src/util/run.ts';
+import { runOk } from '#kpatch/base/run.ts';
 import { root } from './executable.ts';
 
 /** Builds the package from the laid-out tree; gives its path. Errors: `tool-missing`, `tool-failed`. */

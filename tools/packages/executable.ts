@@ -3,8 +3,8 @@ import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
-import { authorHeaders } from '../../src/build/author-header-files.ts';
-import { runOk } from '../../src/util/run.ts';
+import { runOk } from '#kpatch/base/run.ts';
+import { authorHeaders } from '#kpatch/source/author-header-files.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
 const node = join(root, 'node_modules/node/bin/node');
@@ -26,11 +26,17 @@ const wasmAsset: Plugin = {
       return { contents: source.replace(reading, asset), loader: 'js' };
     });
     // esbuild follows `require(...)`, not a require that was made at run time.
-    onLoad({ filter: /x86_64-decoder\.ts$/ }, ({ path }) => {
-      const made = "createRequire(import.meta.url)('iced-x86')";
-      const source = readFileSync(path, 'utf8');
-      return { contents: source.replace(made, "require('iced-x86')"), loader: 'ts' };
-    });
+    for (const [filter, library] of [
+      [/x86_64\/decoder\.ts$/, 'iced-x86'],
+      [/formats\/asn1\.ts$/, 'asn1js'],
+    ] as const) {
+      onLoad({ filter }, ({ path }) => {
+        const made = `createRequire(import.meta.url)('${library}')`;
+        const source = readFileSync(path, 'utf8');
+        if (!source.includes(made)) throw new Error(`${path} loads ${library} in another way now`);
+        return { contents: source.replace(made, `require('${library}')`), loader: 'ts' };
+      });
+    }
   },
 };
 

@@ -1,6 +1,6 @@
 /** The commands as their own files declare them: what man pages and completions are made from. */
 import { type Argument, Command, type Option } from 'commander';
-import { commands } from '../../src/cli/commands.ts';
+import { commands } from '#kpatch/cli/commands.ts';
 
 export interface CommandShape {
   /** `load`, or `kernel add` for a command of a command. */

@@ -1,0 +1,100 @@
+/** Which kernel package versions an answer is about: the one of a kernel release, and the newest that is known here. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fail } from '../base/errors/error.ts';
+import { run } from '../base/run.ts';
+import { namesOf } from '../platform/registry.ts';
+import type { Changelog } from './changelog.ts';
+import { compareBy, type Scheme, upstreamOf } from './version.ts';
+
+/** The version of the package that a kernel release comes from, as `6.1.190-1`, or `5.14.0-427.13.1.el9_4`. */
+export async function packageVersionOf(
+  release: string,
+  root = '/',
+): Promise<{ scheme: Scheme; version: string } | undefined> {
+  // RHEL's release is the package's version with the architecture behind it.
+  const pattern = `^(\\d[\\w.]*-[\\w.]+\\.(?:el|fc|amzn|oe)\\w*)\\.(?:${namesOf('rpm').join('|')})$`;
+  const rpm = new RegExp(pattern).exec(release)?.[1];
+  if (rpm !== undefined) return { scheme: 'rpm', version: rpm };
+  const text = slurp(join(root, 'proc/version'));
+  if (text.startsWith(`Linux version ${release} `)) {
+    const version = /\b(?:Debian|Ubuntu) (\d\S*)/.exec(text)?.[1];
+    if (version !== undefined) return { scheme: 'deb', version };
+  }
+  for (const name of [`linux-image-${release}`, `linux-image-${release}-unsigned`, `linux-headers-${release}`]) {
+    const asked = await run('dpkg-query', [`--root=${root}`, '-W', `-f=\${Version}`, name]).catch(() => undefined);
+    const version = asked?.stdout.toString().trim() ?? '';
+    if (asked?.status === 0 && version !== '') return { scheme: 'deb', version };
+  }
+  return undefined;
+}
+
+/** The release of the running kernel. */
+export function runningRelease(root = '/'): string {
+  return slurp(join(root, 'proc/sys/kernel/osrelease')).trim();
+}
+
+/** The distribution as OSV names it (`Debian:12`), from os-release(5); `undefined` for one that OSV has no such name for. */
+export function distributionOf(root = '/'): string | undefined {
+  const text = slurp(join(root, 'etc/os-release'));
+  const value = (key: string): string => new RegExp(`^${key}="?([^"\n]*)"?$`, 'm').exec(text)?.[1] ?? '';
+  const names: Readonly<Record<string, string>> = {
+    debian: 'Debian',
+    ubuntu: 'Ubuntu',
+    rhel: 'Red Hat',
+    almalinux: 'AlmaLinux',
+    rocky: 'Rocky Linux',
+  };
+  const name = names[value('ID')];
+  return name === undefined || value('VERSION_ID') === '' ? undefined : `${name}:${value('VERSION_ID')}`;
+}
+
+/** Changelogs of kernel packages that are installed here (`/usr/share/doc/linux-…/changelog*.gz`), of the same series first. */
+export function installedChangelogs(version: string, root = '/'): string[] {
+  const docs = join(root, 'usr/share/doc');
+  const series = upstreamOf(version).split('.').slice(0, 2).join('.');
+  const folders = existsSync(docs) ? readdirSync(docs) : [];
+  return folders
+    .filter(
+      (name) =>
+        /^linux-(?:image|source|headers)-/.test(name) &&
+        new RegExp(`-${series.replace('.', '\\.')}(?:\\D|$)`).test(name),
+    )
+    .flatMap((name) => ['changelog.Debian.gz', 'changelog.gz'].map((file) => join(docs, name, file)))
+    .filter((file) => existsSync(file));
+}
+
+/** The newest version in the changelogs; `undefined` where there is none. */
+export function newestIn(changelogs: readonly Changelog[], scheme: Scheme): string | undefined {
+  const versions = changelogs.flatMap((changelog) => changelog.entries.map((entry) => entry.version));
+  return versions.sort(compareBy(scheme)).at(-1);
+}
+
+/** The scheme a version text is in, for versions given by hand: rpm's have a distribution tag such as `.el9`. */
+export function schemeOf(version: string): Scheme {
+  return /\.(?:el|fc|amzn|oe)\d/.test(version) ? 'rpm' : 'deb';
+}
+
+/** Both ends of the question. Error: `channel-kernel-version`. */
+export async function versionsFor(
+  release: string,
+  changelogs: readonly Changelog[],
+  given: { from?: string; to?: string },
+  root = '/',
+): Promise<{ scheme: Scheme; from: string; to: string }> {
+  const found =
+    given.from === undefined
+      ? await packageVersionOf(release, root)
+      : { scheme: changelogs[0]?.scheme ?? schemeOf(given.from), version: given.from };
+  if (found === undefined) throw fail('channel-kernel-version', { release });
+  const to = given.to ?? newestIn(changelogs, found.scheme) ?? found.version;
+  return { scheme: found.scheme, from: found.version, to };
+}
+
+function slurp(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}

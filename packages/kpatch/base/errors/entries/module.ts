@@ -1,0 +1,161 @@
+import { table } from '../entry.ts';
+
+/** Errors of `module/`: building the livepatch module. */
+export const moduleErrors = table({
+  'manifest-damaged': {
+    exit: 1,
+    what: 'the manifest of {file} is invalid: {problem}',
+    why: 'it states which kernel the module is for and what it changes',
+    fix: 'get the module again from where it was built',
+  },
+  'intermediate-malformed': {
+    exit: 1,
+    what: 'the intermediate sections of {file} are malformed: {problem}',
+    why: 'they tell which references become livepatch relocations',
+    fix: 'create the object again with create-diff-object or `kpatch diff -o`',
+  },
+  'klp-symbol-unnameable': {
+    exit: 4,
+    what: 'the symbol {symbol} of {object} cannot be named in a livepatch relocation',
+    why: 'the kernel accepts at most 55 bytes for the object and {limit} for the symbol in such a name, and no commas',
+    fix: 'change the patch so that it does not refer to this symbol',
+  },
+  'klp-relocation-crosses': {
+    exit: 4,
+    what: 'a relocation for {object} refers to {symbol} of {other}',
+    why: 'the kernel resolves it when {object} is loaded, and {other} may not be loaded then',
+    fix: 'report this as a bug and attach the patch',
+  },
+  'module-link-failed': {
+    exit: 1,
+    what: 'linking the livepatch module {name} failed',
+    why: '',
+    fix: 'read the output of the kernel build system below',
+  },
+  'callback-twice': {
+    exit: 2,
+    what: 'the patch has two {phase} callbacks for {object}',
+    why: 'the kernel calls one function in each phase for each object',
+    fix: 'merge the two callbacks into one',
+  },
+  'state-invalid': {
+    exit: 2,
+    what: 'invalid system state in {unit}: {problem}',
+    why: 'the kernel compares states by identifier and version to decide which patches may replace this one',
+    fix: 'give each KPATCH_STATE a unique identifier other than 0, and the same version in all files',
+  },
+  'state-unsupported': {
+    exit: 4,
+    what: 'the patch declares system states, which Linux {kernel} does not support',
+    why: 'livepatch supports states since Linux 5.5; an older kernel would accept an incompatible replacement',
+    fix: 'remove KPATCH_STATE for this kernel',
+  },
+  'module-symbol-unresolved': {
+    exit: 4,
+    what: '{name} needs {symbol}, which {release} does not export',
+    why: 'the kernel would refuse the module: Unknown symbol',
+    fix: 'report this as a bug and attach the patch; a live patch cannot use symbols of another live patch or of an out-of-tree module',
+  },
+  'module-symbol-version': {
+    exit: 4,
+    what: '{name} was built with version {found} of the symbol {symbol}, but {release} has {wanted}',
+    why: 'the symbol CRCs (MODVERSIONS) show that its types differ; the kernel would refuse the module',
+    fix: 'check that headers and image come from the same build (`kpatch kernel show`), then build again',
+  },
+  'module-namespace': {
+    exit: 4,
+    what: '{name} uses {symbol} without importing its namespace {namespace}',
+    why: 'the kernel would refuse the module',
+    fix: 'report this as a bug and attach the patch',
+  },
+  'module-klp-symbol': {
+    exit: 4,
+    what: '{name} refers to {symbol} at position {sympos} of {object}: {problem}',
+    why: 'livepatch looks up symbols by name and position when the patch is loaded; it would fail or find the wrong one',
+    fix: 'report this as a bug and attach the patch',
+  },
+  'module-klp-function': {
+    exit: 4,
+    what: '{name} replaces {function} at position {sympos} of {object}: {problem}',
+    why: 'livepatch looks up functions by name and position when the patch is loaded',
+    fix: 'report this as a bug and attach the patch',
+  },
+  'module-klp-name': {
+    exit: 4,
+    what: '{name} has a livepatch name that the kernel cannot read: {symbol}',
+    why: 'the kernel parses object, name and position from it (Documentation/livepatch/module-elf-format.rst)',
+    fix: 'report this as a bug and attach the patch',
+  },
+  'module-vermagic': {
+    exit: 4,
+    what: "the vermagic of {name} is '{found}', but that of {release} is '{wanted}'",
+    why: 'the kernel would refuse the module or, worse, load one with different structures',
+    fix: 'check that headers and image come from the same build (`kpatch kernel show`), then build again',
+  },
+  'module-build-id': {
+    exit: 4,
+    what: '{name} is for build-id {found}, but {release} has {wanted}',
+    why: 'hosts load the module only into the kernel it was built for',
+    fix: 'report this as a bug and attach the patch',
+  },
+  'module-section-writable-code': {
+    exit: 4,
+    what: 'the section {section} of {name} is both writable and executable',
+    why: 'kernels with STRICT_MODULE_RWX refuse such a module',
+    fix: 'report this as a bug and attach the patch',
+  },
+  'module-relocation-unknown': {
+    exit: 4,
+    what: 'the section {section} of {name} has a relocation of type {type}, which the module loader does not support',
+    why: 'the kernel would refuse the module',
+    fix: 'report this as a bug and attach the patch',
+  },
+  'module-incomplete': {
+    exit: 4,
+    what: '{name} is not a complete livepatch module: {problem}',
+    why: 'the kernel would refuse the module or never enable the patch',
+    fix: 'report this as a bug and attach the patch',
+  },
+  'sign-incomplete': {
+    exit: 2,
+    what: 'signing needs a key and a certificate, but only {given} is given',
+    why: 'the signature names the certificate so that the kernel can find the key to verify it',
+    fix: 'give both --sign-key and --sign-cert',
+  },
+  'sign-key-unusable': {
+    exit: 2,
+    what: 'the key {file} cannot be used: {problem}',
+    why: '',
+    fix: 'give a private key in PEM form; if it is encrypted, set KBUILD_SIGN_PIN, as for the kernel build',
+  },
+  'sign-certificate-unusable': {
+    exit: 2,
+    what: 'the certificate {file} cannot be used: {problem}',
+    why: 'the signature must name a certificate that the kernel can trust',
+    fix: 'give an X.509 certificate in PEM or DER form',
+  },
+  'sign-key-mismatch': {
+    exit: 2,
+    what: 'the key {key} does not belong to the certificate {certificate}',
+    why: 'a kernel that trusts the certificate would refuse modules signed with this key',
+    fix: 'give the key that belongs to the certificate',
+  },
+  'signature-malformed': {
+    exit: 1,
+    what: 'the signature at the end of {file} is malformed: {problem}',
+    why: 'the kernel would refuse the module',
+    fix: 'get the module again from where it was built',
+  },
+  'signature-weak': {
+    exit: 4,
+    what: 'the signature of {file} fits, and does not count: {problem}',
+    why: 'the kernel overlooks this; a weak or expired key says little about who signed',
+    fix: 'have the module signed again with a current certificate, at least RSA 2048 and SHA-256',
+  },
+  'signature-wrong': {
+    exit: 1,
+    what: 'the signature of {file} was not made with the key of {certificate}',
+    why: 'the module was changed after it was signed, or signed with another key',
+    fix: 'do not load it until you know where it comes from',
+  },
+});

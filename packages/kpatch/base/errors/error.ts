@@ -1,0 +1,120 @@
+/**
+ * Errors are values of one small class. Each has an entry in the catalogue (what happened, why it matters, what to do)
+ * and says where it happened. The entry determines the exit status of the command.
+ */
+
+import { type ErrorCode, entryOf, type ParamsOf } from './catalogue.ts';
+import { plural } from './plural.ts';
+
+/** Exit status of every command: 0 done, 1 failed, 2 wrong usage, 3 nothing to do, 4 refused as unsafe. */
+export type ExitStatus = 0 | 1 | 2 | 3 | 4;
+
+/** Where the error occurred; unknown parts are undefined. Offsets are bytes from the start of the section or file. */
+export interface Where {
+  readonly file?: string;
+  readonly line?: number;
+  readonly section?: string;
+  readonly offset?: number;
+  readonly symbol?: string;
+  readonly function?: string;
+  readonly object?: string;
+}
+
+/** Optional context of an error: the place, verbatim output (compiler, console) and the cause. */
+export interface Circumstances {
+  readonly where?: Where;
+  readonly detail?: string;
+  readonly cause?: unknown;
+}
+
+export class KpatchError extends Error {
+  readonly code: ErrorCode;
+  readonly exit: ExitStatus;
+  readonly why: string;
+  readonly fix: string;
+  readonly where: Where;
+  readonly detail: string | undefined;
+
+  constructor(code: ErrorCode, params: Readonly<Record<string, Value>>, circumstances: Circumstances = {}) {
+    const entry = entryOf(code);
+    super(fill(entry.what, params), { cause: circumstances.cause });
+    this.name = 'KpatchError';
+    this.code = code;
+    this.exit = entry.exit;
+    this.why = documentPaths(fill(entry.why, params));
+    this.fix = documentPaths(fill(entry.fix, params));
+    this.where = circumstances.where ?? {};
+    this.detail = circumstances.detail;
+  }
+
+  /** The error as plain data, as `--json` prints it. */
+  toJSON(): object {
+    const { code, message: what, where, why, fix, detail } = this;
+    return { code, what, where, why, fix, ...(detail === undefined ? {} : { detail }) };
+  }
+}
+
+export type Value = string | number | bigint;
+
+/**
+ * Creates the error of the catalogue entry `code`; the parameters are those that the entry's texts name in braces.
+ * It returns the error and leaves throwing to the caller, so that the type checker sees where control flow ends.
+ */
+export function fail<C extends ErrorCode>(
+  code: C,
+  params: Readonly<Record<ParamsOf<C>, Value>>,
+  circumstances?: Circumstances,
+): KpatchError {
+  return new KpatchError(code, params as Readonly<Record<string, Value>>, circumstances);
+}
+
+/** Fills in the parameters; `{count function}` prints a count with its noun, as `{count patch/patches}` with its plural. */
+function fill(template: string, params: Readonly<Record<string, Value>>): string {
+  return template.replace(/\{(\w+)(?: ([^}]+))?\}/g, (whole, name: string, noun: string | undefined) => {
+    const value = params[name];
+    if (value === undefined) return whole;
+    if (noun === undefined || typeof value === 'string') return String(value);
+    const [one = '', many] = noun.split('/');
+    return plural(value, one, many);
+  });
+}
+
+/** The packaged executable stands for Node itself. */
+const isPackaged = !/\/node$/.test(process.execPath);
+
+/** Entries name documents as they are in a checkout; the packages install them in another folder. */
+function documentPaths(text: string): string {
+  return isPackaged ? text.replace(/\bdocs\/(?=[\w-]+\.md\b)/g, '/usr/share/doc/kpatch/') : text;
+}
+
+/** The place on one line, most general part first: `fix.patch line 12`, `a.o .text.f+0x10 (symbol f)`. */
+export function renderWhere(where: Where): string {
+  const parts: string[] = [];
+  if (where.object !== undefined) parts.push(where.object);
+  if (where.file !== undefined) parts.push(where.line === undefined ? where.file : `${where.file} line ${where.line}`);
+  if (where.section !== undefined) {
+    parts.push(where.offset === undefined ? where.section : `${where.section}+0x${where.offset.toString(16)}`);
+  } else if (where.offset !== undefined) parts.push(`offset 0x${where.offset.toString(16)}`);
+  if (where.function !== undefined) parts.push(`function ${where.function}`);
+  if (where.symbol !== undefined) parts.push(`symbol ${where.symbol}`);
+  return parts.join(', ');
+}
+
+/** The error for a terminal: several lines without a final newline. */
+export function renderError(error: KpatchError): string {
+  const lines = [`kpatch: ${error.message} [${error.code}]`];
+  const where = renderWhere(error.where);
+  if (where !== '') lines.push(`  where: ${where}`);
+  if (error.why !== '') lines.push(`  why:   ${error.why}`);
+  lines.push(`  do:    ${error.fix}`);
+  if (error.detail !== undefined && error.detail.trim() !== '') {
+    lines.push(
+      '',
+      ...error.detail
+        .trimEnd()
+        .split('\n')
+        .map((line) => `  | ${line}`),
+    );
+  }
+  return lines.join('\n');
+}

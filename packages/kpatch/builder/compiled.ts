@@ -1,0 +1,115 @@
+/** From source patches to compiled pairs: files of the kernel's own tree, or the source of a module from outside of it. */
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Reporter } from '../base/report.ts';
+import { SourceOverlay } from '../kbuild/overlay.ts';
+import type { KernelFacts } from '../prepare/facts.ts';
+import { type Adjustment, applyPatch } from '../source/apply.ts';
+import { placeAuthorHeaders } from '../source/author-headers.ts';
+import { placeInTree, type SourcePatch } from '../source/patch.ts';
+import { type Edit, watchEdits } from './cause.ts';
+import { includersOf } from './includers.ts';
+import { addGivenModule, filesLeftOut, type GivenModule, OutOfTreeBuild, type OutOfTreeModule } from './out-of-tree.ts';
+import { type CompiledPair, compilePairs } from './pairs.ts';
+import { type LeftOut, planBuild, sortFiles, withoutFiles } from './plan.ts';
+import { addedUnits, isMakefile } from './rules/makefiles.ts';
+import { checkOffsets } from './rules/offsets.ts';
+
+/** What both ways of compiling are given. */
+export interface CompileInput {
+  readonly request: { readonly jobs?: number; readonly outOfTree?: OutOfTreeModule };
+  readonly patches: readonly SourcePatch[];
+  readonly facts: KernelFacts;
+  /** Of a module from outside of the kernel. */
+  readonly module: GivenModule | undefined;
+  /** An empty folder to work in. */
+  readonly folder: string;
+  readonly report: Reporter;
+  /** See `PairsInput.look`. */
+  readonly look: (pairs: readonly CompiledPair[]) => Promise<void>;
+}
+
+export interface Compiled {
+  readonly pairs: readonly CompiledPair[];
+  /** Names of the units that were compiled. */
+  readonly units: readonly string[];
+  /** The patched source. */
+  readonly patched: SourceOverlay;
+  readonly adjustments: readonly Adjustment[];
+  readonly edits: readonly Edit[];
+  readonly leftOut: readonly LeftOut[];
+}
+
+/** Apply, plan, compile: files of the kernel's own tree. */
+export async function compileInTree(input: CompileInput): Promise<Compiled> {
+  const { request, facts, report } = input;
+  const { kernel } = facts;
+  const folderOf = (part: string): string => join(input.folder, part);
+  const folder = (part: string): string => mkdirSync(folderOf(part), { recursive: true })!;
+  const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
+  const patches = placeInTree(input.patches, kernel.paths.tree);
+  const { leftOut } = sortFiles(patches, await facts.objects());
+  const applied = withoutFiles(patches, leftOut);
+  const { adjustments, edits } = await report.stage('apply', () =>
+    applySeries(patched, applied, kernel.release, report),
+  );
+  const plan = await report.stage('plan', async () => {
+    const added = await addedUnits(patches, facts, patched);
+    return planBuild(patches, await facts.objects(), added, includersOf(facts, patched, report), kernel.release);
+  });
+  for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
+  // What no unit includes must not have an effect by another way either. Makefiles were checked line by line.
+  for (const { file } of plan.leftOut) if (!isMakefile(file)) patched.restore(file);
+  placeAuthorHeaders(patched, applied);
+  await checkOffsets(facts, patched, [...patched.copies], folderOf('offsets'));
+  const units = plan.units;
+  const jobs = request.jobs ?? availableParallelism();
+  const pairs = await report.stage(
+    `compile ${units.length === 1 ? units[0]!.object : `${units.length} units`}`,
+    (update) => compilePairs({ facts, units, patched, folder: folder('original'), jobs, update, look: input.look }),
+  );
+  return { pairs, units: units.map(({ object }) => object), patched, adjustments, edits, leftOut: plan.leftOut };
+}
+
+/** Compile, apply, compile again: the source of a module from outside of the kernel. */
+export async function compileOutOfTree(input: CompileInput): Promise<Compiled> {
+  const { request, facts, report, folder } = input;
+  const patches = placeInTree(input.patches, request.outOfTree!.source);
+  const { name } = input.module!;
+  addGivenModule(facts, input.module!);
+  const leftOut = filesLeftOut(patches);
+  for (const { file, reason } of leftOut) report.note(`left out: ${file} (${reason})`);
+  const jobs = request.jobs ?? availableParallelism();
+  const module = new OutOfTreeBuild(facts, name, request.outOfTree!.source, folder, jobs);
+  const patched = module.overlay;
+  const { adjustments, edits } = await report.stage('apply', () =>
+    applySeries(patched, withoutFiles(patches, leftOut), `the module ${name}`, report),
+  );
+  const pairs = await report.stage(`compile ${name}`, async () => {
+    await module.before();
+    return await module.after();
+  });
+  return { pairs, units: pairs.map(({ unit }) => unit.object), patched, adjustments, edits, leftOut };
+}
+
+async function applySeries(
+  overlay: SourceOverlay,
+  patches: readonly SourcePatch[],
+  release: string,
+  report: Reporter,
+): Promise<{ adjustments: Adjustment[]; edits: Edit[] }> {
+  const adjustments: Adjustment[] = [];
+  const edits: Edit[] = [];
+  for (const patch of patches) {
+    const editsMade = watchEdits(overlay, patch);
+    adjustments.push(...(await applyPatch(overlay, patch, release, patches)));
+    edits.push(...editsMade());
+  }
+  for (const { patch, file, hunk, fuzz, lines } of adjustments) {
+    report.warn(
+      `${patch}: hunk ${hunk} of ${file} fits only with ${fuzz} lines of context ignored; it went here:\n${lines}`,
+    );
+  }
+  return { adjustments, edits };
+}

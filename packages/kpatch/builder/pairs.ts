@@ -1,0 +1,97 @@
+/** The translation units of a plan, compiled before and after the patch. */
+import { join } from 'node:path';
+import { readObject } from '../formats/elf/read-object.ts';
+import { writeObject } from '../formats/elf/write-object.ts';
+import { type CompiledUnit, compileUnits, ObjectStore } from '../kbuild/compile.ts';
+import { objtoolSettings } from '../kbuild/objtool.ts';
+import { SourceOverlay } from '../kbuild/overlay.ts';
+import type { Unit } from '../kbuild/unit.ts';
+import type { KernelFacts } from '../prepare/facts.ts';
+
+export interface CompiledPair {
+  readonly unit: Unit;
+  readonly original: CompiledUnit;
+  readonly patched: CompiledUnit;
+}
+
+export interface PairsInput {
+  readonly facts: KernelFacts;
+  readonly units: readonly Unit[];
+  /** The overlay with the patches applied. */
+  readonly patched: SourceOverlay;
+  /** An empty folder for the overlay of the unpatched source. */
+  readonly folder: string;
+  readonly jobs: number;
+  readonly update: (text: string) => void;
+  /** Given the pairs round by round where there are many: what stops the build, as a structure that a header changes, is said early. */
+  readonly look: (pairs: readonly CompiledPair[]) => Promise<void>;
+}
+
+/** With so many units for each compiler they are compiled in rounds, each twice as large as the one before. */
+const MANY = 4;
+
+/**
+ * Compiles the units; originals that were compiled before for this kernel are taken from the cache.
+ * Errors: `compile-failed`, `tree-changed`, those of `look`.
+ */
+export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
+  const { facts, units, jobs } = input;
+  const variables = await facts.variables();
+  const settings = objtoolSettings(facts.config);
+  const store = new ObjectStore(join(facts.derived, 'objects'), identityOf(facts), { variables, settings });
+  const originals = new Map<Unit, CompiledUnit>();
+  for (const unit of units) {
+    const kept = store.get(unit);
+    if (kept !== undefined) originals.set(unit, kept);
+  }
+  const isMissing = (unit: Unit): boolean => unit.added !== true && !originals.has(unit);
+  const total = units.filter(isMissing).length + units.length;
+  let done = 0;
+  const onDone = ({ unit }: CompiledUnit): void =>
+    input.update(`${++done} of ${total}: ${unit.object.replace(/\.o$/, '')}`);
+  // Kept one by one: a build that is interrupted leaves what it has compiled to the next.
+  const keep = (one: CompiledUnit): void => {
+    onDone(one);
+    originals.set(one.unit, one);
+    store.put(one);
+  };
+  const original = new SourceOverlay(facts.kernel.paths.tree, input.folder);
+  /** Both sides at once, each with its share of the compilers. */
+  const compile = async (some: readonly Unit[]): Promise<CompiledPair[]> => {
+    const absent = some.filter(isMissing);
+    const share = absent.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
+    const common = { variables, settings, jobs: share };
+    const [patched] = await Promise.all([
+      compileUnits(input.patched, some, { ...common, when: 'after', onDone }),
+      compileUnits(original, absent, { ...common, when: 'before', onDone: keep }),
+    ]);
+    return patched.map((one) => ({
+      unit: one.unit,
+      original: originals.get(one.unit) ?? emptyUnit(one),
+      patched: one,
+    }));
+  };
+  if (units.length <= MANY * jobs) return await compile(units);
+  const pairs: CompiledPair[] = [];
+  for (let size = jobs; pairs.length < units.length; size *= 2) {
+    const round = await compile(units.slice(pairs.length, pairs.length + size));
+    pairs.push(...round);
+    if (pairs.length < units.length) await input.look(round);
+  }
+  return pairs;
+}
+
+function emptyUnit({ unit, bytes }: CompiledUnit): CompiledUnit {
+  return { unit, read: [], bytes: emptyObject(bytes, unit.object) };
+}
+
+/** What a unit was before it was there: an object of the same kind with nothing in it. */
+export function emptyObject(like: Uint8Array, file: string): Uint8Array {
+  return writeObject({ ...readObject(like, file), sections: [], symbols: [] });
+}
+
+/** Stands for the source and configuration that a prepared kernel was made from. */
+function identityOf({ kernel }: KernelFacts): string {
+  const { release, sourceVersion, buildId, packages } = kernel;
+  return JSON.stringify([release, sourceVersion, buildId, packages]);
+}

@@ -1,0 +1,45 @@
+/** What the differences of a patch need of each other: new functions and data that one defines and another refers to. */
+import { fail } from '../../base/errors/error.ts';
+import type { Difference } from '../compare.ts';
+
+/** Names of the modules that are loaded whenever the module of this name is. */
+export type Requirements = (module: string) => Promise<ReadonlySet<string>>;
+
+/**
+ * Refuses where the differences refer to something that nobody defines (no symbol of the kernel, no export, no other
+ * difference), or that is not there whenever the code that refers to it runs: what is new in a module reaches the rest of
+ * that module through livepatch relocations, which the kernel applies when the module comes.
+ * Errors: `symbols-unresolved`, `symbols-of-module`.
+ */
+export async function requireResolved(
+  differences: readonly Pick<Difference, 'unit' | 'object' | 'result'>[],
+  release: string,
+  requirements: Requirements,
+): Promise<void> {
+  const definers = new Map<string, Set<string>>();
+  for (const { object, result } of differences) {
+    for (const name of result.defined) definers.set(name, (definers.get(name) ?? new Set()).add(object));
+  }
+  const missing: { name: string; unit: string }[] = [];
+  for (const { unit, object, result } of differences) {
+    for (const name of result.unresolved) {
+      const objects = definers.get(name);
+      if (objects === undefined) missing.push({ name, unit: unit.object });
+      else if (!(await isReached(object, objects, requirements))) {
+        const owner = [...objects].join(', ');
+        throw fail('symbols-of-module', { symbol: name, user: object, owner }, { where: { file: unit.object } });
+      }
+    }
+  }
+  if (missing.length === 0) return;
+  const symbols = [...new Set(missing.map(({ name }) => name))].join(', ');
+  const detail = missing.map(({ name, unit }) => `${unit} needs ${name}`).join('\n');
+  throw fail('symbols-unresolved', { symbols, release }, { detail });
+}
+
+async function isReached(user: string, owners: ReadonlySet<string>, requirements: Requirements): Promise<boolean> {
+  if (owners.has(user) || owners.has('vmlinux')) return true;
+  if (user === 'vmlinux') return false;
+  const required = await requirements(user);
+  return [...owners].some((owner) => required.has(owner));
+}

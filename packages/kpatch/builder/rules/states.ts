@@ -1,0 +1,54 @@
+/** The system states that a patch declares with KPATCH_STATE (include/kpatch/kpatch-macros.h), out of its compiled units. */
+
+import { fail } from '../../base/errors/error.ts';
+import { ElfFile } from '../../formats/elf/file.ts';
+import type { Manifest } from '../../module/manifest.ts';
+import { has, type KernelRules } from '../../platform/kernel-rules.ts';
+
+export const statesSection = '.kpatch.states';
+
+/** A record: u64 id, u32 version, u32 that is 0. */
+const RECORD = 16;
+
+/** Reads the section of one object; none is an empty list. Error: `state-invalid`. */
+export function readStates(object: Uint8Array, unit: string): { id: number; version: number }[] {
+  const elf = new ElfFile(object, unit);
+  const section = elf.section(statesSection);
+  if (section === undefined) return [];
+  const data = elf.data(section);
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const invalid = (problem: string): Error => fail('state-invalid', { unit, problem }, { where: { file: unit } });
+  if (data.length % RECORD !== 0) throw invalid(`${data.length} bytes are no whole number of records`);
+  return Array.from({ length: data.length / RECORD }, (_, index) => {
+    const id = view.getBigUint64(index * RECORD, elf.littleEndian);
+    const version = view.getUint32(index * RECORD + 8, elf.littleEndian);
+    if (id === 0n || id > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(`the identifier ${id} is not allowed`);
+    return { id: Number(id), version };
+  });
+}
+
+/**
+ * The states of a patch, sorted by id. `objects` are the units as compiled with the patch, `kernel` is the version that
+ * it is for. Errors: `state-invalid` also where two units give a state different versions; `state-unsupported`.
+ */
+export function statesOf(
+  objects: readonly { readonly unit: string; readonly bytes: Uint8Array }[],
+  kernel: Pick<KernelRules, 'major' | 'minor' | 'target'>,
+): Manifest['states'] {
+  const states = new Map<number, number>();
+  for (const { unit, bytes } of objects) {
+    for (const { id, version } of readStates(bytes, unit)) {
+      const known = states.get(id);
+      if (known !== undefined && known !== version) {
+        const problem = `it gives state ${id} version ${version}, another unit gives it ${known}`;
+        throw fail('state-invalid', { unit, problem }, { where: { file: unit } });
+      }
+      states.set(id, version);
+    }
+  }
+  const { major, minor } = kernel;
+  if (states.size > 0 && !has(kernel, 'states')) {
+    throw fail('state-unsupported', { kernel: `${major}.${minor}` });
+  }
+  return [...states].map(([id, version]) => ({ id, version })).sort((a, b) => a.id - b.id);
+}

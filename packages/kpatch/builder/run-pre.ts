@@ -1,0 +1,97 @@
+/**
+ * Run-pre match of a compiled pair: the functions that the patch replaces are compared with the code that the target runs,
+ * and symbols whose names occur several times get their positions from where the matched code really points.
+ */
+import { STT } from '../formats/elf/constants.ts';
+import type { ElfObject, ElfSymbol } from '../formats/elf/object.ts';
+import { readObject } from '../formats/elf/read-object.ts';
+import { codeDigest, type RunningCode } from '../kernel/running-code.ts';
+import type { KernelRules } from '../platform/kernel-rules.ts';
+import { architectureOf } from '../platform/registry.ts';
+import { RunPreMatcher, type RunPreResult } from '../runpre/match.ts';
+
+/** One unit of one object, set against the target. Work is done when it is first asked for. */
+export class RunPre {
+  readonly #bytes: Uint8Array;
+  readonly #file: string;
+  readonly #code: RunningCode;
+  readonly #kernel: KernelRules;
+  #object: ElfObject | undefined;
+  #matcher: RunPreMatcher | undefined;
+  #results: Map<string, RunPreResult> | undefined;
+
+  /** `bytes` is the unpatched unit's object file, compiled for `kernel`. */
+  constructor(bytes: Uint8Array, file: string, code: RunningCode, kernel: KernelRules) {
+    this.#bytes = bytes;
+    this.#file = file;
+    this.#code = code;
+    this.#kernel = kernel;
+  }
+
+  /** The result for a function of the unit; undefined where the unit has none of that name. */
+  result(name: string): RunPreResult | undefined {
+    return this.#matchAll().get(name);
+  }
+
+  /** The position (from 1) that livepatch counts for one of several symbols of a name; undefined where nothing tells. */
+  position(name: string): number | undefined {
+    const result = this.result(name);
+    if (result !== undefined) return result.matched && result.sympos > 0 ? result.sympos : undefined;
+    const symbol = this.#ownSymbol(name);
+    const address = symbol === undefined ? undefined : this.#matcher?.addressOf(symbol);
+    if (address === undefined) return undefined;
+    const found = this.#code.symbols(name).find((candidate) => candidate.address === address);
+    return found === undefined || found.sympos === 0 ? undefined : found.sympos;
+  }
+
+  /** SHA-256 of the code that the target runs, for a function that matched: what the manifest calls its digest. */
+  digest(name: string): string | undefined {
+    const result = this.result(name);
+    return result?.matched === true ? codeDigest(this.#code, result.address) : undefined;
+  }
+
+  #elf(): ElfObject {
+    this.#object ??= readObject(this.#bytes, this.#file);
+    return this.#object;
+  }
+
+  #ownSymbol(name: string): ElfSymbol | undefined {
+    return this.#elf().symbols.find((symbol) => symbol.name === name && typeof symbol.section === 'object');
+  }
+
+  #matchAll(): Map<string, RunPreResult> {
+    if (this.#results !== undefined) return this.#results;
+    const object = this.#elf();
+    this.#matcher = new RunPreMatcher(object, this.#code, this.#kernel);
+    const { prefixOf } = architectureOf(object);
+    const functions = object.symbols.filter(
+      ({ type, section, size, name }) =>
+        type === STT.FUNC &&
+        typeof section === 'object' &&
+        size > 0 &&
+        !section.name.startsWith('.init') &&
+        prefixOf(name) === undefined,
+    );
+    const results = this.#matcher.matchAll(functions);
+    this.#results = new Map(results.map((result) => [result.function, result]));
+    return this.#results;
+  }
+}
+
+/** A mismatch in words, one line. */
+export function describeMismatch(result: RunPreResult | undefined, name: string): string {
+  if (result === undefined) return `${name}: not a function of the compiled unit`;
+  if (result.matched) return `${name}: matched`;
+  const { firstDifference } = result;
+  const reasons = {
+    absent: `${result.object} has no function of this name`,
+    overridden: 'it is weak, and the kernel runs the one of another file',
+    ambiguous: 'several functions of this name fit, and nothing tells them apart',
+    differs: 'the code differs',
+  } as const;
+  const detail =
+    firstDifference === undefined
+      ? ''
+      : `; at +0x${firstDifference.offset.toString(16)} compiled: ${firstDifference.expectedInstruction} | running: ${firstDifference.foundInstruction}`;
+  return `${name}: ${reasons[result.reason]}${detail}`;
+}

@@ -1,0 +1,124 @@
+/**
+ * `--after PREVIOUS.ko`: a cumulative patch replaces its predecessor whole, so what the predecessor fixed and the
+ * successor does not is fixed no longer. That has to be meant.
+ */
+
+import { fail, KpatchError } from '../base/errors/error.ts';
+import { readBytes } from '../base/files.ts';
+import { ElfFile } from '../formats/elf/file.ts';
+import { modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
+import type { ElfObject } from '../formats/elf/object.ts';
+import { readObject } from '../formats/elf/read-object.ts';
+import { type Manifest, readManifest } from '../module/manifest.ts';
+import { type ReplacedFunction, replacedFunctions } from '../module/tables.ts';
+
+export interface Predecessor {
+  readonly file: string;
+  readonly name: string;
+  /** The kernel release it is for. */
+  readonly release: string;
+  /** Undefined for a module of another tool. */
+  readonly version: number | undefined;
+  readonly buildId: string | undefined;
+  readonly functions: readonly ReplacedFunction[];
+  readonly states: Manifest['states'];
+}
+
+/** What the successor's version and kernel are held against. */
+export interface SuccessorKernel {
+  readonly release: string;
+  readonly buildId: string | undefined;
+}
+
+/**
+ * Reads the predecessor: its manifest, or the tables of a module of dynup/kpatch.
+ * Errors: `file-unreadable`, those of reading ELF, `manifest-damaged`, `previous-unknown`, `previous-other-kernel`.
+ */
+export function readPredecessor(file: string, kernel: SuccessorKernel): Predecessor {
+  const bytes = readBytes(file);
+  const elf = new ElfFile(bytes, file);
+  const info = modinfoOf(elf);
+  const where = { where: { file } };
+  const unknown = (problem: string): Error => fail('previous-unknown', { file, problem }, where);
+  const vermagic = modinfoValue(info, 'vermagic');
+  if (vermagic === undefined || modinfoValue(info, 'livepatch') === undefined)
+    throw unknown('it is no livepatch module');
+  const manifest = readManifest(elf);
+  const release = manifest?.release ?? vermagic.split(' ')[0]!;
+  const differs =
+    manifest?.buildId !== undefined && kernel.buildId !== undefined && manifest.buildId !== kernel.buildId;
+  if (release !== kernel.release || differs) {
+    const found = release === kernel.release ? `another build of ${release}` : release;
+    throw fail('previous-other-kernel', { file, found, release: kernel.release }, where);
+  }
+  const functions = manifest?.functions ?? tablesOf(readObject(bytes, file));
+  if (functions === undefined) throw unknown('it has no manifest, and no table that says which functions it replaces');
+  return {
+    file,
+    name: manifest?.name ?? modinfoValue(info, 'name') ?? file,
+    release,
+    version: manifest?.version,
+    buildId: manifest?.buildId,
+    functions,
+    states: manifest?.states ?? [],
+  };
+}
+
+function tablesOf(module: ElfObject): ReplacedFunction[] | undefined {
+  try {
+    return replacedFunctions(module);
+  } catch (error) {
+    if (error instanceof KpatchError) return undefined;
+    throw error;
+  }
+}
+
+/** The version of the successor: the one that is wanted, or the next. Error: `previous-version` where it does not rise. */
+export function successorVersion(previous: Predecessor | undefined, wanted: number | undefined): number {
+  const before = previous?.version ?? 0;
+  if (wanted === undefined) return before + 1;
+  if (wanted > before) return wanted;
+  const params = { file: previous!.file, version: before, wanted, next: before + 1 };
+  throw fail('previous-version', params, { where: { file: previous!.file } });
+}
+
+/**
+ * Holds the successor's manifest against its predecessor; `withdrawn` are the names of functions that may fall away.
+ * Errors: `previous-uncovered`, `previous-states`, `withdraw-unknown`.
+ */
+export function checkSuccessor(
+  previous: Predecessor,
+  manifest: Pick<Manifest, 'functions' | 'states'>,
+  withdrawn: readonly string[],
+): void {
+  const covered = new Set(manifest.functions.map(keyOf));
+  const missing = previous.functions.filter((one) => !covered.has(keyOf(one)));
+  const idle = withdrawn.find((name) => !missing.some((one) => one.name === name));
+  if (idle !== undefined) {
+    const problem = previous.functions.some(({ name }) => name === idle)
+      ? 'the new patch replaces it too'
+      : 'the predecessor does not replace it';
+    throw fail('withdraw-unknown', { function: idle, problem }, { where: { file: previous.file, function: idle } });
+  }
+  const lost = missing.filter(({ name }) => !withdrawn.includes(name));
+  if (lost.length > 0) {
+    const detail = lost.map(keyOf).join('\n');
+    const params = { file: previous.file, count: lost.length, first: lost[0]!.name };
+    throw fail('previous-uncovered', params, { where: { file: previous.file, function: lost[0]!.name }, detail });
+  }
+  // klp_is_state_compatible (kernel/livepatch/state.c): a replacing patch must know every state, in no lower version.
+  for (const { id, version } of previous.states) {
+    const now = manifest.states.find((state) => state.id === id)?.version;
+    if (now !== undefined && now >= version) continue;
+    throw fail('previous-states', {
+      id,
+      version,
+      now: now === undefined ? 'none' : `version ${now}`,
+      file: previous.file,
+    });
+  }
+}
+
+function keyOf({ name, object, sympos }: ReplacedFunction): string {
+  return `${name}${sympos > 1 ? `,${sympos}` : ''} (${object})`;
+}

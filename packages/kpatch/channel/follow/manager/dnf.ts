@@ -1,0 +1,160 @@
+/** Following by dnf. The repository file lets only the packages of live patches come from the channel. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fail } from '../../../base/errors/error.ts';
+import { writeAtomically } from '../../../base/files.ts';
+import { type RunResult, run } from '../../../base/run.ts';
+import { packageNames } from '../../package/name.ts';
+import { dnfRepository, rpmKeyFile } from '../../repository/index/client-package.ts';
+import { readSettings } from '../settings.ts';
+import { readState } from '../state.ts';
+import type { Manager, Metadata } from './manager.ts';
+import { refusal } from './refusal.ts';
+
+const repositoryFile = 'etc/yum.repos.d/kpatch-channel.repo';
+const repository = 'kpatch-channel';
+
+/** By so much a publisher's clock may be ahead. */
+const CLOCKS_DIFFER_MS = 3_600_000;
+
+export class DnfManager implements Manager {
+  readonly name = 'dnf';
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  packageFor(kernel: string): string {
+    return packageNames(kernel).rpm;
+  }
+
+  configure(url: string, armored: string): Promise<void> {
+    this.#write(rpmKeyFile, armored);
+    const text = dnfRepository(url, 'Live patches for the Linux kernel').replace(
+      rpmKeyFile,
+      join(this.#root, rpmKeyFile),
+    );
+    this.#write(repositoryFile, text);
+    return Promise.resolve();
+  }
+
+  forget(): void {
+    for (const file of [repositoryFile, rpmKeyFile]) rmSync(join(this.#root, file), { force: true });
+  }
+
+  async refresh(): Promise<void> {
+    const before = this.#repomd();
+    const old = before === undefined ? undefined : readFileSync(before);
+    const result = await this.#dnf('--repo', repository, '--refresh', 'makecache');
+    if (result.status !== 0) throw refusal(this.#url(), textOf(result));
+    const metadata = this.metadata();
+    const { newest } = readState(this.#root);
+    if (metadata === undefined) return;
+    // dnf takes whatever is signed: that it is not older than what was seen, and still valid, is looked at here.
+    const iso = (seconds: number): string => new Date(seconds * 1000).toISOString();
+    if (metadata.published < newest) {
+      if (old !== undefined) await this.#dnf('--repo', repository, 'clean', 'metadata');
+      throw fail('channel-replayed', { url: this.#url(), published: iso(metadata.published), newest: iso(newest) });
+    }
+    // Were it taken, everything published until that day would count as played again. apt looks at this itself.
+    if (metadata.published * 1000 > Date.now() + CLOCKS_DIFFER_MS) {
+      throw fail('channel-frozen', {
+        url: this.#url(),
+        problem: `its metadata says that it was made at ${iso(metadata.published)}, which is yet to come`,
+      });
+    }
+    if (metadata.validUntil !== 0 && metadata.validUntil * 1000 < Date.now()) {
+      throw fail('channel-frozen', {
+        url: this.#url(),
+        problem: `its metadata is past its validity since ${iso(metadata.validUntil)}`,
+      });
+    }
+  }
+
+  metadata(): Metadata | undefined {
+    const file = this.#repomd();
+    if (file === undefined) return undefined;
+    const text = readFileSync(file, 'utf8');
+    const seconds = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
+    return { published: seconds(/<revision>(\d{1,12})</), validUntil: seconds(/>valid-until=(\d{1,12})</) };
+  }
+
+  async installed(prefix: string): Promise<ReadonlyMap<string, string>> {
+    const result = await run('rpm', [
+      '--root',
+      this.#root,
+      '-qa',
+      '--qf',
+      '%{NAME} %{VERSION}-%{RELEASE}\\n',
+      `${prefix}*`,
+    ]);
+    const rows = result.stdout
+      .toString()
+      .split('\n')
+      .filter((line) => line !== '');
+    return new Map(rows.map((line) => line.split(' ') as [string, string]));
+  }
+
+  async available(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    if (names.length === 0) return new Map();
+    const query = ['repoquery', '--latest-limit', '1', '--qf', '%{name} %{version}-%{release}', ...names];
+    const result = await this.#dnf('--repo', repository, '-C', ...query);
+    const rows = result.stdout
+      .toString()
+      .split('\n')
+      .filter((line) => /^\S+ \S+$/.test(line));
+    return new Map(rows.map((line) => line.split(' ') as [string, string]));
+  }
+
+  async install(names: readonly string[]): Promise<void> {
+    const result = await this.#dnf('install', ...names);
+    const upgraded = result.status === 0 ? await this.#dnf('upgrade', ...names) : result;
+    if (upgraded.status === 0) return;
+    const output = textOf(upgraded);
+    const failed = refusal(this.#url(), output);
+    if (failed.code !== 'channel-unreachable' || /Cannot download|Failed to download|Curl error/.test(output))
+      throw failed;
+    throw fail('channel-install', { names: names.join(', '), manager: 'dnf' }, { detail: output });
+  }
+
+  #dnf(...args: string[]): Promise<RunResult> {
+    const image =
+      this.#root === '/'
+        ? []
+        : [
+            // What this machine's own dnf is extended with is no part of the image.
+            '--disableplugin=*',
+            '--installroot',
+            this.#root,
+            '--setopt',
+            `reposdir=${join(this.#root, 'etc/yum.repos.d')}`,
+            '--setopt',
+            'varsdir=/nonexistent',
+          ];
+    return run('dnf', ['-y', `--setopt=${repository}.skip_if_unavailable=0`, ...image, ...args], {
+      env: { LC_ALL: 'C.UTF-8' },
+      timeoutMs: 1_800_000,
+    });
+  }
+
+  #repomd(): string | undefined {
+    const cache = join(this.#root, 'var/cache/dnf');
+    const folders = existsSync(cache) ? readdirSync(cache).filter((name) => name.startsWith(`${repository}-`)) : [];
+    return folders.map((name) => join(cache, name, 'repodata/repomd.xml')).find((file) => existsSync(file));
+  }
+
+  #url(): string {
+    return readSettings(this.#root)?.url ?? '';
+  }
+
+  #write(path: string, content: string): void {
+    const file = join(this.#root, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeAtomically(file, content);
+  }
+}
+
+function textOf(result: RunResult): string {
+  return `${result.stderr}\n${result.stdout.toString()}`;
+}

@@ -1,0 +1,41 @@
+/** What a machine remembers of its channel: `/var/lib/kpatch/channel.json`. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { writeAtomically } from '../../base/files.ts';
+import { number, object, readJSON, text } from '../../base/plain.ts';
+
+export interface FollowState {
+  /** Seconds since 1970 of the newest publication that was ever seen. */
+  readonly newest: number;
+  /** The last look at the channel, ISO 8601 UTC. */
+  readonly looked: string;
+  /** What was wrong then; empty where nothing was. */
+  readonly problem: string;
+}
+
+function stateFile(root: string): string {
+  return join(root, 'var/lib/kpatch/channel.json');
+}
+
+/** The state; a file that is missing or damaged is as if nothing had been seen. */
+export function readState(root: string): FollowState {
+  try {
+    if (existsSync(stateFile(root))) {
+      const plain = object(readJSON(stateFile(root)));
+      return {
+        newest: number(plain.newest) ?? 0,
+        looked: text(plain.looked) ?? '',
+        problem: text(plain.problem) ?? '',
+      };
+    }
+  } catch {
+    // It is written again at the next look.
+  }
+  return { newest: 0, looked: '', problem: '' };
+}
+
+/** Remembers. */
+export function writeState(root: string, state: FollowState): void {
+  mkdirSync(dirname(stateFile(root)), { recursive: true });
+  writeAtomically(stateFile(root), `${JSON.stringify({ schema: 'kpatch.channel-state/1', ...state }, null, 1)}\n`);
+}

@@ -1,0 +1,56 @@
+/** Until when the kernels of a machine receive live patches, as its channel says (the package `kpatch-channel`). */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { list, object, readJSON, text } from '../../base/plain.ts';
+import { clientFolder } from '../repository/index/client-package.ts';
+import { dayOf, daysBetween, stateOn, type WindowState } from '../repository/window.ts';
+
+export interface Support {
+  readonly release: string;
+  /** The last day, `YYYY-MM-DD`. */
+  readonly until: string;
+  readonly state: WindowState;
+  /** Days that are left; negative once it has ended. */
+  readonly daysLeft: number;
+  /** The kernel to reboot into; null where this is the newest of its line. */
+  readonly rebootInto: string | null;
+  readonly channel: string;
+}
+
+/** The window of a kernel; `undefined` where the machine follows no channel, or one that does not know the kernel. Total. */
+export function supportOf(release: string, root = '/', now = new Date()): Support | undefined {
+  const file = join(root, clientFolder, 'kernels.json');
+  if (!existsSync(file)) return undefined;
+  try {
+    const document = object(readJSON(file));
+    const kernel = list(document.kernels)
+      .map(object)
+      .find((one) => one.release === release);
+    const until = text(kernel?.until);
+    if (kernel === undefined || until === undefined || !/^\d{4}-\d{2}-\d{2}$/.test(until)) return undefined;
+    const today = dayOf(now);
+    return {
+      release,
+      until,
+      state: stateOn(today, until),
+      daysLeft: daysBetween(today, until),
+      rebootInto: text(kernel.rebootInto) ?? null,
+      channel: text(object(document.channel).name) ?? '',
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The window in one sentence, with what to do. */
+export function supportText(support: Support): string {
+  const { until, state, daysLeft, rebootInto } = support;
+  const days = `${Math.abs(daysLeft)} day${Math.abs(daysLeft) === 1 ? '' : 's'}`;
+  const into = rebootInto ?? 'a newer kernel once there is one';
+  if (state === 'ended') {
+    const now = rebootInto === null ? 'as soon as there is a newer kernel' : `into ${rebootInto} now`;
+    return `no live patches since ${until} (${days} ago): reboot ${now}`;
+  }
+  if (state === 'ending') return `live patches until ${until}, ${days} left: reboot into ${into} by then`;
+  return `live patches until ${until}${rebootInto === null ? '' : `; reboot into ${rebootInto} by then`}`;
+}

@@ -1,0 +1,63 @@
+/** Makes a `.deb` with dpkg-deb. */
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryFolder } from '../../base/files.ts';
+import { runOk } from '../../base/run.ts';
+import { debianArch } from './name.ts';
+import { type PackageSpec, sourceDateEpoch } from './spec.ts';
+import { stage } from './staging.ts';
+
+/** Writes the package to `file`. The same spec gives the same bytes. Errors: `tool-missing`, `tool-failed`. */
+export async function buildDeb(spec: PackageSpec, file: string): Promise<void> {
+  using folder = temporaryFolder('kpatch-deb-');
+  const epoch = sourceDateEpoch();
+  const root = join(folder.path, 'root');
+  stage(root, spec.files, epoch);
+  const control = join(root, 'DEBIAN');
+  mkdirSync(control, { mode: 0o755 });
+  const put = (name: string, content: string, mode = 0o644): void => {
+    writeFileSync(join(control, name), content, { mode });
+    chmodSync(join(control, name), mode);
+    utimesSync(join(control, name), epoch, epoch);
+  };
+  put('control', controlFile(spec));
+  put('md5sums', md5sums(spec.files));
+  if (spec.configFiles.length > 0) put('conffiles', `${spec.configFiles.join('\n')}\n`);
+  if (spec.afterInstall !== '') put('postinst', script('configure', spec.afterInstall), 0o755);
+  if (spec.beforeRemove !== '') put('prerm', script('remove', spec.beforeRemove), 0o755);
+  chmodSync(root, 0o755);
+  for (const path of [control, root]) utimesSync(path, epoch, epoch);
+  await runOk('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', root, file], {
+    env: { SOURCE_DATE_EPOCH: String(epoch) },
+  });
+}
+
+function controlFile(spec: PackageSpec): string {
+  const bytes = [...spec.files.values()].reduce((sum, content) => sum + Math.ceil(content.length / 1024), 0);
+  return [
+    `Package: ${spec.debName}`,
+    `Version: ${spec.version}-${spec.debRelease}`,
+    `Architecture: ${debianArch(spec.arch)}`,
+    'Maintainer: The channel that this package comes from <root@localhost>',
+    `Installed-Size: ${bytes}`,
+    ...(spec.depends.length === 0 ? [] : [`Depends: ${spec.depends.join(', ')}`]),
+    'Section: kernel',
+    'Priority: optional',
+    `Description: ${spec.summary}`,
+    ...spec.description.map((line) => ` ${line}`),
+    '',
+  ].join('\n');
+}
+
+function md5sums(files: PackageSpec['files']): string {
+  const lines = [...files].map(
+    ([path, content]) => `${createHash('md5').update(content).digest('hex')}  ${path.replace(/^\//, '')}`,
+  );
+  return `${lines.sort().join('\n')}\n`;
+}
+
+/** dpkg calls each script for several reasons (Debian Policy 6.5); only one of them is ours. */
+function script(reason: string, body: string): string {
+  return `#!/bin/sh\nset -e\nif [ "$1" = ${reason} ]; then\n${body.trimEnd()}\nfi\nexit 0\n`;
+}

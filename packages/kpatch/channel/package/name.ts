@@ -1,0 +1,41 @@
+/** Names of live patch packages, as the field has them. */
+import { platformNamed } from '../../platform/registry.ts';
+
+export interface PackageNames {
+  readonly deb: string;
+  readonly rpm: string;
+  /** What rpm puts behind the release: `.el9_4` for kernels of the RHEL family, else nothing. */
+  readonly dist: string;
+}
+
+/**
+ * `kpatch-patch-<kernel>` for a kernel release. In rpm the dots of the kernel are underscores, and for kernels of the RHEL
+ * family `.el9_4.x86_64` is not part of the name but of release and architecture: `kpatch-patch-5_14_0-427_13_1-1-1.el9_4.x86_64`,
+ * as Red Hat names them. A Debian package's name may hold no underscore (Debian Policy 5.6.1), so there the kernel stays as it is.
+ */
+export function packageNames(release: string): PackageNames {
+  const [, rhel, dist = ''] = /^(\d[\w.]*-[\d.]+)(\.(?:el|fc|amzn|oe)\w*)\.\w+$/.exec(release) ?? [];
+  return {
+    deb: `kpatch-patch-${release.toLowerCase().replaceAll('_', '-')}`,
+    rpm: `kpatch-patch-${(rhel ?? release).replaceAll('.', '_')}`,
+    dist,
+  };
+}
+
+/** File names of a version and release of a package. */
+export function fileNames(
+  names: PackageNames,
+  version: number | string,
+  release: number | string,
+  arch: string,
+): { deb: string; rpm: string } {
+  return {
+    deb: `${names.deb}_${version}-${release}_${debianArch(arch)}.deb`,
+    rpm: `${names.rpm}-${version}-${release}${names.dist}.${arch}.rpm`,
+  };
+}
+
+/** Debian's name of an architecture that is named as `uname -m` names it. */
+export function debianArch(arch: string): string {
+  return arch === 'noarch' ? 'all' : (platformNamed('uname', arch)?.naming.debian ?? arch);
+}

@@ -1,0 +1,105 @@
+/** What a channel is: its folder's own file `channel.json`, written by `kpatch channel init`. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fail } from '../../base/errors/error.ts';
+import { writeAtomically } from '../../base/files.ts';
+import { list, number, object, readJSON, text, texts } from '../../base/plain.ts';
+
+export const channelSchema = 'kpatch.channel/1';
+
+export interface ChannelConfig {
+  readonly schema: typeof channelSchema;
+  /** Short, as it stands in file names: letters, digits, dashes. */
+  readonly name: string;
+  readonly description: string;
+  /** Where `public/` will be served, without a slash at the end. */
+  readonly url: string;
+  /** Fingerprints of the keys that sign, oldest first; all sign indexes, the oldest signs rpm packages (see docs, "Keys"). */
+  readonly keys: readonly string[];
+  /** Keys that no longer sign, but are still handed out, so that what they signed can be checked. */
+  readonly formerKeys: readonly string[];
+  /** Months of live patches for each kernel, from its release. */
+  readonly windowMonths: number;
+  /** Days that a publication is valid: a machine that sees an older one knows that its mirror stands still. */
+  readonly validDays: number;
+  /** Publications that are kept beside the newest. */
+  readonly keep: number;
+  readonly require: { readonly proof: boolean; readonly moduleSignature: boolean };
+}
+
+export const configDefaults = { windowMonths: 6, validDays: 14, keep: 3 } as const;
+
+/** Paths inside a channel's folder. */
+export function layout(folder: string) {
+  return {
+    config: join(folder, 'channel.json'),
+    lock: join(folder, '.lock'),
+    kernels: join(folder, 'kernels'),
+    pool: { deb: join(folder, 'pool/deb'), rpm: join(folder, 'pool/rpm') },
+    csaf: join(folder, 'csaf'),
+    cache: join(folder, 'cache'),
+    generations: join(folder, 'generations'),
+    public: join(folder, 'public'),
+  };
+}
+
+/** Reads a channel's configuration. Errors: `channel-none`, `channel-config`, `channel-not-json`. */
+export function readConfig(folder: string): ChannelConfig {
+  const file = layout(folder).config;
+  if (!existsSync(file)) throw fail('channel-none', { folder }, { where: { file } });
+  const plain = object(readJSON(file));
+  const bad = (problem: string): Error => fail('channel-config', { file, problem }, { where: { file } });
+  if (plain.schema !== channelSchema) throw bad(`its schema is not ${channelSchema}`);
+  const config = {
+    schema: channelSchema,
+    name: text(plain.name) ?? '',
+    description: text(plain.description) ?? '',
+    url: text(plain.url) ?? '',
+    keys: texts(plain.keys),
+    formerKeys: texts(plain.formerKeys),
+    windowMonths: number(plain.windowMonths) ?? configDefaults.windowMonths,
+    validDays: number(plain.validDays) ?? configDefaults.validDays,
+    keep: number(plain.keep) ?? configDefaults.keep,
+    require: {
+      proof: object(plain.require).proof === true,
+      moduleSignature: object(plain.require).moduleSignature === true,
+    },
+  } as const;
+  const problem = problemOf(config);
+  if (problem !== undefined) throw bad(problem);
+  if (list(plain.keys).length === 0) throw bad('it names no key');
+  return config;
+}
+
+/** A channel's name stands in file names and in apt's pins, where other characters would mean something. */
+export function isChannelName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9-]{0,39}$/.test(name);
+}
+
+/** What is wrong with a configuration, in words. */
+export function problemOf(config: ChannelConfig): string | undefined {
+  if (!isChannelName(config.name)) return 'the name is not letters, digits and dashes';
+  if (/[\n\r]/.test(config.description)) return 'the description has several lines';
+  if (!isUrl(config.url)) return 'the URL is not one of http, https or file';
+  if (![...config.keys, ...config.formerKeys].every((key) => /^[0-9A-F]{40}$|^[0-9A-F]{64}$/.test(key))) {
+    return 'a key is not given by its full fingerprint';
+  }
+  if (!between(config.windowMonths, 1, 120)) return 'the window is not 1 to 120 months';
+  if (!between(config.validDays, 1, 366)) return 'the validity is not 1 to 366 days';
+  if (!between(config.keep, 1, 100)) return 'what is kept is not 1 to 100 publications';
+  return undefined;
+}
+
+function between(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
+}
+
+function isUrl(url: string): boolean {
+  // Blanks, quotes and line ends would be read as options in the client's files.
+  return /^(?:https?|file):\/\/[^\s'"\\[\]]*[^\s'"\\/[\]]$/.test(url) && URL.canParse(url);
+}
+
+/** Writes the configuration. */
+export function writeConfig(folder: string, config: ChannelConfig): void {
+  writeAtomically(layout(folder).config, `${JSON.stringify(config, null, 1)}\n`);
+}

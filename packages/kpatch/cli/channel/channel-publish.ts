@@ -1,0 +1,295 @@
+/** The publisher side of `kpatch channel`. */
+import { mkdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { isCveId } from '../../advisory/record.ts';
+import { readSources } from '../../advisory/sources.ts';
+import { fail } from '../../base/errors/error.ts';
+import { plural } from '../../base/errors/plural.ts';
+import { readBytes } from '../../base/files.ts';
+import { lock } from '../../base/lock.ts';
+import { isRelease } from '../../channel/patch-module.ts';
+import { addPatches, exists, putKernel } from '../../channel/repository/add.ts';
+import { checkChannel, checkTree } from '../../channel/repository/check.ts';
+import {
+  type ChannelConfig,
+  channelSchema,
+  configDefaults,
+  layout,
+  problemOf,
+  readConfig,
+  writeConfig,
+} from '../../channel/repository/config.ts';
+import { exportKeys, secretKey } from '../../channel/repository/gpg.ts';
+import { type ChannelKernel, findKernel, kernelSchema, readKernels, untilOf } from '../../channel/repository/kernel.ts';
+import { prune } from '../../channel/repository/prune.ts';
+import { publish } from '../../channel/repository/publish.ts';
+import { addKey, retireKey } from '../../channel/repository/rotate.ts';
+import { dayOf, parseDay } from '../../channel/repository/window.ts';
+import { platformHere } from '../../platform/registry.ts';
+import { action, type Context, type Outcome } from '../command.ts';
+
+interface InitOptions {
+  readonly name: string;
+  readonly url: string;
+  readonly key: string;
+  readonly description?: string;
+  readonly windowMonths?: string;
+  readonly validDays?: string;
+  readonly keep?: string;
+  readonly requireProof?: boolean;
+  readonly requireSignature?: boolean;
+}
+
+interface KernelOptions {
+  readonly released?: string;
+  readonly packageVersion?: string;
+  readonly distribution?: string;
+  readonly arch?: string;
+  readonly extend?: string;
+  readonly reason?: string;
+}
+
+interface AddCommandOptions {
+  readonly release: string;
+  readonly withdraw?: string[];
+  readonly advisories?: string[];
+}
+
+export function registerPublish(channel: Command): void {
+  channel
+    .command('init <DIR>')
+    .description('create a channel')
+    .requiredOption('--name <name>', 'short name: letters, digits and dashes')
+    .requiredOption('--url <url>', 'address at which DIR/public will be served')
+    .requiredOption('--key <key>', 'GnuPG signing key: fingerprint or mail address (honours GNUPGHOME)')
+    .option('--description <text>', 'description of the channel, one line')
+    .option('--window-months <n>', `months of support for each kernel (${configDefaults.windowMonths})`)
+    .option('--valid-days <n>', `days for which a publication is valid (${configDefaults.validDays})`)
+    .option('--keep <n>', `older publications to keep (${configDefaults.keep})`)
+    .option('--require-proof', 'accept only patches with a proof')
+    .option('--require-signature', 'accept only signed modules')
+    .option('--json', 'print JSON')
+    .action(action(init));
+  channel
+    .command('kernel <DIR> <RELEASE>')
+    .description('add a kernel to the channel, or extend its support window')
+    .option('--released <day>', 'day of its release, on which its support window starts')
+    .option('--package-version <version>', 'version of its package, such as 6.1.192-2')
+    .option('--distribution <name>', 'distribution as named in advisories, such as Debian:12')
+    .option('--arch <arch>', 'architecture, as `uname -m` prints it (default: this machine)')
+    .option('--extend <day>', 'new last day of its support window')
+    .option('--reason <text>', 'why the window is extended')
+    .option('--json', 'print JSON')
+    .action(action(kernel));
+  channel
+    .command('add <DIR> <FILE...>')
+    .description('add livepatch modules, or packages built by kpatch package')
+    .option('-r, --release <number>', 'release number of packages built from modules', '1')
+    .option('--withdraw <cve=reason...>', 'a CVE that the previous patch fixes and this one does not')
+    .option('--advisories <file...>', 'advisories to read titles and severities of CVEs from')
+    .option('--json', 'print JSON')
+    .action(action(add));
+  channel
+    .command('publish <DIR>')
+    .description('publish the content of the channel atomically')
+    .option('--json', 'print JSON')
+    .action(action(publishIt));
+  channel
+    .command('check <DIR>')
+    .description('verify a channel or a mirror the way machines do')
+    .option('--key <file>', 'public key to verify a mirror with (a binary key ring such as key.gpg)')
+    .option('--json', 'print JSON')
+    .action(action(check));
+  channel
+    .command('prune <DIR>')
+    .description('remove old packages, kernels long out of support, and old publications')
+    .option('--patches <n>', 'patches to keep for each kernel', '3')
+    .option('--days <n>', 'days for which a kernel stays listed after its support ended', '90')
+    .option('--dry-run', 'only print what would be removed')
+    .option('--json', 'print JSON')
+    .action(action(pruneIt));
+  channel
+    .command('key <DIR>')
+    .description('rotate the signing key')
+    .option('--add <key>', 'add a key; both keys sign from now on')
+    .option('--retire <key>', 'stop signing with the old key, once machines know the new one')
+    .option('--json', 'print JSON')
+    .action(action(key));
+}
+
+/** The current time, or SOURCE_DATE_EPOCH if it is set, so that a publication is reproducible. */
+function now(): Date {
+  const given = Number(process.env.SOURCE_DATE_EPOCH);
+  return Number.isSafeInteger(given) && given > 0 ? new Date(given * 1000) : new Date();
+}
+
+function whole(value: string | undefined, otherwise: number, option: string): number {
+  if (value === undefined) return otherwise;
+  const count = Number(value);
+  if (!/^\d+$/.test(value) || count > 1_000_000)
+    throw fail('usage', { problem: `${option} needs an integer, not '${value}'` });
+  return count;
+}
+
+function held(folder: string): ReturnType<typeof lock> {
+  return lock(layout(folder).lock, `the channel ${folder}`, { waitMs: 60_000 });
+}
+
+async function init(_: Context, options: InitOptions, dir: string): Promise<Outcome> {
+  const folder = resolve(dir);
+  if (exists(folder)) throw fail('channel-exists', { folder });
+  const signer = await secretKey(options.key);
+  const config: ChannelConfig = {
+    schema: channelSchema,
+    name: options.name,
+    description: options.description ?? `Live patches ${options.name}`,
+    url: options.url.replace(/\/+$/, ''),
+    keys: [signer.fingerprint],
+    formerKeys: [],
+    windowMonths: whole(options.windowMonths, configDefaults.windowMonths, '--window-months'),
+    validDays: whole(options.validDays, configDefaults.validDays, '--valid-days'),
+    keep: whole(options.keep, configDefaults.keep, '--keep'),
+    require: { proof: options.requireProof === true, moduleSignature: options.requireSignature === true },
+  };
+  const problem = problemOf(config);
+  if (problem !== undefined) throw fail('usage', { problem });
+  mkdirSync(folder, { recursive: true });
+  writeConfig(folder, config);
+  const text = `channel ${config.name} in ${folder}, signed by ${signer.fingerprint}\nnext: kpatch channel kernel ${dir} RELEASE --released DAY`;
+  return { schema: 'kpatch.channel-init/1', data: { folder, config }, text };
+}
+
+async function kernel(_: Context, options: KernelOptions, dir: string, release: string): Promise<Outcome> {
+  const folder = resolve(dir);
+  const config = readConfig(folder);
+  if (!isRelease(release)) throw fail('usage', { problem: `'${release}' is not a kernel release` });
+  using _held = await held(folder);
+  const before = findKernel(folder, release);
+  const released = options.released === undefined ? before?.released : parseDay(options.released, '--released');
+  if (released === undefined) throw fail('usage', { problem: 'a new kernel needs --released DAY' });
+  if (options.extend !== undefined && options.reason === undefined)
+    throw fail('usage', { problem: '--extend needs --reason TEXT' });
+  const extended =
+    options.extend === undefined
+      ? (before?.extended ?? null)
+      : { until: parseDay(options.extend, '--extend'), reason: options.reason ?? '' };
+  const next: ChannelKernel = {
+    schema: kernelSchema,
+    release,
+    arch: options.arch ?? before?.arch ?? platformHere().naming.uname,
+    distribution: options.distribution ?? before?.distribution ?? 'Debian:12',
+    packageVersion: options.packageVersion ?? before?.packageVersion ?? release,
+    released,
+    extended,
+    patches: before?.patches ?? [],
+  };
+  await putKernel(folder, config, next, now());
+  const until = untilOf(next, config);
+  return {
+    schema: 'kpatch.channel-kernel/1',
+    data: { release, released, until, new: before === undefined },
+    text: `${release}: live patches until ${until}`,
+  };
+}
+
+async function add({ report }: Context, options: AddCommandOptions, dir: string, files: string[]): Promise<Outcome> {
+  const folder = resolve(dir);
+  const config = readConfig(folder);
+  const release = whole(options.release, 1, '--release');
+  if (release < 1) throw fail('usage', { problem: '--release must be at least 1' });
+  const withdrawn = (options.withdraw ?? []).map((text) => {
+    const [, id = '', reason = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+    if (!isCveId(id) || reason.trim() === '')
+      throw fail('usage', { problem: `--withdraw needs CVE=REASON, not '${text}'` });
+    return { id, reason };
+  });
+  const { advisories } = readSources(options.advisories ?? []);
+  using _held = await held(folder);
+  const asked = { release, withdrawn, advisories, now: now() };
+  const added = await report.stage('add', () => addPatches(folder, config, files, asked));
+  const text = added.map(({ kernel: of, version, packages }) => `${of} ${version}: ${packages.join(', ')}`).join('\n');
+  return { schema: 'kpatch.channel-add/1', data: { added }, text: `${text}\nnext: kpatch channel publish ${dir}` };
+}
+
+async function publishIt({ report }: Context, _: object, dir: string): Promise<Outcome> {
+  const folder = resolve(dir);
+  const config = readConfig(folder);
+  using _held = await held(folder);
+  const published = await publish(folder, config, now(), report);
+  const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
+  return {
+    schema: 'kpatch.channel-publish/1',
+    data: {
+      ...published,
+      date: published.date.toISOString(),
+      validUntil: published.validUntil.toISOString(),
+      public: layout(folder).public,
+    },
+    text,
+  };
+}
+
+async function check(_: Context, options: { key?: string }, dir: string): Promise<Outcome> {
+  const folder = resolve(dir);
+  const given = options.key === undefined ? undefined : readBytes(options.key);
+  const checked = exists(folder)
+    ? await checkOwn(folder, given)
+    : await checkTree(folder, given ?? readBytes(`${folder}/key.gpg`), new Date());
+  const { problems, files, packages, date, validUntil } = checked;
+  const text = [
+    ...problems.map((problem) => `problem: ${problem}`),
+    `${plural(files, 'file')}, ${plural(packages, 'package')}, published ${date}, valid until ${validUntil}: ${problems.length === 0 ? 'no problems' : plural(problems.length, 'problem')}`,
+  ].join('\n');
+  return { exit: problems.length === 0 ? 0 : 1, schema: 'kpatch.channel-check/1', data: checked, text };
+}
+
+async function checkOwn(folder: string, given: Uint8Array | undefined) {
+  const config = readConfig(folder);
+  const ring = given ?? (await exportKeys([...config.keys, ...config.formerKeys])).binary;
+  return checkChannel(folder, config, ring, new Date());
+}
+
+async function pruneIt(
+  _: Context,
+  options: { patches: string; days: string; dryRun?: boolean },
+  dir: string,
+): Promise<Outcome> {
+  const folder = resolve(dir);
+  const config = readConfig(folder);
+  const patches = whole(options.patches, 3, '--patches');
+  if (patches < 1) throw fail('usage', { problem: '--patches must be at least 1' });
+  using _held = await held(folder);
+  const days = whole(options.days, 90, '--days');
+  const pruned = prune(folder, config, { patches, days, now: now(), dryRun: options.dryRun === true });
+  const count = pruned.patches.length + pruned.kernels.length + pruned.files.length;
+  const lines = [
+    ...pruned.kernels.map((release) => `kernel ${release}`),
+    ...pruned.patches.map((patch) => `patch ${patch}`),
+    `${plural(pruned.files.length, 'package file')}${options.dryRun === true ? ' would be' : ''} removed; the next publication no longer contains them`,
+  ];
+  return {
+    exit: count === 0 ? 3 : 0,
+    schema: 'kpatch.channel-prune/1',
+    data: pruned,
+    text: count === 0 ? 'nothing to prune' : lines.join('\n'),
+  };
+}
+
+async function key({ report }: Context, options: { add?: string; retire?: string }, dir: string): Promise<Outcome> {
+  const folder = resolve(dir);
+  if ((options.add === undefined) === (options.retire === undefined))
+    throw fail('usage', { problem: 'give --add KEY or --retire KEY' });
+  using _held = await held(folder);
+  const config = readConfig(folder);
+  const next =
+    options.add === undefined
+      ? await report.stage('sign packages with the new key', () => retireKey(folder, config, options.retire!))
+      : await addKey(config, options.add);
+  writeConfig(folder, next);
+  return {
+    schema: 'kpatch.channel-key/1',
+    data: { keys: next.keys, formerKeys: next.formerKeys, kernels: readKernels(folder).length },
+    text: `signing: ${next.keys.join(', ')}\nnext: kpatch channel publish ${dir}`,
+  };
+}

@@ -1,0 +1,12 @@
+/** `kpatch channel`: creates, fills, publishes, verifies and prunes a channel; follows one. */
+import type { Command } from 'commander';
+import { registerFollow } from './channel-follow.ts';
+import { registerPublish } from './channel-publish.ts';
+
+export function register(program: Command): void {
+  const channel = program
+    .command('channel')
+    .description('publish live patches as apt and dnf repositories, or follow such a channel');
+  registerPublish(channel);
+  registerFollow(channel);
+}

@@ -1,0 +1,81 @@
+/** `kpatch package`: builds a `.deb` and an `.rpm` for each livepatch module. */
+import { mkdirSync } from 'node:fs';
+import type { Command } from 'commander';
+import { readSources } from '../../advisory/sources.ts';
+import { sha256 } from '../../base/digest.ts';
+import { fail } from '../../base/errors/error.ts';
+import { buildLivePatch } from '../../channel/package/livepatch.ts';
+import { emptyRecord, recordOf, versionText } from '../../channel/package/record.ts';
+import { isRelease, readPatchModule } from '../../channel/patch-module.ts';
+import { platformHere } from '../../platform/registry.ts';
+import { action, type Context, type Outcome } from '../command.ts';
+
+interface Options {
+  readonly release: string;
+  readonly output: string;
+  readonly format?: 'deb' | 'rpm';
+  readonly advisories?: string[];
+  readonly empty?: string;
+  readonly arch?: string;
+}
+
+export function register(program: Command): void {
+  program
+    .command('package [MODULE...]')
+    .description('build a .deb and an .rpm for each livepatch module')
+    .option(
+      '-r, --release <number>',
+      'release of the package; increase it when you package the same version again',
+      '1',
+    )
+    .option('-o, --output <folder>', 'folder to write the packages to', '.')
+    .option('--format <format>', 'deb or rpm (default: both)')
+    .option('--advisories <file...>', 'advisories to read titles and severities of CVEs from')
+    .option('--empty <kernel>', 'build the empty package that subscribes a kernel before it has a patch')
+    .option('--arch <arch>', 'architecture of the empty package, as `uname -m` prints it (default: this machine)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nIf the proof MODULE.proof.json is next to the module, the package includes it.')
+    .action(action(run));
+}
+
+async function run({ report }: Context, options: Options, modules: string[] = []): Promise<Outcome> {
+  const usage = (problem: string): Error => fail('usage', { problem });
+  const release = Number(options.release);
+  if (!Number.isInteger(release) || release < 1 || release > 99_999) throw usage('--release needs a positive integer');
+  const { format, empty } = options;
+  if (format !== undefined && format !== 'deb' && format !== 'rpm') throw usage('--format must be deb or rpm');
+  if (modules.length === 0 && empty === undefined) throw usage('give a module or --empty KERNEL');
+  if (empty !== undefined && !isRelease(empty)) throw usage(`'${empty}' is not a kernel release`);
+  const formats = format === undefined ? (['deb', 'rpm'] as const) : [format];
+  const { advisories } = readSources(options.advisories ?? []);
+  const read = modules.map((file) => readPatchModule(file));
+  mkdirSync(options.output, { recursive: true });
+  const packages: { kernel: string; version: string; deb?: string; rpm?: string }[] = [];
+  const lines: string[] = [];
+  const add = (kernel: string, version: string, made: { deb?: string; rpm?: string }): void => {
+    packages.push({ kernel, version, ...made });
+    lines.push(...Object.values(made));
+  };
+  for (const module of read) {
+    const { release: kernel } = module.manifest;
+    const record = recordOf(module, release, module.proof === undefined ? null : sha256(module.proof), advisories);
+    if (module.proof === undefined) report.warn(`${module.file}: no proof next to it`);
+    const made = await report.stage(`package for ${kernel}`, () =>
+      buildLivePatch(record, module, options.output, formats),
+    );
+    add(kernel, versionText(record), made);
+  }
+  if (empty !== undefined) {
+    add(
+      empty,
+      '0-0',
+      await buildLivePatch(
+        emptyRecord(empty, options.arch ?? platformHere().naming.uname),
+        undefined,
+        options.output,
+        formats,
+      ),
+    );
+  }
+  return { schema: 'kpatch.package/1', data: { packages }, text: lines.join('\n') };
+}

@@ -1,0 +1,31 @@
+/** `kpatch metrics`: prints the state of this machine for Prometheus. */
+
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Command } from 'commander';
+import { writeAtomically } from '../../base/files.ts';
+import { channelMetricsText } from '../../channel/follow/metrics.ts';
+import { metricsText } from '../../host/metrics.ts';
+import { statusOf } from '../../host/status.ts';
+import { action, type Context, type Outcome } from '../command.ts';
+import { type HostOptions, machineOf, withHostOptions } from './host-options.ts';
+
+export function register(program: Command): void {
+  const command = program
+    .command('metrics')
+    .description('print the state of this machine as Prometheus metrics')
+    .option('-o, --output <file>', 'write them to this file, for the textfile collector of the node exporter')
+    .option('--if-present', 'with --output: do nothing if the folder of the file does not exist');
+  withHostOptions(command).action(action(run));
+}
+
+function run(_: Context, options: HostOptions & { output?: string; ifPresent?: boolean }): Outcome {
+  const machine = machineOf(options);
+  const { output } = options;
+  const schema = 'kpatch.metrics/1';
+  const whole = (): string => `${metricsText(machine)}${channelMetricsText(statusOf(machine).release, options.root)}`;
+  if (output === undefined) return { schema, data: { status: statusOf(machine) }, text: whole() };
+  if (options.ifPresent && !existsSync(dirname(output))) return { schema, data: { written: null }, text: '' };
+  writeAtomically(output, whole());
+  return { schema, data: { written: output }, text: '' };
+}

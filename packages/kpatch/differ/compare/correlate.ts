@@ -1,0 +1,300 @@
+/**
+ * Pairs the parts of two objects that are the same thing. A wrong pair of functions does no harm: the comparison finds that
+ * they differ, or they do not. A wrong pair of variables would let new code work on the wrong state, so variables whose
+ * names carry numbers are paired by who refers to them, and stay apart where that does not decide.
+ */
+import { STB } from '../../formats/elf/constants.ts';
+import { baseName, familyOf, isNumbered, isPerUse } from '../parts/names.ts';
+import type { Model, Part } from '../parts/part.ts';
+import { isDescriptors, isSanitizerData, isTags } from '../parts/section-class.ts';
+import type { Entries } from '../parts/tables.ts';
+import { targetOf } from '../parts/target.ts';
+
+export interface Correlation {
+  /** Variables of the patched object that may be one of several of the original. */
+  readonly ambiguous: ReadonlySet<Part>;
+}
+
+/** A part of which any copy will do: constants without a name, strings, and what macros make for each use. */
+export function isCopyable(part: Part): boolean {
+  switch (part.class) {
+    case 'strings':
+    case 'constants':
+    case 'fragments':
+      return true;
+    case 'read-only':
+      return part.symbol === undefined || isLocalCopy(part);
+    case 'writable':
+      return isSanitizerData(part.section.name) || (part.symbol !== undefined && isLocalCopy(part));
+    default:
+      return false;
+  }
+}
+
+/** Static locals that macros make for each use, by name; descriptors of pr_debug and tags of allocations by their section. */
+function isLocalCopy({ symbol, name, section }: Part): boolean {
+  if (symbol?.bind !== STB.LOCAL) return false;
+  return isPerUse(name) || isDescriptors(section.name) || isTags(section.name);
+}
+
+/** Sets `twin` of all parts that have one. */
+export function correlate(original: Model, patched: Model, entries: readonly [Entries, Entries]): Correlation {
+  const files = fileCount(original) > 1 && fileCount(patched) > 1;
+  const groups = new Map<string, Group>();
+  collect(groups, original, 0, files);
+  collect(groups, patched, 1, files);
+  const variables: Group[] = [];
+  for (const group of groups.values()) {
+    const [left, right] = group.parts;
+    if (left.length === 0 || right.length === 0) continue;
+    if (group.numbered && !group.functions) variables.push(group);
+    else if (left.length === 1 && right.length === 1) pair(left[0]!, right[0]!);
+    else pairFunctions(left, right);
+  }
+  const ambiguous = new Set<Part>();
+  if (variables.length > 0) {
+    const users = [usersOf(original, entries[0]), usersOf(patched, entries[1])] as const;
+    for (const group of variables) pairVariables(group, users, ambiguous);
+  }
+  return { ambiguous };
+}
+
+interface Group {
+  readonly functions: boolean;
+  readonly numbered: boolean;
+  readonly parts: readonly [Part[], Part[]];
+}
+
+function fileCount(model: Model): number {
+  return new Set(model.parts.map(({ file }) => file).filter((file) => file !== '')).size;
+}
+
+function collect(groups: Map<string, Group>, model: Model, side: 0 | 1, files: boolean): void {
+  for (const part of model.parts) {
+    if (isCopyable(part)) continue;
+    const functions = part.class === 'text';
+    const name = part.symbol === undefined ? `section ${baseName(part.section.name)}` : baseName(part.name);
+    // What was of init is gone: a thing of its name that stays is another one.
+    const key = `${functions ? 'f' : 'd'} ${part.phase} ${files ? part.file : ''} ${name}`;
+    let group = groups.get(key);
+    if (group === undefined) {
+      group = { functions, numbered: part.symbol !== undefined && isNumbered(part.name), parts: [[], []] };
+      groups.set(key, group);
+    }
+    group.parts[side].push(part);
+  }
+}
+
+function pair(left: Part, right: Part): void {
+  left.twin = right;
+  right.twin = left;
+}
+
+const free = (parts: readonly Part[]): Part[] => parts.filter(({ twin }) => twin === undefined);
+
+/** Functions (and unnamed pieces) of one base name: by equal shape, then by who calls them is not needed: the order does. */
+function pairFunctions(left: readonly Part[], right: readonly Part[]): void {
+  pairByShape(left, right);
+  const [first, second] = [free(left), free(right)];
+  if (first.length === second.length) {
+    for (const [index, part] of first.entries()) pair(part, second[index]!);
+    return;
+  }
+  // Some came or went: what kept its whole name is most likely the same; the rest counts as new, which is always safe.
+  for (const part of first) {
+    const same = second.find(({ name, twin }) => name === part.name && twin === undefined);
+    if (same !== undefined) pair(part, same);
+  }
+}
+
+function pairByShape(left: readonly Part[], right: readonly Part[]): void {
+  const shapes = new Map<string, Part[]>();
+  for (const part of right) {
+    const shape = shapeOf(part);
+    const list = shapes.get(shape);
+    if (list === undefined) shapes.set(shape, [part]);
+    else list.push(part);
+  }
+  for (const part of left) {
+    const list = shapes.get(shapeOf(part));
+    const same = list?.find(({ name, twin }) => twin === undefined && name === part.name);
+    const other = same ?? list?.find(({ twin }) => twin === undefined);
+    if (other !== undefined) pair(part, other);
+  }
+}
+
+/** The content with names instead of references: equal for parts that are the same but for numbers. */
+function shapeOf(part: Part): string {
+  const { model, section, start, end } = part;
+  const bytes = Buffer.from(section.data.subarray(start, end)).toString('latin1');
+  const references = model.relocationsOfPart(part).map((relocation) => {
+    const target = targetOf(model, section, relocation);
+    const name =
+      target.kind === 'part'
+        ? `${baseName(target.part.name)}+${target.part.symbol === undefined ? target.offset : 0}`
+        : target.kind === 'external'
+          ? target.symbol.name
+          : target.kind;
+    return `${relocation.offset - start} ${relocation.type} ${name}`;
+  });
+  return `${end - start}\n${bytes}\n${references.join('\n')}`;
+}
+
+/** A constant without a name that holds addresses (an entry of ppc64le's `.toc`, clang's tables): it stands for its user. */
+function isBetween(part: Part): boolean {
+  return part.symbol === undefined && part.class === 'read-only';
+}
+
+/** The parts that a part refers to, with the place of the reference in it; also through constants without a name. */
+export function* usesOf(part: Part, seen = new Set<Part>()): Generator<{ readonly target: Part; readonly at: number }> {
+  const { model } = part;
+  for (const relocation of model.relocationsOfPart(part)) {
+    const target = targetOf(model, part.section, relocation);
+    if (target.kind !== 'part') continue;
+    const at = relocation.offset - part.start;
+    yield { target: target.part, at };
+    if (!isBetween(target.part) || seen.has(target.part)) continue;
+    seen.add(target.part);
+    for (const beyond of usesOf(target.part, seen)) yield { target: beyond.target, at };
+  }
+}
+
+/** The function families (or data objects) that refer to each variable with a number, with the place of the first one. */
+type Users = ReadonlyMap<Part, ReadonlyMap<string, number>>;
+
+function usersOf(model: Model, entries: Entries): Users {
+  const users = new Map<Part, Map<string, number>>();
+  const note = (target: Part, user: Part, at: number): void => {
+    if (target.class === 'text' || target === user || !isNumbered(target.name)) return;
+    let list = users.get(target);
+    if (list === undefined) {
+      list = new Map();
+      users.set(target, list);
+    }
+    const family = baseName(familyOf(user.name));
+    if (!list.has(family)) list.set(family, at);
+  };
+  for (const part of model.parts) {
+    if (isBetween(part)) continue;
+    for (const { target, at } of usesOf(part)) note(target, part, at);
+  }
+  for (const [part, list] of entries) {
+    for (const { section, relocations, offset } of list) {
+      for (const relocation of relocations) {
+        const target = targetOf(model, section, relocation);
+        if (target.kind === 'part') note(target.part, part, offset);
+      }
+    }
+  }
+  return users;
+}
+
+/** Static locals of one name: those that share a user are the same; of several in one function each has its place. */
+function pairVariables({ parts: [left, right] }: Group, users: readonly [Users, Users], ambiguous: Set<Part>): void {
+  for (const part of left) {
+    if (part.twin !== undefined) continue;
+    const [lefts, rights] = component(part, left, right, users);
+    if (rights.length === 0) continue;
+    if (lefts.length === rights.length) {
+      pairSameUsers(lefts, rights, users);
+      pairByPlace(free(lefts), free(rights), users, ambiguous);
+    } else if (!pairSameUsers(lefts, rights, users)) {
+      for (const one of free(rights)) ambiguous.add(one);
+    }
+  }
+}
+
+/**
+ * Pairs as many variables on both sides by where they are used first. For a function that is the same that is certain. In one
+ * that changes, code may have changed places: only different content tells the variables apart then, and only where the
+ * numbers, which count declarations, do not say otherwise.
+ */
+function pairByPlace(
+  lefts: readonly Part[],
+  rights: readonly Part[],
+  users: readonly [Users, Users],
+  ambiguous: Set<Part>,
+): void {
+  const [first, second] = [inOrderOfUse(lefts, users[0]), inOrderOfUse(rights, users[1])];
+  for (const [index, one] of first.entries()) pair(one, second[index]!);
+  const numbered = inOrder(rights);
+  const shapes = rights.map(shapeOf);
+  for (const [index, one] of inOrder(lefts).entries()) {
+    const other = one.twin!;
+    const shape = shapeOf(other);
+    const alike = shapes.filter((known) => known === shape).length > 1;
+    if (alike || other !== numbered[index]) ambiguous.add(other);
+  }
+}
+
+function inOrderOfUse(parts: readonly Part[], users: Users): Part[] {
+  const places = new Map(
+    parts.map((part) => [part, [...(users.get(part) ?? [])].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))]),
+  );
+  return [...parts].sort((a, b) => {
+    const [left, right] = [places.get(a)!, places.get(b)!];
+    for (let index = 0; index < Math.min(left.length, right.length); index++) {
+      const [[family, at], [other, place]] = [left[index]!, right[index]!];
+      if (family !== other) return family < other ? -1 : 1;
+      if (at !== place) return at - place;
+    }
+    return left.length - right.length;
+  });
+}
+
+/** The parts of both sides that are connected with `part` by common users. */
+function component(
+  part: Part,
+  left: readonly Part[],
+  right: readonly Part[],
+  [leftUsers, rightUsers]: readonly [Users, Users],
+): [Part[], Part[]] {
+  const lefts = new Set([part]);
+  const rights = new Set<Part>();
+  const share = (a: Part, b: Part): boolean => {
+    for (const user of leftUsers.get(a)?.keys() ?? []) if (rightUsers.get(b)?.has(user)) return true;
+    return false;
+  };
+  for (let grown = true; grown; ) {
+    grown = false;
+    for (const b of right) {
+      if (!rights.has(b) && b.twin === undefined && [...lefts].some((a) => share(a, b))) {
+        rights.add(b);
+        grown = true;
+      }
+    }
+    for (const a of left) {
+      if (!lefts.has(a) && a.twin === undefined && [...rights].some((b) => share(a, b))) {
+        lefts.add(a);
+        grown = true;
+      }
+    }
+  }
+  return [[...lefts], [...rights]];
+}
+
+/** Pairs those with exactly the same users where that is one to one; true where all of the smaller side found theirs. */
+function pairSameUsers(lefts: readonly Part[], rights: readonly Part[], [a, b]: readonly [Users, Users]): boolean {
+  const key = (users: Users, part: Part): string => [...(users.get(part)?.keys() ?? [])].sort().join(' ');
+  const keys = new Map<string, [Part[], Part[]]>();
+  for (const part of lefts) {
+    const list = keys.get(key(a, part)) ?? [[], []];
+    list[0].push(part);
+    keys.set(key(a, part), list);
+  }
+  for (const part of rights) {
+    const list = keys.get(key(b, part)) ?? [[], []];
+    list[1].push(part);
+    keys.set(key(b, part), list);
+  }
+  for (const [first, second] of keys.values()) {
+    if (first.length === 1 && second.length === 1) pair(first[0]!, second[0]!);
+  }
+  return free(lefts).length === 0 || free(rights).length === 0;
+}
+
+/** By the number in the name: the compiler counts up in the order of declaration. */
+function inOrder(parts: readonly Part[]): Part[] {
+  const number = ({ name }: Part): number => Number(/(\d+)$/.exec(name)?.[1] ?? 0);
+  return [...parts].sort((x, y) => number(x) - number(y));
+}

@@ -1,0 +1,128 @@
+/**
+ * Structures whose layout a patch changes. Objects of them that exist already were made, and are used by code that stays,
+ * with the old layout; new code would read and write beside it. Debug information of both versions shows it.
+ */
+import { type DwarfMember, type DwarfType, type DwarfTypes, readDwarfTypes, TAG } from '../../formats/dwarf/types.ts';
+import { ElfFile } from '../../formats/elf/file.ts';
+
+export interface LayoutChange {
+  /** As `struct inode`; of an unnamed one the name that a typedef gives it. */
+  readonly name: string;
+  /** What is different, one sentence without a full stop. */
+  readonly text: string;
+}
+
+/** The structures and unions of both objects whose layout differs; none where debug information is missing. */
+export function changedLayouts(original: Uint8Array, patched: Uint8Array): LayoutChange[] {
+  const before = readDwarfTypes(new ElfFile(original, 'original'));
+  const after = readDwarfTypes(new ElfFile(patched, 'patched'));
+  if (before === undefined || after === undefined) return [];
+  const old = layoutsOf(before);
+  const changes: LayoutChange[] = [];
+  for (const [name, layout] of layoutsOf(after)) {
+    const earlier = old.get(name);
+    const text = earlier === undefined ? undefined : difference(earlier, layout);
+    if (text !== undefined) changes.push({ name, text });
+  }
+  return changes;
+}
+
+/** Bytes of each structure by its name, where debug information tells; one that has two sizes is not listed. */
+export function structSizes(object: Uint8Array): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  const types = readDwarfTypes(new ElfFile(object, 'object'));
+  if (types === undefined) return sizes;
+  const doubtful = new Set<string>();
+  for (const { tag, name, declaration, size } of types.types.values()) {
+    if (tag !== TAG.structure || name === undefined || declaration || size === undefined) continue;
+    if (sizes.has(name) && sizes.get(name) !== size) doubtful.add(name);
+    sizes.set(name, size);
+  }
+  for (const name of doubtful) sizes.delete(name);
+  return sizes;
+}
+
+interface Field {
+  readonly bitOffset: number;
+  readonly bitSize: number;
+}
+
+interface Layout {
+  readonly size: number;
+  readonly fields: ReadonlyMap<string, Field>;
+}
+
+function layoutsOf(types: DwarfTypes): Map<string, Layout> {
+  const layouts = new Map<string, Layout>();
+  const doubtful = new Set<string>();
+  const add = (name: string, type: DwarfType): void => {
+    if (layouts.has(name)) {
+      doubtful.add(name); // two of one name (in different functions or files): nothing can be said
+      return;
+    }
+    layouts.set(name, { size: type.size ?? 0, fields: fieldsOf(types, type) });
+  };
+  for (const type of types.types.values()) {
+    if (isAggregate(type) && type.name !== undefined && !type.declaration) {
+      add(`${type.tag === TAG.union ? 'union' : 'struct'} ${type.name}`, type);
+    } else if (type.tag === TAG.typedef && type.name !== undefined && type.type !== undefined) {
+      const target = types.types.get(type.type);
+      if (target !== undefined && isAggregate(target) && target.name === undefined) add(type.name, target);
+    }
+  }
+  for (const name of doubtful) layouts.delete(name);
+  return layouts;
+}
+
+function isAggregate({ tag }: DwarfType): boolean {
+  return tag === TAG.structure || tag === TAG.union;
+}
+
+/** All members by name; those of unnamed structures and unions inside are members of the whole. */
+function fieldsOf(types: DwarfTypes, type: DwarfType): Map<string, Field> {
+  const fields = new Map<string, Field>();
+  const collect = (members: readonly DwarfMember[], base: number, depth: number): void => {
+    for (const { name, bitOffset, bitSize, type: key } of members) {
+      const start = base + bitOffset;
+      const inner = key === undefined ? undefined : types.types.get(key);
+      if (name !== undefined) fields.set(name, { bitOffset: start, bitSize: bitSize ?? 8 * sizeOfType(types, key, 0) });
+      else if (inner !== undefined && isAggregate(inner) && depth < 16) collect(inner.members, start, depth + 1);
+    }
+  };
+  collect(type.members, 0, 0);
+  return fields;
+}
+
+function sizeOfType(types: DwarfTypes, key: number | undefined, depth: number): number {
+  const type = key === undefined ? undefined : types.types.get(key);
+  if (type === undefined || depth > 32) return 0;
+  if (type.tag === TAG.pointer) return type.size ?? types.addressSize;
+  if (type.tag === TAG.array) {
+    return type.size ?? type.dimensions.reduce((a, b) => a * b, sizeOfType(types, type.type, depth + 1));
+  }
+  return type.size ?? sizeOfType(types, type.type, depth + 1);
+}
+
+function difference(before: Layout, after: Layout): string | undefined {
+  if (before.size !== after.size) return `its size changes from ${before.size} to ${after.size} bytes`;
+  for (const [name, now] of after.fields) {
+    const then = before.fields.get(name);
+    if (then === undefined) {
+      // A new name for the same place (a reserved member that gets a meaning, a renamed one) is no other layout.
+      const covered = [...before.fields.values()].some((field) => covers(field, now));
+      if (!covered) return `the member ${name} at ${place(now)} is new`;
+    } else if (then.bitOffset !== now.bitOffset) return `the member ${name} moves from ${place(then)} to ${place(now)}`;
+    else if (then.bitSize !== now.bitSize) {
+      return `the member ${name} changes from ${then.bitSize / 8} to ${now.bitSize / 8} bytes`;
+    }
+  }
+  return undefined;
+}
+
+function covers(outer: Field, inner: Field): boolean {
+  return outer.bitOffset <= inner.bitOffset && outer.bitOffset + outer.bitSize >= inner.bitOffset + inner.bitSize;
+}
+
+function place({ bitOffset }: Field): string {
+  return bitOffset % 8 === 0 ? `byte ${bitOffset / 8}` : `bit ${bitOffset}`;
+}

@@ -1,0 +1,314 @@
+/** The differ: two object files of one translation unit in, what changed and the intermediate object out. */
+import { fail } from '../base/errors/error.ts';
+import { STB } from '../formats/elf/constants.ts';
+import { readObject } from '../formats/elf/read-object.ts';
+import { writeObject } from '../formats/elf/write-object.ts';
+import { has } from '../platform/kernel-rules.ts';
+import type { Architecture } from '../platform/platform.ts';
+import { architectureOf } from '../platform/registry.ts';
+import { tablesOf } from '../platform/structures.ts';
+import { isCallback } from './compare/author.ts';
+import { type Changes, findChanges } from './compare/changes.ts';
+import { requireMachineCode, requireVersions } from './compare/comparable.ts';
+import { Comparison } from './compare/compare.ts';
+import { correlate, isCopyable } from './compare/correlate.ts';
+import { changedLayouts, structSizes } from './compare/layouts.ts';
+import { extract } from './extract/extract.ts';
+import { addIntermediate, type PatchedFunction } from './extract/intermediate.ts';
+import type {
+  ChangedFunction,
+  DiffOptions,
+  DiffResult,
+  KernelReference,
+  LeftOutChange,
+  Reason,
+  Travelling,
+} from './options.ts';
+import { parentOf } from './parts/names.ts';
+import type { Pair } from './parts/pair.ts';
+import { entryOf, isFunction, type Part, sourceOf } from './parts/part.ts';
+import { readModel } from './parts/read-model.ts';
+import { KernelSymbols } from './parts/symbols.ts';
+import type { SizeHints } from './parts/table-form.ts';
+import { readEntries } from './parts/tables.ts';
+import { contentOf } from './parts/target.ts';
+import { Refusals } from './select/refusals.ts';
+import { type Selection, Selector } from './select/select.ts';
+
+/**
+ * Compares two objects and selects what must travel.
+ * Errors: those of the ELF reader; `diff-machines`, `diff-relocation-unknown`, `diff-entry-size` where the objects cannot
+ * be compared; every other error of the room where the change cannot be made in a running kernel (exit 4; where there are
+ * several, the detail lists all).
+ */
+export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOptions): DiffResult {
+  const { pair, comparison, ambiguous, arch } = prepare(original, patched, options);
+  const changes = findChanges(pair, comparison);
+  const symbols = new KernelSymbols(options);
+  const selection = new Selector(pair, changes, ambiguous, symbols).select();
+  const functions = listFunctions(pair, changes, selection, symbols);
+  if (functions.length > 0) refuseLayouts(pair, original, patched, options);
+  pair.refusals.check();
+  return {
+    status: statusOf(functions, selection, pair.leftOut),
+    architecture: arch.name,
+    object: options.object,
+    functions: functions.map(({ listed }) => listed),
+    travelling: listTravelling(pair, selection, functions),
+    callbacks: selection.parts.some(isCallback),
+    references: listReferences(selection),
+    defined: listDefined(selection),
+    unresolved: selection.unresolved,
+    namespaces: selection.namespaces,
+    leftOut: pair.leftOut,
+    notes: [...new Set(pair.notes)],
+    output: () => output(pair, selection, functions, arch),
+  };
+}
+
+function statusOf(
+  functions: readonly ListedFunction[],
+  { parts }: Selection,
+  leftOut: readonly LeftOutChange[],
+): DiffResult['status'] {
+  if (functions.length > 0 || parts.length > 0) return 'changed';
+  // The kernel does not contain a function that another one overrides.
+  return leftOut.every(({ reason }) => reason === 'overridden') ? 'unchanged' : 'left out';
+}
+
+function refuseLayouts(pair: Pair, original: Uint8Array, patched: Uint8Array, options: DiffOptions): void {
+  const where = { file: options.names.patched, section: '.debug_info', offset: 0 };
+  for (const { name, text } of changedLayouts(original, patched)) {
+    if (options.acceptLayouts?.includes(name) === true)
+      pair.notes.push(`the layout of ${name} changes (${text}), which was accepted`);
+    else pair.refusals.add('diff-layout-changed', { type: name, change: text }, where);
+  }
+}
+
+/** Reads and correlates; what comes after needs no file any more. */
+export function prepare(
+  original: Uint8Array,
+  patched: Uint8Array,
+  options: DiffOptions,
+): { pair: Pair; comparison: Comparison; ambiguous: ReadonlySet<Part>; arch: Architecture } {
+  const before = readObject(original, options.names.original);
+  const after = readObject(patched, options.names.patched);
+  const arch = architectureOf(before);
+  const other = architectureOf(after);
+  if (arch !== other) {
+    throw fail(
+      'diff-machines',
+      { original: arch.name, patched: other.name },
+      { where: { file: options.names.patched, offset: 18 } },
+    );
+  }
+  requireMachineCode(before);
+  requireMachineCode(after);
+  arch.forModules?.(before);
+  arch.forModules?.(after);
+  const tables = tablesOf(arch, options.kernel);
+  const names = new Set(
+    tables.flatMap(({ name, parallel }) => (parallel === undefined ? [name] : [name, parallel.name])),
+  );
+  const models = [readModel(before, arch, names), readModel(after, arch, names)] as const;
+  const notes: string[] = [];
+  const entries = [
+    readEntries(models[0], tables, hintsFrom(original, options, notes)),
+    readEntries(models[1], tables, hintsFrom(patched, options, notes)),
+  ] as const;
+  const { ambiguous } = correlate(models[0], models[1], entries);
+  requireVersions(models[0], models[1]);
+  const pair = {
+    original: models[0],
+    patched: models[1],
+    entries,
+    options,
+    refusals: new Refusals(),
+    notes,
+    leftOut: [],
+  };
+  return { pair, comparison: new Comparison(entries, options.keepLineChanges === true), ambiguous, arch };
+}
+
+/** Debug information is read only where a table needs it. */
+function hintsFrom(object: Uint8Array, { entrySizes = {}, kernel }: DiffOptions, notes: string[]): SizeHints {
+  let sizes: ReadonlyMap<string, number> | undefined;
+  const structSize = (name: string): number | undefined => {
+    const known = kernel.target?.structures[name]?.size;
+    if (known !== undefined) return known;
+    sizes ??= structSizes(object);
+    return sizes.get(name);
+  };
+  return { told: entrySizes, structSize, note: (text) => notes.push(text) };
+}
+
+interface ListedFunction {
+  readonly listed: ChangedFunction;
+  readonly part: Part;
+  readonly address: bigint;
+}
+
+function listFunctions(pair: Pair, changes: Changes, selection: Selection, symbols: KernelSymbols): ListedFunction[] {
+  const functions: ListedFunction[] = [];
+  const { arch } = pair.patched;
+  for (const part of selection.parts) {
+    if (!isFunction(part)) continue;
+    const reasons = changes.changed.get(part);
+    if (reasons !== undefined) functions.push(changedFunction(pair, part, reasons, symbols));
+    else if (part.twin === undefined && parentOf(part.name) === undefined && arch.isThunk?.(part.name) !== true)
+      functions.push(newFunction(part, selection));
+  }
+  return functions;
+}
+
+function changedFunction(pair: Pair, part: Part, reasons: readonly Reason[], symbols: KernelSymbols): ListedFunction {
+  const twin = part.twin!;
+  const symbol = twin.symbol!;
+  const local = symbol.bind === STB.LOCAL;
+  const lookup = symbols.own({ name: symbol.name, kind: 'function', local, file: twin.file });
+  const { object } = pair.options;
+  if (lookup.found === undefined) {
+    const where = {
+      file: pair.options.names.original,
+      section: twin.section.name,
+      function: symbol.name,
+      offset: twin.start,
+    };
+    const user = 'the patch';
+    if (lookup.count === 0) pair.refusals.add('diff-symbol-missing', { user, name: symbol.name, object }, where);
+    else pair.refusals.add('diff-symbol-ambiguous', { user, name: symbol.name, object, count: lookup.count }, where);
+  }
+  return {
+    part,
+    address: lookup.found?.symbol?.address ?? 0n,
+    listed: {
+      ...common(part),
+      name: symbol.name,
+      kind: 'changed',
+      bind: local ? 'local' : 'global',
+      sympos: lookup.found?.sympos,
+      reasons,
+      originalSize: lookup.found?.symbol?.size ?? sizeOfFunction(twin),
+    },
+  };
+}
+
+function newFunction(part: Part, selection: Selection): ListedFunction {
+  const bind = part.symbol!.bind === STB.LOCAL ? 'local' : 'global';
+  const reasons = [{ text: selection.reasons.get(part) ?? 'it is new' }];
+  return {
+    part,
+    address: 0n,
+    listed: { ...common(part), name: part.name, kind: 'new', bind, sympos: undefined, reasons, originalSize: 0 },
+  };
+}
+
+function common(part: Part): Pick<ChangedFunction, 'patchedName' | 'aliases' | 'section' | 'size' | 'source'> {
+  const source = sourceOf(part);
+  const aliases = part.symbols.filter(({ value, name }) => value === entryOf(part) && name !== part.name);
+  return {
+    patchedName: part.name,
+    aliases: aliases.map(({ name }) => name),
+    section: part.section.name,
+    size: sizeOfFunction(part),
+    ...(source === undefined ? {} : { source: `${source.file}:${source.line}` }),
+  };
+}
+
+function sizeOfFunction(part: Part): number {
+  return part.symbol!.size > 0 ? part.symbol!.size : part.end - entryOf(part);
+}
+
+function listTravelling(pair: Pair, selection: Selection, functions: readonly ListedFunction[]): Travelling[] {
+  const listed = new Set(functions.map(({ part }) => part));
+  const travelling: Travelling[] = [];
+  for (const part of selection.parts) {
+    if (listed.has(part)) continue;
+    const reason = selection.reasons.get(part) ?? '';
+    const size = part.end - part.start;
+    travelling.push({ name: part.name, kind: kindOf(part), section: part.section.name, size, reason });
+  }
+  for (const [section, places] of selection.contents) {
+    for (const at of places) {
+      const content = contentOf(section, at);
+      const text = Buffer.from(content);
+      const strings = pair.patched.kindOf(section).class === 'strings';
+      const name = strings ? JSON.stringify(text.toString('latin1')) : `0x${text.toString('hex')}`;
+      const kind = strings ? 'string' : 'constant';
+      travelling.push({
+        name,
+        kind,
+        section: section.name,
+        size: content.length,
+        reason: 'a function that travels uses it',
+      });
+    }
+  }
+  const counts = new Map<string, { count: number; size: number }>();
+  for (const { section, start, end } of selection.entries) {
+    const known = counts.get(section.name) ?? { count: 0, size: 0 };
+    counts.set(section.name, { count: known.count + 1, size: known.size + end - start });
+  }
+  for (const [section, { count, size }] of counts) {
+    const reason = 'they describe code that travels';
+    travelling.push({ name: `${count} of ${section}`, kind: 'table entries', section, size, reason });
+  }
+  return travelling;
+}
+
+function kindOf(part: Part): Travelling['kind'] {
+  if (part.class === 'kpatch') return 'callback';
+  if (part.class === 'fragments') return 'fragment';
+  if (part.class === 'text') return parentOf(part.name) === undefined ? 'copy' : 'cold part';
+  return isCopyable(part) && part.class === 'read-only' ? 'constant' : 'data';
+}
+
+function listDefined({ parts }: Selection): string[] {
+  const names = parts.flatMap(({ symbols }) =>
+    symbols.filter(({ bind }) => bind !== STB.LOCAL).map(({ name }) => name),
+  );
+  return [...new Set(names)].sort();
+}
+
+function listReferences(selection: Selection): KernelReference[] {
+  const references: KernelReference[] = [...selection.references.values()].map(
+    ({ name, object, exported, sympos }) => ({
+      name,
+      object,
+      exported,
+      sympos,
+    }),
+  );
+  for (const name of selection.unresolved) references.push({ name, object: undefined, exported: false, sympos: 0 });
+  return references.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.sympos - b.sympos));
+}
+
+function output(
+  pair: Pair,
+  selection: Selection,
+  functions: readonly ListedFunction[],
+  arch: Architecture,
+): Uint8Array {
+  const extraction = extract(pair.patched, selection);
+  const patched: PatchedFunction[] = [];
+  for (const { part, listed, address } of functions) {
+    const symbol = extraction.symbolOf(part);
+    if (listed.kind !== 'changed' || symbol === undefined) continue;
+    patched.push({
+      symbol,
+      name: listed.name,
+      oldAddress: address,
+      oldSize: listed.originalSize,
+      newSize: listed.size,
+      sympos: listed.sympos ?? 0,
+    });
+  }
+  addIntermediate(
+    extraction,
+    arch.address64,
+    pair.options.object,
+    patched,
+    !has(pair.options.kernel, 'earlyRelocations'),
+  );
+  return writeObject(extraction.object);
+}

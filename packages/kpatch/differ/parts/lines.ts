@@ -1,0 +1,168 @@
+/**
+ * Source line numbers in code. A constant that an instruction loads is one where it reaches, in the register of that
+ * argument, a function that takes a line for its message: might_sleep, lockdep, the slow paths of WARN; or a message function
+ * whose argument before it is the name of a source file, or for which debug information says that the constant is the line
+ * of the instruction that loads it. Everything else that differs is a change.
+ */
+
+import { SHF } from '../../formats/elf/constants.ts';
+import type { Instruction } from '../../platform/platform.ts';
+import { baseName, familyOf } from './names.ts';
+import { type Model, type Part, sourceOf } from './part.ts';
+import { contentOf, targetOf, throughList, useOf } from './target.ts';
+
+/** Which argument (from 0) is the line. From include/linux/kernel.h, bug.h, lockdep.h, uaccess.h of 3.10 to 6.12. */
+const lineArguments: Readonly<Record<string, number>> = {
+  __might_sleep: 1,
+  ___might_sleep: 1,
+  __might_resched: 1,
+  __might_fault: 1,
+  __cant_sleep: 1,
+  __cant_migrate: 1,
+  lockdep_rcu_suspicious: 1,
+  warn_slowpath_null: 1,
+  warn_slowpath_fmt: 1,
+  warn_slowpath_fmt_taint: 1,
+};
+
+/** Functions that print a format with arguments, and do nothing else with them. */
+const printers =
+  /^(?:_?printk|__warn_printk|panic|early_printk|_?dev_(?:emerg|alert|crit|err|warn|notice|info|printk)|netdev_(?:emerg|alert|crit|err|warn|notice|info|printk)|__dynamic_(?:pr|dev|netdev|ibdev)_?(?:debug|dbg))$/;
+
+/** Lines beyond this do not occur in a source file. */
+const LAST_LINE = 0x1ffff;
+
+/** How many instructions are followed from the load to the call. */
+const REACH = 64;
+
+/** True where both instructions load a line number into the same register for a message, and nothing else differs. */
+export function isLineLoad(
+  original: Part,
+  a: Instruction | undefined,
+  patched: Part,
+  b: Instruction | undefined,
+): boolean {
+  if (a?.load === undefined || b?.load === undefined) return false;
+  if (a.length !== b.length || a.load.register !== b.load.register) return false;
+  for (const { value } of [a.load, b.load]) if (value <= 0 || value > LAST_LINE) return false;
+  return reachesLine(original, a) && reachesLine(patched, b);
+}
+
+/** Follows the register from the load to the next call. */
+function reachesLine(part: Part, load: Instruction): boolean {
+  const { model } = part;
+  const register = load.load!.register;
+  const argument = model.arch.argumentRegisters.indexOf(register);
+  if (argument < 1) return false;
+  let home = part;
+  let at = load.offset + load.length;
+  /** The instructions on the way, oldest first, for the argument before. */
+  const path = before(part, load);
+  for (let steps = 0; steps < REACH; steps++) {
+    const instruction = model.decoder(home.section).instruction(at);
+    if (instruction === undefined) return false;
+    const out = leaves(home, instruction);
+    if (out !== undefined && (instruction.flow === 'call' || out.family !== baseName(familyOf(part.name)))) {
+      return takesLine(model, out.name, argument, path, { part, instruction: load });
+    }
+    if (instruction.flow === 'call' || instruction.flow === 'branch' || instruction.flow === 'end') return false;
+    if (instruction.copies === register) return false; // somebody else gets the number too
+    const completes = instruction.completes === true && instruction.load?.register === register;
+    if ((instruction.writes & (1 << register)) !== 0 && !completes) return false;
+    path.push({ part: home, instruction });
+    if (instruction.flow !== 'jump') at += instruction.length;
+    else if (out !== undefined) {
+      home = out.part!;
+      at = out.offset;
+    } else if (instruction.target !== undefined) at = instruction.target;
+    else return false;
+    if (at < home.start || at >= home.end) return false;
+  }
+  return false;
+}
+
+interface Step {
+  readonly part: Part;
+  readonly instruction: Instruction;
+}
+
+/** The instructions of the part up to and with the load, for finding how the argument before it was set. */
+function before(part: Part, load: Instruction): Step[] {
+  const steps: Step[] = [];
+  const decoder = part.model.decoder(part.section);
+  for (let at = part.symbol?.value ?? part.start; at <= load.offset; ) {
+    const instruction = decoder.instruction(at);
+    if (instruction === undefined) at++;
+    else {
+      steps.push({ part, instruction });
+      if (steps.length > 2 * REACH) steps.shift();
+      at += instruction.length;
+    }
+  }
+  return steps;
+}
+
+/** Where a call or jump with a relocation leads. */
+function leaves(
+  part: Part,
+  { offset, length }: Instruction,
+): { name: string; family: string; part: Part | undefined; offset: number } | undefined {
+  const { model, section } = part;
+  for (const relocation of model.relocationsIn(section, offset, offset + length)) {
+    const use = useOf(model, section, relocation);
+    if (use === 'address') continue;
+    const target = targetOf(model, section, relocation);
+    if (target.kind === 'external') return { name: target.symbol.name, family: '', part: undefined, offset: 0 };
+    if (target.kind === 'part') {
+      const { name, start } = target.part;
+      return { name, family: baseName(familyOf(name)), part: target.part, offset: start + target.offset };
+    }
+  }
+  return undefined;
+}
+
+function takesLine(model: Model, callee: string, argument: number, path: readonly Step[], load: Step): boolean {
+  if (lineArguments[callee] === argument) return true;
+  if (!printers.test(callee)) return false;
+  return isFileName(addressIn(path, model.arch.argumentRegisters[argument - 1]!)) || isOwnLine(load);
+}
+
+/** True where debug information says that the constant is the line of the very instruction that loads it. */
+function isOwnLine({ part, instruction }: Step): boolean {
+  return sourceOf(part, instruction.offset)?.line === instruction.load?.value;
+}
+
+/** The string whose address the last instruction that writes the register loads. */
+function addressIn(path: readonly Step[], register: number): string | undefined {
+  const step = lastWrite(path, register);
+  if (step === undefined || step.instruction.flow === 'call') return undefined;
+  const { copies } = step.instruction;
+  if (copies !== undefined) return addressIn(path.slice(0, path.indexOf(step)), copies);
+  const { part, instruction } = step;
+  const { model, section } = part;
+  const relocations = model.relocationsIn(section, instruction.offset, instruction.offset + instruction.length);
+  for (const relocation of relocations) {
+    const target = throughList(model, targetOf(model, section, relocation));
+    if (target.kind !== 'content' || target.offset !== 0) continue;
+    if ((target.section.flags & SHF.STRINGS) === 0) continue;
+    return Buffer.from(contentOf(target.section, target.at)).toString('latin1');
+  }
+  return undefined;
+}
+
+/** The last instruction that writes the register, but for those behind which the function only returns. */
+function lastWrite(path: readonly Step[], register: number): Step | undefined {
+  let returns = false;
+  for (let index = path.length - 1; index >= 0; index--) {
+    const step = path[index]!;
+    const { flow, writes } = step.instruction;
+    if (flow === 'end') returns = true;
+    else if (flow === 'branch' || flow === 'jump') returns = false;
+    if (!returns && (writes & (1 << register)) !== 0) return step;
+  }
+  return undefined;
+}
+
+function isFileName(text: string | undefined): boolean {
+  return text !== undefined && /^[\w./+-]+\.(?:c|h|S|rs)$/.test(text);
+}

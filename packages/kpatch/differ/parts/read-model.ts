@@ -1,0 +1,47 @@
+/** Reads an object into a model: each section classified and divided into parts. */
+import { SHF, SHT } from '../../formats/elf/constants.ts';
+import type { ElfObject, Section } from '../../formats/elf/object.ts';
+import type { Architecture } from '../../platform/platform.ts';
+import { Model, type Part } from './part.ts';
+import { kindOfSection, type SectionKind } from './section-class.ts';
+import { fragmentCuts, type Located, split, symbolsBySection } from './split.ts';
+
+/** The model of an object; `tables` names the special sections of its architecture. */
+export function readModel(object: ElfObject, arch: Architecture, tables: ReadonlySet<string>): Model {
+  const kinds = new Map<Section, SectionKind>();
+  const symbols = symbolsBySection(object, arch);
+  const referred = sectionsReferredTo(object);
+  for (const section of object.sections) {
+    // Only the linker uses a list of addresses, whatever its flags say.
+    const list = arch.addressList?.(section.name) === true;
+    const kind: SectionKind = list ? { class: 'read-only', phase: 'always' } : kindOfSection(section, tables);
+    // Code without a name of its own, as `.text..refcount` of 4.13 to 4.15, belongs to the code that jumps to it.
+    const nameless = kind.class === 'text' && (symbols.get(section) ?? []).length === 0 && referred.has(section);
+    kinds.set(section, nameless ? { ...kind, class: 'fragments' } : kind);
+  }
+  return new Model(object, arch, kinds, (model) => divide(model, symbols));
+}
+
+/** Sections that something in another section refers to. */
+function sectionsReferredTo({ sections }: ElfObject): Set<Section> {
+  const result = new Set<Section>();
+  for (const section of sections) {
+    if ((section.flags & SHF.EXECINSTR) === 0) continue;
+    for (const { symbol } of section.relocations) {
+      if (typeof symbol?.section === 'object' && symbol.section !== section) result.add(symbol.section);
+    }
+  }
+  return result;
+}
+
+function divide(model: Model, symbols: ReadonlyMap<Section, Located[]>): Map<Section, Part[]> {
+  const cuts = fragmentCuts(model);
+  const parts = new Map<Section, Part[]>();
+  for (const section of model.object.sections) {
+    const kind = model.kindOf(section);
+    if (kind.class === 'ignored' || kind.class === 'table') continue;
+    if (section.type === SHT.RELA || section.type === SHT.GROUP) continue;
+    parts.set(section, split(model, section, kind, symbols.get(section) ?? [], cuts.get(section)));
+  }
+  return parts;
+}

@@ -1,0 +1,229 @@
+/** Documents of advisories, packages and channels. */
+import * as v from 'valibot';
+import { described, printed, stored } from './document.ts';
+import { supportContent } from './host.ts';
+import { natural, release, sha256 } from './parts.ts';
+
+const verdict = v.picklist(['covered', 'awaited', 'reboot']);
+const severity = v.string();
+
+export const advisoryDocument = printed('kpatch.advisory/1', 'advisory', 'The CVEs of a kernel.', {
+  kernel: release,
+  from: v.string(),
+  to: v.string(),
+  cves: v.array(
+    v.object({
+      cve: v.string(),
+      title: v.string(),
+      severity,
+      ratedBy: v.string(),
+      fixedIn: described(v.string(), 'Package version that fixes it; empty if none is known.'),
+      selected: v.boolean(),
+      covered: v.boolean(),
+      verdict: described(
+        verdict,
+        '`covered`: the live patch fixes it; `awaited`: selected but not fixed live; `reboot`: left to the next reboot.',
+      ),
+      reason: v.string(),
+    }),
+  ),
+  counts: v.object({ covered: natural, awaited: natural, reboot: natural, fixed: natural, selected: natural }),
+});
+
+export const packageDocument = printed('kpatch.package/1', 'package', 'Packages were made.', {
+  packages: v.array(
+    v.object({ kernel: release, version: v.string(), deb: v.optional(v.string()), rpm: v.optional(v.string()) }),
+  ),
+});
+
+const configMembers = {
+  name: v.string(),
+  description: v.string(),
+  url: v.string(),
+  keys: described(v.array(v.string()), 'Fingerprints of the keys that sign, oldest first.'),
+  formerKeys: v.array(v.string()),
+  windowMonths: natural,
+  validDays: natural,
+  keep: natural,
+  require: v.object({ proof: v.boolean(), moduleSignature: v.boolean() }),
+};
+
+export const channelConfigDocument = stored(
+  'kpatch.channel/1',
+  '`channel.json` of a channel',
+  'The settings of a channel.',
+  configMembers,
+);
+
+const poolFile = v.object({ file: v.string(), size: natural, sha256 });
+
+const recordMembers = {
+  kernel: release,
+  arch: v.string(),
+  version: natural,
+  release: natural,
+  module: v.nullable(v.object({ name: v.string(), sha256, signed: v.boolean(), buildId: v.string() })),
+  proof: v.nullable(sha256),
+  cves: v.array(v.object({ id: v.string(), title: v.string(), severity })),
+  withdrawn: v.array(v.object({ id: v.string(), reason: v.string() })),
+};
+
+export const livePatchRecordDocument = stored(
+  'kpatch.livepatch/1',
+  '`/usr/lib/kpatch/RELEASE/advisory.json`, in live patch packages',
+  'What a live patch package holds. Version 0-0 subscribes a kernel that has no patch yet.',
+  recordMembers,
+);
+
+export const channelKernelStoredDocument = stored(
+  'kpatch.channel-kernel/1',
+  '`kernels/RELEASE.json` of a channel',
+  'One kernel of a channel, with its patches, oldest first.',
+  {
+    release,
+    arch: v.string(),
+    distribution: v.string(),
+    packageVersion: v.string(),
+    released: v.string(),
+    extended: v.nullable(v.object({ until: v.string(), reason: v.string() })),
+    patches: v.array(
+      v.object({
+        record: livePatchRecordDocument.schema,
+        issued: v.string(),
+        proven: v.boolean(),
+        deb: v.nullable(poolFile),
+        rpm: v.nullable(poolFile),
+      }),
+    ),
+  },
+);
+
+export const publishedKernelsDocument = stored(
+  'kpatch.channel-kernels/1',
+  '`kernels.json` of a published channel, `/usr/share/kpatch/channel/kernels.json`',
+  'Every kernel that a channel serves, for clients.',
+  {
+    channel: v.optional(v.looseObject({})),
+    kernels: v.array(
+      v.object({
+        release,
+        arch: v.string(),
+        distribution: v.string(),
+        packageVersion: v.string(),
+        released: v.string(),
+        until: v.string(),
+        extended: v.nullable(v.string()),
+        rebootInto: v.nullable(v.string()),
+        patch: v.nullable(
+          v.object({
+            version: natural,
+            release: natural,
+            issued: v.string(),
+            proven: v.boolean(),
+            cves: v.array(v.object({ id: v.string(), title: v.string(), severity })),
+          }),
+        ),
+      }),
+    ),
+  },
+);
+
+export const channelStateDocument = stored(
+  'kpatch.channel-state/1',
+  '`/var/lib/kpatch/channel.json`',
+  'The newest publication that this machine has seen, and its last look at the channel.',
+  { newest: v.number(), looked: v.string(), problem: v.string() },
+);
+
+export const channelInitDocument = printed('kpatch.channel-init/1', 'channel init', 'A channel was made.', {
+  folder: v.string(),
+  config: channelConfigDocument.schema,
+});
+
+export const channelKernelDocument = printed(
+  'kpatch.channel-kernel/1',
+  'channel kernel',
+  'A kernel was added to a channel or changed.',
+  { release, released: v.string(), until: v.string(), new: v.boolean() },
+);
+
+export const channelAddDocument = printed('kpatch.channel-add/1', 'channel add', 'Patches were added.', {
+  added: v.array(v.object({ kernel: release, version: v.string(), packages: v.array(v.string()) })),
+});
+
+export const channelPublishDocument = printed(
+  'kpatch.channel-publish/1',
+  'channel publish',
+  'A channel was published.',
+  {
+    generation: natural,
+    date: v.string(),
+    validUntil: v.string(),
+    kernels: natural,
+    packages: natural,
+    public: described(v.string(), 'The folder to serve.'),
+  },
+);
+
+export const channelCheckDocument = printed('kpatch.channel-check/1', 'channel check', 'A channel was checked.', {
+  problems: v.array(v.string()),
+  files: natural,
+  packages: natural,
+  date: v.string(),
+  validUntil: v.string(),
+});
+
+export const channelPruneDocument = printed('kpatch.channel-prune/1', 'channel prune', 'Old patches were removed.', {
+  patches: v.array(v.string()),
+  kernels: v.array(v.string()),
+  files: v.array(v.string()),
+});
+
+export const channelKeyDocument = printed('kpatch.channel-key/1', 'channel key', 'The keys of a channel changed.', {
+  keys: v.array(v.string()),
+  formerKeys: v.array(v.string()),
+  kernels: natural,
+});
+
+export const channelFollowDocument = printed('kpatch.channel-follow/1', 'channel follow', 'A channel is followed.', {
+  url: v.string(),
+  keys: v.array(v.string()),
+});
+
+export const channelStatusDocument = printed(
+  'kpatch.channel-status/1',
+  'channel status',
+  'The channel that this machine follows.',
+  {
+    url: v.string(),
+    mode: v.picklist(['auto', 'manual']),
+    manager: v.picklist(['apt', 'dnf']),
+    timer: v.boolean(),
+    published: described(v.string(), 'ISO 8601, UTC; empty if nothing has been fetched yet.'),
+    validUntil: v.string(),
+    looked: v.string(),
+    kernels: v.array(
+      v.object({
+        release,
+        running: v.boolean(),
+        package: v.string(),
+        installed: v.string(),
+        available: v.string(),
+        loaded: v.string(),
+        support: v.optional(supportContent),
+      }),
+    ),
+    problems: v.array(v.string()),
+  },
+);
+
+export const updateDocument = printed('kpatch.update/1', ['update', 'auto'], 'Live patches were updated.', {
+  mode: v.optional(v.literal('auto')),
+  changes: v.array(v.object({ package: v.string(), from: v.string(), to: v.string() })),
+  unknown: described(v.array(v.string()), 'Installed kernels that the channel does not know.'),
+  waiting: described(v.array(v.string()), 'Patches that are unpacked but not in use, with the reason.'),
+});
+
+export const manualDocument = printed('kpatch.manual/1', 'manual', 'Automatic updates are off.', {
+  mode: v.literal('manual'),
+});

@@ -1,0 +1,73 @@
+/** Parts that several documents share. */
+import * as v from 'valibot';
+import { described } from './document.ts';
+
+/** SHA-256, 64 lower-case hexadecimal digits. */
+export const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 digest, 64 hexadecimal digits'));
+
+/** A whole number from 0. */
+export const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+/** A time as `Date.toISOString` writes it. */
+export const time = v.pipe(v.string(), v.isoTimestamp());
+
+export const release = described(v.string(), 'A kernel release, as `uname -r` prints it.');
+
+/** A function in the running kernel. */
+export const functionPlace = v.object({
+  name: v.string(),
+  object: described(v.string(), '`vmlinux` or a module.'),
+  sympos: described(natural, 'Which symbol of that name in its object, from 1; 0 if there is only one.'),
+});
+
+export const place = v.object({
+  file: v.optional(v.string()),
+  line: v.optional(v.number()),
+  section: v.optional(v.string()),
+  offset: v.optional(described(v.number(), 'Bytes from the start of the section or file.')),
+  symbol: v.optional(v.string()),
+  function: v.optional(v.string()),
+  object: v.optional(v.string()),
+});
+
+export const error = v.object({
+  code: described(v.string(), 'The entry in docs/errors.md.'),
+  what: described(v.string(), 'What happened.'),
+  where: v.optional(place),
+  why: v.optional(described(v.string(), 'Why it matters.')),
+  fix: v.optional(described(v.string(), 'What to do.')),
+  detail: v.optional(described(v.string(), 'Verbatim output, of a compiler for example.')),
+});
+
+export const finding = v.object({
+  check: v.string(),
+  level: described(
+    v.picklist(['fits', 'warning', 'unknown', 'refused']),
+    '`unknown`: the check could not be made; `text` says why.',
+  ),
+  text: v.string(),
+  error: v.optional(error),
+});
+
+export const holdup = v.object({
+  pid: natural,
+  tid: natural,
+  command: v.string(),
+  kernelThread: v.boolean(),
+  state: described(v.string(), 'One letter, as in /proc/PID/stat.'),
+  function: v.optional(described(v.string(), 'The patched function on the stack of the task.')),
+  seconds: described(v.number(), 'Seconds since the task was first seen to block the transition.'),
+  waitsFor: v.string(),
+  stack: v.array(v.string()),
+});
+
+export const progress = v.object({
+  total: described(natural, 'Tasks that take part in the transition.'),
+  done: natural,
+});
+
+export const patchState = v.picklist(['enabled', 'disabled', 'enabling', 'disabling']);
+
+export const version = v.object({ major: natural, minor: natural, patch: natural });
+
+export const leftOut = v.object({ file: v.string(), reason: v.string() });

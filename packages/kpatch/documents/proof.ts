@@ -1,0 +1,76 @@
+/** The proof file, and what `kpatch prove --json` prints. */
+import * as v from 'valibot';
+import { described, stored } from './document.ts';
+import { error, natural, release, sha256 } from './parts.ts';
+
+const outcome = v.picklist(['held', 'failed', 'not run']);
+const evidence = v.object({
+  text: v.string(),
+  data: v.optional(v.looseObject({})),
+  varies: v.optional(described(v.boolean(), 'True for times, counts and addresses, which differ from run to run.')),
+  detail: v.optional(v.string()),
+});
+
+export const proofDocument = stored('kpatch.proof/1', '`MODULE.proof.json`', 'What `kpatch prove` showed.', {
+  verdict: v.picklist(['proven', 'not proven']),
+  reasons: v.array(v.string()),
+  plan: v.string(),
+  module: v.object({ name: v.string(), file: v.string(), sha256 }),
+  kernel: v.object({
+    release,
+    image: described(sha256, 'Digest of the kernel image.'),
+    buildId: v.optional(v.string()),
+  }),
+  inputs: described(
+    v.array(v.object({ role: v.string(), name: v.string(), sha256 })),
+    'Every other file that was used: test script, predecessors, checks.',
+  ),
+  tool: v.string(),
+  qemu: v.string(),
+  made: described(v.string(), 'ISO 8601, UTC.'),
+  checks: v.array(
+    v.object({
+      check: v.string(),
+      boot: v.string(),
+      title: described(v.string(), 'The claim as a sentence.'),
+      outcome,
+      reason: v.optional(v.string()),
+      evidence: v.array(evidence),
+      ms: v.number(),
+    }),
+  ),
+  boots: v.array(
+    v.object({
+      boot: v.string(),
+      title: v.string(),
+      acceleration: v.string(),
+      bootMs: v.number(),
+      kept: v.optional(described(sha256, 'Digest of the kept guest that was resumed; absent where the kernel was booted.')),
+      console: v.string(),
+    }),
+  ),
+  ms: natural,
+  signature: v.optional(
+    v.object({
+      algorithm: v.picklist(['ed25519', 'sha256']),
+      key: described(sha256, 'Digest of the public key in DER form.'),
+      value: described(v.string(), 'Base64.'),
+    }),
+  ),
+});
+
+export const proveDocument = {
+  name: 'kpatch.prove/1',
+  title: 'A proof was made. The document is streamed: `events` first, one on each line.',
+  origin: { kind: 'printed', by: ['prove'] },
+  schema: v.object({
+    schema: v.literal('kpatch.prove/1'),
+    warnings: v.array(v.string()),
+    events: v.array(v.looseObject({ type: v.string() })),
+    proof: v.optional(proofDocument.schema),
+    proofs: v.optional(
+      v.array(v.object({ label: v.string(), proof: v.nullable(proofDocument.schema), error: v.nullable(error) })),
+    ),
+    error: v.optional(error),
+  }),
+} as const;

@@ -1,0 +1,38 @@
+/** Kernels packed with any of the kernel's own methods (lib/decompress*). */
+import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { fail } from '../base/errors/error.ts';
+import { sandboxed } from '../sandbox/sandbox.ts';
+import { decodeLz4Legacy } from './lz4.ts';
+
+/** No kernel unpacks to more (bytes); a malicious file ends here instead of filling the memory. */
+const LIMIT = 1 << 30;
+
+function unreadable(file: string, reason: string, cause?: unknown): Error {
+  return fail('kernel-image-format', { file, reason }, { where: { file }, cause });
+}
+
+/**
+ * Unpacks. The last four bytes of a packed kernel are its unpacked size, which is not part of the stream
+ * (scripts/Makefile.lib, size_append); gzip has it as its own trailer. `file` is the name for messages.
+ * Errors: `kernel-image-format`, `tool-missing`, `output-too-large`.
+ */
+export async function decompress(payload: Buffer, file: string): Promise<Buffer> {
+  if (payload.length < 16) throw unreadable(file, 'it is too short');
+  const magic = payload.readUInt32BE(0);
+  const body = payload.subarray(0, payload.length - 4);
+  try {
+    if (magic >>> 16 === 0x1f8b) return gunzipSync(payload, { maxOutputLength: LIMIT });
+    if (magic === 0x28b52ffd) return zstdDecompressSync(body, { maxOutputLength: LIMIT });
+    if (magic === 0x02214c18) return decodeLz4Legacy(body, LIMIT);
+  } catch (cause) {
+    throw unreadable(file, 'its packed part is damaged', cause);
+  }
+  const tool =
+    magic === 0xfd377a58 ? 'xz' : magic >>> 8 === 0x425a68 ? 'bzip2' : magic >>> 8 === 0x5d0000 ? 'lzma' : '';
+  if (tool === '') throw unreadable(file, 'it is neither an ELF file nor packed in a way that is known');
+  const command = tool === 'bzip2' ? ['bzip2', '-dc'] : ['xz', `--format=${tool}`, '--single-stream', '-T0', '-dc'];
+  const options = { view: {}, input: body, maxOutput: LIMIT };
+  const { status, stdout, stderr } = await sandboxed(command[0]!, command.slice(1), options);
+  if (status !== 0) throw unreadable(file, `its packed part is damaged (${stderr.trim()})`);
+  return stdout;
+}

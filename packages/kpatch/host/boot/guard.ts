@@ -1,0 +1,209 @@
+/**
+ * The boot guard. Before patches are loaded at boot a marker is written; a timer clears it once the system has been up, and
+ * so does an orderly shutdown. A marker that is still there at the next boot means that the boot was lost. Why, the guard
+ * decides on evidence: a crash record whose trace names a patch blocks that patch until a person says otherwise. A lost
+ * boot without one can be a reset button or a power cut, so patches are tried again; several in a row block them, but only
+ * for a time, and not if the machine is lost without them too. Nobody with a reset button can take a fix away for good.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeAtomically } from '../../base/files.ts';
+import { attribute } from '../machine/attribute.ts';
+import type { Machine } from '../machine/machine.ts';
+import { folderOf, type InstalledPatch } from '../store/store.ts';
+import { crashEvidence } from './crash-evidence.ts';
+import { type BlockedPatch, type Guard, type GuardedPatch, isGuard, type LostBoot } from './guard-state.ts';
+
+export type { BlockedPatch, Guard, GuardedPatch, LostBoot } from './guard-state.ts';
+
+/** What a boot may load. */
+export interface BootVerdict {
+  /** Not to be loaded: boots with them were lost. */
+  readonly blocked: readonly BlockedPatch[];
+  /** Not to be loaded: the marker cannot be written, and no boot with them was survived yet. */
+  readonly unguarded: readonly GuardedPatch[];
+  /** Why the marker cannot be written; absent where it is. */
+  readonly unwritable?: unknown;
+  /** The boot before, where it was lost. */
+  readonly lost?: LostBoot;
+}
+
+/** Lost boots with a patch, within WINDOW_MS and without a survived one in between, until it is blocked. */
+export const ATTEMPTS = 3;
+const HOUR_MS = 3_600_000;
+const WINDOW_MS = 24 * HOUR_MS;
+/** A block without evidence lasts a day, then two, then four, at most a week. */
+const LONGEST_BLOCK_MS = 7 * WINDOW_MS;
+
+const NAME = '.boot.json';
+
+/** The guard's state for a release; empty where there is none. A file that cannot be understood counts as none. */
+export function readGuard(machine: Machine, release: string): Guard {
+  const none: Guard = { schema: 'kpatch.boot/1', blocked: [] };
+  try {
+    const value: unknown = JSON.parse(attribute(join(folderOf(machine, release), NAME)) ?? '');
+    return isGuard(value) ? value : none;
+  } catch {
+    return none;
+  }
+}
+
+/**
+ * Begins a boot: looks at how the last one ended and marks what this one is about to try. Where the marker cannot be
+ * written (a full or read-only disk), what has survived a boot before may still be loaded: it is known not to crash this
+ * machine, and without it the kernel would run unfixed. Never fails.
+ */
+export function beginBoot(
+  machine: Machine,
+  release: string,
+  bootId: string,
+  patches: readonly GuardedPatch[],
+): BootVerdict {
+  const before = readGuard(machine, release);
+  const now = machine.clock.date();
+  const lost = lostBoot(machine, before, bootId, now);
+  const recent = recentlyLost(before, lost, now);
+  const all = lost === undefined ? before.blocked : blocksAfter(before.blocked, lost, recent, now);
+  const blocked = all.filter((other) => isBlocked(other, now) && patches.some((patch) => same(patch, other)));
+  const tried = patches.filter((patch) => !blocked.some((other) => same(patch, other)));
+  const survived = (before.survived ?? []).filter((patch) => !lost?.patches.some((other) => same(patch, other)));
+  // A boot without its patches is watched too: whether it is lost as well tells what they have to do with it.
+  const trying = { bootId, at: now.toISOString(), patches: tried };
+  const guard: Guard = { schema: 'kpatch.boot/1', trying, blocked: all, survived, lost: recent };
+  const found = lost === undefined ? {} : { lost };
+  try {
+    if (patches.length > 0 || lost !== undefined) write(machine, release, guard);
+    return { blocked, unguarded: [], ...found };
+  } catch (unwritable) {
+    const known = (patch: GuardedPatch): boolean => (before.survived ?? []).some((other) => same(patch, other));
+    return { blocked, unguarded: tried.filter((patch) => !known(patch)), unwritable, ...found };
+  }
+}
+
+/** The machine has been up with its patches: what was held against them is forgotten. Errors: `disk-full`, `file-unwritable`. */
+export function bootSurvived(machine: Machine, release: string): boolean {
+  const { trying, lost: _, ...guard } = readGuard(machine, release);
+  if (trying === undefined) return false;
+  const cleared = guard.blocked.filter((other) => !trying.patches.some((patch) => same(patch, other)));
+  const survived = trying.patches.length > 0 ? trying.patches : (guard.survived ?? []);
+  write(machine, release, { ...guard, blocked: cleared, survived });
+  return true;
+}
+
+/** Lets blocked patches be loaded again: all of a release, or those that `which` takes. Gives which. */
+export function unblock(
+  machine: Machine,
+  release: string,
+  which: (patch: BlockedPatch) => boolean = () => true,
+): BlockedPatch[] {
+  const guard = readGuard(machine, release);
+  const freed = guard.blocked.filter(which);
+  if (freed.length > 0) {
+    const lost = (guard.lost ?? []).filter(({ patches }) => !patches.some((one) => freed.some((f) => same(f, one))));
+    write(machine, release, { ...guard, blocked: guard.blocked.filter((patch) => !freed.includes(patch)), lost });
+  }
+  return freed;
+}
+
+/** The installed patches that the guard keeps from being loaded at boot. */
+export function blockedAmong(machine: Machine, release: string, patches: readonly InstalledPatch[]): BlockedPatch[] {
+  return blockedNow(machine, release).filter((other) =>
+    patches.some((patch) => patch.name === other.name && (patch.sha256 ?? other.sha256) === other.sha256),
+  );
+}
+
+/** The block on a module's bytes, whether it is installed or not; `undefined` where there is none. Never fails. */
+export function blockedByGuard(machine: Machine, release: string, digest: string): BlockedPatch | undefined {
+  return blockedNow(machine, release).find(({ sha256 }) => sha256 === digest);
+}
+
+/** Everything that is blocked now, installed or not. Never fails. */
+export function blockedNow(machine: Machine, release: string): BlockedPatch[] {
+  const now = machine.clock.date();
+  return readGuard(machine, release).blocked.filter((patch) => isBlocked(patch, now));
+}
+
+/** True where the guard's file is there but cannot be understood. */
+export function guardDamaged(machine: Machine, release: string): boolean {
+  const path = join(folderOf(machine, release), NAME);
+  if (!existsSync(path)) return false;
+  try {
+    return !isGuard(JSON.parse(attribute(path) ?? ''));
+  } catch {
+    return true;
+  }
+}
+
+/** The boot before, where nothing ended its trial. */
+function lostBoot(machine: Machine, { trying }: Guard, bootId: string, now: Date): LostBoot | undefined {
+  if (trying === undefined || trying.bootId === bootId) return undefined;
+  const since = new Date(trying.at);
+  const { file, modules } = crashEvidence(machine, Number.isNaN(since.getTime()) ? now : since);
+  const named = trying.patches.filter(({ name }) => modules.includes(name)).map(({ name }) => name);
+  const record = file === undefined ? {} : { record: file };
+  return { ...trying, noticed: now.toISOString(), named, ...record };
+}
+
+/** Lost boots that count. One that was lost without any patch is their alibi: what was counted before it is void. */
+function recentlyLost({ lost: before = [] }: Guard, lost: LostBoot | undefined, now: Date): LostBoot[] {
+  const all = lost === undefined ? before : lost.patches.length === 0 ? [lost] : [...before, lost];
+  return all.filter((one) => isRecent(one, now));
+}
+
+/** Every block, after a boot was lost. */
+function blocksAfter(
+  before: readonly BlockedPatch[],
+  lost: LostBoot,
+  recent: readonly LostBoot[],
+  now: Date,
+): BlockedPatch[] {
+  // What was blocked on suspicion has an alibi (see above).
+  if (lost.patches.length === 0) return before.filter((patch) => patch.until === undefined);
+  const blocked = new Map(before.map((patch) => [key(patch), patch]));
+  for (const patch of lost.patches) {
+    const old = blocked.get(key(patch));
+    const block = blockOf(patch, old, lost, recent, now);
+    if (block !== undefined) blocked.set(key(patch), block);
+  }
+  return [...blocked.values()];
+}
+
+function blockOf(
+  { name, sha256 }: GuardedPatch,
+  old: BlockedPatch | undefined,
+  lost: LostBoot,
+  recent: readonly LostBoot[],
+  now: Date,
+): BlockedPatch | undefined {
+  const base = { name, sha256, at: lost.at };
+  if (lost.named.includes(name)) return { ...base, why: `the crash record ${lost.record} names it` };
+  const attempts = recent.filter(({ patches }) => patches.some((patch) => same(patch, { name, sha256 }))).length;
+  // One that was blocked before and failed its new trial need not fail three times again.
+  if (attempts < ATTEMPTS && old === undefined) return undefined;
+  const times = (old?.times ?? 0) + 1;
+  const until = new Date(now.getTime() + Math.min(WINDOW_MS * 2 ** (times - 1), LONGEST_BLOCK_MS)).toISOString();
+  const again = old === undefined ? `${attempts} boots with it within a day` : 'its new trial';
+  const record =
+    lost.record === undefined ? 'no crash record was found' : `the crash record ${lost.record} does not name it`;
+  return { ...base, until, times, why: `${again} ended within minutes; ${record}` };
+}
+
+/** A clock that went back must not hold a fix back. */
+function isBlocked({ until, at }: BlockedPatch, now: Date): boolean {
+  if (until === undefined) return true;
+  return now.getTime() < Date.parse(until) && now.getTime() >= Date.parse(at) - HOUR_MS;
+}
+
+function isRecent({ noticed }: LostBoot, now: Date): boolean {
+  return Math.abs(now.getTime() - Date.parse(noticed)) <= WINDOW_MS;
+}
+
+function write(machine: Machine, release: string, guard: Guard): void {
+  writeAtomically(join(folderOf(machine, release), NAME), `${JSON.stringify(guard, null, 1)}\n`);
+}
+
+const key = ({ name, sha256 }: GuardedPatch): string => `${name} ${sha256}`;
+
+function same(a: GuardedPatch, b: GuardedPatch): boolean {
+  return key(a) === key(b);
+}

@@ -1,0 +1,218 @@
+/**
+ * Compiles translation units in an overlay as kbuild compiles them, several at once, and keeps the objects of the unpatched
+ * source by content: the same unit of the same kernel is never compiled twice for the original.
+ */
+import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { sha256 } from '../base/digest.ts';
+import { fail } from '../base/errors/error.ts';
+import { writeAtomically } from '../base/files.ts';
+import { readOutput } from '../sandbox/output.ts';
+import { type KbuildVariables, submake } from './kbuild.ts';
+import type { SourceOverlay } from './overlay.ts';
+import type { Unit } from './unit.ts';
+
+export interface CompiledUnit {
+  readonly unit: Unit;
+  readonly bytes: Uint8Array;
+  /** The files that the compiler read, relative to the tree. */
+  readonly read: readonly string[];
+}
+
+export interface Compilation {
+  readonly variables: KbuildVariables;
+  /** How many compilers at once. */
+  readonly jobs: number;
+  /** For the message of an error: before or after the patch. */
+  readonly when: 'before' | 'after';
+  /** More variables for make's command line (objtool on kernels that run it late). */
+  readonly settings: readonly string[];
+  readonly onDone?: (unit: CompiledUnit) => void;
+}
+
+/** Units of one make process: enough to spread its start, few enough to spread the work. */
+const BATCH = 8;
+
+/** Compiles the units in the overlay. Error: `compile-failed` with the compiler's message. */
+export async function compileUnits(
+  overlay: SourceOverlay,
+  units: readonly Unit[],
+  compilation: Compilation,
+): Promise<CompiledUnit[]> {
+  for (const { object, owners } of units) {
+    overlay.open(dirname(object));
+    // What a source is generated from can be built in folders below (arch/x86/entry/vdso/vdso32).
+    if (!existsSync(join(overlay.root, object.replace(/\.o$/, '.c')))) overlay.openBelow(dirname(object));
+    overlay.open(owners[0]!.directory); // a target like ../x.o must lead back into the overlay
+  }
+  const compiled = new Map<Unit, CompiledUnit>();
+  const done = (one: CompiledUnit): void => {
+    compiled.set(one.unit, one);
+    compilation.onDone?.(one);
+  };
+  await inParallel(batches(units), compilation.jobs, async (batch) => {
+    await make(overlay, batch, compilation);
+    for (const one of batch.map((unit) => collect(overlay, unit))) if (overlay.strays(one.read).length === 0) done(one);
+  });
+  // Mending takes links away for a moment, so no compiler may be at work.
+  for (const unit of units) if (!compiled.has(unit)) done(await unmixed(overlay, unit, compilation));
+  return units.map((unit) => compiled.get(unit)!);
+}
+
+/**
+ * The compiled unit, once it is sure that the compiler read the overlay's own copy of every changed file.
+ * Error: `tree-changed` where that cannot be had.
+ */
+async function unmixed(overlay: SourceOverlay, unit: Unit, compilation: Compilation): Promise<CompiledUnit> {
+  let result = collect(overlay, unit);
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const strays = overlay.strays(result.read);
+    if (strays.length === 0) return result;
+    for (const stray of strays) overlay.mend(stray);
+    rmSync(join(overlay.root, unit.object), { force: true });
+    await make(overlay, [unit], compilation);
+    result = collect(overlay, unit);
+  }
+  const [stray] = overlay.strays(result.read);
+  if (stray === undefined) return result;
+  throw fail('tree-changed', { unit: unit.object, file: stray }, { where: { file: stray } });
+}
+
+function collect(overlay: SourceOverlay, unit: Unit): CompiledUnit {
+  // Read when it is looked at: thousands of units, which a header can reach, are more than should be in memory at once.
+  return {
+    unit,
+    read: readDependencies(noteText(overlay.root, unit.object)),
+    get bytes() {
+      return readOutput(overlay.root, unit.object);
+    },
+  };
+}
+
+/** kbuild's note of how an object was made, which lies beside it; empty where there is none. */
+export function noteText(root: string, object: string): string {
+  const at = object.lastIndexOf('/') + 1;
+  const note = `${object.slice(0, at)}.${object.slice(at)}.cmd`;
+  return existsSync(join(root, note)) ? readOutput(root, note).toString() : '';
+}
+
+/** The files named in the list of dependencies of a `.cmd` file's text, without those that stand for configuration options. */
+export function readDependencies(text: string): string[] {
+  const source = /^source_\S+ := (\S+)$/m.exec(text)?.[1];
+  const list = /^deps_\S+ := ?\\?\n((?:.*\\\n)*.*\n?)/m.exec(text)?.[1] ?? '';
+  const files = list.split('\n').map((line) => line.replace(/\\$/, '').trim());
+  const named = files.filter((line) => line !== '' && !line.startsWith('$(') && !line.includes(':'));
+  return [...(source === undefined ? [] : [source]), ...named].map((file) => file.replace(/^\.\//, ''));
+}
+
+async function make(overlay: SourceOverlay, units: readonly Unit[], compilation: Compilation): Promise<void> {
+  const directory = units[0]!.owners[0]!.directory;
+  // What the top Makefile sets when it descends; without it kbuild warns that nothing it knows of would be built.
+  const descend = ['need-builtin=1', 'need-modorder=1'];
+  const args = ['-f', 'scripts/Makefile.build', `obj=${directory}`, ...descend, ...compilation.settings];
+  const objects = units.map(({ object }) => object);
+  // A Makefile may build objects of a folder beside it (amdgpu builds ../amdkfd): kbuild knows them by that name only.
+  const targets = objects.map((object) => `${directory}/${relative(directory, object)}`);
+  // A compiler that is killed leaves its temporary files: they go with the overlay.
+  const env = { TMPDIR: overlay.root };
+  const result = await submake(
+    overlay.root,
+    withoutPlace(compilation.variables, overlay),
+    [...args, '-k', ...targets],
+    { env, view: { readOnly: [overlay.tree], writable: [overlay.root] } },
+  );
+  if (result.status === 0) return;
+  const failed = objects.find((object) => !existsSync(join(overlay.root, object))) ?? objects[0]!;
+  const detail = result.stderr
+    .split('\n')
+    .filter((line) => !/^make(\[\d+\])?: /.test(line))
+    .join('\n');
+  throw fail(
+    'compile-failed',
+    { unit: failed, when: compilation.when },
+    { where: { file: failed.replace(/\.o$/, '.c') }, detail: detail.trim() === '' ? result.stderr : detail },
+  );
+}
+
+/**
+ * The flags, with which debug information does not say where the overlay is: the build-id of a vDSO counts it, and is itself
+ * part of an object of the kernel.
+ */
+function withoutPlace(variables: KbuildVariables, overlay: SourceOverlay): KbuildVariables {
+  const flag = `-fdebug-prefix-map=${realpathSync(overlay.root)}=.`;
+  const { KBUILD_CFLAGS = '', KBUILD_AFLAGS = '' } = variables;
+  return { ...variables, KBUILD_CFLAGS: `${KBUILD_CFLAGS} ${flag}`, KBUILD_AFLAGS: `${KBUILD_AFLAGS} ${flag}` };
+}
+
+function batches(units: readonly Unit[]): Unit[][] {
+  const byDirectory = new Map<string, Unit[]>();
+  for (const unit of units) {
+    const directory = unit.owners[0]!.directory;
+    byDirectory.set(directory, [...(byDirectory.get(directory) ?? []), unit]);
+  }
+  const size = units.length <= 4 ? 1 : BATCH;
+  return [...byDirectory.values()].flatMap((group) =>
+    Array.from({ length: Math.ceil(group.length / size) }, (_, index) => group.slice(index * size, (index + 1) * size)),
+  );
+}
+
+/** Works on the items with at most `limit` at once; the first error ends it when those under way have ended. */
+export async function inParallel<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const queue = [...items];
+  const failures: unknown[] = [];
+  const worker = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined && failures.length === 0; item = queue.shift()) {
+      await work(item).catch((error: unknown) => void failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, limit) }, worker));
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Raised when objects are compiled in another way. */
+const FORMAT = 2;
+
+/** Objects of unpatched units, kept in a folder under the digest of all that they follow from. */
+export class ObjectStore {
+  readonly #folder: string;
+  readonly #key: string;
+
+  /** `identity` stands for the kernel's source and configuration, which never change under one identity. */
+  constructor(folder: string, identity: string, compilation: Pick<Compilation, 'variables' | 'settings'>) {
+    this.#folder = folder;
+    this.#key = sha256(JSON.stringify([FORMAT, identity, compilation.variables, compilation.settings]));
+    mkdirSync(folder, { recursive: true });
+  }
+
+  get(unit: Unit): CompiledUnit | undefined {
+    try {
+      const path = this.#path(unit);
+      const stored = readFileSync(path);
+      const end = stored.indexOf(10);
+      const { digest, read } = JSON.parse(stored.subarray(0, end).toString()) as { digest: string; read: string[] };
+      if (sha256(stored.subarray(end + 1)) !== digest) return undefined;
+      return {
+        unit,
+        read,
+        get bytes() {
+          return readFileSync(path).subarray(end + 1);
+        },
+      };
+    } catch {
+      return undefined;
+    }
+  }
+
+  put({ unit, bytes, read }: CompiledUnit): void {
+    const header = Buffer.from(`${JSON.stringify({ digest: sha256(bytes), read })}\n`);
+    writeAtomically(this.#path(unit), Buffer.concat([header, bytes]));
+  }
+
+  #path(unit: Unit): string {
+    return join(this.#folder, sha256(`${this.#key} ${unit.object}`));
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Calling kbuild for a part of a prepared kernel tree without the work of its top Makefile. The top Makefile hands the
+ * sub-makes everything through exported variables; they are read once, and then each directory's rules
+ * (`scripts/Makefile.build`) run directly: a fifth of the time of `make path/file.o`, with the same commands.
+ */
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryFolder, writeAtomically } from '../base/files.ts';
+import type { RunResult } from '../base/run.ts';
+import type { KernelCompiler } from '../kernel/target.ts';
+import { type SandboxOptions, sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
+import { shareFolder } from '../sandbox/user.ts';
+import { compilerArguments } from '../toolchain/compiler.ts';
+
+/** The variables that the top Makefile exports to sub-makes. */
+export type KbuildVariables = Readonly<Record<string, string>>;
+
+/** Compiler flags that give each function and each object its own section, which the differ needs. */
+export const sectionFlags = '-ffunction-sections -fdata-sections';
+
+/** Variables of a person's environment that reach kbuild; all others would make the output depend on the person. */
+const kept = ['PATH'];
+
+/** Exported by the top Makefile but true only for the place where it ran. */
+const places = /^(_|HOME|TMPDIR|MAKEFILES|PWD|OLDPWD|SHLVL|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKE_TERM\w*|abs_\w+)$/;
+
+const fixed = {
+  LC_ALL: 'C',
+  KBUILD_BUILD_TIMESTAMP: 'Thu Jan  1 00:00:00 UTC 1970',
+  KBUILD_BUILD_USER: 'kpatch',
+  KBUILD_BUILD_HOST: 'kpatch',
+  KBUILD_BUILD_VERSION: '1',
+} as const;
+
+/** An environment for make in which nothing of the person's own settings changes the output, for `RunOptions.env`. */
+export function cleanEnvironment(): Record<string, string | undefined> {
+  const env: Record<string, string | undefined> = {};
+  for (const name of Object.keys(process.env)) env[name] = kept.includes(name) ? process.env[name] : undefined;
+  return { ...env, ...fixed };
+}
+
+/** A folder of links to the tree's entries: make may leave its own temporary files there, and not in the tree. */
+function shadowOf(tree: string): ReturnType<typeof temporaryFolder> {
+  const folder = temporaryFolder('kpatch-kbuild-');
+  for (const name of readdirSync(tree)) symlinkSync(join(tree, name), join(folder.path, name));
+  return folder;
+}
+
+/**
+ * Asks the top Makefile of the prepared tree what it exports when built with this compiler.
+ * Takes about two seconds, so `kbuildVariables` keeps the result. Error: `tool-failed`.
+ */
+export async function readKbuildVariables(tree: string, compiler: KernelCompiler): Promise<KbuildVariables> {
+  using shadow = shadowOf(tree);
+  const makefile = join(shadow.path, 'kpatch-variables.mk');
+  const roots = ['core-y', 'drivers-y', 'libs-y', 'net-y', 'virt-y', 'libs-m', 'core-m', 'drivers-m', 'net-m'];
+  writeFileSync(
+    makefile,
+    `kpatch-variables:\n\t@KPATCH_ROOTS='${roots.map((name) => `$(${name})`).join(' ')}' env -0\n`,
+  );
+  shareFolder(shadow.path);
+  const { stdout } = await sandboxedOk(
+    'make',
+    ['-s', ...compilerArguments(compiler), `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
+    // MAKEFILES also reaches the second make that some versions of the top Makefile start.
+    {
+      view: { readOnly: [tree], writable: [shadow.path] },
+      cwd: shadow.path,
+      env: { ...cleanEnvironment(), MAKEFILES: makefile },
+      timeoutMs: 120_000,
+    },
+  );
+  const variables: Record<string, string> = {};
+  for (const entry of stdout.toString().split('\0')) {
+    const at = entry.indexOf('=');
+    if (at > 0 && !places.test(entry.slice(0, at))) variables[entry.slice(0, at)] = entry.slice(at + 1);
+  }
+  return { ...variables, CC: compiler.command };
+}
+
+/** As `readKbuildVariables`, kept in `folder` between calls. */
+export async function kbuildVariables(
+  tree: string,
+  compiler: KernelCompiler,
+  folder: string,
+): Promise<KbuildVariables> {
+  const file = join(folder, 'kbuild-variables.json');
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as KbuildVariables;
+  } catch {
+    const variables = await readKbuildVariables(tree, compiler);
+    mkdirSync(folder, { recursive: true });
+    writeAtomically(file, JSON.stringify(variables));
+    return variables;
+  }
+}
+
+/**
+ * Runs make in the (overlay of the) tree `cwd` as kbuild's top Makefile would run a sub-make, in a sandbox that sees
+ * `options.view` and the toolchain.
+ */
+export function submake(
+  cwd: string,
+  variables: KbuildVariables,
+  args: readonly string[],
+  options: Omit<SandboxOptions, 'cwd'>,
+): Promise<RunResult> {
+  const env = {
+    ...cleanEnvironment(),
+    ...variables,
+    TMPDIR: undefined,
+    KBUILD_BUILTIN: '1',
+    KBUILD_MODULES: '1',
+    abs_srctree: cwd,
+    abs_objtree: cwd,
+    MAKEFLAGS: 'rR --no-print-directory',
+  };
+  return sandboxed('make', args, { timeoutMs: 1_800_000, ...options, cwd, env: { ...env, ...options.env } });
+}

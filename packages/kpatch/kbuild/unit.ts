@@ -1,0 +1,18 @@
+/** A translation unit of a build. */
+import type { Owner } from './object-map.ts';
+
+export interface Unit {
+  /** Path of its object file in the tree: `fs/proc/meminfo.o`. */
+  readonly object: string;
+  /** Where it is linked into; more than one where modules share a source file. */
+  readonly owners: readonly Owner[];
+  /** The changed files through which the patch reaches it: its own source, or headers. */
+  readonly through: readonly string[];
+  /** The kernel does not have it yet: all of its code is new. */
+  readonly added?: boolean;
+}
+
+/** The object file of a source file. */
+export function objectOf(source: string): string {
+  return source.replace(/\.[cS]$/, '.o');
+}

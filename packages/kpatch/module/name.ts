@@ -1,0 +1,18 @@
+/** The name of a patch module: what rmmod, sysfs and the store call it. */
+import { fail } from '../base/errors/error.ts';
+
+/** MODULE_NAME_LEN - 1 on 64-bit machines (include/linux/module.h). */
+const LONGEST = 55;
+
+/** Checks a name that a person chose. Error: `name-invalid`. */
+export function checkName(name: string): string {
+  if (!/^[A-Za-z_]\w*$/.test(name) || name.length > LONGEST) throw fail('name-invalid', { name });
+  return name;
+}
+
+/** A name from the first patch's file: `0001-fix-meminfo.patch` is `livepatch_0001_fix_meminfo`. */
+export function nameFor(patchFile: string): string {
+  const stem = patchFile.replace(/\.(patch|diff)$/, '').replace(/\W+/g, '_');
+  const full = `livepatch_${stem}`;
+  return full.length <= LONGEST ? full : full.slice(0, LONGEST).replace(/_+$/, '');
+}

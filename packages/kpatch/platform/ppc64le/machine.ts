@@ -1,0 +1,104 @@
+/** ppc64le: 64-bit Power, little endian, ELF version 2 ABI. */
+import { disassembleWith } from '../objdump.ts';
+import type { BranchField, Platform, Use } from '../platform.ts';
+import { bytesOfWord, isFilledWith, wordAt } from '../words.ts';
+import { boot } from './boot.ts';
+import { decoder } from './decoder.ts';
+import { emulator } from './emulator.ts';
+import { loader } from './loader.ts';
+import { naming } from './naming.ts';
+import { R_PPC64, relocationOf } from './relocations.ts';
+import { specialSections, tableBias } from './special.ts';
+
+/** `ori 0,0,0`, `ori 2,2,0` (ends a dispatch group), `ori 31,31,0`. */
+const NOPS = [0x60000000, 0x60420000, 0x63ff0000, 0];
+/** `ld 2,24(1)`: takes the TOC pointer back from where a call out of the module saved it. */
+const RESTORE_TOC = 0xe8410018;
+
+export const ppc64le: Platform = {
+  name: 'ppc64le',
+  machine: 21,
+  littleEndian: true,
+  address64: R_PPC64.ADDR64,
+  relocation: relocationOf,
+  use,
+  isLabel: (name) => name.startsWith('.L'),
+  prefixOf: () => undefined,
+  isPadding: (bytes, start, end) => isFilledWith(NOPS, bytes, start, end),
+  localEntry,
+  trace: {
+    sections: ['__mcount_loc', '__patchable_function_entries'],
+    callees: ['_mcount', '__fentry__'],
+    // -mprofile-kernel calls _mcount as the second or third instruction of the local entry; -fpatchable-function-entry (since
+    // 6.1) has NOPs there, and with -fpatchable-function-entry=n,m some before the global entry.
+    before: 24,
+    after: 8,
+  },
+  argumentRegisters: [3, 4, 5, 6, 7, 8, 9, 10],
+  decoder,
+  branchRelocation,
+  siblingCallProblem:
+    'it jumps to another function at its end (a sibling call), and behind such a jump nothing restores the TOC pointer ' +
+    'of the caller; compile with -fno-optimize-sibling-calls',
+  nearCall,
+  isLinkerSymbol: (name) => name === '.TOC.',
+  leadIn: ({ value, other }, relocated) => (localEntry(other) > 0 && value >= 8 && relocated(value - 8) ? 8 : 0),
+  tableBias,
+  addressList: (section) => section === '.toc',
+  structureHeaders: ['asm/feature-fixups.h'],
+  specialSections,
+  disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
+  naming,
+  boot,
+  emulator,
+  loader,
+};
+
+const objdump = {
+  programs: ['powerpc64le-linux-gnu-objdump', 'objdump'],
+  machine: ['-m', 'powerpc:common64'],
+  littleEndian: true,
+  unit: 4,
+};
+
+/** The three high bits of st_other: 0 and 1 mean none, n means 2 to the power of n bytes (ABI, section 3.4.1). */
+function localEntry(other: number): number {
+  const code = other >> 5;
+  return code < 2 ? 0 : 1 << code;
+}
+
+function isBranch(type: number): boolean {
+  return type === R_PPC64.REL24 || type === R_PPC64.REL24_NOTOC || type === R_PPC64.REL24_P9NOTOC;
+}
+
+function use(type: number, bytes: Uint8Array, offset: number): Use {
+  const conditional = type >= R_PPC64.REL14 && type <= R_PPC64.REL14_BRNTAKEN;
+  if (!conditional && !isBranch(type)) return 'address';
+  return (wordAt(bytes, offset) & 1) === 1 ? 'call' : 'jump';
+}
+
+/**
+ * The kernel's module loader sends a call of something outside of the module through a stub that changes the TOC pointer, and
+ * needs a NOP behind the call to put its restoring there. gcc leaves it out where it knows that the callee is in the object.
+ */
+function nearCall(bytes: Uint8Array, offset: number): string | undefined {
+  const word = wordAt(bytes, offset);
+  if (word >>> 26 !== 18 || (word & 1) === 0) return undefined;
+  const next = offset + 8 <= bytes.length ? wordAt(bytes, offset + 4) : 0;
+  if (next === 0x60000000 || next === RESTORE_TOC) return undefined;
+  return 'no NOP behind the call lets the TOC pointer be restored';
+}
+
+function branchRelocation(bytes: Uint8Array, offset: number): BranchField | undefined {
+  const word = wordAt(bytes, offset);
+  if ((word & 2) !== 0) return undefined;
+  const field = (type: number, mask: number): BranchField => ({
+    type,
+    field: offset,
+    addend: 0,
+    size: 4,
+    cleared: bytesOfWord((word & ~mask) >>> 0),
+  });
+  if (word >>> 26 === 18) return field(R_PPC64.REL24, 0x3fffffc);
+  return word >>> 26 === 16 ? field(R_PPC64.REL14, 0xfffc) : undefined;
+}

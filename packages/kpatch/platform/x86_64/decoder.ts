@@ -1,0 +1,143 @@
+/** Instructions of x86-64 through iced-x86. The library takes 70 ms to load, so it is loaded at the first instruction. */
+import { createRequire } from 'node:module';
+import type { Decoder, DisassembledLine, Flow, Instruction } from '../platform.ts';
+
+type Iced = typeof import('iced-x86');
+
+/** No instruction of x86 is longer. */
+const LONGEST = 15;
+
+let library: Iced | undefined;
+
+function iced(): Iced {
+  library ??= createRequire(import.meta.url)('iced-x86') as Iced;
+  return library;
+}
+
+/** A decoder for a section; each instruction is decoded once. */
+export function decoder(bytes: Uint8Array): Decoder {
+  const known = new Map<number, Instruction | undefined>();
+  return {
+    instruction(offset) {
+      if (known.has(offset)) return known.get(offset);
+      const instruction = decodeAt(bytes, offset);
+      known.set(offset, instruction);
+      return instruction;
+    },
+  };
+}
+
+/** Decodes one instruction and hands it to `take` before the library's objects are freed. */
+function withInstruction<T>(
+  bytes: Uint8Array,
+  offset: number,
+  take: (raw: import('iced-x86').Instruction) => T,
+): T | undefined {
+  if (offset < 0 || offset >= bytes.length) return undefined;
+  const { Decoder: IcedDecoder, DecoderOptions } = iced();
+  const window = bytes.subarray(offset, Math.min(bytes.length, offset + LONGEST));
+  const machine = new IcedDecoder(64, window, DecoderOptions.None);
+  try {
+    machine.ip = BigInt(offset);
+    const raw = machine.decode();
+    try {
+      return raw.isInvalid ? undefined : take(raw);
+    } finally {
+      raw.free();
+    }
+  } finally {
+    machine.free();
+  }
+}
+
+function decodeAt(bytes: Uint8Array, offset: number): Instruction | undefined {
+  return withInstruction(bytes, offset, (raw) => {
+    const flow = flowOf(raw);
+    const target = isNear(raw) ? Number(BigInt.asIntN(64, raw.nearBranchTarget)) : undefined;
+    const load = loadOf(raw);
+    const traps = raw.flowControl === iced().FlowControl.Exception;
+    let writes: number | undefined;
+    return {
+      offset,
+      length: raw.length,
+      flow,
+      ...(target === undefined ? {} : { target }),
+      ...(load === undefined ? {} : { load }),
+      ...(traps ? { traps } : {}),
+      get writes() {
+        writes ??= writesAt(bytes, offset);
+        return writes;
+      },
+    };
+  });
+}
+
+function isNear(raw: import('iced-x86').Instruction): boolean {
+  const { OpKind } = iced();
+  return raw.opCount > 0 && raw.op0Kind === OpKind.NearBranch64;
+}
+
+function flowOf(raw: import('iced-x86').Instruction): Flow {
+  const { FlowControl, Code } = iced();
+  switch (raw.flowControl) {
+    case FlowControl.Next:
+    case FlowControl.Interrupt:
+    case FlowControl.XbeginXabortXend:
+      return raw.code === Code.Int3 ? 'end' : 'next';
+    case FlowControl.Call:
+    case FlowControl.IndirectCall:
+      return 'call';
+    case FlowControl.UnconditionalBranch:
+      return 'jump';
+    case FlowControl.ConditionalBranch:
+      return 'branch';
+    case FlowControl.Exception:
+      return 'next'; // UD2 of WARN continues; that of BUG has nothing behind it that matters
+    default:
+      return 'end';
+  }
+}
+
+/** `mov $constant, register`, in its three forms; a write to a 32-bit register clears the upper half. */
+function loadOf(raw: import('iced-x86').Instruction): { register: number; value: number } | undefined {
+  const { Code, RegisterExt } = iced();
+  const { code } = raw;
+  if (code !== Code.Mov_r32_imm32 && code !== Code.Mov_rm32_imm32 && code !== Code.Mov_rm64_imm32) return undefined;
+  if (raw.op0Kind !== iced().OpKind.Register) return undefined;
+  return { register: RegisterExt.number(raw.op0Register), value: raw.immediate32 };
+}
+
+/** The general registers that the instruction writes, whole or in part; a call writes what a callee may write. */
+function writesAt(bytes: Uint8Array, offset: number): number {
+  const written = withInstruction(bytes, offset, (raw) => {
+    const { InstructionInfoFactory, OpAccess, RegisterExt } = iced();
+    const factory = new InstructionInfoFactory();
+    const info = factory.info(raw);
+    let mask = 0;
+    for (const used of info.usedRegisters() as import('iced-x86').UsedRegister[]) {
+      const { register, access } = used;
+      const write = access !== OpAccess.Read && access !== OpAccess.CondRead && access !== OpAccess.None;
+      if (write && RegisterExt.isGPR(register)) mask |= 1 << RegisterExt.number(RegisterExt.fullRegister(register));
+      used.free();
+    }
+    info.free();
+    factory.free();
+    return mask;
+  });
+  return written ?? 0;
+}
+
+/** The bytes from `start` to `end` as lines, in the syntax that objdump uses. */
+export function disassemble(bytes: Uint8Array, start: number, end: number): readonly DisassembledLine[] {
+  const { Formatter, FormatterSyntax } = iced();
+  const formatter = new Formatter(FormatterSyntax.Gas);
+  const lines: DisassembledLine[] = [];
+  for (let offset = start; offset < end; ) {
+    const line = withInstruction(bytes, offset, (raw) => ({ length: raw.length, text: formatter.format(raw) }));
+    const shown = line ?? { length: 1, text: `.byte 0x${(bytes[offset] ?? 0).toString(16)}` };
+    lines.push({ offset, ...shown });
+    offset += shown.length;
+  }
+  formatter.free();
+  return lines;
+}

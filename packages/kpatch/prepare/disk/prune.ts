@@ -1,0 +1,100 @@
+/**
+ * Makes the cache smaller. What is in use stays: an entry is removed only while its lock is held here. The rest goes in the
+ * order of what it costs to make again: leftovers, downloaded packages, kept guests, compiled units, then whole kernels with
+ * their data;
+ * within each of these the entry goes first that was not used for the longest time.
+ */
+import { lstatSync, rmSync } from 'node:fs';
+import { KpatchError } from '../../base/errors/error.ts';
+import { type Lock, lock } from '../../base/lock.ts';
+import { derivedFolders, kernelLock, packagesLock, removeFolder } from '../cache.ts';
+import { type CacheEntry, type CacheKind, cacheEntries } from './entries.ts';
+import type { CacheLimits } from './limits.ts';
+
+export interface PruneResult {
+  readonly removed: readonly CacheEntry[];
+  /** What the limits ask to remove, but a running kpatch uses. */
+  readonly kept: readonly CacheEntry[];
+  /** Bytes of the whole cache. */
+  readonly before: number;
+  readonly after: number;
+}
+
+const order: readonly CacheKind[] = ['leftover', 'packages', 'guest', 'objects', 'kernel'];
+
+/**
+ * Removes leftovers, then what is older than the limit, then as much as is needed for the size. With `dryRun` nothing is removed
+ * and the result says what would be. Errors: `tool-failed`, `tool-missing`.
+ */
+export async function pruneCache(
+  limits: CacheLimits,
+  options: { dryRun?: boolean; now?: Date } = {},
+): Promise<PruneResult> {
+  const entries = await cacheEntries();
+  const before = total(entries);
+  const removed: CacheEntry[] = [];
+  const kept: CacheEntry[] = [];
+  const gone = new Set<string>();
+  let after = before;
+  for (const entry of candidates(entries)) {
+    if (gone.has(entry.path) || !isAsked(entry, limits, after, options.now ?? new Date())) continue;
+    if (entry.inUse || (options.dryRun !== true && !(await remove(entry)))) {
+      kept.push(entry);
+      continue;
+    }
+    for (const one of entries.filter((other) => goesWith(other, entry) && !gone.has(other.path))) {
+      gone.add(one.path);
+      removed.push(one);
+      after -= one.bytes;
+    }
+  }
+  return { removed, kept, before, after };
+}
+
+/** Bytes of all entries. */
+export function total(entries: readonly CacheEntry[]): number {
+  return entries.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** What may be removed, in the order in which it goes. */
+function candidates(entries: readonly CacheEntry[]): CacheEntry[] {
+  const rank = ({ kind }: CacheEntry): number => order.indexOf(kind);
+  return entries.filter((entry) => rank(entry) >= 0).sort((a, b) => rank(a) - rank(b) || (a.used < b.used ? -1 : 1));
+}
+
+function isAsked({ kind, used }: CacheEntry, { maxSize, olderThan }: CacheLimits, size: number, now: Date): boolean {
+  if (kind === 'leftover') return true;
+  if (olderThan !== undefined && now.getTime() - Date.parse(used) > olderThan) return true;
+  return maxSize !== undefined && size > maxSize;
+}
+
+/** A kernel takes along what was derived from it. */
+function goesWith(other: CacheEntry, entry: CacheEntry): boolean {
+  if (other === entry) return true;
+  return entry.kind === 'kernel' && other.kernel === entry.kernel && ['derived', 'objects'].includes(other.kind);
+}
+
+/** Removes an entry under its lock; false if another process holds it. */
+async function remove(entry: CacheEntry): Promise<boolean> {
+  const file =
+    entry.kind === 'packages' ? packagesLock() : entry.kernel === undefined ? undefined : kernelLock(entry.kernel);
+  let held: Lock | undefined;
+  try {
+    if (file !== undefined) held = await lock(file, entry.name);
+  } catch (error) {
+    if (error instanceof KpatchError && error.code === 'locked') return false;
+    throw error;
+  }
+  try {
+    await removePath(entry.path);
+    if (entry.kind === 'kernel') for (const folder of derivedFolders(entry.kernel ?? '')) await removePath(folder);
+  } finally {
+    held?.release();
+  }
+  return true;
+}
+
+async function removePath(path: string): Promise<void> {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true) await removeFolder(path);
+  else rmSync(path, { force: true });
+}

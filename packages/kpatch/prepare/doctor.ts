@@ -1,0 +1,187 @@
+/** What a machine must have to build, to prove and to load live patches; each thing is looked at by itself. */
+import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
+import { availableParallelism, freemem, release as runningRelease, tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { packageOf } from '../base/tools.ts';
+import { readConfig } from '../kernel/config.ts';
+import { platformHere } from '../platform/registry.ts';
+import { compilerOf, versionText } from '../toolchain/compiler.ts';
+import { cacheRoot } from './cache.ts';
+
+export type Purpose = 'build' | 'prove' | 'load';
+
+export interface Check {
+  readonly purpose: Purpose;
+  readonly thing: string;
+  /** `missing`: it will not work; `warning`: it works, with a drawback. */
+  readonly state: 'ok' | 'warning' | 'missing';
+  readonly found: string;
+  /** What to do; only where the state is not ok. */
+  readonly fix?: string;
+}
+
+const buildTools = ['make', 'gcc', 'ld', 'objcopy', 'bc', 'flex', 'bison', 'patch', 'xz', 'tar', 'dpkg-deb', 'flock'];
+/** Headers of libraries that the kernel's host programs are built with. */
+const buildHeaders = [
+  ['gelf.h', 'libelf-dev', 'objtool'],
+  ['openssl/opensslv.h', 'libssl-dev', 'sign-file'],
+] as const;
+
+/** Looks at everything; nothing is changed and nothing needs root. */
+export async function checkMachine(): Promise<Check[]> {
+  const { emulator } = platformHere();
+  return [
+    ...buildTools.map((tool) => toolCheck('build', tool)),
+    ...buildHeaders.map(headerCheck),
+    await compilerCheck(),
+    sourcesCheck(),
+    spaceCheck('build', existing(cacheRoot()), 4, 'for one prepared kernel'),
+    toolCheck('prove', emulator.program, emulator.package),
+    toolCheck('prove', 'busybox', 'busybox-static'),
+    kvmCheck(),
+    memoryCheck(),
+    spaceCheck('prove', tmpdir(), 0.5, 'for initramfs images'),
+    ...loadChecks(),
+  ];
+}
+
+function findTool(tool: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'].filter(Boolean);
+  return folders
+    .map((folder) => join(folder, tool))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+function toolCheck(purpose: Purpose, tool: string, name = packageOf(tool)): Check {
+  const path = findTool(tool);
+  if (path !== undefined) return { purpose, thing: tool, state: 'ok', found: path };
+  return { purpose, thing: tool, state: 'missing', found: 'not installed', fix: `apt-get install ${name}` };
+}
+
+function headerCheck([header, name, user]: readonly [string, string, string]): Check {
+  const found = [`/usr/include/${header}`, `/usr/include/${platformHere().naming.triple}/${header}`].find(existsSync);
+  const thing = `${name} (for ${user})`;
+  if (found !== undefined) return { purpose: 'build', thing, state: 'ok', found };
+  return { purpose: 'build', thing, state: 'missing', found: 'not installed', fix: `apt-get install ${name}` };
+}
+
+/** The compiler of the running kernel, where its configuration can be read; else that of Debian 12. */
+async function compilerCheck(): Promise<Check> {
+  const purpose = 'build';
+  const config = [`/boot/config-${runningRelease()}`, `/lib/modules/${runningRelease()}/build/.config`].find(
+    existsSync,
+  );
+  const { command, builtBy } =
+    config === undefined ? { command: 'gcc-12', builtBy: '' } : await compilerOf(readConfig(config));
+  const thing = `${command} (${builtBy === '' ? "the stock kernels' compiler" : `built ${runningRelease()}`})`;
+  const found = await versionText(command);
+  if (found !== undefined) return { purpose, thing, state: 'ok', found };
+  return { purpose, thing, state: 'missing', found: 'not installed', fix: `apt-get install ${command}` };
+}
+
+function sourcesCheck(): Check {
+  const purpose = 'build';
+  const thing = 'package sources';
+  for (const tool of ['apt-get', 'dnf']) {
+    if (findTool(tool) !== undefined) return { purpose, thing, state: 'ok', found: tool };
+  }
+  const fix = 'give each kernel with --image, --headers and --source';
+  return { purpose, thing, state: 'warning', found: 'neither apt nor dnf', fix };
+}
+
+function existing(path: string): string {
+  return existsSync(path) ? path : existing(dirname(path));
+}
+
+function spaceCheck(purpose: Purpose, folder: string, gigabytes: number, what: string): Check {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = (bavail * bsize) / 1e9;
+  const thing = `space in ${folder}`;
+  const found = `${free.toFixed(1)} GB free`;
+  if (free >= gigabytes) return { purpose, thing, state: 'ok', found };
+  return {
+    purpose,
+    thing,
+    state: 'missing',
+    found,
+    fix: `${gigabytes} GB are needed ${what}; free some or set XDG_CACHE_HOME`,
+  };
+}
+
+function kvmCheck(): Check {
+  const purpose = 'prove';
+  const thing = '/dev/kvm';
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+    return { purpose, thing, state: 'ok', found: 'opens; the first proof tries whether a guest runs on it' };
+  } catch {
+    const fix = 'nothing has to be done; with KVM proofs are faster';
+    return { purpose, thing, state: 'warning', found: 'not usable: guests run in software emulation', fix };
+  }
+}
+
+function memoryCheck(): Check {
+  const free = freemem() / 1e9;
+  const found = `${free.toFixed(1)} GB free, ${availableParallelism()} cores`;
+  if (free >= 1) return { purpose: 'prove', thing: 'memory', state: 'ok', found };
+  return {
+    purpose: 'prove',
+    thing: 'memory',
+    state: 'warning',
+    found,
+    fix: 'a guest takes 0.5 GB: end something large first',
+  };
+}
+
+function loadChecks(): Check[] {
+  const purpose = 'load';
+  const checks: Check[] = [];
+  const livepatch = existsSync('/sys/kernel/livepatch');
+  checks.push(
+    livepatch
+      ? { purpose, thing: 'running kernel', state: 'ok', found: `${runningRelease()} can load live patches` }
+      : {
+          purpose,
+          thing: 'running kernel',
+          state: 'missing',
+          found: `${runningRelease()} has no /sys/kernel/livepatch`,
+          fix: "boot a kernel with CONFIG_LIVEPATCH=y, as the distribution's stock kernel has",
+        },
+    toolCheck(purpose, 'insmod'),
+    process.getuid?.() === 0
+      ? { purpose, thing: 'root', state: 'ok', found: 'yes' }
+      : { purpose, thing: 'root', state: 'warning', found: 'no', fix: 'load with sudo' },
+    signatureCheck(),
+  );
+  return checks;
+}
+
+/** Kernel lockdown and sig_enforce make the kernel refuse modules that are not signed with a key it knows. */
+function signatureCheck(): Check {
+  const read = (path: string): string => {
+    try {
+      return readFileSync(path, 'utf8').trim();
+    } catch {
+      return '';
+    }
+  };
+  const enforced = read('/sys/module/module/parameters/sig_enforce') === 'Y';
+  const locked = /\[(integrity|confidentiality)\]/.exec(read('/sys/kernel/security/lockdown'))?.[1];
+  const thing = 'unsigned modules';
+  if (!enforced && locked === undefined) return { purpose: 'load', thing, state: 'ok', found: 'accepted' };
+  const found = enforced ? 'refused (module.sig_enforce=1)' : `refused (lockdown is ${locked})`;
+  return {
+    purpose: 'load',
+    thing,
+    state: 'warning',
+    found,
+    fix: 'build with --sign-key and --sign-cert of a key that the kernel trusts',
+  };
+}

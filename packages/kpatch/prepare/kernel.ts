@@ -1,0 +1,221 @@
+/** From a release to a prepared target kernel. */
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { release as runningRelease } from 'node:os';
+import { basename, join } from 'node:path';
+import { fail, KpatchError } from '../base/errors/error.ts';
+import { plural } from '../base/errors/plural.ts';
+import { type Lock, lock } from '../base/lock.ts';
+import type { Reporter } from '../base/report.ts';
+import { type CustomParts, checkDebugImage, customOffer } from '../distro/custom/custom.ts';
+import { debianProvider } from '../distro/debian/debian.ts';
+import { dnfProvider } from '../distro/fedora/dnf.ts';
+import { installedProvider } from '../distro/installed.ts';
+import type { KernelOffer, KernelProvider, ProviderContext } from '../distro/provider.ts';
+import { parseRelease } from '../kernel/release.ts';
+import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
+import {
+  awaitWriters,
+  cachedReleases,
+  derivedFolders,
+  emptyTrash,
+  kernelFolder,
+  kernelLock,
+  noteUse,
+  packagesFolder,
+  packagesLock,
+  removeFolder,
+} from './cache.ts';
+import { limitsFile, readLimits, sizeText } from './disk/limits.ts';
+import { pruneCache } from './disk/prune.ts';
+import { KernelFacts } from './facts.ts';
+import { describedKernel, inspectCached } from './manifest.ts';
+import { prepareOffer } from './prepare-offer.ts';
+
+export interface PrepareKernelOptions {
+  readonly report: Reporter;
+  /** Asked in this order; the first that knows the release delivers it. */
+  readonly providers?: readonly KernelProvider[];
+}
+
+const standardProviders: readonly KernelProvider[] = [installedProvider(), debianProvider, dnfProvider()];
+
+/** A lock that was just let go of takes a moment to be free. */
+const REMOVE_WAIT_MS = 3000;
+/** How long to wait for another kpatch that prepares the same kernel. */
+const WAIT_MS = 900_000;
+
+/**
+ * The prepared kernel for a release: from the cache where it is complete and undamaged, else found or fetched and prepared.
+ * Without a release: the running kernel if a provider knows it and it can load live patches, else the newest that one offers.
+ * Errors: `kernel-unknown`, `kernel-part-missing`, `kernel-download`, `kernel-release-mismatch`, `kernel-source-mismatch`,
+ * `kernel-no-livepatch`, `kernel-prepare-failed`, `kernel-config-drift`, `disk-full`.
+ */
+export async function prepareKernel(release: string | undefined, options: PrepareKernelOptions): Promise<TargetKernel> {
+  const { report, providers = standardProviders } = options;
+  const context: ProviderContext = { report, packages: packagesFolder() };
+  const wanted = release ?? (await defaultRelease(providers, context));
+  if (parseRelease(wanted) === undefined) throw await unknown(wanted, providers, context);
+  return await prepared(wanted, () => offerFor(wanted, providers, context), report);
+}
+
+/**
+ * The prepared kernel of parts that the user gives: a kernel built by hand or of a distribution without a provider.
+ * Errors: as `prepareKernel`, and `kernel-image-format`, `file-unreadable` for the parts.
+ */
+export async function prepareCustomKernel(parts: CustomParts, { report }: { report: Reporter }): Promise<TargetKernel> {
+  const offer = await customOffer(parts);
+  const kernel = await prepared(offer.key, () => Promise.resolve(offer), report);
+  // On every use: what is in the cache was prepared without it, or with another.
+  if (parts.debugImage !== undefined) await checkDebugImage(parts.debugImage, kernel);
+  return kernel;
+}
+
+/** Looks into the cache; where the kernel is not there complete, prepares it under the kernel's lock. */
+async function prepared(key: string, find: () => Promise<KernelOffer>, report: Reporter): Promise<TargetKernel> {
+  const first = await inspectCached(key);
+  if (first.state === 'complete') return first.kernel;
+  using _held = await lock(kernelLock(key), `the kernel ${key}`, {
+    waitMs: WAIT_MS,
+    onWait: () => report.note(`another kpatch prepares or uses ${key}; waiting for it`),
+  });
+  const state = await inspectCached(key);
+  if (state.state === 'complete') return state.kernel;
+  if (state.state === 'damaged') {
+    report.warn(`the prepared kernel ${key} was changed (${state.file}); it is prepared again`);
+  }
+  const kernel = await fetchAndPrepare(key, find, report); // awaited: the lock is released when this function is left
+  await report.stage(`index ${key}`, () => index(kernel));
+  await keepLimits(report);
+  return kernel;
+}
+
+async function fetchAndPrepare(key: string, find: () => Promise<KernelOffer>, report: Reporter): Promise<TargetKernel> {
+  using _packages = await lock(packagesLock(), 'the downloaded packages', { shared: true, waitMs: WAIT_MS });
+  const offer = await find();
+  await removeFolder(kernelFolder(key));
+  await emptyTrash();
+  await awaitWriters(key);
+  return await prepareOffer(key, offer, report);
+}
+
+/** A machine with limits (disk/limits.ts) is brought back under them each time the cache has grown. */
+async function keepLimits(report: Reporter): Promise<void> {
+  try {
+    const limits = readLimits();
+    if (Object.keys(limits).length === 0) return;
+    const { removed, before, after } = await pruneCache(limits);
+    if (removed.length === 0) return;
+    report.note(
+      `removed ${plural(removed.length, 'entry', 'entries')} from the cache (${sizeText(before - after)}), see ${limitsFile()}`,
+    );
+  } catch (error) {
+    if (!(error instanceof KpatchError)) throw error;
+    report.warn(`cannot apply the limits of the cache: ${error.message}`);
+  }
+}
+
+/**
+ * Holds a prepared kernel as long as it is used: it is neither removed nor prepared again meanwhile.
+ * Errors: `kernel-not-prepared` where it was removed just before, `locked`.
+ */
+export async function holdKernel({ paths }: TargetKernel): Promise<Lock> {
+  const key = basename(paths.root);
+  const held = await lock(kernelLock(key), `the kernel ${key}`, { shared: true, waitMs: WAIT_MS });
+  if (describedKernel(key) !== undefined) {
+    noteUse(key);
+    return held;
+  }
+  held.release();
+  throw fail('kernel-not-prepared', { release: key });
+}
+
+/**
+ * What every build needs and what follows from the tree alone is derived now, so that the first build is as fast as the next.
+ * An error here would come again, with its own message, where the result is used.
+ */
+async function index(kernel: TargetKernel): Promise<void> {
+  await new KernelFacts(kernel).includes().catch(() => undefined);
+}
+
+async function defaultRelease(providers: readonly KernelProvider[], context: ProviderContext): Promise<string> {
+  const running = runningRelease();
+  if (describedKernel(running) !== undefined) return running;
+  for (const provider of providers) {
+    if (existsSync('/sys/kernel/livepatch') && (await provider.find(running, context)) !== undefined) return running;
+    const newest = await provider.newest(context);
+    if (newest !== undefined) return newest;
+  }
+  throw await unknown('(the newest)', providers, context);
+}
+
+async function offerFor(
+  release: string,
+  providers: readonly KernelProvider[],
+  context: ProviderContext,
+): Promise<KernelOffer> {
+  for (const provider of providers) {
+    const offer = await provider.find(release, context);
+    if (offer !== undefined) return offer;
+  }
+  throw await unknown(release, providers, context);
+}
+
+async function unknown(
+  release: string,
+  providers: readonly KernelProvider[],
+  context: ProviderContext,
+): Promise<Error> {
+  const lists = await Promise.all(providers.map((provider) => provider.known(context).catch(() => [])));
+  const known = [...new Set([...cachedReleases(), ...lists.flat()])];
+  return fail('kernel-unknown', {
+    release: JSON.stringify(release),
+    known: nearest(release, known).join(', ') || 'none',
+  });
+}
+
+/** Of the known releases those that a person may have meant: of the same flavour, and with the longest common beginning. */
+function nearest(release: string, known: readonly string[]): string[] {
+  const flavour = (text: string): string => text.replace(/^[\d.]+[\d.+~a-z]*-?[\d.]*/, '');
+  const common = (text: string): number => {
+    let length = 0;
+    while (length < text.length && text[length] === release[length]) length++;
+    return length;
+  };
+  const rank = (text: string): number => common(text) + (flavour(text) === flavour(release) ? 100 : 0);
+  return [...known].sort((a, b) => rank(b) - rank(a) || (a < b ? 1 : -1)).slice(0, 8);
+}
+
+/** Ends with `kernel-no-livepatch` where no live patch can ever be loaded into this kernel. */
+export function requireLivepatch(kernel: TargetKernel): void {
+  if (!kernel.livepatch) throw fail('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
+}
+
+/**
+ * Removes a prepared kernel and what was derived from it; with `packages` also the packages that were downloaded for it and
+ * that no other prepared kernel was made from. Errors: `kernel-not-prepared`, `locked` while it is being prepared or used.
+ */
+export async function removeKernel(key: string, { packages = false } = {}): Promise<void> {
+  if (!cachedReleases().includes(key)) throw fail('kernel-not-prepared', { release: key });
+  using _held = await lock(kernelLock(key), `the kernel ${key}`, { waitMs: REMOVE_WAIT_MS });
+  const kernel = describedKernel(key);
+  await removeFolder(kernelFolder(key));
+  await emptyTrash();
+  if (kernel === undefined) return;
+  for (const folder of derivedFolders(key)) await removeFolder(folder);
+  if (!packages) return;
+  using _packages = await lock(packagesLock(), 'the downloaded packages', { waitMs: REMOVE_WAIT_MS });
+  removePackages(kernel);
+}
+
+function removePackages({ release, packages }: TargetKernel): void {
+  const id = ({ name, version }: PackageVersion): string => `${name}_${version.replace(':', '%3a')}_`;
+  const others = cachedReleases().flatMap((key) => describedKernel(key)?.packages ?? []);
+  const kept = new Set(others.map(id));
+  const ours = packages.map(id).filter((prefix) => !kept.has(prefix));
+  const folder = packagesFolder();
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    if (name === release || ours.some((prefix) => name.startsWith(prefix))) {
+      rmSync(join(folder, name), { recursive: true, force: true });
+    }
+  }
+}

@@ -1,0 +1,83 @@
+/** What makes a prepared kernel complete: its description and the digests by which damage is noticed. */
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { sha256 } from '../base/digest.ts';
+import { readBytes, writeAtomically } from '../base/files.ts';
+import type { TargetKernel } from '../kernel/target.ts';
+import { kernelFolder, manifestText } from './cache.ts';
+import { firstChange, keepListing } from './integrity.ts';
+
+/** Raised when the layout of the folder changes: folders of another format are prepared again. */
+const FORMAT = 2;
+
+interface Manifest {
+  readonly format: number;
+  readonly kernel: TargetKernel;
+  /** Path below the kernel's folder → SHA-256. */
+  readonly digests: Readonly<Record<string, string>>;
+  /** Digest of the list of all files, see integrity.ts. */
+  readonly listing: string;
+}
+
+/** Small files whose content decides everything that is built; each is read and checked on every use. */
+function decisiveFiles({ paths }: TargetKernel): string[] {
+  const inTree = [
+    '.config',
+    'Makefile',
+    'include/config/auto.conf',
+    'include/generated/autoconf.h',
+    'scripts/basic/fixdep',
+    'scripts/mod/modpost',
+    'tools/objtool/objtool',
+  ];
+  const outside = [paths.image].filter((path) => !path.startsWith(`${paths.root}/`)); // not in the listing
+  return [paths.symvers, paths.config, ...outside, ...inTree.map((name) => join(paths.tree, name))].filter(existsSync);
+}
+
+/** Writes the manifest: from now on the folder is complete. */
+export async function writeManifest(kernel: TargetKernel): Promise<void> {
+  const { root } = kernel.paths;
+  const digests: Record<string, string> = {};
+  for (const path of decisiveFiles(kernel)) digests[relative(root, path)] = sha256(readBytes(path));
+  const manifest: Manifest = { format: FORMAT, kernel, digests, listing: await keepListing(root) };
+  writeAtomically(join(root, 'manifest.json'), `${JSON.stringify(manifest, undefined, 1)}\n`, 0o444);
+}
+
+export type CacheState =
+  | { readonly state: 'absent' }
+  | { readonly state: 'incomplete' }
+  | { readonly state: 'damaged'; readonly file: string }
+  | { readonly state: 'complete'; readonly kernel: TargetKernel };
+
+/** Looks at a release's folder: is it complete and as it was when it was made? Takes about 0.3 s for a whole kernel. */
+export async function inspectCached(release: string): Promise<CacheState> {
+  const folder = kernelFolder(release);
+  if (!existsSync(folder)) return { state: 'absent' };
+  const manifest = readManifest(release);
+  if (manifest === 'absent') return { state: 'incomplete' };
+  if (manifest === 'damaged') return { state: 'damaged', file: 'manifest.json' };
+  if (manifest.format !== FORMAT || manifest.kernel?.paths?.root !== folder) return { state: 'incomplete' };
+  for (const [name, digest] of Object.entries(manifest.digests)) {
+    const path = join(folder, name);
+    if (!existsSync(path) || sha256(readBytes(path)) !== digest) return { state: 'damaged', file: name };
+  }
+  const changed = await firstChange(folder, manifest.listing);
+  return changed === undefined ? { state: 'complete', kernel: manifest.kernel } : { state: 'damaged', file: changed };
+}
+
+/** The description of a prepared kernel without looking at its files; undefined where it is not complete. */
+export function describedKernel(release: string): TargetKernel | undefined {
+  const manifest = readManifest(release);
+  return typeof manifest === 'object' && manifest.format === FORMAT ? manifest.kernel : undefined;
+}
+
+function readManifest(release: string): Manifest | 'absent' | 'damaged' {
+  const text = manifestText(release);
+  if (text === undefined) return 'absent';
+  try {
+    const manifest = JSON.parse(text) as Manifest;
+    return typeof manifest?.digests === 'object' && manifest.digests !== null ? manifest : 'damaged';
+  } catch {
+    return 'damaged';
+  }
+}

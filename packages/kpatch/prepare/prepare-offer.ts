@@ -1,0 +1,162 @@
+/** From the offer of a provider to a complete folder of the cache. */
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fail } from '../base/errors/error.ts';
+import { readBytes, writeAtomically } from '../base/files.ts';
+import type { Reporter } from '../base/report.ts';
+import { runOk } from '../base/run.ts';
+import type { KernelOffer, UnpackedParts } from '../distro/provider.ts';
+import { type KernelConfig, readConfig } from '../kernel/config.ts';
+import { KernelImage } from '../kernel/image.ts';
+import { readKallsyms } from '../kernel/kallsyms.ts';
+import { writeKallsyms } from '../kernel/kallsyms-file.ts';
+import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
+import { unpackImage } from '../kernel/unpack.ts';
+import { since } from '../platform/kernel-rules.ts';
+import type { Platform } from '../platform/platform.ts';
+import { namesOf, platformOfConfig } from '../platform/registry.ts';
+import { readableFiles, takeBack } from '../sandbox/user.ts';
+import { compilerOf } from '../toolchain/compiler.ts';
+import { kernelFolder, writersLock } from './cache.ts';
+import { KernelFacts } from './facts.ts';
+import { writeManifest } from './manifest.ts';
+import { prepareTree } from './prepare.ts';
+import { unpackSource } from './source-tree.ts';
+import { builtVersionOf, sourceVersionOf, versionText } from './source-version.ts';
+
+/** Bytes that a prepared kernel needs while it is made: source 1.5 GB, image and modules 0.5 GB, the tools. */
+const NEEDED_BYTES = 3e9;
+
+/** Fetches, unpacks and prepares in the cache folder of `key`, which must be empty; the manifest, written last, makes it complete. */
+export async function prepareOffer(key: string, offer: KernelOffer, report: Reporter): Promise<TargetKernel> {
+  const { release } = offer;
+  using _readable = readableFiles();
+  const folder = kernelFolder(key);
+  const root = join(folder, 'root');
+  const tree = join(folder, 'tree');
+  mkdirSync(folder, { recursive: true });
+  const { bavail, bsize } = statfsSync(folder);
+  if (bavail * bsize < (offer.neededBytes ?? NEEDED_BYTES)) throw fail('disk-full', { file: folder });
+  const source = await offer.fetch();
+  const parts = await report.stage(`unpack ${release}`, async (update) => {
+    update('image, headers, modules, source');
+    const [unpacked] = await Promise.all([offer.unpack(root), unpackSource(source, tree)]);
+    return unpacked;
+  });
+  const config = join(parts.headers, '.config');
+  const settings = readConfig(config);
+  const platform = machineOf(settings, config);
+  const compiler = await compilerOf(settings);
+  checkParts(release, parts, tree);
+  checkRealTime(settings, tree);
+  const kernel = await report.stage(`prepare ${release}`, async (update) => {
+    const [described] = await Promise.all([
+      describe(offer, parts, folder, settings, compiler, platform),
+      prepareTree({
+        release,
+        headers: parts.headers,
+        tree,
+        sourceArch: platform.naming.source,
+        compiler,
+        writers: writersLock(key),
+        update,
+      }),
+    ]);
+    return described;
+  });
+  const made = [root, tree].filter(existsSync);
+  await takeBack(made);
+  await runOk('chmod', ['-R', 'a-w', ...made]);
+  await writeManifest(kernel);
+  // Asked while somebody waits anyway; what is wrong with it, the first build tells.
+  await new KernelFacts(kernel).rules().catch(() => {});
+  return kernel;
+}
+
+/** The machine that a configuration is for. Error: `platform-unknown`. */
+function machineOf(settings: KernelConfig, config: string): Platform {
+  const platform = platformOfConfig((option) => settings.has(option));
+  if (platform !== undefined) return platform;
+  throw fail(
+    'platform-unknown',
+    { name: `of ${config}`, known: namesOf('uname').join(', ') },
+    { where: { file: config } },
+  );
+}
+
+/** Looks into the image; keeps vmlinux and its symbols beside the tree. */
+async function describe(
+  offer: KernelOffer,
+  parts: UnpackedParts,
+  folder: string,
+  settings: KernelConfig,
+  compiler: KernelCompiler,
+  platform: Platform,
+): Promise<TargetKernel> {
+  const { release } = offer;
+  const vmlinux = join(folder, 'vmlinux');
+  const kallsyms = join(folder, 'kallsyms');
+  const image = new KernelImage(await unpackImage(readBytes(parts.image), parts.image), parts.image);
+  if (image.platform !== platform) {
+    const reason = `it is for ${image.platform.naming.uname}, and the configuration for ${platform.naming.uname}`;
+    throw fail('kernel-image-format', { file: parts.image, reason }, { where: { file: parts.image } });
+  }
+  const found = /^Linux version (\S+)/.exec(image.banner ?? '')?.[1];
+  if (found !== undefined && found !== release) {
+    throw fail('kernel-release-mismatch', { part: 'image', found, wanted: release }, { where: { file: parts.image } });
+  }
+  writeAtomically(vmlinux, image.bytes, 0o444);
+  writeKallsyms(kallsyms, readKallsyms(image));
+  return {
+    release,
+    version: sourceVersionOf(join(folder, 'tree')),
+    arch: platform.naming.uname,
+    distribution: offer.distribution,
+    sourceVersion: offer.sourceVersion,
+    packages: offer.packages,
+    paths: {
+      root: folder,
+      tree: join(folder, 'tree'),
+      headers: parts.headers,
+      config: join(parts.headers, '.config'),
+      symvers: join(parts.headers, 'Module.symvers'),
+      image: parts.image,
+      vmlinux,
+      kallsyms,
+      modules: parts.modules,
+    },
+    compiler,
+    buildId: image.buildId,
+    livepatch: settings.has('LIVEPATCH'),
+    banner: image.banner,
+  };
+}
+
+/** Image, headers and source must be of one build, whatever the names of their files say. */
+function checkParts(release: string, parts: UnpackedParts, tree: string): void {
+  const header = join(parts.headers, 'include/generated/utsrelease.h');
+  const found = existsSync(header) ? /UTS_RELEASE\s+"([^"]*)"/.exec(readBytes(header).toString())?.[1] : undefined;
+  if (found !== undefined && found !== release) {
+    throw fail('kernel-release-mismatch', { part: 'headers', found, wanted: release }, { where: { file: header } });
+  }
+  const built = builtVersionOf(parts.headers);
+  const source = sourceVersionOf(tree);
+  if (built !== undefined && versionText(built) !== versionText(source)) {
+    throw fail('kernel-source-mismatch', { found: versionText(source), wanted: versionText(built) });
+  }
+}
+
+/**
+ * Before Linux 6.12 (commit d2d6422f8bd1) PREEMPT_RT was a patch of its own, which distributions keep beside their source package; it adds the file
+ * localversion-rt. Without it the code of such a kernel cannot be made.
+ */
+function checkRealTime(settings: KernelConfig, tree: string): void {
+  const version = sourceVersionOf(tree);
+  if (!settings.has('PREEMPT_RT') || since(version, 6, 12)) return;
+  if (existsSync(join(tree, 'localversion-rt'))) return;
+  const found = versionText(version);
+  throw fail('kernel-source-mismatch', {
+    found: `${found} without the PREEMPT_RT patches`,
+    wanted: `${found} with the PREEMPT_RT patches (localversion-rt)`,
+  });
+}

@@ -1,0 +1,52 @@
+/** The guest runs the very kernel that was asked for, and its log has no complaint before anything was loaded. */
+import type { GuestCheck } from '../run/check.ts';
+import { ClaimFailed } from '../run/event.ts';
+import { complaintsIn, parseLog } from '../run/kernel-log.ts';
+import { enabledFunctions, parseEnabledFunctions } from '../run/livepatch.ts';
+
+export const boots: GuestCheck = {
+  id: 'boots',
+  title: 'the stock kernel runs, without any patch and without complaint',
+  where: 'guest',
+  needed: true,
+  async *run(session) {
+    const { kernel, state } = session;
+    const { output } = await session.sh('uname -r; uname -v');
+    const [release = '', version = ''] = output.split('\n');
+    if (release !== kernel.release) throw new ClaimFailed(`the guest runs ${release}, not ${kernel.release}`);
+    yield { text: `Linux ${release} ${version}` };
+    const livepatch = await session.sh('test -d /sys/kernel/livepatch');
+    if (livepatch.status !== 0) throw new ClaimFailed('this kernel has no live patching (CONFIG_LIVEPATCH)');
+    state.enabledBefore = await enabledFunctions(session);
+    const traced = parseEnabledFunctions(state.enabledBefore).map(({ name }) => name);
+    if (traced.length > 0) yield { text: `already traced: ${traced.join(', ')}` };
+    const log = complaintsIn(parseLog((await session.sh('dmesg -r')).output));
+    if (log.length > 0) {
+      // What the kernel says by itself cannot be held against the patch; it is noted and left out later.
+      state.complaintsBefore = log.map(({ text }) => text);
+      yield {
+        text: `the kernel complains by itself at boot (${log.length} lines)`,
+        detail: state.complaintsBefore.join('\n'),
+        varies: true,
+      };
+    }
+  },
+};
+
+/** Functions of a module can only be redirected while it is loaded. */
+export const targets: GuestCheck = {
+  id: 'targets',
+  title: 'the modules that the patch changes are loaded',
+  where: 'guest',
+  needed: true,
+  applies: ({ subject }) => subject.targetModules.length > 0,
+  async *run(session) {
+    const { subject } = session;
+    for (const module of subject.targetModules) {
+      const loaded = await session.sh(`modprobe ${module}`, { step: `modprobe ${module}` });
+      if (loaded.status !== 0)
+        throw new ClaimFailed(`the module ${module}, which the patch changes, does not load`, loaded.output);
+      yield { text: `${module}, which the patch changes, is loaded` };
+    }
+  },
+};

@@ -1,0 +1,128 @@
+/** A patch of modules: they may come before it, after it, and go while it is active. */
+
+import { testCommand } from '../input/test-script.ts';
+import type { GuestCheck, Session } from '../run/check.ts';
+import { ClaimFailed } from '../run/event.ts';
+import { parseLog } from '../run/kernel-log.ts';
+import {
+  enabledFunctions,
+  insert,
+  listedFunctions,
+  parseEnabledFunctions,
+  takeOut,
+  waitForTransition,
+} from '../run/livepatch.ts';
+
+export const lateModules: GuestCheck = {
+  id: 'late-modules',
+  title: 'modules that it changes may be loaded before it, after it, and be removed meanwhile',
+  where: 'guest',
+  applies: ({ subject }) => subject.targetModules.length > 0,
+  async *run(session) {
+    const { subject } = session;
+    // An earlier check of this boot may have loaded them; one may use another.
+    for (const module of [...subject.targetModules, ...subject.targetModules]) {
+      if (await canGo(session, module)) await must(session, `rmmod ${module}`, `${module} cannot be removed`);
+    }
+    await insert(session, subject);
+    await waitForTransition(session, subject.name, 'patched');
+    yield { text: 'the patch was loaded first' };
+    for (const module of subject.targetModules) {
+      if (await isLoaded(session, module)) {
+        yield { text: `${module} is in use since before the patch` };
+        continue;
+      }
+      for (const [at, round] of ['loaded after the patch', 'removed and loaded again'].entries()) {
+        if (at > 0 && !(await comesBack(session, module))) {
+          yield { text: `${module} ${NOT_AGAIN}` };
+          await takeOut(session, subject);
+          await insert(session, subject);
+          await waitForTransition(session, subject.name, 'patched');
+          break;
+        }
+        await must(session, `modprobe ${module}`, `${module} does not load while the patch is active`);
+        await expectRedirected(session, module, true);
+        yield { text: `${module}, ${round}: its functions are redirected from the start` };
+        if (await canGo(session, module)) {
+          await must(session, `rmmod ${module}`, `${module} cannot be removed while the patch is active`);
+          await expectRedirected(session, module, false);
+        } else {
+          yield { text: `${module} is in use and stays` };
+          break;
+        }
+      }
+    }
+    for (const module of subject.targetModules) await must(session, `modprobe ${module}`, `${module} does not load`);
+    await runTestOnce(session);
+    await takeOut(session, subject);
+    yield { text: 'the patch was taken out while the modules were loaded' };
+    await insert(session, subject);
+    await waitForTransition(session, subject.name, 'patched');
+    for (const module of subject.targetModules) await expectRedirected(session, module, true);
+    for (const module of subject.targetModules) {
+      if (await canGo(session, module)) await must(session, `rmmod ${module}`, `${module} cannot be removed`);
+    }
+    await takeOut(session, subject);
+    yield { text: 'modules loaded before the patch were removed while it was active, and then the patch' };
+  },
+};
+
+/** Said of a module where the kernel, not the patch, is what stands in the way. */
+export const NOT_AGAIN =
+  'cannot be loaded again once it was removed while the patch is active: this kernel keeps the livepatch relocations of its first load (mended in Linux 6.3)';
+
+/** What the kernel says then, and livepatch after it. */
+const keptRelocations = /Skipping invalid relocation target, existing value is nonzero/;
+const refusal = /livepatch: (failed to initialize patch|patch '.*' failed for module)/;
+
+/**
+ * Loads a module that had been loaded and removed under the patch. False where the kernel refuses because it did not clear the
+ * relocations at the removal: before "livepatch: Clear relocation targets on a module removal" each kernel refuses every patch
+ * that has some. Those words are then no complaint about this one.
+ */
+async function comesBack(session: Session, module: string): Promise<boolean> {
+  const { status } = await session.sh(`modprobe ${module}`, { step: `modprobe ${module}` });
+  if (status === 0) return true;
+  const log = parseLog((await session.sh('dmesg -r', { step: 'read the kernel log' })).output).map(({ text }) => text);
+  if (!log.some((text) => keptRelocations.test(text))) return true;
+  const own = log.filter((text) => keptRelocations.test(text) || refusal.test(text));
+  session.state.complaintsBefore = [...(session.state.complaintsBefore ?? []), ...own];
+  return false;
+}
+
+/** The author's test where there is one, as in the phase "with". */
+export async function runTestOnce(session: Session): Promise<void> {
+  const { test } = session;
+  if (test === undefined) return;
+  const { status, output } = await session.sh(testCommand('with'), {
+    step: 'the test script',
+    deadlineMs: 120_000,
+  });
+  const ended = status === 0 ? 'pass' : 'fail';
+  if (ended !== test.expect.with) {
+    throw new ClaimFailed(`the author's test should ${test.expect.with} but ended with status ${status}`, output);
+  }
+}
+
+async function must(session: Session, command: string, problem: string): Promise<void> {
+  const { status, output } = await session.sh(`${command} || { s=$?; dmesg | tail -n 6; exit $s; }`, { step: command });
+  if (status !== 0) throw new ClaimFailed(problem, output);
+}
+
+async function isLoaded(session: Session, module: string): Promise<boolean> {
+  return (await session.sh(`grep -q '^${module} ' /proc/modules`)).status === 0;
+}
+
+async function canGo(session: Session, module: string): Promise<boolean> {
+  return (await session.sh(`grep -q '^${module} [0-9]* 0 ' /proc/modules`)).status === 0;
+}
+
+async function expectRedirected(session: Session, module: string, wanted: boolean): Promise<void> {
+  const listed = (await listedFunctions(session, session.subject.name)).filter(({ object }) => object === module);
+  const text = await enabledFunctions(session);
+  const redirections = parseEnabledFunctions(text).filter(({ byLivepatch }) => byLivepatch);
+  for (const { name } of listed) {
+    if (redirections.some((entry) => entry.name === name) === wanted) continue;
+    throw new ClaimFailed(`${module}:${name} is ${wanted ? 'not' : 'still'} redirected`, text);
+  }
+}

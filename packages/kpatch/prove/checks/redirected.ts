@@ -1,0 +1,55 @@
+/** Each function that should be redirected is, by what livepatch and by what ftrace says. */
+
+import { functionName, type PatchedFunction } from '../input/subject.ts';
+import type { GuestCheck } from '../run/check.ts';
+import { ClaimFailed } from '../run/event.ts';
+import { enabledFunctions, listedFunctions, parseEnabledFunctions, patchedObjects } from '../run/livepatch.ts';
+
+export const redirected: GuestCheck = {
+  id: 'redirected',
+  title: 'each function of the patch is redirected',
+  where: 'guest',
+  async *run(session) {
+    const { subject, state } = session;
+    const listed = await listedFunctions(session, subject.name);
+    state.redirected = listed;
+    if (listed.length === 0 && subject.functions?.length === 0) {
+      yield { text: 'livepatch lists no function, and the patch has none: it is its callbacks alone' };
+      return;
+    }
+    if (listed.length === 0) throw new ClaimFailed('livepatch lists no function for this patch');
+    yield {
+      text: `livepatch lists ${listed.map(functionName).join(', ')}`,
+      data: { functions: listed },
+    };
+    // A function whose name is unique is listed as the first of its name.
+    const same = (a: PatchedFunction, b: PatchedFunction): boolean =>
+      a.object === b.object && a.name === b.name && Math.max(1, a.sympos) === Math.max(1, b.sympos);
+    const missing = (subject.functions ?? []).filter((func) => !listed.some((other) => same(func, other)));
+    if (missing.length > 0) {
+      throw new ClaimFailed(`not listed though the patch has them: ${missing.map(functionName).join(', ')}`);
+    }
+    for (const [object, patched] of await patchedObjects(session, subject.name)) {
+      if (!patched) throw new ClaimFailed(`the functions of ${object} are not patched although it is there`);
+    }
+    const text = await enabledFunctions(session);
+    const redirections = parseEnabledFunctions(text).filter(({ byLivepatch }) => byLivepatch);
+    const lines = text.split('\n').filter((line) => line.includes('klp_ftrace_handler'));
+    const unseen = listed.filter(({ name }) => !redirections.some((entry) => entry.name === name));
+    if (unseen.length > 0) {
+      throw new ClaimFailed(`ftrace does not redirect ${unseen.map(functionName).join(', ')}`, text);
+    }
+    yield { text: `ftrace redirects ${redirections.map(({ name }) => name).join(', ')} to livepatch` };
+    yield {
+      text: `entries of tracing/enabled_functions that lead to livepatch: ${lines.length}`,
+      detail: lines.join('\n'),
+      varies: true,
+    };
+    const strangers = redirections.filter(({ name }) => !listed.some((other) => other.name === name));
+    if (strangers.length > 0) {
+      throw new ClaimFailed(
+        `redirected, but not by this patch's list: ${strangers.map(({ name }) => name).join(', ')}`,
+      );
+    }
+  },
+};

@@ -1,0 +1,54 @@
+/** No function that some task never leaves: the transition of such a patch could not complete. */
+
+import { functionName } from '../input/subject.ts';
+import type { StaticCheck } from '../run/check.ts';
+import { ClaimFailed } from '../run/event.ts';
+
+/**
+ * Functions in which a task of every running kernel waits, or which are on every stack. From the stacks of an idle 6.1 and
+ * 6.12 kernel (/proc/PID/stack of all tasks).
+ */
+const alwaysOnStacks: ReadonlySet<string> = new Set([
+  'schedule',
+  '__schedule',
+  'ret_from_fork',
+  'kthread',
+  'kthreadd',
+  'worker_thread',
+  'rescuer_thread',
+  'smpboot_thread_fn',
+  'rcu_gp_kthread',
+  'rcu_tasks_one_gp',
+  'rcu_tasks_kthread',
+  'kswapd',
+  'kcompactd',
+  'khugepaged',
+  'ksm_scan_thread',
+  'oom_reaper',
+  'kauditd_thread',
+  'devtmpfsd',
+  'watchdog',
+  'irq_thread',
+  'do_idle',
+  'cpu_startup_entry',
+  'rest_init',
+  'start_kernel',
+  'do_syscall_64',
+  'entry_SYSCALL_64_after_hwframe',
+]);
+
+export const stacks: StaticCheck = {
+  id: 'stacks',
+  title: 'it replaces no function that some task is always in',
+  where: 'files',
+  applies: ({ subject }) => subject.functions !== undefined,
+  async *run({ subject }) {
+    const found = subject.functions!.filter(({ name, object }) => object === 'vmlinux' && alwaysOnStacks.has(name));
+    if (found.length > 0) {
+      throw new ClaimFailed(
+        `some task is always in ${found.map(functionName).join(', ')}, so the transition cannot end`,
+      );
+    }
+    yield { text: `none of its functions is among the ${alwaysOnStacks.size} that are known to be so` };
+  },
+};

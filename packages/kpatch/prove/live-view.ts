@@ -1,0 +1,151 @@
+/**
+ * A plan as it runs, for people. On a terminal what is finished scrolls by, and below it stands what is going on: a line for each
+ * guest with what it does, and the last line of its console. Elsewhere plain lines.
+ */
+import { printableLine } from '../base/printable.ts';
+import { seconds } from './proof-text.ts';
+import type { ProofEvent } from './run/event.ts';
+
+/** On a plain log a check that takes longer says so again this often, so that there is no silent stretch. */
+const REMIND_MS = 5000;
+const REDRAW_MS = 200;
+
+export interface LiveView {
+  readonly onEvent: (event: ProofEvent) => void;
+  /** Takes away what changes; the view is not used after that. */
+  close(): void;
+}
+
+/** What goes on in one boot (or among the files). */
+interface Activity {
+  readonly title: string;
+  readonly begun: number;
+  /** What is known of it now. */
+  text: string;
+  /** The guest's last line. */
+  console: string;
+}
+
+const marks = { held: ['✓', 32], failed: ['✗', 31], 'not run': ['–', 33] } as const;
+
+/** `label` stands before every line where several proofs run at once. */
+export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''): LiveView {
+  const terminal = stream.isTTY === true && label === '';
+  const colours = terminal && (process.env.NO_COLOR ?? '') === '';
+  const paint = (code: number, text: string): string => (colours ? `\x1b[${code}m${text}\x1b[0m` : text);
+  const prefix = label === '' ? '' : `[${label}] `;
+  const begun = Date.now();
+  const activities = new Map<string, Activity>();
+  const facts = new Map<string, string[]>();
+  const titles = new Map<string, { title: string; boot: string }>();
+  let idWidth = 0;
+  let done = 0;
+  let drawn = 0;
+  const since = (start: number): string => seconds(Date.now() - start);
+
+  const erase = (): void => {
+    if (drawn > 0) stream.write(`\x1b[${drawn}A\r\x1b[J`);
+    drawn = 0;
+  };
+  const draw = (): void => {
+    if (!terminal || activities.size === 0) return;
+    const width = Math.max(20, stream.columns ?? 80) - 1;
+    const lines = [paint(1, cut(`${done} of ${titles.size} checks, ${since(begun)}`, width))];
+    for (const [boot, { title, begun: start, text, console }] of activities) {
+      lines.push(cut(`${boot.padEnd(idWidth)}  ${title} … ${since(start)}  ${text}`.trimEnd(), width));
+      if (console !== '') lines.push(paint(2, cut(`${' '.repeat(idWidth)}  | ${console}`, width)));
+    }
+    stream.write(`${lines.join('\n')}\n`);
+    drawn = lines.length;
+  };
+  const print = (lines: readonly string[]): void => {
+    erase();
+    stream.write(lines.map((line) => `${prefix}${line}\n`).join(''));
+    draw();
+  };
+  const remind = (): void => {
+    for (const [boot, { title, begun: start, text }] of activities)
+      print([`  ${boot.padEnd(idWidth)}  ${title} … ${since(start)} so far  ${text}`.trimEnd()]);
+  };
+  const redraw = (): void => {
+    erase();
+    draw();
+  };
+  const timer = setInterval(terminal ? redraw : remind, terminal ? REDRAW_MS : REMIND_MS);
+  timer.unref();
+  const begin = (boot: string, title: string): void => {
+    const console = activities.get(boot)?.console ?? '';
+    activities.set(boot, { title, begun: Date.now(), text: '', console });
+  };
+  const say = (check: string, text: string): void => {
+    const activity = activities.get(bootOf(check));
+    if (activity !== undefined) activity.text = text;
+  };
+
+  return {
+    onEvent(given) {
+      const event = printableStrings(given);
+      switch (event.type) {
+        case 'plan':
+          for (const { check, title, boot } of event.checks) titles.set(check, { title, boot });
+          idWidth = Math.max(...event.checks.map(({ boot }) => boot.length));
+          return print([`plan "${event.plan}" on ${event.release}: ${event.checks.length} checks`]);
+        case 'boot':
+          return begin(event.boot, `boot ${event.title}`);
+        case 'booted': {
+          activities.delete(event.boot);
+          const how = event.acceleration === 'kvm' ? 'KVM' : 'software emulation';
+          const begun = event.kept === undefined ? 'booted' : `resumed from the kept guest ${event.kept.slice(0, 12)}…`;
+          return print([paint(2, `  ${event.boot.padEnd(idWidth)}  ${begun} in ${seconds(event.ms)} (${how})`)]);
+        }
+        case 'begin':
+          return begin(event.boot, event.title);
+        case 'progress':
+          return say(event.check, event.text);
+        case 'console': {
+          const activity = activities.get(event.boot);
+          if (activity !== undefined && event.line.trim() !== '') activity.console = event.line.trim();
+          return;
+        }
+        case 'evidence':
+          facts.set(event.check, [...(facts.get(event.check) ?? []), event.text]);
+          return say(event.check, event.text);
+        case 'end': {
+          const { title, boot } = titles.get(event.check)!;
+          activities.delete(boot);
+          done++;
+          if (event.outcome === 'not run') return;
+          const [mark, colour] = marks[event.outcome];
+          const head = `${paint(colour, mark)} ${boot.padEnd(idWidth)}  ${title}  (${seconds(event.ms)})`;
+          const indent = ' '.repeat(idWidth + 4);
+          const why = event.reason === undefined ? [] : [`${indent}${paint(colour, event.reason)}`];
+          const seen = facts.get(event.check) ?? [];
+          return print([head, ...why, ...seen.map((fact) => paint(2, `${indent}${fact}`))]);
+        }
+        case 'verdict':
+          activities.clear();
+          return;
+      }
+    },
+    close() {
+      clearInterval(timer);
+      erase();
+    },
+  };
+}
+
+/** Evidence and consoles are what a guest printed. */
+function printableStrings<T>(value: T): T {
+  if (typeof value === 'string') return printableLine(value) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(printableStrings) as T;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, printableStrings(item)])) as T;
+}
+
+function bootOf(check: string): string {
+  return check.slice(0, check.lastIndexOf('/'));
+}
+
+function cut(line: string, width: number): string {
+  return line.length > width ? `${line.slice(0, width - 1)}…` : line;
+}

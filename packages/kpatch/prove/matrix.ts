@@ -1,0 +1,57 @@
+/** Several proofs side by side, as many guests at once as memory and cores allow; one that fails does not stop the others. */
+import { KpatchError } from '../base/errors/error.ts';
+import type { Proof } from '../module/proof.ts';
+
+export interface Cell {
+  /** What stands in the table: the kernel's release, with the module where there are several for it. */
+  readonly label: string;
+  readonly proof?: Proof;
+  /** Where no proof could be made. */
+  readonly error?: KpatchError;
+}
+
+/** Runs the jobs; those that end in an error of the catalogue have it in their cell, any other error is thrown. */
+export async function runMatrix(
+  jobs: readonly { readonly label: string; readonly run: () => Promise<Proof> }[],
+): Promise<Cell[]> {
+  return Promise.all(
+    jobs.map(async ({ label, run }) => {
+      try {
+        return { label, proof: await run() };
+      } catch (error) {
+        if (error instanceof KpatchError && error.code !== 'interrupted') return { label, error };
+        throw error;
+      }
+    }),
+  );
+}
+
+/** True where every cell is proven. */
+export function allProven(cells: readonly Cell[]): boolean {
+  return cells.every(({ proof }) => proof?.verdict === 'proven');
+}
+
+/** The table for a terminal: a line a kernel. */
+export function matrixText(cells: readonly Cell[]): string {
+  const rows = cells.map(({ label, proof, error }) => {
+    if (proof === undefined) return [label, 'NO PROOF', '', '', error?.message ?? ''];
+    const held = proof.checks.filter(({ outcome }) => outcome === 'held').length;
+    return [
+      label,
+      proof.verdict.toUpperCase(),
+      `${held}/${proof.checks.length}`,
+      `${(proof.ms / 1000).toFixed(1)} s`,
+      proof.reasons[0] ?? '',
+    ];
+  });
+  const table = [['KERNEL', 'VERDICT', 'CHECKS', 'TIME', 'WHY'], ...rows];
+  const widths = table[0]!.map((_, at) => Math.max(...table.map((row) => row[at]!.length)));
+  return `${table
+    .map((row) =>
+      row
+        .map((cell, at) => cell.padEnd(widths[at]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')}\n`;
+}

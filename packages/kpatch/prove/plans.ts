@@ -1,0 +1,197 @@
+/** The plans: which checks, in which order, in which boots of the kernel. */
+import { fail } from '../base/errors/error.ts';
+import { reached, testAfter, testBefore, testWith } from './checks/author-test.ts';
+import { applied, installs } from './checks/boot-path.ts';
+import { boots, targets } from './checks/boots.ts';
+import { cycles } from './checks/cycles.ts';
+import { fits } from './checks/fits.ts';
+import { lateModules } from './checks/late-modules.ts';
+import { loads, transition } from './checks/loads.ts';
+import { logClean } from './checks/log-clean.ts';
+import { neighbours, noLeak, nothingLeft } from './checks/memory.ts';
+import { redirected } from './checks/redirected.ts';
+import { resolves } from './checks/resolves.ts';
+import { runPre } from './checks/run-pre.ts';
+import { stacks } from './checks/stacks.ts';
+import { successor } from './checks/successor.ts';
+import { underLoad } from './checks/under-load.ts';
+import { unloads } from './checks/unloads.ts';
+import { upgrade } from './checks/upgrade.ts';
+import type { Check, GuestCheck, Plan, PlannedBoot, StaticCheck, StaticSession } from './run/check.ts';
+
+/** From nothing loaded to nothing loaded. */
+const oneRound: readonly GuestCheck[] = [
+  boots,
+  targets,
+  testBefore,
+  loads,
+  transition,
+  redirected,
+  testWith,
+  reached,
+  unloads,
+  testAfter,
+];
+
+const statics: readonly StaticCheck[] = [fits, runPre, resolves, stacks, successor];
+
+const stock: PlannedBoot = {
+  id: 'stock',
+  title: 'the stock kernel',
+  kernelArguments: [],
+  memoryMiB: 512,
+  cpus: 2,
+  checks: [...oneRound, logClean],
+};
+
+/**
+ * A task that is blocked for this long (the kernel's own limit) is reported with its stack, and ends the guest
+ * (sysctl/kernel.rst). Less would not do: a load that waits for RCU took 23 s in an emulated guest on a busy machine.
+ */
+const hungTasks = ['sysctl.kernel.hung_task_timeout_secs=120', 'sysctl.kernel.hung_task_panic=1'];
+
+/** One boot, some 15 s in software emulation. */
+export const quickPlan: Plan = { name: 'quick', statics, boots: [stock] };
+
+/** One of the boots for many cycles: on one processor a transition need not wait for others to leave their idle loops. */
+const cyclesBoot = (part: number): PlannedBoot => ({
+  ...stock,
+  id: `cycles-${part}`,
+  title: `the stock kernel, for many cycles under load, ${part} of 2`,
+  kernelArguments: hungTasks,
+  cpus: 1,
+  checks: [boots, targets, cycles, logClean],
+});
+
+/** A guest that has this program needs room for it; on one processor, as Node's threads gain nothing from a second emulated one. */
+const withProgram: PlannedBoot = { ...stock, memoryMiB: 1024, cpus: 1 };
+
+/** One round with a look at memory, and once more what the other boots ask: errors of memory may show there only. */
+const underMemoryDebugging: readonly GuestCheck[] = [
+  ...oneRound.flatMap((check) => (check === unloads ? [noLeak, unloads] : [check])),
+  nothingLeft,
+  lateModules,
+  upgrade,
+  underLoad,
+  neighbours,
+  logClean,
+];
+
+/** Everything: some minutes. Boots may run side by side, so the long ones are begun early. */
+export const fullPlan: Plan = {
+  name: 'full',
+  statics,
+  boots: [
+    // Addresses of its own, and the boot itself is looked at.
+    { ...stock, cold: true },
+    cyclesBoot(1),
+    cyclesBoot(2),
+    {
+      ...stock,
+      id: 'order',
+      title: 'the stock kernel, for what comes before, after and instead of the patch',
+      // As for cycles: many transitions are tried here.
+      cpus: 1,
+      checks: [boots, lateModules, upgrade, logClean],
+    },
+    {
+      ...stock,
+      id: 'load',
+      title: 'the stock kernel, busy',
+      kernelArguments: hungTasks,
+      checks: [boots, targets, underLoad, logClean],
+    },
+    {
+      ...withProgram,
+      id: 'install',
+      title: "the stock kernel, the patch installed by 'kpatch install'",
+      system: 'install',
+      checks: [boots, targets, testBefore, installs, logClean],
+    },
+    {
+      ...stock,
+      id: 'debug',
+      title: 'the stock kernel, looking for memory errors (slub_debug, page_poison, panic_on_warn)',
+      kernelArguments: ['slub_debug=FZPU', 'page_poison=1', 'panic_on_warn=1', ...hungTasks],
+      memoryMiB: 768,
+      checks: underMemoryDebugging,
+    },
+    {
+      ...withProgram,
+      id: 'reboot',
+      title: 'the stock kernel, rebooted with the patch installed',
+      system: 'reboot',
+      checks: [applied, targets, redirected, testWith, reached, logClean],
+    },
+  ],
+};
+
+/** A plan without the boots in which nothing of this proof would be looked at. */
+export function trimmed(plan: Plan, session: StaticSession): Plan {
+  const frame: readonly Check[] = [boots, targets, logClean];
+  const worth = (check: Check): boolean => !frame.includes(check) && check.applies?.(session) !== false;
+  const possible = ({ system }: PlannedBoot): boolean => system === undefined || session.program !== undefined;
+  return { ...plan, boots: plan.boots.filter((boot) => possible(boot) && boot.checks.some(worth)) };
+}
+
+export const plans = { quick: quickPlan, full: fullPlan } as const;
+
+export function allChecks(plan: Plan): readonly Check[] {
+  return [...plan.statics, ...plan.boots.flatMap(({ checks }) => checks)];
+}
+
+/** The plan with the user's checks, in each boot where a check leaves the patch loaded: before it is taken out. */
+export function withUserChecks(plan: Plan, checks: readonly GuestCheck[]): Plan {
+  if (checks.length === 0) return plan;
+  const boots = plan.boots.map((boot) => {
+    const taken = boot.checks.indexOf(unloads);
+    const at = taken >= 0 || boot.system === undefined ? taken : boot.checks.indexOf(logClean);
+    return at < 0 ? boot : { ...boot, checks: boot.checks.toSpliced(at, 0, ...checks) };
+  });
+  return { ...plan, boots };
+}
+
+const idsOf = (plan: Plan): string[] => [...new Set(allChecks(plan).map(({ id }) => id))];
+
+/** Checks that others build on; they stay in every plan. */
+const always: readonly Check[] = [fits, boots, targets, loads, transition, redirected, unloads, installs, applied];
+
+/** What must have run before a check in the same boot, or it would look at nothing. */
+const buildsOn: Readonly<Record<string, string>> = {
+  'test-with': testBefore.id,
+  reached: testWith.id,
+  neighbours: testWith.id,
+};
+
+/** The names, and those that they build on. */
+function withGround(names: readonly string[]): string[] {
+  const all = new Set(names);
+  for (const name of all) if (buildsOn[name] !== undefined) all.add(buildsOn[name]);
+  return [...all];
+}
+
+/**
+ * The plan with only the checks named (and those they build on). `own` are those of the user, who may name them too; they are
+ * added afterwards. Error: `prove-unknown-check`.
+ */
+export function onlyChecks(plan: Plan, names: readonly string[], own: readonly string[] = []): Plan {
+  if (names.length === 0) return plan;
+  const ids = idsOf(plan);
+  const unknown = names.find((name) => !ids.includes(name) && !own.includes(name));
+  if (unknown !== undefined) {
+    const more = plan === quickPlan ? idsOf(fullPlan).filter((id) => !ids.includes(id)) : [];
+    const known = [...ids, ...own].join(', ') + (more.length === 0 ? '' : `; with --full also ${more.join(', ')}`);
+    throw fail('prove-unknown-check', { check: unknown, known });
+  }
+  const wanted = withGround(names);
+  const keep = (check: Check): boolean => wanted.includes(check.id) || always.includes(check);
+  const named = ({ checks }: PlannedBoot): boolean => checks.some(({ id }) => names.includes(id));
+  // A reboot needs what was installed before it.
+  const reboots = plan.boots.some((boot) => boot.system === 'reboot' && named(boot));
+  const chosen = plan.boots.filter((boot, at) => at === 0 || named(boot) || (reboots && boot.system === 'install'));
+  return {
+    name: `${plan.name}, only ${names.join(', ')}`,
+    statics: plan.statics.filter(keep),
+    boots: chosen.map((boot) => ({ ...boot, checks: boot.checks.filter(keep) })),
+  };
+}

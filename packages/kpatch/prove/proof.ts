@@ -1,0 +1,40 @@
+/** One proof from start to end: the plan is run, what was seen becomes the proof document. */
+import { basename } from 'node:path';
+import { sha256File } from '../base/digest.ts';
+import { version } from '../base/version.ts';
+import { type Proof, proofSchema } from '../module/proof.ts';
+import { emulatorFor } from '../vm/emulator.ts';
+import { qemuVersion } from '../vm/qemu.ts';
+import type { ProofInput } from './input/proof-input.ts';
+import { runPlan } from './run/run-plan.ts';
+
+/** Runs the plan and gives the proof, unsigned. Errors: those of `runPlan`. */
+export async function prove(input: ProofInput): Promise<Proof> {
+  const { subject, kernel, test, predecessors, plan, userChecks = [] } = input;
+  const [image, qemu, result] = await Promise.all([
+    sha256File(kernel.image),
+    qemuVersion(emulatorFor(kernel.image)),
+    runPlan(input),
+  ]);
+  return {
+    schema: proofSchema,
+    verdict: result.verdict,
+    reasons: result.reasons,
+    plan: plan.name,
+    module: { name: subject.name, file: basename(subject.file), sha256: subject.sha256 },
+    kernel: { release: kernel.release, image, ...(kernel.buildId === undefined ? {} : { buildId: kernel.buildId }) },
+    inputs: [
+      ...(test === undefined ? [] : [{ role: 'test', name: basename(test.file), sha256: test.sha256 }]),
+      ...(test?.files.map(({ from, sha256 }) => ({ role: 'test file', name: basename(from), sha256 })) ?? []),
+      ...predecessors.map((other) => ({ role: 'predecessor', name: basename(other.file), sha256: other.sha256 })),
+      ...userChecks.map(({ file, sha256 }) => ({ role: 'check', name: basename(file), sha256 })),
+      ...(subject.manifest?.patches.map(({ name, sha256 }) => ({ role: 'source patch', name, sha256 })) ?? []),
+    ],
+    tool: `kpatch ${version}`,
+    qemu,
+    made: new Date().toISOString(),
+    checks: result.checks.map((check) => ({ ...check, ms: Math.round(check.ms) })),
+    boots: result.boots.map((boot) => ({ ...boot, bootMs: Math.round(boot.bootMs) })),
+    ms: Math.round(result.ms),
+  };
+}

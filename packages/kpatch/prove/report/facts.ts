@@ -1,0 +1,100 @@
+/** What the report shows beside the proof: the source patches, the machine code, who calls what. */
+
+import { sha256 } from '../../base/digest.ts';
+import { fail } from '../../base/errors/error.ts';
+import { readBytes } from '../../base/files.ts';
+import type { ElfObject, ElfSymbol } from '../../formats/elf/object.ts';
+import { readObject } from '../../formats/elf/read-object.ts';
+import type { KernelImage } from '../../kernel/image.ts';
+import type { Kallsyms } from '../../kernel/kallsyms.ts';
+import type { CodeLine } from '../../platform/listing.ts';
+import { functionName, type PatchedFunction, type Subject } from '../input/subject.ts';
+import { type Caller, callersOf } from './callers.ts';
+import { codeInModule, oldCode } from './machine-code.ts';
+
+export interface SourcePatch {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface ReplacedCode {
+  readonly func: PatchedFunction;
+  readonly name: string;
+  /** Undefined where the old code was not found. */
+  readonly old: readonly CodeLine[] | undefined;
+  readonly renewed: readonly CodeLine[] | undefined;
+  readonly callers: readonly Caller[];
+}
+
+export interface ReportFacts {
+  readonly patches: readonly SourcePatch[];
+  readonly functions: readonly ReplacedCode[];
+}
+
+/** The symbols and code of the kernel; without them the report has no machine code. */
+export interface KernelCode {
+  readonly image: KernelImage;
+  readonly kallsyms: Kallsyms;
+  /** The files of the modules that the patch changes, by name. */
+  readonly modules: ReadonlyMap<string, ElfObject>;
+}
+
+/** Reads a source patch and checks that it is one that the module was made from. Errors: `file-unreadable`, `prove-other-patch`. */
+export function readSourcePatch(file: string, subject: Subject): SourcePatch {
+  const bytes = readBytes(file);
+  const digest = sha256(bytes);
+  const known = subject.manifest?.patches.find((patch) => patch.sha256 === digest);
+  if (subject.manifest !== undefined && known === undefined) {
+    throw fail('prove-other-patch', { file, module: subject.file }, { where: { file } });
+  }
+  return { name: known?.name ?? file, text: bytes.toString('utf8') };
+}
+
+/** Collects the facts; `functions` are those that livepatch lists or the manifest names. */
+export function reportFacts(
+  subject: Subject,
+  functions: readonly PatchedFunction[],
+  kernel: KernelCode | undefined,
+  patches: readonly SourcePatch[],
+): ReportFacts {
+  const module = readObject(subject.bytes, subject.file);
+  const addresses = functions.map((func) => (kernel === undefined ? undefined : addressOf(kernel.kallsyms, func)));
+  const known = addresses.filter((address) => address !== undefined);
+  const callers = kernel === undefined ? new Map<bigint, Caller[]>() : callersOf(kernel.image, kernel.kallsyms, known);
+  return {
+    patches,
+    functions: functions.map((func, at) => {
+      const address = addresses[at];
+      const symbol = newSymbol(module, func.name);
+      return {
+        func,
+        name: functionName(func),
+        old: address === undefined ? oldModuleCode(kernel, func) : oldCode(kernel!.image, kernel!.kallsyms, address),
+        renewed: symbol === undefined ? undefined : codeInModule(module, symbol),
+        callers: address === undefined ? [] : (callers.get(address) ?? []),
+      };
+    }),
+  };
+}
+
+/** The new function: of the same name, or in modules of other programs of one made of it; never the padding before one. */
+function newSymbol(module: ElfObject, old: string): ElfSymbol | undefined {
+  const code = module.symbols.filter(({ name, size }) => size > 0 && !/^__(pfx|cfi)_/.test(name));
+  return code.find(({ name }) => name === old) ?? code.find(({ name }) => name.endsWith(`_${old}`));
+}
+
+/** Equal names in a module are counted in the order of its symbol table, as livepatch does. */
+function oldModuleCode(
+  kernel: KernelCode | undefined,
+  { object, name, sympos }: PatchedFunction,
+): CodeLine[] | undefined {
+  const module = kernel?.modules.get(object);
+  const places = module?.symbols.filter((symbol) => symbol.name === name && typeof symbol.section === 'object') ?? [];
+  const symbol = places[Math.max(0, sympos - 1)];
+  return symbol === undefined ? undefined : codeInModule(module!, symbol);
+}
+
+function addressOf(kallsyms: Kallsyms, { object, name, sympos }: PatchedFunction): bigint | undefined {
+  if (object !== 'vmlinux') return undefined;
+  return kallsyms.lookup(name)[Math.max(0, sympos - 1)]?.address;
+}

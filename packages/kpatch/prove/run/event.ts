@@ -1,0 +1,64 @@
+/** What happens while a plan runs, in order. The events are the whole truth: proof, report and live view are made of them. */
+import type { KpatchError } from '../../base/errors/error.ts';
+
+export interface Evidence {
+  /** One sentence or a short fact. */
+  readonly text: string;
+  /** The same or more for programs. */
+  readonly data?: object;
+  /** True for what differs from run to run: times, counts, addresses. */
+  readonly varies?: boolean;
+  /** A longer text that belongs to it, as the output of a script; shown folded. */
+  readonly detail?: string;
+}
+
+/** `held`: seen to be true; `failed`: seen to be false; `not run`: an earlier failure left nothing to look at. */
+export type Outcome = 'held' | 'failed' | 'not run';
+
+export type ProofEvent =
+  | { readonly type: 'plan'; readonly plan: string; readonly release: string; readonly checks: readonly CheckHead[] }
+  | { readonly type: 'boot'; readonly boot: string; readonly title: string }
+  | {
+      readonly type: 'booted';
+      readonly boot: string;
+      readonly acceleration: string;
+      readonly ms: number;
+      /** SHA-256 of the kept guest that was resumed; absent where the kernel was booted. */
+      readonly kept?: string;
+    }
+  | { readonly type: 'begin'; readonly check: string; readonly boot: string; readonly title: string }
+  | ({ readonly type: 'evidence'; readonly check: string } & Evidence)
+  /** `check` is `BOOT/` where it is about the boot as a whole. */
+  | { readonly type: 'progress'; readonly check: string; readonly text: string }
+  | {
+      readonly type: 'end';
+      readonly check: string;
+      readonly outcome: Outcome;
+      readonly reason?: string;
+      readonly ms: number;
+    }
+  | { readonly type: 'console'; readonly boot: string; readonly line: string }
+  | { readonly type: 'verdict'; readonly verdict: Verdict; readonly reasons: readonly string[]; readonly ms: number };
+
+export interface CheckHead {
+  readonly check: string;
+  readonly boot: string;
+  readonly title: string;
+}
+
+export type Verdict = 'proven' | 'not proven';
+
+/** Thrown by a check that saw its claim to be false. */
+export class ClaimFailed extends Error {
+  readonly detail: string | undefined;
+  constructor(reason: string, detail?: string) {
+    super(reason);
+    this.name = 'ClaimFailed';
+    this.detail = detail;
+  }
+}
+
+/** Errors of a guest that say something about the patch, not about this machine. */
+export function isGuestEnd(error: KpatchError): boolean {
+  return ['guest-panicked', 'guest-hung', 'guest-ended', 'guest-not-booted', 'guest-silent'].includes(error.code);
+}

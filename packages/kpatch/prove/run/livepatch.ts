@@ -1,0 +1,157 @@
+/** The steps of livepatch as a guest takes them, and how they are read (Documentation/ABI/testing/sysfs-kernel-livepatch). */
+
+import { busyness } from '../../vm/guest.ts';
+import type { PatchedFunction, Subject } from '../input/subject.ts';
+import type { Session } from './check.ts';
+import { ClaimFailed } from './event.ts';
+import type { Transition } from './observations.ts';
+
+/** Loading waits for grace periods of RCU, which are long in an emulated guest under load on a busy machine. */
+const STEP_DEADLINE_MS = 300_000;
+
+const SYSFS = '/sys/kernel/livepatch';
+
+/** Where a module lies in the guest. */
+export function guestPath(subject: Subject): string {
+  return `/kpatch/${subject.sha256.slice(0, 12)}/${subject.name}.ko`;
+}
+
+/**
+ * Waits for the transition of a loaded patch (also for its end: the patch disappears). The guest polls; each look is
+ * reported as progress. Throws `ClaimFailed` with the tasks that hold it up after `seconds`, on a busy machine later.
+ */
+export async function waitForTransition(
+  session: Session,
+  name: string,
+  towards: 'patched' | 'unpatched',
+  seconds = 60,
+): Promise<Transition> {
+  const stale = towards === 'patched' ? 0 : 1;
+  const limit = Math.ceil(seconds * busyness());
+  const script = `
+start=$(cut -d' ' -f1 /proc/uptime)
+limit=$(( \${start%.*} + ${limit} ))
+while [ "$(cat ${SYSFS}/${name}/transition 2>/dev/null)" = 1 ]; do
+  now=$(cut -d' ' -f1 /proc/uptime)
+  echo "$now $(cat /proc/[0-9]*/task/[0-9]*/patch_state 2>/dev/null | grep -c '^${stale}$')"
+  if [ \${now%.*} -gt $limit ]; then
+    for task in /proc/[0-9]*/task/[0-9]*; do
+      [ "$(cat $task/patch_state 2>/dev/null)" = ${stale} ] || continue
+      echo "stuck \${task##*/} $(cat $task/comm)"; cat $task/stack
+    done
+    exit 1
+  fi
+  sleep 0.1
+done
+echo "$(cut -d' ' -f1 /proc/uptime) 0"`;
+  const begun = await session.sh("cut -d' ' -f1 /proc/uptime");
+  const start = Number(begun.output);
+  const { status, output } = await session.sh(script, {
+    step: 'wait for the transition',
+    deadlineMs: (limit + 60) * 1000,
+    onOutput: (text) => {
+      const tasks = /(\d+)\s*$/.exec(text)?.[1];
+      if (tasks !== undefined && tasks !== '0') session.progress(`${tasks} tasks left`);
+    },
+  });
+  const points = [...output.matchAll(/^(\d+\.\d+) (\d+)$/gm)].map(([, time, tasks]) => ({
+    seconds: Math.max(0, Math.round((Number(time) - start) * 100) / 100),
+    tasks: Number(tasks),
+  }));
+  if (status !== 0) {
+    const stuck = output.slice(Math.max(0, output.indexOf('stuck')));
+    throw new ClaimFailed(`the transition did not complete within ${limit} s`, stuck);
+  }
+  return { seconds: points.at(-1)?.seconds ?? 0, points };
+}
+
+/** Loads a module; throws `ClaimFailed` with the kernel's words where it is refused. */
+export async function insert(session: Session, subject: Subject): Promise<void> {
+  const { status, output } = await session.sh(
+    `insmod ${guestPath(subject)} || { status=$?; dmesg | tail -n 6; exit $status; }`,
+    { step: `insmod ${subject.name}.ko`, deadlineMs: STEP_DEADLINE_MS },
+  );
+  if (status !== 0) throw new ClaimFailed('the kernel refuses the module', output);
+}
+
+/** Disables a patch, waits until it is out of use, removes its module. */
+export async function takeOut(session: Session, subject: Subject, seconds = 60): Promise<Transition> {
+  const { name } = subject;
+  const disabled = await session.sh(`echo 0 >${SYSFS}/${name}/enabled`, {
+    step: `disable ${name}`,
+    deadlineMs: STEP_DEADLINE_MS,
+  });
+  if (disabled.status !== 0) throw new ClaimFailed('the kernel does not let the patch be disabled', disabled.output);
+  const transition = await waitForTransition(session, name, 'unpatched', seconds);
+  await remove(session, subject);
+  return transition;
+}
+
+/** Removes the module of a patch that is disabled or replaced; its reference is dropped shortly after its folder is gone. */
+export async function remove(session: Session, subject: Subject): Promise<void> {
+  const { name } = subject;
+  const { status, output } = await session.sh(
+    `n=0
+until rmmod ${name} 2>/tmp/rmmod; do
+  n=$((n + 1)); [ $n -gt 50 ] && { cat /tmp/rmmod; exit 1; }
+  sleep 0.1
+done
+! grep -q '^${name} ' /proc/modules`,
+    { step: `rmmod ${name}`, deadlineMs: STEP_DEADLINE_MS },
+  );
+  if (status !== 0) throw new ClaimFailed('the module cannot be removed after the patch was disabled', output);
+}
+
+/** `enabled` and `transition` of each live patch there is, by name. */
+export async function livePatches(session: Session): Promise<Map<string, { enabled: boolean; transition: boolean }>> {
+  const { output } = await session.sh(
+    `cd ${SYSFS} && for p in *; do [ -d "$p" ] && echo "$p $(cat $p/enabled) $(cat $p/transition)"; done; true`,
+  );
+  const all = new Map<string, { enabled: boolean; transition: boolean }>();
+  for (const [, name, enabled, transition] of output.matchAll(/^(\S+) (\d) (\d)$/gm)) {
+    all.set(name!, { enabled: enabled === '1', transition: transition === '1' });
+  }
+  return all;
+}
+
+/** The functions that livepatch lists for a patch: `OBJECT/FUNCTION,SYMPOS`. */
+export async function listedFunctions(session: Session, name: string): Promise<PatchedFunction[]> {
+  const { output } = await session.sh(`cd ${SYSFS}/${name} && ls -1d */*,* 2>/dev/null; true`);
+  return [...output.matchAll(/^([^/\s]+)\/(\S+),(\d+)$/gm)].map(([, object, func, sympos]) => ({
+    object: object!,
+    name: func!,
+    sympos: Number(sympos),
+  }));
+}
+
+/** Objects of a patch whose code is in the kernel now, by `OBJECT/patched` (Linux 6.1 and later). */
+export async function patchedObjects(session: Session, name: string): Promise<Map<string, boolean>> {
+  const { output } = await session.sh(
+    `cd ${SYSFS}/${name} && for o in */; do o=\${o%/}; [ -e $o/patched ] && echo "$o $(cat $o/patched)"; done; true`,
+  );
+  return new Map([...output.matchAll(/^(\S+) ([01])$/gm)].map(([, object, patched]) => [object!, patched === '1']));
+}
+
+/** One entry of `tracing/enabled_functions`: a function whose entry is redirected or traced, and by whom. */
+export interface EnabledFunction {
+  readonly name: string;
+  readonly byLivepatch: boolean;
+}
+
+/** Reads `tracing/enabled_functions`. Further lines of an entry are indented. */
+export function parseEnabledFunctions(text: string): EnabledFunction[] {
+  const entries: { name: string; byLivepatch: boolean }[] = [];
+  for (const line of text.split('\n')) {
+    const name = /^([^\s(]+) (?:\[\w+\] )?\(\d+\)/.exec(line)?.[1];
+    if (name !== undefined) entries.push({ name, byLivepatch: false });
+    const entry = entries.at(-1);
+    if (entry !== undefined && line.includes('klp_ftrace_handler')) entry.byLivepatch = true;
+  }
+  return entries;
+}
+
+export async function enabledFunctions(session: Session): Promise<string> {
+  const { status, output } = await session.sh('cat /sys/kernel/tracing/enabled_functions');
+  if (status !== 0) throw new ClaimFailed('the kernel does not show which functions are redirected', output);
+  return output;
+}

@@ -1,0 +1,132 @@
+/** Runs a plan for one module on one kernel; everything that happens is an event. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { fail } from '../../base/errors/error.ts';
+import { type ProofInput, staticSession } from '../input/proof-input.ts';
+import { trimmed } from '../plans.ts';
+import type { Check, GuestCheck, PlannedBoot, StaticCheck } from './check.ts';
+import type { CheckHead } from './event.ts';
+import { type CheckRecord, keyOf, type PlanResult } from './record.ts';
+import { type BootRun, runBoot } from './run-boot.ts';
+import { notRun, runCheck } from './run-check.ts';
+
+/** The id under which the checks stand that look at files only. */
+export const FILES = 'files';
+
+/**
+ * Runs the plan to its end; what the patch does wrong is in the result, not an error.
+ * Errors (of this machine, not of the patch): `tool-missing`, `busybox-missing`, `guest-memory`, `guest-module`,
+ * `file-unreadable`, `disk-full`, `interrupted`.
+ */
+export async function runPlan(input: ProofInput): Promise<PlanResult> {
+  const { kernel, subject, onEvent } = input;
+  if (subject.release !== kernel.release) {
+    throw fail('prove-other-kernel', { file: subject.file, built: subject.release, wanted: kernel.release });
+  }
+  const begun = performance.now();
+  const plan = trimmed(input.plan, staticSession(input, ''));
+  const applies = (check: Check): boolean => check.applies?.(staticSession(input, '')) !== false;
+  const statics = plan.statics.filter(applies);
+  const boots = plan.boots.map((planned) => ({ planned, checks: planned.checks.filter(applies) }));
+  const head = (boot: string, { id, title }: Check): CheckHead => ({ check: keyOf(boot, id), boot, title });
+  const heads = [
+    ...statics.map((check) => head(FILES, check)),
+    ...boots.flatMap(({ planned, checks }) => checks.map((check) => head(planned.id, check))),
+  ];
+  onEvent({ type: 'plan', plan: plan.name, release: kernel.release, checks: heads });
+  const found = new Map<StaticCheck, CheckRecord>();
+  await lookAtFiles(statics.filter(isNeeded), input, found);
+  const fits = [...found.values()].every(({ outcome }) => outcome === 'held');
+  // Nothing in a guest depends on the others: they are made while the first one boots.
+  const others = lookAtFiles(
+    statics.filter((check) => !isNeeded(check)),
+    input,
+    found,
+  );
+  // It is waited for below; meanwhile its error must not end the process.
+  others.catch(() => {});
+  const ran = fits
+    ? await runBoots(boots, input)
+    : boots.map(
+        ({ planned, checks }): BootRun => ({
+          checks: notRun(checks, 'the module does not fit this kernel', { boot: planned.id, onEvent }),
+        }),
+      );
+  await others;
+  const records = [...statics.map((check) => found.get(check)!), ...ran.flatMap(({ checks }) => checks)];
+  return resultOf(records, ran, input, begun);
+}
+
+const isNeeded = (check: StaticCheck): boolean => check.needed === true;
+
+async function lookAtFiles(
+  statics: readonly StaticCheck[],
+  input: ProofInput,
+  found: Map<StaticCheck, CheckRecord>,
+): Promise<void> {
+  const context = { boot: FILES, onEvent: input.onEvent, isOfUser: () => false };
+  for (const check of statics) {
+    // Between two of them what guests have printed is read.
+    await nextTurn();
+    const { record } = await runCheck(check, context, (key) => check.run(staticSession(input, key)));
+    found.set(check, record);
+  }
+}
+
+interface ChosenBoot {
+  readonly planned: PlannedBoot;
+  readonly checks: readonly GuestCheck[];
+}
+
+/** Runs the boots, some at once, each begun in the order of the plan; what they left is in that order too. */
+async function runBoots(boots: readonly ChosenBoot[], input: ProofInput): Promise<BootRun[]> {
+  const { guests = 1, onEvent } = input;
+  const ran: Promise<BootRun>[] = [];
+  /** The boot that installs stands before the one that needs what it kept. */
+  const installed = async (): Promise<Uint8Array | undefined> => {
+    const at = boots.findIndex(({ planned }) => planned.system === 'install');
+    return (await ran[at])?.store;
+  };
+  const runOne = async ({ planned, checks }: ChosenBoot): Promise<BootRun> => {
+    if (planned.system !== 'reboot') return runBoot(planned, checks, input);
+    const store = await installed();
+    if (store !== undefined) return runBoot(planned, checks, input, store);
+    return { checks: notRun(checks, 'the patch was not installed', { boot: planned.id, onEvent }) };
+  };
+  const waiting = [...boots.keys()];
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    for (let at = waiting.shift(); at !== undefined && !failed; at = waiting.shift()) {
+      ran[at] = runOne(boots[at]!);
+      await ran[at];
+    }
+  };
+  const lanes = Array.from({ length: Math.max(1, guests) }, async () => {
+    try {
+      await lane();
+    } catch (error) {
+      failed = true;
+      throw error;
+    }
+  });
+  // Guests of the other lanes end before the error goes on.
+  const ends = await Promise.allSettled(lanes);
+  const broken = ends.find((end) => end.status === 'rejected');
+  if (broken !== undefined) throw broken.reason;
+  return Promise.all(ran);
+}
+
+function resultOf(
+  checks: readonly CheckRecord[],
+  ran: readonly BootRun[],
+  { onEvent }: ProofInput,
+  begun: number,
+): PlanResult {
+  const reasons = checks.flatMap(({ outcome, title, reason }) =>
+    outcome === 'failed' ? [`${title}: ${reason ?? 'no'}`] : [],
+  );
+  const verdict = checks.every(({ outcome }) => outcome === 'held') ? 'proven' : 'not proven';
+  const ms = performance.now() - begun;
+  onEvent({ type: 'verdict', verdict, reasons, ms });
+  const boots = ran.flatMap(({ boot }) => (boot === undefined ? [] : [boot]));
+  return { verdict, reasons, checks, boots, ms };
+}

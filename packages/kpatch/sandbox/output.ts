@@ -1,0 +1,93 @@
+/** Reading what a program in a sandbox has made, without being led out of its folder. */
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { join, relative, sep } from 'node:path';
+import { fail } from '../base/errors/error.ts';
+import { reasonOf } from '../base/files.ts';
+
+/** No object, note or module of a kernel is larger (bytes). */
+const LIMIT = 1 << 30;
+
+/**
+ * The bytes of `file` (a path below `root`). It must be a plain file that really lies there: the program could have put a
+ * link to somebody's secret in its place, or in the place of a folder above it. Errors: `sandbox-output`, `file-unreadable`.
+ */
+export function readOutput(root: string, file: string, limit = LIMIT): Buffer {
+  const path = join(root, file);
+  const refused = (problem: string): Error =>
+    fail('sandbox-output', { file: path, problem }, { where: { file: path } });
+  let fd: number;
+  try {
+    // A pipe would keep us waiting: O_NONBLOCK.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw refused('it is a symbolic link');
+    throw fail('file-unreadable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) throw refused('it is not a plain file');
+    if (stat.size > limit) throw refused(`it has ${stat.size} bytes, more than ${limit}`);
+    // Where the system really opened it: the folders above may be links.
+    const real = readlinkSync(`/proc/self/fd/${fd}`);
+    if (real !== join(realpathSync(root), file)) throw refused(`it leads to ${real}`);
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Makes sure that no symbolic link below `root` leads out of it, and that there are only files, folders and links. To be
+ * called when no program is at work there. Error: `sandbox-output`.
+ */
+export function requireNoEscape(root: string): void {
+  const real = realpathSync(root);
+  for (const entry of readdirSync(real, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile() || entry.isDirectory()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const refused = (problem: string): Error =>
+      fail('sandbox-output', { file: path, problem }, { where: { file: path } });
+    if (!entry.isSymbolicLink()) throw refused('it is neither a file nor a folder');
+    const end = endOf(path);
+    if (end !== real && !end.startsWith(`${real}${sep}`))
+      throw refused(`it leads out of ${relative('/', real)}: ${end}`);
+  }
+}
+
+/**
+ * Makes the links of an unpacked package lead below `root`, as they will where it is installed: absolute targets become
+ * relative ones. Error: `sandbox-output` for a link that leads out of the folder all the same.
+ */
+export function settleLinks(root: string): void {
+  const real = realpathSync(root);
+  for (const entry of readdirSync(real, { recursive: true, withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const target = readlinkSync(path);
+    if (!target.startsWith('/')) continue;
+    rmSync(path);
+    symlinkSync(relative(entry.parentPath, join(real, target)) || '.', path);
+  }
+  requireNoEscape(root);
+}
+
+/** Where a link leads; of one that leads nowhere, what it says. */
+function endOf(link: string): string {
+  try {
+    return realpathSync(link);
+  } catch {
+    const target = readlinkSync(link);
+    return target.startsWith('/') ? target : join(link, '..', target);
+  }
+}

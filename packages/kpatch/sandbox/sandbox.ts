@@ -1,0 +1,143 @@
+/**
+ * Runs one program in a sandbox of bubblewrap: without network, without privileges, seeing the toolchain and what its view
+ * names. Nothing that it starts outlives it, so nobody changes files while kpatch looks at them between two programs.
+ *
+ * Root makes the namespaces itself and gives up its user number inside, before anything foreign runs: no user namespace is
+ * needed, and folders that only root can reach can be shown. Everybody else needs unprivileged user namespaces.
+ */
+import { readFileSync } from 'node:fs';
+import { fail, KpatchError } from '../base/errors/error.ts';
+import { type RunOptions, type RunResult, run, toolFailed } from '../base/run.ts';
+import { packageOf } from '../base/tools.ts';
+import { limitCommand } from './limits.ts';
+import { isSandboxed } from './policy.ts';
+import { sandboxUser } from './user.ts';
+import { toolFolders, type View, viewArguments } from './view.ts';
+
+export interface SandboxOptions extends RunOptions {
+  readonly view: View;
+  /** The folder that the program starts in; `/` where it is not given. */
+  readonly cwd?: string;
+  /** Its whole environment, but for PATH, HOME and TMPDIR, which are always there. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** A command that runs outside, around the sandbox: the one that holds a lock. */
+  readonly around?: readonly string[];
+}
+
+/** False once bubblewrap has turned out to be older than 0.8. */
+let modern = true;
+
+/**
+ * Runs a program to its end, whatever its status.
+ * Errors: those of `run`; `sandbox-unavailable` where this machine has no sandbox and the user did not do without.
+ */
+export async function sandboxed(command: string, args: readonly string[], options: SandboxOptions): Promise<RunResult> {
+  const { view, around = [], cwd, ...rest } = options;
+  const env = environmentOf(options.env ?? {});
+  const inner = [command, ...args];
+  if (!isSandboxed()) {
+    const [first, ...others] = [...around, ...limitCommand(false), ...inner];
+    const result = await run(first!, others, { ...rest, ...(cwd === undefined ? {} : { cwd }), env: exactly(env) });
+    return found(result);
+  }
+  const tools = toolFolders([command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)], env.PATH!);
+  const chdir = ['--chdir', cwd ?? '/'];
+  const outer = [...around, 'bwrap', ...isolation(), ...viewArguments(view, tools, modern), ...chdir, '--'];
+  const [first, ...others] = [...outer, ...limitCommand(true), ...givingUpRights(), ...inner];
+  const result = await run(first!, others, { ...rest, shown: [command, ...args], cwd: '/', env: exactly(env) }).catch(
+    (error: unknown) => {
+      throw isMissing(error) ? notInstalled() : error;
+    },
+  );
+  if (/^flock: .*bwrap/m.test(result.stderr)) throw notInstalled();
+  const problem = /^(?:bwrap|setpriv|prlimit): (?!failed to execute).*/m.exec(result.status === 0 ? '' : result.stderr);
+  if (modern && problem !== null && /Unknown option --(?:size|disable-userns)/.test(problem[0])) {
+    modern = false;
+    return await sandboxed(command, args, options);
+  }
+  if (problem !== null) throw unavailable(explained(problem[0]));
+  return found(result);
+}
+
+/** As `sandboxed`, and any status but 0 is the error `tool-failed`. */
+export async function sandboxedOk(
+  command: string,
+  args: readonly string[],
+  options: SandboxOptions,
+): Promise<RunResult> {
+  const result = await sandboxed(command, args, options);
+  if (result.status !== 0) throw toolFailed(command, args, result);
+  return result;
+}
+
+const namespaces = ['--unshare-ipc', '--unshare-pid', '--unshare-net', '--unshare-uts', '--unshare-cgroup-try'];
+
+function isolation(): string[] {
+  const common = [...namespaces, '--die-with-parent', '--new-session', '--cap-drop', 'ALL'];
+  if (sandboxUser() === undefined) return ['--unshare-user', ...(modern ? ['--disable-userns'] : []), ...common];
+  // What setpriv needs to become another user; it keeps nothing of it.
+  return [...common, ...['SETUID', 'SETGID', 'SETPCAP'].flatMap((name) => ['--cap-add', `CAP_${name}`])];
+}
+
+function givingUpRights(): string[] {
+  const user = sandboxUser();
+  if (user === undefined) return [];
+  const numbers = [`--reuid=${user}`, `--regid=${user}`, '--clear-groups'];
+  return ['setpriv', ...numbers, '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all', '--'];
+}
+
+function environmentOf(given: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const set = Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const path = process.env.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  return { PATH: path, TMPDIR: '/tmp', ...Object.fromEntries(set), HOME: '/tmp' };
+}
+
+/** The variables for `run`, which adds them to those of this process: all others are taken away. */
+function exactly(env: Readonly<Record<string, string>>): Record<string, string | undefined> {
+  return { ...Object.fromEntries(Object.keys(process.env).map((name) => [name, undefined])), ...env };
+}
+
+/** The compiler and its tools that kbuild's variables name. */
+function programsOf(env: Readonly<Record<string, string>>): string[] {
+  return ['CC', 'LD', 'AR', 'HOSTCC'].flatMap((name) => env[name] ?? []);
+}
+
+/** prlimit and setpriv say so where the program that they should start is not there. */
+function found(result: RunResult): RunResult {
+  const tool = /^(?:prlimit|setpriv): failed to execute (\S+): No such file/m.exec(result.stderr)?.[1];
+  if (result.status !== 127 || tool === undefined) return result;
+  throw fail('tool-missing', { tool, package: packageOf(tool) });
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof KpatchError && error.code === 'tool-missing' && error.message.includes('`bwrap`');
+}
+
+function notInstalled(): Error {
+  return unavailable('bubblewrap (the program bwrap) is not installed');
+}
+
+function unavailable(reason: string): Error {
+  return fail('sandbox-unavailable', { reason });
+}
+
+/** bwrap names the system call that failed; why it failed is known for these. */
+function explained(message: string): string {
+  const text = message.replace(/^bwrap: /, '');
+  if (!rootIsMount()) return `this is a chroot, in which bubblewrap cannot work (${text})`;
+  if (/user namespace|uid map|Operation not permitted|Permission denied/i.test(text)) {
+    return `this system or container does not let this user make namespaces (${text})`;
+  }
+  return `bubblewrap failed (${text})`;
+}
+
+/** False in a plain chroot: the table of mounts (proc(5), mountinfo, field 5) then has no entry for `/`. */
+function rootIsMount(): boolean {
+  try {
+    return readFileSync('/proc/self/mountinfo', 'latin1')
+      .split('\n')
+      .some((line) => line.split(' ')[4] === '/');
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * Finds the diffs in a patch file: what stands around them (mails, signatures, lists of changes) is skipped. A diff starts where
+ * GNU patch sees one, also indented or below other text, so that kpatch and GNU patch read the same changes. Where that is not
+ * what git reads, the patch is refused.
+ */
+import { fail, type KpatchError } from '../../base/errors/error.ts';
+import { readContextHunk, stars } from './context-hunk.ts';
+import { type GitHeader, readGitLine } from './git-header.ts';
+import { type Hunk, hunkStart, readHunk } from './hunk.ts';
+import { displayed, indentOf, LineReader, malformed, type Wrapping } from './lines.ts';
+import { gitNames, type HeaderName, headerName } from './names.ts';
+
+/** Whether a file exists on one side of a diff: `none` is certain (/dev/null), `empty` is no lines. */
+export type Existence = 'lines' | 'empty' | 'none';
+
+/** The diff of one file. */
+export interface Section {
+  /** Line of the patch (from 1) at which its hunks start. */
+  readonly line: number;
+  readonly old: HeaderName | undefined;
+  readonly new: HeaderName | undefined;
+  /** The name of an `Index:` line, used where there are no others. */
+  readonly index: string | undefined;
+  readonly git: GitHeader | undefined;
+  readonly before: Existence;
+  readonly after: Existence;
+  readonly hunks: readonly Hunk[];
+  /** Sections with the same number come from one run of git: copies in it are copies of what was there before it. */
+  readonly group: number;
+}
+
+export interface Found {
+  readonly sections: readonly Section[];
+  /** The lines that belong to no diff. */
+  readonly around: readonly string[];
+}
+
+/** Finds all diffs. Errors: `patch-malformed`, `patch-ambiguous`, `patch-binary`, `patch-special-file`, `patch-style`, `patch-encoded`. */
+export function findSections(file: string, lines: readonly string[]): Found {
+  return new Scanner(file, lines).scan();
+}
+
+/** The header lines read so far of the diff that comes next. */
+interface Header {
+  minus?: HeaderName | undefined;
+  plus?: HeaderName | undefined;
+  asterisks?: HeaderName | undefined;
+  index?: string | undefined;
+  git?: GitHeader;
+  prereq?: boolean;
+  /** Some line that names a file was seen. */
+  named?: boolean;
+  indent?: number;
+  nesting?: number;
+  stripCr?: boolean;
+}
+
+class Scanner {
+  readonly #file: string;
+  readonly #lines: readonly string[];
+  #at = 0;
+  #header: Header = {};
+  readonly #sections: Section[] = [];
+  readonly #indents: number[] = [];
+  readonly #around: string[] = [];
+  #group = 0;
+  /** Text that no header explains came since the last diff. */
+  #text = false;
+  /** A mail started since the last diff. */
+  #mail = true;
+  #quotedPrintable = false;
+  #command: number | undefined;
+
+  constructor(file: string, lines: readonly string[]) {
+    this.#file = file;
+    this.#lines = lines;
+  }
+
+  scan(): Found {
+    while (this.#at < this.#lines.length) this.#line(this.#lines[this.#at]!);
+    this.#endGitHeader();
+    const other = this.#indents.findIndex((indent) => indent !== this.#indents[0]);
+    if (other >= 0)
+      throw this.#ambiguous(this.#sections[other]!.line, 'some of its diffs are indented and others are not');
+    return { sections: this.#sections, around: this.#around };
+  }
+
+  #line(raw: string): void {
+    const { columns, length } = indentOf(raw);
+    const line = length === 0 ? raw : raw.slice(length);
+    if (columns === 0) this.#refuseStyles(line);
+    if (this.#startsHunk(line, columns)) return;
+    this.#at++;
+    if (this.#readName(line, raw, columns) || this.#readGit(line, columns)) return;
+    this.#readText(raw, line);
+  }
+
+  /** True where a diff was read. */
+  #startsHunk(line: string, indent: number): boolean {
+    const context = stars.test(line) && /^[ \tX]*\*\*\* \d/.test(this.#lines[this.#at + 1] ?? '');
+    if (!line.startsWith('@@ -') && !context) return false;
+    if (this.#header.named === true) {
+      this.#readHunks(context, indent);
+      return true;
+    }
+    if (this.#sections.length > 0 && !this.#mail && (context || hunkStart.test(line)))
+      throw malformed(this.#file, this.#at + 1, 'a hunk is separated from the names of its file');
+    return false;
+  }
+
+  #readHunks(context: boolean, indent: number): void {
+    const header = this.#header;
+    const line = this.#at + 1;
+    if (header.prereq === true) throw this.#ambiguous(line, 'it has a Prereq: line, which only GNU patch obeys');
+    if (header.indent !== indent || /^[ \t]*X/.test(this.#lines[this.#at]!))
+      throw this.#ambiguous(line, 'a hunk is indented differently from the names of its file');
+    const wrapping: Wrapping = { indent, nesting: header.nesting ?? 0, stripCr: header.stripCr === true };
+    const reader = new LineReader(this.#file, this.#lines, this.#at, wrapping);
+    const hunks: Hunk[] = [];
+    const read = context ? readContextHunk : readHunk;
+    for (let hunk = read(reader); hunk !== undefined; hunk = read(reader)) hunks.push(hunk);
+    if (this.#quotedPrintable && hunks.some(({ lines }) => lines.some((text) => /=(?:[0-9A-F]{2}|$)/.test(text))))
+      throw fail('patch-encoded', { file: this.#file, encoding: 'quoted-printable mail' }, this.#where(line));
+    this.#checkEnd(reader);
+    this.#at = reader.at;
+    const [old, fresh] = context ? [header.asterisks, header.minus] : [header.minus, header.plus];
+    this.#add({ line, old, new: fresh, hunks, indent });
+  }
+
+  /** Lines behind the last hunk that look like more of it: readers that count and readers that look would disagree. */
+  #checkEnd(reader: LineReader): void {
+    const { at } = reader;
+    for (let line = reader.next(); line !== undefined && /^[ \t+-]/.test(line); line = reader.next()) {
+      if (/^--(?:\s*$|-)/.test(line)) break;
+      if (/^[+-]/.test(line)) throw reader.malformed('a hunk has more lines than its first line says');
+    }
+    reader.at = at;
+  }
+
+  #add(found: Pick<Section, 'line' | 'old' | 'new' | 'hunks'> & { readonly indent: number }): void {
+    const { git, index } = this.#header;
+    const { indent, ...section } = found;
+    if (this.#text) this.#group++;
+    const [first] = section.hunks;
+    const side = (lines: number | undefined, start: number | undefined, name: HeaderName | undefined): Existence =>
+      name?.absent === true && (lines === 0 || lines === undefined)
+        ? 'none'
+        : lines === 0 && start === 0
+          ? 'empty'
+          : 'lines';
+    const before = git?.created === true ? 'none' : side(first?.oldLines, first?.oldStart, section.old);
+    const after = git?.deleted === true ? 'none' : side(first?.newLines, first?.newStart, section.new);
+    const names = { index: (section.old ?? section.new) ? undefined : index };
+    this.#sections.push({ ...section, ...names, git, before, after, group: this.#group });
+    this.#indents.push(indent);
+    this.#header = {};
+    this.#text = false;
+    this.#mail = false;
+    this.#command = undefined;
+  }
+
+  /** Reads a line that names a file; true where it is one. */
+  #readName(line: string, raw: string, indent: number): boolean {
+    const header = this.#header;
+    const dashed = /^(?:- )*(?=--- )/.exec(line)?.[0];
+    const kind = line.slice(0, 4);
+    if (dashed !== undefined) {
+      header.minus = headerName(line.slice(dashed.length + 4));
+      if (header.minus?.dated === true) header.nesting = dashed.length / 2;
+    } else if (kind === '+++ ') {
+      header.plus = headerName(line.slice(4));
+      this.#requireHunk();
+    } else if (kind === '*** ' && !this.#isStars(this.#at - 2)) header.asterisks = headerName(line.slice(4));
+    else if (line.startsWith('Index:')) header.index = headerName(line.slice(6))?.name;
+    else if (line.startsWith('Prereq:')) {
+      header.prereq = true;
+      return true;
+    } else return false;
+    header.named = true;
+    header.indent = indent;
+    if (kind !== '*** ') header.stripCr = raw.endsWith('\r');
+    return true;
+  }
+
+  /** Directly below `--- `, a line of `+++ ` has to be followed by a hunk: without one the patch was cut off. */
+  #requireHunk(): void {
+    const [above, below] = [this.#at - 2, this.#at].map((at) => this.#lines[at] ?? '');
+    if (/^[ \t]*--- /.test(above!) && !/^[ \tX]*@@ -/.test(below!))
+      throw malformed(this.#file, this.#at, 'the names of a file are not followed by a hunk');
+  }
+
+  #isStars(at: number): boolean {
+    return /^[ \tX]*\*{8}/.test(this.#lines[at] ?? '');
+  }
+
+  /** Reads a line of git's own header; true where it is one. */
+  #readGit(line: string, indent: number): boolean {
+    if (line.startsWith('diff --git ')) {
+      this.#endGitHeader();
+      const names = gitNames(line.slice(11));
+      this.#header = { ...this.#header, git: { line: this.#at, names, indent } };
+      delete this.#header.minus;
+      delete this.#header.plus;
+      delete this.#header.asterisks;
+      return true;
+    }
+    const { git } = this.#header;
+    if (git === undefined) return false;
+    const target = displayed(git.names?.[1] ?? 'a file');
+    if (line.startsWith('GIT binary patch'))
+      throw fail('patch-binary', { file: this.#file, target }, this.#where(this.#at));
+    const more = readGitLine(git, line);
+    if (more === undefined) return false;
+    this.#header.git = more;
+    if (more.special !== undefined)
+      throw fail('patch-special-file', { file: this.#file, target, kind: more.special }, this.#where(this.#at));
+    return true;
+  }
+
+  /** A header of git without hunks: an empty file, a rename, a mode. */
+  #endGitHeader(): void {
+    const { git, minus, plus } = this.#header;
+    if (git?.changes !== true || minus !== undefined || plus !== undefined) return;
+    const [old, fresh] = (git.names ?? []).map((name) => ({ name, absent: false, dated: false }));
+    this.#add({ line: git.line, old, new: fresh, hunks: [], indent: git.indent });
+  }
+
+  /** A line that belongs to no diff. */
+  #readText(raw: string, line: string): void {
+    this.#around.push(raw);
+    if (/^(?:From |From: |Subject: |Date: )/.test(raw)) this.#mail = true;
+    const encoding = /^content-transfer-encoding:\s*([\w-]+)/i.exec(raw)?.[1];
+    if (encoding !== undefined) this.#quotedPrintable = encoding.toLowerCase() === 'quoted-printable';
+    if (raw.startsWith('From ')) this.#quotedPrintable = false;
+    if (/\S/.test(raw) && !/^=+\s*$/.test(raw)) this.#text = true;
+    if (this.#header.named !== true) return;
+    if (this.#command !== undefined && (line === '.' || /^[<>] /.test(line))) {
+      const style = line === '.' ? 'an ed script' : 'a diff without context';
+      throw fail('patch-style', { file: this.#file, style }, this.#where(this.#at));
+    }
+    if (isEdCommand(line)) this.#command ??= this.#at;
+  }
+
+  #refuseStyles(line: string): void {
+    const file = this.#file;
+    const where = this.#where(this.#at + 1);
+    if (/^(?:@@@+ -|diff --(?:cc|combined) )/.test(line))
+      throw fail('patch-style', { file, style: 'a combined diff of a merge' }, where);
+    if (line.startsWith('Binary files ') && / differ\s*$/.test(line)) {
+      const names = line.slice('Binary files '.length, line.lastIndexOf(' differ'));
+      const target = names.slice(names.lastIndexOf(' and ') + 1).replace(/^and /, '');
+      throw fail('patch-binary', { file, target: displayed(target) }, where);
+    }
+    // `diff -r` names both types of a file that became another one, as `File a is a symbolic link while file b is a regular file`.
+    if (line.startsWith('File ') && line.includes(' while file '))
+      throw fail(
+        'patch-special-file',
+        { file, target: displayed(line.split(' ')[1]!), kind: 'another type of file' },
+        where,
+      );
+  }
+
+  #where(line: number): { where: { file: string; line: number } } {
+    return { where: { file: this.#file, line } };
+  }
+
+  #ambiguous(line: number, problem: string): KpatchError {
+    return fail('patch-ambiguous', { file: this.#file, problem }, this.#where(line));
+  }
+}
+
+/** A command of ed as `diff -e` writes it, also the first line of a hunk of plain `diff`. */
+export function isEdCommand(line: string): boolean {
+  return /^\d[\d,]*(?:[acd][\d,]*|[is].*)\s*$/.test(line);
+}

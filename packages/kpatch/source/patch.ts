@@ -1,0 +1,88 @@
+/** A source patch: a file with diffs, read and checked before kpatch does anything with it. */
+import { basename } from 'node:path';
+import { sha256 } from '../base/digest.ts';
+import { fail } from '../base/errors/error.ts';
+import { readBytes } from '../base/files.ts';
+import type { PatchedFile } from './diff/file.ts';
+import { displayed, linesOf } from './diff/lines.ts';
+import { findSections, isEdCommand, type Section } from './diff/sections.ts';
+import { plainBytes } from './diff/unpack.ts';
+import { placeSections } from './place.ts';
+import { TreeView } from './tree-view.ts';
+
+export type { PatchedFile } from './diff/file.ts';
+export type { Hunk } from './diff/hunk.ts';
+
+export interface SourcePatch {
+  readonly file: string;
+  /** Last part of the path, by which messages and manifest call it. */
+  readonly name: string;
+  /** Of the file as it was given, compressed or not. */
+  readonly sha256: string;
+  /** The text around the diffs: subject, description, signature. */
+  readonly description: string;
+  /** How many leading parts of the paths are stripped (patch -p). */
+  readonly strip: number;
+  /** What it changes, in the order of the patch; a file can appear more than once. */
+  readonly files: readonly PatchedFile[];
+  /** The diffs that the files come from. */
+  readonly sections: readonly Section[];
+}
+
+const noCode =
+  /^(Documentation|tools|samples|scripts|LICENSES|usr)\/|(^|\/)(MAINTAINERS|CREDITS|COPYING|README|\.\w+)$|\.(rst|txt|yaml|yml|dts|dtsi|json|md|py|sh|pl|cocci)$/;
+
+/** True for a file that no kernel code is compiled from: documents, tests, tools. */
+export function isNoCode(path: string): boolean {
+  return noCode.test(path);
+}
+
+/** Reads a patch file. Errors: `file-unreadable` and those of `parseSourcePatch`. */
+export function readPatch(file: string): SourcePatch {
+  return parseSourcePatch(file, readBytes(file));
+}
+
+/**
+ * As `readPatch`, for bytes. Which files it changes is a guess until `placeInTree` looks at a tree.
+ * Errors: `patch-empty`, `patch-too-large`, `patch-encoded`, `patch-not-a-patch`, `patch-malformed`, `patch-ambiguous`, `patch-style`,
+ * `patch-binary`, `patch-special-file`, `patch-escapes`.
+ */
+export function parseSourcePatch(file: string, bytes: Uint8Array): SourcePatch {
+  const where = { where: { file } };
+  const plain = plainBytes(file, bytes);
+  const text = plain.toString('latin1');
+  if (!/\S/.test(text)) throw fail('patch-empty', { file }, where);
+  if (text.includes('\0')) throw fail('patch-not-a-patch', { file }, where);
+  const lines = linesOf(text);
+  const { sections, around } = findSections(file, lines);
+  if (sections.length === 0) throw notAPatch(file, lines);
+  return {
+    file,
+    name: basename(file),
+    sha256: sha256(bytes),
+    description: displayed(around.join('\n')),
+    sections,
+    ...placeSections(file, sections, TreeView.assumed()),
+  };
+}
+
+/**
+ * The patches of a series with the files of `tree` that they change; each sees what those before it do.
+ * Errors: `patch-escapes`, `patch-ambiguous`, `patch-special-file`.
+ */
+export function placeInTree(patches: readonly SourcePatch[], tree: string): SourcePatch[] {
+  const view = TreeView.of(tree);
+  return patches.map((patch) => ({ ...patch, ...placeSections(patch.file, patch.sections, view) }));
+}
+
+function notAPatch(file: string, lines: readonly string[]): Error {
+  const where = { where: { file } };
+  const encoding = lines.map((line) => /^content-transfer-encoding:\s*(base64)/i.exec(line)?.[1]).find(Boolean);
+  if (encoding !== undefined) return fail('patch-encoded', { file, encoding: 'a base64 mail' }, where);
+  const at = lines.findIndex(isEdCommand);
+  const next = lines[at + 1] ?? '';
+  if (at >= 0 && /^[<>] /.test(next)) return fail('patch-style', { file, style: 'a diff without context' }, where);
+  if (at >= 0 && (lines.includes('.') || /^[\d,]+d/.test(lines[at]!)))
+    return fail('patch-style', { file, style: 'an ed script' }, where);
+  return fail('patch-not-a-patch', { file }, where);
+}

@@ -1,0 +1,129 @@
+/** A kernel of a few functions, made by the test: C compiled on the spot, linked high, with kallsyms inside, packed as a bzImage. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import type { ElfObject } from '#kpatch/formats/elf/object.ts';
+import { readObject } from '#kpatch/formats/elf/read-object.ts';
+import { kallsymsTables, type Layout, layouts, type WrittenSymbol } from './kallsyms-writer.ts';
+
+const flags = [
+  '-O2',
+  '-ffreestanding',
+  '-fno-pic',
+  '-mcmodel=kernel',
+  '-mno-red-zone',
+  '-fcf-protection=none',
+  '-fno-asynchronous-unwind-tables',
+  '-fno-stack-protector',
+  '-fno-ipa-icf',
+  '-w',
+];
+
+const script = `SECTIONS {
+  . = 0xffffffff81000000;
+  .text : { _text = .; *(.text .text.*) _etext = .; }
+  . = ALIGN(4096); .rodata : { *(.rodata .rodata.*) }
+  .notes : { *(.note.gnu.build-id) }
+  . = ALIGN(4096); .data : { *(.data .data.*) *(.bss .bss.*) *(COMMON) }
+  . = ALIGN(4096); .kallsyms : { KEEP(*(.kallsyms)) }
+  /DISCARD/ : { *(.comment) *(.note.GNU-stack) *(.eh_frame) }
+}`;
+
+/** Compiles C to an object; more options as a kernel build would give them. */
+export function compile(folder: string, name: string, source: string, options: readonly string[] = []): string {
+  const path = join(folder, `${name}.o`);
+  writeFileSync(join(folder, `${name}.c`), source);
+  execFileSync('gcc', [...flags, ...options, '-c', '-o', path, `${name}.c`], { cwd: folder });
+  return path;
+}
+
+export function readCompiled(path: string): ElfObject {
+  return readObject(readFileSync(path), path);
+}
+
+/** Symbols of a linked file as kallsyms has them, by nm. */
+function symbolsOf(path: string): WrittenSymbol[] {
+  const lines = execFileSync('nm', ['-n', path]).toString().split('\n');
+  return lines.flatMap((line) => {
+    const [address, type, name] = line.split(' ');
+    return name === undefined ? [] : [{ address: BigInt(`0x${address}`), type: type!, name }];
+  });
+}
+
+/** Links objects to a vmlinux without symbol table, with kallsyms; gives its bytes. */
+export function linkKernel(
+  folder: string,
+  objects: readonly string[],
+  layout: Layout = layouts['Linux 6.12']!,
+): Buffer {
+  writeFileSync(join(folder, 'kernel.lds'), script);
+  const vmlinux = join(folder, 'vmlinux');
+  const link = (extra: readonly string[]): void =>
+    void execFileSync(
+      'ld',
+      [
+        '--build-id=sha1',
+        '-z',
+        'noexecstack',
+        '--no-warn-rwx-segments',
+        '-T',
+        'kernel.lds',
+        '-o',
+        vmlinux,
+        ...objects,
+        ...extra,
+      ],
+      { cwd: folder },
+    );
+  link([]);
+  writeFileSync(join(folder, 'kallsyms.bin'), kallsymsTables(symbolsOf(vmlinux), layout));
+  writeFileSync(join(folder, 'kallsyms.s'), '.section .kallsyms,"a"\n.balign 8\n.incbin "kallsyms.bin"\n');
+  execFileSync('gcc', ['-c', '-o', 'kallsyms.o', 'kallsyms.s'], { cwd: folder });
+  link(['kallsyms.o']);
+  execFileSync('objcopy', ['-S', vmlinux]);
+  return readFileSync(vmlinux);
+}
+
+const packers: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
+  gzip: (bytes) => gzipSync(bytes),
+  zstd: (bytes) => zstdCompressSync(bytes),
+  xz: (bytes) =>
+    execFileSync('xz', ['-c', '--check=crc32', '--x86', '--lzma2=dict=1MiB'], { input: bytes, maxBuffer: 1 << 28 }),
+  bzip2: (bytes) => execFileSync('bzip2', ['-c'], { input: bytes, maxBuffer: 1 << 28 }),
+  lzma: (bytes) => execFileSync('xz', ['-c', '--format=lzma'], { input: bytes, maxBuffer: 1 << 28 }),
+  lz4: lz4Literals,
+};
+
+export const packings = Object.keys(packers);
+
+/** LZ4 in the legacy frame, of literals and one long match of zeros: enough to unpack. */
+function lz4Literals(bytes: Buffer): Buffer {
+  const parts: Buffer[] = [Buffer.from([0x02, 0x21, 0x4c, 0x18])];
+  for (let at = 0; at < bytes.length; at += 8 << 20) {
+    const chunk = bytes.subarray(at, at + (8 << 20));
+    const rest = chunk.length - 15;
+    const length = Buffer.from([0xf0, ...Array<number>(Math.floor(rest / 255)).fill(255), rest % 255]);
+    const size = Buffer.alloc(4);
+    size.writeUInt32LE(length.length + chunk.length);
+    parts.push(size, length, chunk);
+  }
+  return Buffer.concat(parts);
+}
+
+/** A bzImage (boot protocol 2.15) around a packed vmlinux; the unpacked size follows the stream as the kernel's build appends it. */
+export function bzImage(vmlinux: Buffer, packing: string): Buffer {
+  const stream = packers[packing]!(vmlinux);
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(vmlinux.length);
+  const payload = packing === 'gzip' ? stream : Buffer.concat([stream, size]);
+  const setupSectors = 3;
+  const before = 100; // code of the decompressor
+  const head = Buffer.alloc((setupSectors + 1) * 512 + before);
+  head[0x1f1] = setupSectors;
+  head.write('HdrS', 0x202);
+  head.writeUInt16LE(0x020f, 0x206);
+  head.writeUInt32LE(before, 0x248);
+  head.writeUInt32LE(payload.length, 0x24c);
+  return Buffer.concat([head, payload, Buffer.alloc(64)]);
+}

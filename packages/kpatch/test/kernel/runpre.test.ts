@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { STT } from '#kpatch/formats/elf/constants.ts';
+import type { ElfObject, ElfSymbol } from '#kpatch/formats/elf/object.ts';
+import { KernelImage } from '#kpatch/kernel/image.ts';
+import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
+import { type RunningCode, vmlinuxCode } from '#kpatch/kernel/running-code.ts';
+import { RunPreMatcher, type RunPreResult } from '#kpatch/runpre/match.ts';
+import { moduleCode } from '#kpatch/runpre/module-code.ts';
+import { compile, linkKernel, readCompiled } from './fake-kernel.ts';
+
+const sections = ['-ffunction-sections', '-fdata-sections'];
+
+/** Calls, data, strings, a static function that two files have, a weak one that is overridden, a tail call, a loop. */
+const alpha = `
+extern int printk(const char *, ...);
+extern int shared;
+static int counter;
+static int table[4] = { 1, 2, 3, 4 };
+__attribute__((noinline)) static int check(int x) { counter += x; return counter > 10; }
+int alpha_tail(int x) { return check(x + 1); }
+__attribute__((noinline)) static int probe(void) { return 7; }
+__attribute__((weak)) int arch_hook(int x) { return x; }
+int alpha_read(int x) { return check(x) ? printk("alpha %d\\n", x) : table[x & 3] + shared; }
+int alpha_sum(const int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i] * (i + probe()); return s; }
+int alpha_text(void) { return printk("alpha %d\\n", 5); }
+`;
+const beta = `
+extern int printk(const char *, ...);
+int shared = 3;
+static int limit = 5;
+__attribute__((noinline)) static int check(int x) { limit -= x; return limit < 0; }
+__attribute__((noinline)) static int probe(void) { return 7; }
+int arch_hook(int x) { return x * 2 + shared; }
+int printk(const char *format, ...) { return format[0]; }
+int beta_read(int x) { return check(x) + probe(); }
+`;
+
+function codeOf(
+  folder: string,
+  sources: Readonly<Record<string, string>>,
+  options: readonly string[] = [],
+): RunningCode {
+  const objects = Object.entries(sources).map(([name, source]) => compile(folder, `run-${name}`, source, options));
+  const image = new KernelImage(linkKernel(folder, objects), 'vmlinux');
+  return vmlinuxCode(image, readKallsyms(image));
+}
+
+function functionsOf(object: ElfObject): ElfSymbol[] {
+  return object.symbols.filter(({ type, section }) => type === STT.FUNC && typeof section === 'object');
+}
+
+function matchAll(object: ElfObject, code: RunningCode): Record<string, RunPreResult> {
+  const results = new RunPreMatcher(object, code).matchAll(functionsOf(object));
+  return Object.fromEntries(results.map((result) => [result.function, result]));
+}
+
+function verdicts(results: Record<string, RunPreResult>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(results).map(([name, result]) => [name, result.matched ? `sympos ${result.sympos}` : result.reason]),
+  );
+}
+
+const alphaFits = {
+  check: 'sympos 1',
+  alpha_tail: 'sympos 0',
+  probe: 'sympos 1',
+  arch_hook: 'overridden',
+  alpha_read: 'sympos 0',
+  alpha_sum: 'sympos 0',
+  alpha_text: 'sympos 0',
+};
+
+describe('run-pre match', () => {
+  const folder = temporaryFolder('kpatch-runpre-');
+  after(() => folder.dispose());
+  const code = codeOf(folder.path, { alpha, beta });
+  const object = readCompiled(compile(folder.path, 'alpha', alpha, sections));
+
+  it('finds every function of a file in vmlinux, also where sections, padding and branch forms differ', () => {
+    const results = matchAll(object, code);
+    assert.deepEqual(verdicts(results), alphaFits);
+    // alpha_tail jumps to `check` by two bytes in vmlinux, by five in the object with function sections
+    assert.equal(results.alpha_tail?.matched === true && results.alpha_tail.by, 'instructions');
+    const plain = readCompiled(compile(folder.path, 'plain', alpha));
+    const same = matchAll(plain, code);
+    assert.deepEqual(verdicts(same), alphaFits);
+    assert.equal(same.alpha_tail?.matched === true && same.alpha_tail.by, 'bytes');
+  });
+
+  it('tells equal static functions apart by what they refer to, or by the place of their file', () => {
+    const other = readCompiled(compile(folder.path, 'beta', beta, sections));
+    assert.deepEqual(verdicts(matchAll(other, code)), {
+      check: 'sympos 2',
+      probe: 'sympos 2', // byte for byte the same as alpha's: only its place tells
+      arch_hook: 'sympos 0',
+      printk: 'sympos 0',
+      beta_read: 'sympos 0',
+    });
+  });
+
+  it('tells equal functions at the very beginning or end of their files apart', () => {
+    const common = '__attribute__((noinline)) static int lead(void) { return 5; }\n';
+    const files = {
+      one: `${common}int first(void) { return lead(); }`,
+      two: `${common}int second(int x) { return lead() - x; }`,
+    };
+    const both = codeOf(folder.path, { ...files, beta });
+    for (const [name, sympos] of [
+      ['one', 1],
+      ['two', 2],
+    ] as const) {
+      const part = readCompiled(compile(folder.path, name, files[name], sections));
+      assert.equal(verdicts(matchAll(part, both)).lead, `sympos ${sympos}`);
+    }
+  });
+
+  it('calls it ambiguous where nothing tells them apart', () => {
+    const probe = functionsOf(object).filter(({ name }) => name === 'probe');
+    const [result] = new RunPreMatcher(object, code).matchAll(probe);
+    assert.ok(result?.matched === false && result.reason === 'ambiguous' && result.candidates.length === 2);
+  });
+
+  it('names the first differing instruction of both sides', () => {
+    const changed = codeOf(folder.path, { alpha: alpha.replace('counter > 10', 'counter > 11'), beta });
+    const result = matchAll(object, changed).check;
+    assert.ok(result?.matched === false && result.reason === 'differs');
+    assert.match(result.firstDifference?.expectedInstruction ?? '', /cmp.*\$0xA/);
+    assert.match(result.firstDifference?.foundInstruction ?? '', /cmp.*\$0xB/);
+  });
+
+  it('sees a call that goes elsewhere, another string and other data, though the instructions are the same', () => {
+    const variants: [string, string, string][] = [
+      ['alpha_tail', 'return check(x + 1)', 'return arch_hook(x + 1)'],
+      ['alpha_text', 'printk("alpha %d\\\\n", 5)', 'printk("gamma %d\\\\n", 5)'],
+      ['alpha_read', 'table[x & 3] + shared', 'table[x & 3] + counter'],
+    ];
+    for (const [name, from, to] of variants) {
+      assert.ok(alpha.includes(from.replace('\\\\', '\\')), from);
+      const other = codeOf(folder.path, {
+        alpha: alpha.replace(from.replace('\\\\', '\\'), to.replace('\\\\', '\\')),
+        beta,
+      });
+      assert.equal(verdicts(matchAll(object, other))[name], 'differs', name);
+    }
+  });
+
+  it('finds a tampered byte in any function', () => {
+    const target = functionsOf(object).find(({ name }) => name === 'alpha_sum')!;
+    const [symbol] = code.symbols('alpha_sum');
+    for (let at = 0; at < target.size; at += 3) {
+      const tampered: RunningCode = {
+        ...code,
+        read(address, length) {
+          const bytes = code.read(address, length);
+          const place = Number(symbol!.address - address) + at;
+          if (bytes === undefined || place < 0 || place >= length) return bytes;
+          const copy = Uint8Array.from(bytes);
+          copy[place]! ^= 0x40;
+          return copy;
+        },
+      };
+      const result = new RunPreMatcher(object, tampered).match(target);
+      const relocated = object.sections.some(
+        (section) =>
+          section === target.section && section.relocations.some(({ offset }) => at >= offset && at < offset + 4),
+      );
+      assert.equal(result.matched, relocated, `byte ${at}`); // fields are read through target(), see the test before
+    }
+  });
+
+  it('says absent for what the target does not have', () => {
+    const fresh = readCompiled(compile(folder.path, 'fresh', 'int fresh(void) { return 1; }', sections));
+    assert.deepEqual(verdicts(matchAll(fresh, code)), { fresh: 'absent' });
+  });
+
+  it('matches against a module file, whose relocations are still symbolic', () => {
+    const parts = [
+      compile(folder.path, 'm-alpha', alpha),
+      compile(folder.path, 'm-beta', beta.replace(/int printk.*\n/, '')),
+    ];
+    const path = join(folder.path, 'both.ko');
+    execFileSync('ld', ['-r', '-o', path, ...parts]);
+    execFileSync('strip', ['--strip-debug', path]);
+    const module = moduleCode(readFileSync(path), 'both');
+    assert.deepEqual(verdicts(matchAll(object, module)), alphaFits);
+    const changed = compile(
+      folder.path,
+      'm-alpha',
+      alpha
+        .replace('printk("alpha', 'printf("alpha')
+        .replace('extern int printk', 'extern int printf(const char *, ...); extern int printk'),
+    );
+    execFileSync('ld', ['-r', '-o', path, changed, parts[1]!]);
+    assert.equal(verdicts(matchAll(object, moduleCode(readFileSync(path), 'both'))).alpha_read, 'differs');
+  });
+});

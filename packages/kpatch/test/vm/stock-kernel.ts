@@ -1,0 +1,71 @@
+/**
+ * A stock kernel for tests: image, modules and headers of the newest release of a series that apt offers, unpacked once
+ * into the cache (no source is fetched, nothing is installed).
+ */
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { lock } from '#kpatch/base/lock.ts';
+import { silentReporter } from '#kpatch/base/report.ts';
+import { aptFetch, aptShow, aptUpdateIfEmpty, unpackDeb } from '#kpatch/distro/debian/apt.ts';
+import { partsBelow } from '#kpatch/distro/debian/debian.ts';
+import { parseDependencies, type Stanza } from '#kpatch/formats/deb822.ts';
+import { cacheRoot, packagesFolder } from '#kpatch/prepare/cache.ts';
+
+export interface StockKernel {
+  readonly release: string;
+  readonly image: string;
+  /** `lib/modules/RELEASE`. */
+  readonly modules: string;
+  /** For `make -C`. */
+  readonly headers: string;
+}
+
+/** Debian's package that always depends on the newest image of a series. */
+const metaPackages = { '6.1': 'linux-image-amd64', '6.12': 'linux-image-6.12-amd64' } as const;
+
+const found = new Map<string, Promise<StockKernel>>();
+
+export function stockKernel(series: keyof typeof metaPackages = '6.1'): Promise<StockKernel> {
+  let kernel = found.get(series);
+  if (kernel === undefined) {
+    kernel = unpackOnce(metaPackages[series]);
+    found.set(series, kernel);
+  }
+  return kernel;
+}
+
+async function unpackOnce(meta: string): Promise<StockKernel> {
+  const context = { report: silentReporter(), packages: packagesFolder() };
+  await aptUpdateIfEmpty(context);
+  const release = await newestOf(meta);
+  const root = join(cacheRoot(), 'test-kernels', release);
+  using _held = await lock(`${root}.lock`, `the test kernel ${release}`, { waitMs: 900_000 });
+  if (!existsSync(root)) {
+    const image = await newest(`linux-image-${release}`);
+    const headers = await newest(`linux-headers-${release}`);
+    const others = parseDependencies(headers.Depends).filter(({ name }) => /^linux-(headers|kbuild)-/.test(name));
+    const packages = [image, headers, ...(await Promise.all(others.map(({ name }) => newest(name))))];
+    mkdirSync(join(root, '..'), { recursive: true });
+    using unfinished = temporaryFolder('.unpack-', join(root, '..'));
+    for (const stanza of packages) await unpackDeb(await aptFetch(stanza, context), unfinished.path);
+    renameSync(unfinished.path, root);
+  }
+  const { image, headers, modules } = partsBelow(root, release);
+  return { release, image, headers, modules: modules! };
+}
+
+async function newestOf(meta: string): Promise<string> {
+  const needed = parseDependencies((await newest(meta)).Depends).find(({ name }) => name.startsWith('linux-image-'));
+  if (needed === undefined) throw new Error(`${meta} depends on no image`);
+  const { name } = needed;
+  return /^linux-image-\d.*-amd64$/.test(name) && name !== 'linux-image-6.12-amd64'
+    ? name.slice('linux-image-'.length)
+    : newestOf(name);
+}
+
+async function newest(name: string): Promise<Stanza> {
+  const [stanza] = await aptShow(name);
+  if (stanza === undefined) throw new Error(`apt knows no package ${name}`);
+  return stanza;
+}

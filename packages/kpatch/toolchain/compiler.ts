@@ -1,0 +1,79 @@
+/** The compiler that built a kernel, and the one that is here. */
+import { fail } from '../base/errors/error.ts';
+import { run } from '../base/run.ts';
+import type { KernelConfig } from '../kernel/config.ts';
+import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
+
+/**
+ * The command and the version text that a configuration names in CONFIG_CC_VERSION_TEXT (`gcc-12 (Debian 12.2.0-14) 12.2.0`,
+ * `Debian clang version 19.1.7`). Kernels before 4.18 do not have the option: `gcc` and an empty text.
+ */
+export async function compilerOf(config: KernelConfig): Promise<KernelCompiler> {
+  const builtBy = config.get('CC_VERSION_TEXT') ?? '';
+  const clang = config.has('CC_IS_CLANG');
+  const major = /(\d+)\.\d+\.\d+\S*$/.exec(builtBy)?.[1] ?? /version (\d+)/.exec(builtBy)?.[1];
+  const first = builtBy.split(' ')[0] ?? '';
+  const family = clang ? 'clang' : 'gcc';
+  const candidates = [
+    /^(?:\S+-)?(?:gcc|clang)(?:-\d+)?$/.test(first) ? first : '',
+    `${family}-${major}`,
+    family,
+  ].filter(Boolean);
+  const command = (await firstInstalled(candidates)) ?? candidates[0] ?? family;
+  return { command, builtBy, makeArguments: await toolArguments(config, major) };
+}
+
+/**
+ * The linker and the assembler by their names, where they are LLVM's. `LLVM=1` would ask for all of LLVM's tools, without the
+ * version in their names; a kernel may also have been built by clang and linked by GNU ld.
+ */
+async function toolArguments(config: KernelConfig, major: string | undefined): Promise<string[]> {
+  const linkers = [`ld.lld-${major}`, 'ld.lld'];
+  const linker = config.has('LD_IS_LLD') ? ((await firstInstalled(linkers)) ?? linkers[0]!) : undefined;
+  // Which of the two assemblers clang uses where nobody says so has changed (Linux 5.15).
+  const assembler = config.has('AS_IS_LLVM') ? ['LLVM_IAS=1'] : config.has('AS_IS_GNU') ? ['LLVM_IAS=0'] : [];
+  return [...(linker === undefined ? [] : [`LD=${linker}`]), ...(config.has('CC_IS_CLANG') ? assembler : [])];
+}
+
+async function firstInstalled(commands: readonly string[]): Promise<string | undefined> {
+  for (const command of commands) if ((await versionText(command)) !== undefined) return command;
+  return undefined;
+}
+
+/** What make has to be told of the compiler and its tools, in every call for this kernel. */
+export function compilerArguments({ command, makeArguments }: KernelCompiler): string[] {
+  return [`CC=${command}`, ...makeArguments];
+}
+
+/** The first line of `COMMAND --version`; undefined where it is not installed. */
+export async function versionText(command: string): Promise<string | undefined> {
+  const result = await run(command, ['--version'], { env: { LC_ALL: 'C' } }).catch(() => undefined);
+  return result?.status === 0 ? result.stdout.toString().split('\n')[0] : undefined;
+}
+
+/** True where two version texts name the same compiler; the command in front may differ (`gcc` and `gcc-12`). */
+export function sameCompiler(one: string, other: string): boolean {
+  const bare = (text: string): string => text.trim().replace(/^\S+ (?=\()/, '');
+  return bare(one) === bare(other);
+}
+
+/**
+ * Holds the local compiler against the one that built the kernel; gives the local one's version text.
+ * Errors: `tool-missing`; `kernel-compiler` unless `accept` is true (then the caller should warn).
+ */
+export async function checkCompiler(
+  kernel: TargetKernel,
+  { accept = false } = {},
+): Promise<{ found: string; same: boolean }> {
+  const { command, builtBy, makeArguments } = kernel.compiler;
+  const found = await versionText(command);
+  if (found === undefined) throw fail('tool-missing', { tool: command, package: command });
+  for (const argument of makeArguments) {
+    const linker = /^LD=(.*)/.exec(argument)?.[1];
+    if (linker !== undefined && (await versionText(linker)) === undefined)
+      throw fail('tool-missing', { tool: linker, package: linker.replace('ld.', '') });
+  }
+  const same = builtBy === '' || sameCompiler(found, builtBy);
+  if (!same && !accept) throw fail('kernel-compiler', { wanted: builtBy, found, command });
+  return { found, same };
+}

@@ -1,0 +1,99 @@
+/** The first filesystem of a guest: busybox, the agent, and the files that the caller gives. */
+import { readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fail } from '../base/errors/error.ts';
+import { readBytes } from '../base/files.ts';
+import { run } from '../base/run.ts';
+import { type CpioEntry, cpio } from '../formats/cpio.ts';
+
+/** A file inside a guest: its content (text or bytes), or a file of this machine; scripts get mode 0o755. */
+export type GuestFile =
+  | string
+  | Uint8Array
+  | { readonly content: string | Uint8Array; readonly mode?: number }
+  | { readonly from: string; readonly mode?: number };
+
+/** Path inside the guest → file. */
+export type GuestFiles = Readonly<Record<string, GuestFile>>;
+
+/**
+ * The initramfs archive. `init` is the text of `/init`.
+ * Errors: `busybox-missing`, `guest-file`, `file-unreadable`.
+ */
+export async function initramfs(files: GuestFiles, init: string): Promise<Buffer> {
+  const busybox = await findBusybox();
+  const entries: CpioEntry[] = [
+    ...['bin', 'dev', 'etc', 'mnt', 'proc', 'root', 'run', 'sys', 'tmp'].map(
+      (path) => ({ path, folder: true }) as const,
+    ),
+    { path: 'bin/busybox', content: busybox.bytes, mode: 0o755 },
+    ...busybox.applets.map((name) => ({ path: `bin/${name}`, link: 'busybox' })),
+    { path: 'etc/passwd', content: Buffer.from('root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:::\n') },
+    { path: 'etc/group', content: Buffer.from('root:x:0:\nnogroup:x:65534:\n') },
+    { path: 'sbin', link: 'bin' },
+    { path: 'usr/bin', link: '../bin' },
+    { path: 'usr/sbin', link: '../bin' },
+    { path: 'init', content: Buffer.from(init), mode: 0o755 },
+  ];
+  return cpio([...entries, ...entriesOf(files)]);
+}
+
+/** These files alone as an archive. Errors: `guest-file`, `file-unreadable`. */
+export function fileArchive(files: GuestFiles): Buffer {
+  return cpio(entriesOf(files));
+}
+
+function entriesOf(files: GuestFiles): CpioEntry[] {
+  return Object.entries(files).map(([path, file]) => ({ path, ...contentOf(file) }));
+}
+
+function contentOf(file: GuestFile): { content: Uint8Array; mode: number } {
+  if (typeof file === 'string' || file instanceof Uint8Array) return { content: bytesOf(file), mode: 0o644 };
+  const mode = (file.mode ?? 0o644) & 0o7777;
+  return { content: 'from' in file ? readBytes(file.from) : bytesOf(file.content), mode };
+}
+
+function bytesOf(content: string | Uint8Array): Uint8Array {
+  return typeof content === 'string' ? Buffer.from(content) : content;
+}
+
+interface Busybox {
+  readonly bytes: Buffer;
+  readonly applets: readonly string[];
+}
+
+let found: Promise<Busybox> | undefined;
+
+/** The machine's static busybox with the names of its applets; read once. */
+function findBusybox(): Promise<Busybox> {
+  found ??= readBusybox();
+  found.catch(() => {
+    found = undefined;
+  });
+  return found;
+}
+
+async function readBusybox(): Promise<Busybox> {
+  for (const folder of (process.env.PATH ?? '/usr/bin:/bin').split(delimiter)) {
+    const path = join(folder, 'busybox');
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(path);
+    } catch {
+      continue;
+    }
+    // A dynamically linked program names its interpreter; the guest has none.
+    if (bytes.subarray(0, 4096).includes('ld-linux')) {
+      throw fail('busybox-missing', { problem: `${path} is linked dynamically` }, { where: { file: path } });
+    }
+    // Its end may be seen late: what is computed for other proofs meanwhile runs in this process.
+    const { stdout } = await run(path, ['--list'], { timeoutMs: 120_000 });
+    const applets = stdout
+      .toString()
+      .split('\n')
+      .filter((name) => /^[\w.[+-]+$/.test(name) && name !== 'busybox');
+    if (applets.includes('sh')) return { bytes, applets };
+    throw fail('busybox-missing', { problem: `${path} has no shell` }, { where: { file: path } });
+  }
+  throw fail('busybox-missing', { problem: 'none is in the PATH' });
+}
