@@ -105,7 +105,8 @@ export async function buildExecutable(folder: string): Promise<string> {
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
     assets: { [wasm]: join(dirname(createRequire(import.meta.url).resolve('iced-x86')), wasm) },
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    // A configuration of OpenSSL can load code; under sudo -E it would be that of the user.
+    execArgv: ['--disable-warning=ExperimentalWarning', '--openssl-config=/dev/null'],
     execArgvExtension: 'none',
   };
   writeFileSync(config, JSON.stringify(settings));

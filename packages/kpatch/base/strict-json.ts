@@ -8,33 +8,39 @@ export function parseStrict(text: string): unknown {
   return value;
 }
 
+/** Codes of the characters that matter outside of strings. */
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const OPEN = [0x5b, 0x7b];
+const CLOSE = [0x5d, 0x7d];
+
 /** The first name that an object of a valid JSON text has twice. One pass over the text. */
 function memberTwice(text: string): string | undefined {
   const open: Set<string>[] = [];
   let word = '';
   for (let at = 0; at < text.length; at++) {
-    switch (text[at]) {
-      case '{':
-      case '[':
-        open.push(new Set());
-        break;
-      case '}':
-      case ']':
-        open.pop();
-        break;
-      case '"': {
-        const start = at++;
-        while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
-        word = text.slice(start, at + 1);
-        break;
-      }
-      case ':': {
-        const name = JSON.parse(word) as string;
-        const names = open.at(-1);
-        if (names?.has(name)) return name;
-        names?.add(name);
-      }
-    }
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      const start = at;
+      at = endOfString(text, at);
+      word = text.slice(start, at + 1);
+    } else if (code === COLON) {
+      const name = JSON.parse(word) as string;
+      const names = open.at(-1);
+      if (names?.has(name)) return name;
+      names?.add(name);
+    } else if (OPEN.includes(code)) open.push(new Set());
+    else if (CLOSE.includes(code)) open.pop();
   }
   return undefined;
+}
+
+/** Where the string that begins at `at` ends. */
+function endOfString(text: string, at: number): number {
+  for (let end = at + 1; ; end++) {
+    const code = text.charCodeAt(end);
+    if (code === QUOTE) return end;
+    if (code === BACKSLASH) end++;
+  }
 }

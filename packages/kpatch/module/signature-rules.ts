@@ -3,7 +3,7 @@
  * verifier knows no clock and takes no authenticated attributes; a host asks for a strong digest, a strong key, a
  * certificate in its time, and a message without anything beside the signature.
  */
-import { createPublicKey, verify, type X509Certificate } from 'node:crypto';
+import { verify, type X509Certificate } from 'node:crypto';
 import { fail } from '../base/errors/error.ts';
 import { printableLine } from '../base/printable.ts';
 import { ID_DATA } from '../formats/cms.ts';
@@ -113,7 +113,7 @@ function certificateProblem(certificate: X509Certificate, demand: SignatureDeman
 
 function isValid({ hash, module, value }: ModuleSignature, certificate: X509Certificate): boolean {
   try {
-    return verify(hash, module, createPublicKey(certificate.publicKey.export({ type: 'spki', format: 'pem' })), value);
+    return verify(hash, module, certificate.publicKey, value);
   } catch {
     return false; // an unknown digest, or a key of a kind that cannot have made this signature
   }

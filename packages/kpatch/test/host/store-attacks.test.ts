@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { harden } from '#kpatch/base/harden.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
+import { run } from '#kpatch/base/run.ts';
 import { loadModule } from '#kpatch/host/live/load.ts';
 import { type InstallOptions, installModule } from '#kpatch/host/store/install.ts';
 import { readModuleFile } from '#kpatch/host/store/module-file.ts';
@@ -12,6 +15,7 @@ import { FakeMachine, type ModuleFields, moduleBytes, RELEASE } from './fake.ts'
 import { makeProofKey, prove, setPolicy, type TestKey } from './trust.ts';
 
 const report = silentReporter();
+const program = join(import.meta.dirname, '../../../../bin/kpatch');
 const install = (machine: FakeMachine, file: string, options: InstallOptions = {}): Promise<unknown> => {
   return installModule(machine, file, { unattended: false, ...options }, report);
 };
@@ -126,5 +130,25 @@ attack(
     const refusal = await provokes('signature-refused', () => install(machine, file));
     assert.deepEqual(machine.acts, []);
     return refusal;
+  },
+);
+
+attack(
+  { area: 'store', attacker: 'local user', how: 'NODE_OPTIONS and OPENSSL_CONF through sudo -E, to load code as root' },
+  async () => {
+    using folder = temporaryFolder('kpatch-env-');
+    const [script, mark] = [join(folder.path, 'evil.cjs'), join(folder.path, 'ran')];
+    writeFileSync(script, `require('node:fs').writeFileSync(${JSON.stringify(mark)}, '')`);
+    const conf = join(folder.path, 'openssl.cnf');
+    writeFileSync(conf, 'nodejs_conf = x\n[x]\nengines = y\n');
+    const env = { SUDO_UID: '1000', NODE_OPTIONS: `--require=${script}`, OPENSSL_CONF: conf };
+    const { status } = await run(program, ['version'], { env });
+    assert.deepEqual([status, existsSync(mark)], [0, false]);
+    const inherited: NodeJS.ProcessEnv = { ...env, PATH: '/bin' };
+    const before = process.umask();
+    harden(inherited);
+    process.umask(before);
+    assert.deepEqual(inherited, { SUDO_UID: '1000', PATH: '/bin' });
+    return 'under sudo the start script and every program that kpatch starts do without these variables';
   },
 );
