@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { Duplex } from 'node:stream';
+import { duplexPair } from 'node:stream';
 import { after, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import type { Guest } from '#kpatch/vm/guest.ts';
@@ -148,20 +148,14 @@ test('a file is not used when its header is not of this key', () => {
 });
 
 test('a command that QEMU refuses is an error with its words', async () => {
-  const monitor = new Qmp(
-    new Duplex({
-      read() {
-        this.push('{"QMP": {}}\r\n');
-        this.read = () => {};
-      },
-      write(chunk: Buffer, _, done) {
-        const { execute } = JSON.parse(chunk.toString()) as { execute: string };
-        const answer = execute === 'qmp_capabilities' ? { return: {} } : { error: { desc: 'not now' } };
-        this.push(`{"event": "STOP"}\n${JSON.stringify(answer)}\n`);
-        done();
-      },
-    }),
-  );
+  const [ours, qemu] = duplexPair();
+  qemu.write('{"QMP": {}}\r\n');
+  qemu.on('data', (chunk: Buffer) => {
+    const { execute } = JSON.parse(chunk.toString()) as { execute: string };
+    const answer = execute === 'qmp_capabilities' ? { return: {} } : { error: { desc: 'not now' } };
+    qemu.write(`{"event": "STOP"}\n${JSON.stringify(answer)}\n`);
+  });
+  const monitor = new Qmp(ours);
   await monitor.ready;
   await monitor.event('STOP');
   const error = await provokes('guest-monitor', () => monitor.run('migrate'));
