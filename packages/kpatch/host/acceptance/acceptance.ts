@@ -86,7 +86,9 @@ function decide(subject: Subject): Admission {
     return { acceptance: before.acceptance, proof: proofBeside(subject), alarms: [alarm] };
   }
   const policy = state.kind === 'valid' ? state.policy : undefined;
-  if (unattended && policy !== undefined && policy.rules.update !== 'install') {
+  // With a damaged index nobody knows what is new: a boot must not lose what was accepted.
+  const known = !indexDamaged(machine, module.release);
+  if (unattended && known && policy !== undefined && policy.rules.update !== 'install') {
     throw refusal(module, `updates may not install by themselves (update: "${policy.rules.update}")`);
   }
   const { proof, bytes } = checkedProof(subject, policy);

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { interrupted, onExit } from '../../base/cleanup.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
-import { admit } from '../acceptance/acceptance.ts';
+import { type Admission, admit } from '../acceptance/acceptance.ts';
 import { isUnattended } from '../acceptance/origin.ts';
 import { blockedByGuard, blockedNow, unblock } from '../boot/guard.ts';
 import { requireFit } from '../fit.ts';
@@ -73,9 +73,7 @@ export async function installModule(
   const installed = installedPatches(machine, release);
   const same = installed.find((patch) => patch.name === name || patch.file === basename(file));
   if (same !== undefined) throw refusalOf(same, module, release);
-  const admission = admit(machine, module, options);
-  const crashed = options.again ? undefined : blockedByGuard(machine, release, module.sha256);
-  if (crashed !== undefined) throw fail('patch-crashed', { name, at: crashed.at }, where);
+  const admission = await admitted(machine, module, options);
   const replaced = replacedBy(module, installed, options);
   const load = (options.load ?? true) && !machine.offline && release === kernel.release;
   if (options.dryRun) {
@@ -102,6 +100,23 @@ export async function installModule(
   if (options.again) unblock(machine, release, ({ sha256 }) => sha256 === module.sha256);
   await afterInstall(machine, module, release, replaced, report);
   return { name, release, replaced: replaced.map((patch) => patch.name), load: loaded };
+}
+
+/** Asks the policy and the boot guard; a refusal is an event of the machine, wherever the command came from. */
+async function admitted(machine: Machine, module: ModuleFile, options: InstallOptions): Promise<Admission> {
+  const { name, release, path } = module;
+  try {
+    const admission = admit(machine, module, options);
+    const crashed = options.again ? undefined : blockedByGuard(machine, release, module.sha256);
+    if (crashed === undefined) return admission;
+    throw fail('patch-crashed', { name, at: crashed.at }, { where: { file: path } });
+  } catch (error) {
+    if (error instanceof KpatchError && error.exit === 4 && options.dryRun !== true) {
+      const { code, message } = error;
+      await journal(machine, { outcome: 'refused', code, message, release, patch: name });
+    }
+    throw error;
+  }
 }
 
 /**

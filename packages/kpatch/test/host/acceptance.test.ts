@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { KpatchError } from '#kpatch/base/errors/error.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
+import { run } from '#kpatch/base/run.ts';
 import { readPolicyState } from '#kpatch/host/acceptance/policy.ts';
 import { type BootResult, loadAll } from '#kpatch/host/boot/boot.ts';
 import { loadModule } from '#kpatch/host/live/load.ts';
@@ -21,6 +22,7 @@ import { FakeMachine, type ModuleFields, moduleBytes, RELEASE } from './fake.ts'
 import { makeProofKey, proofOf, prove, revoke, setPolicy, type TestKey } from './trust.ts';
 
 const report = silentReporter();
+const program = join(import.meta.dirname, '../../../../bin/kpatch');
 const DAY = 86_400_000;
 const boot = (machine: FakeMachine): Promise<BootResult> => loadAll(machine, { guarded: true }, report);
 const installed = (machine: FakeMachine): string[] => installedPatches(machine, RELEASE).map(({ name }) => name);
@@ -68,6 +70,10 @@ for (const [way, go] of Object.entries(ways)) {
     using given = strict();
     const refusal = await go(given.machine, given.machine.module({ name: 'one' }));
     assert.deepEqual([given.machine.names(), given.machine.acts], [[], []]);
+    assert.ok(
+      given.machine.journal.some((entry) => entry.KPATCH_ERROR === 'policy-refused'),
+      'the journal names it',
+    );
     return refusal;
   });
 }
@@ -296,5 +302,31 @@ attack(
     revoke(machine, keys![0]!);
     assert.match(statusOf(machine).todo.join('\n'), /one was signed with the key .* revoked/);
     return refusal;
+  },
+);
+
+attack(
+  {
+    area: 'policy',
+    attacker: 'channel key',
+    how: 'a package script tries every option of kpatch install, then kpatch update tries again',
+  },
+  async () => {
+    using given = strict();
+    const { machine } = given;
+    const image = join(machine.folder, 'image');
+    mkdirSync(join(image, 'var/lib/kpatch'), { recursive: true });
+    mkdirSync(join(image, 'etc'));
+    cpSync(machine.etc, join(image, 'etc/kpatch'), { recursive: true });
+    const file = machine.module({ name: 'one' });
+    const lines = [[], ['--no-load'], ['-k', RELEASE], ['--again'], ['--downgrade'], ['--json']];
+    for (const env of [{ DPKG_MAINTSCRIPT_PACKAGE: 'kpatch-patch' }, { KPATCH_UPDATE: '1' }, {}]) {
+      for (const line of lines) {
+        const { status, stdout, stderr } = await run(program, ['install', ...line, '--root', image, file], { env });
+        assert.deepEqual([status, /policy-refused/.test(`${stdout}${stderr}`)], [4, true], line.join(' '));
+      }
+    }
+    assert.equal(existsSync(join(image, `var/lib/kpatch/${RELEASE}`)), false);
+    return 'policy-refused, 18 times, and nothing was written';
   },
 );

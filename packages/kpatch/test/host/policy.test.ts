@@ -14,7 +14,7 @@ import { readModuleFile } from '#kpatch/host/store/module-file.ts';
 import { proofPath } from '#kpatch/module/proof-path.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
-import { FakeMachine } from './fake.ts';
+import { FakeMachine, RELEASE } from './fake.ts';
 import { makeProofKey, proofOf, prove, revoke, setPolicy, type TestKey } from './trust.ts';
 
 const report = silentReporter();
@@ -193,3 +193,41 @@ test('kpatch policy shows and checks the rules', async () => {
   assert.deepEqual([broken.status, document.schema, document.state], [1, 'kpatch.policy-show/1', 'unusable']);
   assert.equal((await kpatch('check')).status, 1);
 });
+
+test('whatever stands in the policy, the list of revoked keys or the index: an answer, never a crash', () => {
+  using machine = new FakeMachine();
+  const key = makeProofKey(machine, 'proofs');
+  const policy = {
+    schema: 'kpatch.host-policy/1',
+    proof: { required: true, keys: [key.name], plans: ['full'] },
+    update: 'fetch',
+  };
+  const list = { schema: 'kpatch.revoked-keys/1', keys: [{ key: 'aa'.repeat(32), reason: 'x' }] };
+  const acceptance = { policy: 'none', at: '2026-01-01T00:00:00Z', keys: [] };
+  const entry = { name: 'one', file: 'one.ko', sha256: 'x', installed: '2026-01-01T00:00:00Z', acceptance };
+  const index = { schema: 'kpatch.store/1', entries: [entry], unwanted: [{ name: 'a', sha256: 'b', at: 'c' }] };
+  const odd: unknown[] = [null, true, -1, 0.5, '', 'x', '\u0000', [], [null], {}, { a: 1 }];
+  for (const [file, document] of [
+    ['etc/host-policy.json', policy],
+    ['etc/revoked-keys.json', list],
+    [`store/${RELEASE}/.index.json`, index],
+  ] as const) {
+    for (const changed of variants(document, odd)) {
+      machine.set(file, JSON.stringify(changed));
+      readPolicyState(machine);
+      statusOf(machine);
+    }
+    machine.set(file, JSON.stringify(document));
+  }
+});
+
+/** The document with each of its values replaced by each of the odd ones. */
+function* variants(value: unknown, odd: readonly unknown[]): Iterable<unknown> {
+  yield* odd;
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, item] of Object.entries(value)) {
+    for (const changed of variants(item, odd)) {
+      yield Array.isArray(value) ? [changed] : { ...value, [name]: changed };
+    }
+  }
+}
