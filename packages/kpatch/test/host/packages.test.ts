@@ -180,9 +180,14 @@ for command in $(kpatch help | sed -n '/^Commands:/,$ s/^  \\([a-z][a-z-]*\\).*/
   zcat $page | groff -man -Tutf8 -ww -z 2>&1
 done
 zcat /usr/share/man/man1/kpatch.1.gz | groff -man -Tutf8 -ww -z 2>&1
-bash -c 'source /usr/share/bash-completion/completions/kpatch; COMP_WORDS=(kpatch uni); COMP_CWORD=1; _kpatch; echo $COMPREPLY'
+bash -c 'source /usr/share/bash-completion/completions/kpatch
+complete_last() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kpatch; echo "\${COMPREPLY[*]}"; }
+complete_last kpatch uni; complete_last kpatch cache ""; complete_last kpatch cache prune --m; complete_last kpatch help prov'
 ls /usr/share/zsh/site-functions/_kpatch /usr/share/zsh/vendor-completions/_kpatch /usr/share/fish/vendor_completions.d/kpatch.fish 2>/dev/null || true`);
-  assert.match(printed, /^uninstall\n\/usr\/share\/fish\/\S+\n\/usr\/share\/zsh\/\S+\n$/);
+  assert.match(
+    printed,
+    /^uninstall\nlist size prune\n--max-size\nprove\n\/usr\/share\/fish\/\S+\n\/usr\/share\/zsh\/\S+\n$/,
+  );
 });
 
 test('the documents that errors and man pages name are installed, by both packages', async () => {
