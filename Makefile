@@ -16,10 +16,11 @@ install: ## install what is missing: packages of the system, the pinned Node and
 install-all: ## the same, with what only tests, packages and channels need
 	@tools/install all
 
-check: install ## formatting, lint, types, layers, generated documents, wording
+check: install ## formatting, lint, types, layers, names of machines and distributions, generated documents, wording
 	@node_modules/.bin/biome check --error-on-warnings
 	@node_modules/.bin/tsc -p .
 	@$(NODE) tools/layers.ts
+	@$(NODE) tools/names.ts
 	@$(NODE) tools/documents.ts --check
 	@$(NODE) tools/prose.ts
 

@@ -26,11 +26,17 @@ const wasmAsset: Plugin = {
       return { contents: source.replace(reading, asset), loader: 'js' };
     });
     // esbuild follows `require(...)`, not a require that was made at run time.
-    onLoad({ filter: /x86_64\/decoder\.ts$/ }, ({ path }) => {
-      const made = "createRequire(import.meta.url)('iced-x86')";
-      const source = readFileSync(path, 'utf8');
-      return { contents: source.replace(made, "require('iced-x86')"), loader: 'ts' };
-    });
+    for (const [filter, library] of [
+      [/x86_64\/decoder\.ts$/, 'iced-x86'],
+      [/formats\/asn1\.ts$/, 'asn1js'],
+    ] as const) {
+      onLoad({ filter }, ({ path }) => {
+        const made = `createRequire(import.meta.url)('${library}')`;
+        const source = readFileSync(path, 'utf8');
+        if (!source.includes(made)) throw new Error(`${path} loads ${library} in another way now`);
+        return { contents: source.replace(made, `require('${library}')`), loader: 'ts' };
+      });
+    }
   },
 };
 
@@ -99,7 +105,8 @@ export async function buildExecutable(folder: string): Promise<string> {
     disableExperimentalSEAWarning: true,
     useCodeCache: true,
     assets: { [wasm]: join(dirname(createRequire(import.meta.url).resolve('iced-x86')), wasm) },
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    // A configuration of OpenSSL can load code; under sudo -E it would be that of the user.
+    execArgv: ['--disable-warning=ExperimentalWarning', '--openssl-config=/dev/null'],
     execArgvExtension: 'none',
   };
   writeFileSync(config, JSON.stringify(settings));

@@ -1,8 +1,8 @@
 /** The answer of `kpatch advisory`: what a newer kernel would fix, what is fixed live, and what waits for a reboot. */
 import type { Changelog } from './changelog.ts';
 import { fixedBetween } from './changelog.ts';
-import { type Policy, select } from './policy.ts';
 import { type Advisory, type Applicability, severityOf, statusAt } from './record.ts';
+import { type SelectionRules, select } from './selection.ts';
 import type { Level } from './severity.ts';
 import { compareBy, type Scheme, upstreamOf } from './version.ts';
 
@@ -49,7 +49,7 @@ export function assess(
   kernel: KernelVersions,
   advisories: ReadonlyMap<string, Advisory>,
   changelogs: readonly Changelog[],
-  policy: Policy,
+  rules: SelectionRules,
   covered: ReadonlySet<string>,
 ): Assessment {
   const fixed = new Map<string, { title: string; version: string; again: boolean }>();
@@ -65,7 +65,7 @@ export function assess(
   const cves = [...fixed].map(([cve, fix]): AssessedCve => {
     const advisory = advisories.get(cve) ?? { id: cve, title: fix.title, ...noRecord };
     const severity = severityOf(advisory);
-    const { taken, reason } = select(policy, advisory);
+    const { taken, reason } = select(rules, advisory);
     const isCovered = covered.has(cve);
     return {
       cve,

@@ -1,5 +1,6 @@
 /** CSAF 2.0 and 2.1 documents, security advisories and VEX, as Red Hat, SUSE and this project's own channels publish them. */
 import { list, number, object, type Plain, text, texts } from '../base/plain.ts';
+import { namesOf } from '../platform/registry.ts';
 import { type Advisory, type Applicability, isCveId, type VersionRule } from './record.ts';
 import { levelOfScore, levelOfWord, type Severity, severityOfVector } from './severity.ts';
 
@@ -117,9 +118,13 @@ function fromPurl(purl: string | undefined): { name: string; version: string } |
   }
 }
 
+let rpmId: RegExp | undefined;
+
 function fromId(id: string): { name: string; version: string } | undefined {
-  const [, name, version] =
-    /(?:^|:)([a-z][a-z-]*)-((?:\d+:)?[\w.~^+]+-[\w.~^+]+)\.(?:x86_64|aarch64|s390x|ppc64le|src)$/.exec(id) ?? [];
+  rpmId ??= new RegExp(
+    `(?:^|:)([a-z][a-z-]*)-((?:\\d+:)?[\\w.~^+]+-[\\w.~^+]+)\\.(?:${[...namesOf('rpm'), 'src'].join('|')})$`,
+  );
+  const [, name, version] = rpmId.exec(id) ?? [];
   return name !== undefined && version !== undefined && isKernel(name) ? { name, version } : undefined;
 }
 

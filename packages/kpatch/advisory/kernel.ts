@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
+import { namesOf } from '../platform/registry.ts';
 import type { Changelog } from './changelog.ts';
 import { compareBy, type Scheme, upstreamOf } from './version.ts';
 
@@ -12,7 +13,8 @@ export async function packageVersionOf(
   root = '/',
 ): Promise<{ scheme: Scheme; version: string } | undefined> {
   // RHEL's release is the package's version with the architecture behind it.
-  const rpm = /^(\d[\w.]*-[\w.]+\.(?:el|fc|amzn|oe)\w*)\.(?:x86_64|aarch64|s390x|ppc64le)$/.exec(release)?.[1];
+  const pattern = `^(\\d[\\w.]*-[\\w.]+\\.(?:el|fc|amzn|oe)\\w*)\\.(?:${namesOf('rpm').join('|')})$`;
+  const rpm = new RegExp(pattern).exec(release)?.[1];
   if (rpm !== undefined) return { scheme: 'rpm', version: rpm };
   const text = slurp(join(root, 'proc/version'));
   if (text.startsWith(`Linux version ${release} `)) {

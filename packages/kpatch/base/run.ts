@@ -16,6 +16,8 @@ export interface RunOptions {
   /** Called with each complete line of standard output and error. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   readonly signal?: AbortSignal;
+  /** The Debian package that has the program, for the error if it is missing; that of tools.ts unless told. */
+  readonly packageName?: string;
   /** The command line to show in messages, if it differs from the real one. */
   readonly shown?: readonly string[];
 }
@@ -83,7 +85,8 @@ export function run(command: string, args: readonly string[], options: RunOption
     child.on('error', (error: NodeJS.ErrnoException) => {
       done();
       const missing = error.code === 'ENOENT';
-      reject(missing ? fail('tool-missing', { tool: command, package: packageOf(command) }, { cause: error }) : error);
+      const params = { tool: command, package: options.packageName ?? packageOf(command) };
+      reject(missing ? fail('tool-missing', params, { cause: error }) : error);
     });
     child.on('close', (code, name) => {
       done();

@@ -23,7 +23,6 @@ const packages: Readonly<Record<string, string>> = {
   openssl: 'openssl',
   patch: 'patch',
   prlimit: 'util-linux',
-  'qemu-system-x86_64': 'qemu-system-x86',
   readelf: 'binutils',
   rpmbuild: 'rpm',
   rpm2cpio: 'rpm2cpio',

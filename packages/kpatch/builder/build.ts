@@ -10,15 +10,17 @@ import type { DiffResult } from '../differ/options.ts';
 import type { CustomParts } from '../distro/custom/custom.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
 import type { SourceOverlay } from '../kbuild/overlay.ts';
-import { compareVersion } from '../kernel/release.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { checkModule, kernelVermagic, type ModuleReport } from '../module/check/check.ts';
 import { makeModule } from '../module/make/module.ts';
 import { checkSigningKey, type SigningKey, signModule } from '../module/make/sign.ts';
 import type { Manifest } from '../module/manifest.ts';
 import { checkName, nameFor } from '../module/name.ts';
+import { has, type KernelRules } from '../platform/kernel-rules.ts';
 import { KernelFacts } from '../prepare/facts.ts';
 import { holdKernel, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
+import { isSandboxed } from '../sandbox/policy.ts';
+import { readableFiles } from '../sandbox/user.ts';
 import type { Adjustment } from '../source/apply.ts';
 import { cvesOf } from '../source/cves.ts';
 import type { SourcePatch } from '../source/patch.ts';
@@ -121,6 +123,8 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   await checkTarget(facts, request, report);
   const previous = request.after === undefined ? undefined : readPredecessor(request.after, kernel);
   const version = successorVersion(previous, request.version);
+  if (!isSandboxed()) report.warn('no sandbox: the compiler and its tools run with all your rights');
+  using _readable = readableFiles();
   using work = temporaryFolder('kpatch-build-');
   const compile = module === undefined ? compileInTree : compileOutOfTree;
   const comparison = new PairComparison(facts, {
@@ -141,15 +145,17 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const functions = differences.flatMap((difference) =>
     describe(difference, patched, edits, request.skipRunPre !== true),
   );
+  const rules = await facts.rules();
   const states = statesOf(
     pairs.map(({ unit, patched }) => ({ unit: unit.object, bytes: patched.bytes })),
-    kernel.version,
+    rules,
   );
   const manifest = manifestOf({ request, name, version, kernel, patches, functions, states });
   if (previous !== undefined) checkSuccessor(previous, manifest, request.withdraw ?? []);
   const made = await report.stage('link', () =>
     makeModule({
       kernel,
+      rules,
       manifest,
       differences: differences.map(({ object, result }) => ({ object, bytes: result.output() })),
       namespaces: [...new Set(differences.flatMap(({ result }) => result.namespaces))].sort(),
@@ -174,7 +180,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     leftOut,
     adjustments,
     functions,
-    notes: [...comparison.notes, ...comesOnlyOnce(differences, kernel)],
+    notes: [...comparison.notes, ...comesOnlyOnce(differences, kernel.release, rules)],
     times: report.times,
   };
 }
@@ -197,8 +203,8 @@ function hasEffect({ functions, callbacks }: DiffResult): boolean {
  * Before Linux 6.3 nothing in the kernel takes livepatch relocations back when the module that they lead to is removed, and it is
  * refused when it comes again. From 5.8 the patch does so itself (module/reload.ts).
  */
-function comesOnlyOnce(differences: readonly Difference[], { version, release }: TargetKernel): string[] {
-  if (compareVersion(version, 5, 8) >= 0) return [];
+function comesOnlyOnce(differences: readonly Difference[], release: string, rules: KernelRules): string[] {
+  if (has(rules, 'earlyRelocations') || has(rules, 'clearedRelocations')) return [];
   const bound = differences.filter(({ object, result }) => {
     return object !== 'vmlinux' && result.references.some((reference) => reference.object === object);
   });
@@ -266,6 +272,7 @@ function manifestOf(input: {
     states,
     patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
     runPre: request.skipRunPre ? 'skipped' : 'matched',
+    ...(isSandboxed() ? {} : { sandbox: 'none' }),
     tool: `kpatch ${toolVersion}`,
   };
 }

@@ -1,6 +1,3 @@
-/** Why a function is in the patch, in terms of the source: edited itself, or through what it uses; and by which patch. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { SourceOverlay } from '../kbuild/overlay.ts';
 import type { SourcePatch } from '../source/patch.ts';
 import { wordsOf } from '../source/reach/c-text.ts';
@@ -28,10 +25,7 @@ export interface Cause {
 /** Takes the contents of the files that a patch changes before it is applied; the function that it gives back, after. */
 export function watchEdits(overlay: SourceOverlay, patch: SourcePatch): () => Edit[] {
   const files = [...new Set(patch.files.map(({ path }) => path))].filter((file) => /\.[ch]$/.test(file));
-  const read = (file: string): string | undefined => {
-    const path = [join(overlay.root, file), join(overlay.tree, file)].find(existsSync);
-    return path === undefined ? undefined : readFileSync(path, 'latin1');
-  };
+  const read = (file: string): string | undefined => overlay.text(file);
   const before = new Map(files.map((file) => [file, read(file)]));
   return () => files.map((file) => ({ patch: patch.name, file, names: editedNames(before.get(file), read(file)) }));
 }
@@ -52,8 +46,7 @@ export class Causes {
     this.#overlay = overlay;
     this.#source = source;
     this.#edits = edits;
-    const path = join(overlay.root, source);
-    this.#text = existsSync(path) ? readFileSync(path, 'latin1') : '';
+    this.#text = overlay.text(source) ?? '';
   }
 
   /** `name` is the function's name in the kernel; what compilers append to it does not matter. */
@@ -107,8 +100,7 @@ export class Causes {
 
   /** The line of a definition in the patched file: the first at the left margin that is followed by its parameters or is a macro. */
   #lineOf(file: string, name: string): number | undefined {
-    const path = join(this.#overlay.root, file);
-    const text = file === this.#source ? this.#text : existsSync(path) ? readFileSync(path, 'latin1') : '';
+    const text = file === this.#source ? this.#text : (this.#overlay.text(file) ?? '');
     const lines = text.split('\n');
     const word = new RegExp(`^(?:[A-Za-z_][^;]*\\b|#\\s*define\\s+)${name}\\b`);
     const plain = lines.findIndex((line) => word.test(line) && !line.trimEnd().endsWith(';'));

@@ -6,7 +6,6 @@ import type { DiffOptions, DiffResult, LeftOutChange } from '../differ/options.t
 import { ElfFile } from '../formats/elf/file.ts';
 import type { Unit } from '../kbuild/unit.ts';
 import type { RunningCode } from '../kernel/running-code.ts';
-import type { KernelRules } from '../platform/kernel-rules.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { runningCode } from '../runpre/module-code.ts';
 import type { CompiledPair } from './pairs.ts';
@@ -19,12 +18,6 @@ export interface Difference {
   readonly result: DiffResult;
   /** The unpatched unit set against the code that the target runs. */
   readonly runPre: RunPre;
-}
-
-/** What the differ has to know of the kernel. */
-export function kernelRules({ kernel, config }: KernelFacts): KernelRules {
-  const { major, minor } = kernel.version;
-  return { major, minor, config: (name) => ['y', 'm'].includes(config.get(name) ?? 'n') };
 }
 
 /** The comparison of pairs, as many at a time as are there. */
@@ -58,12 +51,13 @@ export class PairComparison {
     const facts = this.#facts;
     const code = this.#codes.get(object) ?? (await runningCode(facts, object));
     this.#codes.set(object, code);
-    const runPre = new RunPre(original.bytes, unit.object, code);
+    const rules = await facts.rules();
+    const runPre = new RunPre(original.bytes, unit.object, code, rules);
     if (unit.added === true && this.#options.leaveOutInit !== true) refuseInit(patched.bytes, unit, object);
     const result = diff(original.bytes, patched.bytes, {
       names: { original: `${unit.object} (original)`, patched: `${unit.object} (patched)` },
       object,
-      kernel: kernelRules(facts),
+      kernel: rules,
       exported: (name) => exportOf(facts, name),
       symbols: await facts.symbolsOf(object),
       ...(object === 'vmlinux' ? {} : { kernelSymbols: await facts.symbolsOf('vmlinux') }),

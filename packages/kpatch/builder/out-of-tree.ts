@@ -2,20 +2,23 @@
  * A module from outside of the kernel's tree: its source is built as its makers do (`make -C HEADERS M=FOLDER`), in a copy,
  * before and after the patch. kbuild itself finds what a change reaches, by the lists of dependencies that it keeps.
  */
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join, relative } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
-import { run } from '../base/run.ts';
 import { ElfFile } from '../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
-import { readDependencies } from '../kbuild/compile.ts';
+import { noteText, readDependencies } from '../kbuild/compile.ts';
 import { sectionFlags } from '../kbuild/kbuild.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { Unit } from '../kbuild/unit.ts';
+import { kernelFolders } from '../kernel/folders.ts';
 import { unpackModule } from '../kernel/modules.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
+import { readOutput, requireNoEscape } from '../sandbox/output.ts';
+import { sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
+import { giveTree } from '../sandbox/user.ts';
 import { authorHeaders } from '../source/author-header-files.ts';
 import type { SourcePatch } from '../source/patch.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
@@ -67,6 +70,12 @@ export function filesLeftOut(patches: readonly SourcePatch[]): LeftOut[] {
   return other.map((file) => ({ file, reason: 'it is no code of the module' }));
 }
 
+/** Replaces the files whose names it reads by those of the folder `$1`; removes those that it does not have. */
+const takeOver = `while IFS= read -r file; do
+  rm -f -- "$file"
+  [ ! -f "$1/$file" ] || { mkdir -p -- "$(dirname -- "$file")" && cp -- "$1/$file" "$file"; } || exit 1
+done`;
+
 export class OutOfTreeBuild {
   readonly #facts: KernelFacts;
   readonly #name: string;
@@ -92,12 +101,13 @@ export class OutOfTreeBuild {
     const patched = join(folder, 'patched');
     mkdirSync(patched);
     this.overlay = new SourceOverlay(this.#copy, patched);
+    giveTree(this.#copy);
   }
 
   /** Builds the unpatched source. Errors: `compile-failed`, `oot-not-built`. */
   async before(): Promise<void> {
     await this.#make('before');
-    for (const object of this.#objects()) this.#originals.set(object, readFileSync(join(this.#copy, object)));
+    for (const object of this.#objects()) this.#originals.set(object, readOutput(this.#copy, object));
   }
 
   /**
@@ -105,27 +115,21 @@ export class OutOfTreeBuild {
    * Makefile reaches. Errors: `compile-failed`; `source-kind-unsupported` for a source file that is gone.
    */
   async after(): Promise<CompiledPair[]> {
-    const changed = new Set(this.overlay.copies);
-    for (const file of changed) {
-      const target = join(this.#copy, file);
-      rmSync(target, { force: true });
-      if (!existsSync(join(this.overlay.root, file))) continue;
-      mkdirSync(dirname(target), { recursive: true });
-      copyFileSync(join(this.overlay.root, file), target);
-    }
+    // In the sandbox too: what the first build left could lead a copy out of the folder.
+    const view = { readOnly: [this.overlay.root], writable: [this.#copy] };
+    const files = [...this.overlay.copies].map((file) => `${file}\n`).join('');
+    await sandboxedOk('sh', ['-c', takeOver, 'take', this.overlay.root], { view, cwd: this.#copy, input: files });
     await this.#make('after');
     const objects = this.#objects();
     const gone = [...this.#originals.keys()].find((object) => !objects.includes(object));
     if (gone !== undefined) throw goneSource(gone);
     return objects.flatMap((object) => {
-      const path = join(this.#copy, object);
-      const bytes = readFileSync(path);
+      const bytes = readOutput(this.#copy, object);
       const known = this.#originals.get(object);
       if (known !== undefined && Buffer.compare(bytes, known) === 0) return [];
-      const note = join(dirname(path), `.${basename(path)}.cmd`);
-      const read = readDependencies(note).map((file) => relative(this.#copy, file));
+      const read = readDependencies(noteText(this.#copy, object)).map((file) => relative(this.#copy, file));
       const owners = [{ object: this.#name, directory: dirname(object) }];
-      const through = read.filter((file) => changed.has(file));
+      const through = read.filter((file) => this.overlay.copies.has(file));
       const unit: Unit = { object, owners, through, added: known === undefined };
       const original = known ?? emptyObject(bytes, object);
       return [{ unit, original: { unit, bytes: original, read }, patched: { unit, bytes, read } }];
@@ -141,7 +145,8 @@ export class OutOfTreeBuild {
       const built = lists.map((file) => basename(file, '.mod')).join(', ');
       throw fail('oot-not-built', { name: this.#name, built: built === '' ? 'nothing' : built });
     }
-    const listed = readFileSync(join(this.#copy, own), 'utf8')
+    const listed = readOutput(this.#copy, own)
+      .toString()
       .split(/\s+/)
       .filter((word) => word.endsWith('.o'));
     // Paths from the root, or from the folder of the module since Linux 6.13.
@@ -156,8 +161,9 @@ export class OutOfTreeBuild {
     const settings = [...objtoolSettings(config), 'CONFIG_DEBUG_INFO_BTF_MODULES=', 'KBUILD_MODPOST_WARN=1'];
     const place = ['-C', kernel.paths.headers, `M=${this.#copy}`, ...compilerArguments(kernel.compiler)];
     const args = [...place, `KCFLAGS=${flags}`, `-j${this.#jobs}`, ...settings, 'modules'];
-    const env = { LC_ALL: 'C', MAKEFLAGS: undefined, KCFLAGS: undefined, ARCH: undefined };
-    const result = await run('make', args, { env, timeoutMs: 1_800_000 });
+    const view = { readOnly: [...kernelFolders(kernel.paths), this.#headers], writable: [this.#copy] };
+    const result = await sandboxed('make', args, { view, env: { LC_ALL: 'C' }, timeoutMs: 1_800_000 });
+    requireNoEscape(this.#copy);
     if (result.status === 0) return;
     const detail = result.stderr.split('\n').filter((line) => !/^make(\[\d+\])?: /.test(line));
     throw fail('compile-failed', { unit: `the module ${this.#name}`, when }, { detail: detail.slice(-60).join('\n') });

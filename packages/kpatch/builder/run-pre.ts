@@ -6,6 +6,8 @@ import { STT } from '../formats/elf/constants.ts';
 import type { ElfObject, ElfSymbol } from '../formats/elf/object.ts';
 import { readObject } from '../formats/elf/read-object.ts';
 import { codeDigest, type RunningCode } from '../kernel/running-code.ts';
+import type { KernelRules } from '../platform/kernel-rules.ts';
+import { architectureOf } from '../platform/registry.ts';
 import { RunPreMatcher, type RunPreResult } from '../runpre/match.ts';
 
 /** One unit of one object, set against the target. Work is done when it is first asked for. */
@@ -13,15 +15,17 @@ export class RunPre {
   readonly #bytes: Uint8Array;
   readonly #file: string;
   readonly #code: RunningCode;
+  readonly #kernel: KernelRules;
   #object: ElfObject | undefined;
   #matcher: RunPreMatcher | undefined;
   #results: Map<string, RunPreResult> | undefined;
 
-  /** `bytes` is the unpatched unit's object file. */
-  constructor(bytes: Uint8Array, file: string, code: RunningCode) {
+  /** `bytes` is the unpatched unit's object file, compiled for `kernel`. */
+  constructor(bytes: Uint8Array, file: string, code: RunningCode, kernel: KernelRules) {
     this.#bytes = bytes;
     this.#file = file;
     this.#code = code;
+    this.#kernel = kernel;
   }
 
   /** The result for a function of the unit; undefined where the unit has none of that name. */
@@ -58,14 +62,15 @@ export class RunPre {
   #matchAll(): Map<string, RunPreResult> {
     if (this.#results !== undefined) return this.#results;
     const object = this.#elf();
-    this.#matcher = new RunPreMatcher(object, this.#code);
+    this.#matcher = new RunPreMatcher(object, this.#code, this.#kernel);
+    const { prefixOf } = architectureOf(object);
     const functions = object.symbols.filter(
       ({ type, section, size, name }) =>
         type === STT.FUNC &&
         typeof section === 'object' &&
         size > 0 &&
         !section.name.startsWith('.init') &&
-        !name.startsWith('__pfx_'),
+        prefixOf(name) === undefined,
     );
     const results = this.#matcher.matchAll(functions);
     this.#results = new Map(results.map((result) => [result.function, result]));

@@ -4,6 +4,7 @@ import { type ExitStatus, fail, KpatchError, renderError } from '../base/errors/
 import { jsonText, print, printError } from '../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../base/report.ts';
 import type { Printed } from '../documents/registry.ts';
+import { useSandbox } from '../sandbox/policy.ts';
 
 /** What a command receives in addition to its own arguments. */
 export interface Context {
@@ -37,8 +38,12 @@ export function action<O extends object, A extends readonly unknown[]>(
 ): (...all: unknown[]) => Promise<void> {
   return async (...all) => {
     const command = all.pop() as Command;
-    const options = { ...command.optsWithGlobals(), ...(all.pop() as object) } as O & { json?: boolean };
+    const options = { ...command.optsWithGlobals(), ...(all.pop() as object) } as O & {
+      json?: boolean;
+      sandbox?: boolean;
+    };
     const json = options.json === true;
+    if (options.sandbox === false) useSandbox(false);
     const report = json ? silentReporter() : consoleReporter();
     try {
       const outcome = await run({ report, json }, options, ...(all as unknown as A));

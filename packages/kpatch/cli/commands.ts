@@ -89,6 +89,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./host/verify.ts'),
   },
   {
+    name: 'policy',
+    summary: 'what this machine accepts: show the rules, check them',
+    load: () => import('./host/policy.ts'),
+  },
+  {
     name: 'metrics',
     summary: 'print the state of this machine as Prometheus metrics',
     load: () => import('./host/metrics.ts'),

@@ -1,6 +1,7 @@
 /** The program `kpatch`: finds the command and runs it. */
 import { Command, CommanderError } from 'commander';
 import { fail } from '../base/errors/error.ts';
+import { harden } from '../base/harden.ts';
 import { print } from '../base/print.ts';
 import { version } from '../base/version.ts';
 import { printFailure } from './command.ts';
@@ -8,6 +9,7 @@ import { commands } from './commands.ts';
 
 /** Runs one command line (without the program name) and sets the exit status of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
+  harden();
   const program = new Command('kpatch')
     .description('Linux kernel live patching: build, prove, load and update live patches without a reboot.')
     .version(`kpatch ${version}`, '-V, --version')

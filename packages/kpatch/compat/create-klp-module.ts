@@ -67,7 +67,7 @@ export function createKlpModule(
       throw fail('intermediate-malformed', { file: input, problem: `missing ${name}` }, { where: { file: input } });
     }
     const tables = object.sections.filter(({ name }) => name.startsWith('.kpatch.')).map(({ name }) => name);
-    if (options.arch) makeArchSections(object, paravirtSize(environment));
+    if (options.arch) makeArchSections(object, { '.parainstructions': paravirtSize(environment) });
     // With .klp.arch the module is for a kernel before 5.8, which allows more references.
     makeLivepatchRelocations(object, options.arch ? { major: 5, minor: 7 } : { major: 6, minor: 1 });
     if (options.debug) print(`${describe(object.sections, tables)}\n`);

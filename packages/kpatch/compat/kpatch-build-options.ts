@@ -20,6 +20,8 @@ export interface KpatchBuildOptions {
   readonly replace: boolean;
   readonly skipCleanup: boolean;
   readonly skipCompilerCheck: boolean;
+  /** Not of dynup/kpatch: `--no-sandbox`. */
+  readonly noSandbox: boolean;
 }
 
 /** Ends `kpatch-build` with a message; with `usage` the usage text follows. */
@@ -52,6 +54,7 @@ const options = {
   'skip-cleanup': { type: 'boolean' },
   'skip-gcc-check': { type: 'boolean' },
   'skip-compiler-check': { type: 'boolean' },
+  'no-sandbox': { type: 'boolean' },
 } as const;
 
 export const usageText = `usage: kpatch-build [options] <patch1 ... patchN>
@@ -72,6 +75,7 @@ export const usageText = `usage: kpatch-build [options] <patch1 ... patchN>
     -R, --non-replace       do not replace the live patches that are loaded
     --skip-cleanup          keep intermediate files
     --skip-compiler-check   accept another compiler (not recommended)
+    --no-sandbox            run the compiler with all your rights (dangerous)
 `;
 
 /** GNU getopt accepts any unambiguous prefix of a long option. */
@@ -123,6 +127,7 @@ export function parseOptions(argv: readonly string[]): KpatchBuildOptions {
     debug: values.debug?.length ?? 0,
     replace: values['non-replace'] !== true,
     skipCleanup: values['skip-cleanup'] === true,
+    noSandbox: values['no-sandbox'] === true,
     skipCompilerCheck: values['skip-compiler-check'] === true || values['skip-gcc-check'] === true,
   };
 }

@@ -15,6 +15,8 @@ import type { CustomParts } from '../distro/custom/custom.ts';
 import { readConfig } from '../kernel/config.ts';
 import { KernelModules } from '../kernel/modules.ts';
 import type { TargetKernel } from '../kernel/target.ts';
+import { platformHere } from '../platform/registry.ts';
+import { useSandbox } from '../sandbox/policy.ts';
 import { defaultName, Ending, type KpatchBuildOptions, parseOptions, usageText } from './kpatch-build-options.ts';
 
 /** Where dynup/kpatch keeps its log and scratch files. */
@@ -48,6 +50,7 @@ function announce({ debug, skipCleanup, skipCompilerCheck }: KpatchBuildOptions)
 }
 
 async function buildPatch(options: KpatchBuildOptions, places: Places): Promise<void> {
+  if (options.noSandbox) useSandbox(false);
   const title = options.name ?? defaultName(options.patches);
   const request = requestOf(options, title);
   if (options.sourcedir !== undefined) say(`Using source directory at ${options.sourcedir}`);
@@ -107,7 +110,7 @@ function releaseOf({ archversion, ootModule, sourcerpm }: KpatchBuildOptions): {
   if (sourcerpm === undefined) return { release: runningRelease() };
   const version = /^kernel-(?:alt-)?(.+)\.src\.rpm$/.exec(basename(sourcerpm))?.[1];
   if (version === undefined) throw new Ending(`'${sourcerpm}' is not a source package of a kernel`);
-  return { release: `${version}.x86_64` };
+  return { release: `${version}.${platformHere().naming.rpm}` };
 }
 
 /** A given configuration must be that of the kernel, because another one would produce other code. */

@@ -3,9 +3,10 @@ import { fail } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
 import { readObject } from '../formats/elf/read-object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
-import { since } from '../platform/kernel-rules.ts';
+import { has } from '../platform/kernel-rules.ts';
 import type { Architecture } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
+import { tablesOf } from '../platform/structures.ts';
 import { isCallback } from './compare/author.ts';
 import { type Changes, findChanges } from './compare/changes.ts';
 import { requireMachineCode, requireVersions } from './compare/comparable.ts';
@@ -105,7 +106,7 @@ export function prepare(
   requireMachineCode(after);
   arch.forModules?.(before);
   arch.forModules?.(after);
-  const tables = arch.specialSections(options.kernel);
+  const tables = tablesOf(arch, options.kernel);
   const names = new Set(
     tables.flatMap(({ name, parallel }) => (parallel === undefined ? [name] : [name, parallel.name])),
   );
@@ -130,9 +131,11 @@ export function prepare(
 }
 
 /** Debug information is read only where a table needs it. */
-function hintsFrom(object: Uint8Array, { entrySizes = {} }: DiffOptions, notes: string[]): SizeHints {
+function hintsFrom(object: Uint8Array, { entrySizes = {}, kernel }: DiffOptions, notes: string[]): SizeHints {
   let sizes: ReadonlyMap<string, number> | undefined;
   const structSize = (name: string): number | undefined => {
+    const known = kernel.target?.structures[name]?.size;
+    if (known !== undefined) return known;
     sizes ??= structSizes(object);
     return sizes.get(name);
   };
@@ -300,6 +303,12 @@ function output(
       sympos: listed.sympos ?? 0,
     });
   }
-  addIntermediate(extraction, arch.address64, pair.options.object, patched, !since(pair.options.kernel, 5, 8));
+  addIntermediate(
+    extraction,
+    arch.address64,
+    pair.options.object,
+    patched,
+    !has(pair.options.kernel, 'earlyRelocations'),
+  );
   return writeObject(extraction.object);
 }

@@ -13,7 +13,7 @@ import {
   sha256,
   time,
 } from './parts.ts';
-import { manifestContent } from './stored.ts';
+import { acceptanceContent, manifestContent } from './stored.ts';
 
 export const supportContent = v.object({
   release,
@@ -24,7 +24,28 @@ export const supportContent = v.object({
   channel: v.string(),
 });
 
-const blocked = v.object({ name: v.string(), sha256, at: time });
+const blocked = v.object({
+  name: v.string(),
+  sha256,
+  at: described(time, 'Start of the boot that was lost.'),
+  why: v.optional(described(v.string(), 'What was observed.')),
+  until: v.optional(described(time, 'When it is tried again; absent: when a person says so.')),
+  times: v.optional(natural),
+});
+
+const policyState = v.picklist(['none', 'valid', 'unusable']);
+
+const policyStatus = v.object({
+  state: policyState,
+  file: described(v.string(), 'The host policy, or where it would be.'),
+  digest: v.optional(described(sha256, 'Over the policy and every file that it names.')),
+  revokedKeys: natural,
+  unwanted: described(
+    v.array(v.object({ name: v.string(), at: time })),
+    'Patches that a person uninstalled: no update installs them.',
+  ),
+  alarms: v.array(v.string()),
+});
 
 const statusMembers = {
   release: described(v.string(), 'Empty if no kernel runs (`--root`).'),
@@ -48,6 +69,8 @@ const statusMembers = {
     'What is loaded at the next boot, in order.',
   ),
   blocked: described(v.array(blocked), 'Patches that the boot guard does not load.'),
+  observed: v.optional(described(v.array(v.string()), 'Boots that were lost in the last day, in words.')),
+  policy: v.optional(policyStatus),
   onTrial: v.boolean(),
   channel: v.optional(v.record(v.string(), v.unknown())),
   mismatches: v.array(
@@ -89,7 +112,17 @@ export const infoDocument = printed('kpatch.info/1', 'info', 'What a patch modul
   buildId: v.optional(described(v.string(), 'Build id of the module.')),
   description: v.optional(v.string()),
   signature: v.nullable(
-    v.object({ signer: v.string(), hash: v.string(), serial: v.string(), verifiedBy: v.optional(v.string()) }),
+    v.object({
+      hash: v.string(),
+      serial: described(v.string(), 'Of the certificate that the message names. Not verified by itself.'),
+      verified: v.boolean(),
+      signer: v.optional(described(v.string(), 'Subject of the certificate with which the signature was verified.')),
+      verifiedBy: v.optional(described(v.string(), 'File of that certificate.')),
+      kernel: described(
+        v.object({ answer: v.picklist(['accepts', 'refuses', 'unknown']), reason: v.string() }),
+        'Whether the kernel of this machine would take it.',
+      ),
+    }),
   ),
   size: natural,
   manifest: v.nullable(manifestContent),
@@ -171,6 +204,50 @@ export const verifyDocument = printed(
   'Whether what is stored, recorded and active is consistent.',
   { mismatches: statusMembers.mismatches },
 );
+
+const policyRules = v.object({
+  proof: v.object({
+    required: v.boolean(),
+    keys: v.array(v.string()),
+    plans: v.array(v.string()),
+    test: v.boolean(),
+    maxAgeDays: v.optional(natural),
+    provenExcept: v.boolean(),
+  }),
+  signature: v.object({
+    required: v.boolean(),
+    certificates: v.array(v.string()),
+    hashes: v.array(v.string()),
+    minimumRsaBits: natural,
+  }),
+  channels: v.optional(v.array(v.string())),
+  update: v.picklist(['install', 'fetch', 'nothing']),
+  revoked: v.picklist(['keep', 'remove']),
+});
+
+export const policyShowDocument = printed('kpatch.policy-show/1', 'policy show', 'What this machine accepts.', {
+  state: policyState,
+  file: v.string(),
+  digest: v.nullable(sha256),
+  problem: described(v.nullable(v.string()), 'Why the policy cannot be used.'),
+  rules: described(v.nullable(policyRules), 'The rules that apply, with defaults; null if the policy cannot be used.'),
+  keys: v.array(
+    v.object({
+      file: v.string(),
+      key: described(sha256, 'Of the public key (SubjectPublicKeyInfo, DER).'),
+      name: v.optional(v.string()),
+      revoked: v.boolean(),
+    }),
+  ),
+  revoked: v.array(v.object({ key: sha256, reason: v.string() })),
+});
+
+export const policyCheckDocument = printed('kpatch.policy-check/1', 'policy check', 'Whether the policy is met.', {
+  file: v.string(),
+  digest: v.optional(v.nullable(sha256)),
+  problems: v.array(v.string()),
+  acceptance: v.optional(described(acceptanceContent, 'For a module: how it would be recorded.')),
+});
 
 export const metricsDocument = printed('kpatch.metrics/1', 'metrics', 'The state of this machine as metrics.', {
   status: v.optional(v.object(statusMembers)),

@@ -22,6 +22,7 @@ const manifestMembers = {
   states: v.array(v.object({ id: natural, version: natural })),
   patches: v.array(v.object({ name: v.string(), sha256: v.string() })),
   runPre: described(v.picklist(['matched', 'skipped']), '`matched`: each function matches the code of the kernel.'),
+  sandbox: v.optional(described(v.literal('none'), 'Present where the module was built with `--no-sandbox`.')),
   tool: described(v.string(), 'Name and version of the program that built the module.'),
 };
 
@@ -34,16 +35,36 @@ export const manifestDocument = stored(
 
 export const manifestContent = manifestDocument.schema;
 
+export const acceptanceContent = v.object({
+  policy: described(v.string(), 'Digest of the host policy and the files that it names; `none` without a policy.'),
+  at: described(time, 'When the module was first accepted.'),
+  keys: described(v.array(v.string()), 'SHA-256 of the public keys that signed its proof and the module.'),
+});
+
 export const storeIndexDocument = stored(
   'kpatch.store/1',
   '`/var/lib/kpatch/RELEASE/.index.json`',
   'The modules that are installed for one kernel.',
   {
-    entries: v.array(v.object({ name: v.string(), file: v.string(), sha256: v.string(), installed: v.string() })),
+    entries: v.array(
+      v.object({
+        name: v.string(),
+        file: v.string(),
+        sha256: v.string(),
+        installed: v.string(),
+        acceptance: v.optional(acceptanceContent),
+      }),
+    ),
     pending: v.optional(
       described(
         v.object({ staged: v.optional(v.string()), remove: v.array(v.string()) }),
         'A change that was decided but not carried out yet.',
+      ),
+    ),
+    unwanted: v.optional(
+      described(
+        v.array(v.object({ name: v.string(), sha256: v.string(), line: v.optional(v.string()), at: time })),
+        'Patches that a person uninstalled.',
       ),
     ),
   },
@@ -57,8 +78,31 @@ export const bootGuardDocument = stored(
   'Which patches the machine has booted with, and which did not survive a boot.',
   {
     trying: v.optional(v.object({ bootId: v.string(), at: time, patches: v.array(guarded) })),
-    blocked: v.array(v.object({ ...guarded.entries, at: time })),
+    blocked: v.array(
+      v.object({
+        ...guarded.entries,
+        at: time,
+        why: v.optional(v.string()),
+        until: v.optional(time),
+        times: v.optional(natural),
+      }),
+    ),
     survived: v.optional(v.array(guarded)),
+    lost: v.optional(
+      described(
+        v.array(
+          v.object({
+            bootId: v.string(),
+            at: time,
+            noticed: time,
+            patches: v.array(guarded),
+            record: v.optional(described(v.string(), 'File of the crash record.')),
+            named: described(v.array(v.string()), 'Patches that a stack trace in the record names.'),
+          }),
+        ),
+        'Boots of the last day that were lost.',
+      ),
+    ),
   },
 );
 
@@ -73,4 +117,42 @@ export const loadedRecordDocument = storedWithout(
     loaded: time,
     seconds: v.number(),
   },
+);
+
+const policyFileMembers = {
+  proof: v.optional(
+    v.strictObject({
+      required: v.optional(v.boolean()),
+      keys: v.optional(described(v.array(v.string()), 'Files with public keys (PEM), below /etc/kpatch.')),
+      plans: v.optional(v.array(v.string())),
+      test: v.optional(v.boolean()),
+      maxAgeDays: v.optional(natural),
+      provenExcept: v.optional(v.boolean()),
+    }),
+  ),
+  signature: v.optional(
+    v.strictObject({
+      required: v.optional(v.boolean()),
+      certificates: v.optional(described(v.array(v.string()), 'Files with certificates, below /etc/kpatch.')),
+      hashes: v.optional(v.array(v.string())),
+      minimumRsaBits: v.optional(natural),
+    }),
+  ),
+  channels: v.optional(v.array(v.string())),
+  update: v.optional(v.picklist(['install', 'fetch', 'nothing'])),
+  revoked: v.optional(v.picklist(['keep', 'remove'])),
+};
+
+export const hostPolicyDocument = stored(
+  'kpatch.host-policy/1',
+  '`/etc/kpatch/host-policy.json`',
+  'What this machine accepts (docs/policy.md).',
+  policyFileMembers,
+);
+
+export const revokedKeysDocument = stored(
+  'kpatch.revoked-keys/1',
+  '`/etc/kpatch/revoked-keys.json`, `/var/lib/kpatch/channel/revoked-keys.json`',
+  'Keys that no longer count.',
+  { keys: v.array(v.strictObject({ key: sha256, reason: v.optional(v.string()) })) },
 );

@@ -5,6 +5,7 @@ import type { Manifest } from '../module/manifest.ts';
 import { functionsOf, type LoadedPatch, loadedPatches } from './live/livepatches.ts';
 import { readRecord } from './live/loaded-record.ts';
 import { functionUses } from './live/other-users.ts';
+import { kernelOpinion } from './machine/kernel-trust.ts';
 import type { Machine } from './machine/machine.ts';
 import { type RunningKernel, runningKernel } from './machine/running-kernel.ts';
 import { lineOf, type ModuleFile } from './store/module-file.ts';
@@ -129,15 +130,16 @@ const buildId: Check = ({ module, kernel }) => {
   return refused('build-id', fail('build-id-mismatch', params, { where: { file: module.path } }));
 };
 
-const signature: Check = ({ module, kernel }) => {
+const signature: Check = ({ machine, module, kernel }) => {
+  const { answer, reason } = kernelOpinion(machine, module.bytes);
+  if (answer === 'accepts') return fits('signature', reason);
+  if (answer === 'unknown') return unknown('signature', `the kernel checks it when it loads the module: ${reason}`);
   const locked = kernel.lockdown === 'integrity' || kernel.lockdown === 'confidentiality';
-  if (module.signed) return fits('signature', 'signed; the kernel verifies the signature when it loads the module');
-  if (!kernel.signatureEnforced && !locked) return fits('signature', 'not signed; this kernel does not require it');
-  const reason = locked ? `lockdown mode is ${kernel.lockdown}` : 'module.sig_enforce is set';
-  return refused(
-    'signature',
-    fail('signature-required', { name: module.name, reason }, { where: { file: module.path } }),
-  );
+  const { name, path } = module;
+  if (module.signed)
+    return refused('signature', fail('signature-refused', { name, reason }, { where: { file: path } }));
+  const why = locked ? `lockdown mode is ${kernel.lockdown}` : 'module.sig_enforce is set';
+  return refused('signature', fail('signature-required', { name, reason: why }, { where: { file: path } }));
 };
 
 const modulesAllowed: Check = ({ kernel }) => {

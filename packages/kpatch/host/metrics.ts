@@ -66,6 +66,21 @@ export const metrics: readonly Metric[] = [
     samples: ({ blocked }) => one(blocked.length),
   },
   {
+    name: 'kpatch_policy_info',
+    help: 'The host policy: none, valid or unusable.',
+    samples: ({ policy }) => [{ labels: { state: policy.state }, value: 1 }],
+  },
+  {
+    name: 'kpatch_policy_alarms',
+    help: 'What the host policy finds wrong: an unusable policy, installed patches that it refuses, revoked keys.',
+    samples: ({ policy }) => one(policy.alarms.length),
+  },
+  {
+    name: 'kpatch_lost_boots',
+    help: 'Boots of the last day that ended before they counted as survived.',
+    samples: ({ observed }) => one(observed.length),
+  },
+  {
     name: 'kpatch_mismatches',
     help: 'Differences between installed, recorded and active patches.',
     samples: ({ mismatches }) => one(mismatches.length),

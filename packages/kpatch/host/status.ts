@@ -1,6 +1,7 @@
 /** The data of `kpatch status`: the kernel, its patches, what the next boot loads, and what to do. */
 import { join } from 'node:path';
-import { bootSet } from './boot/boot.ts';
+import { type PolicyStatus, policyStatus } from './acceptance/policy-status.ts';
+import { blockText, bootSet, lostText } from './boot/boot.ts';
 import { type BlockedPatch, blockedAmong, readGuard } from './boot/guard.ts';
 import { manifestOfLoaded } from './fit.ts';
 import { functionsOf, loadedPatches, type PatchedFunction, type PatchState, stateOf } from './live/livepatches.ts';
@@ -11,8 +12,7 @@ import { currentHoldups } from './live/transition.ts';
 import { attribute } from './machine/attribute.ts';
 import type { Machine } from './machine/machine.ts';
 import { runningKernel } from './machine/running-kernel.ts';
-import { manifestOfInstalled } from './store/install.ts';
-import { type InstalledPatch, installedPatches } from './store/store.ts';
+import { type InstalledPatch, installedPatches, manifestOfInstalled } from './store/store.ts';
 import { type Mismatch, verify } from './verify.ts';
 
 export interface ActivePatch {
@@ -45,6 +45,10 @@ export interface Status {
   /** Patches that the next boot of this kernel loads, in load order. */
   readonly boots: readonly { readonly name: string; readonly version: number | undefined }[];
   readonly blocked: readonly BlockedPatch[];
+  /** What the boot guard observed: the boots that were lost in the last day, in words. */
+  readonly observed: readonly string[];
+  /** What this machine accepts, and the problems that the policy finds. */
+  readonly policy: PolicyStatus;
   /** This boot is still on trial (boot guard). */
   readonly onTrial: boolean;
   /** The content of `/var/lib/kpatch/channel/status.json`, which the last channel update wrote. */
@@ -88,6 +92,8 @@ export function statusOf(machine: Machine): Status {
     transition,
     boots: bootsNext(machine, release, installed, blocked),
     blocked,
+    observed: release === '' ? [] : (readGuard(machine, release).lost ?? []).map(lostText),
+    policy: policyStatus(machine, release),
     onTrial: release !== '' && readGuard(machine, release).trying?.bootId === bootId,
     channel: channelStatus(machine),
     mismatches: verify(machine),
@@ -124,11 +130,11 @@ function todoOf(status: Omit<Status, 'todo'>): string[] {
     const round = state === 'enabling' ? `, or 'kpatch unload ${patch}' to reverse it` : '';
     todo.push(`${patch} is in transition: wait, or run 'kpatch signal'${round}`);
   }
-  for (const { name, at } of status.blocked) {
-    todo.push(
-      `${name} is blocked: the machine did not survive its boot of ${at} with it; to load it again, run 'kpatch install --again ${name}'`,
-    );
+  for (const patch of status.blocked) {
+    const again = `kpatch install --again ${patch.name}`;
+    todo.push(`${patch.name} is blocked: ${blockText(patch)}; to load it again, run '${again}'`);
   }
+  todo.push(...status.policy.alarms);
   for (const { patch, release, problem, fix } of status.mismatches) {
     if (patch !== undefined && patch === transition?.patch) continue;
     todo.push(`${patch === undefined ? `store of ${release}` : `${patch} (${release})`}: ${problem}; do: ${fix}`);

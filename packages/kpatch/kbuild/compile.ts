@@ -7,6 +7,7 @@ import { dirname, join, relative } from 'node:path';
 import { sha256 } from '../base/digest.ts';
 import { fail } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
+import { readOutput } from '../sandbox/output.ts';
 import { type KbuildVariables, submake } from './kbuild.ts';
 import type { SourceOverlay } from './overlay.ts';
 import type { Unit } from './unit.ts';
@@ -78,27 +79,25 @@ async function unmixed(overlay: SourceOverlay, unit: Unit, compilation: Compilat
 }
 
 function collect(overlay: SourceOverlay, unit: Unit): CompiledUnit {
-  const path = join(overlay.root, unit.object);
   // Read when it is looked at: thousands of units, which a header can reach, are more than should be in memory at once.
   return {
     unit,
-    read: readDependencies(noteOf(path)),
+    read: readDependencies(noteText(overlay.root, unit.object)),
     get bytes() {
-      return readFileSync(path);
+      return readOutput(overlay.root, unit.object);
     },
   };
 }
 
-/** kbuild's note of how an object was made, beside it. */
-function noteOf(object: string): string {
+/** kbuild's note of how an object was made, which lies beside it; empty where there is none. */
+export function noteText(root: string, object: string): string {
   const at = object.lastIndexOf('/') + 1;
-  return `${object.slice(0, at)}.${object.slice(at)}.cmd`;
+  const note = `${object.slice(0, at)}.${object.slice(at)}.cmd`;
+  return existsSync(join(root, note)) ? readOutput(root, note).toString() : '';
 }
 
-/** The files named in a `.cmd` file's list of dependencies, without those that stand for configuration options. */
-export function readDependencies(note: string): string[] {
-  if (!existsSync(note)) return [];
-  const text = readFileSync(note, 'utf8');
+/** The files named in the list of dependencies of a `.cmd` file's text, without those that stand for configuration options. */
+export function readDependencies(text: string): string[] {
   const source = /^source_\S+ := (\S+)$/m.exec(text)?.[1];
   const list = /^deps_\S+ := ?\\?\n((?:.*\\\n)*.*\n?)/m.exec(text)?.[1] ?? '';
   const files = list.split('\n').map((line) => line.replace(/\\$/, '').trim());
@@ -120,9 +119,7 @@ async function make(overlay: SourceOverlay, units: readonly Unit[], compilation:
     overlay.root,
     withoutPlace(compilation.variables, overlay),
     [...args, '-k', ...targets],
-    {
-      env,
-    },
+    { env, view: { readOnly: [overlay.tree], writable: [overlay.root] } },
   );
   if (result.status === 0) return;
   const failed = objects.find((object) => !existsSync(join(overlay.root, object))) ?? objects[0]!;

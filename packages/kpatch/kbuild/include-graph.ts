@@ -8,12 +8,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { writeAtomically } from '../base/files.ts';
 import { run, runOk } from '../base/run.ts';
+import { platformHere } from '../platform/registry.ts';
 import { Products, Resolver } from './include-resolve.ts';
 import type { KbuildVariables } from './kbuild.ts';
 
 /** What of kbuild's settings decides where an include leads. */
 export interface IncludeSearch {
-  /** Folder below `arch/`: `x86`. */
+  /** Folder below `arch/`. */
   readonly sourceArch: string;
   /** Folders of LINUXINCLUDE in their order, relative to the tree. */
   readonly folders: readonly string[];
@@ -33,7 +34,7 @@ export function includeSearch(variables: KbuildVariables): IncludeSearch {
     const file = words[index + 1];
     if (word === '-include' && file !== undefined) forced.push(posix.normalize(file));
   });
-  return { sourceArch: variables.SRCARCH ?? 'x86', folders, forced };
+  return { sourceArch: variables.SRCARCH ?? platformHere().naming.source, folders, forced };
 }
 
 /** The graph as it is kept: numbers are places in `files`. */

@@ -6,8 +6,10 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
-import { type RunOptions, type RunResult, run, runOk } from '../base/run.ts';
+import type { RunResult } from '../base/run.ts';
 import type { KernelCompiler } from '../kernel/target.ts';
+import { type SandboxOptions, sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
+import { shareFolder } from '../sandbox/user.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
 
 /** The variables that the top Makefile exports to sub-makes. */
@@ -17,10 +19,10 @@ export type KbuildVariables = Readonly<Record<string, string>>;
 export const sectionFlags = '-ffunction-sections -fdata-sections';
 
 /** Variables of a person's environment that reach kbuild; all others would make the output depend on the person. */
-const kept = ['PATH', 'HOME', 'TMPDIR'];
+const kept = ['PATH'];
 
 /** Exported by the top Makefile but true only for the place where it ran. */
-const places = /^(_|MAKEFILES|PWD|OLDPWD|SHLVL|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKE_TERM\w*|abs_\w+)$/;
+const places = /^(_|HOME|TMPDIR|MAKEFILES|PWD|OLDPWD|SHLVL|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKE_TERM\w*|abs_\w+)$/;
 
 const fixed = {
   LC_ALL: 'C',
@@ -56,11 +58,17 @@ export async function readKbuildVariables(tree: string, compiler: KernelCompiler
     makefile,
     `kpatch-variables:\n\t@KPATCH_ROOTS='${roots.map((name) => `$(${name})`).join(' ')}' env -0\n`,
   );
-  const { stdout } = await runOk(
+  shareFolder(shadow.path);
+  const { stdout } = await sandboxedOk(
     'make',
     ['-s', ...compilerArguments(compiler), `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
     // MAKEFILES also reaches the second make that some versions of the top Makefile start.
-    { cwd: shadow.path, env: { ...cleanEnvironment(), MAKEFILES: makefile }, timeoutMs: 120_000 },
+    {
+      view: { readOnly: [tree], writable: [shadow.path] },
+      cwd: shadow.path,
+      env: { ...cleanEnvironment(), MAKEFILES: makefile },
+      timeoutMs: 120_000,
+    },
   );
   const variables: Record<string, string> = {};
   for (const entry of stdout.toString().split('\0')) {
@@ -87,21 +95,25 @@ export async function kbuildVariables(
   }
 }
 
-/** Runs make in the (overlay of the) tree `cwd` as kbuild's top Makefile would run a sub-make. */
+/**
+ * Runs make in the (overlay of the) tree `cwd` as kbuild's top Makefile would run a sub-make, in a sandbox that sees
+ * `options.view` and the toolchain.
+ */
 export function submake(
   cwd: string,
   variables: KbuildVariables,
   args: readonly string[],
-  options: RunOptions = {},
+  options: Omit<SandboxOptions, 'cwd'>,
 ): Promise<RunResult> {
   const env = {
     ...cleanEnvironment(),
     ...variables,
+    TMPDIR: undefined,
     KBUILD_BUILTIN: '1',
     KBUILD_MODULES: '1',
     abs_srctree: cwd,
     abs_objtree: cwd,
     MAKEFLAGS: 'rR --no-print-directory',
   };
-  return run('make', args, { timeoutMs: 1_800_000, ...options, cwd, env: { ...env, ...options.env } });
+  return sandboxed('make', args, { timeoutMs: 1_800_000, ...options, cwd, env: { ...env, ...options.env } });
 }

@@ -3,10 +3,10 @@
  * process reads every directory's Makefile with this kernel's configuration, as kbuild does when it descends, and prints
  * what it would build there. Directories, `obj-y`, `obj-m` and composite objects follow Documentation/kbuild/makefiles.rst.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join, normalize } from 'node:path';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
 import { fail } from '../base/errors/error.ts';
-import { temporaryFolder, writeAtomically } from '../base/files.ts';
+import { writeAtomically } from '../base/files.ts';
 import { type KbuildVariables, submake } from './kbuild.ts';
 
 /** One object that a translation unit is linked into. */
@@ -70,14 +70,21 @@ const notKernel = /^(scripts|tools|Documentation|samples|usr)(\/|$)/;
  * Error: `makefiles-unreadable` where make cannot read them.
  */
 export async function readObjectMap(tree: string, variables: KbuildVariables): Promise<ObjectMap> {
-  using scratch = temporaryFolder('kpatch-walk-');
-  const makefile = join(scratch.path, 'walk.mk');
-  writeFileSync(makefile, walker);
   const roots = (variables.KPATCH_ROOTS ?? '').split(/\s+/).filter((word) => word.endsWith('/'));
   const top = ['y:.', ...roots.map((root) => `y:${root.slice(0, -1)}`)].join(' ');
-  const result = await submake(tree, variables, ['-s', '-f', makefile, `TOP=${top}`, 'all'], { timeoutMs: 300_000 });
+  const result = await submake(tree, variables, ['-s', '-f', '-', `TOP=${top}`, 'all'], {
+    // The links of an overlay lead to the tree that it is of.
+    view: { readOnly: [tree, ...treeOf(tree)] },
+    input: walker,
+    timeoutMs: 300_000,
+  });
   if (result.status !== 0) throw fail('makefiles-unreadable', { tree }, { detail: result.stderr });
   return parseWalk(result.stdout.toString());
+}
+
+function treeOf(overlay: string): string[] {
+  const scripts = join(overlay, 'scripts');
+  return existsSync(scripts) ? [dirname(realpathSync(scripts))] : [];
 }
 
 /** As `readObjectMap`, kept in `folder` between calls. */

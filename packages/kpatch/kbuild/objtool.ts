@@ -1,12 +1,11 @@
 /** How objtool has to run for kernels that let kbuild run it late. */
 import type { KernelConfig } from '../kernel/config.ts';
+import { platformOfConfig } from '../platform/registry.ts';
 
-/**
- * True where kbuild runs objtool on vmlinux and on linked modules instead of on each object: kernels with IBT (Linux 5.18,
- * commit ed53a0d97192) or LTO.
- */
+/** True where kbuild runs objtool on vmlinux and on linked modules instead of on each object: kernels with LTO, or by the machine. */
 export function runsObjtoolLate(config: KernelConfig): boolean {
-  return config.has('X86_KERNEL_IBT') || config.has('LTO_CLANG');
+  const platform = platformOfConfig((option) => config.has(option));
+  return ['LTO_CLANG', ...(platform?.naming.lateObjtool ?? [])].some((option) => config.has(option));
 }
 
 /**

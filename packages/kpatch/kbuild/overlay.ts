@@ -4,12 +4,26 @@
  * a changed one still includes the changed one. The one way around it is a path like `../x.h` through a linked folder,
  * which the system resolves physically; `strays` finds it in the compiler's own list of files, and `open` mends it.
  */
-import { copyFileSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  constants,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
+import { fail } from '../base/errors/error.ts';
+import { shareFolder } from '../sandbox/user.ts';
 
 export class SourceOverlay {
   readonly root: string;
   readonly tree: string;
+  readonly #realRoot: string;
   readonly #real = new Set<string>();
   readonly #copied = new Set<string>();
 
@@ -17,6 +31,8 @@ export class SourceOverlay {
   constructor(tree: string, root: string) {
     this.tree = realpathSync(tree);
     this.root = root;
+    this.#realRoot = realpathSync(root);
+    shareFolder(root);
     this.#link('.');
   }
 
@@ -25,8 +41,10 @@ export class SourceOverlay {
     const path = normalize(folder);
     if (path === '.' || this.#real.has(path)) return;
     this.open(dirname(path));
+    this.#requireReal(dirname(path));
     rmSync(join(this.root, path), { force: true });
-    mkdirSync(join(this.root, path), { recursive: true });
+    mkdirSync(join(this.root, path));
+    shareFolder(join(this.root, path));
     this.#link(path);
   }
 
@@ -43,14 +61,24 @@ export class SourceOverlay {
     const path = normalize(file);
     if (this.#copied.has(path)) return;
     this.open(dirname(path));
+    this.#requireReal(dirname(path));
     const target = join(this.root, path);
     rmSync(target, { force: true });
     try {
-      copyFileSync(join(this.tree, path), target);
+      copyFileSync(join(this.tree, path), target, constants.COPYFILE_EXCL);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
     this.#copied.add(path);
+  }
+
+  /** The text of a file as the overlay has it; undefined where it does not have it, and where a link leads elsewhere. */
+  text(file: string): string | undefined {
+    const path = join(this.root, file);
+    if (!existsSync(path)) return undefined;
+    const real = realpathSync(path);
+    const isInside = [this.#realRoot, this.tree].some((place) => real.startsWith(`${place}/`));
+    return isInside ? readFileSync(real, 'latin1') : undefined;
   }
 
   /** Takes back what was done to a file: the overlay has the tree's own again, or none. */
@@ -95,6 +123,16 @@ export class SourceOverlay {
     }
   }
 
+  /**
+   * Makes sure that a real folder is still one before something is written there: where kpatch is not root, a program in the
+   * sandbox could have put a link in its place. None runs while the overlay is changed.
+   */
+  #requireReal(folder: string): void {
+    const path = join(this.root, folder);
+    const real = realpathSync(path);
+    if (real !== join(this.#realRoot, folder)) throw leadsOut(path, real);
+  }
+
   #link(folder: string): void {
     this.#real.add(folder);
     const source = join(this.tree, folder);
@@ -110,6 +148,10 @@ export class SourceOverlay {
       symlinkSync(join(source, name), join(this.root, folder, name));
     }
   }
+}
+
+function leadsOut(file: string, real: string): Error {
+  return fail('sandbox-output', { file, problem: `it leads to ${real}` }, { where: { file } });
 }
 
 function isProduct(name: string, folder: string): boolean {

@@ -4,8 +4,10 @@
  *
  * The order was addresses or offsets, [relative base], number, names, markers, [sequence by name], token table, token index
  * until Linux 6.3; since 6.4 (commit 404bad70fcf7) addresses or offsets, [relative base] and the sequence stand after the token index.
- * All is little-endian and 8-byte aligned. Markers have 8 bytes before Linux 4.20, 4 since.
+ * All is in the machine's byte order and 8-byte aligned. Markers have 8 bytes before Linux 4.20, 4 since.
  */
+import type { Platform } from '../platform/platform.ts';
+import { type ByteOrder, bigEndian, littleEndian } from './byte-order.ts';
 
 export interface KallsymsTables {
   readonly count: number;
@@ -29,8 +31,6 @@ export interface Addresses {
 /** Kernels have 20,000 to 400,000 symbols; small test tables must be found too. */
 const MINIMUM = 8;
 const MAXIMUM = 4_000_000;
-/** The lowest and highest address a 64-bit kernel may be linked at (upper half). */
-const KERNEL_HALF = 0xffff_0000_0000_0000n;
 /** Characters that nm prints as a symbol's type. */
 const types = new Set('AaBbCcDdGgIiNnPpRrSsTtUuVvWw?-');
 
@@ -40,33 +40,43 @@ interface TokenTable {
   readonly tokens: readonly string[];
 }
 
+/** An image and what its machine decides about the tables in it. */
+interface Search {
+  readonly bytes: Buffer;
+  readonly order: ByteOrder;
+  readonly boot: Platform['boot'];
+}
+
 const align8 = (at: number): number => (at + 7) & ~7;
 
 /** Finds the tables; a string says why there are none. */
-export function findTables(bytes: Buffer): KallsymsTables | string {
+export function findTables(bytes: Buffer, { littleEndian: little, boot }: Platform): KallsymsTables | string {
+  const search: Search = { bytes, order: little ? littleEndian : bigEndian, boot };
   let reason = 'no token table';
-  for (const table of tokenTables(bytes)) {
+  for (const table of tokenTables(search)) {
     reason = 'the token table was found, but no names before it';
-    for (const names of nameTables(bytes, table)) {
+    for (const names of nameTables(search, table)) {
       reason = 'names were found, but no plausible addresses';
-      const addresses = findAddresses(bytes, table, names.numberAt, names.count);
-      if (addresses !== undefined) return { count: names.count, names: names.names, tokens: table.tokens, addresses };
+      const addresses = findAddresses(search, table, names.numberAt, names.count);
+      if (addresses !== undefined) return { ...names, tokens: table.tokens, addresses };
     }
   }
   return reason;
 }
 
 /** Token tables are found by the digits: each stands for itself, as symbol names use all of them and never run out of codes. */
-function* tokenTables(bytes: Buffer): Generator<TokenTable> {
+function* tokenTables(search: Search): Generator<TokenTable> {
+  const { bytes } = search;
   const digits = Buffer.from('0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0', 'latin1');
   for (let at = bytes.indexOf(digits); at >= 0; at = bytes.indexOf(digits, at + 1)) {
-    const table = tokenTableAround(bytes, at);
+    const table = tokenTableAround(search, at);
     if (table !== undefined) yield table;
   }
 }
 
 /** `zeroAt` is where the token `0` (code 0x30) stands: 48 tokens lie before it. */
-function tokenTableAround(bytes: Buffer, zeroAt: number): TokenTable | undefined {
+function tokenTableAround(search: Search, zeroAt: number): TokenTable | undefined {
+  const { bytes } = search;
   let start = zeroAt;
   for (let i = 0; i < 47; i++) {
     // the byte before `start` ends the token before it
@@ -77,14 +87,14 @@ function tokenTableAround(bytes: Buffer, zeroAt: number): TokenTable | undefined
   // The first token begins at an aligned place, but what is before it need not end with a zero byte.
   const from = bytes.lastIndexOf(0, start - 2) + 1;
   for (let first = align8(from); first < start && first - from < 256; first += 8) {
-    const table = tokenTableAt(bytes, first);
+    const table = tokenTableAt(search, first);
     if (table !== undefined) return table;
   }
   return undefined;
 }
 
 /** Reads 256 tokens and holds them against the index that follows them. */
-function tokenTableAt(bytes: Buffer, start: number): TokenTable | undefined {
+function tokenTableAt({ bytes, order }: Search, start: number): TokenTable | undefined {
   const tokens: string[] = [];
   const offsets: number[] = [];
   let at = start;
@@ -97,7 +107,7 @@ function tokenTableAt(bytes: Buffer, start: number): TokenTable | undefined {
   }
   const indexAt = align8(at);
   if (indexAt + 512 > bytes.length) return undefined;
-  if (offsets.some((offset, i) => bytes.readUInt16LE(indexAt + 2 * i) !== offset)) return undefined;
+  if (offsets.some((offset, i) => order.u16(bytes, indexAt + 2 * i) !== offset)) return undefined;
   return { start, indexAt, tokens };
 }
 
@@ -108,16 +118,24 @@ interface NameTable {
 }
 
 /** Names and their markers end where the token table begins (with the sequence between them in some versions). */
-function* nameTables(bytes: Buffer, table: TokenTable): Generator<NameTable> {
+function* nameTables(search: Search, table: TokenTable): Generator<NameTable> {
+  const { bytes, order } = search;
   const starts = Uint8Array.from(table.tokens, (token) => (types.has(token[0] ?? '') ? 1 : 0));
   const lowest = Math.max(0, table.start - MAXIMUM * 24);
   for (let at = (table.start & ~7) - 16; at >= lowest; at -= 8) {
-    const count = bytes.readUInt32LE(at);
-    if (count < MINIMUM || count > MAXIMUM || bytes.readUInt32LE(at + 4) !== 0) continue;
+    const count = countAt(bytes, order, at);
+    if (count < MINIMUM || count > MAXIMUM) continue;
     const end = endOfNames(bytes, at + 8, count, table.start, starts);
-    if (end !== undefined && markersFit(bytes, at + 8, count, align8(end)))
+    if (end !== undefined && markersFit(search, at + 8, count, align8(end)))
       yield { numberAt: at, names: at + 8, count };
   }
+}
+
+/** The number of symbols: 4 bytes and 4 of padding, or 8 bytes before Linux 4.20; 0 for what is neither. */
+function countAt(bytes: Buffer, order: ByteOrder, at: number): number {
+  const [first, second] = [order.u32(bytes, at), order.u32(bytes, at + 4)];
+  if (second === 0) return first;
+  return first === 0 && order === bigEndian ? second : 0;
 }
 
 /** Walks over all name records; undefined where one cannot be a name. */
@@ -138,14 +156,13 @@ export function recordAt(bytes: Buffer, at: number): [length: number, data: numb
 }
 
 /** Every 256th name has its offset in the markers. */
-function markersFit(bytes: Buffer, names: number, count: number, markers: number): boolean {
+function markersFit({ bytes, order }: Search, names: number, count: number, markers: number): boolean {
   return [4, 8].some((width) => {
     let at = names;
     for (let i = 0; i < count; i++) {
       if (i % 256 === 0) {
         const marker = markers + (i / 256) * width;
-        if (marker + 8 > bytes.length || bytes.readUInt32LE(marker) !== at - names) return false;
-        if (width === 8 && bytes.readUInt32LE(marker + 4) !== 0) return false;
+        if (marker + 8 > bytes.length || markerAt(bytes, order, marker, width) !== BigInt(at - names)) return false;
       }
       const [length, data] = recordAt(bytes, at);
       at = data + length;
@@ -154,8 +171,13 @@ function markersFit(bytes: Buffer, names: number, count: number, markers: number
   });
 }
 
+function markerAt(bytes: Buffer, order: ByteOrder, at: number, width: number): bigint {
+  return width === 8 ? order.u64(bytes, at) : BigInt(order.u32(bytes, at));
+}
+
 /** Tries each layout that was ever written; the addresses must be plausible as a whole. */
-function findAddresses(bytes: Buffer, table: TokenTable, numberAt: number, count: number): Addresses | undefined {
+function findAddresses(search: Search, table: TokenTable, numberAt: number, count: number): Addresses | undefined {
+  const { bytes, order, boot } = search;
   const after = align8(table.indexAt + 512);
   const offsetBytes = align8(count * 4);
   const candidates: Addresses[] = [];
@@ -164,33 +186,46 @@ function findAddresses(bytes: Buffer, table: TokenTable, numberAt: number, count
     [numberAt - 8 - offsetBytes, numberAt - 8],
   ] as const) {
     if (at < 0 || baseAt + 8 > bytes.length) continue;
-    const base = bytes.readBigUInt64LE(baseAt);
-    candidates.push({ kind: 'percpu', at, base }, { kind: 'relative', at, base });
+    const base = order.u64(bytes, baseAt);
+    if (boot.absolutePerCpu) candidates.push({ kind: 'percpu', at, base });
+    candidates.push({ kind: 'relative', at, base });
   }
   for (const at of [after, numberAt - 8 * count]) {
     if (at >= 0 && at + 8 * count <= bytes.length) candidates.push({ kind: 'absolute', at, base: 0n });
   }
-  return candidates.find((candidate) => plausible(bytes, candidate, count));
+  return candidates.find((candidate) => plausible(search, candidate, count));
 }
 
 /** The address of the symbol with this index (kernel/kallsyms.c, kallsyms_sym_address). */
-export function addressAt(bytes: Buffer, { kind, at, base }: Addresses, index: number): bigint {
-  if (kind === 'absolute') return bytes.readBigUInt64LE(at + 8 * index);
-  if (kind === 'relative') return base + BigInt(bytes.readUInt32LE(at + 4 * index));
-  const offset = bytes.readInt32LE(at + 4 * index);
+export function addressAt(bytes: Buffer, order: ByteOrder, { kind, at, base }: Addresses, index: number): bigint {
+  if (kind === 'absolute') return order.u64(bytes, at + 8 * index);
+  if (kind === 'relative') return base + BigInt(order.u32(bytes, at + 4 * index));
+  const offset = order.i32(bytes, at + 4 * index);
   return offset >= 0 ? BigInt(offset) : base - 1n - BigInt(offset);
 }
 
+/** The lowest address of a symbol of the kernel's image, which is where it begins; a string says why there is none. */
+export function lowestSymbol(bytes: Buffer, platform: Platform): bigint | string {
+  const tables = findTables(bytes, platform);
+  if (typeof tables === 'string') return tables;
+  const order = platform.littleEndian ? littleEndian : bigEndian;
+  for (let i = 0; i < tables.count; i++) {
+    const address = addressAt(bytes, order, tables.addresses, i);
+    if (address >= platform.boot.lowestAddress && address > 0n) return address;
+  }
+  return 'it has no symbol of the kernel';
+}
+
 /** Symbols are sorted by address, nearly all lie in the kernel's half, and they do not all lie on one spot. */
-function plausible(bytes: Buffer, addresses: Addresses, count: number): boolean {
-  if (addresses.kind !== 'absolute' && addresses.base < KERNEL_HALF) return false;
+function plausible({ bytes, order, boot }: Search, addresses: Addresses, count: number): boolean {
+  if (addresses.kind !== 'absolute' && addresses.base < boot.lowestAddress) return false;
   let before = 0n;
   let inKernel = 0;
   let distinct = 0;
   for (let i = 0; i < count; i++) {
-    const address = addressAt(bytes, addresses, i);
+    const address = addressAt(bytes, order, addresses, i);
     if (address < before || address > 0xffff_ffff_ffff_ffffn) return false;
-    if (address >= KERNEL_HALF) inKernel++;
+    if (address >= boot.lowestAddress) inKernel++;
     if (address !== before) distinct++;
     before = address;
   }

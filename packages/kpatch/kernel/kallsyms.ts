@@ -106,10 +106,10 @@ export class Kallsyms {
   }
 }
 
-/** Finds and decodes the table in a kernel image. Error: `kernel-kallsyms`. */
+/** Finds and decodes the table in a kernel image. Errors: `kernel-kallsyms`, `elf-unsupported`. */
 export function readKallsyms(image: KernelImage): Kallsyms {
-  const { bytes, file } = image;
-  const tables = findTables(bytes);
+  const { bytes, file, order } = image;
+  const tables = findTables(bytes, image.platform);
   if (typeof tables === 'string') throw fail('kernel-kallsyms', { file, reason: tables }, { where: { file } });
   const names: string[] = [];
   let types = '';
@@ -121,7 +121,7 @@ export function readKallsyms(image: KernelImage): Kallsyms {
     for (let code = data; code < data + length; code++) text += tables.tokens[bytes[code]!];
     names.push(text.slice(1));
     types += text[0] ?? '?';
-    addresses[i] = addressAt(bytes, tables.addresses, i);
+    addresses[i] = addressAt(bytes, order, tables.addresses, i);
     at = data + length;
   }
   return new Kallsyms(names, types, addresses);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { fail } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
-import { run } from '../base/run.ts';
+import { sandboxed } from '../sandbox/sandbox.ts';
 import type { TargetKernel } from './target.ts';
 
 /** No module unpacks to more (bytes). */
@@ -92,7 +92,7 @@ function builtIn(folder: string): string[] | undefined {
   return paths.map((path) => path.replace(/\.o$/, '.ko')).filter((path) => existsSync(join(folder, path)));
 }
 
-/** Unpacks a module file: plain, xz, zstd or gzip, known by its first bytes. Error: `kernel-image-format`. */
+/** Unpacks a module file: plain, xz, zstd or gzip, known by its first bytes. Errors: `kernel-image-format`, `output-too-large`. */
 export async function unpackModule(bytes: Buffer, file: string): Promise<Buffer> {
   const magic = bytes.length < 4 ? 0 : bytes.readUInt32BE(0);
   try {
@@ -102,7 +102,8 @@ export async function unpackModule(bytes: Buffer, file: string): Promise<Buffer>
     throw fail('kernel-image-format', { file, reason: 'the packed module is damaged' }, { cause });
   }
   if (magic !== 0xfd377a58) return bytes;
-  const { status, stdout, stderr } = await run('xz', ['-dc'], { input: bytes });
+  const options = { view: {}, input: bytes, maxOutput: LIMIT };
+  const { status, stdout, stderr } = await sandboxed('xz', ['-dc'], options);
   if (status !== 0)
     throw fail('kernel-image-format', { file, reason: `the packed module is damaged (${stderr.trim()})` });
   return stdout;

@@ -15,8 +15,3 @@ export function parseRelease(release: string): KernelVersion | undefined {
   if (match === null) return undefined;
   return { major: Number(match[1]), minor: Number(match[2]), patch: Number(match[3] ?? 0) };
 }
-
-/** Negative, zero or positive as `a` is before, at or after `major.minor`. */
-export function compareVersion(a: KernelVersion, major: number, minor: number): number {
-  return a.major - major || a.minor - minor;
-}

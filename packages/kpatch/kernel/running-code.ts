@@ -3,6 +3,7 @@
  * laid out section after section with its relocations still symbolic.
  */
 import { sha256 } from '../base/digest.ts';
+import type { LinkedField } from '../platform/run-pre.ts';
 import type { KernelImage } from './image.ts';
 import type { Kallsyms } from './kallsyms.ts';
 
@@ -25,8 +26,8 @@ export interface RunningCode {
   symbols(name: string): readonly CodeSymbol[];
   /** Bytes at an address, a view; undefined where not all of them are there. */
   read(address: bigint, length: number): Uint8Array | undefined;
-  /** What the field of `size` bytes at `address` points to; `relative` fields count from themselves. */
-  target(address: bigint, size: 4 | 8, relative: boolean): FieldTarget | undefined;
+  /** What the field at `address` points to, before the addend is taken off. */
+  target(address: bigint, field: LinkedField): FieldTarget | undefined;
   /** The first symbol behind `address`: where what is there must have ended. */
   nextAddress(address: bigint): bigint | undefined;
   /** Where the code at `address` ends at the latest: at the next symbol, or with its section. */
@@ -43,11 +44,11 @@ export function vmlinuxCode(image: KernelImage, kallsyms: Kallsyms): RunningCode
     object: 'vmlinux',
     symbols: (name) => kallsyms.lookup(name),
     read: (address, length) => image.read(address, length),
-    target(address, size, relative) {
-      const field = image.read(address, size);
-      if (field === undefined) return undefined;
-      const value = size === 4 ? BigInt(field.readInt32LE(0)) : field.readBigInt64LE(0);
-      return { kind: 'address', address: BigInt.asUintN(64, relative ? value + address : value) };
+    target(address, field) {
+      const bytes = image.read(address, field.size);
+      if (bytes === undefined) return undefined;
+      const value = field.value(bytes, 0);
+      return { kind: 'address', address: BigInt.asUintN(64, field.relative ? value + address : value) };
     },
     nextAddress: (address) => kallsyms.nextAddress(address),
     end: (address) => kallsyms.nextAddress(address),

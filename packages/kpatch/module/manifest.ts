@@ -48,6 +48,8 @@ export interface Manifest {
   readonly patches: readonly { readonly name: string; readonly sha256: string }[];
   /** `matched`: each function matches the code of the kernel; `skipped`: not compared. */
   readonly runPre: 'matched' | 'skipped';
+  /** `none`: it was built with `--no-sandbox`. Absent where the build ran in a sandbox, and in modules of kpatch 0.1. */
+  readonly sandbox?: 'none';
   /** Name and version of the program that made it. */
   readonly tool: string;
 }
@@ -124,6 +126,7 @@ const fields: Readonly<Record<string, Check>> = {
   states: listOf(record({ id: natural, version: natural })),
   patches: listOf(record({ name: text, sha256: text })),
   runPre: (value) => value === 'matched' || value === 'skipped',
+  sandbox: optionally((value) => value === 'none'),
   tool: text,
 };
 

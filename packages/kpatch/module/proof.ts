@@ -2,9 +2,12 @@
  * The proof file, `MODULE.proof.json`: what `kpatch prove` saw, with the digests of everything it was seen on. A signature
  * is over the document without its member `signature`, as compact JSON with the members in the order of the file.
  */
-import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { fail } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
+import { isPlainText } from '../base/printable.ts';
+import { parseStrict } from '../base/strict-json.ts';
+import { keyId, type PublicKey, readPublicKey } from './public-key.ts';
 
 export const proofSchema = 'kpatch.proof/1';
 
@@ -65,7 +68,7 @@ export function signProof(proof: Proof, keyFile: string): Proof {
   try {
     key = createPrivateKey(pem);
   } catch (cause) {
-    throw fail('proof-key', { file: keyFile, problem: 'it is no private key in PEM form' }, { cause });
+    throw fail('proof-key', { file: keyFile, problem: 'it is not a private key in PEM form' }, { cause });
   }
   const algorithm = algorithmOf(key, keyFile);
   const value = sign(algorithm === 'ed25519' ? null : 'sha256', signedBytes(proof), key).toString('base64');
@@ -82,8 +85,16 @@ export interface ProofDemand {
   /** SHA-256 of the kernel image or its GNU build-id, where they are known; each that is given must agree. */
   readonly image?: string;
   readonly buildId?: string;
-  /** Files with public keys (PEM); where any is given, a signature by one of them is demanded. */
-  readonly keys?: readonly string[];
+  /** Public keys, or files with them (PEM); where any is given, a signature by one of them is demanded. */
+  readonly keys?: readonly (string | PublicKey)[];
+  /** Names of the plans that count; any unless given. */
+  readonly plans?: readonly string[];
+  /** True where the author's test must have been part of it. */
+  readonly test?: boolean;
+  /** When it must have been made, ISO 8601 limits; a proof from the future has a wrong age. */
+  readonly made?: { readonly from: Date; readonly to: Date };
+  /** True where the verdict `proven except ...` counts too. */
+  readonly except?: boolean;
 }
 
 /**
@@ -91,67 +102,95 @@ export interface ProofDemand {
  * Errors: `proof-invalid` with what is wrong, `proof-key`, `file-unreadable`.
  */
 export function requireProof(file: string, demand: ProofDemand): Proof {
-  const refuse = (problem: string): Error => fail('proof-invalid', { file, problem }, { where: { file } });
-  const proof = readProof(file);
-  if (proof.verdict !== 'proven') throw refuse(`its verdict is "${proof.verdict}"`);
-  const open = proof.checks.find(({ outcome }) => outcome !== 'held');
-  if (open !== undefined) throw refuse(`the check ${open.check} did not hold`);
-  if (proof.checks.length === 0) throw refuse('it has no checks');
-  if (proof.module.sha256 !== demand.module) throw refuse('it is the proof of another module file');
-  const { release, image, buildId } = proof.kernel;
-  if (release !== demand.release) throw refuse(`it was made on ${release}, not on ${demand.release}`);
-  if (demand.image !== undefined && image !== demand.image) throw refuse('it was made on another image of this kernel');
-  if (demand.buildId !== undefined && buildId !== undefined && buildId !== demand.buildId) {
-    throw refuse('it was made on another build of this kernel');
-  }
-  if (demand.keys !== undefined && demand.keys.length > 0) checkSignature(proof, demand.keys, refuse);
+  return requireProofBytes(readBytes(file), file, demand);
+}
+
+/** The same for bytes that were read before: what is checked is what is kept. */
+export function requireProofBytes(bytes: Uint8Array, file: string, demand: ProofDemand): Proof {
+  const proof = parseProof(bytes, file);
+  const problem = shortfall(proof, demand);
+  if (problem !== undefined) throw fail('proof-invalid', { file, problem }, { where: { file } });
   return proof;
 }
 
 /** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` where it is none. */
 export function readProof(file: string): Proof {
+  return parseProof(readBytes(file), file);
+}
+
+function parseProof(bytes: Uint8Array, file: string): Proof {
   const refuse = (problem: string): Error => fail('proof-invalid', { file, problem }, { where: { file } });
-  const bytes = readBytes(file);
   if (bytes.length > 100_000_000) throw refuse('it is larger than 100 MB');
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString('utf8'));
-  } catch {
-    throw refuse('it is not JSON');
+    value = parseStrict(Buffer.from(bytes).toString('utf8'));
+  } catch (error) {
+    throw refuse(error instanceof SyntaxError ? 'it is not JSON' : (error as Error).message);
   }
   const problem = problemOf(value);
   if (problem !== undefined) throw refuse(problem);
   return value as Proof;
 }
 
-function checkSignature(proof: Proof, keys: readonly string[], refuse: (problem: string) => Error): void {
-  const { signature } = proof;
-  if (signature === undefined) throw refuse('it is not signed');
-  for (const file of keys) {
-    const pem = readBytes(file);
-    let key: KeyObject;
-    try {
-      key = createPublicKey(pem);
-    } catch (cause) {
-      throw fail('proof-key', { file, problem: 'it is no public key in PEM form' }, { cause });
-    }
-    if (keyId(key) !== signature.key) continue;
-    const algorithm = algorithmOf(key, file) === 'ed25519' ? null : 'sha256';
-    if (verify(algorithm, signedBytes(proof), key, Buffer.from(signature.value, 'base64'))) return;
-    throw refuse('its signature does not fit its content: it was changed after it was signed');
+/** Why a proof does not meet a demand; undefined where it does. Error: `proof-key`. */
+function shortfall(proof: Proof, demand: ProofDemand): string | undefined {
+  return (
+    verdictProblem(proof, demand.except ?? false) ??
+    subjectProblem(proof, demand) ??
+    contentProblem(proof, demand) ??
+    (demand.keys === undefined || demand.keys.length === 0 ? undefined : signatureProblem(proof, demand.keys))
+  );
+}
+
+function verdictProblem({ verdict, checks }: Proof, except: boolean): string | undefined {
+  const excepted = except && verdict.startsWith('proven except ');
+  if (verdict !== 'proven' && !excepted) return `its verdict is "${verdict}"`;
+  if (checks.length === 0) return 'it has no checks';
+  const open = checks.find(({ outcome }) => outcome !== 'held' && !(excepted && outcome === 'not run'));
+  return open === undefined ? undefined : `the check ${open.check} did not hold`;
+}
+
+function subjectProblem({ module, kernel }: Proof, demand: ProofDemand): string | undefined {
+  if (module.sha256 !== demand.module) return 'it is the proof of another module file';
+  const { release, image, buildId } = kernel;
+  if (release !== demand.release) return `it was made on ${release}, not on ${demand.release}`;
+  if (demand.image !== undefined && image !== demand.image) return 'it was made on another image of this kernel';
+  if (demand.buildId !== undefined && buildId !== undefined && buildId !== demand.buildId) {
+    return 'it was made on another build of this kernel';
   }
-  throw refuse(`it is signed by a key that is not trusted here (${signature.key.slice(0, 16)}…)`);
+  return undefined;
+}
+
+function contentProblem({ plan, inputs, checks, made }: Proof, demand: ProofDemand): string | undefined {
+  if (demand.plans !== undefined && !demand.plans.includes(plan)) {
+    return `its plan is "${plan}"; wanted: ${demand.plans.join(' or ')}`;
+  }
+  const tested = inputs.some(({ role }) => role === 'test') && checks.some(({ check }) => check.endsWith('/test-with'));
+  if (demand.test && !tested) return "the author's test is not part of it";
+  if (demand.made === undefined) return undefined;
+  const time = Date.parse(made);
+  if (Number.isNaN(time)) return `it was made at an unknown time ("${made}")`;
+  if (time < demand.made.from.getTime()) return `it is too old: it was made at ${made}`;
+  if (time > demand.made.to.getTime()) return `it was made at ${made}, which is in the future: check the clock`;
+  return undefined;
+}
+
+function signatureProblem(proof: Proof, keys: readonly (string | PublicKey)[]): string | undefined {
+  const { signature } = proof;
+  if (signature === undefined) return 'it is not signed';
+  for (const one of keys) {
+    const { id, key, file } = typeof one === 'string' ? readPublicKey(one) : one;
+    if (id !== signature.key) continue;
+    const algorithm = algorithmOf(key, file) === 'ed25519' ? null : 'sha256';
+    if (verify(algorithm, signedBytes(proof), key, Buffer.from(signature.value, 'base64'))) return undefined;
+    return 'its signature does not fit its content: it was changed after it was signed';
+  }
+  return `it is signed by a key that is not trusted here (${signature.key.slice(0, 16)}...)`;
 }
 
 function signedBytes(proof: Proof): Buffer {
   const { signature: _, ...unsigned } = proof;
   return Buffer.from(JSON.stringify(unsigned));
-}
-
-function keyId(key: KeyObject): string {
-  return createHash('sha256')
-    .update(key.export({ type: 'spki', format: 'der' }))
-    .digest('hex');
 }
 
 function algorithmOf(key: KeyObject, file: string): ProofSignature['algorithm'] {
@@ -163,6 +202,8 @@ function algorithmOf(key: KeyObject, file: string): ProofSignature['algorithm'] 
 
 type Test = (value: unknown) => boolean;
 const text: Test = (value) => typeof value === 'string';
+/** Text that is shown as part of a line. */
+const line: Test = (value) => typeof value === 'string' && isPlainText(value);
 const hex: Test = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
 const listOf =
   (test: Test): Test =>
@@ -178,20 +219,20 @@ const record =
 const evidence = record({ text });
 const fields: Readonly<Record<string, Test>> = {
   schema: (value) => value === proofSchema,
-  verdict: (value) => value === 'proven' || value === 'not proven',
+  verdict: (value) => line(value) && /^(?:proven|not proven|proven except .+)$/.test(value as string),
   reasons: listOf(text),
-  plan: text,
-  module: record({ name: text, file: text, sha256: hex }),
-  kernel: record({ release: text, image: hex }),
-  inputs: listOf(record({ role: text, name: text, sha256: hex })),
-  tool: text,
-  qemu: text,
-  made: text,
+  plan: line,
+  module: record({ name: line, file: line, sha256: hex }),
+  kernel: record({ release: line, image: hex }),
+  inputs: listOf(record({ role: line, name: line, sha256: hex })),
+  tool: line,
+  qemu: line,
+  made: line,
   checks: listOf(
     record({
-      check: text,
-      boot: text,
-      title: text,
+      check: line,
+      boot: line,
+      title: line,
       outcome: (value) => value === 'held' || value === 'failed' || value === 'not run',
       evidence: listOf(evidence),
     }),

@@ -1,10 +1,16 @@
 /**
- * What differs by architecture, as one interface that each file of this folder fills in (`x86_64.ts`, `ppc64le.ts`, ...).
- * The differ knows no machine: it asks these questions. A new architecture is one file of tables and small functions, and
- * one line in `registry.ts`. All offsets are bytes; `offset` arguments count from the start of the section.
+ * What differs by machine, as one record that each folder here fills in like a form. Stages know no machine: they ask these
+ * questions. A new machine is a folder and one line in `records.ts` (docs/adding.md). All offsets are bytes; `offset`
+ * arguments count from the start of the section.
  */
 import type { ElfObject } from '../formats/elf/object.ts';
+import type { BootImageRules } from './boot-image.ts';
+import type { Emulator } from './emulator.ts';
 import type { KernelRules } from './kernel-rules.ts';
+import type { ListingRules } from './listing.ts';
+import type { LoaderRules } from './loader.ts';
+import type { Naming } from './naming.ts';
+import type { RunPreRules } from './run-pre.ts';
 import type { SpecialSection } from './special.ts';
 
 /**
@@ -63,6 +69,8 @@ export interface Instruction {
   readonly load?: { readonly register: number; readonly value: number };
   /** True where `load` is the whole constant, of which the instruction before set the upper part. */
   readonly completes?: boolean;
+  /** True for an instruction that only traps (`ud2`): whether control returns behind it is for the kernel's tables to say. */
+  readonly traps?: boolean;
   /** An instruction that only copies this register into the one it writes. */
   readonly copies?: number;
   /** Bit n is set where the instruction writes general register n (of the numbering of `argumentRegisters`). */
@@ -99,13 +107,14 @@ export interface BranchField {
   readonly cleared?: Uint8Array;
 }
 
+/** How a machine's objects are read: what the differ asks. */
 export interface Architecture {
   /**
    * Rewrites, before anything is compared, what only works in the kernel image itself and has an equal form for modules.
    */
   readonly forModules?: (object: ElfObject) => void;
 
-  /** As the kernel's documentation calls it: `x86-64`, `ppc64le`, `s390x`, `aarch64`, `loongarch64`. */
+  /** As people call it, for messages. */
   readonly name: string;
   /** `EM` of the files. */
   readonly machine: number;
@@ -180,13 +189,31 @@ export interface Architecture {
   /** True for a section that is a list of addresses of one size each, which code refers to one by one (`.toc`). */
   readonly addressList?: (section: string) => boolean;
 
-  /** The tables of the kernel of that version whose entries belong to functions. */
+  /** Headers of the kernel that define structures of these tables, as `asm/alternative.h`; they need not exist. */
+  readonly structureHeaders?: readonly string[];
+  /**
+   * The tables of the kernel of that version whose entries belong to functions. `tablesOf` (structures.ts) gives them as one
+   * kernel really has them.
+   */
   specialSections(kernel: KernelRules): readonly SpecialSection[];
   /**
    * One line per instruction for people, `offset` first, without relocation names; instructions that cannot be shown are
    * given as bytes. Used by `--explain` only.
    */
   disassemble(bytes: Uint8Array, start: number, end: number): readonly DisassembledLine[];
+}
+
+/** Everything that kpatch knows of a machine. What is absent is not supported there, and asking for it is an error. */
+export interface Platform extends Architecture {
+  readonly naming: Naming;
+  readonly boot: BootImageRules;
+  readonly emulator: Emulator;
+  /** Absent: compiled code cannot be compared with the running code. */
+  readonly runPre?: RunPreRules;
+  /** Absent: what the module loader takes is not known, so it is not checked. */
+  readonly loader?: LoaderRules;
+  /** Absent: reports show plain disassembly, and no callers. */
+  readonly listing?: ListingRules;
 }
 
 export interface DisassembledLine {

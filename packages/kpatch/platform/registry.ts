@@ -1,29 +1,79 @@
-/** All architectures, by the machine of the ELF header. */
-
+/** Finds the record of a machine: by the header of an object, by one of its names, by a kernel's configuration or image. */
+import { machine as unameHere } from 'node:os';
 import { fail } from '../base/errors/error.ts';
-import { EM } from '../formats/elf/constants.ts';
-import { aarch64 } from './arm64/machine.ts';
-import { loongarch64 } from './loongarch64/machine.ts';
-import type { Architecture } from './platform.ts';
-import { ppc64le } from './ppc64le/machine.ts';
-import { s390x } from './s390x/machine.ts';
-import { x86_64 } from './x86_64/machine.ts';
+import { ELF_MAGIC, SIZE } from '../formats/elf/constants.ts';
+import type { BootImage } from './boot-image.ts';
+import type { Naming } from './naming.ts';
+import type { Platform } from './platform.ts';
+import * as records from './records.ts';
 
-export const architectures: readonly Architecture[] = [x86_64, ppc64le, s390x, aarch64, loongarch64];
+const known: Platform[] = Object.values(records);
 
-const names: Readonly<Record<number, string>> = {
-  [EM.PPC64]: 'ppc64',
-  [EM.S390]: 's390',
-  [EM.AARCH64]: 'aarch64',
-  [EM.LOONGARCH]: 'loongarch',
-};
+/** All machines, in no particular order. */
+export function platforms(): readonly Platform[] {
+  return known;
+}
 
-/** The architecture of an object. Error: `elf-unsupported`, also for a byte order that the architecture does not use. */
-export function architectureOf(object: { file: string; machine: number; littleEndian: boolean }): Architecture {
+/** Adds a machine until the result is disposed of. Its record is found as those of records.ts are. */
+export function registerPlatform(platform: Platform): Disposable {
+  known.push(platform);
+  return { [Symbol.dispose]: () => void known.splice(known.indexOf(platform), 1) };
+}
+
+/** The machine of an object. Error: `elf-unsupported`, also for a byte order that the machine's kernels do not use. */
+export function architectureOf(object: { file: string; machine: number; littleEndian: boolean }): Platform {
   const { file, machine, littleEndian } = object;
-  const found = architectures.find((arch) => arch.machine === machine && arch.littleEndian === littleEndian);
+  const found = known.find((one) => one.machine === machine && one.littleEndian === littleEndian);
   if (found !== undefined) return found;
   const order = littleEndian ? 'little endian' : 'big endian';
-  const kind = `machine ${names[machine] ?? machine}, ${order}`;
-  throw fail('elf-unsupported', { file, kind }, { where: { file, offset: 18 } });
+  const name = known.find((one) => one.machine === machine)?.naming.source ?? machine;
+  throw fail('elf-unsupported', { file, kind: `machine ${name}, ${order}` }, { where: { file, offset: 18 } });
+}
+
+/** The machine that has this name in one of the worlds (`platformNamed('uname', 'aarch64')`). */
+export function platformNamed(world: 'kernel' | 'uname' | 'debian' | 'rpm', name: string): Platform | undefined {
+  return known.find(({ naming }) => naming[world] === name);
+}
+
+/** The names that the machines have in one of the worlds, for patterns. */
+export function namesOf(world: keyof Pick<Naming, 'uname' | 'debian' | 'rpm'>): string[] {
+  return known.map(({ naming }) => naming[world]).sort();
+}
+
+/** The machine that this program runs on. Error: `platform-unknown`. */
+export function platformHere(): Platform {
+  return requirePlatform('uname', unameHere());
+}
+
+/** As `platformNamed`. Error: `platform-unknown`. */
+export function requirePlatform(world: 'uname', name: string): Platform {
+  const found = platformNamed(world, name);
+  if (found === undefined) throw fail('platform-unknown', { name, known: namesOf(world).join(', ') });
+  return found;
+}
+
+/** The machine of a kernel by its configuration; `has` says whether an option (without CONFIG_) is set. */
+export function platformOfConfig(has: (option: string) => boolean): Platform | undefined {
+  return known.find(({ naming }) => naming.options.every(has));
+}
+
+/** The machine that boots this file and what it holds; a sentence why that cannot be used; undefined where it is no boot image. */
+export function bootImageOf(image: Buffer): (BootImage & { readonly platform: Platform }) | string | undefined {
+  for (const platform of known) {
+    const opened = platform.boot.open(image);
+    if (typeof opened === 'string') return opened;
+    if (opened !== undefined) return { ...opened, platform };
+  }
+  return undefined;
+}
+
+/** The machine of a kernel image, packed or not; undefined where the file does not show it. */
+export function platformOfImage(image: Buffer): Platform | undefined {
+  const boot = bootImageOf(image);
+  if (typeof boot === 'object') return boot.platform;
+  if (image.length < SIZE.EHDR || image.readUInt32BE(0) !== ELF_MAGIC)
+    return known.find((platform) => platform.boot.isFlat?.(image) === true);
+  const littleEndian = image[5] === 1;
+  const machine = littleEndian ? image.readUInt16LE(18) : image.readUInt16BE(18);
+  return known.find((one) => one.machine === machine && one.littleEndian === littleEndian);
 }

@@ -4,6 +4,7 @@ import { availableParallelism, freemem, release as runningRelease, tmpdir } from
 import { delimiter, dirname, join } from 'node:path';
 import { packageOf } from '../base/tools.ts';
 import { readConfig } from '../kernel/config.ts';
+import { platformHere } from '../platform/registry.ts';
 import { compilerOf, versionText } from '../toolchain/compiler.ts';
 import { cacheRoot } from './cache.ts';
 
@@ -25,17 +26,18 @@ const buildHeaders = [
   ['gelf.h', 'libelf-dev', 'objtool'],
   ['openssl/opensslv.h', 'libssl-dev', 'sign-file'],
 ] as const;
-const proveTools = ['qemu-system-x86_64', 'busybox'];
 
 /** Looks at everything; nothing is changed and nothing needs root. */
 export async function checkMachine(): Promise<Check[]> {
+  const { emulator } = platformHere();
   return [
     ...buildTools.map((tool) => toolCheck('build', tool)),
     ...buildHeaders.map(headerCheck),
     await compilerCheck(),
     sourcesCheck(),
     spaceCheck('build', existing(cacheRoot()), 4, 'for one prepared kernel'),
-    ...proveTools.map((tool) => toolCheck('prove', tool)),
+    toolCheck('prove', emulator.program, emulator.package),
+    toolCheck('prove', 'busybox', 'busybox-static'),
     kvmCheck(),
     memoryCheck(),
     spaceCheck('prove', tmpdir(), 0.5, 'for initramfs images'),
@@ -57,15 +59,14 @@ function findTool(tool: string): string | undefined {
     });
 }
 
-function toolCheck(purpose: Purpose, tool: string): Check {
+function toolCheck(purpose: Purpose, tool: string, name = packageOf(tool)): Check {
   const path = findTool(tool);
   if (path !== undefined) return { purpose, thing: tool, state: 'ok', found: path };
-  const name = tool === 'busybox' ? 'busybox-static' : packageOf(tool);
   return { purpose, thing: tool, state: 'missing', found: 'not installed', fix: `apt-get install ${name}` };
 }
 
 function headerCheck([header, name, user]: readonly [string, string, string]): Check {
-  const found = [`/usr/include/${header}`, `/usr/include/x86_64-linux-gnu/${header}`].find(existsSync);
+  const found = [`/usr/include/${header}`, `/usr/include/${platformHere().naming.triple}/${header}`].find(existsSync);
   const thing = `${name} (for ${user})`;
   if (found !== undefined) return { purpose: 'build', thing, state: 'ok', found };
   return { purpose: 'build', thing, state: 'missing', found: 'not installed', fix: `apt-get install ${name}` };

@@ -6,6 +6,7 @@ import { modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
 import { type IncludeGraph, includeGraph, includeSearch } from '../kbuild/include-graph.ts';
 import { type KbuildVariables, kbuildVariables } from '../kbuild/kbuild.ts';
 import { type ObjectMap, objectMap } from '../kbuild/object-map.ts';
+import { targetFacts } from '../kbuild/structures.ts';
 import { type KernelConfig, readConfig } from '../kernel/config.ts';
 import { KernelImage } from '../kernel/image.ts';
 import type { Kallsyms } from '../kernel/kallsyms.ts';
@@ -13,6 +14,9 @@ import { loadKallsyms } from '../kernel/kallsyms-file.ts';
 import { KernelModules } from '../kernel/modules.ts';
 import { readSymvers, type Symvers } from '../kernel/symvers.ts';
 import type { TargetKernel } from '../kernel/target.ts';
+import type { KernelRules } from '../platform/kernel-rules.ts';
+import { requirePlatform } from '../platform/registry.ts';
+import { structuresOf } from '../platform/structures.ts';
 import { cacheRoot } from './cache.ts';
 
 /** Where what is derived from a kernel is kept: another build of the same release has another folder. */
@@ -31,6 +35,7 @@ export class KernelFacts {
   #modules: KernelModules | undefined;
   #variables: Promise<KbuildVariables> | undefined;
   #objects: Promise<ObjectMap> | undefined;
+  #rules: Promise<KernelRules> | undefined;
   #includes: Promise<IncludeGraph> | undefined;
   readonly #symbols = new Map<string, Promise<readonly ObjectSymbol[]>>();
   readonly #moduleFiles = new Map<string, Promise<ElfFile>>();
@@ -75,6 +80,36 @@ export class KernelFacts {
   objects(): Promise<ObjectMap> {
     this.#objects ??= this.variables().then((all) => objectMap(this.kernel.paths.tree, all, this.derived));
     return this.#objects;
+  }
+
+  /**
+   * What rules depend on: the version, the configuration, and what the kernel's own headers say (asked once, see
+   * kbuild/structures.ts). Errors: `kernel-structures`, `platform-unknown`.
+   */
+  rules(): Promise<KernelRules> {
+    this.#rules ??= this.#askRules();
+    return this.#rules;
+  }
+
+  async #askRules(): Promise<KernelRules> {
+    const { version, arch, paths } = this.kernel;
+    const { config } = this;
+    const known: KernelRules = {
+      major: version.major,
+      minor: version.minor,
+      config: (name) => ['y', 'm'].includes(config.get(name) ?? 'n'),
+    };
+    const platform = requirePlatform('uname', arch);
+    const target = await targetFacts(
+      {
+        tree: paths.tree,
+        variables: await this.variables(),
+        structures: structuresOf(platform, known),
+        headers: platform.structureHeaders ?? [],
+      },
+      this.derived,
+    );
+    return { ...known, target };
   }
 
   /** See `includeGraph`. */

@@ -6,15 +6,19 @@ import { readBytes, writeAtomically } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
 import { runOk } from '../base/run.ts';
 import type { KernelOffer, UnpackedParts } from '../distro/provider.ts';
-import { unpackImage } from '../formats/payload.ts';
 import { type KernelConfig, readConfig } from '../kernel/config.ts';
 import { KernelImage } from '../kernel/image.ts';
 import { readKallsyms } from '../kernel/kallsyms.ts';
 import { writeKallsyms } from '../kernel/kallsyms-file.ts';
-import { compareVersion } from '../kernel/release.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
+import { unpackImage } from '../kernel/unpack.ts';
+import { since } from '../platform/kernel-rules.ts';
+import type { Platform } from '../platform/platform.ts';
+import { namesOf, platformOfConfig } from '../platform/registry.ts';
+import { readableFiles, takeBack } from '../sandbox/user.ts';
 import { compilerOf } from '../toolchain/compiler.ts';
 import { kernelFolder, writersLock } from './cache.ts';
+import { KernelFacts } from './facts.ts';
 import { writeManifest } from './manifest.ts';
 import { prepareTree } from './prepare.ts';
 import { unpackSource } from './source-tree.ts';
@@ -26,6 +30,7 @@ const NEEDED_BYTES = 3e9;
 /** Fetches, unpacks and prepares in the cache folder of `key`, which must be empty; the manifest, written last, makes it complete. */
 export async function prepareOffer(key: string, offer: KernelOffer, report: Reporter): Promise<TargetKernel> {
   const { release } = offer;
+  using _readable = readableFiles();
   const folder = kernelFolder(key);
   const root = join(folder, 'root');
   const tree = join(folder, 'tree');
@@ -40,17 +45,18 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
   });
   const config = join(parts.headers, '.config');
   const settings = readConfig(config);
+  const platform = machineOf(settings, config);
   const compiler = await compilerOf(settings);
   checkParts(release, parts, tree);
   checkRealTime(settings, tree);
   const kernel = await report.stage(`prepare ${release}`, async (update) => {
     const [described] = await Promise.all([
-      describe(offer, parts, folder, settings, compiler),
+      describe(offer, parts, folder, settings, compiler, platform),
       prepareTree({
         release,
         headers: parts.headers,
         tree,
-        sourceArch: 'x86',
+        sourceArch: platform.naming.source,
         compiler,
         writers: writersLock(key),
         update,
@@ -58,9 +64,24 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
     ]);
     return described;
   });
-  await runOk('chmod', ['-R', 'a-w', ...[root, tree].filter(existsSync)]);
+  const made = [root, tree].filter(existsSync);
+  await takeBack(made);
+  await runOk('chmod', ['-R', 'a-w', ...made]);
   await writeManifest(kernel);
+  // Asked while somebody waits anyway; what is wrong with it, the first build tells.
+  await new KernelFacts(kernel).rules().catch(() => {});
   return kernel;
+}
+
+/** The machine that a configuration is for. Error: `platform-unknown`. */
+function machineOf(settings: KernelConfig, config: string): Platform {
+  const platform = platformOfConfig((option) => settings.has(option));
+  if (platform !== undefined) return platform;
+  throw fail(
+    'platform-unknown',
+    { name: `of ${config}`, known: namesOf('uname').join(', ') },
+    { where: { file: config } },
+  );
 }
 
 /** Looks into the image; keeps vmlinux and its symbols beside the tree. */
@@ -70,11 +91,16 @@ async function describe(
   folder: string,
   settings: KernelConfig,
   compiler: KernelCompiler,
+  platform: Platform,
 ): Promise<TargetKernel> {
   const { release } = offer;
   const vmlinux = join(folder, 'vmlinux');
   const kallsyms = join(folder, 'kallsyms');
   const image = new KernelImage(await unpackImage(readBytes(parts.image), parts.image), parts.image);
+  if (image.platform !== platform) {
+    const reason = `it is for ${image.platform.naming.uname}, and the configuration for ${platform.naming.uname}`;
+    throw fail('kernel-image-format', { file: parts.image, reason }, { where: { file: parts.image } });
+  }
   const found = /^Linux version (\S+)/.exec(image.banner ?? '')?.[1];
   if (found !== undefined && found !== release) {
     throw fail('kernel-release-mismatch', { part: 'image', found, wanted: release }, { where: { file: parts.image } });
@@ -84,7 +110,7 @@ async function describe(
   return {
     release,
     version: sourceVersionOf(join(folder, 'tree')),
-    arch: 'x86_64',
+    arch: platform.naming.uname,
     distribution: offer.distribution,
     sourceVersion: offer.sourceVersion,
     packages: offer.packages,
@@ -121,12 +147,12 @@ function checkParts(release: string, parts: UnpackedParts, tree: string): void {
 }
 
 /**
- * Before Linux 6.12 PREEMPT_RT was a patch of its own, which distributions keep beside their source package; it adds the file
+ * Before Linux 6.12 (commit d2d6422f8bd1) PREEMPT_RT was a patch of its own, which distributions keep beside their source package; it adds the file
  * localversion-rt. Without it the code of such a kernel cannot be made.
  */
 function checkRealTime(settings: KernelConfig, tree: string): void {
   const version = sourceVersionOf(tree);
-  if (!settings.has('PREEMPT_RT') || compareVersion(version, 6, 12) >= 0) return;
+  if (!settings.has('PREEMPT_RT') || since(version, 6, 12)) return;
   if (existsSync(join(tree, 'localversion-rt'))) return;
   const found = versionText(version);
   throw fail('kernel-source-mismatch', {

@@ -17,9 +17,11 @@ import {
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
-import { run } from '../base/run.ts';
 import { readConfig } from '../kernel/config.ts';
 import type { KernelCompiler } from '../kernel/target.ts';
+import { requireNoEscape } from '../sandbox/output.ts';
+import { sandboxed } from '../sandbox/sandbox.ts';
+import { giveTree } from '../sandbox/user.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
 
 /** Files of the headers package that kbuild would write anew with this machine's name in them. */
@@ -29,21 +31,23 @@ export interface PrepareOptions {
   readonly release: string;
   readonly headers: string;
   readonly tree: string;
-  /** Directory name below `arch/`, as `x86`. */
+  /** Directory name below `arch/`. */
   readonly sourceArch: string;
   readonly compiler: KernelCompiler;
-  /** A lock file that make and all that it starts hold, see cache.ts. */
+  /** A lock file that is held as long as make and all that it starts run, see cache.ts. */
   readonly writers: string;
   readonly update: (text: string) => void;
 }
 
-/** Turns the unpacked source in `tree` into a prepared one. Errors: `kernel-prepare-failed`, `kernel-config-drift`. */
+/** Turns the unpacked source in `tree` into a prepared one. Errors: `kernel-prepare-failed`, `kernel-config-drift`, `sandbox-output`. */
 export async function prepareTree(options: PrepareOptions): Promise<void> {
   const { release, headers, tree } = options;
   takeVendorFiles(options);
   nameRelease(tree, release);
   settleTimes(tree);
+  giveTree(tree);
   await makePrepare(options);
+  requireNoEscape(tree);
   for (const name of vendorTexts) copyIfThere(join(headers, name), join(tree, name));
   checkConfiguration(headers, tree, release);
 }
@@ -109,16 +113,11 @@ async function makePrepare({ tree, release, compiler, writers, update }: Prepare
   // Without --no-print-directory the top Makefile calls itself once more, and -o is not handed down.
   const spared = ['--no-print-directory', '-o', 'tools/bpf/resolve_btfids'];
   const args = [`-j${availableParallelism()}`, ...spared, ...makeArguments(compiler), 'modules_prepare'];
-  const { status, stdout, stderr } = await run('flock', ['-s', writers, 'make', ...args], {
+  const { status, stdout, stderr } = await sandboxed('make', args, {
+    view: { writable: [tree] },
+    around: ['flock', '-o', '-s', writers],
     cwd: tree,
-    env: {
-      TMPDIR: dirname(tree),
-      MAKEFLAGS: undefined,
-      LC_ALL: 'C',
-      KCONFIG_CONFIG: undefined,
-      KBUILD_OUTPUT: undefined,
-      O: undefined,
-    },
+    env: { LC_ALL: 'C' },
     onLine: (line) => update(line.trim().slice(0, 60)),
   });
   if (status === 0) return;

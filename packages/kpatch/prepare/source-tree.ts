@@ -1,8 +1,10 @@
 /** The source of a kernel, unpacked into a folder. */
 import { mkdirSync } from 'node:fs';
 import { fail } from '../base/errors/error.ts';
-import { run, runOk } from '../base/run.ts';
 import type { SourceParts } from '../distro/provider.ts';
+import { requireNoEscape } from '../sandbox/output.ts';
+import { sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
+import { giveFolder } from '../sandbox/user.ts';
 
 /** Unpacks by the name in `$name`; xz files of distributions have blocks and unpack in parallel. */
 const unpacked =
@@ -23,18 +25,25 @@ const streams = {
 
 /**
  * Unpacks the source into `tree`, without its leading folder. Every file is kept: patches touch documentation and other
- * architectures too. Errors: `tool-failed`, `disk-full`.
+ * architectures too. Errors: `tool-failed`, `disk-full`, `sandbox-output` for a source with links that lead out of it.
  */
 export async function unpackSource(source: SourceParts, tree: string): Promise<void> {
   mkdirSync(tree, { recursive: true });
   const strip = source.kind === 'folder' ? 0 : 1;
   const script = `set -o pipefail; { ${streams[source.kind]}; } | tar -x -C "$2" --strip-components=${strip}`;
-  const { status, stderr } = await run('bash', ['-c', script, 'unpack', source.path, tree]);
+  giveFolder(tree);
+  const { status, stderr } = await sandboxed('bash', ['-c', script, 'unpack', source.path, tree], {
+    view: { readOnly: [source.path], writable: [tree] },
+  });
   if (/No space left/.test(stderr)) throw fail('disk-full', { file: tree });
   if (status !== 0) {
     throw fail('tool-failed', { command: `unpack ${source.path}`, outcome: `status ${status}` }, { detail: stderr });
   }
   for (const patch of source.patches ?? []) {
-    await runOk('patch', ['-p1', '-s', '-f', '--no-backup-if-mismatch', '-i', patch], { cwd: tree });
+    await sandboxedOk('patch', ['-p1', '-s', '-f', '--no-backup-if-mismatch', '-i', patch], {
+      view: { readOnly: [patch], writable: [tree] },
+      cwd: tree,
+    });
   }
+  requireNoEscape(tree);
 }

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { sha256File } from '../base/digest.ts';
 import { version } from '../base/version.ts';
 import { type Proof, proofSchema } from '../module/proof.ts';
+import { emulatorFor } from '../vm/emulator.ts';
 import { qemuVersion } from '../vm/qemu.ts';
 import type { ProofInput } from './input/proof-input.ts';
 import { runPlan } from './run/run-plan.ts';
@@ -10,7 +11,11 @@ import { runPlan } from './run/run-plan.ts';
 /** Runs the plan and gives the proof, unsigned. Errors: those of `runPlan`. */
 export async function prove(input: ProofInput): Promise<Proof> {
   const { subject, kernel, test, predecessors, plan, userChecks = [] } = input;
-  const [image, qemu, result] = await Promise.all([sha256File(kernel.image), qemuVersion(), runPlan(input)]);
+  const [image, qemu, result] = await Promise.all([
+    sha256File(kernel.image),
+    qemuVersion(emulatorFor(kernel.image)),
+    runPlan(input),
+  ]);
   return {
     schema: proofSchema,
     verdict: result.verdict,

@@ -1,6 +1,9 @@
 /** A function in a freshly compiled object, as run-pre matching takes it. */
 import { STT } from '../formats/elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';
+import type { KernelRules } from '../platform/kernel-rules.ts';
+import type { Architecture } from '../platform/platform.ts';
+import { tablesOf } from '../platform/structures.ts';
 
 export interface CompiledFunction {
   readonly name: string;
@@ -14,33 +17,51 @@ export interface CompiledFunction {
   readonly jumpLabels: ReadonlySet<number>;
 }
 
-/** Bytes of an entry of `__jump_table` with relative fields: code, target, key. */
-const JUMP_ENTRY = 16;
-
-/** The function that a symbol defines; undefined for a symbol that is not a function with a size in this object. */
-export function compiledFunction(object: ElfObject, symbol: ElfSymbol): CompiledFunction | undefined {
+/**
+ * The function that a symbol defines; undefined for a symbol that is not a function with a size in this object. `kernel` is the
+ * one that it is compiled for.
+ */
+export function compiledFunction(
+  object: ElfObject,
+  symbol: ElfSymbol,
+  arch: Architecture,
+  kernel: KernelRules,
+): CompiledFunction | undefined {
   const section = definedIn(symbol);
   if (section === undefined || symbol.type !== STT.FUNC || symbol.size === 0) return undefined;
   const start = symbol.value;
   const end = start + symbol.size;
   if (end > section.data.length) return undefined;
   const relocations = section.relocations
-    .filter(({ offset, type }) => type !== 0 && offset >= start && offset < end)
+    .filter(({ offset, type }) => arch.relocation(type)?.form !== 'none' && offset >= start && offset < end)
     .sort((a, b) => a.offset - b.offset);
-  return { name: symbol.name, section, start, end, relocations, jumpLabels: jumpLabelsIn(object, section) };
+  return {
+    name: symbol.name,
+    section,
+    start,
+    end,
+    relocations,
+    jumpLabels: jumpLabelsIn(object, section, arch, kernel),
+  };
 }
 
 const labels = new WeakMap<ElfObject, Map<Section, Set<number>>>();
 
-function jumpLabelsIn(object: ElfObject, section: Section): ReadonlySet<number> {
+function jumpLabelsIn(
+  object: ElfObject,
+  section: Section,
+  arch: Architecture,
+  kernel: KernelRules,
+): ReadonlySet<number> {
   let known = labels.get(object);
   if (known === undefined) {
     known = new Map();
+    const form = tablesOf(arch, kernel).find(({ key }) => key?.kind === 'jump label');
     for (const table of object.sections) {
-      if (table.name !== '__jump_table') continue;
+      if (form?.size === undefined || table.name !== form.name) continue;
       for (const { offset, symbol, addend } of table.relocations) {
         const code = symbol === undefined ? undefined : definedIn(symbol);
-        if (offset % JUMP_ENTRY !== 0 || code === undefined) continue;
+        if (offset % form.size !== form.location || code === undefined) continue;
         const places = known.get(code) ?? new Set<number>();
         places.add(symbol!.value + addend);
         known.set(code, places);

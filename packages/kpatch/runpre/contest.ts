@@ -2,6 +2,7 @@
 import type { Relocation } from '../formats/elf/object.ts';
 import type { RunningCode } from '../kernel/running-code.ts';
 import type { Architecture, Decoder } from '../platform/platform.ts';
+import type { LinkedField, RunPreRules } from '../platform/run-pre.ts';
 import type { Bindings } from './bindings.ts';
 import type { CompiledFunction } from './compiled-function.ts';
 
@@ -17,31 +18,20 @@ export interface Contest {
   readonly address: bigint;
   readonly bindings: Bindings;
   readonly arch: Architecture;
+  readonly rules: RunPreRules;
   readonly decoder: Decoder;
 }
 
-/** Size and form of the relocations that instructions of x86-64 have; undefined for any other. */
-export function fieldOf(relocation: Relocation): { size: 4 | 8; relative: boolean } | undefined {
-  switch (relocation.type) {
-    case 1:
-      return { size: 8, relative: false };
-    case 2:
-    case 4:
-      return { size: 4, relative: true };
-    case 10:
-    case 11:
-      return { size: 4, relative: false };
-    case 24:
-      return { size: 8, relative: true };
-    default:
-      return undefined;
-  }
+/** True where the field at `address` is what this relocation makes. */
+export function fieldAgrees(contest: Contest, relocation: Relocation, address: bigint): boolean {
+  const { code, bindings, rules } = contest;
+  const field = rules.field(relocation.type);
+  if (field === undefined) return false;
+  const target = code.target(address, field);
+  return target !== undefined && bindings.accepts(relocation, target, field.bias);
 }
 
-/** True where the field at `address` is what this relocation makes. */
-export function fieldAgrees({ code, bindings }: Contest, relocation: Relocation, address: bigint): boolean {
-  const field = fieldOf(relocation);
-  if (field === undefined) return false;
-  const target = code.target(address, field.size, field.relative);
-  return target !== undefined && bindings.accepts(relocation, target, field.relative ? 4 : 0);
+/** True where two bytes of a field, the one at `index`, agree in the bits that no relocation fills in. */
+export function agreesAround({ mask }: LinkedField, index: number, one: number, other: number): boolean {
+  return ((one ^ other) & ~(mask?.[index] ?? 0xff) & 0xff) === 0;
 }

@@ -2,8 +2,8 @@
 
 import type { Relocation } from '../formats/elf/object.ts';
 import type { Decoder } from '../platform/platform.ts';
-import { type Branch, branchAt, isNop } from '../platform/x86_64/branches.ts';
-import { type Comparison, type Contest, fieldAgrees, fieldOf } from './contest.ts';
+import type { Branch, LinkedField } from '../platform/run-pre.ts';
+import { agreesAround, type Comparison, type Contest, fieldAgrees } from './contest.ts';
 
 /** One side: its bytes, decoded at offsets of the same numbering. */
 interface Side {
@@ -36,8 +36,8 @@ export function matchInstructions(contest: Contest, reached: number): Comparison
   bindings.bindSection(section, address - BigInt(start));
   const jumps: Jump[] = [];
   for (let number = 0; ; number++) {
-    skipPadding(ours, number, end);
-    skipPadding(theirs, number, window.length);
+    skipPadding(contest, ours, number, end);
+    skipPadding(contest, theirs, number, window.length);
     if (ours.at >= end) break;
     const jump = step(contest, ours, theirs);
     if (jump === 'jump label') {
@@ -64,27 +64,27 @@ function theirWindow({ compiled, code, address }: Contest): Uint8Array | undefin
 }
 
 /** Moves over NOPs. */
-function skipPadding(side: Side, number: number, end: number): void {
+function skipPadding({ rules }: Contest, side: Side, number: number, end: number): void {
   for (;;) {
     const instruction = side.at < end ? side.decoder.instruction(side.at) : undefined;
     side.numbers.set(side.at, number);
-    if (instruction === undefined || !isNop(side.bytes, side.at, instruction.length)) return;
+    if (instruction === undefined || !rules.isNop(side.bytes, side.at, instruction.length)) return;
     side.at += instruction.length;
   }
 }
 
 /** Compares one instruction and moves on. */
 function step(contest: Contest, ours: Side, theirs: Side): Jump | 'differs' | 'jump label' | undefined {
-  const { compiled, address } = contest;
+  const { compiled, rules } = contest;
   const here = ours.decoder.instruction(ours.at);
   const there = theirs.decoder.instruction(theirs.at);
   if (here === undefined || there === undefined) return 'differs';
   const inside = compiled.relocations.filter(({ offset }) => offset >= ours.at && offset < ours.at + here.length);
-  const branch = branchAt(ours.bytes, ours.at, here.length);
+  const branch = rules.branchAt(ours.bytes, ours.at, here.length);
   if (branch !== undefined) {
-    const other = branchAt(theirs.bytes, theirs.at, there.length);
+    const other = rules.branchAt(theirs.bytes, theirs.at, there.length);
     if (other?.kind !== branch.kind) {
-      if (!compiled.jumpLabels.has(ours.at) || branch.kind !== 'jmp') return 'differs';
+      if (!compiled.jumpLabels.has(ours.at) || !branch.jump) return 'differs';
       ours.at += here.length; // objtool made the jump of this jump label a nop, which was skipped on their side
       return 'jump label';
     }
@@ -95,22 +95,36 @@ function step(contest: Contest, ours: Side, theirs: Side): Jump | 'differs' | 'j
     return result;
   }
   if (here.length !== there.length) return 'differs';
-  const masked = new Set<number>();
-  for (const relocation of inside) {
-    const field = fieldOf(relocation);
-    if (field === undefined) return 'differs';
-    for (let i = 0; i < field.size; i++) masked.add(relocation.offset + i);
-  }
-  for (let i = 0; i < here.length; i++) {
-    if (!masked.has(ours.at + i) && ours.bytes[ours.at + i] !== theirs.bytes[theirs.at + i]) return 'differs';
-  }
-  for (const relocation of inside) {
-    const place = address + BigInt(theirs.at + relocation.offset - ours.at);
-    if (!fieldAgrees(contest, relocation, place)) return 'differs';
-  }
+  if (!sameBut(contest, ours, theirs, here.length, inside)) return 'differs';
   ours.at += here.length;
   theirs.at += there.length;
   return undefined;
+}
+
+/** True where two instructions of one length agree but for relocated fields, and these are what their relocations make. */
+function sameBut(
+  contest: Contest,
+  ours: Side,
+  theirs: Side,
+  length: number,
+  relocations: readonly Relocation[],
+): boolean {
+  const { address, rules } = contest;
+  const fields: (readonly [field: LinkedField, at: number])[] = [];
+  for (const { type, offset } of relocations) {
+    const field = rules.field(type);
+    if (field === undefined) return false;
+    fields.push([field, offset - ours.at]);
+  }
+  for (let i = 0; i < length; i++) {
+    const [one, other] = [ours.bytes[ours.at + i]!, theirs.bytes[theirs.at + i]!];
+    if (one === other) continue;
+    const around = fields.filter(([{ size }, at]) => i >= at && i < at + size);
+    if (!around.some(([field, at]) => agreesAround(field, i - at, one, other))) return false;
+  }
+  return relocations.every((relocation) =>
+    fieldAgrees(contest, relocation, address + BigInt(theirs.at + relocation.offset - ours.at)),
+  );
 }
 
 interface BranchPair {
@@ -120,35 +134,28 @@ interface BranchPair {
 }
 
 function compareBranch(contest: Contest, ours: Side, theirs: Side, pair: BranchPair): Jump | 'differs' | undefined {
-  const { code, address, bindings, compiled } = contest;
+  const { code, address, bindings, compiled, rules } = contest;
   const { branch, other, relocation } = pair;
   const at = [ours.at, theirs.at] as const;
-  const field = address + BigInt(theirs.at + other.field);
+  const place = address + BigInt(theirs.at + other.at);
+  const linked = other.field === undefined ? undefined : code.target(place, other.field);
+  const direct = address + BigInt(theirs.at + other.distance);
   if (relocation !== undefined) {
-    // The field of a long branch counts from its own start: target - 4 is what the relocation's symbol + addend must be.
+    const field = rules.field(relocation.type);
+    if (field === undefined) return 'differs';
+    // What symbol and addend of the relocation make: the target less what the field's place adds to it.
     const target =
-      other.size === 4
-        ? code.target(field, 4, true)
-        : { kind: 'address' as const, address: address + BigInt(destination(theirs, other)) - 4n };
-    return target !== undefined && bindings.accepts(relocation, target, 4) ? undefined : 'differs';
+      other.field === undefined ? { kind: 'address' as const, address: direct - BigInt(field.bias) } : linked;
+    return target !== undefined && bindings.accepts(relocation, target, field.bias) ? undefined : 'differs';
   }
-  const mine = destination(ours, branch);
+  const mine = ours.at + branch.distance;
   if (mine >= compiled.start && mine < compiled.end) {
-    const target = other.size === 4 ? code.target(field, 4, true) : undefined;
-    if (target?.kind === 'external') return 'differs';
-    return { ours: mine, theirs: destination(theirs, other), at };
+    if (linked?.kind === 'external') return 'differs';
+    return { ours: mine, theirs: theirs.at + other.distance, at };
   }
   // Into another function of the same section, whose place relative to this one is fixed.
-  const target = other.size === 4 ? code.target(field, 4, true) : undefined;
-  const theirTarget = target?.kind === 'address' ? target.address + 4n : address + BigInt(destination(theirs, other));
-  return theirTarget === address + BigInt(mine - compiled.start) ? undefined : 'differs';
-}
-
-/** Where a direct branch leads if no relocation applies, as an offset of its side's numbering. */
-function destination(side: Side, branch: Branch): number {
-  const view = new DataView(side.bytes.buffer, side.bytes.byteOffset);
-  const field = side.at + branch.field;
-  return field + branch.size + (branch.size === 1 ? view.getInt8(field) : view.getInt32(field, true));
+  const target = linked?.kind === 'address' ? linked.address + BigInt(other.field!.bias) : direct;
+  return target === address + BigInt(mine - compiled.start) ? undefined : 'differs';
 }
 
 function landsSame(ours: Side, theirs: Side, jump: Jump): boolean {

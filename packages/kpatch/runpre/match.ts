@@ -11,11 +11,13 @@ import { fail } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
 import type { ElfObject, ElfSymbol, Section } from '../formats/elf/object.ts';
 import type { CodeSymbol, RunningCode } from '../kernel/running-code.ts';
+import { type KernelRules, newestKernel } from '../platform/kernel-rules.ts';
 import type { Architecture, Decoder } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
+import type { RunPreRules } from '../platform/run-pre.ts';
 import { Bindings } from './bindings.ts';
 import { type CompiledFunction, compiledFunction } from './compiled-function.ts';
-import { type Comparison, type Contest, fieldAgrees, fieldOf } from './contest.ts';
+import { agreesAround, type Comparison, type Contest, fieldAgrees } from './contest.ts';
 import { matchInstructions } from './instructions.ts';
 
 export interface Difference {
@@ -55,18 +57,26 @@ export class RunPreMatcher {
   readonly #object: ElfObject;
   readonly #code: RunningCode;
   readonly #arch: Architecture;
+  readonly #rules: RunPreRules;
+  readonly #kernel: KernelRules;
   readonly #decoders = new Map<Section, Decoder>();
   #bindings: Bindings;
   #names: Set<string> | undefined;
 
-  /** `object` is the unpatched translation unit. Error: `elf-unsupported` for an architecture without run-pre match. */
-  constructor(object: ElfObject, code: RunningCode) {
+  /**
+   * `object` is the unpatched translation unit, `kernel` the one that it is compiled for (absent: the newest that is known).
+   * Error: `elf-unsupported` for a machine without run-pre match.
+   */
+  constructor(object: ElfObject, code: RunningCode, kernel = newestKernel) {
     this.#object = object;
     this.#code = code;
-    this.#arch = architectureOf(object);
-    if (this.#arch.name !== 'x86-64') {
-      throw fail('elf-unsupported', { file: object.file, kind: `run-pre match on ${this.#arch.name}` });
+    this.#kernel = kernel;
+    const platform = architectureOf(object);
+    if (platform.runPre === undefined) {
+      throw fail('elf-unsupported', { file: object.file, kind: `run-pre match on ${platform.name}` });
     }
+    this.#arch = platform;
+    this.#rules = platform.runPre;
     this.#bindings = new Bindings(object, code);
   }
 
@@ -98,7 +108,7 @@ export class RunPreMatcher {
   match(symbol: ElfSymbol): RunPreResult {
     const { object } = this.#code;
     const candidates = this.#code.symbols(symbol.name);
-    const compiled = compiledFunction(this.#object, symbol);
+    const compiled = compiledFunction(this.#object, symbol, this.#arch, this.#kernel);
     const base = { function: symbol.name, object, candidates };
     if (compiled === undefined || candidates.length === 0) return { matched: false, ...base, reason: 'absent' };
     const fitting: { candidate: CodeSymbol; bindings: Bindings; by: 'bytes' | 'instructions' }[] = [];
@@ -139,7 +149,7 @@ export class RunPreMatcher {
     const decoder = this.#decoders.get(section) ?? this.#arch.decoder(section.data);
     this.#decoders.set(section, decoder);
     const bindings = this.#bindings.fork(this.#object);
-    return { compiled, code: this.#code, address, bindings, arch: this.#arch, decoder };
+    return { compiled, code: this.#code, address, bindings, arch: this.#arch, rules: this.#rules, decoder };
   }
 
   /**
@@ -203,8 +213,9 @@ function textKind(name: string): string | undefined {
 }
 
 function matchBytes(contest: Contest): Comparison {
-  const { compiled, code, address, bindings } = contest;
+  const { compiled, code, address, bindings, rules } = contest;
   const { start, end, section } = compiled;
+  const { data } = section;
   const theirs = code.read(address, end - start);
   const differs = (offset: number): Comparison => ({ same: false, ours: offset, theirs: offset });
   if (theirs === undefined) return differs(0);
@@ -212,17 +223,22 @@ function matchBytes(contest: Contest): Comparison {
   let at = start;
   for (const relocation of [...compiled.relocations, undefined]) {
     const stop = relocation === undefined ? end : relocation.offset;
-    for (; at < stop; at++) if (section.data[at] !== theirs[at - start]) return differs(at - start);
+    for (; at < stop; at++) if (data[at] !== theirs[at - start]) return differs(at - start);
     if (relocation === undefined) break;
-    if (!fieldAgrees(contest, relocation, address + BigInt(relocation.offset - start))) return differs(at - start);
-    at += fieldOf(relocation)!.size;
+    const field = rules.field(relocation.type);
+    const place = address + BigInt(relocation.offset - start);
+    if (field === undefined || !fieldAgrees(contest, relocation, place)) return differs(at - start);
+    for (const stop = relocation.offset + field.size; at < stop; at++) {
+      if (!agreesAround(field, at - relocation.offset, data[at] ?? 0, theirs[at - start] ?? 0))
+        return differs(at - start);
+    }
   }
   return { same: true, by: 'bytes' };
 }
 
 /** The instruction that holds the first difference, as both sides have it. */
 function show({ contest, ours, theirs }: { contest: Contest; ours: number; theirs: number }): Difference {
-  const { compiled, code, address, arch, decoder } = contest;
+  const { compiled, code, address, arch, rules, decoder } = contest;
   let at = compiled.start;
   for (;;) {
     const length = decoder.instruction(at)?.length ?? 1;
@@ -238,15 +254,15 @@ function show({ contest, ours, theirs }: { contest: Contest; ours: number; their
     ({ offset }) => offset >= at && offset < at + 16 && offset <= compiled.start + ours,
   );
   const expected = relocation?.symbol === undefined ? '' : ` (${relocation.symbol.name || 'a section'})`;
-  const field = relocation === undefined ? undefined : fieldOf(relocation);
+  const field = relocation === undefined ? undefined : rules.field(relocation.type);
   const place = relocation === undefined ? 0n : address + BigInt(relocation.offset - compiled.start + skew);
-  const target = field === undefined ? undefined : code.target(place, field.size, field.relative);
+  const target = field === undefined ? undefined : code.target(place, field);
   const points =
     target === undefined
       ? ''
       : target.kind === 'external'
         ? ` (${target.name})`
-        : ` (${code.describe(target.address + (field!.relative ? 4n : 0n))})`;
+        : ` (${code.describe(target.address + BigInt(field!.bias))})`;
   return {
     offset: at - compiled.start,
     expectedInstruction: `${text(compiled.section.data, at)}${expected}`,

@@ -69,7 +69,7 @@ export function moduleCode(bytes: Uint8Array, object: string): RunningCode {
       if (section === undefined || offset === undefined || offset + length > section.data.length) return undefined;
       return section.data.subarray(offset, offset + length);
     },
-    target(address, size, relative) {
+    target(address, field) {
       const [section, offset] = sectionAt(Number(address)) ?? [];
       if (section === undefined || offset === undefined) return undefined;
       const relocation = relocationAt(section, offset);
@@ -79,10 +79,9 @@ export function moduleCode(bytes: Uint8Array, object: string): RunningCode {
         if (base !== undefined) return { kind: 'address', address: BigInt(base) + addend };
         return { kind: 'external', name: relocation.symbol.name, addend };
       }
-      if (offset + size > section.data.length) return undefined;
-      const view = new DataView(section.data.buffer, section.data.byteOffset + offset, size);
-      const value = size === 4 ? BigInt(view.getInt32(0, true)) : view.getBigInt64(0, true);
-      return { kind: 'address', address: relative ? value + address : value };
+      if (offset + field.size > section.data.length) return undefined;
+      const value = field.value(section.data, offset);
+      return { kind: 'address', address: field.relative ? value + address : value };
     },
     nextAddress(address) {
       const next = sorted.find((symbol) => symbol.address > Number(address));

@@ -8,6 +8,8 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  rmSync,
+  symlinkSync,
 } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 import { fail } from '../base/errors/error.ts';
@@ -61,6 +63,23 @@ export function requireNoEscape(root: string): void {
     if (end !== real && !end.startsWith(`${real}${sep}`))
       throw refused(`it leads out of ${relative('/', real)}: ${end}`);
   }
+}
+
+/**
+ * Makes the links of an unpacked package lead below `root`, as they will where it is installed: absolute targets become
+ * relative ones. Error: `sandbox-output` for a link that leads out of the folder all the same.
+ */
+export function settleLinks(root: string): void {
+  const real = realpathSync(root);
+  for (const entry of readdirSync(real, { recursive: true, withFileTypes: true })) {
+    if (!entry.isSymbolicLink()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const target = readlinkSync(path);
+    if (!target.startsWith('/')) continue;
+    rmSync(path);
+    symlinkSync(relative(entry.parentPath, join(real, target)) || '.', path);
+  }
+  requireNoEscape(root);
 }
 
 /** Where a link leads; of one that leads nowhere, what it says. */

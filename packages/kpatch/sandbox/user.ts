@@ -2,7 +2,9 @@
  * The user that programs in a sandbox run as. Root gives up its rights: a number that belongs to nobody runs them. Everybody
  * else keeps their own number, and the sandbox hides their files instead.
  */
-import { chmodSync, chownSync, lchownSync } from 'node:fs';
+import { chmodSync, chownSync, lchownSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { runOk } from '../base/run.ts';
 import { isSandboxed } from './policy.ts';
 
 /** systemd's table of user numbers leaves 60578 to 61183 unused (https://systemd.io/UIDS-GIDS); they fit containers too. */
@@ -25,8 +27,30 @@ export function shareFolder(path: string): void {
   chmodSync(path, 0o1770);
 }
 
-/** Makes an entry (not what a link leads to) the sandbox's own, so that it can be replaced there. */
-export function giveEntry(path: string): void {
+/** Makes a folder the sandbox's own: it may add, change and remove all that it makes there. */
+export function giveFolder(path: string): void {
   const user = sandboxUser();
   if (user !== undefined) lchownSync(path, user, user);
+}
+
+/** Makes a folder and all that is in it the sandbox's own. */
+export function giveTree(path: string): void {
+  if (sandboxUser() === undefined) return;
+  giveFolder(path);
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory()) giveTree(join(path, entry.name));
+    else giveFolder(join(path, entry.name));
+  }
+}
+
+/** Takes folders and all that is in them back, once no program of the sandbox is at work there. */
+export async function takeBack(paths: readonly string[]): Promise<void> {
+  if (sandboxUser() === undefined) return;
+  await runOk('chown', ['-R', '--no-dereference', '0:0', ...paths]);
+}
+
+/** What is made until the end of the block can be read by the sandbox, whatever the umask of the person. */
+export function readableFiles(): Disposable {
+  const before = sandboxUser() === undefined ? undefined : process.umask(0o022);
+  return { [Symbol.dispose]: () => void (before !== undefined && process.umask(before)) };
 }

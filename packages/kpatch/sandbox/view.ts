@@ -5,7 +5,7 @@ import { TMP_SIZE } from './limits.ts';
 
 /** Paths keep their names inside, so that what a compiler writes down does not depend on the sandbox. */
 export interface View {
-  /** Files and folders that can be read. */
+  /** Files and folders that can be read; what is not there is left out. */
   readonly readOnly?: readonly string[];
   /** Folders in which files can be made, see `shareFolder`. */
   readonly writable?: readonly string[];
@@ -34,8 +34,8 @@ export function viewArguments(view: View, tools: readonly string[], modern: bool
     // Under its real name too: links of other folders lead there.
     for (const name of [resolve(path), realpathSync(path)]) if (!isToolchain(name)) places.set(name, how);
   };
-  for (const path of [...tools, ...(view.readOnly ?? [])]) add(path, 'ro');
-  for (const path of view.writable ?? []) add(path, 'rw');
+  for (const path of [...tools, ...(view.readOnly ?? [])].filter(existsSync)) add(path, 'ro');
+  for (const path of (view.writable ?? []).filter(existsSync)) add(path, 'rw');
   // What lies in another is mounted after it.
   const mounted = [...places].sort(([a], [b]) => a.length - b.length);
   for (const [path, how] of mounted) {

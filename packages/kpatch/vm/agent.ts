@@ -5,20 +5,19 @@
  * so that nothing a script prints can be taken for its end.
  */
 
+import type { Emulator } from '../platform/emulator.ts';
+
 /** What the agent says once it listens. */
 export const READY = 'kpatch-guest-ready';
 
 /** Where the agent keeps its own files in the guest. */
 export const AGENT_FOLDER = '/run/kpatch-guest';
 
-/** The serial port of the agent. The first one, ttyS0, is the console; both are built into the distributions' kernels. */
-export const AGENT_PORT = '/dev/ttyS1';
-
-/** The loop of the agent; `shell` runs the scripts. Everything it needs besides is in POSIX shell, `stty` and `head`. */
-export function agentLoop(shell: string): string {
+/** The loop of the agent on the serial port of the machine; `shell` runs the scripts. Everything it needs besides is in POSIX shell, `stty` and `head`. */
+export function agentLoop(shell: string, { agentPort: port }: Emulator): string {
   return `mkdir -p ${AGENT_FOLDER}
-stty -F ${AGENT_PORT} raw -echo
-exec <${AGENT_PORT} >${AGENT_PORT}
+stty -F ${port} raw -echo
+exec <${port} >${port}
 printf '\\n${READY}\\n'
 while read -r verb mark length; do
   [ "$verb" = run ] || continue
@@ -33,7 +32,7 @@ done
  * `/init` of a guest that consists of busybox and the caller's files; `modules` are loaded before it listens, and the shell
  * commands of `service` run then.
  */
-export function initScript(modules: readonly string[], service = ''): string {
+export function initScript(modules: readonly string[], emulator: Emulator, service = ''): string {
   return `#!/bin/sh
 export PATH=/bin HOME=/root TERM=dumb
 mount -t proc proc /proc
@@ -50,6 +49,6 @@ hostname kpatch-guest
 ip link set lo up
 ${modules.map((name) => `modprobe ${name}`).join('\n')}
 ${service}
-${agentLoop('sh')}poweroff -f
+${agentLoop('sh', emulator)}poweroff -f
 `;
 }

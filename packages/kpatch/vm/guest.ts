@@ -4,12 +4,14 @@ import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { interrupted } from '../base/cleanup.ts';
 import { fail, type KpatchError } from '../base/errors/error.ts';
-import { readBytes, temporaryFolder, writeError } from '../base/files.ts';
+import { temporaryFolder, writeError } from '../base/files.ts';
+import type { Emulator } from '../platform/emulator.ts';
 import { type Accelerations, chooseAcceleration } from './acceleration.ts';
 import { AGENT_FOLDER, initScript } from './agent.ts';
 import { type Place, takePlace } from './budget.ts';
 import { Channel, OUTPUT_LIMIT, SCRIPT_LIMIT } from './channel.ts';
 import { Console, readable } from './console.ts';
+import { emulatorFor } from './emulator.ts';
 import { type GuestFiles, initramfs } from './initramfs.ts';
 import { type GuestModules, moduleFiles } from './modules.ts';
 import { type Acceleration, type Qemu, startQemu } from './qemu.ts';
@@ -280,7 +282,7 @@ export class Guest {
  * `guest-module`, `busybox-missing`, `tool-missing`, `file-unreadable`, `interrupted`.
  */
 export async function boot(options: BootOptions): Promise<Guest> {
-  readBytes(options.image);
+  const emulator = emulatorFor(options.image);
   const { memoryMiB = 512 } = options;
   const place = await takePlace(memoryMiB, undefined, options.onWait);
   const folder = temporaryFolder('kpatch-guest-');
@@ -290,7 +292,7 @@ export async function boot(options: BootOptions): Promise<Guest> {
   };
   try {
     const modules = options.modules === undefined ? {} : await moduleFiles(options.modules);
-    const init = options.init ?? initScript(options.modules?.load ?? []);
+    const init = options.init ?? initScript(options.modules?.load ?? [], emulator);
     const archive = await initramfs({ ...modules, ...options.files }, init);
     const path = join(folder.path, 'initramfs');
     write(path, archive);
@@ -312,8 +314,9 @@ async function start(
   dispose: () => void,
 ): Promise<Guest> {
   const { image, memoryMiB = 512, cpus = 2, kernelArguments = [], devices = [], bootDeadlineMs = 120_000 } = options;
-  const commandLine = [...standardArguments, ...kernelArguments].join(' ');
-  const machine = { image, initramfs, memoryMiB, cpus, acceleration, commandLine, more: devices };
+  const emulator = emulatorFor(image);
+  const commandLine = [...standardArguments(emulator), ...kernelArguments].join(' ');
+  const machine = { emulator, image, initramfs, memoryMiB, cpus, acceleration, commandLine, more: devices };
   const qemu = await startQemu(machine);
   place.occupy(qemu.pid);
   const guest = new Guest({ qemu, console: new Console(options.onConsole), acceleration, dispose });
@@ -326,14 +329,13 @@ async function start(
  * go to the console, the rest is in the kernel's log. The limits of the kernel's own watchdogs are those of a machine
  * that is not emulated on shared processors, so they are raised (Documentation/admin-guide/kernel-parameters.txt).
  */
-const standardArguments: readonly string[] = [
-  'console=ttyS0',
+const standardArguments = ({ console, commandLine }: Emulator): readonly string[] => [
+  `console=${console}`,
   'panic=-1',
   'oops=panic',
   'quiet',
   'loglevel=5',
-  'random.trust_cpu=on',
-  'tsc=reliable',
+  ...commandLine,
   'watchdog_thresh=60',
   'rcupdate.rcu_cpu_stall_timeout=120',
 ];

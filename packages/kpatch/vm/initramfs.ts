@@ -5,7 +5,6 @@ import { fail } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { run } from '../base/run.ts';
 import { type CpioEntry, cpio } from '../formats/cpio.ts';
-import { initScript } from './agent.ts';
 
 /** A file inside a guest: its content (text or bytes), or a file of this machine; scripts get mode 0o755. */
 export type GuestFile =
@@ -21,7 +20,7 @@ export type GuestFiles = Readonly<Record<string, GuestFile>>;
  * The initramfs archive. `init` is the text of `/init`.
  * Errors: `busybox-missing`, `guest-file`, `file-unreadable`.
  */
-export async function initramfs(files: GuestFiles, init: string = initScript([])): Promise<Buffer> {
+export async function initramfs(files: GuestFiles, init: string): Promise<Buffer> {
   const busybox = await findBusybox();
   const entries: CpioEntry[] = [
     ...['bin', 'dev', 'etc', 'mnt', 'proc', 'root', 'run', 'sys', 'tmp'].map(

@@ -7,12 +7,12 @@ import type { Duplex } from 'node:stream';
 import { onExit } from '../base/cleanup.ts';
 import { fail } from '../base/errors/error.ts';
 import { killGroup, run } from '../base/run.ts';
-
-export const QEMU = 'qemu-system-x86_64';
+import type { Emulator } from '../platform/emulator.ts';
 
 export type Acceleration = 'tcg' | 'kvm';
 
 export interface Machine {
+  readonly emulator: Emulator;
   readonly image: string;
   readonly initramfs: string;
   readonly memoryMiB: number;
@@ -37,22 +37,26 @@ export interface Qemu {
   kill(): void;
 }
 
-let version: Promise<string> | undefined;
+const versions = new Map<string, Promise<string>>();
 
 /** The version of QEMU, as `7.2.22`; asked once. Error: `tool-missing`. */
-export function qemuVersion(): Promise<string> {
-  version ??= run(QEMU, ['--version'], { timeoutMs: 120_000 }).then(
-    ({ stdout }) => /version (\d[\w.]*)/.exec(stdout.toString())?.[1] ?? 'unknown',
-  );
-  return version;
+export function qemuVersion(emulator: Emulator): Promise<string> {
+  const known = versions.get(emulator.program) ?? askVersion(emulator);
+  versions.set(emulator.program, known);
+  return known;
+}
+
+async function askVersion({ program, package: name }: Emulator): Promise<string> {
+  const { stdout } = await run(program, ['--version'], { timeoutMs: 120_000, packageName: name });
+  return /version (\d[\w.]*)/.exec(stdout.toString())?.[1] ?? 'unknown';
 }
 
 /** Starts QEMU. Error: `tool-missing`. */
 export async function startQemu(machine: Machine): Promise<Qemu> {
-  await qemuVersion();
+  await qemuVersion(machine.emulator);
   // The shell closes the gap between the fork and the prctl: if the parent is gone by then, nothing is started.
   const guard = ['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"', String(process.pid)];
-  const child = spawn('setpriv', [...guard, QEMU, ...argumentsOf(machine)], {
+  const child = spawn('setpriv', [...guard, machine.emulator.program, ...argumentsOf(machine)], {
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
   });
@@ -88,24 +92,17 @@ function handleOf(child: ChildProcess, pid: number): Qemu {
   };
 }
 
-/**
- * Emulated processors take turns in one thread. Where each has its own, QEMU loses a race that real processors cannot: one runs
- * into a breakpoint of the kernel's self-modification (arch/x86/kernel/alternative.c, text_poke_bp_batch) after the other was told
- * that all have gone past it, and the kernel dies of it, as guests of Linux 6.12 did now and then. A spinning processor gives its
- * turn away with each PAUSE, so it costs nothing.
- */
-const accelerators: Readonly<Record<Acceleration, string>> = { tcg: 'tcg,thread=single', kvm: 'kvm' };
-
 function argumentsOf(machine: Machine): string[] {
-  // `max` gives software emulation all it can do; under KVM only the host's own model is sure to run.
-  const cpu = machine.acceleration === 'kvm' ? 'host' : 'max';
+  const { emulator, acceleration } = machine;
+  const { accel, cpu } = emulator[acceleration];
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-    ...['-accel', accelerators[machine.acceleration], '-cpu', cpu],
+    ...emulator.arguments,
+    ...['-accel', accel, '-cpu', cpu],
     ...['-smp', String(machine.cpus), '-m', `${machine.memoryMiB}M`],
     ...['-kernel', machine.image, '-initrd', machine.initramfs, '-append', machine.commandLine],
-    ...['-chardev', 'socket,id=console,fd=3', '-serial', 'chardev:console'],
-    ...['-chardev', 'socket,id=channel,fd=4', '-serial', 'chardev:channel'],
+    ...['-chardev', 'socket,id=console,fd=3', ...emulator.serial('console')],
+    ...['-chardev', 'socket,id=channel,fd=4', ...emulator.serial('channel')],
     ...(machine.more ?? []),
   ];
 }

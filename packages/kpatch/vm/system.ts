@@ -10,7 +10,9 @@ import { basename, join, resolve } from 'node:path';
 import { temporaryFolder } from '../base/files.ts';
 import { lock } from '../base/lock.ts';
 import { runOk } from '../base/run.ts';
-import { AGENT_PORT, agentLoop } from './agent.ts';
+import type { Emulator } from '../platform/emulator.ts';
+import { agentLoop } from './agent.ts';
+import { emulatorFor } from './emulator.ts';
 import { type BootOptions, boot, type Guest } from './guest.ts';
 import type { GuestFile } from './initramfs.ts';
 import { stateFolder } from './state.ts';
@@ -49,7 +51,7 @@ export async function bootSystem(options: SystemOptions): Promise<Guest> {
     kernelArguments = [],
     ...others
   } = options;
-  const placed: Record<string, GuestFile> = { ...agentFiles };
+  const placed: Record<string, GuestFile> = { ...agentFiles(emulatorFor(options.image)) };
   for (const [path, file] of Object.entries(files)) placed[`files/${path.replace(/^\/+/, '')}`] = file;
   const release = basename(modules);
   const index = await moduleIndex(modules);
@@ -118,11 +120,11 @@ function escaped(path: string): string {
   return path.replaceAll(',', ',,');
 }
 
-const agentFiles: Readonly<Record<string, GuestFile>> = {
-  '/files/etc/kpatch-guest/agent': `export HOME=/root TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n${agentLoop('sh')}`,
+const agentFiles = (emulator: Emulator): Readonly<Record<string, GuestFile>> => ({
+  '/files/etc/kpatch-guest/agent': `export HOME=/root TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n${agentLoop('sh', emulator)}`,
   // The agent must not be a session's leader, or its serial port would become its controlling terminal.
   '/files/etc/systemd/system/kpatch-guest-agent.service': `[Unit]
-Description=Takes commands on ${AGENT_PORT}
+Description=Takes commands on ${emulator.agentPort}
 After=basic.target
 [Service]
 ExecStart=/bin/sh -c 'sh /etc/kpatch-guest/agent; true'
@@ -132,7 +134,7 @@ KillMode=process
 [Install]
 WantedBy=multi-user.target
 `,
-};
+});
 
 /** Nothing shared changes while a guest runs, so it may keep what it has read. */
 const nineP = 'trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro';

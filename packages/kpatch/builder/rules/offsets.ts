@@ -9,6 +9,7 @@ import { includeGraph, includeSearch } from '../../kbuild/include-graph.ts';
 import { type KbuildVariables, submake } from '../../kbuild/kbuild.ts';
 import { SourceOverlay } from '../../kbuild/overlay.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
+import { readOutput } from '../../sandbox/output.ts';
 
 interface Generator {
   readonly source: string;
@@ -71,11 +72,13 @@ async function valuesOf(
   overlay.open(directory);
   const output = source.replace(/c$/, 's');
   const args = ['-f', 'scripts/Makefile.build', `obj=${directory}`, 'need-builtin=1', output];
-  const { status, stderr } = await submake(overlay.root, variables, args, { env: { TMPDIR: overlay.root } });
+  const { status, stderr } = await submake(overlay.root, variables, args, {
+    view: { readOnly: [overlay.tree], writable: [overlay.root] },
+  });
   if (status !== 0)
     throw fail('compile-failed', { unit: output, when }, { where: { file: source }, detail: stderr.trim() });
   const values = new Map<string, string>();
-  const text = readFileSync(join(overlay.root, output), 'latin1');
+  const text = readOutput(overlay.root, output).toString('latin1');
   for (const [, name, value] of text.matchAll(/^\s*\.ascii\s*"->([^#\s]\S*) [$#]*(\S*) /gm)) values.set(name!, value!);
   return values;
 }

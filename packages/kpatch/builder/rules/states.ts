@@ -2,8 +2,8 @@
 
 import { fail } from '../../base/errors/error.ts';
 import { ElfFile } from '../../formats/elf/file.ts';
-import { livepatchInterface } from '../../module/make/glue.ts';
 import type { Manifest } from '../../module/manifest.ts';
+import { has, type KernelRules } from '../../platform/kernel-rules.ts';
 
 export const statesSection = '.kpatch.states';
 
@@ -33,7 +33,7 @@ export function readStates(object: Uint8Array, unit: string): { id: number; vers
  */
 export function statesOf(
   objects: readonly { readonly unit: string; readonly bytes: Uint8Array }[],
-  kernel: { readonly major: number; readonly minor: number },
+  kernel: Pick<KernelRules, 'major' | 'minor' | 'target'>,
 ): Manifest['states'] {
   const states = new Map<number, number>();
   for (const { unit, bytes } of objects) {
@@ -47,7 +47,7 @@ export function statesOf(
     }
   }
   const { major, minor } = kernel;
-  if (states.size > 0 && !livepatchInterface(kernel).states) {
+  if (states.size > 0 && !has(kernel, 'states')) {
     throw fail('state-unsupported', { kernel: `${major}.${minor}` });
   }
   return [...states].map(([id, version]) => ({ id, version })).sort((a, b) => a.id - b.id);

@@ -6,9 +6,12 @@ import { fail, KpatchError } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import { parseJSON } from '../../base/plain.ts';
 import { run } from '../../base/run.ts';
+import { requireChannel, requireUpdate } from '../../host/acceptance/channel-rule.ts';
+import { updateMark } from '../../host/acceptance/origin.ts';
+import { thisMachine } from '../../host/machine/machine.ts';
+import { clientPackage } from '../client-names.ts';
 import { packageFolder } from '../package/livepatch.ts';
 import { type LivePatchRecord, readRecord, versionText } from '../package/record.ts';
-import { clientPackage } from '../repository/index/client-package.ts';
 import { installedKernels } from './kernels.ts';
 import { managerOf } from './manager/detect.ts';
 import { readPublicKeys } from './manager/key.ts';
@@ -50,6 +53,7 @@ export async function follow(root: string, url: string, keyFile: string): Promis
   const address = url.replace(/\/+$/, '');
   if (!/^(?:https?|file):\/\/[^\s'"\\[\]]+$/.test(address) || !URL.canParse(address))
     throw fail('channel-url', { url });
+  requireChannel(thisMachine(root), address);
   const { armored, binary, fingerprints } = readPublicKeys(keyFile);
   const manager = managerOf(root);
   const before = readSettings(root);
@@ -107,6 +111,9 @@ export interface Updated {
  */
 export async function update(root: string, subscribe: readonly string[] = [], dryRun = false): Promise<Updated> {
   const settings = needSettings(root);
+  const machine = thisMachine(root);
+  requireChannel(machine, settings.url);
+  requireUpdate(machine);
   const manager = managerOf(root);
   await look(root, manager);
   const kernels = installedKernels(root);
@@ -136,13 +143,10 @@ async function retry(root: string): Promise<string[]> {
       continue;
     }
     const [program = 'kpatch', ...args] = selfCommand();
-    const result = await run(program, [
-      ...args,
-      'install',
-      '-k',
-      record.kernel,
-      join(folder, `${record.module.name}.ko`),
-    ]);
+    const file = join(folder, `${record.module.name}.ko`);
+    // The policy holds here as everywhere; what a person took out stays out.
+    const env = { [updateMark]: '1' };
+    const result = await run(program, [...args, 'install', '-k', record.kernel, file], { env });
     if (result.status !== 0 && result.status !== 3)
       waiting.push(`${record.kernel} ${versionText(record)}: ${result.stderr.trim().split('\n')[0] ?? ''}`);
   }

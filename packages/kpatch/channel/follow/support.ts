@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { list, object, readJSON, text } from '../../base/plain.ts';
-import { clientFolder } from '../repository/index/client-package.ts';
+import { clientFolder } from '../client-names.ts';
 import { dayOf, daysBetween, stateOn, type WindowState } from '../repository/window.ts';
 
 export interface Support {

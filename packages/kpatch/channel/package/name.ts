@@ -1,4 +1,5 @@
 /** Names of live patch packages, as the field has them. */
+import { platformNamed } from '../../platform/registry.ts';
 
 export interface PackageNames {
   readonly deb: string;
@@ -34,14 +35,7 @@ export function fileNames(
   };
 }
 
-const debianNames: Readonly<Record<string, string>> = {
-  x86_64: 'amd64',
-  aarch64: 'arm64',
-  ppc64le: 'ppc64el',
-  noarch: 'all',
-};
-
 /** Debian's name of an architecture that is named as `uname -m` names it. */
 export function debianArch(arch: string): string {
-  return debianNames[arch] ?? arch;
+  return arch === 'noarch' ? 'all' : (platformNamed('uname', arch)?.naming.debian ?? arch);
 }

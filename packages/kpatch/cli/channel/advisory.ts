@@ -1,9 +1,9 @@
 /** `kpatch advisory`: which CVEs a newer kernel fixes, which the live patch fixes, and which need a reboot. */
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type AssessedCve, type Assessment, assess } from '../../advisory/assess.ts';
 import { distributionOf, installedChangelogs, runningRelease, versionsFor } from '../../advisory/kernel.ts';
-import { defaultPolicy, readPolicy } from '../../advisory/policy.ts';
+import { defaultSelection, readSelection } from '../../advisory/selection.ts';
 import { readSources } from '../../advisory/sources.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { coveredBy } from '../../channel/covered.ts';
@@ -14,6 +14,7 @@ interface Options {
   readonly from?: string;
   readonly to?: string;
   readonly distribution?: string;
+  readonly selection?: string;
   readonly policy?: string;
   readonly module?: string[];
   readonly all?: boolean;
@@ -28,7 +29,8 @@ export function register(program: Command): void {
     .option('--from <version>', 'version of its package (default: derived from the release)')
     .option('--to <version>', 'version to compare with (default: the newest in the changelogs)')
     .option('--distribution <name>', 'name of the distribution in OSV, such as Debian:12 (default: this one)')
-    .option('--policy <file>', 'policy that selects the CVEs worth a live patch (default: important and critical)')
+    .option('--selection <file>', 'file that selects the CVEs worth a live patch (default: important and critical)')
+    .addOption(new Option('--policy <file>', 'the earlier name of --selection').hideHelp())
     .option('-m, --module <file...>', 'livepatch modules whose CVEs count as covered (default: the loaded ones)')
     .option('--all', 'also list the CVEs that wait for a reboot')
     .option('--root <folder>', 'root directory of the machine to report on')
@@ -47,7 +49,10 @@ async function run(
 ): Promise<Outcome> {
   const root = options.root ?? '/';
   const release = options.kernel ?? runningRelease(root);
-  const policy = options.policy === undefined ? defaultPolicy : readPolicy(options.policy);
+  if (options.policy !== undefined)
+    context.report.warn('--policy is now called --selection; a host policy is something else');
+  const chosen = options.selection ?? options.policy;
+  const selection = chosen === undefined ? defaultSelection : readSelection(chosen);
   let sources = readSources(files);
   const known = await versionsFor(release, sources.changelogs, options, root);
   if (sources.changelogs.length === 0) {
@@ -59,7 +64,7 @@ async function run(
   const distribution = options.distribution ?? distributionOf(root);
   const covered = coveredBy(options.module, release, root);
   const kernel = { ...versions, scheme: known.scheme, ...(distribution === undefined ? {} : { distribution }) };
-  const assessment = assess(kernel, sources.advisories, sources.changelogs, policy, covered);
+  const assessment = assess(kernel, sources.advisories, sources.changelogs, selection, covered);
   if (assessment.from === assessment.to && sources.changelogs.length === 0) {
     context.report.warn('no newer version of this kernel is known: give its changelog or --to VERSION');
   }
@@ -78,7 +83,7 @@ function show(release: string, assessment: Assessment, all: boolean): string {
       ? 'no newer version is known'
       : `fixed by a newer kernel or by the live patch: ${plural(counts.fixed, 'CVE')}`,
     `  ${counts.covered} fixed by the live patch`,
-    `  ${counts.awaited} selected by the policy but not fixed by the live patch`,
+    `  ${counts.awaited} selected but not fixed by the live patch`,
     `  ${counts.reboot} left for the next reboot`,
   ];
   const section = (title: string, chosen: readonly AssessedCve[]): void => {

@@ -26,6 +26,7 @@ import { prune } from '../../channel/repository/prune.ts';
 import { publish } from '../../channel/repository/publish.ts';
 import { addKey, retireKey } from '../../channel/repository/rotate.ts';
 import { dayOf, parseDay } from '../../channel/repository/window.ts';
+import { platformHere } from '../../platform/registry.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 
 interface InitOptions {
@@ -76,7 +77,7 @@ export function registerPublish(channel: Command): void {
     .option('--released <day>', 'day of its release, on which its support window starts')
     .option('--package-version <version>', 'version of its package, such as 6.1.192-2')
     .option('--distribution <name>', 'distribution as named in advisories, such as Debian:12')
-    .option('--arch <arch>', 'architecture (x86_64)')
+    .option('--arch <arch>', 'architecture, as `uname -m` prints it (default: this machine)')
     .option('--extend <day>', 'new last day of its support window')
     .option('--reason <text>', 'why the window is extended')
     .option('--json', 'print JSON')
@@ -176,7 +177,7 @@ async function kernel(_: Context, options: KernelOptions, dir: string, release: 
   const next: ChannelKernel = {
     schema: kernelSchema,
     release,
-    arch: options.arch ?? before?.arch ?? 'x86_64',
+    arch: options.arch ?? before?.arch ?? platformHere().naming.uname,
     distribution: options.distribution ?? before?.distribution ?? 'Debian:12',
     packageVersion: options.packageVersion ?? before?.packageVersion ?? release,
     released,

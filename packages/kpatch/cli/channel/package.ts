@@ -7,6 +7,7 @@ import { fail } from '../../base/errors/error.ts';
 import { buildLivePatch } from '../../channel/package/livepatch.ts';
 import { emptyRecord, recordOf, versionText } from '../../channel/package/record.ts';
 import { isRelease, readPatchModule } from '../../channel/patch-module.ts';
+import { platformHere } from '../../platform/registry.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 
 interface Options {
@@ -15,7 +16,7 @@ interface Options {
   readonly format?: 'deb' | 'rpm';
   readonly advisories?: string[];
   readonly empty?: string;
-  readonly arch: string;
+  readonly arch?: string;
 }
 
 export function register(program: Command): void {
@@ -31,7 +32,7 @@ export function register(program: Command): void {
     .option('--format <format>', 'deb or rpm (default: both)')
     .option('--advisories <file...>', 'advisories to read titles and severities of CVEs from')
     .option('--empty <kernel>', 'build the empty package that subscribes a kernel before it has a patch')
-    .option('--arch <arch>', 'architecture of the empty package', 'x86_64')
+    .option('--arch <arch>', 'architecture of the empty package, as `uname -m` prints it (default: this machine)')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nIf the proof MODULE.proof.json is next to the module, the package includes it.')
     .action(action(run));
@@ -65,7 +66,16 @@ async function run({ report }: Context, options: Options, modules: string[] = []
     add(kernel, versionText(record), made);
   }
   if (empty !== undefined) {
-    add(empty, '0-0', await buildLivePatch(emptyRecord(empty, options.arch), undefined, options.output, formats));
+    add(
+      empty,
+      '0-0',
+      await buildLivePatch(
+        emptyRecord(empty, options.arch ?? platformHere().naming.uname),
+        undefined,
+        options.output,
+        formats,
+      ),
+    );
   }
   return { schema: 'kpatch.package/1', data: { packages }, text: lines.join('\n') };
 }

@@ -1,8 +1,15 @@
 /** Options and output shared by the commands that work on one machine. */
 import { type Command, InvalidArgumentError } from 'commander';
+import type { AdmitOptions } from '../../host/acceptance/acceptance.ts';
 import type { Finding } from '../../host/fit.ts';
 import type { LoadOptions, LoadResult } from '../../host/live/load.ts';
 import { type Machine, thisMachine } from '../../host/machine/machine.ts';
+
+export interface ProofOptions {
+  readonly requireProof?: boolean;
+  readonly proof?: string;
+  readonly proofKey?: readonly string[];
+}
 
 export interface HostOptions {
   readonly root?: string;
@@ -38,6 +45,15 @@ export function withProofOptions(command: Command): Command {
     .option('--require-proof', 'require a valid proof of this module on its kernel')
     .option('--proof <file>', 'proof file (default: MODULE.proof.json)')
     .option('--proof-key <file>', 'require that the proof is signed by this public key (PEM; repeatable)', collect);
+}
+
+/** What a command asks for beyond the host policy. */
+export function proofOptions({ requireProof, proof, proofKey }: ProofOptions): AdmitOptions {
+  return {
+    ...(requireProof === undefined ? {} : { requireProof }),
+    ...(proof === undefined ? {} : { proof }),
+    ...(proofKey === undefined ? {} : { proofKey }),
+  };
 }
 
 export function machineOf(options: HostOptions): Machine {

@@ -1,11 +1,14 @@
 /** `kpatch info`: prints the metadata of a livepatch module. */
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { type KernelOpinion, kernelOpinion } from '../../host/machine/kernel-trust.ts';
+import type { Machine } from '../../host/machine/machine.ts';
 import { findModule } from '../../host/store/find.ts';
 import { lineOf, type ModuleFile } from '../../host/store/module-file.ts';
 import { readProof } from '../../module/proof.ts';
 import { proofPath } from '../../module/proof-path.ts';
-import { isSigned, readSignature, verifySignature } from '../../module/signature.ts';
+import { readSignature } from '../../module/signature.ts';
+import { certificateName, verifySignature } from '../../module/signature-rules.ts';
 import { limitsOf } from '../../prove/limits.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { columns, type HostOptions, machineOf, withHostOptions } from './host-options.ts';
@@ -19,31 +22,57 @@ export function register(program: Command): void {
 }
 
 interface SignatureFacts {
-  readonly signer: string;
   readonly hash: string;
+  /** Of the certificate that the message names. */
   readonly serial: string;
-  /** The certificate used for verification, if one was given. */
+  readonly verified: boolean;
+  /** The subject of the certificate that it was verified with. */
+  readonly signer?: string;
+  /** The file of that certificate. */
   readonly verifiedBy?: string;
+  /** Whether this machine's kernel would take it. */
+  readonly kernel: KernelOpinion;
 }
 
 /** Errors: `signature-malformed`, and with a certificate those of `verifySignature`. */
-function signatureOf({ bytes, path }: ModuleFile, certificate: string | undefined): SignatureFacts | undefined {
-  if (certificate === undefined && !isSigned(bytes)) return undefined;
-  const found = certificate === undefined ? readSignature(bytes, path) : verifySignature(bytes, certificate, path);
-  const { signer, hash, serial } = found!;
-  return { signer, hash, serial, ...(certificate === undefined ? {} : { verifiedBy: certificate }) };
+function signatureOf(
+  machine: Machine,
+  { bytes, path }: ModuleFile,
+  certificate: string | undefined,
+): SignatureFacts | undefined {
+  if (certificate === undefined) {
+    const found = readSignature(bytes, path);
+    if (found === undefined) return undefined;
+    return { hash: found.hash, serial: found.serial, verified: false, kernel: kernelOpinion(machine, bytes) };
+  }
+  const { signature, signer } = verifySignature(bytes, certificate, path);
+  const { hash, serial } = signature;
+  const facts = {
+    signer: certificateName(signer),
+    verifiedBy: certificate,
+    kernel: kernelOpinion(machine, bytes, [signer]),
+  };
+  return { hash, serial, verified: true, ...facts };
 }
 
-function signatureText(signature: SignatureFacts | undefined): string {
-  if (signature === undefined) return 'no';
-  const { signer, hash, serial, verifiedBy } = signature;
-  return `by '${signer}' (${hash}, serial ${serial})${verifiedBy === undefined ? '' : `, verified with ${verifiedBy}`}`;
+function signatureLines(signature: SignatureFacts | undefined): string[][] {
+  if (signature === undefined) return [['signed:', 'no']];
+  const { hash, serial, signer, verifiedBy, kernel } = signature;
+  const text =
+    verifiedBy === undefined
+      ? `not verified (${hash}; it names the certificate ${serial}; --cert FILE verifies it)`
+      : `by '${signer}' (${hash}, serial ${serial}), verified with ${verifiedBy}`;
+  return [
+    ['signed:', text],
+    ['this kernel:', `${kernel.answer}: ${kernel.reason}`],
+  ];
 }
 
 function run(_: Context, options: HostOptions & { readonly cert?: string }, patch: string): Outcome {
-  const module = findModule(machineOf(options), patch);
+  const machine = machineOf(options);
+  const module = findModule(machine, patch);
   const { bytes, manifest, ...facts } = module;
-  const signature = signatureOf(module, options.cert);
+  const signature = signatureOf(machine, module, options.cert);
   const data = { ...facts, signature: signature ?? null, size: bytes.length, manifest: manifest ?? null };
   const proof = proofLines(module);
   const text = [`Patch information for ${patch}:`, ...lines(module, signature), ...proof].join('\n');
@@ -75,7 +104,7 @@ function lines(module: ModuleFile, signature: SignatureFacts | undefined): strin
     ['vermagic:', module.vermagic],
     ['livepatch:', 'Y'],
     ['sha256:', module.sha256],
-    ['signed:', signatureText(signature)],
+    ...signatureLines(signature),
     ...(module.description === undefined ? [] : [['description:', module.description]]),
   ];
   if (manifest === undefined) return [...columns(rows), 'built by another tool: no manifest'];

@@ -1,17 +1,19 @@
 /** `kpatch install`: loads a patch now and at every boot. */
+import { statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { fail } from '../../base/errors/error.ts';
 import { personAtWork } from '../../host/boot/boot.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
 import { type InstallOptions, installAgain, installModule } from '../../host/store/install.ts';
 import { readModuleFile } from '../../host/store/module-file.ts';
-import { demandProof, type ProofOptions } from '../../host/store/proof-demand.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import {
   LOCK_WAIT_MS,
   loadLines,
   loadOptions,
   machineOf,
+  type ProofOptions,
+  proofOptions,
   type TransitionOptions,
   withHostOptions,
   withProofOptions,
@@ -35,15 +37,22 @@ export function register(program: Command): void {
   withHostOptions(withProofOptions(withTransitionOptions(command))).action(action(run));
 }
 
+/** A file that is there; a name with --again means an installed patch. */
+function isFile(file: string | undefined): file is string {
+  return file !== undefined && statSync(file, { throwIfNoEntry: false })?.isFile() === true;
+}
+
 async function run({ report }: Context, options: Options, file?: string): Promise<Outcome> {
   const machine = machineOf(options);
   const install: InstallOptions = {
     ...loadOptions(options),
+    ...proofOptions(options),
     ...(options.kernelVersion === undefined ? {} : { release: options.kernelVersion }),
     load: options.load,
     dryRun: options.dryRun ?? false,
+    again: options.again ?? false,
   };
-  if (options.again) {
+  if (options.again && !isFile(file)) {
     const { freed, loads } = await withLock(machine, report, LOCK_WAIT_MS, () =>
       installAgain(machine, file, install, report),
     );
@@ -52,12 +61,11 @@ async function run({ report }: Context, options: Options, file?: string): Promis
     return { schema: 'kpatch.install-again/1', data: { freed, loads }, text };
   }
   if (file === undefined) throw fail('usage', { problem: 'give a patch file' });
-  // Read the file once, so that the module with the proof is the one that is installed.
+  // Read the file once: the checked module is the one that is installed.
   const module = readModuleFile(file);
-  const proof = demandProof(machine, module, options);
   const result = await withLock(machine, report, LOCK_WAIT_MS, async () => {
     if (!options.dryRun) await personAtWork(machine);
-    return installModule(machine, module, { ...install, proof }, report);
+    return installModule(machine, module, install, report);
   });
   const { name, release, replaced, load } = result;
   const done = options.dryRun ? 'would be installed' : 'is installed';

@@ -3,13 +3,13 @@ import type { Command } from 'commander';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import { printError } from '../../base/print.ts';
 import type { Reporter } from '../../base/report.ts';
+import { admit } from '../../host/acceptance/acceptance.ts';
 import { type BootResult, incomplete, loadAll, markSurvived } from '../../host/boot/boot.ts';
 import { requireFit } from '../../host/fit.ts';
 import { fitOf, loadModule } from '../../host/live/load.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
 import type { Machine } from '../../host/machine/machine.ts';
 import { findModule } from '../../host/store/find.ts';
-import { demandProof, type ProofOptions } from '../../host/store/proof-demand.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import {
   findingLines,
@@ -17,6 +17,8 @@ import {
   loadLines,
   loadOptions,
   machineOf,
+  type ProofOptions,
+  proofOptions,
   type TransitionOptions,
   withHostOptions,
   withProofOptions,
@@ -59,7 +61,7 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
           ...loadOptions(options),
           guarded: options.boot ?? false,
           dryRun: options.dryRun ?? false,
-          demand: (module) => void demandProof(machine, module, options),
+          ...proofOptions(options),
         },
         report,
       );
@@ -67,15 +69,15 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
   }
   if (patch === undefined) throw fail('usage', { problem: 'give a patch or --all' });
   const module = findModule(machine, patch);
-  demandProof(machine, module, options);
   if (options.dryRun) {
+    for (const alarm of admit(machine, module, proofOptions(options)).alarms) report.warn(alarm);
     const findings = await fitOf(machine, module, loadOptions(options));
     requireFit(findings);
     const text = [`${module.name} can be loaded:`, ...findingLines(findings, true)].join('\n');
     return { schema: 'kpatch.load/1', data: { dryRun: true, name: module.name, findings }, text };
   }
   const result = await withLock(machine, report, LOCK_WAIT_MS, () =>
-    loadModule(machine, module, loadOptions(options), report),
+    loadModule(machine, module, { ...loadOptions(options), ...proofOptions(options) }, report),
   );
   return { schema: 'kpatch.load/1', data: result, text: loadLines(result).join('\n') };
 }

@@ -47,6 +47,8 @@ function text(status: Status, support: Support | undefined): string[] {
     version === undefined ? name : `${name} (version ${version})`,
   );
   rows.push(['Boots next', bootText(status, boots)]);
+  for (const [i, seen] of status.observed.entries()) rows.push([i === 0 ? 'Boot guard' : '', seen]);
+  rows.push(['Host policy', policyText(status)]);
   if (support !== undefined) rows.push(['Support', supportText(support)]);
   for (const [label, value] of channelRows(status.channel)) rows.push([label, value]);
   rows.push(['To do', status.todo[0] ?? 'nothing']);
@@ -58,6 +60,16 @@ function bootText(status: Status, boots: readonly string[]): string {
   const trial = status.onTrial ? '; this boot is still on trial (boot guard)' : '';
   const off = status.disabledAtBoot ? '; this boot has kpatch.enable=0' : '';
   return `${boots.join(', ') || 'no patch'}${trial}${off}`;
+}
+
+function policyText({ policy }: Status): string {
+  const revoked =
+    policy.revokedKeys === 0 ? '' : `, ${policy.revokedKeys} revoked key${policy.revokedKeys === 1 ? '' : 's'}`;
+  const out = policy.unwanted.map(({ name }) => name).join(', ');
+  const unwanted = out === '' ? '' : `; not installed by updates: ${out}`;
+  if (policy.state === 'none') return `none: root may load any patch (${policy.file})${revoked}${unwanted}`;
+  if (policy.state === 'unusable') return `CANNOT BE USED: nothing new is accepted${unwanted}`;
+  return `${policy.file} (${policy.digest?.slice(0, 12)})${revoked}${unwanted}`;
 }
 
 /** The rows that the channel contributes: label and text. */

@@ -77,6 +77,7 @@ export function register(program: Command): void {
     .option('--skip-run-pre', 'do not compare the functions to be replaced with the running code (dangerous)')
     .option('--keep-line-changes', 'treat a shifted line number in a warning as a change')
     .option('--keep-glue <file>', 'also write the generated C source (glue code) of the module')
+    .option('--no-sandbox', 'run the compiler and its tools with all your rights (dangerous; recorded in the manifest)')
     .option('--json', 'print JSON')
     .action(
       action<Options, [string[]]>(async ({ report }, options, patches) => {

@@ -20,6 +20,7 @@ export function register(program: Command): void {
     .option('--source <path>', 'its source: a folder or a tar archive')
     .option('--modules <dir>', 'its modules: /lib/modules/RELEASE')
     .option('--debug-image <file>', 'its vmlinux with symbols')
+    .option('--no-sandbox', 'run programs on patches and packages with all your rights (dangerous)')
     .option('--json', 'print JSON')
     .action(action(add));
   kernel.command('list').description('list the prepared kernels').option('--json', 'print JSON').action(action(list));

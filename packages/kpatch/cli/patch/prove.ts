@@ -26,10 +26,12 @@ import { type KernelCode, readSourcePatch, reportFacts, type SourcePatch } from 
 import { reportPage } from '../../prove/report/page.ts';
 import type { Plan, ProofKernel } from '../../prove/run/check.ts';
 import type { ProofEvent } from '../../prove/run/event.ts';
+import { useSandbox } from '../../sandbox/policy.ts';
 import { printFailure } from '../command.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
 
 interface Options {
+  readonly sandbox: boolean;
   readonly kernel: readonly string[];
   readonly kernels?: string;
   readonly test?: string;
@@ -73,8 +75,10 @@ export function register(program: Command): void {
     .option('--no-proof', 'do not write a proof')
     .option('--key <file>', 'private key (PEM) to sign the proof with')
     .option('--report <file>', 'write an HTML report of the proof')
+    .option('--no-sandbox', 'run programs on patches and packages with all your rights (dangerous)')
     .option('--json', 'print JSON as a stream: all events, then the proof')
     .action(async (modules: string[], options: Options) => {
+      if (!options.sandbox) useSandbox(false);
       const stream = options.json === true ? jsonStream('kpatch.prove/1', process.stdout) : undefined;
       try {
         using built = temporaryFolder('kpatch-prove-');

@@ -1,6 +1,7 @@
 /** Whether two parts mean the same: bytes and relocations, and the entries of the tables that belong to them. */
 import type { Relocation, Section } from '../../formats/elf/object.ts';
 import type { Reason } from '../options.ts';
+import { btfDifference } from '../parts/btf-ids.ts';
 import { type Code, codeOf, plainCode } from '../parts/code.ts';
 import { isLineField, isSameButForLine } from '../parts/line-fields.ts';
 import { isLineLoad } from '../parts/lines.ts';
@@ -33,6 +34,10 @@ export class Comparison {
   /** The first difference between two parts, or undefined where they mean the same. */
   difference(a: Part, b: Part): Reason | undefined {
     if (a.class === 'registry' && b.class === 'registry' && this.#isSameList(a, b)) return undefined;
+    if (a.class === 'ids' && b.class === 'ids') {
+      const text = btfDifference(a, b);
+      return text === undefined ? undefined : { text };
+    }
     return this.#placeDifference(a, b) ?? this.#contentDifference(a, b) ?? this.#entriesDifference(a, b);
   }
 

@@ -25,7 +25,7 @@ export function dataChanges(
       offset: part.start,
     };
     if (part.phase !== 'always') leaveOutInit(pair, part);
-    else if (part.class === 'registry') {
+    else if (part.class === 'registry' || part.class === 'ids') {
       pair.refusals.add('diff-list-changed', { section: part.section.name, how: reason.text }, where);
     } else if (part.class === 'unknown') {
       const { name } = part.section;

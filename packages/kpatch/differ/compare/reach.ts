@@ -74,8 +74,12 @@ export function refuseLists(pair: Pair): void {
     [pair.patched, 'is new'],
   ] as const) {
     for (const part of model.parts) {
-      if (part.twin !== undefined || part.class !== 'registry') continue;
+      if (part.twin !== undefined || (part.class !== 'registry' && part.class !== 'ids')) continue;
       const { name } = part.section;
+      if (part.class === 'ids') {
+        refuseIds(pair, part, what);
+        continue;
+      }
       if (part.phase !== 'always' && pair.options.object === 'vmlinux') {
         const text = `the list ${name} ${what}: the kernel reads it only when it boots`;
         pair.leftOut.push({ reason: 'init', name, section: name, text });
@@ -86,6 +90,17 @@ export function refuseLists(pair: Pair): void {
       }
     }
   }
+}
+
+/** Only resolve_btfids, when the kernel or a module of its tree is linked, writes the numbers into a list of BTF ids. */
+function refuseIds({ refusals, leftOut }: Pair, part: Part, what: 'is gone' | 'is new'): void {
+  const { name, section, start, model } = part;
+  if (what === 'is gone') {
+    leftOut.push({ reason: 'removed', name, section: section.name, text: `the list ${name} is gone` });
+    return;
+  }
+  const where = { file: model.object.file, section: section.name, symbol: name, offset: start };
+  refusals.add('diff-list-changed', { section: section.name, how: `${name} ${what}` }, where);
 }
 
 /** Functions that are gone although somebody may have kept a pointer to them. */

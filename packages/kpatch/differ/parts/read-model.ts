@@ -1,24 +1,40 @@
 /** Reads an object into a model: each section classified and divided into parts. */
-import { SHT } from '../../formats/elf/constants.ts';
+import { SHF, SHT } from '../../formats/elf/constants.ts';
 import type { ElfObject, Section } from '../../formats/elf/object.ts';
 import type { Architecture } from '../../platform/platform.ts';
 import { Model, type Part } from './part.ts';
 import { kindOfSection, type SectionKind } from './section-class.ts';
-import { fragmentCuts, split, symbolsBySection } from './split.ts';
+import { fragmentCuts, type Located, split, symbolsBySection } from './split.ts';
 
 /** The model of an object; `tables` names the special sections of its architecture. */
 export function readModel(object: ElfObject, arch: Architecture, tables: ReadonlySet<string>): Model {
   const kinds = new Map<Section, SectionKind>();
+  const symbols = symbolsBySection(object, arch);
+  const referred = sectionsReferredTo(object);
   for (const section of object.sections) {
     // Only the linker uses a list of addresses, whatever its flags say.
     const list = arch.addressList?.(section.name) === true;
-    kinds.set(section, list ? { class: 'read-only', phase: 'always' } : kindOfSection(section, tables));
+    const kind: SectionKind = list ? { class: 'read-only', phase: 'always' } : kindOfSection(section, tables);
+    // Code without a name of its own, as `.text..refcount` of 4.13 to 4.15, belongs to the code that jumps to it.
+    const nameless = kind.class === 'text' && (symbols.get(section) ?? []).length === 0 && referred.has(section);
+    kinds.set(section, nameless ? { ...kind, class: 'fragments' } : kind);
   }
-  return new Model(object, arch, kinds, divide);
+  return new Model(object, arch, kinds, (model) => divide(model, symbols));
 }
 
-function divide(model: Model): Map<Section, Part[]> {
-  const symbols = symbolsBySection(model.object, model.arch);
+/** Sections that something in another section refers to. */
+function sectionsReferredTo({ sections }: ElfObject): Set<Section> {
+  const result = new Set<Section>();
+  for (const section of sections) {
+    if ((section.flags & SHF.EXECINSTR) === 0) continue;
+    for (const { symbol } of section.relocations) {
+      if (typeof symbol?.section === 'object' && symbol.section !== section) result.add(symbol.section);
+    }
+  }
+  return result;
+}
+
+function divide(model: Model, symbols: ReadonlyMap<Section, Located[]>): Map<Section, Part[]> {
   const cuts = fragmentCuts(model);
   const parts = new Map<Section, Part[]>();
   for (const section of model.object.sections) {

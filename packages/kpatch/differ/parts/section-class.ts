@@ -18,6 +18,8 @@ export type SectionClass =
   | 'table'
   /** A list that the kernel or the module loader reads once: initcalls, parameters, exports. */
   | 'registry'
+  /** Lists and sets of BTF ids (`.BTF_ids`), which are filled in when the kernel or module is linked. */
+  | 'ids'
   /** Sections by which a patch talks to kpatch: callbacks, things to ignore or to take along. */
   | 'kpatch'
   | 'unknown';
@@ -30,33 +32,69 @@ export interface SectionKind {
   readonly phase: Phase;
 }
 
-/** Loaded sections that say nothing about what functions do: notes, exported names. */
-const ignored =
-  /^(?:\.discard\b|\.note\b|\.comment$|\.eh_frame|\.modinfo$|__ksymtab|___ksymtab|__kcrctab|___kcrctab|\.export_symbol|\.BTF|\.llvm|\.stab|\.gnu\.|\.kunit_test_suites$|__versions$|\.gnu_debuglink$|\.kpatch\.ignore)/;
+const exactly = (...patterns: readonly string[]): RegExp => new RegExp(`^(?:${patterns.join('|')})$`);
 
-/** Lists that are read once, when the kernel or the module starts; they refer to functions and data by address. */
-const registry =
-  /^(?:\.initcall|\.con_initcall|\.security_initcall|\.init\.setup|__param$|__syscalls_metadata$|_ftrace_events$|_ftrace_eval_map$|_error_injection_whitelist$|_kprobe_blacklist$|__bpf_raw_tp_map$|__tracepoints_ptrs$|__trace_printk_fmt$|__lsm_info|\.lsm_info|\.early_lsm_info|\.pci_fixup|__earlycon_table|__.*_of_table|\.x86_cpu_dev|\.iommu_table|__thermal_table|\.BTF_ids$|__modver$|\.fini_array|\.init_array|\.ctors|\.dtors|__kunit)/;
+/** What may follow a name that the linker script takes with all its continuations: `.data`, `.data.x`, `.data..read_mostly`. */
+const rest = String.raw`(?:\..*)?`;
 
 /**
- * Variables that the linker script gathers: tracepoints, class maps of dynamic debug, scheduler classes (6.3 and later),
- * variables shared with the vDSO.
+ * Classes that a name alone decides, where it is of the section's kind by its flags. Each name matches one pattern at most
+ * (a test reads them all).
  */
-const gathered =
-  /^(?:__tracepoints(?:_strings)?|__dyndbg_classes|__(?:stop|dl|rt|fair|ext|idle)_sched_class|\.vvar_\w+)$/;
+export const namedClasses: readonly {
+  readonly class: 'ignored' | 'fragments' | 'registry' | 'ids' | 'data';
+  readonly pattern: RegExp;
+}[] = [
+  {
+    // Loaded sections that say nothing about what functions do: notes, exported names, what modpost and linkers read.
+    class: 'ignored',
+    pattern: exactly(
+      String.raw`\.(?:discard|note|comment|stab|stabstr|llvm)${rest}`,
+      String.raw`\.(?:eh_frame|eh_frame_hdr|sframe|orc_header|modinfo|export_symbol|gnu_debuglink|llvm_addrsig|llvmbc|llvmcmd)`,
+      String.raw`\.(?:BTF|BTF\.ext|kunit_test_suites|kunit_init_test_suites)`,
+      String.raw`\.gnu\.(?:linkonce\.this_module|attributes|hash|(?:build\.attributes|warning|lto_|debuglto_).*)`,
+      String.raw`_{2,3}(?:ksymtab|kcrctab)(?:_gpl|_unused|_unused_gpl|_gpl_future)?(?:\+.*)?`,
+      '__ksymtab_strings|__kflagstab|__versions|__version_ext_(?:crcs|names)',
+    ),
+  },
+  {
+    class: 'fragments',
+    pattern: exactly(String.raw`\.(?:altinstr_aux|altinstr_replacement|fixup)${rest}`, String.raw`__ftr_alt_\w+`),
+  },
+  {
+    // Lists that are read once, when the kernel or the module starts; they refer to functions and data by address.
+    class: 'registry',
+    pattern: exactly(
+      String.raw`\.(?:con_|security_)?initcall.*|\.exitcall${rest}|\.init\.setup|\.init_array${rest}|\.fini_array${rest}|\.ctors${rest}|\.dtors${rest}`,
+      String.raw`\.(?:early_)?lsm_info${rest}|__lsm_info.*|__early_lsm_info.*|\.pci_fixup.*|\.x86_cpu_dev${rest}|\.x86_intel_mid_dev${rest}|\.iommu_table|\.apicdrivers|\.static_call_tramp_key`,
+      '__param|__obsparm|__modver|__earlycon_table|__\\w+_of_table(?:_end)?|__\\w+_acpi_probe_table|__(?:governor_)?thermal_table\\w*|__kunit\\w*',
+      '__syscalls_metadata|_ftrace_events|_ftrace_(?:eval|enum)_map|_error_injection_whitelist|_kprobe_blacklist|__bpf_raw_tp_map|__tracepoints_ptrs|__trace_printk_fmt',
+    ),
+  },
+  { class: 'ids', pattern: exactly(String.raw`\.BTF_ids`) },
+  {
+    class: 'data',
+    pattern: exactly(
+      String.raw`\.(?:s?data|s?bss|rodata|ref\.(?:data|rodata)|init\.(?:data|rodata)|exit\.data|(?:mem|cpu|dev)(?:init|exit)\.(?:ro)?data|toc|opd|got|plt|lbss|ldata|lrodata|ibss|data1|rodata1|tm_clone_table)${rest}`,
+      // Variables that the linker script gathers: tracepoints, class maps and descriptors of dynamic debug, scheduler classes
+      // (5.9 and later), variables shared with the vDSO, tags of allocations.
+      String.raw`__tracepoints(?:_strings)?|__tracepoint_str|__dyndbg_classes|__dyndbg|__verbose|__(?:stop|dl|rt|fair|ext|idle)_sched_class|\.vvar_\w+|alloc_tags`,
+    ),
+  },
+];
+
 const descriptors = /^(?:__dyndbg|__verbose)$/;
 /** Tags of places that allocate memory (CONFIG_MEM_ALLOC_PROFILING, since 6.10). */
 const tags = 'alloc_tags';
-const fragments = /^(?:\.altinstr_aux|\.altinstr_replacement|\.fixup|__ftr_alt_\w+)\b/;
-const data =
-  /^\.(?:s?data|s?bss|rodata|ref\.data|ref\.rodata|init\.data|init\.rodata|exit\.data|(?:mem|cpu|dev)(?:init|exit)\.(?:ro)?data|toc|opd|got|plt|lbss|ldata|lrodata|ibss|data1|rodata1|tm_clone_table)(?:\.|$)/;
 /**
  * Not `.text.init`: that is a function of the name init. Not `.meminit` and `.cpuinit` either: a kernel that can add memory or
  * processors while it runs keeps them.
  */
-const init =
-  /^\.(?:init|head)(?:\.|$)|^\.(?:initcall|con_initcall|security_initcall|init|x86_cpu_dev|early_lsm_info|lsm_info)|^__setup/;
-const exit = /^\.(?:exit|exitcall)(?:\.|$)|^\.exitcall/;
+const init = exactly(
+  String.raw`\.(?:init|head|init_array|x86_cpu_dev|early_lsm_info|lsm_info)${rest}`,
+  String.raw`\.(?:con_|security_)?initcall.*`,
+);
+const exit = exactly(String.raw`\.(?:exit|exitcall)${rest}`);
 
 /** Classes of a section; `tables` are the names of the architecture's special sections and their parallels. */
 export function kindOfSection(section: Section, tables: ReadonlySet<string>): SectionKind {
@@ -69,20 +107,20 @@ function classOf(section: Section, tables: ReadonlySet<string>): SectionClass {
   const { name, flags, type } = section;
   if (name.startsWith('.kpatch.')) return 'kpatch';
   if (tables.has(name)) return 'table';
-  if ((flags & SHF.ALLOC) === 0 || type === SHT.NOTE || ignored.test(name)) return 'ignored';
-  if (fragments.test(name)) return 'fragments';
-  if ((flags & SHF.EXECINSTR) !== 0) return 'text';
-  if (registry.test(name)) return 'registry';
+  if ((flags & SHF.ALLOC) === 0 || type === SHT.NOTE) return 'ignored';
+  const named = namedClasses.find(({ pattern }) => pattern.test(name))?.class;
+  const code = (flags & SHF.EXECINSTR) !== 0;
+  if (named === 'ignored' || named === 'fragments') return named;
+  if (code) return 'text';
+  if (named === 'registry' || named === 'ids') return named;
   if ((flags & SHF.MERGE) !== 0 && (flags & SHF.WRITE) === 0 && section.entsize > 0) {
-    // Characters have up to 4 bytes, constants up to 64; anything else is no compiler's work.
+    // Characters have up to 4 bytes, constants up to 64; no compiler writes anything else.
     const strings = (flags & SHF.STRINGS) !== 0;
     if (section.entsize > (strings ? 4 : 64) || section.addralign > 64) return 'unknown';
     return strings ? 'strings' : 'constants';
   }
-  if (data.test(name) || gathered.test(name) || descriptors.test(name) || name === tags) {
-    return (flags & SHF.WRITE) !== 0 || type === SHT.NOBITS ? writableClass(name) : 'read-only';
-  }
-  return 'unknown';
+  if (named !== 'data') return 'unknown';
+  return (flags & SHF.WRITE) !== 0 || type === SHT.NOBITS ? writableClass(name) : 'read-only';
 }
 
 /** `.data..ro_after_init` is written at start; `.data.rel.ro` and `.rodata` with relocations only by the loader. */

@@ -3,6 +3,7 @@
 import { SHF, SHT, STB, STT } from '../../formats/elf/constants.ts';
 import { type ElfObject, type ElfSymbol, type Section, sizeOf } from '../../formats/elf/object.ts';
 import type { Architecture } from '../../platform/platform.ts';
+import { isBtfId } from './btf-ids.ts';
 import type { Model, Part } from './part.ts';
 import type { SectionKind } from './section-class.ts';
 
@@ -55,6 +56,7 @@ export function split(
   const whole = (located: readonly Located[]): Part[] => [makePart(model, section, kind, 0, size, located, false)];
   if (kind.class === 'fragments') return splitAt(model, section, kind, cuts ?? [0]);
   if (kind.class === 'strings' || kind.class === 'constants' || kind.class === 'registry') return whole([]);
+  if (kind.class === 'ids') return splitIds(model, section, kind, symbols);
   if (model.arch.addressList?.(section.name) === true) return splitAt(model, section, kind, everyAddress(size));
   const text = kind.class === 'text';
   const clusters = clustersOf(text, symbols, size, (symbol, from) =>
@@ -78,6 +80,25 @@ export function split(
   }
   if (at < size) pushGap(parts, model, section, kind, at, size);
   return parts;
+}
+
+/** BTF ids by their lists and sets: each begins at its own name; entries have names of a form of their own. */
+function splitIds(model: Model, section: Section, kind: SectionKind, symbols: readonly Located[]): Part[] {
+  const heads = symbols.filter(({ symbol }) => !isBtfId(symbol.name));
+  const starts = [...new Set(heads.map(({ symbol }) => symbol.value))];
+  const size = sizeOf(section);
+  const part = (start: number, end: number, located: readonly Located[]): Part => {
+    const all = symbols.filter(({ symbol }) => symbol.value >= start && symbol.value < end);
+    return { ...makePart(model, section, kind, start, end, located, true), symbols: all.map(({ symbol }) => symbol) };
+  };
+  const parts = starts.map((start, index) => {
+    return part(
+      start,
+      starts[index + 1] ?? size,
+      heads.filter(({ symbol }) => symbol.value === start),
+    );
+  });
+  return starts[0] === 0 ? parts : [part(0, starts[0] ?? size, []), ...parts];
 }
 
 function everyAddress(size: number): number[] {
@@ -180,7 +201,13 @@ function splitAt(model: Model, section: Section, kind: SectionKind, cuts: readon
   );
 }
 
-/** Where pieces of code in `.fixup` and its like begin: wherever anything outside refers to. */
+/** Sections of replacements: entries of tables say how long each is. */
+const replacements = /^(?:\.altinstr_replacement|__ftr_alt_)/;
+
+/**
+ * Where pieces of code in `.fixup` and its like begin: wherever anything outside refers to, but where the code before runs on
+ * into it (a place that may fault in the middle of a piece).
+ */
 export function fragmentCuts(model: Model): Map<Section, number[]> {
   const cuts = new Map<Section, number[]>();
   for (const [section, { class: kind }] of model.kinds) if (kind === 'fragments') cuts.set(section, []);
@@ -199,7 +226,31 @@ export function fragmentCuts(model: Model): Map<Section, number[]> {
       if (at >= 0) list.push(at);
     }
   }
+  for (const [section, list] of cuts)
+    if (!replacements.test(section.name)) cuts.set(section, entered(model, section, list));
   return cuts;
+}
+
+/** Of places in a section of fragments, in order, those that the code before does not run into. */
+function entered(model: Model, section: Section, places: readonly number[]): number[] {
+  const decoder = model.decoder(section);
+  const result: number[] = [];
+  let at = 0;
+  let runsOn = false;
+  for (const place of [...new Set(places)].sort((a, b) => a - b)) {
+    if (place >= sizeOf(section)) break;
+    while (at < place) {
+      const instruction = decoder.instruction(at);
+      const flow = instruction?.flow ?? 'end';
+      runsOn = instruction?.traps !== true && flow !== 'jump' && flow !== 'end';
+      at += instruction?.length ?? 1;
+    }
+    // An instruction that lies across the place was not decoded from its beginning.
+    if (at > place || !runsOn) result.push(place);
+    at = place;
+    runsOn = false;
+  }
+  return result;
 }
 
 function makePart(

@@ -1,7 +1,7 @@
 /** Keys of jump labels and static calls: whether the kernel can find them when it loads the module. */
 
 import { STB } from '../../formats/elf/constants.ts';
-import { since } from '../../platform/kernel-rules.ts';
+import { has } from '../../platform/kernel-rules.ts';
 import { isCopyable } from '../compare/correlate.ts';
 import type { Pair } from '../parts/pair.ts';
 import type { Part } from '../parts/part.ts';
@@ -62,5 +62,5 @@ function keyHome({ options }: Pair, symbols: KernelSymbols, target: Target): 'wo
   } else return 'works';
   if (lookup.found === undefined || lookup.found.ordinary) return 'works';
   if (lookup.found.object !== 'vmlinux') return 'module';
-  return since(options.kernel, 5, 8) ? 'works' : 'early';
+  return has(options.kernel, 'earlyRelocations') ? 'works' : 'early';
 }

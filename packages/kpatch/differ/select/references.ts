@@ -126,6 +126,7 @@ export class References {
       refuseSection(this.#pair, part.section, user);
       return inside;
     }
+    if (part.class === 'ids' && part.twin === undefined) return inside; // refused already
     if (part.phase !== 'always' && user.part.phase === 'always') {
       refuseInit(this.#pair, part, user);
       return inside;

@@ -8,9 +8,10 @@ import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import { run } from '../../base/run.ts';
-import { unpackImage } from '../../formats/payload.ts';
 import { parseRelease } from '../../kernel/release.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
+import { unpackImage } from '../../kernel/unpack.ts';
+import { bootImageOf } from '../../platform/registry.ts';
 import type { KernelOffer } from '../provider.ts';
 
 export interface CustomParts {
@@ -91,13 +92,10 @@ async function releaseOf(image: Buffer, file: string): Promise<string> {
   throw fail('kernel-image-format', { file, reason: 'it does not say its release' }, { where: { file } });
 }
 
-/** The text that `kernel_version` of the x86 boot header points to (Documentation/arch/x86/boot.rst, 0x20e). */
+/** The release that the header of a boot image says. */
 function headerRelease(image: Buffer): string | undefined {
-  if (image.length < 0x260 || image.toString('latin1', 0x202, 0x206) !== 'HdrS') return undefined;
-  const pointer = image.readUInt16LE(0x20e);
-  const start = pointer + 0x200;
-  if (pointer === 0 || start > image.length) return undefined;
-  return /^[^\s\0]{1,128}/.exec(image.toString('latin1', start, start + 128))?.[0];
+  const boot = bootImageOf(image);
+  return typeof boot === 'object' ? boot.release : undefined;
 }
 
 function bannerRelease(vmlinux: Buffer): string | undefined {

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { sha256File } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
-import { run, runOk } from '../../base/run.ts';
+import { run } from '../../base/run.ts';
 import { parseStanzas, type Stanza } from '../../formats/deb822.ts';
+import { sandboxedOk } from '../../sandbox/sandbox.ts';
+import { giveFolder } from '../../sandbox/user.ts';
 import type { ProviderContext } from '../provider.ts';
 
 /** Where apt itself keeps packages that it has fetched. */
@@ -71,5 +73,6 @@ export async function aptFetch(stanza: Stanza, context: ProviderContext): Promis
 /** Unpacks a package below `root` without installing it. Errors: `tool-failed`, `disk-full`. */
 export async function unpackDeb(path: string, root: string): Promise<void> {
   mkdirSync(root, { recursive: true });
-  await runOk('dpkg-deb', ['-x', path, root]);
+  giveFolder(root);
+  await sandboxedOk('dpkg-deb', ['-x', path, root], { view: { readOnly: [path], writable: [root] } });
 }

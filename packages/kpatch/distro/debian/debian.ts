@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { parseDependencies, type Stanza } from '../../formats/deb822.ts';
 import { parseRelease } from '../../kernel/release.ts';
+import { settleLinks } from '../../sandbox/output.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, UnpackedParts } from '../provider.ts';
 import { aptFetch, aptNames, aptShow, aptUpdateIfEmpty, unpackDeb } from './apt.ts';
 
@@ -103,6 +104,7 @@ async function offerOf(release: string, images: readonly Stanza[], context: Prov
     },
     async unpack(root) {
       for (const stanza of parts) await unpackDeb(files.get(stanza)!, root);
+      settleLinks(root);
       return partsBelow(root, release);
     },
   };

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { run } from '../../base/run.ts';
+import { settleLinks } from '../../sandbox/output.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, UnpackedParts } from '../provider.ts';
 import { unpackRpm, unpackSourceRpm } from './rpm.ts';
 
@@ -99,6 +100,7 @@ function offerOf(
     },
     async unpack(root) {
       for (const { name } of packages) await unpackRpm(join(folder, `${name}-${release}.rpm`), root);
+      settleLinks(root);
       return partsBelow(root, release);
     },
   };

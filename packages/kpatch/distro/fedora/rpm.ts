@@ -2,7 +2,9 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
-import { run, runOk } from '../../base/run.ts';
+import { settleLinks } from '../../sandbox/output.ts';
+import { sandboxed, sandboxedOk } from '../../sandbox/sandbox.ts';
+import { giveFolder } from '../../sandbox/user.ts';
 import type { SourceParts } from '../provider.ts';
 
 /** Unpacks a package below `root`. Errors: `tool-missing`, `tool-failed`, `disk-full`. */
@@ -10,7 +12,10 @@ export async function unpackRpm(path: string, root: string): Promise<void> {
   mkdirSync(root, { recursive: true });
   const script =
     'set -o pipefail; rpm2cpio "$1" | cpio --extract --make-directories --preserve-modification-time --quiet --no-absolute-filenames -D "$2"';
-  const { status, stderr } = await run('bash', ['-c', script, 'unpack', path, root]);
+  giveFolder(root);
+  const { status, stderr } = await sandboxed('bash', ['-c', script, 'unpack', path, root], {
+    view: { readOnly: [path], writable: [root] },
+  });
   if (/No space left/.test(stderr)) throw fail('disk-full', { file: root });
   const absent = /(rpm2cpio|cpio): (command )?not found/.exec(stderr)?.[1];
   if (absent !== undefined) throw fail('tool-missing', { tool: absent, package: absent });
@@ -26,11 +31,15 @@ export async function unpackRpm(path: string, root: string): Promise<void> {
 export async function unpackSourceRpm(path: string, folder: string): Promise<SourceParts> {
   rmSync(folder, { recursive: true, force: true });
   await unpackRpm(path, folder);
+  settleLinks(folder);
   const spec = readdirSync(folder).find((name) => name.endsWith('.spec'));
   const missing = (name: string): Error =>
     fail('kernel-part-missing', { release: path, part: 'source', package: name });
   if (spec === undefined) throw missing('*.spec');
-  const parsed = await runOk('rpmspec', ['-P', '--define', `_sourcedir ${folder}`, join(folder, spec)]);
+  // A spec file can run commands: %(command).
+  const parsed = await sandboxedOk('rpmspec', ['-P', '--define', `_sourcedir ${folder}`, join(folder, spec)], {
+    view: { readOnly: [folder] },
+  });
   const files = filesOf(parsed.stdout.toString());
   const archive = files.sources.find((name) => /^linux-.*\.tar(\.\w+)?$/.test(name));
   if (archive === undefined || !existsSync(join(folder, archive))) throw missing(archive ?? 'linux-*.tar.xz');

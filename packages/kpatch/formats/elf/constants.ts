@@ -6,8 +6,8 @@
 /** Object file types, `e_type`. */
 export const ET = { REL: 1, EXEC: 2, DYN: 3, CORE: 4 } as const;
 
-/** Machines, `e_machine`. */
-export const EM = { PPC64: 21, S390: 22, X86_64: 62, AARCH64: 183, LOONGARCH: 258 } as const;
+/** The first four bytes of every ELF file, most significant first. */
+export const ELF_MAGIC = 0x7f454c46;
 
 /** Special section indices, `st_shndx` and `e_shstrndx`. `LIVEPATCH` is the kernel's (include/uapi/linux/elf.h). */
 export const SHN = {
@@ -41,7 +41,6 @@ export const SHT = {
   LLVM_ADDRSIG: 0x6fff4c03,
   LLVM_CALL_GRAPH_PROFILE: 0x6fff4c09,
   GNU_ATTRIBUTES: 0x6ffffff5,
-  X86_64_UNWIND: 0x70000001,
 } as const;
 
 /** Section flags, `sh_flags`. `RELA_LIVEPATCH` is the kernel's (include/uapi/linux/elf.h). */

@@ -1,7 +1,7 @@
 /** Any ELF64 file as views on its bytes: nothing is copied, addresses are bigint. */
 import { fail } from '../../base/errors/error.ts';
 import { checkRange, malformed, readU64, type Source, StringTable } from './bytes.ts';
-import { ET, NT_GNU_BUILD_ID, PT, SHF, SHN, SHT, SIZE } from './constants.ts';
+import { ELF_MAGIC, ET, NT_GNU_BUILD_ID, PT, SHF, SHN, SHT, SIZE } from './constants.ts';
 import { type Note, parseNotes } from './note.ts';
 
 /** A section header; `offset` and `size` are bytes in the file (`size` in memory for NOBITS). */
@@ -43,7 +43,6 @@ export interface RawSymbol {
   readonly size: number;
 }
 
-const MAGIC = 0x7f454c46;
 /** First bytes of LLVM bitcode: `BC`, and that of its wrapper (llvm.org/docs/BitCodeFormat.html). */
 const BITCODE = [0x4243c0de, 0xdec0170b];
 const kinds: Readonly<Record<number, string>> = {
@@ -85,7 +84,7 @@ export class ElfFile implements Source {
     const { view } = this;
     if (bytes.length >= 4 && BITCODE.includes(view.getUint32(0)))
       throw fail('elf-bitcode', { file }, { where: { file, offset: 0 } });
-    if (bytes.length < 16 || view.getUint32(0) !== MAGIC)
+    if (bytes.length < 16 || view.getUint32(0) !== ELF_MAGIC)
       throw fail('elf-not-elf', { file }, { where: { file, offset: 0 } });
     const unsupported = (kind: string, offset: number): Error =>
       fail('elf-unsupported', { file, kind }, { where: { file, offset } });

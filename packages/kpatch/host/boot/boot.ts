@@ -1,16 +1,35 @@
 /** Loads the installed patches: at boot under the boot guard, or on request. */
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
+import { admit } from '../acceptance/acceptance.ts';
+import { refreshAcceptances } from '../acceptance/acceptance-record.ts';
+import { readPolicyState } from '../acceptance/policy.ts';
 import { requireFit } from '../fit.ts';
 import { loadedPatch } from '../live/livepatches.ts';
 import { fitOf, type LoadOptions, type LoadResult, loadModule } from '../live/load.ts';
 import { journal } from '../machine/journal.ts';
 import type { Machine } from '../machine/machine.ts';
 import { runningKernel } from '../machine/running-kernel.ts';
-import { manifestOfInstalled } from '../store/install.ts';
 import { lineOf, type ModuleFile } from '../store/module-file.ts';
-import { type InstalledPatch, indexDamaged, installedPatches, readInstalled, recover } from '../store/store.ts';
-import { type BootVerdict, beginBoot, blockedAmong, bootSurvived, type GuardedPatch, guardDamaged } from './guard.ts';
+import {
+  type InstalledPatch,
+  indexDamaged,
+  installedPatches,
+  manifestOfInstalled,
+  readInstalled,
+  recover,
+  removeInstalled,
+} from '../store/store.ts';
+import {
+  type BlockedPatch,
+  type BootVerdict,
+  beginBoot,
+  blockedAmong,
+  bootSurvived,
+  type GuardedPatch,
+  guardDamaged,
+  type LostBoot,
+} from './guard.ts';
 
 export interface BootResult {
   readonly release: string;
@@ -49,8 +68,6 @@ export interface LoadAllOptions extends LoadOptions {
   readonly guarded?: boolean;
   /** Check everything but load nothing. */
   readonly dryRun?: boolean;
-  /** A check of the caller: throws if the module must not be loaded. */
-  readonly demand?: (module: ModuleFile) => void;
 }
 
 /**
@@ -66,6 +83,7 @@ export async function loadAll(machine: Machine, options: LoadAllOptions, report:
     return { release, loads: [], blocked: [], failures: [], disabled: true };
   }
   if (!options.dryRun) tidy(machine, release, report);
+  if (!options.dryRun) refreshAcceptances(machine, release);
   const patches = bootSet(machine, release);
   const { blocked, failures }: GuardResult = options.guarded
     ? await guard(machine, release, kernel.bootId, patches, report, options.dryRun)
@@ -76,14 +94,16 @@ export async function loadAll(machine: Machine, options: LoadAllOptions, report:
     if (kept.has(patch.name)) continue;
     try {
       const module = readInstalled(patch);
-      options.demand?.(module);
       loads.push(
-        await (options.dryRun ? wouldLoad(machine, module, options) : loadModule(machine, module, options, report)),
+        await (options.dryRun
+          ? wouldLoad(machine, module, options, report)
+          : loadModule(machine, module, options, report)),
       );
     } catch (error) {
       if (!(error instanceof KpatchError)) throw error;
       failures.push({ name: patch.name, error });
       if (options.dryRun) continue;
+      if (error.code === 'key-revoked') await removeRevoked(machine, patch, error, report);
       if (error.code === 'store-damaged' || error.code === 'file-unreadable') {
         await journal(machine, {
           outcome: 'failed',
@@ -98,8 +118,29 @@ export async function loadAll(machine: Machine, options: LoadAllOptions, report:
   return { release, loads, blocked, failures, disabled: false };
 }
 
-async function wouldLoad(machine: Machine, module: ModuleFile, options: LoadOptions): Promise<LoadResult> {
+/** The policy can ask that what a revoked key signed is taken out; what is loaded stays until somebody unloads it. */
+async function removeRevoked(
+  machine: Machine,
+  patch: InstalledPatch,
+  { message }: KpatchError,
+  report: Reporter,
+): Promise<void> {
+  const state = readPolicyState(machine);
+  if (state.kind !== 'valid' || state.policy.rules.revoked !== 'remove') return;
+  removeInstalled(machine, patch.release, [patch]);
+  const text = `${message}; it was taken out of the store, as the host policy says`;
+  report.warn(text);
+  await journal(machine, { outcome: 'alarm', message: text, release: patch.release, patch: patch.name });
+}
+
+async function wouldLoad(
+  machine: Machine,
+  module: ModuleFile,
+  options: LoadOptions,
+  report: Reporter,
+): Promise<LoadResult> {
   const { name } = module;
+  for (const alarm of admit(machine, module, options).alarms) report.warn(alarm);
   const active = loadedPatch(machine, name)?.enabled;
   const findings = active ? [] : await fitOf(machine, module, options);
   requireFit(findings);
@@ -146,6 +187,22 @@ function tidy(machine: Machine, release: string, report: Reporter): void {
   }
 }
 
+/** A lost boot in words: what is known, and what is not. */
+export function lostText({ at, record, named, patches }: LostBoot): string {
+  const what = `the boot of ${at} ended before it counted as survived`;
+  if (named.length > 0) return `${what}: the crash record ${record} names ${named.join(', ')}`;
+  const names = patches.map(({ name }) => name).join(', ') || 'no live patch';
+  const why =
+    record === undefined ? 'no crash record was found (a reset or a power cut)' : `see the crash record ${record}`;
+  return `${what}, with ${names}: ${why}`;
+}
+
+/** Why the guard blocks a patch, and until when. */
+export function blockText({ at, why, until }: BlockedPatch): string {
+  const reason = why ?? `the machine did not survive its boot of ${at} with it`;
+  return until === undefined ? reason : `${reason}; it is tried again at the first boot after ${until}`;
+}
+
 interface GuardResult {
   readonly blocked: string[];
   readonly failures: { name: string; error: KpatchError }[];
@@ -163,9 +220,15 @@ async function guard(
   if (dryRun) return { blocked: blockedAmong(machine, release, patches).map(({ name }) => name), failures: [] };
   if (guardDamaged(machine, release)) report.warn('the state of the boot guard was damaged and has been reset');
   const guarded = patches.map((patch): GuardedPatch => ({ name: patch.name, sha256: digestOf(patch) }));
-  const { blocked, unguarded, unwritable }: BootVerdict = beginBoot(machine, release, bootId, guarded);
-  for (const { name, at } of blocked) {
-    const message = `not loading live patch ${name}: the machine did not survive its boot of ${at} with it`;
+  const { blocked, unguarded, unwritable, lost }: BootVerdict = beginBoot(machine, release, bootId, guarded);
+  if (lost !== undefined) {
+    const message = lostText(lost);
+    report.warn(message);
+    await journal(machine, { outcome: 'alarm', message, release });
+  }
+  for (const patch of blocked) {
+    const { name } = patch;
+    const message = `not loading live patch ${name}: ${blockText(patch)}`;
     report.warn(`${message}; to unblock it, run: kpatch install --again`);
     await journal(machine, { outcome: 'blocked', message, release, patch: name });
   }

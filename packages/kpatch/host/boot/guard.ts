@@ -1,7 +1,9 @@
 /**
- * The boot guard. It writes a marker before patches are loaded at boot. A timer clears the marker when the system has been up
- * for a while; so does a clean shutdown. If the marker still exists at the next boot, the machine did not survive: the
- * patches named in it are blocked until an administrator unblocks them.
+ * The boot guard. Before patches are loaded at boot a marker is written; a timer clears it once the system has been up, and
+ * so does an orderly shutdown. A marker that is still there at the next boot means that the boot was lost. Why, the guard
+ * decides on evidence: a crash record whose trace names a patch blocks that patch until a person says otherwise. A lost
+ * boot without one can be a reset button or a power cut, so patches are tried again; several in a row block them, but only
+ * for a time, and not if the machine is lost without them too. Nobody with a reset button can take a fix away for good.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,46 +11,37 @@ import { writeAtomically } from '../../base/files.ts';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { folderOf, type InstalledPatch } from '../store/store.ts';
+import { crashEvidence } from './crash-evidence.ts';
+import { type BlockedPatch, type Guard, type GuardedPatch, isGuard, type LostBoot } from './guard-state.ts';
 
-/** A patch is identified by its content: the same name with other content is another patch. */
-export interface GuardedPatch {
-  readonly name: string;
-  readonly sha256: string;
-}
+export type { BlockedPatch, Guard, GuardedPatch, LostBoot } from './guard-state.ts';
 
-export interface BlockedPatch extends GuardedPatch {
-  /** Start of the boot that the machine did not survive, ISO 8601. */
-  readonly at: string;
-}
-
-export interface Guard {
-  readonly schema: 'kpatch.boot/1';
-  /** The boot whose patches are on trial; absent when it has survived. */
-  readonly trying?: { readonly bootId: string; readonly at: string; readonly patches: readonly GuardedPatch[] };
-  readonly blocked: readonly BlockedPatch[];
-  /** The patches of the last boot that the machine survived. */
-  readonly survived?: readonly GuardedPatch[];
-}
-
-/** The patches that this boot may load. */
+/** What a boot may load. */
 export interface BootVerdict {
-  /** Blocked: the machine did not survive a boot with them. */
+  /** Not to be loaded: boots with them were lost. */
   readonly blocked: readonly BlockedPatch[];
-  /** Held back: the marker cannot be written and the machine has not survived a boot with them yet. */
+  /** Not to be loaded: the marker cannot be written, and no boot with them was survived yet. */
   readonly unguarded: readonly GuardedPatch[];
-  /** Why the marker could not be written; absent on success. */
+  /** Why the marker cannot be written; absent where it is. */
   readonly unwritable?: unknown;
+  /** The boot before, where it was lost. */
+  readonly lost?: LostBoot;
 }
+
+/** Lost boots with a patch, within WINDOW_MS and without a survived one in between, until it is blocked. */
+export const ATTEMPTS = 3;
+const HOUR_MS = 3_600_000;
+const WINDOW_MS = 24 * HOUR_MS;
+/** A block without evidence lasts a day, then two, then four, at most a week. */
+const LONGEST_BLOCK_MS = 7 * WINDOW_MS;
 
 const NAME = '.boot.json';
 
-/** The state of the guard for a release; empty if there is none or the file is damaged. */
+/** The guard's state for a release; empty where there is none. A file that cannot be understood counts as none. */
 export function readGuard(machine: Machine, release: string): Guard {
   const none: Guard = { schema: 'kpatch.boot/1', blocked: [] };
-  const text = attribute(join(folderOf(machine, release), NAME));
-  if (text === undefined) return none;
   try {
-    const value: unknown = JSON.parse(text);
+    const value: unknown = JSON.parse(attribute(join(folderOf(machine, release), NAME)) ?? '');
     return isGuard(value) ? value : none;
   } catch {
     return none;
@@ -56,9 +49,9 @@ export function readGuard(machine: Machine, release: string): Guard {
 }
 
 /**
- * Starts a boot: blocks the patches that the last one did not survive and marks those that this one is about to load. If the
- * marker cannot be written (full or read-only disk), patches that survived a boot before may still be loaded: they do not
- * crash this machine, and without them the kernel would run unfixed. Never throws.
+ * Begins a boot: looks at how the last one ended and marks what this one is about to try. Where the marker cannot be
+ * written (a full or read-only disk), what has survived a boot before may still be loaded: it is known not to crash this
+ * machine, and without it the kernel would run unfixed. Never fails.
  */
 export function beginBoot(
   machine: Machine,
@@ -67,55 +60,70 @@ export function beginBoot(
   patches: readonly GuardedPatch[],
 ): BootVerdict {
   const before = readGuard(machine, release);
-  const { trying, survived = [] } = before;
-  const failed = trying === undefined || trying.bootId === bootId ? [] : trying.patches;
-  const all = merge(
-    before.blocked,
-    failed.map((patch) => ({ ...patch, at: trying?.at ?? '' })),
-  );
-  const tried = patches.filter((patch) => !all.some((other) => same(patch, other)));
-  const blocked = all.filter((other) => patches.some((patch) => same(patch, other)));
-  const guard: Guard = {
-    schema: 'kpatch.boot/1',
-    ...(tried.length === 0 ? {} : { trying: { bootId, at: machine.clock.date().toISOString(), patches: tried } }),
-    blocked: all,
-    survived: survived.filter((patch) => !failed.some((other) => same(patch, other))),
-  };
+  const now = machine.clock.date();
+  const lost = lostBoot(machine, before, bootId, now);
+  const recent = recentlyLost(before, lost, now);
+  const all = lost === undefined ? before.blocked : blocksAfter(before.blocked, lost, recent, now);
+  const blocked = all.filter((other) => isBlocked(other, now) && patches.some((patch) => same(patch, other)));
+  const tried = patches.filter((patch) => !blocked.some((other) => same(patch, other)));
+  const survived = (before.survived ?? []).filter((patch) => !lost?.patches.some((other) => same(patch, other)));
+  // A boot without its patches is watched too: whether it is lost as well tells what they have to do with it.
+  const trying = { bootId, at: now.toISOString(), patches: tried };
+  const guard: Guard = { schema: 'kpatch.boot/1', trying, blocked: all, survived, lost: recent };
+  const found = lost === undefined ? {} : { lost };
   try {
-    if (tried.length > 0 || failed.length > 0) write(machine, release, guard);
-    return { blocked, unguarded: [] };
+    if (patches.length > 0 || lost !== undefined) write(machine, release, guard);
+    return { blocked, unguarded: [], ...found };
   } catch (unwritable) {
-    const known = (patch: GuardedPatch): boolean => survived.some((other) => same(patch, other));
-    return { blocked, unguarded: tried.filter((patch) => !known(patch)), unwritable };
+    const known = (patch: GuardedPatch): boolean => (before.survived ?? []).some((other) => same(patch, other));
+    return { blocked, unguarded: tried.filter((patch) => !known(patch)), unwritable, ...found };
   }
 }
 
-/** Marks this boot as survived. Errors: `disk-full`, `file-unwritable`. */
+/** The machine has been up with its patches: what was held against them is forgotten. Errors: `disk-full`, `file-unwritable`. */
 export function bootSurvived(machine: Machine, release: string): boolean {
-  const { trying, ...guard } = readGuard(machine, release);
+  const { trying, lost: _, ...guard } = readGuard(machine, release);
   if (trying === undefined) return false;
-  write(machine, release, { ...guard, survived: trying.patches });
+  const cleared = guard.blocked.filter((other) => !trying.patches.some((patch) => same(patch, other)));
+  const survived = trying.patches.length > 0 ? trying.patches : (guard.survived ?? []);
+  write(machine, release, { ...guard, blocked: cleared, survived });
   return true;
 }
 
-/** Unblocks all patches of a release, or the named one. Returns the unblocked patches. */
-export function unblock(machine: Machine, release: string, name?: string): BlockedPatch[] {
+/** Lets blocked patches be loaded again: all of a release, or those that `which` takes. Gives which. */
+export function unblock(
+  machine: Machine,
+  release: string,
+  which: (patch: BlockedPatch) => boolean = () => true,
+): BlockedPatch[] {
   const guard = readGuard(machine, release);
-  const freed = guard.blocked.filter((patch) => name === undefined || patch.name === name);
-  if (freed.length > 0)
-    write(machine, release, { ...guard, blocked: guard.blocked.filter((patch) => !freed.includes(patch)) });
+  const freed = guard.blocked.filter(which);
+  if (freed.length > 0) {
+    const lost = (guard.lost ?? []).filter(({ patches }) => !patches.some((one) => freed.some((f) => same(f, one))));
+    write(machine, release, { ...guard, blocked: guard.blocked.filter((patch) => !freed.includes(patch)), lost });
+  }
   return freed;
 }
 
-/** The installed patches that the guard blocks at boot. */
+/** The installed patches that the guard keeps from being loaded at boot. */
 export function blockedAmong(machine: Machine, release: string, patches: readonly InstalledPatch[]): BlockedPatch[] {
-  const { blocked } = readGuard(machine, release);
-  return blocked.filter((other) =>
+  return blockedNow(machine, release).filter((other) =>
     patches.some((patch) => patch.name === other.name && (patch.sha256 ?? other.sha256) === other.sha256),
   );
 }
 
-/** True if the file of the guard exists but is damaged. */
+/** The block on a module's bytes, whether it is installed or not; `undefined` where there is none. Never fails. */
+export function blockedByGuard(machine: Machine, release: string, digest: string): BlockedPatch | undefined {
+  return blockedNow(machine, release).find(({ sha256 }) => sha256 === digest);
+}
+
+/** Everything that is blocked now, installed or not. Never fails. */
+export function blockedNow(machine: Machine, release: string): BlockedPatch[] {
+  const now = machine.clock.date();
+  return readGuard(machine, release).blocked.filter((patch) => isBlocked(patch, now));
+}
+
+/** True where the guard's file is there but cannot be understood. */
 export function guardDamaged(machine: Machine, release: string): boolean {
   const path = join(folderOf(machine, release), NAME);
   if (!existsSync(path)) return false;
@@ -126,31 +134,76 @@ export function guardDamaged(machine: Machine, release: string): boolean {
   }
 }
 
+/** The boot before, where nothing ended its trial. */
+function lostBoot(machine: Machine, { trying }: Guard, bootId: string, now: Date): LostBoot | undefined {
+  if (trying === undefined || trying.bootId === bootId) return undefined;
+  const since = new Date(trying.at);
+  const { file, modules } = crashEvidence(machine, Number.isNaN(since.getTime()) ? now : since);
+  const named = trying.patches.filter(({ name }) => modules.includes(name)).map(({ name }) => name);
+  const record = file === undefined ? {} : { record: file };
+  return { ...trying, noticed: now.toISOString(), named, ...record };
+}
+
+/** Lost boots that count. One that was lost without any patch is their alibi: what was counted before it is void. */
+function recentlyLost({ lost: before = [] }: Guard, lost: LostBoot | undefined, now: Date): LostBoot[] {
+  const all = lost === undefined ? before : lost.patches.length === 0 ? [lost] : [...before, lost];
+  return all.filter((one) => isRecent(one, now));
+}
+
+/** Every block, after a boot was lost. */
+function blocksAfter(
+  before: readonly BlockedPatch[],
+  lost: LostBoot,
+  recent: readonly LostBoot[],
+  now: Date,
+): BlockedPatch[] {
+  // What was blocked on suspicion has an alibi (see above).
+  if (lost.patches.length === 0) return before.filter((patch) => patch.until === undefined);
+  const blocked = new Map(before.map((patch) => [key(patch), patch]));
+  for (const patch of lost.patches) {
+    const old = blocked.get(key(patch));
+    const block = blockOf(patch, old, lost, recent, now);
+    if (block !== undefined) blocked.set(key(patch), block);
+  }
+  return [...blocked.values()];
+}
+
+function blockOf(
+  { name, sha256 }: GuardedPatch,
+  old: BlockedPatch | undefined,
+  lost: LostBoot,
+  recent: readonly LostBoot[],
+  now: Date,
+): BlockedPatch | undefined {
+  const base = { name, sha256, at: lost.at };
+  if (lost.named.includes(name)) return { ...base, why: `the crash record ${lost.record} names it` };
+  const attempts = recent.filter(({ patches }) => patches.some((patch) => same(patch, { name, sha256 }))).length;
+  // One that was blocked before and failed its new trial need not fail three times again.
+  if (attempts < ATTEMPTS && old === undefined) return undefined;
+  const times = (old?.times ?? 0) + 1;
+  const until = new Date(now.getTime() + Math.min(WINDOW_MS * 2 ** (times - 1), LONGEST_BLOCK_MS)).toISOString();
+  const again = old === undefined ? `${attempts} boots with it within a day` : 'its new trial';
+  const record =
+    lost.record === undefined ? 'no crash record was found' : `the crash record ${lost.record} does not name it`;
+  return { ...base, until, times, why: `${again} ended within minutes; ${record}` };
+}
+
+/** A clock that went back must not hold a fix back. */
+function isBlocked({ until, at }: BlockedPatch, now: Date): boolean {
+  if (until === undefined) return true;
+  return now.getTime() < Date.parse(until) && now.getTime() >= Date.parse(at) - HOUR_MS;
+}
+
+function isRecent({ noticed }: LostBoot, now: Date): boolean {
+  return Math.abs(now.getTime() - Date.parse(noticed)) <= WINDOW_MS;
+}
+
 function write(machine: Machine, release: string, guard: Guard): void {
   writeAtomically(join(folderOf(machine, release), NAME), `${JSON.stringify(guard, null, 1)}\n`);
 }
 
+const key = ({ name, sha256 }: GuardedPatch): string => `${name} ${sha256}`;
+
 function same(a: GuardedPatch, b: GuardedPatch): boolean {
-  return a.name === b.name && a.sha256 === b.sha256;
-}
-
-function merge(before: readonly BlockedPatch[], more: readonly BlockedPatch[]): BlockedPatch[] {
-  return [...before.filter((old) => !more.some((patch) => same(old, patch))), ...more];
-}
-
-function isGuard(value: unknown): value is Guard {
-  const guard = value as Guard | null;
-  if (typeof guard !== 'object' || guard === null || guard.schema !== 'kpatch.boot/1') return false;
-  const patches = (list: unknown): boolean =>
-    Array.isArray(list) &&
-    list.every(
-      (patch: GuardedPatch | null) =>
-        typeof patch?.name === 'string' && typeof (patch as GuardedPatch).sha256 === 'string',
-    );
-  const { trying, survived = [] } = guard;
-  if (!patches(guard.blocked) || !patches(survived)) return false;
-  return (
-    trying === undefined ||
-    (typeof trying.bootId === 'string' && typeof trying.at === 'string' && patches(trying.patches))
-  );
+  return key(a) === key(b);
 }

@@ -1,20 +1,22 @@
 /** Loads a livepatch module: checks, insmod, transition. The result names the state in which the kernel is left. */
 
 import { onExit } from '../../base/cleanup.ts';
+import { sha256 } from '../../base/digest.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
+import { type AdmitOptions, admit } from '../acceptance/acceptance.ts';
 import { checkFit, type Finding, requireFit } from '../fit.ts';
 import { journal } from '../machine/journal.ts';
 import type { Machine } from '../machine/machine.ts';
 import { kernelVermagic } from '../machine/vermagic.ts';
-import type { ModuleFile } from '../store/module-file.ts';
+import { type ModuleFile, readRegularFile } from '../store/module-file.ts';
 import { ownCopy } from '../store/own-copy.ts';
 import { loadedPatch, loadedPatches, moduleBuildId, moduleLoaded, moduleUsers } from './livepatches.ts';
 import { readRecord, removeRecord, writeRecord } from './loaded-record.ts';
 import { holdupLine } from './stall.ts';
 import { reverseTransition, turnRound, WAIT_MS, type WatchOptions, watchTransition } from './transition.ts';
 
-export interface LoadOptions {
+export interface LoadOptions extends AdmitOptions {
   /** Time limit for the transition, milliseconds. */
   readonly waitMs?: number;
   /** After the time limit, `revert` reverses the transition and `leave` lets it continue. */
@@ -44,8 +46,9 @@ export async function fitOf(machine: Machine, module: ModuleFile, options: LoadO
 }
 
 /**
- * Loads a module from `path` (default: its own path) and waits until its patch is active. The caller holds the lock.
- * Errors: the refusals of `fit.ts`, `name-taken`, `load-failed`, `load-busy`, `transition-reverted`, `transition-left`.
+ * Loads a module and waits until its patch is active; `path` is where its bytes are now (default: its own path). The caller
+ * holds the lock. Errors: those of `admit`, the refusals of `fit.ts`, `module-changed`, `name-taken`, `load-failed`,
+ * `load-busy`, `transition-reverted`, `transition-left`.
  */
 export async function loadModule(
   machine: Machine,
@@ -71,6 +74,7 @@ async function load(
 ): Promise<LoadResult> {
   const { name } = module;
   if (machine.offline) throw fail('machine-offline', {});
+  for (const alarm of admit(machine, module, options).alarms) await raise(machine, module, alarm, report);
   const present = await alreadyThere(machine, module, options, report);
   if (present !== undefined) return present;
   const findings = await fitOf(machine, module, options);
@@ -165,6 +169,9 @@ function sameBuild(machine: Machine, { name, buildId }: ModuleFile): boolean {
 async function insmod(machine: Machine, module: ModuleFile, path: string, report: Reporter): Promise<void> {
   const { name } = module;
   for (let attempt = 1; ; attempt++) {
+    if (sha256(readRegularFile(path)) !== module.sha256) {
+      throw fail('module-changed', { name }, { where: { file: path } });
+    }
     const { ok, message } = await machine.control.insmod(path);
     if (ok) return;
     // klp_enable_patch returns EBUSY while another transition is running.
@@ -247,6 +254,17 @@ async function removeReplaced(machine: Machine, name: string, report: Reporter):
   const stays = await removeModule(machine, name);
   if (stays === undefined) removeRecord(machine, name);
   else report.warn(`${name} was replaced, but its module stays loaded: ${stays}`);
+}
+
+/** Something a person must know although the patch is loaded. */
+async function raise(
+  machine: Machine,
+  { name, release }: ModuleFile,
+  message: string,
+  report: Reporter,
+): Promise<void> {
+  report.warn(message);
+  await journal(machine, { outcome: 'alarm', message, release, patch: name });
 }
 
 async function note(machine: Machine, module: ModuleFile, error: unknown): Promise<void> {

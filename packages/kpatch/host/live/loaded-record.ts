@@ -26,7 +26,7 @@ export function writeRecord(machine: Machine, module: ModuleFile, seconds: numbe
   const text = manifest === undefined ? undefined : JSON.stringify(manifest);
   const record = { sha256, buildId, manifest: text, loaded: machine.clock.date().toISOString(), seconds };
   try {
-    mkdirSync(join(machine.run, 'loaded'), { recursive: true });
+    mkdirSync(join(machine.run, 'loaded'), { recursive: true, mode: 0o755 });
     writeAtomically(recordPath(machine, module.name), JSON.stringify(record));
   } catch {
     // see above

@@ -34,7 +34,7 @@ export async function withLock<T>(
 /** Only root may open the lock file, because anyone who can open it could lock it (flock(2)) and block root's commands. */
 function makePrivate(path: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     const fd = openSync(path, 'a', 0o600);
     fchmodSync(fd, 0o600);
     closeSync(fd);

@@ -12,7 +12,8 @@ export type JournalOutcome =
   | 'uninstalled'
   | 'blocked'
   | 'forced'
-  | 'survived';
+  | 'survived'
+  | 'alarm';
 
 export interface JournalEntry {
   readonly outcome: JournalOutcome;
@@ -26,7 +27,7 @@ export interface JournalEntry {
 
 /** MESSAGE_ID of all entries (systemd.journal-fields(7)), generated with `systemd-id128 new`. */
 const MESSAGE_ID = '8af635df7d6948568794de20529d56c5';
-const bad: readonly JournalOutcome[] = ['reverted', 'left', 'refused', 'failed', 'blocked', 'forced'];
+const bad: readonly JournalOutcome[] = ['reverted', 'left', 'refused', 'failed', 'blocked', 'forced', 'alarm'];
 
 /** Writes one entry. Does nothing on a machine without journald or for an image under `--root`. */
 export async function journal(machine: Machine, entry: JournalEntry): Promise<void> {

@@ -40,8 +40,12 @@ export interface Machine {
   readonly proc: string;
   /** `/lib/modules`, for the vermagic of the modules of the running kernel. */
   readonly modules: string;
+  /** `/etc/kpatch`: the host policy and the keys it names. */
+  readonly etc: string;
   /** `/var/lib/kpatch`: one folder for each kernel release, as dynup/kpatch has it. */
   readonly store: string;
+  /** Where the log of a crashed kernel is found: pstore, the archive of systemd-pstore, the folder of kdump. */
+  readonly crash: readonly string[];
   /** `/run/kpatch`: the lock and the records of loaded modules; gone after a reboot. */
   readonly run: string;
   /** True for an image under `--root`: its kernel is not running, so nothing can be loaded. */
@@ -67,7 +71,9 @@ export function thisMachine(root = '/'): Machine {
     sysfs: join(root, 'sys'),
     proc: join(root, 'proc'),
     modules: join(root, 'lib/modules'),
+    etc: join(root, 'etc/kpatch'),
     store: join(root, 'var/lib/kpatch'),
+    crash: ['sys/fs/pstore', 'var/lib/systemd/pstore', 'var/crash'].map((folder) => join(root, folder)),
     run: join(root, 'run/kpatch'),
     offline,
     isRoot: process.geteuid?.() === 0,
@@ -84,7 +90,7 @@ export function thisMachine(root = '/'): Machine {
 export function keepInside(machine: Machine): void {
   if (!machine.offline) return;
   const releases = namesIn(machine.store).map((name) => join(machine.store, name));
-  requireInside(dirname(machine.proc), [machine.run, machine.store, ...releases]);
+  requireInside(dirname(machine.proc), [machine.etc, machine.run, machine.store, ...releases]);
 }
 
 /** Generous, because the pre-patch callbacks of the module run before insmod returns. */

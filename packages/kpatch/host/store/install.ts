@@ -3,8 +3,9 @@ import { basename } from 'node:path';
 import { interrupted, onExit } from '../../base/cleanup.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
-import type { Manifest } from '../../module/manifest.ts';
-import { readGuard, unblock } from '../boot/guard.ts';
+import { type Admission, admit } from '../acceptance/acceptance.ts';
+import { isUnattended } from '../acceptance/origin.ts';
+import { blockedByGuard, blockedNow, unblock } from '../boot/guard.ts';
 import { requireFit } from '../fit.ts';
 import { moduleLoaded } from '../live/livepatches.ts';
 import { fitOf, type LoadOptions, type LoadResult, loadModule } from '../live/load.ts';
@@ -17,18 +18,20 @@ import {
   findInstalled,
   type InstalledPatch,
   installedPatches,
+  manifestOfInstalled,
   readInstalled,
   removeInstalled,
   stage,
 } from './store.ts';
+import { forgetUnwanted, recordUnwanted } from './unwanted.ts';
 
 export interface InstallOptions extends LoadOptions {
   /** The kernel it is installed for (default: the running one). */
   readonly release?: string;
+  /** True if an administrator wants a patch that the boot guard blocks. */
+  readonly again?: boolean;
   /** False: do not load it now. */
   readonly load?: boolean;
-  /** Its proof, which is stored with it. */
-  readonly proof?: Uint8Array | undefined;
   /** Report what would be done, but change nothing. */
   readonly dryRun?: boolean;
 }
@@ -45,7 +48,7 @@ export interface InstallResult {
 /**
  * Installs a module file, or one that was already read. A cumulative patch is loaded first and replaces the previous one in
  * the store only when it is active, so that at any moment either the old or the new patch boots. The caller holds the lock.
- * Errors: those of `readModuleFile`, `release-mismatch`, `already-installed`, `name-taken`, the refusals of `order`, those
+ * Errors: those of `readModuleFile` and `admit`, `release-mismatch`, `already-installed`, `name-taken`, the refusals of `order`, those
  * of `loadModule`, `disk-full`, `file-unwritable`, `store-index-damaged`.
  */
 export async function installModule(
@@ -70,6 +73,7 @@ export async function installModule(
   const installed = installedPatches(machine, release);
   const same = installed.find((patch) => patch.name === name || patch.file === basename(file));
   if (same !== undefined) throw refusalOf(same, module, release);
+  const admission = await admitted(machine, module, options);
   const replaced = replacedBy(module, installed, options);
   const load = (options.load ?? true) && !machine.offline && release === kernel.release;
   if (options.dryRun) {
@@ -82,9 +86,9 @@ export async function installModule(
   const forget = onExit(staged.discard);
   let loaded: LoadResult | undefined;
   try {
-    if (load) loaded = await loadModule(machine, module, options, report, staged.path);
+    if (load) loaded = await loadModule(machine, module, { ...options, admission }, report, staged.path);
     interrupted.throwIfAborted();
-    staged.commit(replaced, options.proof);
+    staged.commit(replaced, admission.acceptance, admission.proof);
   } catch (error) {
     staged.discard();
     if (loaded !== undefined && error instanceof KpatchError) report.warn(`${name} is active but not installed`);
@@ -92,8 +96,27 @@ export async function installModule(
   } finally {
     forget();
   }
+  forgetUnwanted(machine, module);
+  if (options.again) unblock(machine, release, ({ sha256 }) => sha256 === module.sha256);
   await afterInstall(machine, module, release, replaced, report);
   return { name, release, replaced: replaced.map((patch) => patch.name), load: loaded };
+}
+
+/** Asks the policy and the boot guard; a refusal is an event of the machine, wherever the command came from. */
+async function admitted(machine: Machine, module: ModuleFile, options: InstallOptions): Promise<Admission> {
+  const { name, release, path } = module;
+  try {
+    const admission = admit(machine, module, options);
+    const crashed = options.again ? undefined : blockedByGuard(machine, release, module.sha256);
+    if (crashed === undefined) return admission;
+    throw fail('patch-crashed', { name, at: crashed.at }, { where: { file: path } });
+  } catch (error) {
+    if (error instanceof KpatchError && error.exit === 4 && options.dryRun !== true) {
+      const { code, message } = error;
+      await journal(machine, { outcome: 'refused', code, message, release, patch: name });
+    }
+    throw error;
+  }
 }
 
 /**
@@ -109,11 +132,11 @@ export async function installAgain(
   const kernel = runningKernel(machine);
   const release = options.release ?? kernel.release;
   const wanted = name === undefined ? undefined : findInstalled(machine, release, name);
-  const blocked = readGuard(machine, release).blocked.filter((patch) => [patch.name, undefined].includes(wanted?.name));
+  const blocked = blockedNow(machine, release).filter((patch) => [patch.name, undefined].includes(wanted?.name));
   if (blocked.length === 0) throw fail('none-blocked', { name: wanted?.name ?? 'any patch', release });
   const freed = blocked.map((patch) => patch.name);
   if (options.dryRun) return { freed, loads: [] };
-  unblock(machine, release, wanted?.name);
+  unblock(machine, release, ({ name }) => freed.includes(name));
   const loads: LoadResult[] = [];
   if ((options.load ?? true) && release === kernel.release) {
     for (const patch of installedPatches(machine, release)) {
@@ -123,31 +146,26 @@ export async function installAgain(
   return { freed, loads };
 }
 
-/** Removes an installed patch from the store; it stays loaded. The caller holds the lock. */
+/**
+ * Removes an installed patch from the store; it stays loaded, and the boot guard remembers a crash. If a person removes it, no
+ * update installs it again. The caller holds the lock.
+ */
 export async function uninstallPatch(
   machine: Machine,
   name: string,
-  options: { release?: string; dryRun?: boolean },
+  options: { release?: string; dryRun?: boolean; unattended?: boolean },
   report: Reporter,
 ): Promise<InstalledPatch> {
   const release = options.release ?? runningKernel(machine).release;
   const patch = findInstalled(machine, release, name);
   if (options.dryRun) return patch;
   report.note(`uninstalling ${patch.name} (${release})`);
+  // The wish first: a power cut in between must not leave an update to put the patch back.
+  if (!(options.unattended ?? isUnattended())) recordUnwanted(machine, patch);
   removeInstalled(machine, release, [patch]);
-  unblock(machine, release, patch.name);
   const message = `live patch ${patch.name} was uninstalled for ${release}`;
   await journal(machine, { outcome: 'uninstalled', message, release, patch: patch.name });
   return patch;
-}
-
-/** The manifest of an installed patch, if it is readable. */
-export function manifestOfInstalled(patch: InstalledPatch): Manifest | undefined {
-  try {
-    return readInstalled(patch).manifest;
-  } catch {
-    return undefined;
-  }
 }
 
 function refusalOf(same: InstalledPatch, module: ModuleFile, release: string): Error {

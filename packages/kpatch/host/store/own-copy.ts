@@ -1,10 +1,11 @@
 /**
- * Ensures that the checked module is the one that is loaded: insmod reads the file again, and someone who can write it could
- * have changed it since it was checked.
+ * What was checked is what is loaded: insmod reads its file itself, and any file could have become another one since it was
+ * read here. So the checked bytes are written to a folder that only root can enter, and loaded from there.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { onExit } from '../../base/cleanup.ts';
+import { fail } from '../../base/errors/error.ts';
 import { writeAtomically, writeError } from '../../base/files.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ModuleFile } from './module-file.ts';
@@ -14,20 +15,20 @@ export interface OwnCopy extends Disposable {
 }
 
 /**
- * The path from which to load a module: `path` itself in the store, which only root can write, or else a copy of the bytes
- * that were read, which exists until it is disposed of. Errors: `disk-full`, `file-unwritable`.
+ * A private file with the bytes of a module, until it is disposed of. Where `/run` is full, a module that really lies in the
+ * store is loaded from there: only root writes to it, and its digest is compared once more just before.
+ * Errors: `disk-full`, `file-unwritable`.
  */
 export function ownCopy(machine: Machine, module: ModuleFile, path: string): OwnCopy {
-  if (path.startsWith(`${machine.store}${sep}`)) return { path, [Symbol.dispose]() {} };
-  const folder = join(machine.run, 'loading');
-  const copy = join(folder, `${module.name}.ko`);
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw writeError(folder, error);
-  }
-  writeAtomically(copy, module.bytes, 0o600);
+  const copy = join(machine.run, 'loading', `${module.name}.ko`);
   const remove = (): void => rmSync(copy, { force: true });
+  try {
+    makePrivate(machine);
+    writeAtomically(copy, module.bytes, 0o600);
+  } catch (error) {
+    if (!liesIn(machine.store, path)) throw error;
+    return { path, [Symbol.dispose]() {} };
+  }
   const forget = onExit(remove);
   return {
     path: copy,
@@ -36,4 +37,25 @@ export function ownCopy(machine: Machine, module: ModuleFile, path: string): Own
       remove();
     },
   };
+}
+
+function makePrivate({ run }: Machine): void {
+  const folder = join(run, 'loading');
+  try {
+    mkdirSync(run, { recursive: true, mode: 0o755 });
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if (!lstatSync(folder).isDirectory()) throw fail('file-unwritable', { file: folder, reason: 'it is not a folder' });
+    chmodSync(folder, 0o700);
+  } catch (error) {
+    throw writeError(folder, error);
+  }
+}
+
+/** Links and `..` resolved: a path that only begins like the store is not in it. */
+function liesIn(folder: string, path: string): boolean {
+  try {
+    return realpathSync(path).startsWith(`${realpathSync(folder)}${sep}`);
+  } catch {
+    return false;
+  }
 }

@@ -14,6 +14,28 @@ export interface IndexEntry {
   readonly sha256: string;
   /** Time of the installation, ISO 8601. */
   readonly installed: string;
+  /** How it was accepted; absent where an older version installed it, or where the policy of today does not accept it. */
+  readonly acceptance?: Acceptance;
+}
+
+/** Under which policy a module was accepted. */
+export interface Acceptance {
+  /** Digest of the policy (see `policy.ts`); `none` where there was none. */
+  readonly policy: string;
+  /** When it was first accepted, ISO 8601: ages count from then. */
+  readonly at: string;
+  /** Keys that signed its proof and the module: SHA-256 of the public key, hexadecimal. */
+  readonly keys: readonly string[];
+}
+
+/** What a person took out: an update does not put it back. */
+export interface Unwanted {
+  readonly name: string;
+  readonly sha256: string;
+  /** Of its manifest, where it is cumulative: its successors are not wanted either. */
+  readonly line?: string;
+  /** When it was uninstalled, ISO 8601. */
+  readonly at: string;
 }
 
 /** A committed change: move the file `staged` into place, then delete the files of `remove`. Idempotent. */
@@ -26,6 +48,7 @@ export interface Index {
   readonly schema: 'kpatch.store/1';
   readonly entries: readonly IndexEntry[];
   readonly pending?: PendingChange;
+  readonly unwanted?: readonly Unwanted[];
 }
 
 const NAME = '.index.json';
@@ -61,9 +84,35 @@ function isIndex(value: unknown): value is Index {
       typeof entry === 'object' &&
       entry !== null &&
       isPlainName(entry.file) &&
-      [entry.name, entry.sha256, entry.installed].every((field) => typeof field === 'string'),
+      [entry.name, entry.sha256, entry.installed].every((field) => typeof field === 'string') &&
+      (entry.acceptance === undefined || isAcceptance(entry.acceptance)),
   );
+  if (index.unwanted !== undefined && !isUnwantedList(index.unwanted)) return false;
   if (!good || index.pending === undefined) return good;
   const { staged, remove } = index.pending;
   return (staged === undefined || isPlainName(staged)) && Array.isArray(remove) && remove.every(isPlainName);
+}
+
+function isAcceptance(value: Acceptance | null): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof value.policy === 'string' &&
+    !Number.isNaN(Date.parse(value.at)) &&
+    Array.isArray(value.keys) &&
+    value.keys.every((key: unknown) => typeof key === 'string')
+  );
+}
+
+function isUnwantedList(list: unknown): boolean {
+  return (
+    Array.isArray(list) &&
+    list.every(
+      (one: Partial<Unwanted> | null) =>
+        typeof one === 'object' &&
+        one !== null &&
+        [one.name, one.sha256, one.at].every((field) => typeof field === 'string') &&
+        (one.line === undefined || typeof one.line === 'string'),
+    )
+  );
 }

@@ -7,11 +7,20 @@ import { basename, dirname, join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
 import { readBytes, syncFolder, writeAtomically, writeError } from '../../base/files.ts';
+import type { Manifest } from '../../module/manifest.ts';
 import { proofPath } from '../../module/proof-path.ts';
 import { namesIn, statOf } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { type ModuleFile, moduleFileOf, moduleNameOf, readRegularFile } from './module-file.ts';
-import { type Index, type IndexEntry, isPlainName, type PendingChange, readIndex, writeIndex } from './store-index.ts';
+import {
+  type Acceptance,
+  type Index,
+  type IndexEntry,
+  isPlainName,
+  type PendingChange,
+  readIndex,
+  writeIndex,
+} from './store-index.ts';
 
 export interface InstalledPatch {
   readonly name: string;
@@ -23,6 +32,8 @@ export interface InstalledPatch {
   /** Recorded at installation; absent for a module that another tool put there. */
   readonly sha256: string | undefined;
   readonly installed: string | undefined;
+  /** How it was accepted; absent where nothing is recorded. */
+  readonly acceptance?: Acceptance | undefined;
 }
 
 /** Releases that have a folder in the store, sorted. */
@@ -86,6 +97,15 @@ export function readInstalled(patch: InstalledPatch): ModuleFile {
   return moduleFileOf(bytes, patch.path);
 }
 
+/** The manifest of an installed patch, if it is readable. */
+export function manifestOfInstalled(patch: InstalledPatch): Manifest | undefined {
+  try {
+    return readInstalled(patch).manifest;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The folder for a module that is not installed yet, under its final file name. */
 const STAGED = '.staged';
 
@@ -93,7 +113,7 @@ const STAGED = '.staged';
 export interface Staged {
   readonly path: string;
   /** Installs it, with its proof if any, and removes `replaced`, atomically. Errors: `disk-full`, `file-unwritable`. */
-  commit(replaced: readonly InstalledPatch[], proof?: Uint8Array): void;
+  commit(replaced: readonly InstalledPatch[], acceptance: Acceptance, proof?: Uint8Array): void;
   /** Deletes it. */
   discard(): void;
 }
@@ -107,7 +127,8 @@ export function stage(machine: Machine, release: string, module: ModuleFile, fil
   const path = join(folder, STAGED, file);
   recover(machine, release);
   try {
-    mkdirSync(join(folder, STAGED), { recursive: true });
+    // Whatever the umask says: only root may put files here.
+    mkdirSync(join(folder, STAGED), { recursive: true, mode: 0o700 });
     syncFolder(folder);
   } catch (error) {
     throw writeError(folder, error);
@@ -116,7 +137,7 @@ export function stage(machine: Machine, release: string, module: ModuleFile, fil
   return {
     path,
     discard: () => rmSync(path, { force: true }),
-    commit(replaced, proof) {
+    commit(replaced, acceptance, proof) {
       // The proof comes first: a proof without a module is cleaned up, but a module without its proof would be refused.
       if (proof !== undefined) writeAtomically(proofPath(join(folder, file)), proof);
       const remove = replaced.map((patch) => patch.file).filter((name) => name !== file);
@@ -126,10 +147,11 @@ export function stage(machine: Machine, release: string, module: ModuleFile, fil
         file,
         sha256: module.sha256,
         installed: machine.clock.date().toISOString(),
+        acceptance,
       };
       const entries = index.entries.filter((old) => old.file !== file && !remove.includes(old.file));
       const pending = { staged: file, remove };
-      writeIndex(folder, { schema: index.schema, entries: [...entries, entry], pending });
+      writeIndex(folder, { ...index, entries: [...entries, entry], pending });
       followIndex(machine, release);
     },
   };
@@ -142,7 +164,7 @@ export function removeInstalled(machine: Machine, release: string, patches: read
   const remove = patches.map(({ file }) => file);
   const index = goodIndex(folder);
   const entries = index.entries.filter(({ file }) => !remove.includes(file));
-  writeIndex(folder, { schema: index.schema, entries, pending: { remove } });
+  writeIndex(folder, { ...index, entries, pending: { remove } });
   followIndex(machine, release);
 }
 
@@ -208,6 +230,21 @@ export function folderOf(machine: Machine, release: string): string {
 function releaseProblem(release: string): string | undefined {
   const good = isPlainName(release) && /^\d[\w.+~-]*$/.test(release);
   return good ? undefined : `'${release}' is not a kernel release`;
+}
+
+/** The record of bytes that are installed for a release; `undefined` where there is none. Never fails. */
+export function recordOf(machine: Machine, release: string, digest: string): IndexEntry | undefined {
+  if (releaseProblem(release) !== undefined) return undefined;
+  const index = readIndex(join(machine.store, release));
+  return index === 'damaged' ? undefined : index.entries.find((entry) => entry.sha256 === digest);
+}
+
+/** Changes the index of a release and nothing else. Take the store's lock first. Errors as for `stage`. */
+export function changeIndex(machine: Machine, release: string, change: (index: Index) => Index): void {
+  const folder = folderOf(machine, release);
+  const index = goodIndex(folder);
+  const changed = change(index);
+  if (JSON.stringify(changed) !== JSON.stringify(index)) writeIndex(folder, changed);
 }
 
 function goodIndex(folder: string): Index {

@@ -9,6 +9,7 @@ import { ElfFile } from '../../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../../formats/elf/modinfo.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
+import { architectureOf } from '../../platform/registry.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
 import { SHF_RELA_LIVEPATCH, SHN_LIVEPATCH } from '../make/klp.ts';
 import { readManifest } from '../manifest.ts';
@@ -31,11 +32,6 @@ export interface ModuleReport {
   /** Modules that have to be loaded before it. */
   readonly depends: readonly string[];
 }
-
-/** Relocation types of a machine (`EM`) that apply_relocate_add takes: arch/x86/kernel/module.c. */
-const loadable: Readonly<Record<number, ReadonlySet<number>>> = {
-  62: new Set([0, 1, 2, 4, 10, 11, 24]),
-};
 
 /**
  * Checks the bytes of a module against its target. `vermagic` is that of the kernel's own modules, where it is known.
@@ -134,7 +130,7 @@ function checkTarget(
 function checkSections(elf: ElfFile, module: ElfObject, name: string): KpatchError[] {
   const problems: KpatchError[] = [];
   const both = SHF.WRITE | SHF.EXECINSTR;
-  const types = loadable[elf.machine];
+  const types = architectureOf(elf).loader?.relocations;
   for (const section of module.sections) {
     const where = { where: { file: elf.file, section: section.name } };
     if ((section.flags & both) === both) {

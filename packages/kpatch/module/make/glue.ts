@@ -3,7 +3,9 @@
  * two short functions (before Linux 6.3 those of reload.ts too), so that it can be read and reviewed
  * (Documentation/livepatch/livepatch.rst, include/linux/livepatch.h).
  */
-import { CLEAR_RELOCATIONS, clearingAfter, clearingHeaders, clearRelocations } from './reload.ts';
+import { has, type KernelRules } from '../../platform/kernel-rules.ts';
+import type { LoaderRules } from '../../platform/loader.ts';
+import { CLEAR_RELOCATIONS, clearingAfter, clearingHeaders, clearRelocations, type FieldSizes } from './reload.ts';
 
 export interface GlueFunction {
   /** The function that is replaced. */
@@ -43,29 +45,32 @@ export interface Glue {
   readonly modinfo: readonly (readonly [key: string, value: string])[];
 }
 
-/** What of the livepatch interface a kernel has. */
+/** What of the livepatch interface a kernel has; see `features` of platform/kernel-rules.ts. */
 export interface LivepatchInterface {
-  /** klp_enable_patch registers by itself, and atomic replace exists: Linux 5.1 (commits 958ef1e39d24, e1452b607c48). */
+  /** klp_enable_patch registers by itself, and a patch can replace all others. */
   readonly replace: boolean;
-  /** klp_callbacks: Linux 4.15 (commit 93862e385ded). */
-  readonly callbacks: boolean;
-  /** klp_state: Linux 5.5 (commit 73727f4dafc7). */
   readonly states: boolean;
-  /** Relocations for a module stay when it is removed, and it is refused when it comes back: Linux 5.8 to 6.2; see reload.ts. */
-  readonly keepsRelocations: boolean;
-  /** MODULE_IMPORT_NS takes a string: Linux 6.13 (commit cdd30ebb1b9f). */
+  /**
+   * The fields of relocations that stay when a module is removed, so that it is refused when it comes back: Linux 5.8 to 6.2; see
+   * reload.ts. Absent where nothing has to be cleared.
+   */
+  readonly keepsRelocations?: FieldSizes;
+  /** MODULE_IMPORT_NS takes a string. */
   readonly namespaceIsString: boolean;
 }
 
-export function livepatchInterface(version: { readonly major: number; readonly minor: number }): LivepatchInterface {
-  const since = (major: number, minor: number): boolean =>
-    version.major > major || (version.major === major && version.minor >= minor);
+/** The interface of a kernel, with the module loader of its machine. */
+export function livepatchInterface(
+  kernel: Pick<KernelRules, 'major' | 'minor' | 'target'>,
+  loader: LoaderRules | undefined,
+): LivepatchInterface {
+  const fields = loader?.fieldSizes;
+  const keeps = fields !== undefined && has(kernel, 'earlyRelocations') && !has(kernel, 'clearedRelocations');
   return {
-    replace: since(5, 1),
-    callbacks: since(4, 15),
-    states: since(5, 5),
-    keepsRelocations: since(5, 8) && !since(6, 3),
-    namespaceIsString: since(6, 13),
+    replace: has(kernel, 'atomicReplace'),
+    states: has(kernel, 'states'),
+    ...(keeps ? { keepsRelocations: fields } : {}),
+    namespaceIsString: has(kernel, 'namespaceIsString'),
   };
 }
 
@@ -75,7 +80,7 @@ export function printGlue(glue: Glue, kernel: LivepatchInterface): string {
     ...new Set(glue.objects.flatMap((object) => object.functions.map(({ replacement }) => replacement))),
   ];
   const callbacks = glue.objects.flatMap((object) => Object.entries(object.callbacks) as [CallbackName, string][]);
-  const clears = kernel.keepsRelocations && glue.objects.some(({ relocated }) => relocated);
+  const clears = kernel.keepsRelocations !== undefined && glue.objects.some(({ relocated }) => relocated);
   const { objects, code } = clears ? withClearing(glue.objects) : { objects: glue.objects, code: [] };
   const sections = [
     header(glue, clears),
@@ -89,7 +94,7 @@ export function printGlue(glue: Glue, kernel: LivepatchInterface): string {
     objectTable(objects),
     glue.states.length === 0 ? '' : stateTable(glue.states),
     patch(glue, kernel),
-    clears ? clearRelocations : '',
+    clears ? clearRelocations(kernel.keepsRelocations!) : '',
     entryPoints(kernel),
     footer(glue, kernel),
   ];

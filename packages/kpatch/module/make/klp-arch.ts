@@ -4,25 +4,24 @@
  */
 import { SHF, SHT } from '../../formats/elf/constants.ts';
 import { type ElfObject, newSection, type Section } from '../../formats/elf/object.ts';
+import { architectureOf } from '../../platform/registry.ts';
 import { readArchSections } from './intermediate.ts';
 import { dropSections } from './klp.ts';
 
-/** Tables that the module loader would apply too early. */
-const early = ['.parainstructions', '.altinstructions'];
-
 /**
  * Moves the tables that `.kpatch.arch` names into sections of their own, one for each object, and takes them out of where
- * the loader finds them. `paravirtSize` are the bytes of a struct paravirt_patch_site: the linker leaves the padding of the
- * last one out. Error: `intermediate-malformed`.
+ * the loader finds them. The linker may leave out the padding of the last entry of a table, so the size of an entry counts:
+ * that of `sizes`, or the machine's. Errors: `intermediate-malformed`, `elf-unsupported`.
  */
-export function makeArchSections(object: ElfObject, paravirtSize: number): void {
+export function makeArchSections(object: ElfObject, sizes: Readonly<Record<string, number>> = {}): void {
+  const early = architectureOf(object).loader?.early ?? {};
   const sections = new Map<string, Section>();
   for (const { section: base, object: patched } of readArchSections(object)) {
     const name = `.klp.arch.${patched}.${base.name}`;
     const section =
       sections.get(name) ?? newSection({ name, type: SHT.PROGBITS, flags: SHF.ALLOC, addralign: 8, entsize: 1 });
     sections.set(name, section);
-    const unit = base.name === '.parainstructions' ? paravirtSize : 1;
+    const unit = sizes[base.name] ?? early[base.name] ?? 1;
     const start = Math.ceil(section.data.length / unit) * unit;
     const data = new Uint8Array(start + base.data.length);
     data.set(section.data);
@@ -32,6 +31,6 @@ export function makeArchSections(object: ElfObject, paravirtSize: number): void 
       section.relocations.push({ ...relocation, offset: relocation.offset + start });
     }
   }
-  dropSections(object, ({ name }) => name === '.kpatch.arch' || early.includes(name));
+  dropSections(object, ({ name }) => name === '.kpatch.arch' || name in early);
   object.sections.push(...sections.values());
 }

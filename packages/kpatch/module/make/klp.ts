@@ -6,6 +6,7 @@
 import { fail } from '../../base/errors/error.ts';
 import { SHF, SHT } from '../../formats/elf/constants.ts';
 import { type ElfObject, type ElfSymbol, newSection, newSymbol, type Section } from '../../formats/elf/object.ts';
+import { has, type KernelRules, longestName } from '../../platform/kernel-rules.ts';
 import { type KernelRelocation, type KernelSymbol, readKernelRelocations } from './intermediate.ts';
 
 /** Section index of symbols that the livepatch core resolves (include/uapi/linux/elf.h). */
@@ -15,21 +16,20 @@ export const SHF_RELA_LIVEPATCH = 0x00100000;
 
 /** MODULE_NAME_LEN - 1 on 64-bit machines, the width that the kernel scans for an object's name (kernel/livepatch/core.c). */
 const OBJECT_NAME = 55;
-/** The width that the kernel scans for a symbol's name: KSYM_NAME_LEN - 1, 511 since Linux 6.1, 127 before. */
-const symbolName = (kernel: { major: number; minor: number }): number =>
-  kernel.major > 6 || (kernel.major === 6 && kernel.minor >= 1) ? 511 : 127;
-
 /** Sections that only carry information between our own programs. */
 const intermediate = /^\.kpatch\.(symbols|relocations|arch)$/;
 
 /**
- * Rewrites `object` in place. `kernel` is the version that the rules on names and references follow.
+ * Rewrites `object` in place. `kernel` decides the rules on names and references.
  * Errors: `intermediate-malformed`, `klp-symbol-unnameable`, `klp-relocation-crosses`.
  */
-export function makeLivepatchRelocations(object: ElfObject, kernel: { major: number; minor: number }): void {
-  const limit = symbolName(kernel);
-  // Linux 5.8, commit ca376a937486; before that such symbols were looked up like all others.
-  const crossing = kernel.major < 5 || (kernel.major === 5 && kernel.minor < 8);
+export function makeLivepatchRelocations(
+  object: ElfObject,
+  kernel: Pick<KernelRules, 'major' | 'minor' | 'target'>,
+): void {
+  const limit = longestName(kernel);
+  // Where relocations of vmlinux are not applied early, symbols of any object are looked up alike.
+  const crossing = !has(kernel, 'earlyRelocations');
   const symbols = new Map<string, ElfSymbol>();
   const sections = new Map<string, Section>();
   for (const relocation of readKernelRelocations(object)) {

@@ -2,17 +2,21 @@
  * Links the glue and the differences into one module against the distribution's headers: kbuild gives it vermagic, symbol
  * CRCs and `struct module`. Everything happens in a temporary folder.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
-import { run } from '../../base/run.ts';
 import { cleanEnvironment } from '../../kbuild/kbuild.ts';
+import { readOutput } from '../../sandbox/output.ts';
+import { sandboxed } from '../../sandbox/sandbox.ts';
+import { shareFolder } from '../../sandbox/user.ts';
 
 export interface LinkInput {
   /** An empty folder to work in. */
   readonly folder: string;
   /** The distribution's headers (`make -C headers`). */
   readonly headers: string;
+  /** All folders that make reads for this kernel (kernel/folders.ts). */
+  readonly folders: readonly string[];
   /** What make is told of the compiler and its tools. */
   readonly compiler: readonly string[];
   readonly name: string;
@@ -54,10 +58,15 @@ export async function linkModule(input: LinkInput): Promise<Uint8Array> {
     ...settings,
     'modules',
   ];
-  const result = await run('make', args, { env: { ...cleanEnvironment(), TMPDIR: folder }, timeoutMs: 300_000 });
+  shareFolder(folder);
+  const result = await sandboxed('make', args, {
+    view: { readOnly: input.folders, writable: [folder] },
+    env: { ...cleanEnvironment(), TMPDIR: folder },
+    timeoutMs: 300_000,
+  });
   if (result.status !== 0) {
     const said = `${result.stdout}${result.stderr}`;
     throw fail('module-link-failed', { name }, { detail: said.split('\n').slice(-30).join('\n') });
   }
-  return readFileSync(join(folder, `${name}.ko`));
+  return readOutput(folder, `${name}.ko`);
 }

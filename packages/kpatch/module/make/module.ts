@@ -3,7 +3,10 @@
 import { temporaryFolder } from '../../base/files.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { writeObject } from '../../formats/elf/write-object.ts';
+import { kernelFolders } from '../../kernel/folders.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
+import type { KernelRules } from '../../platform/kernel-rules.ts';
+import { requirePlatform } from '../../platform/registry.ts';
 import { compilerArguments } from '../../toolchain/compiler.ts';
 import { addManifest, type Manifest } from '../manifest.ts';
 import { livepatchInterface, printGlue } from './glue.ts';
@@ -13,6 +16,7 @@ import { type PartInput, prepareParts, removeAliases } from './parts.ts';
 
 export interface ModuleInput {
   readonly kernel: TargetKernel;
+  readonly rules: KernelRules;
   readonly manifest: Manifest;
   readonly differences: readonly PartInput[];
   /** Namespaces of exported symbols that the parts use. */
@@ -33,7 +37,7 @@ export interface PatchModule {
  * Errors: `intermediate-malformed`, `module-link-failed`, `klp-symbol-unnameable`, `klp-relocation-crosses`.
  */
 export async function makeModule(input: ModuleInput): Promise<PatchModule> {
-  const { kernel, manifest } = input;
+  const { kernel, rules, manifest } = input;
   const parts = prepareParts(input.differences);
   const glue = printGlue(
     {
@@ -45,12 +49,13 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
       namespaces: input.namespaces,
       modinfo: modinfoOf(manifest),
     },
-    livepatchInterface(kernel.version),
+    livepatchInterface(rules, requirePlatform('uname', kernel.arch).loader),
   );
   using folder = temporaryFolder('kpatch-link-');
   const linked = await linkModule({
     folder: folder.path,
     headers: kernel.paths.headers,
+    folders: kernelFolders(kernel.paths),
     compiler: compilerArguments(kernel.compiler),
     name: manifest.name,
     glue,
@@ -59,7 +64,7 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
   });
   const object = readObject(linked, `${manifest.name}.ko`);
   removeAliases(object);
-  makeLivepatchRelocations(object, kernel.version);
+  makeLivepatchRelocations(object, rules);
   // Debug information is of the build's own files (.mod.c); none of the patch's is kept.
   dropSections(object, ({ name }) => name === '.kpatch.strings' || name.startsWith('.debug_'));
   addManifest(object, manifest);

@@ -7,12 +7,22 @@
  * The fields are in read-only memory, so they are written through a second mapping of their pages; nobody runs code there, as
  * the module that it replaces is on its way out. When the whole patch is disabled there is nothing to clear.
  */
+import type { LoaderRules } from '../../platform/loader.ts';
+
+/** The name of the function that clears. */
 export const CLEAR_RELOCATIONS = 'livepatch_clear_relocations';
+
+/** The C names of the relocation types whose fields are not of 4 bytes. */
+export type FieldSizes = NonNullable<LoaderRules['fieldSizes']>;
 
 /** Names of the headers in include/linux that the code needs. */
 export const clearingHeaders = ['mm', 'moduleloader', 'string', 'vmalloc'] as const;
 
-export const clearRelocations = `static int livepatch_clear(void *field, size_t size)
+/** The code, for the fields that this machine's relocations have. */
+export const clearRelocations = ({
+  none,
+  eight,
+}: FieldSizes): string => `static int livepatch_clear(void *field, size_t size)
 {
 	struct page *pages[2] = { vmalloc_to_page(field), vmalloc_to_page(field + size - 1) };
 	void *alias = NULL;
@@ -29,10 +39,9 @@ export const clearRelocations = `static int livepatch_clear(void *field, size_t 
 static size_t livepatch_field_size(const Elf_Rela *relocation)
 {
 	switch (ELF_R_TYPE(relocation->r_info)) {
-	case R_X86_64_NONE:
+${cases(none)}
 		return 0;
-	case R_X86_64_64:
-	case R_X86_64_PC64:
+${cases(eight)}
 		return 8;
 	default:
 		return 4;
@@ -69,6 +78,8 @@ static void ${CLEAR_RELOCATIONS}(struct klp_object *object)
 		}
 	}
 }`;
+
+const cases = (types: readonly string[]): string => types.map((type) => `\tcase ${type}:`).join('\n');
 
 /** A `post_unpatch` callback that does what the author's does, and then clears. */
 export function clearingAfter(callback: string, name: string): string {

@@ -1,9 +1,12 @@
 /** aarch64, little endian as all distributions have it. */
-import { EM } from '../../formats/elf/constants.ts';
 import { disassembleWith } from '../objdump.ts';
-import type { Architecture, BranchField, Use } from '../platform.ts';
+import type { BranchField, Platform, Use } from '../platform.ts';
 import { bytesOfWord, isFilledWith, wordAt } from '../words.ts';
+import { boot } from './boot.ts';
 import { decoder } from './decoder.ts';
+import { emulator } from './emulator.ts';
+import { loader } from './loader.ts';
+import { naming } from './naming.ts';
 import { R_AARCH64, relocationOf } from './relocations.ts';
 import { specialSections } from './special.ts';
 
@@ -11,9 +14,9 @@ const NOP = 0xd503201f;
 /** `bti c`, `bti jc`, `paciasp`, `pacibsp`. */
 const LANDING_PADS = [0xd503245f, 0xd50324df, 0xd503233f, 0xd503237f];
 
-export const aarch64: Architecture = {
+export const aarch64: Platform = {
   name: 'aarch64',
-  machine: EM.AARCH64,
+  machine: 183,
   littleEndian: true,
   address64: R_AARCH64.ABS64,
   relocation: relocationOf,
@@ -36,8 +39,13 @@ export const aarch64: Architecture = {
   decoder,
   branchRelocation,
   siblingCallProblem: undefined,
+  structureHeaders: ['asm/alternative.h'],
   specialSections,
   disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
+  naming,
+  boot,
+  emulator,
+  loader,
 };
 
 const objdump = {

@@ -1,18 +1,21 @@
 /** loongarch64. */
-import { EM } from '../../formats/elf/constants.ts';
 import { disassembleWith } from '../objdump.ts';
-import type { Architecture, BranchField, Use } from '../platform.ts';
+import type { BranchField, Platform, Use } from '../platform.ts';
 import { bytesOfWord, isFilledWith, wordAt } from '../words.ts';
+import { boot } from './boot.ts';
 import { decoder } from './decoder.ts';
+import { emulator } from './emulator.ts';
+import { loader } from './loader.ts';
+import { naming } from './naming.ts';
 import { R_LARCH, relocationOf } from './relocations.ts';
 import { specialSections } from './special.ts';
 
 const NOP = 0x03400000; // andi $zero, $zero, 0
 const BREAK = 0x002a0000;
 
-export const loongarch64: Architecture = {
+export const loongarch64: Platform = {
   name: 'loongarch64',
-  machine: EM.LOONGARCH,
+  machine: 258,
   littleEndian: true,
   address64: R_LARCH[64],
   relocation: relocationOf,
@@ -32,8 +35,13 @@ export const loongarch64: Architecture = {
   decoder,
   branchRelocation,
   siblingCallProblem: undefined,
+  structureHeaders: ['asm/alternative.h', 'asm/orc_types.h'],
   specialSections,
   disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
+  naming,
+  boot,
+  emulator,
+  loader,
 };
 
 const objdump = {

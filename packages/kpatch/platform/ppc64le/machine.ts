@@ -1,9 +1,12 @@
 /** ppc64le: 64-bit Power, little endian, ELF version 2 ABI. */
-import { EM } from '../../formats/elf/constants.ts';
 import { disassembleWith } from '../objdump.ts';
-import type { Architecture, BranchField, Use } from '../platform.ts';
+import type { BranchField, Platform, Use } from '../platform.ts';
 import { bytesOfWord, isFilledWith, wordAt } from '../words.ts';
+import { boot } from './boot.ts';
 import { decoder } from './decoder.ts';
+import { emulator } from './emulator.ts';
+import { loader } from './loader.ts';
+import { naming } from './naming.ts';
 import { R_PPC64, relocationOf } from './relocations.ts';
 import { specialSections, tableBias } from './special.ts';
 
@@ -12,9 +15,9 @@ const NOPS = [0x60000000, 0x60420000, 0x63ff0000, 0];
 /** `ld 2,24(1)`: takes the TOC pointer back from where a call out of the module saved it. */
 const RESTORE_TOC = 0xe8410018;
 
-export const ppc64le: Architecture = {
+export const ppc64le: Platform = {
   name: 'ppc64le',
-  machine: EM.PPC64,
+  machine: 21,
   littleEndian: true,
   address64: R_PPC64.ADDR64,
   relocation: relocationOf,
@@ -42,8 +45,13 @@ export const ppc64le: Architecture = {
   leadIn: ({ value, other }, relocated) => (localEntry(other) > 0 && value >= 8 && relocated(value - 8) ? 8 : 0),
   tableBias,
   addressList: (section) => section === '.toc',
+  structureHeaders: ['asm/feature-fixups.h'],
   specialSections,
   disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
+  naming,
+  boot,
+  emulator,
+  loader,
 };
 
 const objdump = {

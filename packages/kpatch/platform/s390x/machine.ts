@@ -1,14 +1,17 @@
 /** s390x: the 64-bit architecture of IBM Z, big endian. */
-import { EM } from '../../formats/elf/constants.ts';
 import { disassembleWith } from '../objdump.ts';
-import type { Architecture, BranchField, Use } from '../platform.ts';
+import type { BranchField, Platform, Use } from '../platform.ts';
+import { boot } from './boot.ts';
 import { decoder } from './decoder.ts';
+import { emulator } from './emulator.ts';
+import { loader } from './loader.ts';
+import { naming } from './naming.ts';
 import { R_390, relocationOf } from './relocations.ts';
 import { specialSections } from './special.ts';
 
-export const s390x: Architecture = {
+export const s390x: Platform = {
   name: 's390x',
-  machine: EM.S390,
+  machine: 22,
   littleEndian: false,
   address64: R_390[64],
   relocation: relocationOf,
@@ -33,8 +36,13 @@ export const s390x: Architecture = {
   decoder,
   branchRelocation,
   siblingCallProblem: undefined,
+  structureHeaders: ['asm/alternative.h'],
   specialSections,
   disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
+  naming,
+  boot,
+  emulator,
+  loader,
 };
 
 const objdump = {

@@ -55,6 +55,7 @@ function decodeAt(bytes: Uint8Array, offset: number): Instruction | undefined {
     const flow = flowOf(raw);
     const target = isNear(raw) ? Number(BigInt.asIntN(64, raw.nearBranchTarget)) : undefined;
     const load = loadOf(raw);
+    const traps = raw.flowControl === iced().FlowControl.Exception;
     let writes: number | undefined;
     return {
       offset,
@@ -62,6 +63,7 @@ function decodeAt(bytes: Uint8Array, offset: number): Instruction | undefined {
       flow,
       ...(target === undefined ? {} : { target }),
       ...(load === undefined ? {} : { load }),
+      ...(traps ? { traps } : {}),
       get writes() {
         writes ??= writesAt(bytes, offset);
         return writes;

@@ -1,9 +1,14 @@
 /** x86-64. Instructions are decoded by iced-x86, which is loaded only when a rule needs it. */
-
-import { EM } from '../../formats/elf/constants.ts';
-import type { Architecture, BranchField, Use } from '../platform.ts';
+import type { BranchField, Platform, Use } from '../platform.ts';
+import { boot } from './boot.ts';
 import { decoder, disassemble } from './decoder.ts';
+import { emulator } from './emulator.ts';
+import { listing } from './listing.ts';
+import { loader } from './loader.ts';
+import { naming } from './naming.ts';
+import { isPadding } from './padding.ts';
 import { R_X86_64, relocationOf } from './relocations.ts';
+import { runPre } from './run-pre.ts';
 import { loadRuntimeConstants } from './runtime-const.ts';
 import { specialSections } from './special.ts';
 
@@ -12,10 +17,10 @@ const argumentRegisters = [7, 6, 2, 1, 8, 9];
 
 const ENDBR64 = [0xf3, 0x0f, 0x1e, 0xfa];
 
-export const x86_64: Architecture = {
+export const x86_64: Platform = {
   forModules: loadRuntimeConstants,
   name: 'x86-64',
-  machine: EM.X86_64,
+  machine: 62,
   littleEndian: true,
   address64: R_X86_64[64],
   relocation: relocationOf,
@@ -36,8 +41,15 @@ export const x86_64: Architecture = {
   decoder,
   branchRelocation,
   siblingCallProblem: undefined,
+  structureHeaders: ['asm/alternative.h', 'asm/orc_types.h', 'asm/paravirt.h'],
   specialSections,
   disassemble,
+  naming,
+  boot,
+  emulator,
+  runPre,
+  loader,
+  listing,
 };
 
 /**
@@ -55,29 +67,6 @@ function use(type: number, bytes: Uint8Array, offset: number): Use {
 function prefixOf(name: string): string | undefined {
   if (name.startsWith('__pfx_')) return name.slice(6); // objtool --prefix, since 6.2 (9f2899fe36a6)
   return name.startsWith('__cfi_') ? name.slice(6) : undefined; // clang -fsanitize=kcfi, since 6.2
-}
-
-/** INT3, NOP in one byte, zeros; or the multi-byte NOPs (66)* 0F 1F /0 and 66 90 that compilers and the assembler use. */
-function isPadding(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; ) {
-    const length = paddingLength(bytes, at);
-    if (length === 0 || at + length > end) return false;
-    at += length;
-  }
-  return true;
-}
-
-function paddingLength(bytes: Uint8Array, at: number): number {
-  const byte = bytes[at];
-  if (byte === 0xcc || byte === 0x90 || byte === 0x00) return 1;
-  let opcode = at;
-  while (bytes[opcode] === 0x66 || bytes[opcode] === 0x2e) opcode++;
-  if (bytes[opcode] === 0x90) return opcode - at + 1;
-  if (bytes[opcode] !== 0x0f || bytes[opcode + 1] !== 0x1f) return 0;
-  const modrm = bytes[opcode + 2] ?? 0xff;
-  const sib = (modrm & 7) === 4 ? 1 : 0;
-  const displacement = [0, 1, 4, 0][modrm >> 6] ?? 0;
-  return opcode - at + 3 + sib + displacement;
 }
 
 function branchRelocation(bytes: Uint8Array, offset: number): BranchField | undefined {

@@ -7,9 +7,10 @@ import type { ElfObject, ElfSymbol } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import type { KernelImage } from '../../kernel/image.ts';
 import type { Kallsyms } from '../../kernel/kallsyms.ts';
+import type { CodeLine } from '../../platform/listing.ts';
 import { functionName, type PatchedFunction, type Subject } from '../input/subject.ts';
 import { type Caller, callersOf } from './callers.ts';
-import { type CodeLine, codeInModule, oldCode } from './machine-code.ts';
+import { codeInModule, oldCode } from './machine-code.ts';
 
 export interface SourcePatch {
   readonly name: string;

@@ -1,17 +1,10 @@
 /** Old and new machine code of a replaced function as lines that can be compared: calls and data by name, not by address. */
-import { createRequire } from 'node:module';
 import type { ElfObject, ElfSymbol, Relocation, Section } from '../../formats/elf/object.ts';
 import type { KernelImage } from '../../kernel/image.ts';
 import type { Kallsyms } from '../../kernel/kallsyms.ts';
-
-export interface CodeLine {
-  /** Bytes from the start of the function. */
-  readonly offset: number;
-  readonly text: string;
-}
-
-/** What an address means: a name, a string in quotes. */
-type Naming = (place: { readonly at: number; readonly end: number; readonly value: bigint }) => string | undefined;
+import type { CodeLine, NameAddress } from '../../platform/listing.ts';
+import type { Platform } from '../../platform/platform.ts';
+import { architectureOf } from '../../platform/registry.ts';
 
 /** No function is shown beyond this many instructions. */
 const LIMIT = 3000;
@@ -22,7 +15,7 @@ export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint)
   if (next === undefined) return undefined;
   const bytes = image.read(address, Number(next - address));
   if (bytes === undefined) return undefined;
-  return disassemble(withoutPadding(bytes), address, ({ value }) => {
+  return linesOf(image.platform, bytes, address, ({ value }) => {
     const symbol = kallsyms.symbolOf(value);
     if (symbol === undefined) return undefined;
     // Behind the init code the linker script puts the parts of alternatives that jump out of line.
@@ -36,6 +29,7 @@ export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint)
 
 /** The code of a function in a module's file: the patch module, or a module of the kernel. */
 export function codeInModule(module: ElfObject, symbol: ElfSymbol): CodeLine[] | undefined {
+  const platform = architectureOf(module);
   const { section, value, size } = symbol;
   if (typeof section !== 'object' || size === 0) return undefined;
   const apart = module.sections.flatMap((other: Section) => (other.target === section ? other.relocations : []));
@@ -44,22 +38,19 @@ export function codeInModule(module: ElfObject, symbol: ElfSymbol): CodeLine[] |
   );
   const byOffset = new Map(relocations.map((relocation) => [relocation.offset - value, relocation]));
   const code = section.data.subarray(value, value + size);
-  return disassemble(withoutPadding(code), 0n, ({ at, end }) => {
+  return linesOf(platform, code, 0n, ({ at, end }) => {
     for (let offset = at; offset < end; offset++) {
       const relocation = byOffset.get(offset);
-      if (relocation !== undefined) return nameOf(module, relocation, end - offset);
+      if (relocation !== undefined) return nameOf(module, platform, relocation, end - offset);
     }
     return undefined;
   });
 }
 
 /** `.klp.sym.vmlinux.show_val_kb,0` is `show_val_kb` (Documentation/livepatch/module-elf-format.rst). */
-function nameOf(module: ElfObject, { symbol, addend, type }: Relocation, toEnd: number): string {
+function nameOf(module: ElfObject, { listing }: Platform, { symbol, addend, type }: Relocation, toEnd: number): string {
   if (symbol === undefined) return `0x${addend.toString(16)}`;
-  const R_X86_64_PC32 = 2;
-  const R_X86_64_PLT32 = 4;
-  const relative = type === R_X86_64_PC32 || type === R_X86_64_PLT32;
-  const place = addend + (relative ? toEnd : 0);
+  const place = addend + (listing?.addendBias(type, toEnd) ?? 0);
   const { section } = symbol;
   if (typeof section === 'object' && (section.flags & 4) === 0) {
     const text = stringIn(Buffer.from(section.data.subarray(symbol.value + place, symbol.value + place + 80)));
@@ -93,82 +84,12 @@ function stringIn(bytes: Buffer | undefined): string | undefined {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
 
-/** Without the one-byte and longer fillers after the last instruction (traps, nops). */
-function withoutPadding(bytes: Uint8Array): Uint8Array {
-  let end = bytes.length;
-  while (end > 0 && (bytes[end - 1] === 0xcc || bytes[end - 1] === 0x90)) end--;
-  return bytes.subarray(0, end);
-}
-
-function disassemble(bytes: Uint8Array, start: bigint, naming: Naming): CodeLine[] {
-  // Loaded when the first report is written: the library takes 73 ms to load.
-  const { Decoder, DecoderOptions, Formatter, FormatterSyntax, FlowControl, OpKind } = createRequire(import.meta.url)(
-    'iced-x86',
-  ) as typeof import('iced-x86');
-  const decoder = new Decoder(64, bytes, DecoderOptions.None);
-  decoder.ip = start;
-  const formatter = new Formatter(FormatterSyntax.Gas);
-  formatter.ripRelativeAddresses = true;
-  const lines: CodeLine[] = [];
-  const stop = start + BigInt(bytes.length);
-  while (decoder.canDecode && lines.length < LIMIT) {
-    const at = decoder.position;
-    const raw = decoder.decode();
-    const end = decoder.position;
-    let text = formatter.format(raw).replace(/\s+/g, ' ');
-    const flow = raw.flowControl;
-    const branch = [FlowControl.Call, FlowControl.UnconditionalBranch, FlowControl.ConditionalBranch].includes(flow);
-    if (branch && raw.opKind(0) === OpKind.NearBranch64) {
-      const value = raw.nearBranchTarget;
-      const name = naming({ at, end, value });
-      const inside = value >= start && value < stop;
-      const target =
-        inside && (name === undefined || start !== 0n) ? `+0x${(value - start).toString(16)}` : (name ?? hex(value));
-      text = `${text.split(' ')[0]} ${target}`;
-    } else if (raw.isIpRelMemoryOperand) {
-      const value = raw.ipRelMemoryAddress;
-      const name = naming({ at, end, value });
-      if (name !== undefined) text = text.replace(/-?(0x[0-9a-f]+|[0-9a-f]+h|\d+)?\(%rip\)/i, `${name}(%rip)`);
-    } else {
-      const place = displacementOf(raw, OpKind);
-      const immediate = immediateOf(raw, OpKind);
-      const table =
-        place !== undefined && (start === 0n || place >= 0xffffffff80000000n)
-          ? naming({ at, end, value: place })
-          : undefined;
-      // Kernel code and data lie in the top 2 GB of the address space.
-      const name = start === 0n || immediate >= 0xffffffff80000000n ? naming({ at, end, value: immediate }) : undefined;
-      if (table !== undefined) text = text.replace(/-?(0x[0-9a-f]+|\d+)?\(/i, `${table}(`);
-      else if (name !== undefined) text = text.replace(/\$-?0x[0-9a-f]+|\$-?\d+/i, `$${name}`);
-    }
-    lines.push({ offset: at, text });
-    raw.free();
-  }
-  formatter.free();
-  decoder.free();
-  return lines;
-}
-
-/** A 32-bit displacement from another register than the instruction pointer: an index into a table, per-CPU data. */
-function displacementOf(
-  raw: import('iced-x86').Instruction,
-  kinds: typeof import('iced-x86').OpKind,
-): bigint | undefined {
-  for (let operand = 0; operand < raw.opCount; operand++) {
-    if (raw.opKind(operand) === kinds.Memory && raw.memoryDisplSize >= 4)
-      return BigInt.asUintN(64, raw.memoryDisplacement);
-  }
-  return undefined;
-}
-
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
-
-function immediateOf(raw: import('iced-x86').Instruction, kinds: typeof import('iced-x86').OpKind): bigint {
-  for (let operand = 0; operand < raw.opCount; operand++) {
-    const kind = raw.opKind(operand);
-    if (kind === kinds.Immediate32to64 || kind === kinds.Immediate64 || kind === kinds.Immediate32) {
-      return BigInt.asUintN(64, raw.immediate(operand) as bigint);
-    }
-  }
-  return 0n;
+/** The lines of a function; without names where the machine has no listing of its own. */
+function linesOf(platform: Platform, bytes: Uint8Array, start: bigint, name: NameAddress): CodeLine[] {
+  const { listing } = platform;
+  if (listing !== undefined) return listing.list(listing.withoutPadding(bytes), start, LIMIT, name);
+  return platform
+    .disassemble(bytes, 0, bytes.length)
+    .slice(0, LIMIT)
+    .map(({ offset, text }) => ({ offset, text }));
 }

@@ -1,6 +1,7 @@
 /** Runs one boot of a plan: its guest, and in it the checks in order. */
 import { KpatchError } from '../../base/errors/error.ts';
 import { initScript } from '../../vm/agent.ts';
+import { emulatorFor } from '../../vm/emulator.ts';
 import { boot, type Guest } from '../../vm/guest.ts';
 import type { GuestFile } from '../../vm/initramfs.ts';
 import { type ProofInput, staticSession } from '../input/proof-input.ts';
@@ -75,7 +76,9 @@ function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | unde
     kernelArguments: ['log_buf_len=4M', ...planned.kernelArguments],
     onConsole: (line) => onEvent({ type: 'console', boot: planned.id, line }),
     onWait: () => onEvent({ type: 'progress', check: keyOf(planned.id, ''), text: 'other virtual machines end first' }),
-    ...(planned.system === 'reboot' ? { init: initScript([], bootService), bootDeadlineMs: SERVICE_DEADLINE_MS } : {}),
+    ...(planned.system === 'reboot'
+      ? { init: initScript([], emulatorFor(kernel.image), bootService), bootDeadlineMs: SERVICE_DEADLINE_MS }
+      : {}),
     ...(signal === undefined ? {} : { signal }),
   });
 }

@@ -7,8 +7,8 @@ import { gzipSync } from 'node:zlib';
 import { assess } from '#kpatch/advisory/assess.ts';
 import { fixedBetween, parseChangelog, readChangelog } from '#kpatch/advisory/changelog.ts';
 import { versionsFor } from '#kpatch/advisory/kernel.ts';
-import { defaultPolicy, policyOf, select } from '#kpatch/advisory/policy.ts';
 import { severityOf, statusAt } from '#kpatch/advisory/record.ts';
+import { defaultSelection, select, selectionOf } from '#kpatch/advisory/selection.ts';
 import { readDocument, readSources } from '#kpatch/advisory/sources.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { writeModule } from '../channel/module-file.ts';
@@ -214,7 +214,7 @@ test('an rpm changelog', () => {
 });
 
 test('the whole answer: selected, covered, left to the reboot, each with its reason', () => {
-  const policy = policyOf(
+  const policy = selectionOf(
     {
       least: 'important',
       subsystems: [{ match: 'net/tls/', take: false, reason: 'not used here' }],
@@ -246,14 +246,15 @@ test('the whole answer: selected, covered, left to the reboot, each with its rea
   assert.equal(answer.cves[0]!.cve, 'CVE-2026-1004', 'what is selected and not fixed stands first');
 });
 
-test('the default policy takes important and critical', () => {
-  const take = (document: object): boolean => select(defaultPolicy, readDocument(document, 'f')[0]!).taken;
+test('the default selection takes important and critical', () => {
+  const take = (document: object): boolean => select(defaultSelection, readDocument(document, 'f')[0]!).taken;
   assert.equal(take(cve5), true);
   assert.equal(take({ ...cve5, containers: { cna: cve5.containers.cna } }), false);
   assert.equal(take({ ...cve5, cveMetadata: { ...cve5.cveMetadata, state: 'REJECTED' } }), false);
 });
 
-test('a policy that is not understood is refused', async () => {
+test('a selection that is not understood is refused; one under its first name is read', async () => {
+  assert.equal(selectionOf({ schema: 'kpatch.policy/1', least: 'low' }, 'selection.json').least, 'low');
   for (const bad of [
     [],
     { lest: 'important' },
@@ -265,8 +266,9 @@ test('a policy that is not understood is refused', async () => {
     { cves: { 'CVE-2026-1001': { take: true } } },
     { cves: { 'CVE-2026-1001': { take: 'yes', reason: 'x' } } },
     { schema: 'kpatch.policy/2' },
+    { schema: 'kpatch.host-policy/1' },
   ]) {
-    await provokes('channel-policy', () => policyOf(bad, 'policy.json'));
+    await provokes('advisory-selection', () => selectionOf(bad, 'policy.json'));
   }
 });
 

@@ -8,12 +8,12 @@ import { silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
 import { readSettings } from '#kpatch/channel/follow/settings.ts';
 import { readState } from '#kpatch/channel/follow/state.ts';
+import { admit } from '#kpatch/host/acceptance/acceptance.ts';
 import { bootSet, loadAll } from '#kpatch/host/boot/boot.ts';
 import { guardDamaged, readGuard } from '#kpatch/host/boot/guard.ts';
 import { readRecord } from '#kpatch/host/live/loaded-record.ts';
 import { installAgain, installModule, uninstallPatch } from '#kpatch/host/store/install.ts';
 import { readModuleFile } from '#kpatch/host/store/module-file.ts';
-import { demandProof } from '#kpatch/host/store/proof-demand.ts';
 import {
   findInstalled,
   indexDamaged,
@@ -85,26 +85,34 @@ test('a store: every patch is found, is what was installed, and can be demanded 
     [cumulative, single],
   );
   const installed = readInstalled(findInstalled(machine, release, cumulative));
-  assert.ok(demandProof(machine, installed, { requireProof: true, proofKey: [key] }));
+  assert.ok(admit(machine, installed, { requireProof: true, proofKey: [key] }).proof);
   assert.deepEqual(readRecord(machine, cumulative)?.manifest?.cves, ['CVE-1900-0001']);
   assert.deepEqual(readRecord(machine, single)?.manifest?.cves, ['CVE-1900-0002']);
 });
 
-test('a boot marker: the boot that 0.1 began and did not survive blocks its patches until a person frees them', async () => {
+test('a boot marker: the boot that 0.1 began and did not survive counts, and what 0.1 blocked stays blocked', async () => {
   using folder = temporaryFolder('kpatch-compat-');
   using machine = machineOf01(folder.path);
   assert.equal(guardDamaged(machine, release), false);
   assert.equal(readGuard(machine, release).survived?.length, 2);
   const booted = await loadAll(machine, { guarded: true }, silentReporter());
-  assert.deepEqual([...booted.blocked].sort(), [cumulative, single]);
-  assert.deepEqual(machine.acts, []);
-  const { freed } = await installAgain(machine, undefined, { load: false }, silentReporter());
-  assert.deepEqual([...freed].sort(), [cumulative, single]);
-  const next = await loadAll(machine, { guarded: true }, silentReporter());
   assert.deepEqual(
-    next.loads.map(({ name }) => name),
+    booted.loads.map(({ name }) => name),
     [cumulative, single],
   );
+  assert.equal(readGuard(machine, release).lost?.length, 1, 'one lost boot, of which nothing else is known');
+  const patches = installedPatches(machine, release).map(({ name, sha256 }) => ({
+    name,
+    sha256,
+    at: '2026-11-30T00:00:00Z',
+  }));
+  const marker = join(machine.store, release, '.boot.json');
+  writeFileSync(marker, JSON.stringify({ schema: 'kpatch.boot/1', blocked: patches }));
+  machine.reboot();
+  const blocked = await loadAll(machine, { guarded: true }, silentReporter());
+  assert.deepEqual([...blocked.blocked].sort(), [cumulative, single]);
+  const { freed } = await installAgain(machine, undefined, { load: false }, silentReporter());
+  assert.deepEqual([...freed].sort(), [cumulative, single]);
 });
 
 test('a store: this version replaces and uninstalls what 0.1 installed, and leaves nothing of it', async () => {

@@ -1,4 +1,5 @@
 /** Objects that no compiler of this test writes: other machines, odd relocations, several source files in one. */
+
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -7,10 +8,10 @@ import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import { explain } from '#kpatch/differ/explain.ts';
-import { EM } from '#kpatch/formats/elf/constants.ts';
 import type { ElfObject } from '#kpatch/formats/elf/object.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
 import { writeObject } from '#kpatch/formats/elf/write-object.ts';
+import { aarch64 } from '#kpatch/platform/arm64/machine.ts';
 import { provokes } from '../provoke.ts';
 import { compile, differ, functionsOf, gcc, optionsFor, prelude } from './fixture.ts';
 
@@ -25,7 +26,7 @@ function rewritten(bytes: Uint8Array, change: (object: ElfObject) => void): Uint
 test('objects of two machines are no pair', async () => {
   const bytes = compile(gcc, prelude + source);
   const other = rewritten(bytes, (object) => {
-    object.machine = EM.AARCH64;
+    object.machine = aarch64.machine;
   });
   await provokes('diff-machines', () => diff(bytes, other, optionsFor(bytes)));
 });

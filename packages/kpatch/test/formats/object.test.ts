@@ -4,13 +4,15 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
-import { EM, SHF, SHN, SHT, STB, STT } from '#kpatch/formats/elf/constants.ts';
+import { SHF, SHN, SHT, STB, STT } from '#kpatch/formats/elf/constants.ts';
 import { ElfFile } from '#kpatch/formats/elf/file.ts';
 import { modinfoValue, parseModinfo } from '#kpatch/formats/elf/modinfo.ts';
 import { parseNotes } from '#kpatch/formats/elf/note.ts';
 import { type ElfObject, newSection, newSymbol } from '#kpatch/formats/elf/object.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
 import { writeObject } from '#kpatch/formats/elf/write-object.ts';
+import { s390x } from '#kpatch/platform/s390x/machine.ts';
+import { x86_64 } from '#kpatch/platform/x86_64/machine.ts';
 import { provokes } from '../provoke.ts';
 
 /** A small object with what the format can say: relocations, group, link order, common, absolute, livepatch symbols. */
@@ -90,8 +92,8 @@ function plain(object: ElfObject): object {
 }
 
 for (const [littleEndian, machine, words] of [
-  [true, EM.X86_64, 'little-endian'],
-  [false, EM.S390, 'big-endian'],
+  [true, x86_64.machine, 'little-endian'],
+  [false, s390x.machine, 'big-endian'],
 ] as const) {
   test(`a ${words} object with every kind of section and symbol is the same after writing and reading`, () => {
     const object = sample(littleEndian, machine);
@@ -129,7 +131,7 @@ test('an object that gcc wrote passes through unchanged in the eyes of readelf a
 });
 
 test('more than 65,280 sections use extended indices', () => {
-  const object = sample(true, EM.X86_64);
+  const object = sample(true, x86_64.machine);
   for (let index = 0; index < 66_000; index++) object.sections.push(newSection({ name: '.s' }));
   const last = newSection({ name: '.last', data: new Uint8Array([7]) });
   object.sections.push(last);
@@ -169,7 +171,7 @@ test('modinfo and notes are read', () => {
 });
 
 test('bad files are errors of the catalogue', async () => {
-  const good = writeObject(sample(true, EM.X86_64));
+  const good = writeObject(sample(true, x86_64.machine));
   const changed = (offset: number, ...values: number[]): Uint8Array => {
     const copy = new Uint8Array(good);
     copy.set(values, offset);
@@ -182,13 +184,13 @@ test('bad files are errors of the catalogue', async () => {
   await provokes('elf-truncated', () => readObject(good.subarray(0, 40), 'x.o'));
   await provokes('elf-malformed', () => readObject(changed(58, 63), 'x.o'));
   await provokes('elf-not-relocatable', () => readObject(changed(16, 3), 'x.o'));
-  const stripped = sample(true, EM.X86_64);
+  const stripped = sample(true, x86_64.machine);
   const bytes = writeObject(stripped);
   const symtab = new ElfFile(bytes, 'x.o').sections.find(({ type }) => type === SHT.SYMTAB)!;
   const headers = new DataView(bytes.buffer).getUint32(40, true);
   bytes[headers + symtab.index * 64 + 4] = SHT.PROGBITS;
   await provokes('elf-no-symbols', () => readObject(bytes, 'x.o'));
-  const dangling = sample(true, EM.X86_64);
+  const dangling = sample(true, x86_64.machine);
   dangling.symbols.pop();
   await provokes('elf-unwritable', () => writeObject(dangling));
 });

@@ -2,16 +2,18 @@
  * A machine for tests: a tree with /proc, /sys and the store in a temporary folder, and a kernel that answers insmod, rmmod
  * and writes to sysfs as the real one does, on a clock that jumps.
  */
+
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { EM, SHT } from '#kpatch/formats/elf/constants.ts';
+import { SHT } from '#kpatch/formats/elf/constants.ts';
 import { type ElfObject, newSection } from '#kpatch/formats/elf/object.ts';
 import { writeObject } from '#kpatch/formats/elf/write-object.ts';
 import { loadedPatch } from '#kpatch/host/live/livepatches.ts';
 import type { ActResult, Machine } from '#kpatch/host/machine/machine.ts';
 import { moduleFileOf } from '#kpatch/host/store/module-file.ts';
 import { addManifest, type Manifest } from '#kpatch/module/manifest.ts';
+import { x86_64 } from '#kpatch/platform/x86_64/machine.ts';
 
 export const RELEASE = '6.1.0-56-amd64';
 export const VERMAGIC = `${RELEASE} SMP preempt mod_unload modversions`;
@@ -35,7 +37,7 @@ export function moduleBytes(fields: ModuleFields): Uint8Array {
   const object: ElfObject = {
     file: `${name}.ko`,
     littleEndian: true,
-    machine: EM.X86_64,
+    machine: x86_64.machine,
     flags: 0,
     osabi: 0,
     sections: [newSection({ name: '.modinfo', type: SHT.PROGBITS, data: Buffer.from(`${info.join('\0')}\0`) })],
@@ -89,6 +91,8 @@ export class FakeMachine implements Machine {
   readonly sysfs: string;
   readonly proc: string;
   readonly modules: string;
+  readonly etc: string;
+  readonly crash: readonly string[];
   readonly store: string;
   readonly run: string;
   readonly offline = false;
@@ -109,6 +113,8 @@ export class FakeMachine implements Machine {
     this.sysfs = at('sys');
     this.proc = at('proc');
     this.modules = at('modules');
+    this.etc = at('etc');
+    this.crash = [at('pstore'), at('crash')];
     this.store = at('store');
     this.run = at('run');
     mkdirSync(at('sys/kernel/livepatch'), { recursive: true });

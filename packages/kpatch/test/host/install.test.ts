@@ -4,14 +4,14 @@ import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
-import { type BootResult, incomplete, loadAll, markSurvived, personAtWork } from '#kpatch/host/boot/boot.ts';
+import { type BootResult, incomplete, loadAll, markSurvived } from '#kpatch/host/boot/boot.ts';
 import { loadedPatch } from '#kpatch/host/live/livepatches.ts';
 import { loadModule } from '#kpatch/host/live/load.ts';
 import { readRecord } from '#kpatch/host/live/loaded-record.ts';
 import { unloadPatch } from '#kpatch/host/live/unload.ts';
 import { withLock } from '#kpatch/host/machine/host-lock.ts';
 import { findModule } from '#kpatch/host/store/find.ts';
-import { type InstallOptions, installAgain, installModule, uninstallPatch } from '#kpatch/host/store/install.ts';
+import { type InstallOptions, installModule, uninstallPatch } from '#kpatch/host/store/install.ts';
 import { readModuleFile } from '#kpatch/host/store/module-file.ts';
 import { installedPatches } from '#kpatch/host/store/store.ts';
 import { provokes } from '../provoke.ts';
@@ -137,26 +137,6 @@ test('of several cumulative patches in the store the highest boots, with those t
   assert.deepEqual(machine.acts.slice(-2), ['insmod two', 'insmod on_top']);
 });
 
-test('a boot that the machine does not survive is not tried again with the same patch', async () => {
-  using machine = new FakeMachine();
-  await install(machine, { name: 'one' });
-  machine.reboot();
-  await boot(machine); // and the machine dies
-  machine.reboot();
-  const second = await boot(machine);
-  assert.deepEqual([second.blocked, machine.names()], [['one'], []]);
-  assert.ok(machine.journal.some((entry) => entry.KPATCH_OUTCOME === 'blocked' && entry.KPATCH_PATCH === 'one'));
-  machine.reboot();
-  assert.deepEqual((await boot(machine)).blocked, ['one'], 'it stays blocked');
-  const dry = await installAgain(machine, undefined, { dryRun: true }, report);
-  assert.deepEqual([dry.freed, machine.names()], [['one'], []]);
-  const again = await installAgain(machine, undefined, {}, report);
-  assert.deepEqual([again.freed, machine.names()], [['one'], ['one']]);
-  await provokes('none-blocked', () => installAgain(machine, 'one', {}, report));
-  machine.reboot();
-  assert.deepEqual((await boot(machine)).blocked, []);
-});
-
 test('a boot that was survived, or shut down in order, is no reason to block', async () => {
   using machine = new FakeMachine();
   await install(machine, { name: 'one' });
@@ -165,29 +145,6 @@ test('a boot that was survived, or shut down in order, is no reason to block', a
     assert.deepEqual((await boot(machine)).blocked, []);
     assert.equal(await markSurvived(machine), true);
     assert.equal(await markSurvived(machine), false);
-  }
-});
-
-test('a successor of a blocked patch is tried', async () => {
-  using machine = new FakeMachine();
-  await install(machine, { name: 'one' });
-  machine.reboot();
-  await boot(machine);
-  machine.reboot();
-  await boot(machine);
-  await install(machine, { name: 'two', manifest: { version: 2 } });
-  machine.reboot();
-  const { blocked, loads } = await boot(machine);
-  assert.deepEqual([blocked, loads.map(({ name }) => name)], [[], ['two']]);
-});
-
-test('a damaged guard blocks nothing', async () => {
-  using machine = new FakeMachine();
-  await install(machine, { name: 'one' });
-  for (const text of ['', '{', '{"schema":"kpatch.boot/1"}', '{"schema":"kpatch.boot/1","blocked":[1]}']) {
-    machine.reboot();
-    machine.set(`store/${RELEASE}/.boot.json`, text);
-    assert.deepEqual((await boot(machine)).blocked, []);
   }
 });
 
@@ -223,21 +180,6 @@ test('where the guard cannot be written, only what has survived a boot before is
     throw failure?.error;
   });
   assert.ok(machine.journal.some((entry) => entry.KPATCH_ERROR === 'guard-unwritable' && entry.KPATCH_PATCH === 'new'));
-});
-
-test('a person who installs shows that the system is up; a service does not', async () => {
-  using machine = new FakeMachine();
-  await install(machine, { name: 'one' });
-  for (const [env, blocked] of [
-    [{}, []],
-    [{ INVOCATION_ID: '1' }, ['one']],
-  ] as const) {
-    machine.reboot();
-    await boot(machine);
-    await personAtWork(machine, env);
-    machine.reboot(); // the power was cut
-    assert.deepEqual((await boot(machine)).blocked, blocked);
-  }
 });
 
 test('loading all with --dry-run says what would be loaded and loads nothing', async () => {

@@ -20,7 +20,11 @@ function put(machine: FakeMachine, fields: ModuleFields, replaced: string[] = []
   const module = readModuleFile(machine.module(fields));
   const old = installedPatches(machine, RELEASE).filter(({ name }) => replaced.includes(name));
   machine.now += 1000;
-  stage(machine, RELEASE, module, `${fields.name}.ko`).commit(old);
+  stage(machine, RELEASE, module, `${fields.name}.ko`).commit(old, {
+    policy: 'none',
+    at: '2026-01-01T00:00:00.000Z',
+    keys: [],
+  });
 }
 
 const names = (machine: FakeMachine): string[] => installedPatches(machine, RELEASE).map(({ name }) => name);

@@ -106,7 +106,7 @@ attack(
       const { stdout, stderr } = await run(program, ['info', `/nowhere/${evil}.ko`, ...json]);
       assert.doesNotMatch(`${stdout}${stderr}`, steering);
     }
-    return 'util/print.ts replaces the characters in text and escapes them in JSON';
+    return 'base/print.ts replaces the characters in text and escapes them in JSON';
   },
 );
 

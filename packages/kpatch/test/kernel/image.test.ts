@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
-import { unpackImage } from '#kpatch/formats/payload.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
 import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
+import { unpackImage } from '#kpatch/kernel/unpack.ts';
 import { provokes } from '../provoke.ts';
 import { bzImage, compile, linkKernel, packings } from './fake-kernel.ts';
 

@@ -29,8 +29,39 @@ const BASE = 0xffffffff81000000n;
 /** One byte of the tables that stands for two characters, so that unpacking is put to the test. */
 const PAIR = 0x01;
 
+/** Writes numbers in one byte order. */
+interface Put {
+  u16(into: Buffer, value: number, at: number): void;
+  u32(into: Buffer, value: number, at: number): void;
+  i32(into: Buffer, value: number, at: number): void;
+  u64(into: Buffer, value: bigint, at: number): void;
+  marker(into: Buffer, value: number, at: number, size: number): void;
+}
+
+const littleEndian: Put = {
+  u16: (into, value, at) => into.writeUInt16LE(value, at),
+  u32: (into, value, at) => into.writeUInt32LE(value, at),
+  i32: (into, value, at) => into.writeInt32LE(value, at),
+  u64: (into, value, at) => into.writeBigUInt64LE(value, at),
+  marker: (into, value, at) => into.writeUInt32LE(value, at),
+};
+
+const bigEndian: Put = {
+  u16: (into, value, at) => into.writeUInt16BE(value, at),
+  u32: (into, value, at) => into.writeUInt32BE(value, at),
+  i32: (into, value, at) => into.writeInt32BE(value, at),
+  u64: (into, value, at) => into.writeBigUInt64BE(value, at),
+  marker: (into, value, at, size) => into.writeUInt32BE(value, at + size - 4),
+};
+
 /** The tables for symbols in ascending order of address, 8-byte aligned. */
-export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout): Buffer {
+export function kallsymsTables(
+  symbols: readonly WrittenSymbol[],
+  layout: Layout,
+  base = BASE,
+  order: 'little' | 'big' = 'little',
+): Buffer {
+  const put = order === 'little' ? littleEndian : bigEndian;
   const tokens = Array.from({ length: 256 }, (_, i) => (i >= 0x20 && i < 0x7f ? String.fromCharCode(i) : `~${i}`));
   tokens[PAIR] = 'te';
   const names: Buffer[] = [];
@@ -46,16 +77,16 @@ export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout
   const tokenBytes = tokens.map((token) => Buffer.from(`${token}\0`, 'latin1'));
   const index = Buffer.alloc(512);
   tokenBytes.reduce((sum, bytes, i) => {
-    index.writeUInt16LE(sum, 2 * i);
+    put.u16(index, sum, 2 * i);
     return sum + bytes.length;
   }, 0);
   const count = Buffer.alloc(8);
-  count.writeUInt32LE(symbols.length);
+  put.u32(count, symbols.length, 0);
   const markers = Buffer.alloc(offsets.length * layout.markerSize);
   offsets.forEach((offset, i) => {
-    markers.writeUInt32LE(offset, i * layout.markerSize);
+    put.marker(markers, offset, i * layout.markerSize, layout.markerSize);
   });
-  const addresses = addressTable(symbols, layout);
+  const addresses = addressTable(symbols, layout, base, put);
   const sequence = layout.sequence ? [sequenceTable(symbols)] : [];
   const start = [count, Buffer.concat(names), markers];
   const end = [Buffer.concat(tokenBytes), index];
@@ -65,21 +96,21 @@ export function kallsymsTables(symbols: readonly WrittenSymbol[], layout: Layout
   return Buffer.concat(parts.map(aligned));
 }
 
-function addressTable(symbols: readonly WrittenSymbol[], { kind }: Layout): Buffer[] {
+function addressTable(symbols: readonly WrittenSymbol[], { kind }: Layout, lowest: bigint, put: Put): Buffer[] {
   if (kind === 'absolute') {
     const table = Buffer.alloc(8 * symbols.length);
     symbols.forEach(({ address }, i) => {
-      table.writeBigUInt64LE(address, 8 * i);
+      put.u64(table, address, 8 * i);
     });
     return [table];
   }
   const offsets = Buffer.alloc(4 * symbols.length);
   symbols.forEach(({ address }, i) => {
-    if (kind === 'relative') offsets.writeUInt32LE(Number(address - BASE), 4 * i);
-    else offsets.writeInt32LE(Number(address < BASE ? address : BASE - 1n - address), 4 * i);
+    if (kind === 'relative') put.u32(offsets, Number(address - lowest), 4 * i);
+    else put.i32(offsets, Number(address < lowest ? address : lowest - 1n - address), 4 * i);
   });
   const base = Buffer.alloc(8);
-  base.writeBigUInt64LE(BASE);
+  put.u64(base, lowest, 0);
   return [offsets, base];
 }
 

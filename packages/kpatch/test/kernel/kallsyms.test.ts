@@ -6,6 +6,7 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
 import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
 import { loadKallsyms, writeKallsyms } from '#kpatch/kernel/kallsyms-file.ts';
+import { x86_64 } from '#kpatch/platform/x86_64/machine.ts';
 import { provokes } from '../provoke.ts';
 import { kallsymsTables, layouts, type WrittenSymbol } from './kallsyms-writer.ts';
 
@@ -30,6 +31,7 @@ const symbols: WrittenSymbol[] = [
 function imageOf(content: Buffer): KernelImage {
   const header = Buffer.alloc(64);
   header.write('\x7fELF\x02\x01\x01', 'latin1');
+  header.writeUInt16LE(x86_64.machine, 18);
   return new KernelImage(Buffer.concat([header, content]), 'vmlinux');
 }
 

@@ -11,6 +11,10 @@ import { compileUnits } from '#kpatch/kbuild/compile.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import { parseConfig, readConfig } from '#kpatch/kernel/config.ts';
 import type { TargetKernel } from '#kpatch/kernel/target.ts';
+import { type FeatureName, features, has, longestName } from '#kpatch/platform/kernel-rules.ts';
+import { requirePlatform } from '#kpatch/platform/registry.ts';
+import type { SpecialSection } from '#kpatch/platform/special.ts';
+import { tablesOf } from '#kpatch/platform/structures.ts';
 import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 import { RunPreMatcher, type RunPreResult } from '#kpatch/runpre/match.ts';
@@ -63,6 +67,21 @@ describe('the newest stock kernel', () => {
     assert.ok(modules.names.length > 2000);
     assert.match(image.buildId ?? '', /^[0-9a-f]{40}$/);
     assert.match(image.banner ?? '', new RegExp(kernel.release));
+  });
+
+  it('has the structures that its version should have', async () => {
+    const rules = await facts.rules();
+    const { target, ...dated } = rules;
+    const platform = requirePlatform('uname', kernel.arch);
+    const sizes = (tables: readonly SpecialSection[]): unknown =>
+      tables.map(({ name, size, key, line, replacement }) => [name, size, key, line, replacement]);
+    assert.deepEqual(sizes(tablesOf(platform, rules)), sizes(platform.specialSections(dated)));
+    for (const name of Object.keys(features) as FeatureName[]) assert.equal(has(rules, name), has(dated, name), name);
+    assert.equal(longestName(rules), longestName(dated));
+    // What module/tables.ts reads of modules of any kernel.
+    const { klp_func: func, klp_object: object, klp_patch: patch } = target!.structures;
+    assert.deepEqual([func?.members.old_name, func?.members.new_func, func?.members.old_sympos], [0, 8, 16]);
+    assert.deepEqual([object?.members.name, object?.members.funcs, patch?.members.objs], [0, 8, 8]);
   });
 
   it('runs what is compiled here: every function of two files of vmlinux and one of a module', async () => {

@@ -206,7 +206,16 @@ struct callback pre[] IN(".kpatch.callbacks.pre_patch") = { { before, vmlinux } 
 
   test("module-link-failed: with kbuild's own words", async () => {
     writeFileSync(join(folder, 'Makefile'), 'modules:\n\t@echo "ERROR: modpost: refused"; exit 1\n');
-    const input = { folder, headers: folder, compiler: ['CC=gcc'], name: 'x', glue: '', objects: [], settings: [] };
+    const input = {
+      folder,
+      headers: folder,
+      folders: [],
+      compiler: ['CC=gcc'],
+      name: 'x',
+      glue: '',
+      objects: [],
+      settings: [],
+    };
     const error = await provokes('module-link-failed', () => linkModule(input));
     assert.match(error.detail ?? '', /ERROR: modpost: refused/);
   });

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import { ElfFile } from '#kpatch/formats/elf/file.ts';
 import { type Glue, type GlueObject, livepatchInterface, printGlue } from '#kpatch/module/make/glue.ts';
 import { manifestBytes, parseManifest, readManifest } from '#kpatch/module/manifest.ts';
+import { x86_64 } from '#kpatch/platform/x86_64/machine.ts';
 import { provokes } from '../provoke.ts';
 import { compile, madeModule, manifest } from './made-module.ts';
 
@@ -79,7 +80,7 @@ const headers = (version: { major: number; minor: number }): string => `
 #define MODULE_LICENSE(x) extern int license
 #define MODULE_DESCRIPTION(x) const char *description = x
 #define MODULE_INFO(k, v) const char *info_##k = v
-#define MODULE_IMPORT_NS(x) extern int ns_##${livepatchInterface(version).namespaceIsString ? '_' : 'x'}
+#define MODULE_IMPORT_NS(x) extern int ns_##${livepatchInterface(version, x86_64.loader).namespaceIsString ? '_' : 'x'}
 struct klp_object;
 struct klp_callbacks { int (*pre_patch)(struct klp_object *); void (*post_patch)(struct klp_object *), (*pre_unpatch)(struct klp_object *), (*post_unpatch)(struct klp_object *); };
 struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos; };
@@ -90,7 +91,7 @@ int klp_enable_patch(struct klp_patch *), klp_register_patch(struct klp_patch *)
 `;
 
 const compiles = (one: Glue, version: { major: number; minor: number }): string => {
-  const text = printGlue(one, livepatchInterface(version));
+  const text = printGlue(one, livepatchInterface(version, x86_64.loader));
   const bytes = compile(`${headers(version)}${text.replace(/#include.*/g, '')}`);
   assert.ok(bytes.length > 0);
   return text;
@@ -111,7 +112,7 @@ describe('the glue', () => {
     const [vmlinux, tun] = glue.objects as [GlueObject, GlueObject];
     const bound = { ...tun, relocated: true };
     const print = (object: GlueObject, major: number, minor: number): string =>
-      printGlue({ ...glue, objects: [vmlinux, object] }, livepatchInterface({ major, minor }));
+      printGlue({ ...glue, objects: [vmlinux, object] }, livepatchInterface({ major, minor }, x86_64.loader));
     for (const [major, minor] of [
       [5, 8],
       [6, 2],
@@ -133,7 +134,7 @@ describe('the glue', () => {
   });
 
   test('texts become C literals whatever is in them', () => {
-    const text = printGlue(glue, livepatchInterface({ major: 6, minor: 1 }));
+    const text = printGlue(glue, livepatchInterface({ major: 6, minor: 1 }, x86_64.loader));
     assert.match(text, /MODULE_DESCRIPTION\("fixes \\"all\\" of\\nit \\303\\274"\)/);
   });
 });

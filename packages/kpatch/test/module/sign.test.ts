@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { checkSigningKey, type SigningKey, signModule } from '#kpatch/module/make/sign.ts';
-import { isSigned, readSignature, verifySignature } from '#kpatch/module/signature.ts';
+import { isSigned, readSignature } from '#kpatch/module/signature.ts';
+import { certificateName, verifySignature } from '#kpatch/module/signature-rules.ts';
 import { provokes } from '../provoke.ts';
 import { makeKey } from './key.ts';
 
@@ -24,6 +25,9 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 const openssl = (...args: readonly string[]): ReturnType<typeof spawnSync> => spawnSync('openssl', [...args]);
 
+const signerOf = (signed: Uint8Array, certificate: string): string =>
+  certificateName(verifySignature(signed, certificate).signer);
+
 describe('module signatures', () => {
   test('what is signed is read, verified here and by openssl, and the module in it is unchanged', async () => {
     const signed = await signModule(module, first, 'sha256');
@@ -31,10 +35,9 @@ describe('module signatures', () => {
     const signature = readSignature(signed)!;
     assert.deepEqual(Buffer.from(signature.module), module);
     assert.equal(signature.hash, 'sha256');
-    assert.equal(signature.signer, 'first');
     const { stdout } = openssl('x509', '-in', first.certificate, '-noout', '-serial');
     assert.equal(`serial=${signature.serial}\n`, stdout.toString());
-    assert.equal(verifySignature(signed, first.certificate).signer, 'first');
+    assert.equal(signerOf(signed, first.certificate), 'first');
     writeFileSync(join(folder, 'message'), signature.message);
     writeFileSync(join(folder, 'content'), module);
     const message = ['-in', join(folder, 'message'), '-inform', 'DER', '-content', join(folder, 'content'), '-binary'];
@@ -58,7 +61,7 @@ describe('module signatures', () => {
     const once = await signModule(module, first, 'sha256');
     assert.deepEqual(await signModule(once, first, 'sha256'), once);
     const other = await signModule(once, second, 'sha256');
-    assert.equal(readSignature(other)!.signer, 'second');
+    assert.equal(signerOf(other, second.certificate), 'second');
     assert.deepEqual(Buffer.from(readSignature(other)!.module), module);
   });
 
@@ -67,7 +70,7 @@ describe('module signatures', () => {
     const der = join(folder, 'curve.der');
     openssl('x509', '-in', certificate, '-outform', 'DER', '-out', der);
     const signed = await signModule(module, { key, certificate: der }, 'sha384');
-    assert.equal(verifySignature(signed, certificate).signer, 'curve');
+    assert.equal(signerOf(signed, certificate), 'curve');
   });
 
   test('an encrypted key is opened with KBUILD_SIGN_PIN', async () => {
@@ -80,7 +83,7 @@ describe('module signatures', () => {
     process.env.KBUILD_SIGN_PIN = 'sesame';
     try {
       const signed = await signModule(module, { ...first, key }, 'sha256');
-      assert.equal(verifySignature(signed, first.certificate).signer, 'first');
+      assert.equal(signerOf(signed, first.certificate), 'first');
     } finally {
       delete process.env.KBUILD_SIGN_PIN;
     }
@@ -134,7 +137,7 @@ describe('module signatures', () => {
         try {
           verifySignature(copy, first.certificate);
         } catch (error) {
-          assert.match((error as { code: string }).code, /^signature-(malformed|wrong)$/);
+          assert.match((error as { code: string }).code, /^signature-(malformed|wrong|weak)$/);
         }
       }
     }

@@ -42,18 +42,16 @@ export function fields(...values: readonly (readonly [number, number])[]): Uint8
   return new Uint8Array(bytes);
 }
 
+const loongarch = { littleEndian: true, machine: 258, flags: 0x43 } as const;
+
 export class ObjectWriter {
-  readonly #object: ElfObject = {
-    file: 'a.o',
-    littleEndian: true,
-    machine: 258,
-    flags: 0x43,
-    osabi: 0,
-    sections: [],
-    symbols: [],
-  };
+  readonly #object: ElfObject;
   readonly #pending: [Section, readonly Reference[]][] = [];
   readonly #symbols = new Map<string, ElfSymbol>();
+
+  constructor(header: Pick<ElfObject, 'littleEndian' | 'machine' | 'flags'> = loongarch) {
+    this.#object = { file: 'a.o', osabi: 0, sections: [], symbols: [], ...header };
+  }
 
   section(name: string, { bytes, references = [] }: Content, fields: Partial<Section> = {}): Section {
     const section = newSection({ name, flags: SHF.ALLOC, addralign: 4, data: bytes, ...fields });
@@ -78,6 +76,12 @@ export class ObjectWriter {
         link: section,
       });
     }
+    return this;
+  }
+
+  /** A symbol that the section defines. */
+  symbol(name: string, section: Section, fields: Partial<ElfSymbol>): this {
+    this.#add(newSymbol({ name, section, ...fields }), name);
     return this;
   }
 

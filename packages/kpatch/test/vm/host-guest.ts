@@ -59,6 +59,8 @@ export interface HostGuestOptions {
   readonly series?: '6.1' | '6.12';
   readonly disk?: string;
   readonly kernelArguments?: readonly string[];
+  /** Further arguments of QEMU. */
+  readonly devices?: readonly string[];
   readonly files?: Readonly<Record<string, GuestFile>>;
 }
 
@@ -78,6 +80,7 @@ export async function bootHost(options: HostGuestOptions = {}): Promise<Guest> {
     visible: [root, folder],
     ...(options.disk === undefined ? {} : { disk: options.disk }),
     kernelArguments: options.kernelArguments ?? [],
+    devices: options.devices ?? [],
     files: {
       ...files,
       '/usr/sbin/kpatch': { content: `#!/bin/sh\nexec ${executable} "$@"\n`, mode: 0o755 },

@@ -2,6 +2,18 @@ import { table } from '../entry.ts';
 
 /** Errors of `channel/`. */
 export const channelErrors = table({
+  'channel-not-allowed': {
+    exit: 4,
+    what: 'the host policy does not allow the channel {url}',
+    why: 'this machine follows only channels that its administrator named: {allowed}',
+    fix: 'see `kpatch policy show`; to allow it, add its address to `channels` in the policy',
+  },
+  'update-not-allowed': {
+    exit: 4,
+    what: 'the host policy lets updates do nothing by themselves (update: "nothing")',
+    why: 'nothing was fetched or changed',
+    fix: 'run `kpatch update` by hand, or set `update` to "fetch" or "install" in the policy',
+  },
   'channel-not-json': {
     exit: 1,
     what: '{file} is not a JSON document: {problem}',
@@ -20,10 +32,10 @@ export const channelErrors = table({
     why: 'kpatch reads from it which version fixed which vulnerability',
     fix: 'give the changelog of the linux package (on Debian under /usr/share/doc/linux-image-*), plain or gzip, or the output of `rpm -q --changelog kernel`',
   },
-  'channel-policy': {
+  'advisory-selection': {
     exit: 2,
-    what: 'the policy {file} is invalid at {at}: {problem}',
-    why: 'a misread policy could leave out a vulnerability',
+    what: 'the selection {file} is invalid at {at}: {problem}',
+    why: 'a misread selection could leave out a vulnerability',
     fix: 'correct it, see docs/channel.md',
   },
   'channel-kernel-version': {

@@ -18,7 +18,13 @@ export const elfErrors = table({
     exit: 1,
     what: '{file} is an unsupported ELF file: {kind}',
     why: '',
-    fix: 'use 64-bit ELF files for x86-64, ppc64le, s390x, aarch64 or loongarch64 that use relocations with addends (RELA)',
+    fix: 'use 64-bit ELF files of a supported machine (docs/kernels.md) that use relocations with addends (RELA)',
+  },
+  'platform-unknown': {
+    exit: 1,
+    what: 'kpatch does not support the machine {name}',
+    why: 'it needs to know the instructions, relocations and kernel images of a machine',
+    fix: 'use one of {known}, or add the machine as docs/adding.md describes',
   },
   'elf-truncated': {
     exit: 1,

@@ -62,6 +62,12 @@ export const hostErrors = table({
     why: 'the kernel would refuse it',
     fix: 'sign it with a key that the kernel trusts (`kpatch build --sign-key KEY --sign-cert CERT`)',
   },
+  'signature-refused': {
+    exit: 4,
+    what: 'this kernel would refuse the signature of {name}: {reason}',
+    why: 'a malformed signature is refused even by kernels that do not ask for one',
+    fix: 'get the module again from where it was signed, or sign it anew (`kpatch build --sign-key KEY --sign-cert CERT`)',
+  },
   'modules-disabled': {
     exit: 4,
     what: 'module loading is disabled until the next boot (kernel.modules_disabled is 1)',
@@ -187,6 +193,48 @@ export const hostErrors = table({
     what: 'cannot write the boot guard, so {name} was not loaded at boot',
     why: 'this machine has not survived a boot with it yet: a crash would repeat at every boot',
     fix: 'make {folder} writable; to load the patch now, run `kpatch load {name}`',
+  },
+  'policy-unusable': {
+    exit: 4,
+    what: 'the host policy {file} cannot be used: {problem}',
+    why: 'without it nothing new is accepted; patches that were accepted before stay and are still loaded at boot',
+    fix: 'correct it and see `kpatch policy check`; where no policy is wanted, remove the file',
+  },
+  'policy-refused': {
+    exit: 4,
+    what: 'the host policy does not allow {name}: {problem}',
+    why: 'this machine takes only live patches that its administrator has described',
+    fix: 'see `kpatch policy show` for what is asked; get a patch that meets it, or change the policy',
+  },
+  'key-revoked': {
+    exit: 4,
+    what: '{name} was signed with the key {key}..., which is revoked{reason}',
+    why: 'whoever has a revoked key may have signed anything with it',
+    fix: 'get the patch signed with another key; `kpatch policy show` lists the revoked keys',
+  },
+  'proof-key-missing': {
+    exit: 2,
+    what: '--require-proof needs a key to check the proof with',
+    why: 'a proof without a trusted signature can be written by anybody',
+    fix: 'give --proof-key FILE, or name the keys in the host policy (proof.keys)',
+  },
+  'patch-unwanted': {
+    exit: 3,
+    what: '{name} was uninstalled for {release} on {at}, so it is not installed without a person',
+    why: 'an update must not undo what an administrator decided',
+    fix: 'to have it back, run `kpatch install` by hand',
+  },
+  'patch-crashed': {
+    exit: 4,
+    what: 'the boot guard blocks {name}: the boot of {at} with it was lost',
+    why: 'a patch that takes the machine down at boot would do so again',
+    fix: 'see `kpatch status` for what was observed; `kpatch install --again FILE` installs it all the same',
+  },
+  'module-changed': {
+    exit: 1,
+    what: 'the file from which {name} was to be loaded is not what was checked',
+    why: 'something wrote to it in between, so it was not given to the kernel',
+    fix: 'find out who can write there before you try again',
   },
   'boot-incomplete': {
     exit: 1,

@@ -32,6 +32,18 @@ export const kernelErrors = table({
     why: 'the patch would be built against code that the target does not run',
     fix: 'install the source of version {wanted}, or give it with --source',
   },
+  'kernel-structures': {
+    exit: 1,
+    what: "cannot read the layout of the kernel's structures from its headers",
+    why: 'kpatch compiles one small file with the headers of the kernel, and its compiler refused it',
+    fix: 'read the message of the compiler below; prepare the kernel again with `kpatch kernel remove` and `kpatch kernel add`',
+  },
+  'kernel-structure-unknown': {
+    exit: 4,
+    what: "this kernel's struct {structure} ({size} bytes, in {section}) has a layout that kpatch does not know",
+    why: 'code that its entries describe could be left out of the patch',
+    fix: 'report the kernel as a bug of kpatch, with its release and its package',
+  },
   'kernel-no-livepatch': {
     exit: 4,
     what: 'the kernel {release} was built without {option}',
@@ -66,7 +78,7 @@ export const kernelErrors = table({
     exit: 1,
     what: '{file} is not a readable kernel image: {reason}',
     why: 'kpatch reads the symbols and code of the running kernel from it',
-    fix: 'give the vmlinuz (or vmlinux) file of the target kernel; kpatch reads x86-64 bzImage and ELF',
+    fix: 'give the vmlinuz or vmlinux file of the target kernel, from its package',
   },
   'kernel-kallsyms': {
     exit: 1,

@@ -146,6 +146,12 @@ export const moduleErrors = table({
     why: 'the kernel would refuse the module',
     fix: 'get the module again from where it was built',
   },
+  'signature-weak': {
+    exit: 4,
+    what: 'the signature of {file} fits, and does not count: {problem}',
+    why: 'the kernel overlooks this; a weak or expired key says little about who signed',
+    fix: 'have the module signed again with a current certificate, at least RSA 2048 and SHA-256',
+  },
   'signature-wrong': {
     exit: 1,
     what: 'the signature of {file} was not made with the key of {certificate}',

@@ -3,6 +3,7 @@ import { linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
 import { runOk } from '../../../base/run.ts';
+import { platformHere } from '../../../platform/registry.ts';
 import { debianArch } from '../../package/name.ts';
 import type { ChannelConfig } from '../config.ts';
 import { sign } from '../gpg.ts';
@@ -42,8 +43,10 @@ export async function writeApt(
     await runOk('apt-ftparchive', [...digests, '--db', join(cache, 'apt.db'), 'packages', 'pool'], { cwd: apt })
   ).stdout.toString();
   const kept: string[] = [];
-  const arches = [...new Set(publication.kernels.map((kernel) => debianArch(kernel.arch)))].sort();
-  for (const arch of arches.length === 0 ? ['amd64'] : arches) {
+  const named = [...new Set(publication.kernels.map((kernel) => debianArch(kernel.arch)))].sort();
+  // apt refuses a repository without any architecture.
+  const arches = named.length === 0 ? [platformHere().naming.debian] : named;
+  for (const arch of arches) {
     const folder = join(dist, component, `binary-${arch}`);
     mkdirSync(join(apt, folder, 'by-hash/SHA256'), { recursive: true });
     const packages = stanzasOf(all, arch);
@@ -82,7 +85,7 @@ async function release(
     Label: config.description === '' ? config.name : config.description,
     Suite: suite,
     Codename: suite,
-    Architectures: arches.length === 0 ? 'amd64' : arches.join(' '),
+    Architectures: arches.join(' '),
     Components: component,
     Description: `Live patches for the Linux kernel, channel ${config.name}`,
   };

@@ -4,17 +4,11 @@
  */
 import { join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
+import { aptKeyring, clientFolder, clientPackage, rpmKeyFile } from '../../client-names.ts';
 import { buildDeb } from '../../package/deb.ts';
 import { buildRpm } from '../../package/rpm.ts';
 import type { PackageSpec } from '../../package/spec.ts';
 import { kernelsSchema, type Publication, publishedKernels } from '../publication.ts';
-
-export const clientPackage = 'kpatch-channel';
-/** Where its files lie on a machine. */
-export const clientFolder = '/usr/share/kpatch/channel';
-/** The key ring that apt is told of (`Signed-By`), and the file that dnf is (`gpgkey`). */
-export const aptKeyring = '/etc/apt/keyrings/kpatch-channel.gpg';
-export const rpmKeyFile = '/etc/pki/rpm-gpg/RPM-GPG-KEY-kpatch-channel';
 
 /** The file that `kpatch status` and `kpatch metrics` read on a machine: windows without the dates of a publication. */
 function machineDocument(publication: Publication): string {

@@ -3,6 +3,7 @@
  * and the relocations have to show the form of the entries.
  */
 import assert from 'node:assert/strict';
+import { readObject } from '#kpatch/formats/elf/read-object.ts';
 import { type Case, onArch } from './case.ts';
 
 const x86 = onArch('x86-64');
@@ -17,6 +18,10 @@ const branch =
 const keys = 'struct static_key one __read_mostly, two __read_mostly;\n';
 const bug =
   '#define OLD_BUG(flags) asm volatile("1: " TRAP "\\n.pushsection __bug_table,\\"aw\\"\\n2: " QUAD " 1b, %c0\\n.short %c1, %c2\\n.org 2b+24\\n.popsection" : : "i"(__FILE__), "i"(__LINE__), "i"(flags))\n';
+
+/** A counter that is checked (4.13 to 4.15): the code for the overflow stands in a section without symbols. */
+const refcount =
+  '#define REFCOUNT(x) asm volatile("incl %0\\n js 111f\\n.pushsection .text..refcount\\n111: lea %0,%%rcx\\n112: .byte 0x0f,0xff\\n.popsection\\n113:\\n.pushsection __ex_table,\\"a\\"\\n.balign 4\\n.long 112b - .\\n.long 113b - .\\n.long ex_handler_refcount - .\\n.popsection" : "+m"(x) : : "cx")\n';
 
 export const oldCases: readonly Case[] = [
   {
@@ -113,6 +118,38 @@ int f(int *p) { return ${'OLD_PROBE(p, 2b) + '.repeat(count - 1)} OLD_PROBE(p, 2
       on: power,
     }),
   ),
+  {
+    name: 'the overflow of a counter travels with the function that jumps to it',
+    before: `${refcount}struct s { int a, n; }; int f(struct s *s) { REFCOUNT(s->n); return use(1); } int h(struct s *s) { REFCOUNT(s->n); return use(2); }`,
+    after: [['use(2)', 'use(3)']],
+    expect: ['changed h'],
+    on: x86,
+    check: ({ travelling, output }) => {
+      const pieces = travelling.filter(({ section }) => section === '.text..refcount');
+      assert.equal(pieces.length, 1);
+      const { sections } = readObject(output(), 'out.o');
+      // lea and the trap behind it in one piece, which the entry of the exception table names in its middle.
+      const [piece] = sections.filter(({ name }) => name === '.text..refcount');
+      assert.deepEqual([...piece!.data], [0x48, 0x8d, 0x4f, 0x04, 0x0f, 0xff]);
+      const [entry] = sections.find(({ name }) => name === '__ex_table')!.relocations;
+      assert.equal(entry?.symbol?.section, piece);
+      assert.equal(entry!.symbol!.value + entry!.addend, 4);
+    },
+  },
+  {
+    name: 'the overflow of another counter changes the function that jumps to it',
+    before: `${refcount}struct s { int a, n, m; }; int f(struct s *s) { REFCOUNT(s->n); return use(1); } int h(struct s *s) { REFCOUNT(s->n); return use(2); } int k(struct s *s) { REFCOUNT(s->a); return use(3); }`,
+    after: [['int h(struct s *s) { REFCOUNT(s->n)', 'int h(struct s *s) { REFCOUNT(s->m)']],
+    expect: ['changed h'],
+    on: x86,
+  },
+  {
+    name: 'a counter comes before others: what was there keeps its meaning',
+    before: `${refcount}struct s { int a, n; }; int f(struct s *s) { return use(1); } int h(struct s *s) { REFCOUNT(s->n); return use(2); }`,
+    after: [['return use(1)', 'REFCOUNT(s->a); return use(1)']],
+    expect: ['changed f'],
+    on: x86,
+  },
   {
     name: 'sizes of entries that contradict the relocations are said and not believed',
     before: `${keys}${branch}${bug}${paravirt}int f(int a) { OLD_PARAVIRT(3); OLD_BUG(1); return OLD_BRANCH(&one) + use(a); } int h(int a) { OLD_BUG(1); OLD_PARAVIRT(3); return OLD_BRANCH(&two) + use(a) + 1; }`,

@@ -1,4 +1,4 @@
-/** The policy file: which CVEs are worth a live patch. Everything else is fixed by the next reboot. */
+/** The selection: which CVEs are worth a live patch. Everything else is fixed by the next reboot. */
 import { fail } from '../base/errors/error.ts';
 import { list, object, readJSON, text } from '../base/plain.ts';
 import { type Advisory, isCveId, severityOf } from './record.ts';
@@ -11,7 +11,10 @@ export interface SubsystemRule {
   readonly reason: string;
 }
 
-export interface Policy {
+/** Name and version of the file's form; `kpatch.policy/1` is its first name. */
+export const selectionSchema = 'kpatch.selection/1';
+
+export interface SelectionRules {
   /** The least severity that is taken. */
   readonly least: Level;
   /** What is done with CVEs that no source rates. */
@@ -21,31 +24,43 @@ export interface Policy {
 }
 
 /** Important and Critical, as the field's own services do. */
-export const defaultPolicy: Policy = { least: 'important', unrated: 'leave', subsystems: [], cves: new Map() };
+export const defaultSelection: SelectionRules = {
+  least: 'important',
+  unrated: 'leave',
+  subsystems: [],
+  cves: new Map(),
+};
 
 export interface Selection {
   readonly taken: boolean;
   readonly reason: string;
 }
 
-/** Reads a policy file (docs/channel.md, "The policy"). Errors: `file-unreadable`, `channel-not-json`, `channel-policy`. */
-export function readPolicy(file: string): Policy {
-  return policyOf(readJSON(file), file);
+/** Reads a selection file (docs/channel.md). Errors: `file-unreadable`, `channel-not-json`, `advisory-selection`. */
+export function readSelection(file: string): SelectionRules {
+  return selectionOf(readJSON(file), file);
 }
 
-/** Checks a parsed policy; every name must be known, so that a typing error does not quietly select nothing. */
-export function policyOf(document: unknown, file: string): Policy {
+/** Checks a parsed selection; every name must be known, so that a typing error does not quietly select nothing. */
+export function selectionOf(document: unknown, file: string): SelectionRules {
   const bad = (at: string, problem: string): Error =>
-    fail('channel-policy', { file, at, problem }, { where: { file } });
-  if (typeof document !== 'object' || document === null || Array.isArray(document)) throw bad('top', 'it is no object');
+    fail('advisory-selection', { file, at, problem }, { where: { file } });
+  if (typeof document !== 'object' || document === null || Array.isArray(document))
+    throw bad('top', 'it is not an object');
   const plain = object(document);
   known(plain, ['schema', 'least', 'unrated', 'subsystems', 'cves'], 'top', bad);
-  if ('schema' in plain && plain.schema !== 'kpatch.policy/1') throw bad('schema', 'only kpatch.policy/1 is known');
-  const least = 'least' in plain ? levelOfWord(text(plain.least) ?? '') : defaultPolicy.least;
+  const { schema } = plain;
+  if (schema === 'kpatch.host-policy/1') {
+    throw bad('schema', 'a host policy says what a machine accepts, not which CVEs are taken');
+  }
+  // The first name of this form; a host policy is something else since.
+  if (![undefined, selectionSchema, 'kpatch.policy/1'].includes(schema as string | undefined))
+    throw bad('schema', `only ${selectionSchema} is known`);
+  const least = 'least' in plain ? levelOfWord(text(plain.least) ?? '') : defaultSelection.least;
   if (least === undefined) throw bad('least', 'it is none of low, moderate, important, critical');
-  const unrated = plain.unrated ?? defaultPolicy.unrated;
+  const unrated = plain.unrated ?? defaultSelection.unrated;
   if (unrated !== 'take' && unrated !== 'leave') throw bad('unrated', 'it is neither "take" nor "leave"');
-  if ('subsystems' in plain && !Array.isArray(plain.subsystems)) throw bad('subsystems', 'it is no list');
+  if ('subsystems' in plain && !Array.isArray(plain.subsystems)) throw bad('subsystems', 'it is not a list');
   const subsystems = list(plain.subsystems).map((item, n): SubsystemRule => {
     const at = `subsystems[${n}]`;
     const rule = object(item);
@@ -55,11 +70,11 @@ export function policyOf(document: unknown, file: string): Policy {
     return { match, ...decision(rule, at, bad) };
   });
   if ('cves' in plain && (typeof plain.cves !== 'object' || Array.isArray(plain.cves))) {
-    throw bad('cves', 'it is no object');
+    throw bad('cves', 'it is not an object');
   }
   const cves = new Map<string, { take: boolean; reason: string }>();
   for (const [id, item] of Object.entries(object(plain.cves))) {
-    if (!isCveId(id)) throw bad(`cves.${id}`, 'it is no CVE id');
+    if (!isCveId(id)) throw bad(`cves.${id}`, 'it is not a CVE id');
     known(object(item), ['take', 'reason'], `cves.${id}`, bad);
     cves.set(id, decision(object(item), `cves.${id}`, bad));
   }
@@ -81,21 +96,24 @@ function decision(plain: Readonly<Record<string, unknown>>, at: string, bad: Bad
   return { take, reason };
 }
 
-/** Whether the policy takes a CVE, and why: a rule for the CVE, then for its subsystem, then the severity decides. */
-export function select(policy: Policy, advisory: Advisory): Selection {
-  const single = policy.cves.get(advisory.id);
-  if (single !== undefined) return { taken: single.take, reason: `policy for this CVE: ${single.reason}` };
+/** Whether the selection takes a CVE, and why: a rule for the CVE, then for its subsystem, then the severity decides. */
+export function select(rules: SelectionRules, advisory: Advisory): Selection {
+  const single = rules.cves.get(advisory.id);
+  if (single !== undefined) return { taken: single.take, reason: `rule for this CVE: ${single.reason}` };
   if (advisory.rejected) return { taken: false, reason: 'the CVE was rejected or withdrawn by its source' };
-  for (const rule of policy.subsystems) {
-    if (matches(rule.match, advisory)) return { taken: rule.take, reason: `policy for ${rule.match}: ${rule.reason}` };
+  for (const rule of rules.subsystems) {
+    if (matches(rule.match, advisory)) return { taken: rule.take, reason: `rule for ${rule.match}: ${rule.reason}` };
   }
   const severity = severityOf(advisory);
   if (severity === undefined) {
-    const taken = policy.unrated === 'take';
-    return { taken, reason: taken ? 'no source rates it; the policy takes such' : 'no source rates its severity' };
+    const taken = rules.unrated === 'take';
+    return { taken, reason: taken ? 'no source rates it; the selection takes such' : 'no source rates its severity' };
   }
-  const taken = compareLevels(severity.level, policy.least) >= 0;
-  return { taken, reason: `${severity.level} (${severity.by})${taken ? '' : `, the policy asks for ${policy.least}`}` };
+  const taken = compareLevels(severity.level, rules.least) >= 0;
+  return {
+    taken,
+    reason: `${severity.level} (${severity.by})${taken ? '' : `, the selection asks for ${rules.least}`}`,
+  };
 }
 
 function matches(match: string, advisory: Advisory): boolean {

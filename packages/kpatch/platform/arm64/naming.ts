@@ -1,0 +1,13 @@
+/** The names of aarch64, which the kernel and Debian call arm64. */
+import type { Naming } from '../naming.ts';
+
+export const naming: Naming = {
+  kernel: 'arm64',
+  source: 'arm64',
+  uname: 'aarch64',
+  debian: 'arm64',
+  rpm: 'aarch64',
+  triple: 'aarch64-linux-gnu',
+  options: ['ARM64'],
+  lateObjtool: [],
+};

@@ -1,0 +1,18 @@
+/** The virtual machine of QEMU that boots this machine's kernels, and what the kernel must be told there. */
+export interface Emulator {
+  /** QEMU's program, and the Debian package that has it. */
+  readonly program: string;
+  readonly package: string;
+  /** More arguments: the machine model, where the default is not the one. */
+  readonly arguments: readonly string[];
+  /** `-accel` and `-cpu`: emulated, or on this machine's own processors. */
+  readonly tcg: { readonly accel: string; readonly cpu: string };
+  readonly kvm: { readonly accel: string; readonly cpu: string };
+  /** Arguments that connect the character device of this name; called for the console first, then for the agent's channel. */
+  serial(device: string): readonly string[];
+  /** The device that the kernel prints on (`console=`), and the agent's file in the guest. */
+  readonly console: string;
+  readonly agentPort: string;
+  /** More of the kernel's command line. */
+  readonly commandLine: readonly string[];
+}

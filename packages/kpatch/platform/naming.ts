@@ -1,0 +1,19 @@
+/** What a machine is called: every world that kpatch talks to has its own name for the same machine. */
+export interface Naming {
+  /** `ARCH=` of the kernel's make. */
+  readonly kernel: string;
+  /** The folder below `arch/` of the kernel's source (SRCARCH). */
+  readonly source: string;
+  /** As `uname -m`; TargetKernel, manifests and proofs use this name. */
+  readonly uname: string;
+  /** As `dpkg --print-architecture`. */
+  readonly debian: string;
+  /** As `rpm --eval '%{_arch}'`. */
+  readonly rpm: string;
+  /** GNU triple of Debian's cross compilers and of its folders for libraries and headers. */
+  readonly triple: string;
+  /** Options (without CONFIG_) that a kernel's configuration has where the kernel is for this machine, all of them. */
+  readonly options: readonly string[];
+  /** Options with which kbuild runs objtool on linked code instead of on each object. */
+  readonly lateObjtool: readonly string[];
+}

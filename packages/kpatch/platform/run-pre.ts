@@ -1,0 +1,54 @@
+/** What run-pre match asks of a machine: how linked code differs from the object that it was made of, and in nothing else. */
+
+/** A field that a relocation of one type fills in, as the linker or the module loader leaves it. */
+export interface LinkedField {
+  /** Bytes that the field lies in, from the relocation's offset. */
+  readonly size: number;
+  /** The bits of these bytes that belong to the field; absent where all do. */
+  readonly mask?: Uint8Array;
+  /** True where the value counts from the field's first byte. */
+  readonly relative: boolean;
+  /**
+   * What an assembler adds to the addend of a reference in code, since the processor does not count from the field. The
+   * target that people mean is the value plus this: 4 for a field at the end of its instruction.
+   */
+  readonly bias: number;
+  /** The value in bytes, sign-extended. The caller knows that `size` bytes are at `at`. */
+  value(bytes: Uint8Array, at: number): bigint;
+}
+
+/** A direct branch whose form may depend on the distance, so on where other functions lie. */
+export interface Branch {
+  /** Two branches of one kind do the same, whatever their size: the name of the instruction with its condition. */
+  readonly kind: string;
+  /** True for an unconditional jump. */
+  readonly jump: boolean;
+  /** Bytes from the start of the instruction to the field with the distance. */
+  readonly at: number;
+  /** That field, in the form that linker and module loader can fill in; absent for short forms, which they cannot. */
+  readonly field?: LinkedField;
+  /** Bytes from the start of the instruction to its target, as if no relocation applied. */
+  readonly distance: number;
+}
+
+export interface RunPreRules {
+  /** The field of a relocation type in code; undefined for a type that linked code cannot be compared with. */
+  field(type: number): LinkedField | undefined;
+  /** The direct branch at `at` with these many bytes; undefined for other instructions. */
+  branchAt(bytes: Uint8Array, at: number, length: number): Branch | undefined;
+  /** True for instructions that do nothing and that compiler, assembler or linker put in as padding. */
+  isNop(bytes: Uint8Array, at: number, length: number): boolean;
+}
+
+/** A field of whole bytes, which is all of its relocation's width. */
+export function plainField(size: 4 | 8, littleEndian: boolean, relative: boolean, bias = 0): LinkedField {
+  return {
+    size,
+    relative,
+    bias,
+    value(bytes, at) {
+      const view = new DataView(bytes.buffer, bytes.byteOffset + at, size);
+      return size === 4 ? BigInt(view.getInt32(0, littleEndian)) : view.getBigInt64(0, littleEndian);
+    },
+  };
+}

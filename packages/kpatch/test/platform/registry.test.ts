@@ -1,0 +1,131 @@
+/** The records of machines as a whole: what they say fits together, and the right one is found. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { KernelImage } from '#kpatch/kernel/image.ts';
+import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
+import { unpackImage } from '#kpatch/kernel/unpack.ts';
+import { newestKernel } from '#kpatch/platform/kernel-rules.ts';
+import {
+  architectureOf,
+  namesOf,
+  platformHere,
+  platformNamed,
+  platformOfConfig,
+  platformOfImage,
+  platforms,
+  requirePlatform,
+} from '#kpatch/platform/registry.ts';
+import { linesOutside } from '../../../../tools/names.ts';
+import { kallsymsTables, layouts } from '../kernel/kallsyms-writer.ts';
+import { provokes } from '../provoke.ts';
+
+test('each folder of platform/ is a machine, and no two have a name or number in common', () => {
+  const folders = readdirSync(join(import.meta.dirname, '../../platform'), { withFileTypes: true });
+  assert.equal(folders.filter((entry) => entry.isDirectory()).length, platforms().length);
+  for (const world of ['uname', 'debian', 'rpm'] as const) {
+    assert.equal(new Set(namesOf(world)).size, platforms().length, world);
+    for (const name of namesOf(world)) assert.equal(platformNamed(world, name)?.naming[world], name);
+  }
+  assert.equal(new Set(platforms().map(({ machine }) => machine)).size, platforms().length);
+});
+
+test('a machine is found by an object, a configuration and its own name', () => {
+  for (const platform of platforms()) {
+    const { machine, littleEndian, naming } = platform;
+    assert.equal(architectureOf({ file: 'a.o', machine, littleEndian }), platform);
+    assert.equal(
+      platformOfConfig((option) => naming.options.includes(option)),
+      platform,
+    );
+    assert.equal(requirePlatform('uname', naming.uname), platform);
+  }
+  assert.ok(platforms().includes(platformHere()));
+  assert.equal(
+    platformOfConfig((option) => option === 'RISCV'),
+    undefined,
+  );
+});
+
+test('a machine without a record is an error that names those that have one', async () => {
+  const error = await provokes('platform-unknown', () => requirePlatform('uname', 'riscv64'));
+  assert.match(error.message, /riscv64/);
+});
+
+test('what the module loader takes is among what the differ knows', () => {
+  for (const { loader, relocation, name } of platforms()) {
+    for (const type of loader?.relocations ?? []) assert.ok(relocation(type), `${name}: ${type}`);
+    assert.ok((loader?.relocations.size ?? 1) > 0, name);
+  }
+});
+
+test('the fields of the loader that differ in size are types of the machine', () => {
+  for (const { loader, relocation } of platforms()) {
+    const names = Array.from({ length: 1024 }, (_, type) => relocation(type)?.name);
+    for (const one of [...(loader?.fieldSizes?.none ?? []), ...(loader?.fieldSizes?.eight ?? [])])
+      assert.ok(names.includes(one), one);
+  }
+});
+
+test('every machine has jump labels and trace places among its tables', () => {
+  for (const { specialSections, name } of platforms()) {
+    const tables = specialSections(newestKernel);
+    assert.ok(
+      tables.some(({ key, size }) => key?.kind === 'jump label' && size !== undefined),
+      name,
+    );
+    assert.ok(
+      tables.some(({ trace }) => trace === true),
+      name,
+    );
+  }
+});
+
+test('a machine needs one line outside of its own folder', () => {
+  const lines = linesOutside('loongarch64');
+  console.log(
+    `loongarch64 needs outside of its folder: ${lines.map(({ place, text }) => `${place} ${text}`).join(', ')}`,
+  );
+  assert.equal(lines.length, 1);
+});
+
+/** An Image of arm64: the kernel's memory from `_text` on, with the magic in its header and kallsyms inside. */
+function flatImage(): Buffer {
+  const base = 0xffff800008000000n;
+  const symbols = Array.from({ length: 40 }, (_, i) => ({
+    name: i === 0 ? '_text' : `function_${i}_0123456789`,
+    type: 'T',
+    address: base + BigInt(64 + i * 16) - (i === 0 ? 64n : 0n),
+  }));
+  const head = Buffer.alloc(4096, 0x1f);
+  head.write('ARM\x64', 0x38, 'latin1');
+  return Buffer.concat([head, kallsymsTables(symbols, { ...layouts['Linux 6.12']!, kind: 'relative' }, base)]);
+}
+
+test('a kernel that is only its memory becomes an ELF file at the address of its first symbol', async () => {
+  const flat = flatImage();
+  for (const file of [flat, gzipSync(flat)]) {
+    const image = new KernelImage(await unpackImage(file, 'Image'), 'Image');
+    assert.equal(image.platform.naming.uname, 'aarch64');
+    assert.equal(readKallsyms(image).lookup('function_3_0123456789')[0]?.address, 0xffff800008000000n + 112n);
+    assert.deepEqual(image.read(0xffff800008000038n, 4), Buffer.from('ARM\x64', 'latin1'));
+    assert.equal(image.sectionAt(0xffff800008000000n)?.executable, true);
+  }
+  assert.equal(platformOfImage(flat)?.naming.uname, 'aarch64');
+});
+
+test("a kernel packed in EFI's form is unpacked, and refused when it is cut short", async () => {
+  const packed = gzipSync(flatImage());
+  const head = Buffer.alloc(128);
+  head.write('MZ\0\0zimg', 0, 'latin1');
+  head.writeUInt32LE(head.length, 8);
+  head.writeUInt32LE(packed.length, 12);
+  head.writeUInt32LE(64, 0x3c);
+  head.writeUInt16LE(0xaa64, 68);
+  const efi = Buffer.concat([head, packed]);
+  const image = new KernelImage(await unpackImage(efi, 'vmlinuz'), 'vmlinuz');
+  assert.equal(readKallsyms(image).size, 40);
+  await provokes('kernel-image-format', () => unpackImage(efi.subarray(0, 200), 'vmlinuz'));
+});

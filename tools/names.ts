@@ -1,0 +1,154 @@
+/**
+ * Holds that stages mention no machine and no distribution: their names, and numbers that only one machine has, may stand in the
+ * folders of platform/ and distro/ only. Comments may name them, as examples and as sources. Prints each line that does not keep
+ * to this. With `--outside NAME` it prints every line outside of the folder of that machine that mentions it (docs/adding.md).
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { platforms } from '../packages/kpatch/platform/registry.ts';
+
+const root = join(import.meta.dirname, '..', 'packages', 'kpatch');
+
+interface Subject {
+  readonly what: string;
+  /** The folder whose files may name them. */
+  readonly home: string;
+  readonly pattern: RegExp;
+}
+
+/** A name as a word of its own or as the beginning of one, but not within a word. */
+function namesPattern(names: Iterable<string>): RegExp {
+  const longest = [...new Set(names)].sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
+  return new RegExp(`(?<![a-z0-9])(?:${longest.join('|')})`, 'i');
+}
+
+const machineNames = platforms().flatMap(({ name, naming, emulator }) => [
+  ...[name, naming.kernel, naming.source, naming.uname, naming.debian, naming.rpm, emulator.program],
+]);
+
+const subjects: readonly Subject[] = [
+  { what: 'a machine', home: 'platform/', pattern: namesPattern([...machineNames, 'ppc64', 'qemu-system-']) },
+  {
+    what: 'a number or type that one machine has',
+    home: 'platform/',
+    pattern: /\btype (?:===|!==) \d|0xffff_?ffff_?8|\bR_[A-Z0-9]+_[A-Z0-9]|\/dev\/(?:tty|hvc)|\btty(?:S|AMA)\d/,
+  },
+  {
+    what: 'a distribution',
+    home: 'distro/',
+    pattern: namesPattern([
+      'debian',
+      'ubuntu',
+      'fedora',
+      'rhel',
+      'centos',
+      'almalinux',
+      'rocky',
+      'red ?hat',
+      'suse',
+      'amzn',
+    ]),
+  },
+];
+
+/** Lines that may stay, by file: what they may contain, and why. */
+const allowed: readonly (readonly [file: string, text: RegExp, reason: string])[] = [
+  ['platform/naming.ts', /debian/, "the name of a machine in Debian's world"],
+  ['platform/registry.ts', /debian/, "the name of a machine in Debian's world"],
+  ['platform/*/naming.ts', /debian: /, "the name of a machine in Debian's world"],
+  ['distro/debian/debian.ts', /linux-image-amd64/, 'the meta package; to be made from the name of the machine'],
+  ['differ/parts/section-class.ts', /x86_cpu_dev/, "a table of drivers; to move into the machine's record"],
+  ['channel/package/deb.ts', /DEBIAN|debianArch/, 'a folder of the package format, and the name of a machine there'],
+  ['channel/package/name.ts', /debianArch|rhel|naming\.debian|amzn/, 'to move into the records of distributions'],
+  ['channel/repository/index/apt.ts', /debianArch|naming\.debian/, 'the name of a machine in the package format'],
+  ['channel/follow/units.ts', /debianHook/, 'to move into the records of distributions'],
+  ['channel/follow/manager/apt.ts', /DEBIAN_FRONTEND/, 'an environment variable of debconf'],
+  ['advisory/kernel.ts', /debian|ubuntu|rhel|almalinux|rocky|amzn/i, 'to move into the records of distributions'],
+  ['advisory/osv.ts', /Debian|Red Hat/, 'to move into the records of distributions'],
+  ['advisory/version.ts', /debianPart/, "the order of Debian's versions, which is a format"],
+  ['kbuild/include-graph.ts', /usr\|debian/, 'a folder of source packages that holds no code'],
+  ['prepare/kernel.ts', /debianProvider|fedora/, 'to move into a registry of distributions'],
+  ['cli/channel/advisory.ts', /Debian:12/, 'an example in a help text'],
+  ['cli/channel/channel-publish.ts', /Debian:12/, 'an example in a help text, and a default'],
+  ['base/errors/entries/channel.ts', /on Debian under/, 'an example in an error'],
+];
+
+/** The code of a line without its comment; our formatter leaves comments alone on their lines or behind the code. */
+function withoutComment(line: string): string {
+  return line.replace(/^\s*(?:\*|\/\*|\/\/).*$/, '').replace(/\s\/\/ .*$/, '');
+}
+
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts') && !name.startsWith('test/') && !name.includes('node_modules/'))
+  .sort();
+
+interface Line {
+  readonly place: string;
+  readonly text: string;
+}
+
+function* linesOf(file: string): Iterable<Line> {
+  const lines = readFileSync(join(root, file), 'utf8').split('\n');
+  for (const [index, line] of lines.entries())
+    yield { place: `packages/kpatch/${file}:${index + 1}`, text: withoutComment(line) };
+}
+
+function isAllowed(file: string, text: string, used: Set<number>): boolean {
+  const index = allowed.findIndex(
+    ([name, pattern]) =>
+      (name === file ||
+        (name.includes('*') && file.startsWith(name.split('*')[0]!) && file.endsWith(name.split('*')[1]!))) &&
+      pattern.test(text),
+  );
+  used.add(index);
+  return index >= 0;
+}
+
+/** Every line outside the folders that mentions what it should not, and every entry of the list that nothing needs any more. */
+function check(): number {
+  let wrong = 0;
+  const used = new Set<number>();
+  for (const file of files) {
+    for (const { place, text } of linesOf(file)) {
+      const found = subjects.find(({ home, pattern }) => !file.startsWith(home) && pattern.test(text));
+      if (found === undefined || isAllowed(file, text, used)) continue;
+      console.error(`${place}: names ${found.what} outside of ${found.home}: ${text.trim().slice(0, 100)}`);
+      wrong++;
+    }
+  }
+  for (const [index, [file, text]] of allowed.entries()) {
+    if (used.has(index)) continue;
+    console.error(`tools/names.ts: nothing in ${file} matches ${text} any more; take it off the list`);
+    wrong++;
+  }
+  return wrong;
+}
+
+/** Lines outside of a machine's own folder that name it: what a new machine needs there. */
+export function linesOutside(machine: string): Line[] {
+  const found = platforms().find(({ naming, name }) => name === machine || naming.uname === machine);
+  if (found === undefined) throw new Error(`no machine is called ${machine}`);
+  const { name, naming, emulator } = found;
+  const pattern = namesPattern([name, naming.uname, naming.debian, naming.rpm, naming.source, emulator.program]);
+  const own = `platform/${folderOf(naming.uname)}/`;
+  const outside = files.filter((file) => !file.startsWith(own));
+  return outside.flatMap((file) => [...linesOf(file)].filter(({ text }) => pattern.test(text)));
+}
+
+/** The folder whose names.ts has this machine. */
+function folderOf(uname: string): string {
+  const pattern = new RegExp(`uname: '${uname}'`);
+  const file = files.find(
+    (name) => name.endsWith('/naming.ts') && pattern.test(readFileSync(join(root, name), 'utf8')),
+  );
+  return file?.split('/')[1] ?? uname;
+}
+
+if (import.meta.main) {
+  const [option, machine] = process.argv.slice(2);
+  if (option === '--outside' && machine !== undefined) {
+    const lines = linesOutside(machine);
+    for (const { place, text } of lines) console.log(`${place}: ${text.trim()}`);
+    console.log(`${lines.length} ${lines.length === 1 ? 'line' : 'lines'} outside of the folder of ${machine}`);
+  } else process.exitCode = check() === 0 ? 0 : 1;
+}
