@@ -5,6 +5,8 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Platform } from '../packages/kpatch/platform/platform.ts';
+import * as records from '../packages/kpatch/platform/records.ts';
 import { platforms } from '../packages/kpatch/platform/registry.ts';
 
 const root = join(import.meta.dirname, '..', 'packages', 'kpatch');
@@ -16,10 +18,16 @@ interface Subject {
   readonly pattern: RegExp;
 }
 
-/** A name as a word of its own or as the beginning of one, but not within a word. */
+/** Names in lower case, in capitals and with a capital, as words or as the beginning of a name like `debianArch`. */
 function namesPattern(names: Iterable<string>): RegExp {
-  const longest = [...new Set(names)].sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
-  return new RegExp(`(?<![a-z0-9])(?:${longest.join('|')})`, 'i');
+  const written = [...new Set(names)].flatMap((name) => [
+    name,
+    name.toLowerCase(),
+    name.toUpperCase(),
+    name.replace(/^./, (first) => first.toUpperCase()),
+  ]);
+  const longest = [...new Set(written)].sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
+  return new RegExp(`(?<![a-zA-Z0-9])(?:${longest.join('|')})(?![a-z])`);
 }
 
 const machineNames = platforms().flatMap(({ name, naming, emulator }) => [
@@ -27,7 +35,7 @@ const machineNames = platforms().flatMap(({ name, naming, emulator }) => [
 ]);
 
 const subjects: readonly Subject[] = [
-  { what: 'a machine', home: 'platform/', pattern: namesPattern([...machineNames, 'ppc64', 'qemu-system-']) },
+  { what: 'a machine', home: 'platform/', pattern: namesPattern([...machineNames, 'ppc64', 'arm']) },
   {
     what: 'a number or type that one machine has',
     home: 'platform/',
@@ -55,7 +63,7 @@ const subjects: readonly Subject[] = [
 const allowed: readonly (readonly [file: string, text: RegExp, reason: string])[] = [
   ['platform/naming.ts', /debian/, "the name of a machine in Debian's world"],
   ['platform/registry.ts', /debian/, "the name of a machine in Debian's world"],
-  ['platform/*/naming.ts', /debian: /, "the name of a machine in Debian's world"],
+  ['platform/*', /debian: /, "the name of a machine in Debian's world"],
   ['distro/debian/debian.ts', /linux-image-amd64/, 'the meta package; to be made from the name of the machine'],
   ['differ/parts/section-class.ts', /x86_cpu_dev/, "a table of drivers; to move into the machine's record"],
   ['channel/package/deb.ts', /DEBIAN|debianArch/, 'a folder of the package format, and the name of a machine there'],
@@ -124,24 +132,22 @@ function check(): number {
   return wrong;
 }
 
-/** Lines outside of a machine's own folder that name it: what a new machine needs there. */
+/** Lines outside of a machine's own folder that name it: what a new machine needs there. `machine` is any of its names. */
 export function linesOutside(machine: string): Line[] {
-  const found = platforms().find(({ naming, name }) => name === machine || naming.uname === machine);
+  const found = platforms().find(({ naming, name }) => [name, ...Object.values(naming)].includes(machine));
   if (found === undefined) throw new Error(`no machine is called ${machine}`);
   const { name, naming, emulator } = found;
   const pattern = namesPattern([name, naming.uname, naming.debian, naming.rpm, naming.source, emulator.program]);
-  const own = `platform/${folderOf(naming.uname)}/`;
+  const own = `platform/${folderOf(found)}/`;
   const outside = files.filter((file) => !file.startsWith(own));
   return outside.flatMap((file) => [...linesOf(file)].filter(({ text }) => pattern.test(text)));
 }
 
-/** The folder whose names.ts has this machine. */
-function folderOf(uname: string): string {
-  const pattern = new RegExp(`uname: '${uname}'`);
-  const file = files.find(
-    (name) => name.endsWith('/naming.ts') && pattern.test(readFileSync(join(root, name), 'utf8')),
-  );
-  return file?.split('/')[1] ?? uname;
+/** The folder that platform/records.ts takes a machine's record from. */
+function folderOf(platform: Platform): string {
+  const name = Object.entries(records).find(([, record]) => record === platform)?.[0];
+  const text = readFileSync(join(root, 'platform/records.ts'), 'utf8');
+  return new RegExp(`\\{ ${name} \\} from '\\./([^/]+)/`).exec(text)?.[1] ?? '';
 }
 
 if (import.meta.main) {

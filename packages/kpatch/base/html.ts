@@ -1,0 +1,109 @@
+/**
+ * HTML that escapes by construction. A page is written with the tag `html`: what stands in the template is markup, what is put
+ * into it is text, unless it was made by `html` itself. Nobody has to remember to escape.
+ */
+import { createHash } from 'node:crypto';
+import { printable } from './printable.ts';
+
+/** The only way from text to markup, for this file alone. */
+let make: (markup: string) => Html;
+
+/** Markup. Only this file makes it. */
+export class Html {
+  readonly #markup: string;
+
+  private constructor(markup: string) {
+    this.#markup = markup;
+  }
+
+  static {
+    make = (markup) => new Html(markup);
+  }
+
+  toString(): string {
+    return this.#markup;
+  }
+}
+
+/** What can be put into a template; lists are put in one after the other, what is undefined or false leaves nothing. */
+export type HtmlPart = Html | string | number | undefined | false | readonly HtmlPart[];
+
+/** A template of markup. A value of an attribute must stand in double quotes; nothing can be put into a style or script. */
+export function html(strings: TemplateStringsArray, ...parts: readonly HtmlPart[]): Html {
+  let markup = strings[0] ?? '';
+  for (const [at, part] of parts.entries()) {
+    if (/=\s*'?$/.test(markup)) throw new Error(`an attribute without double quotes: ${markup.slice(-40)}`);
+    if (/<(?:style|script)[^>]*>[^<]*$/i.test(markup)) throw new Error('text in a style or script cannot be escaped');
+    markup += `${render(part)}${strings[at + 1] ?? ''}`;
+  }
+  return make(markup);
+}
+
+/** Markup parts, one after the other, with something between them. */
+export function joined(parts: readonly HtmlPart[], between: HtmlPart): Html {
+  const separator = render(between);
+  return make(parts.map(render).join(separator));
+}
+
+/** A style sheet of our own, and what the page's policy says about it. */
+export interface Inline {
+  readonly element: Html;
+  /** A source expression of a content security policy (CSP Level 3). */
+  readonly source: string;
+}
+
+/** A style sheet that is part of the program. */
+export function inlineStyle(css: string): Inline {
+  return inline('style', css);
+}
+
+/** A script that is part of the program. */
+export function inlineScript(script: string): Inline {
+  return inline('script', script);
+}
+
+/**
+ * The content security policy of a page that is one file: nothing is loaded from anywhere, only the styles and scripts named
+ * run, and nothing is sent. `styleAttributes` allows `style="…"`, which cannot load or run anything.
+ */
+export function contentPolicy(options: {
+  readonly styles: readonly Inline[];
+  readonly scripts?: readonly Inline[];
+  readonly styleAttributes?: boolean;
+}): Html {
+  const { styles, scripts = [], styleAttributes = false } = options;
+  const sources = (all: readonly Inline[]): string => all.map(({ source }) => source).join(' ') || "'none'";
+  const rules = [
+    "default-src 'none'",
+    `style-src ${sources(styles)}`,
+    ...(styleAttributes ? ["style-src-attr 'unsafe-inline'"] : []),
+    `script-src ${sources(scripts)}`,
+    'img-src data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+  ];
+  return html`<meta http-equiv="Content-Security-Policy" content="${rules.join('; ')}">`;
+}
+
+function inline(element: 'style' | 'script', content: string): Inline {
+  if (/<[/!]/.test(content)) throw new Error(`a ${element} cannot contain "</" or "<!"`);
+  const source = `'sha256-${createHash('sha256').update(content).digest('base64')}'`;
+  return { element: make(`<${element}>${content}</${element}>`), source };
+}
+
+function render(part: HtmlPart): string {
+  if (part instanceof Html) return part.toString();
+  if (part === undefined || part === false) return '';
+  if (typeof part === 'number') return String(part);
+  return typeof part === 'string' ? escapeText(part) : part.map(render).join('');
+}
+
+/** For text and for values of attributes in double quotes. */
+function escapeText(text: string): string {
+  return printable(text)
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;')
+    .replaceAll("'", '&#39;');
+}
