@@ -50,7 +50,7 @@ export function readChangelog(file: string): Changelog {
 
 /** The Debian form (deb-changelog(5)) or rpm's (`rpm -q --changelog kernel`); `undefined` where it is neither. */
 export function parseChangelog(content: string, file: string): Changelog | undefined {
-  const start = /^(?:\S+ \([^)\s]+\) [^;]*;|\* \w{3} \w{3} +\d+ \d{4} .*)/m.exec(content.slice(0, 65536))?.[0];
+  const start = /^(?:\S+ \([^)\s]+\) [^;\n]*;|\* \w{3} \w{3} +\d+ \d{4} .*)/m.exec(content.slice(0, 65536))?.[0];
   if (start === undefined) return undefined;
   return start.startsWith('* ') ? parseRpm(content, file) : parseDebian(content, file);
 }
@@ -111,7 +111,7 @@ function collect(bullet: string, fixes: Map<string, string>): void {
   // A bracket that held nothing but ids goes with them; one that was empty before, as in `f()`, stays.
   const title = bullet
     .replace(cveId, '\0')
-    .replace(/[([{][\s,\0]*\0[\s,\0]*[)\]}]/g, '')
+    .replace(/[([{][\s,\0]+[)\]}]/g, (bracket) => (bracket.includes('\0') ? '' : bracket))
     .replace(/[\s\0]+/g, ' ')
     .trim();
   for (const cve of bullet.match(cveId) ?? []) if (!fixes.has(cve)) fixes.set(cve, title);

@@ -13,17 +13,17 @@ function unreadable(file: string, reason: string, cause?: unknown): Error {
 
 /**
  * Unpacks. The last four bytes of a packed kernel are its unpacked size, which is not part of the stream
- * (scripts/Makefile.lib, size_append); gzip has it as its own trailer. `file` is the name for messages.
+ * (scripts/Makefile.lib, size_append); gzip has it as its own trailer. `file` is the name for messages, `limit` the bytes that it may unpack to.
  * Errors: `kernel-image-format`, `tool-missing`, `output-too-large`.
  */
-export async function decompress(payload: Buffer, file: string): Promise<Buffer> {
+export async function decompress(payload: Buffer, file: string, limit = LIMIT): Promise<Buffer> {
   if (payload.length < 16) throw unreadable(file, 'it is too short');
   const magic = payload.readUInt32BE(0);
   const body = payload.subarray(0, payload.length - 4);
   try {
-    if (magic >>> 16 === 0x1f8b) return gunzipSync(payload, { maxOutputLength: LIMIT });
-    if (magic === 0x28b52ffd) return zstdDecompressSync(body, { maxOutputLength: LIMIT });
-    if (magic === 0x02214c18) return decodeLz4Legacy(body, LIMIT);
+    if (magic >>> 16 === 0x1f8b) return gunzipSync(payload, { maxOutputLength: limit });
+    if (magic === 0x28b52ffd) return zstdDecompressSync(body, { maxOutputLength: limit });
+    if (magic === 0x02214c18) return decodeLz4Legacy(body, limit);
   } catch (cause) {
     throw unreadable(file, 'its packed part is damaged', cause);
   }
@@ -31,7 +31,7 @@ export async function decompress(payload: Buffer, file: string): Promise<Buffer>
     magic === 0xfd377a58 ? 'xz' : magic >>> 8 === 0x425a68 ? 'bzip2' : magic >>> 8 === 0x5d0000 ? 'lzma' : '';
   if (tool === '') throw unreadable(file, 'it is neither an ELF file nor packed in a way that is known');
   const command = tool === 'bzip2' ? ['bzip2', '-dc'] : ['xz', `--format=${tool}`, '--single-stream', '-T0', '-dc'];
-  const options = { view: {}, input: body, maxOutput: LIMIT };
+  const options = { view: {}, input: body, maxOutput: limit };
   const { status, stdout, stderr } = await sandboxed(command[0]!, command.slice(1), options);
   if (status !== 0) throw unreadable(file, `its packed part is damaged (${stderr.trim()})`);
   return stdout;

@@ -5,6 +5,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { packageOf } from '../base/tools.ts';
 import { readConfig } from '../kernel/config.ts';
 import { platformHere } from '../platform/registry.ts';
+import { sandboxedOk } from '../sandbox/sandbox.ts';
 import { compilerOf, versionText } from '../toolchain/compiler.ts';
 import { cacheRoot } from './cache.ts';
 
@@ -34,6 +35,7 @@ export async function checkMachine(): Promise<Check[]> {
     ...buildTools.map((tool) => toolCheck('build', tool)),
     ...buildHeaders.map(headerCheck),
     await compilerCheck(),
+    await sandboxCheck(),
     sourcesCheck(),
     spaceCheck('build', existing(cacheRoot()), 4, 'for one prepared kernel'),
     toolCheck('prove', emulator.program, emulator.package),
@@ -84,6 +86,19 @@ async function compilerCheck(): Promise<Check> {
   const found = await versionText(command);
   if (found !== undefined) return { purpose, thing, state: 'ok', found };
   return { purpose, thing, state: 'missing', found: 'not installed', fix: `apt-get install ${command}` };
+}
+
+/** Starts a program in the sandbox: that bubblewrap is installed does not tell whether it works here. */
+async function sandboxCheck(): Promise<Check> {
+  const purpose = 'build';
+  const thing = 'sandbox';
+  try {
+    await sandboxedOk('true', [], { view: {} });
+    return { purpose, thing, state: 'ok', found: 'bubblewrap works' };
+  } catch (error) {
+    const { message, fix } = error as { message: string; fix?: string };
+    return { purpose, thing, state: 'missing', found: message, ...(fix === undefined ? {} : { fix }) };
+  }
 }
 
 function sourcesCheck(): Check {

@@ -5,11 +5,12 @@
  * Root makes the namespaces itself and gives up its user number inside, before anything foreign runs: no user namespace is
  * needed, and folders that only root can reach can be shown. Everybody else needs unprivileged user namespaces.
  */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fail, KpatchError } from '../base/errors/error.ts';
 import { type RunOptions, type RunResult, run, toolFailed } from '../base/run.ts';
 import { packageOf } from '../base/tools.ts';
-import { limitCommand } from './limits.ts';
+import { limitCommand, TMP_SIZE } from './limits.ts';
 import { isSandboxed } from './policy.ts';
 import { sandboxUser } from './user.ts';
 import { toolFolders, type View, viewArguments } from './view.ts';
@@ -20,6 +21,8 @@ export interface SandboxOptions extends RunOptions {
   readonly cwd?: string;
   /** Its whole environment, but for PATH, HOME and TMPDIR, which are always there. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Size of the private /tmp (bytes); 4 GiB where it is not given. It is memory of this machine. */
+  readonly tmpBytes?: number;
   /** A command that runs outside, around the sandbox: the one that holds a lock. */
   readonly around?: readonly string[];
 }
@@ -32,31 +35,78 @@ let modern = true;
  * Errors: those of `run`; `sandbox-unavailable` where this machine has no sandbox and the user did not do without.
  */
 export async function sandboxed(command: string, args: readonly string[], options: SandboxOptions): Promise<RunResult> {
-  const { view, around = [], cwd, ...rest } = options;
+  const line = commandLine(command, args, options);
+  const { view: _view, around: _around, tmpBytes: _tmp, ...rest } = options;
+  const result = await run(line.program, line.args, { ...rest, ...line.options }).catch((error: unknown) => {
+    throw isSandboxed() && isMissing(error) ? notInstalled() : error;
+  });
+  return looked(result) ?? (await sandboxed(command, args, options));
+}
+
+/** As `sandboxed` for a program of milliseconds, where waiting for it is no option. Standard error is not kept. */
+export function sandboxedSync(
+  command: string,
+  args: readonly string[],
+  options: Pick<SandboxOptions, 'view' | 'input'>,
+): { readonly status: number; readonly stdout: string } {
+  const line = commandLine(command, args, options);
+  const { input = '' } = options;
+  const settings = { ...line.options, input, timeout: 30_000, maxBuffer: 1 << 24 };
+  const { status, stdout, stderr, error } = spawnSync(line.program, line.args, settings);
+  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') throw notInstalled();
+  const result = { status: status ?? 1, stdout, stderr: stderr.toString() };
+  const kept = looked(result);
+  return kept === undefined ? sandboxedSync(command, args, options) : { status: kept.status, stdout: `${stdout}` };
+}
+
+/** What is really started. */
+interface CommandLine {
+  readonly program: string;
+  readonly args: string[];
+  readonly options: {
+    readonly cwd?: string;
+    readonly env: Record<string, string | undefined>;
+    readonly shown: readonly string[];
+  };
+}
+
+function commandLine(command: string, args: readonly string[], options: SandboxOptions): CommandLine {
+  const { view, around = [], cwd, tmpBytes = TMP_SIZE } = options;
   const env = environmentOf(options.env ?? {});
-  const inner = [command, ...args];
+  const shown = [command, ...args];
   if (!isSandboxed()) {
-    const [first, ...others] = [...around, ...limitCommand(false), ...inner];
-    const result = await run(first!, others, { ...rest, ...(cwd === undefined ? {} : { cwd }), env: exactly(env) });
-    return found(result);
+    const [program, ...words] = [...around, ...limitCommand(false), ...shown];
+    return {
+      program: program!,
+      args: words,
+      options: { ...(cwd === undefined ? {} : { cwd }), env: exactly(env), shown },
+    };
   }
   const tools = toolFolders([command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)], env.PATH!);
-  const chdir = ['--chdir', cwd ?? '/'];
-  const outer = [...around, 'bwrap', ...isolation(), ...viewArguments(view, tools, modern), ...chdir, '--'];
-  const [first, ...others] = [...outer, ...limitCommand(true), ...givingUpRights(), ...inner];
-  const result = await run(first!, others, { ...rest, shown: [command, ...args], cwd: '/', env: exactly(env) }).catch(
-    (error: unknown) => {
-      throw isMissing(error) ? notInstalled() : error;
-    },
-  );
-  if (/^flock: .*bwrap/m.test(result.stderr)) throw notInstalled();
-  const problem = /^(?:bwrap|setpriv|prlimit): (?!failed to execute).*/m.exec(result.status === 0 ? '' : result.stderr);
-  if (modern && problem !== null && /Unknown option --(?:size|disable-userns)/.test(problem[0])) {
-    modern = false;
-    return await sandboxed(command, args, options);
+  const seen = viewArguments(view, tools, modern ? tmpBytes : undefined);
+  const outer = [...around, 'bwrap', ...isolation(), ...seen, '--chdir', cwd ?? '/', '--'];
+  const [program, ...words] = [...outer, ...limitCommand(true), ...givingUpRights(), ...shown];
+  return { program: program!, args: words, options: { cwd: '/', env: exactly(env), shown } };
+}
+
+/**
+ * The result, unless it is that of the sandbox itself; undefined where the program has to be started again for an older
+ * bubblewrap. Errors: `sandbox-unavailable`, `tool-missing`.
+ */
+function looked(result: RunResult): RunResult | undefined {
+  if (isSandboxed() && result.status !== 0) {
+    if (/^flock: .*bwrap/m.test(result.stderr)) throw notInstalled();
+    const problem = /^(?:bwrap|setpriv|prlimit): (?!failed to execute).*/m.exec(result.stderr)?.[0];
+    if (problem !== undefined && modern && /Unknown option --(?:size|disable-userns)/.test(problem)) {
+      modern = false;
+      return undefined;
+    }
+    if (problem !== undefined) throw unavailable(explained(problem));
   }
-  if (problem !== null) throw unavailable(explained(problem[0]));
-  return found(result);
+  // prlimit and setpriv say so where the program that they should start is not there.
+  const tool = /^(?:prlimit|setpriv): failed to execute (\S+): No such file/m.exec(result.stderr)?.[1];
+  if (result.status === 127 && tool !== undefined) throw fail('tool-missing', { tool, package: packageOf(tool) });
+  return result;
 }
 
 /** As `sandboxed`, and any status but 0 is the error `tool-failed`. */
@@ -100,13 +150,6 @@ function exactly(env: Readonly<Record<string, string>>): Record<string, string |
 /** The compiler and its tools that kbuild's variables name. */
 function programsOf(env: Readonly<Record<string, string>>): string[] {
   return ['CC', 'LD', 'AR', 'HOSTCC'].flatMap((name) => env[name] ?? []);
-}
-
-/** prlimit and setpriv say so where the program that they should start is not there. */
-function found(result: RunResult): RunResult {
-  const tool = /^(?:prlimit|setpriv): failed to execute (\S+): No such file/m.exec(result.stderr)?.[1];
-  if (result.status !== 127 || tool === undefined) return result;
-  throw fail('tool-missing', { tool, package: packageOf(tool) });
 }
 
 function isMissing(error: unknown): boolean {

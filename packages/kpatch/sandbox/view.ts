@@ -1,7 +1,6 @@
 /** What a program in a sandbox sees: the toolchain, what the caller names, nothing else. As arguments of bwrap(1). */
 import { accessSync, constants, existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, delimiter, dirname, join, resolve } from 'node:path';
-import { TMP_SIZE } from './limits.ts';
 
 /** Paths keep their names inside, so that what a compiler writes down does not depend on the sandbox. */
 export interface View {
@@ -16,10 +15,10 @@ const settings = ['/etc/alternatives', '/etc/ld.so.cache', '/etc/ld.so.conf', '/
 const topFolders = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 
 /**
- * Arguments of bwrap for the toolchain, an empty /tmp, /proc, a small /dev, and the view. `modern` bubblewrap (0.8) can limit
- * the size of /tmp.
+ * Arguments of bwrap for the toolchain, an empty /tmp, /proc, a small /dev, and the view. `tmpBytes` is the size
+ * of /tmp; undefined for a bubblewrap that cannot set it.
  */
-export function viewArguments(view: View, tools: readonly string[], modern: boolean): string[] {
+export function viewArguments(view: View, tools: readonly string[], tmpBytes: number | undefined): string[] {
   const args = ['--ro-bind', '/usr', '/usr', '--dir', '/etc'];
   for (const folder of topFolders) {
     const entry = lstatSync(folder, { throwIfNoEntry: false });
@@ -27,7 +26,7 @@ export function viewArguments(view: View, tools: readonly string[], modern: bool
     else if (entry !== undefined) args.push('--ro-bind', folder, folder);
   }
   for (const path of settings) args.push('--ro-bind-try', path, path);
-  const size = modern ? ['--size', String(TMP_SIZE)] : [];
+  const size = tmpBytes === undefined ? [] : ['--size', String(tmpBytes)];
   args.push('--proc', '/proc', '--dev', '/dev', '--perms', '1777', ...size, '--tmpfs', '/tmp');
   const places = new Map<string, 'ro' | 'rw'>();
   const add = (path: string, how: 'ro' | 'rw'): void => {
@@ -52,7 +51,8 @@ function newFolders(path: string, places: readonly string[]): string[] {
   return [...newFolders(above, places), '--dir', above];
 }
 
-function isToolchain(path: string): boolean {
+/** True for a path of the toolchain, which every sandbox sees. */
+export function isToolchain(path: string): boolean {
   return ['/usr', ...topFolders].some((folder) => path === folder || path.startsWith(`${folder}/`));
 }
 

@@ -128,6 +128,7 @@ function place(section: Section, level: number, tree: TreeView): PatchedFile | P
   if (conflict !== undefined) return { kind: 'ambiguous', text: conflict };
   if (git?.move !== undefined) return move(section, level, tree, more);
   const names = [section.old?.name, section.new?.name, section.index].filter((name) => name !== undefined);
+  if (names.length === 0) return { kind: 'ambiguous', text: `the diff of line ${section.line} names no file` };
   const spelled = names.map((name) => stripped(name, level)).filter((name) => name !== undefined);
   const paths = [...new Set(spelled.map(pathInTree).filter((path) => path !== undefined))];
   if (paths.length === 0) return { kind: 'outside', text: names[0] ?? '/dev/null' };

@@ -3,10 +3,13 @@ import { fail } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import type { KernelConfig } from '../kernel/config.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
+import type { Naming } from '../platform/naming.ts';
+import { platformHere, platformOfConfig } from '../platform/registry.ts';
 
 /**
  * The command and the version text that a configuration names in CONFIG_CC_VERSION_TEXT (`gcc-12 (Debian 12.2.0-14) 12.2.0`,
- * `Debian clang version 19.1.7`). Kernels before 4.18 do not have the option: `gcc` and an empty text.
+ * `Debian clang version 19.1.7`). Kernels before 4.18 do not have the option: `gcc` and an empty text. For another machine than
+ * this one it is a cross compiler. Error: `platform-unknown`.
  */
 export async function compilerOf(config: KernelConfig): Promise<KernelCompiler> {
   const builtBy = config.get('CC_VERSION_TEXT') ?? '';
@@ -14,13 +17,21 @@ export async function compilerOf(config: KernelConfig): Promise<KernelCompiler> 
   const major = /(\d+)\.\d+\.\d+\S*$/.exec(builtBy)?.[1] ?? /version (\d+)/.exec(builtBy)?.[1];
   const first = builtBy.split(' ')[0] ?? '';
   const family = clang ? 'clang' : 'gcc';
-  const candidates = [
-    /^(?:\S+-)?(?:gcc|clang)(?:-\d+)?$/.test(first) ? first : '',
-    `${family}-${major}`,
-    family,
-  ].filter(Boolean);
+  const cross = crossNames(config);
+  const prefixed = (name: string): string =>
+    cross === undefined || clang || name.startsWith(`${cross.triple}-`) ? name : `${cross.triple}-${name}`;
+  const candidates = [/^(?:\S+-)?(?:gcc|clang)(?:-\d+)?$/.test(first) ? first : '', `${family}-${major}`, family]
+    .filter(Boolean)
+    .map(prefixed);
   const command = (await firstInstalled(candidates)) ?? candidates[0] ?? family;
-  return { command, builtBy, makeArguments: await toolArguments(config, major) };
+  const foreign = cross === undefined ? [] : [`ARCH=${cross.kernel}`, `CROSS_COMPILE=${cross.triple}-`];
+  return { command, builtBy, makeArguments: [...foreign, ...(await toolArguments(config, major))] };
+}
+
+/** The names of the machine that a configuration is for; undefined for this one. */
+function crossNames(config: KernelConfig): Naming | undefined {
+  const platform = platformOfConfig((option) => config.has(option));
+  return platform === undefined || platform === platformHere() ? undefined : platform.naming;
 }
 
 /**

@@ -1,11 +1,11 @@
 /** Reads a live patch package back: what `kpatch channel add` must know before it believes a file's name. */
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
-import { readBytes, temporaryFolder } from '../../base/files.ts';
+import { readBytes } from '../../base/files.ts';
 import { parseJSON } from '../../base/plain.ts';
-import { run, runOk } from '../../base/run.ts';
+import { readTar } from '../../formats/tar.ts';
+import { sandboxed } from '../../sandbox/sandbox.ts';
 import { type PatchModule, patchModuleOf } from '../patch-module.ts';
 import { packageFolder } from './livepatch.ts';
 import { fileNames, packageNames } from './name.ts';
@@ -26,31 +26,34 @@ export async function readPackage(file: string): Promise<ReadPackage> {
   const format = formatOf(file);
   const bad = (problem: string, detail?: string): Error =>
     fail('channel-package', { file, problem }, { where: { file }, ...(detail === undefined ? {} : { detail }) });
-  using folder = temporaryFolder('kpatch-read-');
-  await unpack(file, format, folder.path, bad);
-  const base = join(folder.path, 'usr/lib/kpatch');
-  const kernels = existsSync(base) ? readdirSync(base) : [];
+  const files = await unpack(file, format, bad);
+  const kernels = [...new Set([...files.keys()].map((path) => path.slice(0, path.lastIndexOf('/'))))];
   const [kernel] = kernels;
-  if (kernel === undefined || kernels.length > 1) throw bad('it is no package of one live patch');
-  const files = readdirSync(join(base, kernel));
-  const at = (name: string): string => join(base, kernel, name);
-  const record = readRecord(parseJSON(readBytes(at('advisory.json')), file), file);
+  if (kernel === undefined || kernel.includes('/') || kernels.length > 1)
+    throw bad('it is not a package of one live patch');
+  const names = [...files.keys()].map((path) => path.slice(kernel.length + 1));
+  const at = (name: string): Buffer => {
+    const bytes = files.get(`${kernel}/${name}`);
+    if (bytes === undefined) throw bad(`it has no ${name}`);
+    return bytes;
+  };
+  const record = readRecord(parseJSON(at('advisory.json'), file), file);
   if (record.kernel !== kernel) throw bad(`it lies in the folder of ${kernel}, its record is for ${record.kernel}`);
   const named = basename(file);
   const expected = fileNames(packageNames(kernel), record.version, record.release, record.arch)[format];
   if (named !== expected) throw bad(`it is named ${named}, by its content it would be ${expected}`);
-  const modules = files.filter((name) => name.endsWith('.ko'));
+  const modules = names.filter((name) => name.endsWith('.ko'));
   if (record.module === null) {
     if (modules.length > 0) throw bad('its record says it is empty, but it holds a module');
     return { file, format, record, module: undefined };
   }
   const name = `${record.module.name}.ko`;
   if (modules.length !== 1 || modules[0] !== name) throw bad(`it should hold ${name} and no other module`);
-  const proof = files.find((other) => other === `${record.module?.name}.proof.json`);
+  const proof = names.find((other) => other === `${record.module?.name}.proof.json`);
   const module = patchModuleOf(
-    readBytes(at(name)),
+    at(name),
     `${file}:${packageFolder(kernel)}/${name}`,
-    proof === undefined ? undefined : readBytes(at(proof)),
+    proof === undefined ? undefined : at(proof),
   );
   if (module.sha256 !== record.module.sha256) throw bad('the module in it is not the one of its record');
   const { manifest } = module;
@@ -69,20 +72,32 @@ function formatOf(file: string): 'deb' | 'rpm' {
   throw fail('channel-package', { file, problem: 'its name ends neither in .deb nor in .rpm' }, { where: { file } });
 }
 
+/** Bytes that the files of a package may have together. */
+const LIMIT = 256 << 20;
+
+/** Unpacks in a private folder of the sandbox and prints the files of /usr/lib/kpatch as a tar archive. */
+const scripts = {
+  deb: 'dpkg-deb -x /tmp/package /tmp/out',
+  rpm: 'cd /tmp/out && rpm2cpio /tmp/package | cpio -idm --quiet --no-absolute-filenames',
+} as const;
+
+/**
+ * The files below /usr/lib/kpatch of a package, by their path from there. Nothing is written on this machine: what comes out
+ * of the sandbox is read as data. A link or special file in the package is refused. Error: `channel-package`.
+ */
 async function unpack(
   file: string,
   format: 'deb' | 'rpm',
-  folder: string,
   bad: (problem: string, detail?: string) => Error,
-): Promise<void> {
-  readBytes(file); // says in words why it cannot be read
-  if (format === 'deb') {
-    const result = await run('dpkg-deb', ['-x', file, folder]);
-    if (result.status !== 0) throw bad('it is damaged', result.stderr);
-    return;
-  }
-  mkdirSync(folder, { recursive: true });
-  const archive = await run('rpm2cpio', [file]);
-  if (archive.status !== 0) throw bad('it is damaged', archive.stderr);
-  await runOk('cpio', ['-idm', '--quiet', '--no-absolute-filenames'], { cwd: folder, input: archive.stdout });
+): Promise<Map<string, Buffer>> {
+  const steps = ['set -eo pipefail', 'cat > /tmp/package', 'mkdir /tmp/out', scripts[format], 'cd /tmp/out'];
+  const links = 'find . ! -type f ! -type d -printf "%p is a link or a special file\\n" >&2';
+  const list = 'tar -c --format=ustar -C usr/lib/kpatch .';
+  const options = { view: {}, input: readBytes(file), tmpBytes: 2 * LIMIT, maxOutput: LIMIT };
+  const { status, stdout, stderr } = await sandboxed('bash', ['-c', [...steps, links, list].join('; ')], options);
+  const strange = /^\.\/(.* is a link or a special file)$/m.exec(stderr)?.[1];
+  if (strange !== undefined) throw bad(strange);
+  const entries = status === 0 ? readTar(stdout) : undefined;
+  if (entries === undefined) throw bad('it is damaged, or not a package of one live patch', stderr);
+  return new Map(entries.filter(({ kind }) => kind === 'file').map(({ path, bytes }) => [path, bytes]));
 }

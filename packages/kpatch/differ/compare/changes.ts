@@ -25,16 +25,17 @@ export interface Changes {
 }
 
 export function findChanges(pair: Pair, comparison: Comparison): Changes {
-  const { changed, added, data } = compareAll(pair, comparison);
+  const wishes = readWishes(pair.patched);
+  const { changed, added, data } = compareAll(pair, comparison, wishes);
   const tables = dataChanges(pair, changed, data);
   const coldParts = joinColdParts(pair, changed, added);
-  refuseLists(pair);
+  refuseLists(pair, wishes.ignoredSections);
   const result = { changed, added: added.filter((part) => !isCold(part)), tables, coldParts };
   dropInit(pair, result.changed);
   dropOverridden(pair, result.changed);
   refuseUnpatchable(pair, result.changed);
   refuseRemoved(pair);
-  findLeftOut(pair);
+  findLeftOut(pair, wishes.ignoredSections);
   refuseMovedNames(pair);
   return result;
 }
@@ -49,8 +50,7 @@ interface Differences {
  * Compares all pairs. A changed static function that ftrace cannot redirect (`inline` of the kernel implies notrace) can
  * still be replaced where it is only ever called: it travels as a new function, and its callers change to call that one.
  */
-function compareAll(pair: Pair, comparison: Comparison): Differences {
-  const wishes = readWishes(pair.patched);
+function compareAll(pair: Pair, comparison: Comparison, wishes: AuthorWishes): Differences {
   const { ignoredFunctions } = wishes;
   for (const name of wishes.forced) {
     pair.notes.push(`KPATCH_FORCE_UNSAFE(${name}) has no effect: the kernel switches each task when that is safe`);

@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { parseDependencies, type Stanza } from '../../formats/deb822.ts';
 import { parseRelease } from '../../kernel/release.ts';
+import { platformHere } from '../../platform/registry.ts';
 import { settleLinks } from '../../sandbox/output.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, UnpackedParts } from '../provider.ts';
 import { aptFetch, aptNames, aptShow, aptUpdateIfEmpty, unpackDeb } from './apt.ts';
@@ -16,7 +17,7 @@ export const debianProvider: KernelProvider = {
   name: 'apt',
   async newest(context) {
     await aptUpdateIfEmpty(context);
-    for (const meta of ['linux-image-amd64', 'linux-image-generic']) {
+    for (const meta of [`linux-image-${platformHere().naming.debian}`, 'linux-image-generic']) {
       const image = await imageOf(meta, 4);
       if (image !== undefined) return image.slice('linux-image-'.length);
     }

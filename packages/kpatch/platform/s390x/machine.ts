@@ -7,6 +7,7 @@ import { emulator } from './emulator.ts';
 import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_390, relocationOf } from './relocations.ts';
+import { runPre } from './run-pre.ts';
 import { specialSections } from './special.ts';
 
 export const s390x: Platform = {
@@ -42,6 +43,7 @@ export const s390x: Platform = {
   naming,
   boot,
   emulator,
+  runPre,
   loader,
 };
 

@@ -1,10 +1,11 @@
 /** A file that the author's test needs in the guest; of a program that is linked dynamically its libraries too. */
-import { spawnSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, posix, resolve } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
 import { KpatchError } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
+import { sandboxedSync } from '../../sandbox/sandbox.ts';
+import { isToolchain } from '../../sandbox/view.ts';
 
 export interface TestFile {
   /** Its path in the guest. */
@@ -16,13 +17,14 @@ export interface TestFile {
 }
 
 /**
- * Reads a declaration `PATH` or `PATH as GUEST-PATH`. PATH is beside the script; in the guest it is in the folder that the test
+ * Reads a declaration `PATH` or `PATH as GUEST-PATH`. PATH is below the script's folder; in the guest it is in the folder that the test
  * begins in, unless told. `wrong` makes the error of a declaration that cannot be followed.
  */
 export function readTestFile(declaration: string, script: string, wrong: (problem: string) => Error): TestFile[] {
   const [, path = '', given] = /^(.*?)(?:\s+as\s+(\S+))?$/.exec(declaration) ?? [];
   if (path === '') throw wrong('it names no file');
   const from = resolve(dirname(script), path);
+  requireBelow(dirname(script), from, wrong);
   const inside = given ?? `/root/${basename(path)}`;
   if (!inside.startsWith('/') || posix.normalize(inside) !== inside || inside.endsWith('/'))
     throw wrong(`"${inside}" is not an absolute path of a file`);
@@ -30,6 +32,13 @@ export function readTestFile(declaration: string, script: string, wrong: (proble
     testFile(from, inside, wrong),
     ...librariesOf(from, wrong).map((library) => testFile(library, library, wrong)),
   ];
+}
+
+/** A test of somebody else must not take other files of this machine into the guest, also not through a link. */
+function requireBelow(folder: string, from: string, wrong: (problem: string) => Error): void {
+  if (!existsSync(from)) throw wrong(`${from} cannot be read: there is no such file`);
+  const real = realpathSync(from);
+  if (!real.startsWith(`${realpathSync(folder)}/`)) throw wrong(`${from} is not below the folder of the script`);
 }
 
 function testFile(from: string, path: string, wrong: (problem: string) => Error): TestFile {
@@ -41,12 +50,19 @@ function testFile(from: string, path: string, wrong: (problem: string) => Error)
   }
 }
 
-/** The shared libraries of a program, and their loader, as ldd(1) finds them on this machine. */
+/**
+ * The shared libraries of a program, and their loader, as ldd(1) finds them on this machine. ldd runs the loader that the
+ * program names, so it works on a copy in a sandbox, and only libraries of the system are believed.
+ */
 function librariesOf(from: string, wrong: (problem: string) => Error): string[] {
-  const { stdout, status } = spawnSync('ldd', [from], { encoding: 'utf8', timeout: 30_000 });
+  const script = 'cat > /tmp/program && chmod 755 /tmp/program && exec ldd /tmp/program';
+  const { stdout, status } = sandboxedSync('sh', ['-c', script], { view: {}, input: readBytes(from) });
   // What is no program, and a static one, is "not a dynamic executable", status 1.
   if (status !== 0) return [];
   const missing = /^\s*(\S+) => not found/m.exec(stdout)?.[1];
   if (missing !== undefined) throw wrong(`${from} needs ${missing}, which is not on this machine`);
-  return [...stdout.matchAll(/^\s*(?:\S+ => )?(\/\S+) \(0x/gm)].map(([, library]) => library!);
+  const libraries = [...stdout.matchAll(/^\s*(?:\S+ => )?(\/\S+) \(0x/gm)].map(([, library]) => library!);
+  const strange = libraries.find((library) => !existsSync(library) || !isToolchain(realpathSync(library)));
+  if (strange !== undefined) throw wrong(`${from} needs ${strange}, which is not a library of this system`);
+  return libraries;
 }

@@ -21,14 +21,21 @@ export function readContextHunk(reader: LineReader): Hunk | undefined {
   if (first === undefined || !stars.test(first)) return undefined;
   reader.next();
   const old = readHalf(reader, /^\*\*\* (\d{1,9})(?:,(\d{1,9}))?/, '-', (line) => line.startsWith('--- '));
-  const fresh = readHalf(reader, /^--- (\d{1,9})(?:,(\d{1,9}))?/, '+', (line) => !/^(?:[ +!][ \t]|\t|$)/.test(line));
+  const fresh = readHalf(
+    reader,
+    /^--- (\d{1,9})(?:,(\d{1,9}))?/,
+    '+',
+    (line) => !/^(?: [ \t]|[+!](?:[ \t]|$)|\t|$)/.test(line),
+  );
   if (old.lines === undefined && fresh.lines === undefined) throw reader.malformed('a hunk changes nothing');
   old.lines ??= fresh.lines!.filter(({ sign }) => sign === ' ');
   fresh.lines ??= old.lines.filter(({ sign }) => sign === ' ');
   const lines = merge(reader, old.lines, fresh.lines);
   if (!lines.some((line) => line.startsWith('-') || line.startsWith('+')))
     throw reader.malformed('a hunk changes nothing');
-  const [oldCount, newCount] = [checked(reader, old, old.lines), checked(reader, fresh, fresh.lines)];
+  // Where lines are added without context, `diff -C0` writes the number of the line above them.
+  const oldCount = old.count === 1 && old.lines.length === 0 ? 0 : checked(reader, old, old.lines);
+  const newCount = checked(reader, fresh, fresh.lines);
   return { oldStart: old.start, oldLines: oldCount, newStart: fresh.start, newLines: newCount, lines };
 }
 
@@ -56,9 +63,8 @@ function readHalf(reader: LineReader, head: RegExp, own: '-' | '+', isLeftOut: (
   return { start, count, lines };
 }
 
-/** `diff -C0` writes the number of one line for none. */
 function checked(reader: LineReader, { count }: Half, lines: readonly unknown[]): number {
-  if (lines.length !== count && !(count === 1 && lines.length === 0))
+  if (lines.length !== count)
     throw reader.malformed('a hunk does not have the number of lines that its line numbers say');
   return lines.length;
 }

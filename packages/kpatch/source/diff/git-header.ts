@@ -30,7 +30,7 @@ export function readGitLine(git: GitHeader, line: string): GitHeader | undefined
   if (what === 'new mode') return withMode({ ...git, changes: true }, mode!, true);
   if (what === 'new file mode') return withMode({ ...git, created: true, changes: true }, mode!, true);
   if (what === 'deleted file mode') return withMode({ ...git, deleted: true, changes: true }, mode!, false);
-  const [, kind, end, path] = /^(rename|copy) (from|to) (.+)$/.exec(line) ?? [];
+  const [, kind, end, path] = /^(rename|copy) (from|to) ([^\n]+)$/.exec(line) ?? [];
   if (path === undefined) return undefined;
   const move = { ...git.move, kind: kind as 'rename' | 'copy', [end!]: bareName(path) };
   return { ...git, changes: true, move };

@@ -91,7 +91,7 @@ class Scanner {
     if (columns === 0) this.#refuseStyles(line);
     if (this.#startsHunk(line, columns)) return;
     this.#at++;
-    if (this.#readName(line, raw, columns) || this.#readGit(line, columns)) return;
+    if (this.#readName(line, raw, columns) || this.#readGit(line, raw, columns)) return;
     this.#readText(raw, line);
   }
 
@@ -114,7 +114,9 @@ class Scanner {
     if (header.prereq === true) throw this.#ambiguous(line, 'it has a Prereq: line, which only GNU patch obeys');
     if (header.indent !== indent || /^[ \t]*X/.test(this.#lines[this.#at]!))
       throw this.#ambiguous(line, 'a hunk is indented differently from the names of its file');
-    const wrapping: Wrapping = { indent, nesting: header.nesting ?? 0, stripCr: header.stripCr === true };
+    // As GNU patch does it: the names decide in a unified diff, the first line numbers in a context diff.
+    const stripCr = context ? this.#lines[this.#at + 1]!.endsWith('\r') : header.stripCr === true;
+    const wrapping: Wrapping = { indent, nesting: header.nesting ?? 0, stripCr };
     const reader = new LineReader(this.#file, this.#lines, this.#at, wrapping);
     const hunks: Hunk[] = [];
     const read = context ? readContextHunk : readHunk;
@@ -123,7 +125,11 @@ class Scanner {
       throw fail('patch-encoded', { file: this.#file, encoding: 'quoted-printable mail' }, this.#where(line));
     this.#checkEnd(reader);
     this.#at = reader.at;
-    const [old, fresh] = context ? [header.asterisks, header.minus] : [header.minus, header.plus];
+    // A hunk can follow the header of git directly.
+    const [left, right] = header.git?.names ?? [];
+    const [above, below] = context ? [header.asterisks, header.minus] : [header.minus, header.plus];
+    const none = above === undefined && below === undefined;
+    const [old, fresh] = none && left !== undefined ? [plainName(left), plainName(right!)] : [above, below];
     this.#add({ line, old, new: fresh, hunks, indent });
   }
 
@@ -140,7 +146,7 @@ class Scanner {
   #add(found: Pick<Section, 'line' | 'old' | 'new' | 'hunks'> & { readonly indent: number }): void {
     const { git, index } = this.#header;
     const { indent, ...section } = found;
-    if (this.#text) this.#group++;
+    if (this.#text && git === undefined) this.#group++;
     const [first] = section.hunks;
     const side = (lines: number | undefined, start: number | undefined, name: HeaderName | undefined): Existence =>
       name?.absent === true && (lines === 0 || lines === undefined)
@@ -169,23 +175,26 @@ class Scanner {
       if (header.minus?.dated === true) header.nesting = dashed.length / 2;
     } else if (kind === '+++ ') {
       header.plus = headerName(line.slice(4));
-      this.#requireHunk();
     } else if (kind === '*** ' && !this.#isStars(this.#at - 2)) header.asterisks = headerName(line.slice(4));
     else if (line.startsWith('Index:')) header.index = headerName(line.slice(6))?.name;
     else if (line.startsWith('Prereq:')) {
       header.prereq = true;
       return true;
     } else return false;
+    this.#requireHunk();
     header.named = true;
     header.indent = indent;
     if (kind !== '*** ') header.stripCr = raw.endsWith('\r');
     return true;
   }
 
-  /** Directly below `--- `, a line of `+++ ` has to be followed by a hunk: without one the patch was cut off. */
+  /** Two lines with names have to be followed by a hunk: without one the patch was cut off. */
   #requireHunk(): void {
-    const [above, below] = [this.#at - 2, this.#at].map((at) => this.#lines[at] ?? '');
-    if (/^[ \t]*--- /.test(above!) && !/^[ \tX]*@@ -/.test(below!))
+    const [above, line, below, more] = [-2, -1, 0, 1].map((step) => this.#lines[this.#at + step] ?? '');
+    const unified = /^[ \t]*(?:- )*--- /.test(above!) && /^[ \t]*\+\+\+ /.test(line!);
+    const context = /^[ \t]*\*\*\* /.test(above!) && !this.#isStars(this.#at - 3) && /^[ \t]*--- /.test(line!);
+    const follows = unified ? /^[ \tX]*@@ -/.test(below!) : this.#isStars(this.#at) && /^[ \tX]*\*\*\* \d/.test(more!);
+    if ((unified || context) && !follows)
       throw malformed(this.#file, this.#at, 'the names of a file are not followed by a hunk');
   }
 
@@ -194,14 +203,15 @@ class Scanner {
   }
 
   /** Reads a line of git's own header; true where it is one. */
-  #readGit(line: string, indent: number): boolean {
+  #readGit(line: string, raw: string, indent: number): boolean {
     if (line.startsWith('diff --git ')) {
       this.#endGitHeader();
+      if (this.#text) this.#group++;
+      this.#text = false;
       const names = gitNames(line.slice(11));
-      this.#header = { ...this.#header, git: { line: this.#at, names, indent } };
-      delete this.#header.minus;
-      delete this.#header.plus;
-      delete this.#header.asterisks;
+      const { prereq = false } = this.#header;
+      const git = { line: this.#at, names, indent };
+      this.#header = { git, prereq, named: true, indent, stripCr: raw.endsWith('\r') };
       return true;
     }
     const { git } = this.#header;
@@ -221,7 +231,7 @@ class Scanner {
   #endGitHeader(): void {
     const { git, minus, plus } = this.#header;
     if (git?.changes !== true || minus !== undefined || plus !== undefined) return;
-    const [old, fresh] = (git.names ?? []).map((name) => ({ name, absent: false, dated: false }));
+    const [old, fresh] = (git.names ?? []).map(plainName);
     this.#add({ line: git.line, old, new: fresh, hunks: [], indent: git.indent });
   }
 
@@ -267,6 +277,10 @@ class Scanner {
   #ambiguous(line: number, problem: string): KpatchError {
     return fail('patch-ambiguous', { file: this.#file, problem }, this.#where(line));
   }
+}
+
+function plainName(name: string): HeaderName {
+  return { name, absent: false, dated: false };
 }
 
 /** A command of ed as `diff -e` writes it, also the first line of a hunk of plain `diff`. */

@@ -3,9 +3,47 @@
 /** The text with line splices undone and each comment replaced by a space; strings and character constants stay. */
 export function withoutComments(text: string): string {
   const spliced = text.replace(/\\[ \t]*\r?\n/g, '');
-  return spliced.replace(/\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'/g, (piece) =>
-    piece.startsWith('/') ? ' ' : piece,
-  );
+  const kept: string[] = [];
+  let from = 0;
+  const stringEnd = quotes(spliced);
+  const interesting = /["'/]/g;
+  for (let match = interesting.exec(spliced); match !== null; match = interesting.exec(spliced)) {
+    const at = match.index;
+    const end = match[0] === '/' ? commentEnd(spliced, at) : stringEnd(at);
+    if (end === undefined) continue;
+    if (match[0] === '/') {
+      kept.push(spliced.slice(from, at), ' ');
+      from = end;
+    }
+    interesting.lastIndex = end;
+  }
+  return from === 0 ? spliced : kept.join('') + spliced.slice(from);
+}
+
+function commentEnd(text: string, at: number): number | undefined {
+  if (text[at + 1] !== '/' && text[at + 1] !== '*') return undefined;
+  const line = text[at + 1] === '/';
+  const end = line ? text.indexOf('\n', at) : text.indexOf('*/', at + 2);
+  return end < 0 ? text.length : line ? end : end + 2;
+}
+
+/**
+ * Finds the ends of strings and character constants: the place behind the closing quote, undefined where a quote is not closed on
+ * its line. Then all later quotes of its kind on this line are escaped, so they are not closed either and are not searched again.
+ */
+function quotes(text: string): (at: number) => number | undefined {
+  const openUntil: Record<string, number> = {};
+  return (at) => {
+    const quote = text[at]!;
+    if (at < (openUntil[quote] ?? 0)) return undefined;
+    let index = at + 1;
+    for (; index < text.length && text[index] !== '\n'; index++) {
+      if (text[index] === quote) return index + 1;
+      if (text[index] === '\\' && text[index + 1] !== '\n') index++;
+    }
+    openUntil[quote] = index;
+    return undefined;
+  };
 }
 
 /** Every word of the text: identifiers, keywords, numbers, and words inside strings. */
@@ -13,11 +51,24 @@ export function wordsOf(text: string): Set<string> {
   return new Set(text.match(/\w+/g));
 }
 
-/** One token of C: a word, a string, or one character of punctuation; `##` is one token. */
 const token = /"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\w+|##|[^\s\w]/g;
 
+/** The one expression takes time in the square of a text's length where quotes are not closed, so it is for short texts. */
+const SHORT = 1000;
+
+/** Tokens of C: words, strings, single characters of punctuation; `##` is one token. */
 export function tokensOf(text: string): string[] {
-  return text.match(token) ?? [];
+  if (text.length <= SHORT) return text.match(token) ?? [];
+  const tokens: string[] = [];
+  const stringEnd = quotes(text);
+  const next = /["']|\w+|##|[^\s\w]/g;
+  for (let match = next.exec(text); match !== null; match = next.exec(text)) {
+    const [part] = match;
+    const end = part === '"' || part === "'" ? stringEnd(match.index) : undefined;
+    tokens.push(end === undefined ? part : text.slice(match.index, end));
+    if (end !== undefined) next.lastIndex = end;
+  }
+  return tokens;
 }
 
 export function isName(word: string | undefined): word is string {
@@ -49,7 +100,7 @@ export function readMacro(definition: string): Macro | undefined {
   if (name === undefined) return undefined;
   const given = (list ?? '').split(',').map((word) => word.trim());
   const parameters = given
-    .map((word) => word.replace(/\s*\.\.\.$/, ''))
+    .map((word) => (word.endsWith('...') ? word.slice(0, -3).trimEnd() : word))
     .map((word) => (word === '' ? '__VA_ARGS__' : word));
   const rest = given.findIndex((word) => word.endsWith('...'));
   return {

@@ -39,6 +39,24 @@ describe('wishes of a patch', () => {
     assert.deepEqual(functionsOf(differ(before, `${changed}KPATCH_IGNORE_SECTION(".data.odd");`)), ['changed f']);
   });
 
+  test('KPATCH_IGNORE_SECTION: lists that only one of the objects has, as the macros for system calls make them', async () => {
+    const lists = ['__syscalls_metadata', '_ftrace_events', '__own_list'];
+    const list = (name: string): string =>
+      `static void *entry_${name} __attribute__((used, section("${name}"))) = NULL;\n`;
+    const entries = lists.map(list).join('');
+    const ignored = lists.map((name) => `KPATCH_IGNORE_SECTION("${name}");\n`).join('');
+    await provokes('diff-list-changed', () => differ(before, after + entries));
+    for (const [one, other] of [
+      [before, after + entries],
+      [before + entries.replaceAll('NULL', '0'), after],
+      [before + entries.replaceAll('NULL', 'f'), after + entries],
+    ]) {
+      const result = differ(one!, other! + ignored);
+      assert.deepEqual(functionsOf(result), ['changed f']);
+      assert.deepEqual(result.leftOut, []);
+    }
+  });
+
   test('KPATCH_INCLUDE_FUNCTION: a function without a difference is replaced', () => {
     const result = differ(before, `${after}KPATCH_INCLUDE_FUNCTION(g);`);
     assert.deepEqual(functionsOf(result), ['changed f', 'changed g']);

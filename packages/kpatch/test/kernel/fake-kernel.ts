@@ -7,21 +7,35 @@ import type { ElfObject } from '#kpatch/formats/elf/object.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
 import { kallsymsTables, type Layout, layouts, type WrittenSymbol } from './kallsyms-writer.ts';
 
+/** A machine whose kernel is made: the prefix of its compiler and binutils, its own flags, and where its kernel lies. */
+export interface FakeMachine {
+  readonly prefix: string;
+  readonly compiler: string;
+  readonly flags: readonly string[];
+  readonly base: bigint;
+  readonly order: 'little' | 'big';
+}
+
+const here: FakeMachine = {
+  prefix: '',
+  compiler: 'gcc',
+  flags: ['-mcmodel=kernel', '-mno-red-zone', '-fcf-protection=none'],
+  base: 0xffffffff81000000n,
+  order: 'little',
+};
+
 const flags = [
   '-O2',
   '-ffreestanding',
   '-fno-pic',
-  '-mcmodel=kernel',
-  '-mno-red-zone',
-  '-fcf-protection=none',
   '-fno-asynchronous-unwind-tables',
   '-fno-stack-protector',
   '-fno-ipa-icf',
   '-w',
 ];
 
-const script = `SECTIONS {
-  . = 0xffffffff81000000;
+const scriptAt = (base: bigint): string => `SECTIONS {
+  . = 0x${base.toString(16)};
   .text : { _text = .; *(.text .text.*) _etext = .; }
   . = ALIGN(4096); .rodata : { *(.rodata .rodata.*) }
   .notes : { *(.note.gnu.build-id) }
@@ -31,10 +45,17 @@ const script = `SECTIONS {
 }`;
 
 /** Compiles C to an object; more options as a kernel build would give them. */
-export function compile(folder: string, name: string, source: string, options: readonly string[] = []): string {
+export function compile(
+  folder: string,
+  name: string,
+  source: string,
+  options: readonly string[] = [],
+  machine = here,
+): string {
   const path = join(folder, `${name}.o`);
   writeFileSync(join(folder, `${name}.c`), source);
-  execFileSync('gcc', [...flags, ...options, '-c', '-o', path, `${name}.c`], { cwd: folder });
+  const all = [...flags, ...machine.flags, ...options];
+  execFileSync(`${machine.prefix}${machine.compiler}`, [...all, '-c', '-o', path, `${name}.c`], { cwd: folder });
   return path;
 }
 
@@ -43,8 +64,8 @@ export function readCompiled(path: string): ElfObject {
 }
 
 /** Symbols of a linked file as kallsyms has them, by nm. */
-function symbolsOf(path: string): WrittenSymbol[] {
-  const lines = execFileSync('nm', ['-n', path]).toString().split('\n');
+function symbolsOf(path: string, { prefix }: FakeMachine): WrittenSymbol[] {
+  const lines = execFileSync(`${prefix}nm`, ['-n', path]).toString().split('\n');
   return lines.flatMap((line) => {
     const [address, type, name] = line.split(' ');
     return name === undefined ? [] : [{ address: BigInt(`0x${address}`), type: type!, name }];
@@ -56,12 +77,14 @@ export function linkKernel(
   folder: string,
   objects: readonly string[],
   layout: Layout = layouts['Linux 6.12']!,
+  machine = here,
 ): Buffer {
-  writeFileSync(join(folder, 'kernel.lds'), script);
+  const { prefix, base, order } = machine;
+  writeFileSync(join(folder, 'kernel.lds'), scriptAt(base));
   const vmlinux = join(folder, 'vmlinux');
   const link = (extra: readonly string[]): void =>
     void execFileSync(
-      'ld',
+      `${prefix}ld`,
       [
         '--build-id=sha1',
         '-z',
@@ -77,11 +100,11 @@ export function linkKernel(
       { cwd: folder },
     );
   link([]);
-  writeFileSync(join(folder, 'kallsyms.bin'), kallsymsTables(symbolsOf(vmlinux), layout));
+  writeFileSync(join(folder, 'kallsyms.bin'), kallsymsTables(symbolsOf(vmlinux, machine), layout, base, order));
   writeFileSync(join(folder, 'kallsyms.s'), '.section .kallsyms,"a"\n.balign 8\n.incbin "kallsyms.bin"\n');
-  execFileSync('gcc', ['-c', '-o', 'kallsyms.o', 'kallsyms.s'], { cwd: folder });
+  execFileSync(`${prefix}${machine.compiler}`, ['-c', '-o', 'kallsyms.o', 'kallsyms.s'], { cwd: folder });
   link(['kallsyms.o']);
-  execFileSync('objcopy', ['-S', vmlinux]);
+  execFileSync(`${prefix}objcopy`, ['-S', vmlinux]);
   return readFileSync(vmlinux);
 }
 

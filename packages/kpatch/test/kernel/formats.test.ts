@@ -147,6 +147,13 @@ describe('compiler', () => {
     assert.match(error.message, /ld\.lld-99/);
   });
 
+  it('is a cross compiler for the kernel of another machine, which make is told', async () => {
+    const text = 'CONFIG_ARM64=y\nCONFIG_CC_IS_GCC=y\nCONFIG_CC_VERSION_TEXT="gcc-12 (Debian 12.2.0-14) 12.2.0"\n';
+    const { command, makeArguments } = await compilerOf(parseConfig(text));
+    assert.equal(command, 'aarch64-linux-gnu-gcc-12');
+    assert.deepEqual(makeArguments, ['ARCH=arm64', 'CROSS_COMPILE=aarch64-linux-gnu-']);
+  });
+
   it('is compared without its command', () => {
     assert.ok(sameCompiler('gcc-12 (Debian 12.2.0-14) 12.2.0', 'x86_64-linux-gnu-gcc-12 (Debian 12.2.0-14) 12.2.0'));
     assert.ok(!sameCompiler('gcc-12 (Debian 12.2.0-14) 12.2.0', 'gcc-12 (Debian 12.2.0-15) 12.2.0'));

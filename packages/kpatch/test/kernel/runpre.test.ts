@@ -11,7 +11,8 @@ import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
 import { type RunningCode, vmlinuxCode } from '#kpatch/kernel/running-code.ts';
 import { RunPreMatcher, type RunPreResult } from '#kpatch/runpre/match.ts';
 import { moduleCode } from '#kpatch/runpre/module-code.ts';
-import { compile, linkKernel, readCompiled } from './fake-kernel.ts';
+import { compile, type FakeMachine, linkKernel, readCompiled } from './fake-kernel.ts';
+import { type Layout, layouts } from './kallsyms-writer.ts';
 
 const sections = ['-ffunction-sections', '-fdata-sections'];
 
@@ -44,9 +45,13 @@ function codeOf(
   folder: string,
   sources: Readonly<Record<string, string>>,
   options: readonly string[] = [],
+  machine?: FakeMachine,
 ): RunningCode {
-  const objects = Object.entries(sources).map(([name, source]) => compile(folder, `run-${name}`, source, options));
-  const image = new KernelImage(linkKernel(folder, objects), 'vmlinux');
+  const objects = Object.entries(sources).map(([name, source]) =>
+    compile(folder, `run-${name}`, source, options, machine),
+  );
+  const layout: Layout | undefined = machine && { ...layouts['Linux 6.12']!, kind: 'relative' };
+  const image = new KernelImage(linkKernel(folder, objects, layout, machine), 'vmlinux');
   return vmlinuxCode(image, readKallsyms(image));
 }
 
@@ -197,5 +202,63 @@ describe('run-pre match', () => {
     );
     execFileSync('ld', ['-r', '-o', path, changed, parts[1]!]);
     assert.equal(verdicts(matchAll(object, moduleCode(readFileSync(path), 'both'))).alpha_read, 'differs');
+  });
+});
+
+const s390x: FakeMachine = {
+  prefix: 's390x-linux-gnu-',
+  compiler: 'gcc-12',
+  flags: ['-march=z13', '-mno-packed-stack'],
+  base: 0x100000n,
+  order: 'big',
+};
+
+describe('run-pre match on s390x, a machine with the other byte order', () => {
+  const folder = temporaryFolder('kpatch-runpre-s390x-');
+  after(() => folder.dispose());
+  const object = readCompiled(compile(folder.path, 'alpha', alpha, sections, s390x));
+  const code = codeOf(folder.path, { alpha, beta }, [], s390x);
+
+  it('finds every function of a file in vmlinux, with sections of its own or not', () => {
+    assert.deepEqual(verdicts(matchAll(object, code)), alphaFits);
+    const plain = readCompiled(compile(folder.path, 'plain', alpha, [], s390x));
+    assert.deepEqual(verdicts(matchAll(plain, code)), alphaFits);
+  });
+
+  it('sees a constant, a call that goes elsewhere, another string and other data', () => {
+    const variants: [string, string, string][] = [
+      ['check', 'counter > 10', 'counter > 11'],
+      ['alpha_tail', 'return check(x + 1)', 'return arch_hook(x + 1)'],
+      ['alpha_text', 'printk("alpha %d\\n", 5)', 'printk("gamma %d\\n", 5)'],
+      ['alpha_read', 'table[x & 3] + shared', 'table[x & 3] + counter'],
+    ];
+    for (const [name, from, to] of variants) {
+      assert.ok(alpha.includes(from), from);
+      const other = codeOf(folder.path, { alpha: alpha.replace(from, to), beta }, [], s390x);
+      assert.equal(verdicts(matchAll(object, other))[name], 'differs', name);
+    }
+  });
+
+  it('finds a tampered byte in any function', () => {
+    const target = functionsOf(object).find(({ name }) => name === 'alpha_sum')!;
+    const [symbol] = code.symbols('alpha_sum');
+    for (let at = 0; at < target.size; at++) {
+      const tampered: RunningCode = {
+        ...code,
+        read(address, length) {
+          const bytes = code.read(address, length);
+          const place = Number(symbol!.address - address) + at;
+          if (bytes === undefined || place < 0 || place >= length) return bytes;
+          const copy = Uint8Array.from(bytes);
+          copy[place]! ^= 0x40;
+          return copy;
+        },
+      };
+      const relocated = object.sections.some(
+        (section) =>
+          section === target.section && section.relocations.some(({ offset }) => at >= offset && at < offset + 4),
+      );
+      assert.equal(new RunPreMatcher(object, tampered).match(target).matched, relocated, `byte ${at}`);
+    }
   });
 });
