@@ -40,7 +40,7 @@ export class BoundedBytes {
   bytes(): Buffer {
     const head = Buffer.concat(this.#head);
     const omitted = this.total - head.length - this.#tailLength;
-    const note = omitted === 0 ? [] : [Buffer.from(`\n[... ${omitted} bytes left out ...]\n`)];
+    const note = omitted === 0 ? [] : [Buffer.from(`\n[... ${omitted} bytes omitted ...]\n`)];
     return Buffer.concat([head, ...note, ...this.#tail]);
   }
 }

@@ -271,7 +271,7 @@ export class Guest {
     const said = [this.#console.tail(60), this.#qemu.messages()].filter((text) => text !== '').join('\n');
     const { panic } = this.#console;
     if (panic !== undefined) return fail('guest-panicked', { reason: panic }, { detail: said });
-    return fail('guest-ended', { outcome: this.#stopping ? 'it was stopped' : outcome }, { detail: said });
+    return fail('guest-ended', { outcome: this.#stopping ? 'kpatch stopped it' : outcome }, { detail: said });
   }
 }
 

@@ -77,7 +77,7 @@ function handleOf(child: ChildProcess, pid: number): Qemu {
   const ended = new Promise<string>((resolve) => {
     child.on('close', (status, signal) => {
       forget();
-      resolve(signal === null ? `QEMU ended with status ${status}` : `QEMU was ended by ${signal}`);
+      resolve(signal === null ? `QEMU exited with status ${status}` : `QEMU was killed by ${signal}`);
     });
   });
   const [, , , console, channel] = child.stdio as unknown as Duplex[];

@@ -68,7 +68,7 @@ function kernels(locks: Locks): Found[] {
     const common = { name, path, kernel: name, inUse } as const;
     const kernel = describedKernel(name);
     if (kernel === undefined) {
-      const what = inUse ? 'a kernel that is being prepared' : 'a kernel that was not prepared to the end';
+      const what = inUse ? 'kernel being prepared' : 'incompletely prepared kernel';
       return [{ ...common, kind: inUse ? 'kernel' : 'leftover', used: timeOf(path), what }];
     }
     const what = `prepared kernel, ${kernel.distribution} ${kernel.sourceVersion}`;
@@ -85,7 +85,7 @@ function derived(locks: Locks): Found[] {
     const kernel = describedKernel(key);
     const common = { name, path, kernel: key, inUse: isHeld(locks, kernelLock(key)) } as const;
     if (kernel === undefined || derivedFolder(kernel) !== path) {
-      return [{ ...common, kind: 'leftover', used: timeOf(path), what: 'data of a kernel that is gone' }];
+      return [{ ...common, kind: 'leftover', used: timeOf(path), what: 'data of a removed kernel' }];
     }
     const used = lastUse(key);
     const whole: Found = { ...common, kind: 'derived', used, what: `object map and include graph of ${key}` };
@@ -124,7 +124,7 @@ function guests(): Found[] {
 /** Hidden names are locks, and temporary files and folders; those are entries once their owner has ended. */
 function leftover(name: string, path: string): Found[] {
   if (!name.startsWith('.trash-') && !isAbandoned(name)) return [];
-  return [{ kind: 'leftover', name, path, used: timeOf(path), inUse: false, what: 'left by a kpatch that was killed' }];
+  return [{ kind: 'leftover', name, path, used: timeOf(path), inUse: false, what: 'left behind by a killed kpatch' }];
 }
 
 /** Each use of a kernel touches its lock file (`holdKernel`). */

@@ -1,4 +1,4 @@
-/** Runs one boot of a plan: its guest, and in it the checks in order. */
+/** Runs one boot of a plan: starts a guest and runs the checks in it, in order. */
 import { KpatchError } from '../../base/errors/error.ts';
 import { initScript } from '../../vm/agent.ts';
 import { emulatorFor } from '../../vm/emulator.ts';
@@ -14,16 +14,16 @@ import { type CheckContext, notRun, runCheck } from './run-check.ts';
 
 export interface BootRun {
   readonly checks: readonly CheckRecord[];
-  /** Absent where no guest was started. */
+  /** Absent if no guest was started. */
   readonly boot?: BootRecord;
-  /** The store as a tar archive, where the boot installed the patch. */
+  /** The store as a tar archive, if the boot installed the patch. */
   readonly store?: Uint8Array;
 }
 
-/** A guest whose init loads patches is up only when they are; a transition may take its time. */
+/** A guest whose init loads patches is up only when they are loaded, and a transition may take long. */
 const SERVICE_DEADLINE_MS = 300_000;
 
-/** `store` is what an earlier boot installed. Errors: those of this machine, as `boot` has them. */
+/** `store` comes from an earlier boot that installed the patch. Errors: those of this machine, as for `boot`. */
 export async function runBoot(
   planned: PlannedBoot,
   checks: readonly GuestCheck[],
@@ -75,7 +75,8 @@ function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | unde
     cpus: planned.cpus,
     kernelArguments: ['log_buf_len=4M', ...planned.kernelArguments],
     onConsole: (line) => onEvent({ type: 'console', boot: planned.id, line }),
-    onWait: () => onEvent({ type: 'progress', check: keyOf(planned.id, ''), text: 'other virtual machines end first' }),
+    onWait: () =>
+      onEvent({ type: 'progress', check: keyOf(planned.id, ''), text: 'waiting for other virtual machines to finish' }),
     ...(planned.system === 'reboot'
       ? { init: initScript([], emulatorFor(kernel.image), bootService), bootDeadlineMs: SERVICE_DEADLINE_MS }
       : {}),
@@ -109,9 +110,9 @@ async function runChecks(
     const { record, gone } = await run(check);
     if (!gone && (record.outcome === 'held' || check.needed !== true)) continue;
     const rest = checks.slice(at + 1);
-    // What the kernel said is worth reading most when something failed.
+    // The kernel log is most useful when something failed.
     const log = gone ? undefined : rest.find(({ id }) => id === 'log-clean');
-    const why = gone ? 'the guest is gone' : `without this: ${check.title}`;
+    const why = gone ? 'the guest is gone' : `skipped because this failed: ${check.title}`;
     const skipped = rest.filter((other) => other !== log);
     records.push(...notRun(skipped, why, context));
     if (log !== undefined) await run(log);
@@ -120,7 +121,7 @@ async function runChecks(
   return records;
 }
 
-/** The guest did not come up: that is what is wrong with its first check. */
+/** The guest did not boot: report that as the failure of its first check. */
 function bootFailed(
   { id, title }: PlannedBoot,
   checks: readonly GuestCheck[],
@@ -147,5 +148,5 @@ function bootFailed(
     evidence: [evidence],
     ms: 0,
   } as const;
-  return { checks: [failed, ...notRun(rest, 'the guest did not come up', context)], boot: record };
+  return { checks: [failed, ...notRun(rest, 'the guest did not boot', context)], boot: record };
 }
