@@ -149,21 +149,26 @@ async function sizesOf(paths: readonly string[]): Promise<Map<string, number>> {
   return new Map(lines.map((line) => [line.slice(line.indexOf('\t') + 1), Number.parseInt(line, 10)]));
 }
 
-/** Inodes with a flock(2) on them, as /proc/locks has them: `MAJOR:MINOR:INODE`, the device in hexadecimal. */
+/** Files with a flock(2) on them, as /proc/locks has them: `MAJOR:MINOR:INODE`, the device in hexadecimal. */
 type Locks = ReadonlySet<string>;
 
 function heldLocks(): Locks {
   try {
     const lines = readFileSync('/proc/locks', 'latin1').split('\n');
-    return new Set(lines.flatMap((line) => /\bFLOCK\b.*\s[\da-f]+:[\da-f]+:(\d+)\s/.exec(line)?.[1] ?? []));
+    return new Set(lines.flatMap((line) => /\bFLOCK\b.*\s([\da-f]+:[\da-f]+:\d+)\s/.exec(line)?.[1] ?? []));
   } catch {
     return new Set();
   }
 }
 
+/** For people; where a filesystem reports another device here than there, `pruneCache` still meets the lock itself. */
 function isHeld(locks: Locks, path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false });
-  return stat !== undefined && locks.has(String(stat.ino));
+  if (stat === undefined) return false;
+  // The parts of a device number as makedev(3) joins them.
+  const major = ((stat.dev >>> 8) & 0xfff).toString(16).padStart(2, '0');
+  const minor = ((stat.dev & 0xff) | ((stat.dev >>> 12) & 0xfff00)).toString(16).padStart(2, '0');
+  return locks.has(`${major}:${minor}:${stat.ino}`);
 }
 
 function namesIn(folder: string): string[] {
