@@ -1,5 +1,5 @@
 /** Build roots in the cache: made once for each compiler of a distribution release, shared by all kernels that it built. */
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import { lock } from '../base/lock.ts';
@@ -65,6 +65,7 @@ export async function buildRoot(
     const stored: Stored = { format: 1, packages: plan.packages };
     // Written last: a folder with this file is whole.
     writeAtomically(join(unfinished.path, 'build-root.json'), `${JSON.stringify(stored, null, 1)}\n`);
+    rmSync(folder, { recursive: true, force: true });
     renameSync(unfinished.path, folder);
   });
   return { folder, key, packages: plan.packages };

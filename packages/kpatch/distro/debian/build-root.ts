@@ -101,7 +101,7 @@ function moveInto(from: string, to: string): void {
 /** Links that `update-alternatives` and postinst scripts make; the first candidate that is there. */
 const links: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   // Host programs of the build are compiled by `gcc`; the package of that name would bring another version.
-  'usr/bin/gcc': [/^gcc-\d+$/],
+  'usr/bin/gcc': [/^gcc-\d+$/, /^\w+-linux-gnu-gcc-\d+$/],
   'usr/bin/cc': ['gcc'],
   'usr/bin/sh': ['dash', 'bash'],
   'usr/bin/awk': ['mawk', 'gawk'],
