@@ -198,10 +198,10 @@ function limitsSection(proof: Proof): string {
 function consoleSection(proof: Proof): string {
   if (proof.boots.length === 0) return '<p>No virtual machine was started.</p>';
   return proof.boots
-    .map(({ title, acceleration, bootMs, console }) => {
+    .map(({ title, acceleration, bootMs, kept, console }) => {
       const how = acceleration === 'kvm' ? 'KVM' : 'software emulation';
       const text = console.trim() === '' ? 'It printed nothing.' : console;
-      return `<details><summary>${esc(title)} (up after ${seconds(bootMs)}, ${how})</summary><div class="scroll" tabindex="0" role="region" aria-label="Console of ${esc(title)}"><pre>${esc(text)}</pre></div></details>`;
+      return `<details><summary>${esc(title)} (${kept === undefined ? 'booted' : 'resumed'} in ${seconds(bootMs)}, ${how})</summary><div class="scroll" tabindex="0" role="region" aria-label="Console of ${esc(title)}"><pre>${esc(text)}</pre></div></details>`;
     })
     .join('\n');
 }
