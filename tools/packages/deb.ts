@@ -51,7 +51,7 @@ Architecture: amd64
 Maintainer: The kpatch project <root@localhost>
 Installed-Size: ${size}
 Depends: libc6 (>= 2.28), libstdc++6, libatomic1, kmod, util-linux
-Recommends: systemd, init-system-helpers
+Recommends: systemd, init-system-helpers, bubblewrap
 Suggests: qemu-system-x86, gcc, make
 Section: kernel
 Priority: optional

@@ -12,6 +12,9 @@ import { ElfFile } from '../formats/elf/file.ts';
 import { type ModinfoField, modinfoOf } from '../formats/elf/modinfo.ts';
 import type { GuestFile } from './initramfs.ts';
 
+/** No module unpacks to more (bytes). */
+const LIMIT = 256 << 20;
+
 export interface GuestModules {
   /** `.../lib/modules/RELEASE`, as the kernel's package has it. */
   readonly folder: string;
@@ -74,8 +77,8 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
 
 /** A module's bytes, unpacked where the distribution compresses its modules. */
 export async function unpacked(path: string): Promise<Uint8Array> {
-  if (path.endsWith('.xz')) return (await runOk('xz', ['-dc', path])).stdout;
-  if (path.endsWith('.gz')) return (await runOk('gzip', ['-dc', path])).stdout;
+  if (path.endsWith('.xz')) return (await runOk('xz', ['-dc', path], { maxOutput: LIMIT })).stdout;
+  if (path.endsWith('.gz')) return (await runOk('gzip', ['-dc', path], { maxOutput: LIMIT })).stdout;
   if (path.endsWith('.zst')) return zstdDecompressSync(readBytes(path));
   return readBytes(path);
 }

@@ -88,6 +88,7 @@ export function registerPublish(channel: Command): void {
     .option('-r, --release <number>', 'release number of packages built from modules', '1')
     .option('--withdraw <cve=reason...>', 'a CVE that the previous patch fixes and this one does not')
     .option('--advisories <file...>', 'advisories to read titles and severities of CVEs from')
+    .option('--no-sandbox', 'unpack packages with all your rights (dangerous)')
     .option('--json', 'print JSON')
     .action(action(add));
   channel
