@@ -166,11 +166,11 @@ export function isTags(name: string): boolean {
 
 /** Functions in these sections must not be replaced; the words say why. */
 const unpatchable: readonly (readonly [RegExp, string])[] = [
-  [/^\.noinstr\.text\b/, 'code that must not be instrumented (noinstr) has no place where ftrace could enter'],
+  [/^\.noinstr\.text\b/, 'code that must not be instrumented (noinstr) has no ftrace entry'],
   [/^\.entry\.text\b/, 'entry code runs before the kernel is ready for ftrace'],
-  [/^\.(?:irqentry|softirqentry)\.text\b/, 'interrupt entry code is told apart by its address'],
+  [/^\.(?:irqentry|softirqentry)\.text\b/, 'the kernel recognises interrupt entry code by its address'],
   [/^\.kprobes\.text\b/, 'code that kprobes depend on must not be probed or replaced'],
-  [/^\.cpuidle\.text\b/, 'idle code is told apart by its address'],
+  [/^\.cpuidle\.text\b/, 'the kernel recognises idle code by its address'],
   [/^\.(?:vdso|vsyscall)/, 'this code runs in user space'],
   [/^\.static_call\.text\b/, 'static call trampolines are rewritten by the kernel'],
 ];

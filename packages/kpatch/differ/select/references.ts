@@ -182,7 +182,7 @@ export class References {
       use === 'call' ? patched.arch.nearCall?.(user.section.data, relocation.offset) : this.#nearJump(use, user);
     if (reason === undefined) return false;
     this.copies.add(part);
-    notes.push(`${part.name} travels as a copy, unchanged, since ${user.name} calls it and ${reason}`);
+    notes.push(`${part.name} is included as an unchanged copy because ${user.name} calls it and ${reason}`);
     return true;
   }
 

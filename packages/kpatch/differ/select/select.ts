@@ -71,7 +71,7 @@ export class Selector {
     }
     for (const part of patched.parts) {
       if (part.class === 'kpatch') {
-        if (isCallback(part)) this.#travel(part, 'the patch has it for kpatch');
+        if (isCallback(part)) this.#travel(part, 'it is a callback');
       } else if (isNewGlobalData(part)) this.#travel(part, 'it is new');
     }
     for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) this.#visit(next);

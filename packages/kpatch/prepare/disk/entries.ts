@@ -68,7 +68,7 @@ function kernels(locks: Locks): Found[] {
     const common = { name, path, kernel: name, inUse } as const;
     const kernel = describedKernel(name);
     if (kernel === undefined) {
-      const what = inUse ? 'a kernel that is being prepared' : 'a kernel that was not prepared to the end';
+      const what = inUse ? 'kernel being prepared' : 'incompletely prepared kernel';
       return [{ ...common, kind: inUse ? 'kernel' : 'leftover', used: timeOf(path), what }];
     }
     const what = `prepared kernel, ${kernel.distribution} ${kernel.sourceVersion}`;
@@ -85,7 +85,7 @@ function derived(locks: Locks): Found[] {
     const kernel = describedKernel(key);
     const common = { name, path, kernel: key, inUse: isHeld(locks, kernelLock(key)) } as const;
     if (kernel === undefined || derivedFolder(kernel) !== path) {
-      return [{ ...common, kind: 'leftover', used: timeOf(path), what: 'data of a kernel that is gone' }];
+      return [{ ...common, kind: 'leftover', used: timeOf(path), what: 'data of a removed kernel' }];
     }
     const used = lastUse(key);
     const whole: Found = { ...common, kind: 'derived', used, what: `object map and include graph of ${key}` };
@@ -124,7 +124,7 @@ function guests(): Found[] {
 /** Hidden names are locks, and temporary files and folders; those are entries once their owner has ended. */
 function leftover(name: string, path: string): Found[] {
   if (!name.startsWith('.trash-') && !isAbandoned(name)) return [];
-  return [{ kind: 'leftover', name, path, used: timeOf(path), inUse: false, what: 'left by a kpatch that was killed' }];
+  return [{ kind: 'leftover', name, path, used: timeOf(path), inUse: false, what: 'left behind by a killed kpatch' }];
 }
 
 /** Each use of a kernel touches its lock file (`holdKernel`). */
@@ -149,21 +149,26 @@ async function sizesOf(paths: readonly string[]): Promise<Map<string, number>> {
   return new Map(lines.map((line) => [line.slice(line.indexOf('\t') + 1), Number.parseInt(line, 10)]));
 }
 
-/** Inodes with a flock(2) on them, as /proc/locks has them: `MAJOR:MINOR:INODE`, the device in hexadecimal. */
+/** Files with a flock(2) on them, as /proc/locks has them: `MAJOR:MINOR:INODE`, the device in hexadecimal. */
 type Locks = ReadonlySet<string>;
 
 function heldLocks(): Locks {
   try {
     const lines = readFileSync('/proc/locks', 'latin1').split('\n');
-    return new Set(lines.flatMap((line) => /\bFLOCK\b.*\s[\da-f]+:[\da-f]+:(\d+)\s/.exec(line)?.[1] ?? []));
+    return new Set(lines.flatMap((line) => /\bFLOCK\b.*\s([\da-f]+:[\da-f]+:\d+)\s/.exec(line)?.[1] ?? []));
   } catch {
     return new Set();
   }
 }
 
+/** For people; where a filesystem reports another device here than there, `pruneCache` still meets the lock itself. */
 function isHeld(locks: Locks, path: string): boolean {
   const stat = statSync(path, { throwIfNoEntry: false });
-  return stat !== undefined && locks.has(String(stat.ino));
+  if (stat === undefined) return false;
+  // The parts of a device number as makedev(3) joins them.
+  const major = ((stat.dev >>> 8) & 0xfff).toString(16).padStart(2, '0');
+  const minor = ((stat.dev & 0xff) | ((stat.dev >>> 12) & 0xfff00)).toString(16).padStart(2, '0');
+  return locks.has(`${major}:${minor}:${stat.ino}`);
 }
 
 function namesIn(folder: string): string[] {

@@ -20,6 +20,9 @@ export interface PruneResult {
   readonly after: number;
 }
 
+/** A lock that was just released, as that of a kernel's compiled units, takes a moment to be free. */
+const WAIT_MS = 3000;
+
 const order: readonly CacheKind[] = ['leftover', 'packages', 'guest', 'objects', 'kernel'];
 
 /**
@@ -80,7 +83,7 @@ async function remove(entry: CacheEntry): Promise<boolean> {
     entry.kind === 'packages' ? packagesLock() : entry.kernel === undefined ? undefined : kernelLock(entry.kernel);
   let held: Lock | undefined;
   try {
-    if (file !== undefined) held = await lock(file, entry.name);
+    if (file !== undefined) held = await lock(file, entry.name, { waitMs: WAIT_MS });
   } catch (error) {
     if (error instanceof KpatchError && error.code === 'locked') return false;
     throw error;

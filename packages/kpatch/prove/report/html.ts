@@ -1,6 +1,6 @@
-/** Text for HTML. */
+/** Helpers to write HTML. */
 
-/** Escapes for text and for attribute values in double quotes. */
+/** Escapes text for element content and for attribute values in double quotes. */
 export function esc(text: string): string {
   return text
     .replaceAll('&', '&amp;')
@@ -10,7 +10,7 @@ export function esc(text: string): string {
     .replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g, '\ufffd');
 }
 
-/** An id that a link can name. */
+/** A valid id for links. */
 export function slug(text: string): string {
   return text.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-|-$/g, '');
 }

@@ -1,4 +1,4 @@
-/** The report: one page that holds everything, opens offline, and needs no script. */
+/** The report: one self-contained HTML page without scripts. */
 import type { Proof, ProofCheck } from '../../module/proof.ts';
 import { limitsOf } from '../limits.ts';
 import type { ReplacedCode, ReportFacts, SourcePatch } from './facts.ts';
@@ -7,21 +7,21 @@ import { redirectionPicture, timelinePicture } from './pictures.ts';
 import { sideBySide } from './side-by-side.ts';
 import { style } from './style.ts';
 
-/** Instructions shown before and after each that differs. */
+/** Instructions shown before and after each difference. */
 const CONTEXT = 8;
 
-/** `repeat` is the command line that makes the same proof again. */
+/** `repeat` is the command line that repeats the proof. */
 export function reportPage(proof: Proof, facts: ReportFacts, repeat: string): string {
   const proven = proof.verdict === 'proven';
   const title = `${proven ? 'Proven' : 'Not proven'}: ${proof.module.name} on Linux ${proof.kernel.release}`;
   const sections: readonly (readonly [id: string, name: string, body: string])[] = [
     ['source', 'What the patch changes in the source', sourceSection(facts.patches)],
     ['code', 'What changes in the machine code', codeSection(facts.functions)],
-    ['picture', 'What is redirected, and who calls it', pictureSection(facts.functions)],
+    ['picture', 'Redirected functions and their callers', pictureSection(facts.functions)],
     ['timeline', 'The transition over time', timelineSection(proof)],
-    ['checks', 'What was checked', checksSection(proof)],
+    ['checks', 'Checks', checksSection(proof)],
     ['limits', 'What this proof does not show', limitsSection(proof)],
-    ['consoles', 'The consoles of the virtual machines', consoleSection(proof)],
+    ['consoles', 'Consoles of the virtual machines', consoleSection(proof)],
     ['repeat', 'How to repeat it', `<pre tabindex="0"><code>${esc(repeat)}</code></pre>`],
   ];
   const links = sections.map(([id, name]) => `<li><a href="#${id}">${esc(name)}</a></li>`).join('');
@@ -69,8 +69,7 @@ function identity(proof: Proof): string {
 }
 
 function sourceSection(patches: readonly SourcePatch[]): string {
-  if (patches.length === 0)
-    return '<p>The source patch was not given (<code>--patch FILE</code>), so it is not shown.</p>';
+  if (patches.length === 0) return '<p>No source patch was given (<code>--patch FILE</code>).</p>';
   return patches
     .map(({ name, text }) => {
       const lines = text
@@ -93,15 +92,15 @@ function sourceSection(patches: readonly SourcePatch[]): string {
 }
 
 function codeSection(functions: readonly ReplacedCode[]): string {
-  if (functions.length === 0) return '<p>No function is known to be replaced.</p>';
+  if (functions.length === 0) return '<p>No replaced functions are known.</p>';
   const note =
-    '<p>On the left the code that the kernel was shipped with, on the right the code of the patch module. Calls and data are named; jumps inside a function are given by their distance from its start. The first difference has a line above it.</p>';
+    '<p>Left: the code of the stock kernel. Right: the code of the livepatch module. Calls and data are shown by name, jumps inside a function as an offset from its start. A line marks the first difference.</p>';
   return note + functions.map(functionCode).join('\n');
 }
 
 function functionCode({ name, old, renewed }: ReplacedCode): string {
   const heading = `<h3 id="code-${slug(name)}">${esc(name)}</h3>`;
-  if (renewed === undefined) return `${heading}<p>The new code was not found in the module by its name.</p>`;
+  if (renewed === undefined) return `${heading}<p>The new code was not found in the module.</p>`;
   if (old === undefined)
     return `${heading}<p>The old code was not found; only the new code is shown.</p><div class="scroll" tabindex="0" role="region" aria-label="Code of ${esc(name)}"><pre>${renewed.map((line) => `<span>${esc(line.text)}</span>`).join('')}</pre></div>`;
   const rows = sideBySide(
@@ -131,7 +130,7 @@ function functionCode({ name, old, renewed }: ReplacedCode): string {
     }
     const start = at;
     while (at + 1 < rows.length && !near(at + 1)) at++;
-    shown.push(`<tr class="gap"><td colspan="4">${count(at + 1 - start, 'instruction')} alike</td></tr>`);
+    shown.push(`<tr class="gap"><td colspan="4">${count(at + 1 - start, 'instruction')} unchanged</td></tr>`);
   }
   return `${heading}<p class="same-note">${count(changed, 'line')} of ${rows.length} differ.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Old and new code of ${esc(name)}"><table class="code-table">
@@ -140,7 +139,7 @@ function functionCode({ name, old, renewed }: ReplacedCode): string {
 }
 
 function pictureSection(functions: readonly ReplacedCode[]): string {
-  if (functions.length === 0) return '<p>Nothing is known to be redirected.</p>';
+  if (functions.length === 0) return '<p>No redirected functions are known.</p>';
   return `<div class="scroll" tabindex="0" role="region" aria-label="Picture of the redirections">${redirectionPicture(functions)}</div>`;
 }
 
@@ -153,14 +152,14 @@ function timelineSection(proof: Proof): string {
       const points = (data as { points?: { seconds: number; tasks: number }[] } | undefined)?.points;
       if (points === undefined || points.length === 0) continue;
       const title = `In ${boots.get(boot) ?? boot}: ${text}`;
-      // A curve of a transition in which nobody was seen waiting would be an empty frame.
+      // If no task was seen waiting, a chart would be empty.
       if (points.some(({ tasks }) => tasks > 0)) {
         figures.push(timelinePicture({ id: `line-${slug(check)}-${at}`, title, points }));
       } else short.push(`<li>${esc(title)}</li>`);
     }
   }
-  if (figures.length + short.length === 0) return '<p>No transition was seen.</p>';
-  const over = `<p>Over before any task was seen waiting, so there is nothing to draw:</p><ul>${short.join('')}</ul>`;
+  if (figures.length + short.length === 0) return '<p>No transition was observed.</p>';
+  const over = `<p>Completed before any task was seen waiting:</p><ul>${short.join('')}</ul>`;
   return `${figures.join('\n')}${short.length === 0 ? '' : over}`;
 }
 
@@ -169,7 +168,7 @@ function checksSection(proof: Proof): string {
   const groups = [...new Set(proof.checks.map(({ boot }) => boot))];
   return groups
     .map((boot) => {
-      const title = boot === 'files' ? 'From the files alone' : `In ${boots.get(boot) ?? boot}`;
+      const title = boot === 'files' ? 'From the files' : `In ${boots.get(boot) ?? boot}`;
       const items = proof.checks.filter((check) => check.boot === boot).map(checkItem);
       return `<h3>${esc(title)}</h3>\n${items.join('\n')}`;
     })
@@ -192,18 +191,17 @@ function checkItem(check: ProofCheck): string {
 
 function limitsSection(proof: Proof): string {
   const items = limitsOf(proof).map((limit) => `<li>${esc(limit)}</li>`);
-  const always =
-    '<li>other hardware, other drivers, and work that nobody tried: it is what happened in virtual machines</li>';
+  const always = '<li>other hardware, other drivers, and other workloads: the checks ran in virtual machines</li>';
   return `<ul>${items.join('')}${always}</ul>`;
 }
 
 function consoleSection(proof: Proof): string {
   if (proof.boots.length === 0) return '<p>No virtual machine was started.</p>';
   return proof.boots
-    .map(({ title, acceleration, bootMs, console }) => {
+    .map(({ title, acceleration, bootMs, kept, console }) => {
       const how = acceleration === 'kvm' ? 'KVM' : 'software emulation';
       const text = console.trim() === '' ? 'It printed nothing.' : console;
-      return `<details><summary>${esc(title)} (up after ${seconds(bootMs)}, ${how})</summary><div class="scroll" tabindex="0" role="region" aria-label="Console of ${esc(title)}"><pre>${esc(text)}</pre></div></details>`;
+      return `<details><summary>${esc(title)} (${kept === undefined ? 'booted' : 'resumed'} in ${seconds(bootMs)}, ${how})</summary><div class="scroll" tabindex="0" role="region" aria-label="Console of ${esc(title)}"><pre>${esc(text)}</pre></div></details>`;
     })
     .join('\n');
 }

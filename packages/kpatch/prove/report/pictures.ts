@@ -1,13 +1,13 @@
-/** Pictures of the report as SVG, each with a title and a description in words. */
+/** The SVG pictures of the report, each with a title and a description. */
 
 import type { ReplacedCode } from './facts.ts';
 import { count, esc } from './html.ts';
 
 const ROW = 26;
-/** Callers beyond this many are counted, not drawn. */
+/** Maximum number of callers to draw; the rest are counted. */
 const CALLERS = 8;
 
-/** Who calls which function of which object, and that it is redirected. */
+/** Shows the callers of each function and its redirection. */
 export function redirectionPicture(functions: readonly ReplacedCode[]): string {
   let y = 34;
   const parts: string[] = [];
@@ -37,7 +37,7 @@ export function redirectionPicture(functions: readonly ReplacedCode[]): string {
     parts.push(text(332, middle - 3, label), text(332, middle + 14, func.object, 'class="soft"'));
     parts.push(`<path class="edge" d="M 560 ${middle} L 624 ${middle}" marker-end="url(#arrow)"/>`);
     parts.push(`<rect class="new" x="630" y="${middle - 21}" width="240" height="42" rx="6"/>`);
-    parts.push(text(642, middle - 3, label), text(642, middle + 14, 'in the patch module', 'class="soft"'));
+    parts.push(text(642, middle - 3, label), text(642, middle + 14, 'in the livepatch module', 'class="soft"'));
     y += Math.max(rows * ROW, 48) + 14;
   }
   const words = functions
@@ -59,7 +59,7 @@ export interface Timeline {
   readonly points: readonly { readonly seconds: number; readonly tasks: number }[];
 }
 
-/** Tasks that had not changed to the new code, over time. */
+/** Shows the number of tasks that have not switched yet, over time. */
 export function timelinePicture({ id, title, points }: Timeline): string {
   const width = 420;
   const height = 170;

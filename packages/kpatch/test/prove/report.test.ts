@@ -125,7 +125,7 @@ test('a transition in which nobody had to wait is told, not drawn', () => {
   assert.doesNotMatch(reportPage({ ...proof, checks }, sampleFacts(), ''), /<figure>/);
   assert.match(
     reportPage({ ...proof, checks }, sampleFacts(), ''),
-    /nothing to draw.*In the stock kernel: it took 1\.20 s/s,
+    /Completed before any task was seen waiting.*In the stock kernel: it took 1\.20 s/s,
   );
 });
 

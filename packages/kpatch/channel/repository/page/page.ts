@@ -100,7 +100,7 @@ function card(kernel: PublishedKernel, today: string): string {
   ];
   const next =
     kernel.rebootInto === null
-      ? 'It is the newest of its line.'
+      ? 'It is the newest of its series.'
       : `Reboot into <strong>${xml(kernel.rebootInto)}</strong> by ${kernel.until}.`;
   const severity = patch === null ? 'unrated' : worst(patch.cves as Parameters<typeof worst>[0]);
   const fixes =
