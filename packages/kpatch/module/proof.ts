@@ -55,6 +55,8 @@ export interface Proof {
     readonly title: string;
     readonly acceleration: string;
     readonly bootMs: number;
+    /** SHA-256 of the kept guest that was resumed; absent where the kernel was booted. */
+    readonly kept?: string;
     readonly console: string;
   }[];
   readonly ms: number;

@@ -96,7 +96,8 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
         case 'booted': {
           activities.delete(event.boot);
           const how = event.acceleration === 'kvm' ? 'KVM' : 'software emulation';
-          return print([paint(2, `  ${event.boot.padEnd(idWidth)}  up after ${seconds(event.ms)} (${how})`)]);
+          const begun = event.kept === undefined ? 'booted' : `resumed from the kept guest ${event.kept.slice(0, 12)}…`;
+          return print([paint(2, `  ${event.boot.padEnd(idWidth)}  ${begun} in ${seconds(event.ms)} (${how})`)]);
         }
         case 'begin':
           return begin(event.boot, event.title);

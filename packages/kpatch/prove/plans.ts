@@ -85,7 +85,8 @@ export const fullPlan: Plan = {
   name: 'full',
   statics,
   boots: [
-    stock,
+    // Addresses of its own, and the boot itself is looked at.
+    { ...stock, cold: true },
     cyclesBoot(1),
     cyclesBoot(2),
     {

@@ -89,6 +89,11 @@ export class Console {
     this.#partial = Buffer.from(rest);
   }
 
+  /** Adds what a resumed guest had printed before it was saved; nobody is told of it. */
+  recall(text: string): void {
+    this.#kept.add(Buffer.from(text));
+  }
+
   #line(bytes: Buffer): void {
     const line = readable(bytes.subarray(0, 4096)).replace(/\ufffd+$/, '');
     // kernel/panic.c prints this prefix in every version.

@@ -35,8 +35,16 @@ export async function initramfs(files: GuestFiles, init: string): Promise<Buffer
     { path: 'usr/sbin', link: '../bin' },
     { path: 'init', content: Buffer.from(init), mode: 0o755 },
   ];
-  for (const [path, file] of Object.entries(files)) entries.push({ path, ...contentOf(file) });
-  return cpio(entries);
+  return cpio([...entries, ...entriesOf(files)]);
+}
+
+/** These files alone as an archive. Errors: `guest-file`, `file-unreadable`. */
+export function fileArchive(files: GuestFiles): Buffer {
+  return cpio(entriesOf(files));
+}
+
+function entriesOf(files: GuestFiles): CpioEntry[] {
+  return Object.entries(files).map(([path, file]) => ({ path, ...contentOf(file) }));
 }
 
 function contentOf(file: GuestFile): { content: Uint8Array; mode: number } {

@@ -20,6 +20,8 @@ export interface ProofInput {
   readonly files?: GuestFiles;
   /** Number of boots to run at once (default: 1). */
   readonly guests?: number;
+  /** Where kept guests are, and whether to boot all the same; without it each guest is booted. */
+  readonly kept?: { readonly folder: string; readonly cold?: boolean };
   readonly onEvent: (event: ProofEvent) => void;
   readonly signal?: AbortSignal;
 }

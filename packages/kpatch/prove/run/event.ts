@@ -18,7 +18,14 @@ export type Outcome = 'held' | 'failed' | 'not run';
 export type ProofEvent =
   | { readonly type: 'plan'; readonly plan: string; readonly release: string; readonly checks: readonly CheckHead[] }
   | { readonly type: 'boot'; readonly boot: string; readonly title: string }
-  | { readonly type: 'booted'; readonly boot: string; readonly acceleration: string; readonly ms: number }
+  | {
+      readonly type: 'booted';
+      readonly boot: string;
+      readonly acceleration: string;
+      readonly ms: number;
+      /** SHA-256 of the kept guest that was resumed; absent where the kernel was booted. */
+      readonly kept?: string;
+    }
   | { readonly type: 'begin'; readonly check: string; readonly boot: string; readonly title: string }
   | ({ readonly type: 'evidence'; readonly check: string } & Evidence)
   /** `check` is `BOOT/` for events of the boot as a whole. */

@@ -6,7 +6,10 @@ export interface BootRecord {
   readonly boot: string;
   readonly title: string;
   readonly acceleration: string;
+  /** Until the guest took commands, milliseconds. */
   readonly bootMs: number;
+  /** SHA-256 of the kept guest that was resumed; absent where the kernel was booted. */
+  readonly kept?: string;
   readonly console: string;
 }
 
