@@ -64,7 +64,6 @@ const allowed: readonly (readonly [file: string, text: RegExp, reason: string])[
   ['platform/naming.ts', /debian/, "the name of a machine in Debian's world"],
   ['platform/registry.ts', /debian/, "the name of a machine in Debian's world"],
   ['platform/*', /debian: /, "the name of a machine in Debian's world"],
-  ['differ/parts/section-class.ts', /x86_cpu_dev/, "a table of drivers; to move into the machine's record"],
   ['channel/package/deb.ts', /DEBIAN|debianArch/, 'a folder of the package format, and the name of a machine there'],
   ['channel/package/name.ts', /debianArch|rhel|naming\.debian|amzn/, 'to move into the records of distributions'],
   ['channel/repository/index/apt.ts', /debianArch|naming\.debian/, 'the name of a machine in the package format'],

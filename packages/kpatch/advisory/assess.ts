@@ -76,7 +76,7 @@ export function assess(
       selected: taken,
       covered: isCovered,
       verdict: isCovered ? 'covered' : taken ? 'awaited' : 'reboot',
-      reason: fix.again ? `${reason}; an earlier version fixed a part of it` : reason,
+      reason: fix.again ? `${reason}; an earlier version fixed part of it` : reason,
     };
   });
   cves.sort((a, b) => place(a) - place(b) || order(a) - order(b) || (a.cve < b.cve ? 1 : -1));

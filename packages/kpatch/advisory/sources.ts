@@ -79,7 +79,6 @@ function isFolder(path: string): boolean {
 /** Reads a changelog given as text, for what comes from a command's output. Error: `channel-not-changelog`. */
 export function changelogOf(content: string, name: string): Changelog {
   const changelog = parseChangelog(content, name);
-  if (changelog === undefined)
-    throw fail('channel-not-changelog', { file: name, problem: 'no entry can be found in it' });
+  if (changelog === undefined) throw fail('channel-not-changelog', { file: name, problem: 'it has no entries' });
   return changelog;
 }

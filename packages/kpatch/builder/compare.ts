@@ -75,7 +75,7 @@ export function refuseInit(bytes: Uint8Array, { object: file }: Unit, object: st
   const elf = new ElfFile(bytes, file);
   const section = elf.sections.find(({ name }) => /^\.(?:con_|security_)?initcall|^\.init\.text|^__param$/.test(name));
   if (section === undefined) return;
-  const name = `the initialisation in the new file ${file.replace(/\.o$/, '.c')}`;
+  const name = `the initialisation code in the new file ${file.replace(/\.o$/, '.c')}`;
   throw fail('diff-init-changed', { name, section: section.name, object }, { where: { file, section: section.name } });
 }
 

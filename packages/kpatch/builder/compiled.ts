@@ -107,9 +107,7 @@ async function applySeries(
     edits.push(...editsMade());
   }
   for (const { patch, file, hunk, fuzz, lines } of adjustments) {
-    report.warn(
-      `${patch}: hunk ${hunk} of ${file} fits only with ${fuzz} lines of context ignored; it went here:\n${lines}`,
-    );
+    report.warn(`${patch}: hunk ${hunk} of ${file} applied with fuzz ${fuzz}; please check:\n${lines}`);
   }
   return { adjustments, edits };
 }

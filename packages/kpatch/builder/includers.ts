@@ -1,6 +1,8 @@
 /** The units through which a patched file that is no unit itself comes into the kernel. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { plural } from '../base/errors/plural.ts';
 import type { Reporter } from '../base/report.ts';
 import type { IncludeGraph } from '../kbuild/include-graph.ts';
 import type { SourceOverlay } from '../kbuild/overlay.ts';
@@ -36,14 +38,14 @@ export function includersOf(facts: KernelFacts, patched: SourceOverlay, report: 
   };
 }
 
-/** One line for a person: how many units include the header, how many of them are compiled, and why. */
+/** One line for people: how many units include the header, how many of them are compiled, and why. */
 export function describeReach({ file, units, includers, whole, names }: Reach): string {
-  if (includers === 0) return `${file}: no unit of this kernel includes it`;
-  if (whole !== undefined) return `${file}: all ${includers} units that include it are compiled (${whole})`;
+  if (includers === 0) return `${file}: no compilation unit of this kernel includes it`;
+  if (whole !== undefined) return `${file}: compiling all ${plural(includers, 'unit')} that include it (${whole})`;
   if (names.length === 0)
-    return `${file}: nothing but comments or white space changes for the ${includers} units that include it`;
+    return `${file}: only comments or white space change for the ${plural(includers, 'unit')} that include it`;
   const others = names.length > 4 ? ` and ${names.length - 4} more` : '';
-  return `${file}: ${units.length} of ${includers} units that include it use what changes (${names.slice(0, 4).join(', ')}${others})`;
+  return `${file}: compiling ${units.length} of the ${plural(includers, 'unit')} that include it, which use what changes (${names.slice(0, 4).join(', ')}${others})`;
 }
 
 function textOf(path: string): string | undefined {

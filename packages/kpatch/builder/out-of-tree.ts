@@ -67,7 +67,7 @@ export function addGivenModule(facts: KernelFacts, { name, file, release }: Give
 export function filesLeftOut(patches: readonly SourcePatch[]): LeftOut[] {
   const files = [...new Set(patches.flatMap(({ files }) => files.map(({ path }) => path)))];
   const other = files.filter((file) => !['.c', '.h', '.inc', '.S'].includes(extname(file)) && !isMakefile(file));
-  return other.map((file) => ({ file, reason: 'it is no code of the module' }));
+  return other.map((file) => ({ file, reason: 'it is not code of the module' }));
 }
 
 /** Replaces the files whose names it reads by those of the folder `$1`; removes those that it does not have. */
@@ -94,7 +94,7 @@ export class OutOfTreeBuild {
     this.#jobs = jobs;
     this.#copy = join(folder, 'source');
     this.#headers = join(folder, 'headers');
-    if (!existsSync(source)) throw fail('file-unreadable', { file: source, reason: 'there is no such folder' });
+    if (!existsSync(source)) throw fail('file-unreadable', { file: source, reason: 'no such folder' });
     cpSync(source, this.#copy, { recursive: true, filter: (path) => path === source || !product.test(path) });
     mkdirSync(this.#headers);
     for (const [header, text] of authorHeaders()) writeFileSync(join(this.#headers, header), text);
@@ -172,10 +172,10 @@ export class OutOfTreeBuild {
 
 function goneSource(object: string): Error {
   const target = object.replace(/\.o$/, '.c');
-  const reason = 'its code stays in the running module, and other code may still reach it';
+  const reason = 'its code stays in the running module, where other code may still call it';
   return fail(
     'source-kind-unsupported',
-    { target, kind: 'a source file that is taken out of the module', reason },
+    { target, kind: 'a source file removed from the module', reason },
     { where: { file: target } },
   );
 }

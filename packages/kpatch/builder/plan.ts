@@ -33,10 +33,10 @@ export function sortFiles(patches: readonly SourcePatch[], known: ObjectMap): So
   for (const { path, kind, from } of patches.flatMap((patch) => patch.files)) {
     const gone = kind === 'delete' ? path : kind === 'rename' ? from! : undefined;
     if (gone === undefined || !known.has(objectOf(gone))) continue;
-    const reason = 'its code stays in the running kernel, and other code may still reach it';
+    const reason = 'its code stays in the running kernel, where other code may still call it';
     throw fail(
       'source-kind-unsupported',
-      { target: gone, kind: 'a source file that is removed', reason },
+      { target: gone, kind: 'a removed source file', reason },
       { where: { file: gone } },
     );
   }
@@ -56,8 +56,8 @@ function namesOf(patches: readonly SourcePatch[]): Set<string> {
 
 function reasonToLeaveOut(file: string, known: ObjectMap): string | undefined {
   const kind = kindOf(file);
-  if (kind === 'none') return 'it is no code of the kernel';
-  if (kind === 'configuration') return 'the configuration of a kernel that is built already does not change';
+  if (kind === 'none') return 'it is not kernel code';
+  if (kind === 'configuration') return 'the configuration of a kernel cannot change after it is built';
   if (kind === 'makefile') return isForeign(file, known) ? 'this kernel does not build it' : undefined;
   if (kind === 'code') return undefined;
   refuseUnlessForeign(file, known);
@@ -90,7 +90,7 @@ export async function planBuild(
   const leftOut = [...sorted.leftOut];
   for (const file of sorted.applied) {
     if (isMakefile(file)) {
-      leftOut.push({ file, reason: 'it decides what is built, and is no code itself' });
+      leftOut.push({ file, reason: 'it decides what is built and is not code itself' });
       continue;
     }
     const units = [...(map.has(objectOf(file)) ? [file] : []), ...(await includers(file))];
@@ -124,7 +124,7 @@ function kindOf(file: string): Kind {
 }
 
 const reasons: Readonly<Record<string, readonly [kind: string, reason: string]>> = {
-  '.S': ['assembly', 'assembly has no entry that the kernel could redirect, and no functions that could be compared'],
+  '.S': ['assembly', 'assembly functions have no ftrace entry, so they cannot be redirected or compared'],
   '.lds': ['a linker script', 'the layout of a running kernel cannot change'],
   '.tbl': ['a table from which code is generated', 'the tables of a running kernel cannot change'],
 };
@@ -136,7 +136,7 @@ function refuseUnlessForeign(file: string, map: ObjectMap): void {
   if (extension === '.S' && !map.has(objectOf(file))) return;
   const [kind, reason] = reasons[extension] ?? [
     'not C source',
-    'only what is compiled from C can be compared and redirected',
+    'only functions compiled from C can be compared and redirected',
   ];
   throw fail('source-kind-unsupported', { target: file, kind, reason }, { where: { file } });
 }

@@ -85,8 +85,8 @@ export function describeMismatch(result: RunPreResult | undefined, name: string)
   const { firstDifference } = result;
   const reasons = {
     absent: `${result.object} has no function of this name`,
-    overridden: 'it is weak, and the kernel runs the one of another file',
-    ambiguous: 'several functions of this name fit, and nothing tells them apart',
+    overridden: 'it is weak, and the kernel uses the definition of another file',
+    ambiguous: 'several functions of this name match, so the right one is unknown',
     differs: 'the code differs',
   } as const;
   const detail =

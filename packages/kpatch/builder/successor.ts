@@ -42,7 +42,7 @@ export function readPredecessor(file: string, kernel: SuccessorKernel): Predeces
   const unknown = (problem: string): Error => fail('previous-unknown', { file, problem }, where);
   const vermagic = modinfoValue(info, 'vermagic');
   if (vermagic === undefined || modinfoValue(info, 'livepatch') === undefined)
-    throw unknown('it is no livepatch module');
+    throw unknown('it is not a livepatch module');
   const manifest = readManifest(elf);
   const release = manifest?.release ?? vermagic.split(' ')[0]!;
   const differs =
@@ -52,7 +52,7 @@ export function readPredecessor(file: string, kernel: SuccessorKernel): Predeces
     throw fail('previous-other-kernel', { file, found, release: kernel.release }, where);
   }
   const functions = manifest?.functions ?? tablesOf(readObject(bytes, file));
-  if (functions === undefined) throw unknown('it has no manifest, and no table that says which functions it replaces');
+  if (functions === undefined) throw unknown('it has neither a manifest nor a table of replaced functions');
   return {
     file,
     name: manifest?.name ?? modinfoValue(info, 'name') ?? file,
@@ -97,7 +97,7 @@ export function checkSuccessor(
   if (idle !== undefined) {
     const problem = previous.functions.some(({ name }) => name === idle)
       ? 'the new patch replaces it too'
-      : 'the predecessor does not replace it';
+      : 'the previous patch does not replace it';
     throw fail('withdraw-unknown', { function: idle, problem }, { where: { file: previous.file, function: idle } });
   }
   const lost = missing.filter(({ name }) => !withdrawn.includes(name));

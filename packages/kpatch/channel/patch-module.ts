@@ -47,15 +47,15 @@ export function patchModuleOf(bytes: Uint8Array, file: string, proof: Uint8Array
   const elf = new ElfFile(bytes, file);
   const bad = (problem: string): Error => fail('channel-module', { file, problem }, { where: { file } });
   const manifest = readManifest(elf);
-  if (manifest === undefined) throw bad('it carries no manifest, so it was not made by kpatch build');
-  if (!safeModule.test(manifest.name)) throw bad(`'${manifest.name}' is no module name`);
-  if (!isRelease(manifest.release)) throw bad(`'${manifest.release}' is no kernel release`);
-  if (manifest.version < 1) throw bad('its version is 0; versions begin at 1');
+  if (manifest === undefined) throw bad('it has no manifest, so kpatch build did not build it');
+  if (!safeModule.test(manifest.name)) throw bad(`'${manifest.name}' is not a module name`);
+  if (!isRelease(manifest.release)) throw bad(`'${manifest.release}' is not a kernel release`);
+  if (manifest.version < 1) throw bad('its version is 0; versions start at 1');
   const wrong = manifest.cves.find((cve) => !isCveId(cve));
-  if (wrong !== undefined) throw bad(`'${wrong}' is no CVE id`);
+  if (wrong !== undefined) throw bad(`'${wrong}' is not a CVE id`);
   const vermagic = modinfoValue(modinfoOf(elf), 'vermagic') ?? '';
   if (vermagic.split(' ')[0] !== manifest.release) {
-    throw bad(`its manifest is for ${manifest.release}, its vermagic says '${vermagic}'`);
+    throw bad(`its manifest is for ${manifest.release}, but its vermagic is '${vermagic}'`);
   }
   const digest = sha256(bytes);
   if (proof !== undefined && !proofIsOf(proof, digest, file)) {

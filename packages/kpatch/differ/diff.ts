@@ -80,7 +80,7 @@ function refuseLayouts(pair: Pair, original: Uint8Array, patched: Uint8Array, op
   const where = { file: options.names.patched, section: '.debug_info', offset: 0 };
   for (const { name, text } of changedLayouts(original, patched)) {
     if (options.acceptLayouts?.includes(name) === true)
-      pair.notes.push(`the layout of ${name} changes (${text}), which was accepted`);
+      pair.notes.push(`the layout of ${name} changes (${text}); accepted`);
     else pair.refusals.add('diff-layout-changed', { type: name, change: text }, where);
   }
 }
@@ -240,7 +240,7 @@ function listTravelling(pair: Pair, selection: Selection, functions: readonly Li
         kind,
         section: section.name,
         size: content.length,
-        reason: 'a function that travels uses it',
+        reason: 'an included function uses it',
       });
     }
   }
@@ -250,7 +250,7 @@ function listTravelling(pair: Pair, selection: Selection, functions: readonly Li
     counts.set(section.name, { count: known.count + 1, size: known.size + end - start });
   }
   for (const [section, { count, size }] of counts) {
-    const reason = 'they describe code that travels';
+    const reason = 'they describe included code';
     travelling.push({ name: `${count} of ${section}`, kind: 'table entries', section, size, reason });
   }
   return travelling;

@@ -76,7 +76,7 @@ async function findSource(
     if (!existsSync(path)) continue;
     const found = (await ownerOf(root, path))?.Version;
     if (found === wanted) return { name, fetch: () => Promise.resolve({ kind: 'archive', path }) };
-    other = found ?? 'of no package';
+    other = found ?? 'from no package';
   }
   await aptUpdateIfEmpty(context);
   for (const name of names) {

@@ -36,7 +36,7 @@ export function printed<const E extends v.ObjectEntries>(
 ) {
   const schema = v.object({
     schema: v.pipe(v.literal(name), v.description('Name and version of this document.')),
-    warnings: v.pipe(v.array(v.string()), v.description('What the command warns of, a sentence each.')),
+    warnings: v.pipe(v.array(v.string()), v.description('Warnings of the command, one sentence each.')),
     ...members,
   });
   return { name, title, origin: { kind: 'printed', by: typeof by === 'string' ? [by] : by }, schema } as const;

@@ -45,6 +45,9 @@ export const proofDocument = stored('kpatch.proof/1', '`MODULE.proof.json`', 'Wh
       title: v.string(),
       acceleration: v.string(),
       bootMs: v.number(),
+      kept: v.optional(
+        described(sha256, 'Digest of the kept guest that was resumed; absent where the kernel was booted.'),
+      ),
       console: v.string(),
     }),
   ),

@@ -18,7 +18,7 @@ export function writeKallsyms(path: string, kallsyms: Kallsyms): void {
 /** Reads what `writeKallsyms` wrote. Errors: `file-unreadable`, `kernel-kallsyms` where it is damaged. */
 export function loadKallsyms(path: string): Kallsyms {
   const bytes = readBytes(path);
-  const damaged = (): Error => fail('kernel-kallsyms', { file: path, reason: 'the kept table is damaged' });
+  const damaged = (): Error => fail('kernel-kallsyms', { file: path, reason: 'the cached table is damaged' });
   const end = bytes.indexOf('\n', MAGIC.length);
   const match = /^(\d+) (\d+)$/.exec(bytes.toString('latin1', MAGIC.length, Math.max(end, MAGIC.length)));
   if (!bytes.toString('latin1', 0, MAGIC.length).startsWith(MAGIC) || match === null) throw damaged();

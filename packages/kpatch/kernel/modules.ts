@@ -99,12 +99,12 @@ export async function unpackModule(bytes: Buffer, file: string): Promise<Buffer>
     if (magic === 0x28b52ffd) return zstdDecompressSync(bytes, { maxOutputLength: LIMIT });
     if (magic >>> 16 === 0x1f8b) return gunzipSync(bytes, { maxOutputLength: LIMIT });
   } catch (cause) {
-    throw fail('kernel-image-format', { file, reason: 'the packed module is damaged' }, { cause });
+    throw fail('kernel-image-format', { file, reason: 'the compressed module is damaged' }, { cause });
   }
   if (magic !== 0xfd377a58) return bytes;
   const options = { view: {}, input: bytes, maxOutput: LIMIT };
   const { status, stdout, stderr } = await sandboxed('xz', ['-dc'], options);
   if (status !== 0)
-    throw fail('kernel-image-format', { file, reason: `the packed module is damaged (${stderr.trim()})` });
+    throw fail('kernel-image-format', { file, reason: `the compressed module is damaged (${stderr.trim()})` });
   return stdout;
 }

@@ -133,5 +133,5 @@ const fields: Readonly<Record<string, Check>> = {
 function problemOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'it is not an object';
   const wrong = Object.entries(fields).find(([name, check]) => !check((value as Record<string, unknown>)[name]));
-  return wrong === undefined ? undefined : `the field '${wrong[0]}' is missing or wrong`;
+  return wrong === undefined ? undefined : `the field '${wrong[0]}' is missing or invalid`;
 }

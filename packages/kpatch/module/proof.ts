@@ -55,6 +55,8 @@ export interface Proof {
     readonly title: string;
     readonly acceleration: string;
     readonly bootMs: number;
+    /** SHA-256 of the kept guest that was resumed; absent where the kernel was booted. */
+    readonly kept?: string;
     readonly console: string;
   }[];
   readonly ms: number;
@@ -147,16 +149,16 @@ function verdictProblem({ verdict, checks }: Proof, except: boolean): string | u
   if (verdict !== 'proven' && !excepted) return `its verdict is "${verdict}"`;
   if (checks.length === 0) return 'it has no checks';
   const open = checks.find(({ outcome }) => outcome !== 'held' && !(excepted && outcome === 'not run'));
-  return open === undefined ? undefined : `the check ${open.check} did not hold`;
+  return open === undefined ? undefined : `the check ${open.check} did not pass`;
 }
 
 function subjectProblem({ module, kernel }: Proof, demand: ProofDemand): string | undefined {
   if (module.sha256 !== demand.module) return 'it is the proof of another module file';
   const { release, image, buildId } = kernel;
-  if (release !== demand.release) return `it was made on ${release}, not on ${demand.release}`;
-  if (demand.image !== undefined && image !== demand.image) return 'it was made on another image of this kernel';
+  if (release !== demand.release) return `it was made for ${release}, not for ${demand.release}`;
+  if (demand.image !== undefined && image !== demand.image) return 'it was made for another image of this kernel';
   if (demand.buildId !== undefined && buildId !== undefined && buildId !== demand.buildId) {
-    return 'it was made on another build of this kernel';
+    return 'it was made for another build of this kernel';
   }
   return undefined;
 }
@@ -183,7 +185,7 @@ function signatureProblem(proof: Proof, keys: readonly (string | PublicKey)[]): 
     if (id !== signature.key) continue;
     const algorithm = algorithmOf(key, file) === 'ed25519' ? null : 'sha256';
     if (verify(algorithm, signedBytes(proof), key, Buffer.from(signature.value, 'base64'))) return undefined;
-    return 'its signature does not fit its content: it was changed after it was signed';
+    return 'its signature does not match its content: it was changed after it was signed';
   }
   return `it is signed by a key that is not trusted here (${signature.key.slice(0, 16)}...)`;
 }
@@ -197,7 +199,7 @@ function algorithmOf(key: KeyObject, file: string): ProofSignature['algorithm'] 
   const type = key.asymmetricKeyType;
   if (type === 'ed25519') return 'ed25519';
   if (type === 'rsa' || type === 'ec') return 'sha256';
-  throw fail('proof-key', { file, problem: `keys of the kind ${type} are not supported` });
+  throw fail('proof-key', { file, problem: `keys of type ${type} are not supported` });
 }
 
 type Test = (value: unknown) => boolean;
@@ -244,5 +246,5 @@ const fields: Readonly<Record<string, Test>> = {
 function problemOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'it is not an object';
   const wrong = Object.entries(fields).find(([name, test]) => !test((value as Record<string, unknown>)[name]));
-  return wrong === undefined ? undefined : `the member "${wrong[0]}" is missing or wrong`;
+  return wrong === undefined ? undefined : `the member "${wrong[0]}" is missing or invalid`;
 }

@@ -32,10 +32,10 @@ export function readSignature(bytes: Uint8Array, file = 'module'): ModuleSignatu
   if (!isSigned(bytes)) return undefined;
   const malformed = (problem: string): Error => fail('signature-malformed', { file, problem }, { where: { file } });
   const end = bytes.length - signatureMagic.length - TRAILER;
-  if (end < 0) throw malformed('the file ends before it');
+  if (end < 0) throw malformed('the file is too short');
   const trailer = Buffer.from(bytes.subarray(end, end + TRAILER));
   const length = trailer.readUInt32BE(8);
-  if (trailer[2] !== PKCS7) throw malformed(`it is of kind ${trailer[2]}, not PKCS#7`);
+  if (trailer[2] !== PKCS7) throw malformed(`it has type ${trailer[2]}, not PKCS#7`);
   // mod_check_sig (kernel/module_signature.c) refuses anything in the other fields.
   if (trailer.subarray(0, 8).some((byte, index) => index !== 2 && byte !== 0))
     throw malformed('fields that must be 0 are not');

@@ -15,4 +15,11 @@ export interface Emulator {
   readonly agentPort: string;
   /** More of the kernel's command line. */
   readonly commandLine: readonly string[];
+  /** What a guest needs to be saved and resumed; absent where that was not tried, and guests are booted each time. */
+  readonly keep?: {
+    /** The device whose number changes with each resume, so that the kernel reseeds its random numbers (CONFIG_VMGENID). */
+    readonly generationId: readonly string[];
+    /** A static program that has the kernel reseed; its standard input is /dev/urandom. */
+    reseedProgram(): Uint8Array;
+  };
 }

@@ -189,6 +189,10 @@ export interface Architecture {
   /** True for a section that is a list of addresses of one size each, which code refers to one by one (`.toc`). */
   readonly addressList?: (section: string) => boolean;
 
+  /**
+   * For a list that only this machine's kernels have and read once, when they start: whether it is freed with the init code.
+   */
+  readonly startList?: (section: string) => 'init' | 'always' | undefined;
   /** Headers of the kernel that define structures of these tables, as `asm/alternative.h`; they need not exist. */
   readonly structureHeaders?: readonly string[];
   /**

@@ -76,12 +76,12 @@ async function prepared(key: string, find: () => Promise<KernelOffer>, report: R
   if (first.state === 'complete') return first.kernel;
   using _held = await lock(kernelLock(key), `the kernel ${key}`, {
     waitMs: WAIT_MS,
-    onWait: () => report.note(`another kpatch prepares or uses ${key}; waiting for it`),
+    onWait: () => report.note(`waiting for another kpatch that is using ${key}`),
   });
   const state = await inspectCached(key);
   if (state.state === 'complete') return state.kernel;
   if (state.state === 'damaged') {
-    report.warn(`the prepared kernel ${key} was changed (${state.file}); it is prepared again`);
+    report.warn(`the prepared kernel ${key} was modified (${state.file}); preparing it again`);
   }
   const kernel = await fetchAndPrepare(key, find, report); // awaited: the lock is released when this function is left
   await report.stage(`index ${key}`, () => index(kernel));

@@ -14,7 +14,7 @@ import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
 import { unpackImage } from '../kernel/unpack.ts';
 import { since } from '../platform/kernel-rules.ts';
 import type { Platform } from '../platform/platform.ts';
-import { namesOf, platformOfConfig } from '../platform/registry.ts';
+import { namesOf, platformOfConfig, platformOfImage } from '../platform/registry.ts';
 import { readableFiles, takeBack } from '../sandbox/user.ts';
 import { compilerOf } from '../toolchain/compiler.ts';
 import { kernelFolder, writersLock } from './cache.ts';
@@ -45,7 +45,7 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
   });
   const config = join(parts.headers, '.config');
   const settings = readConfig(config);
-  const platform = machineOf(settings, config);
+  const platform = machineOf(settings, config, parts.image);
   const compiler = await compilerOf(settings);
   checkParts(release, parts, tree);
   checkRealTime(settings, tree);
@@ -73,9 +73,9 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
   return kernel;
 }
 
-/** The machine that a configuration is for. Error: `platform-unknown`. */
-function machineOf(settings: KernelConfig, config: string): Platform {
-  const platform = platformOfConfig((option) => settings.has(option));
+/** The machine that a configuration is for, or the image where the configuration does not say. Error: `platform-unknown`. */
+function machineOf(settings: KernelConfig, config: string, image: string): Platform {
+  const platform = platformOfConfig((option) => settings.has(option)) ?? platformOfImage(readBytes(image));
   if (platform !== undefined) return platform;
   throw fail(
     'platform-unknown',

@@ -1,8 +1,8 @@
-/** What a proof does not show, in words: a verdict is worth what was looked at. */
+/** What a proof does not show, in words. */
 import type { Proof } from '../module/proof.ts';
-import { NOT_AGAIN } from './checks/late-modules.ts';
+import { KEEPS_RELOCATIONS } from './checks/late-modules.ts';
 
-/** One sentence for each thing that this proof leaves open; each begins with what it is. */
+/** One phrase for each thing that this proof does not show. */
 export function limitsOf(proof: Proof): string[] {
   const { plan, inputs, checks } = proof;
   const has = (role: string): boolean => inputs.some((input) => input.role === role);
@@ -10,18 +10,20 @@ export function limitsOf(proof: Proof): string[] {
   const limits: string[] = [];
   if (!has('test')) limits.push('whether it fixes anything: no test script was given (--test)');
   if (plan.includes(', only ')) {
-    limits.push(`what other checks would see: this is the plan "${plan}"`);
+    limits.push(`what other checks would find: this is the plan "${plan}"`);
   } else if (plan === 'quick') {
-    const more = 'a busy kernel, many cycles, memory errors, modules that come and go, upgrades, the boot path';
-    limits.push(`${more}: the quick plan is one boot (--full)`);
-  } else if (!has('predecessor')) limits.push('an upgrade from another patch: none was given (--from)');
+    const more =
+      'a busy kernel, many cycles, memory errors, loading and unloading of patched modules, upgrades, the boot path';
+    limits.push(`${more}: the quick plan does not check this (--full does)`);
+  } else if (!has('predecessor')) limits.push('an upgrade from another patch: no previous patch was given (--from)');
   if (plan === 'full' && !ran('applied')) limits.push('the boot path: it was not part of this proof');
-  const kept = checks.flatMap(({ evidence }) => evidence.filter(({ text }) => text.endsWith(NOT_AGAIN)));
-  limits.push(...kept.map(({ text }) => `a module that comes back: ${text}`));
+  const kept = checks.flatMap(({ evidence }) => evidence.filter(({ text }) => text.includes(KEEPS_RELOCATIONS)));
+  limits.push(...kept.map(({ text }) => `a module that is loaded again: ${text}`));
   for (const { check, evidence } of checks) {
     if (!check.endsWith('/reached') || !check.startsWith('stock/')) continue;
     for (const { text } of evidence) {
-      if (/called 0 times|cannot be counted/.test(text))
+      // Proofs of version 0.1 say `cannot be counted`.
+      if (/called 0 times|cannot count calls|cannot be counted/.test(text))
         limits.push(`the code of a function that did not run: ${text}`);
     }
   }

@@ -210,9 +210,9 @@ function unavailable(reason: string): Error {
 /** bwrap names the system call that failed; why it failed is known for these. */
 function explained(message: string): string {
   const text = message.replace(/^bwrap: /, '');
-  if (!rootIsMount()) return `this is a chroot, in which bubblewrap cannot work (${text})`;
+  if (!rootIsMount()) return `bubblewrap does not work in a chroot (${text})`;
   if (/user namespace|uid map|Operation not permitted|Permission denied/i.test(text)) {
-    return `this system or container does not let this user make namespaces (${text})`;
+    return `this system or container does not allow this user to create namespaces (${text})`;
   }
   return `bubblewrap failed (${text})`;
 }

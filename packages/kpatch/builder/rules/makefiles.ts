@@ -66,7 +66,7 @@ export function compareMaps(before: ObjectMap, after: ObjectMap, makefile: strin
     }
   }
   const gone = [...before.keys()].find((unit) => !after.has(unit));
-  if (gone !== undefined) throw refusal(makefile, `it takes ${gone} out of ${namesOf(before.get(gone)!)}`);
+  if (gone !== undefined) throw refusal(makefile, `it removes ${gone} from ${namesOf(before.get(gone)!)}`);
   return added;
 }
 
@@ -97,7 +97,7 @@ export function checkMakefile(path: string, before: string | undefined, after: s
       if (isHarmless(line, path, known)) continue;
       throw refusal(
         path,
-        `\`${printableLine(line.trim())}\` is more than a list of objects, and may reach files that the patch does not name`,
+        `\`${printableLine(line.trim())}\` is more than a list of objects and may affect files that the patch does not name`,
       );
     }
   }
@@ -151,10 +151,10 @@ function isSetting(word: string): boolean {
 }
 
 function refusal(makefile: string, problem: string): Error {
-  const reason = `${basename(makefile)} may only add source files to what the kernel has: ${problem}`;
+  const reason = `${basename(makefile)} may only add source files to existing objects: ${problem}`;
   return fail(
     'source-kind-unsupported',
-    { target: makefile, kind: 'a change of how the kernel is built', reason },
+    { target: makefile, kind: 'a change to the kernel build', reason },
     { where: { file: makefile } },
   );
 }

@@ -51,7 +51,7 @@ export async function checkOffsets(
         : await valuesOf(unpatched(tree, folder), source, variables, 'before');
     const name = [...new Set([...before.keys(), ...now.keys()])].find((one) => before.get(one) !== now.get(one));
     if (name === undefined) continue;
-    const [was = 'not there', found = 'not there'] = [before.get(name), now.get(name)];
+    const [was = 'undefined', found = 'undefined'] = [before.get(name), now.get(name)];
     throw fail('generated-changed', { header: header ?? source, name, was, found }, { where: { file: source } });
   }
 }

@@ -139,7 +139,7 @@ async function retry(root: string): Promise<string[]> {
     if (record.module === null || existsSync(join(root, 'var/lib/kpatch', record.kernel, `${record.module.name}.ko`)))
       continue;
     if (root !== '/') {
-      waiting.push(`${record.kernel} ${versionText(record)}: it is loaded when this image boots`);
+      waiting.push(`${record.kernel} ${versionText(record)}: will be loaded when this image boots`);
       continue;
     }
     const [program = 'kpatch', ...args] = selfCommand();
@@ -220,19 +220,19 @@ function problemsOf(
   now: Date,
 ): string[] {
   const problems: string[] = [];
-  if (last !== '') problems.push(`the last look at the channel failed: ${last}`);
+  if (last !== '') problems.push(`the last check of the channel failed: ${last}`);
   if (validUntil !== '' && Date.parse(validUntil) < now.getTime()) {
     problems.push(
-      `what is known of the channel is past its validity (${validUntil}): its mirror stands still, or this machine does not reach it`,
+      `the last publication seen expired on ${validUntil}: the mirror is outdated, or this machine cannot reach it`,
     );
   }
   for (const kernel of kernels) {
     const { release, running, support } = kernel;
     if (running && support?.state === 'ended')
-      problems.push(`${release} no longer receives live patches since ${support.until}`);
+      problems.push(`${release} has received no live patches since ${support.until}`);
     if (kernel.available !== '' && kernel.installed === '') problems.push(`${release} is not subscribed`);
     else if (kernel.available !== '' && kernel.installed !== kernel.available)
-      problems.push(`${release} could have ${kernel.available}, it has ${kernel.installed}`);
+      problems.push(`${release} has ${kernel.installed}, but ${kernel.available} is available`);
     const record = records.get(release);
     if (running && record !== undefined && record.module !== null && kernel.loaded === '') {
       problems.push(`the live patch ${versionText(record)} of the running kernel is installed but not loaded`);

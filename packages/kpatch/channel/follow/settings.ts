@@ -22,7 +22,7 @@ export function readSettings(root: string): Settings | undefined {
   if (url === '') return undefined;
   const mode = value('mode');
   if (mode !== 'auto' && mode !== 'manual' && mode !== '') {
-    throw fail('channel-settings', { file, problem: `mode=${mode} is neither auto nor manual` }, { where: { file } });
+    throw fail('channel-settings', { file, problem: `mode=${mode} must be auto or manual` }, { where: { file } });
   }
   return { mode: mode === 'auto' ? 'auto' : 'manual', url };
 }

@@ -99,12 +99,12 @@ async function readCandidates(files: readonly string[], options: AddOptions): Pr
   }
   for (const { record, module, file, format } of read) {
     if (module === undefined)
-      throw fail('channel-package', { file, problem: 'subscriptions are made by `kpatch channel kernel`' });
+      throw fail('channel-package', { file, problem: 'create subscriptions with `kpatch channel kernel`' });
     const before = candidates.get(keyOf(record));
     if (before !== undefined && JSON.stringify(before.record) !== JSON.stringify(record)) {
       throw fail(
         'channel-package',
-        { file, problem: 'the other package of the same version holds something else' },
+        { file, problem: 'the other package of the same version has different content' },
         { where: { file } },
       );
     }

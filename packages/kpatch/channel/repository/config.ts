@@ -67,7 +67,7 @@ export function readConfig(folder: string): ChannelConfig {
   } as const;
   const problem = problemOf(config);
   if (problem !== undefined) throw bad(problem);
-  if (list(plain.keys).length === 0) throw bad('it names no key');
+  if (list(plain.keys).length === 0) throw bad('it has no key');
   return config;
 }
 
@@ -78,15 +78,15 @@ export function isChannelName(name: string): boolean {
 
 /** What is wrong with a configuration, in words. */
 export function problemOf(config: ChannelConfig): string | undefined {
-  if (!isChannelName(config.name)) return 'the name is not letters, digits and dashes';
-  if (/[\n\r]/.test(config.description)) return 'the description has several lines';
-  if (!isUrl(config.url)) return 'the URL is not one of http, https or file';
+  if (!isChannelName(config.name)) return 'the name must consist of letters, digits and dashes';
+  if (/[\n\r]/.test(config.description)) return 'the description must be a single line';
+  if (!isUrl(config.url)) return 'the URL must start with http, https or file';
   if (![...config.keys, ...config.formerKeys].every((key) => /^[0-9A-F]{40}$|^[0-9A-F]{64}$/.test(key))) {
-    return 'a key is not given by its full fingerprint';
+    return 'keys must be given by their full fingerprint';
   }
-  if (!between(config.windowMonths, 1, 120)) return 'the window is not 1 to 120 months';
-  if (!between(config.validDays, 1, 366)) return 'the validity is not 1 to 366 days';
-  if (!between(config.keep, 1, 100)) return 'what is kept is not 1 to 100 publications';
+  if (!between(config.windowMonths, 1, 120)) return 'the support window must be 1 to 120 months';
+  if (!between(config.validDays, 1, 366)) return 'the validity must be 1 to 366 days';
+  if (!between(config.keep, 1, 100)) return 'the number of publications to keep must be 1 to 100';
   return undefined;
 }
 

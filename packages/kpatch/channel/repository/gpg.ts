@@ -33,8 +33,8 @@ export async function secretKey(name: string): Promise<SecretKey> {
     } else if (line[0] === 'ssb') open = false;
   }
   const [key] = keys;
-  if (key === undefined) throw bad('its secret part is not in the key ring here');
-  if (keys.length > 1) throw bad('several keys answer to that name: give the fingerprint');
+  if (key === undefined) throw bad('its secret key is not in this key ring');
+  if (keys.length > 1) throw bad('several keys match that name: give the fingerprint');
   if (key.validity === 'e') throw bad('it has expired');
   if (key.validity === 'r') throw bad('it has been revoked');
   const expires = key.expires === '' ? undefined : Number(key.expires);
@@ -47,7 +47,7 @@ export async function exportKeys(fingerprints: readonly string[]): Promise<{ arm
   const armored = await run('gpg', [...options, '--armor', '--export', ...fingerprints]);
   const binary = await run('gpg', [...options, '--export', ...fingerprints]);
   if (binary.stdout.length === 0) {
-    throw fail('channel-key', { key: fingerprints.join(', '), problem: 'its public part is not in the key ring here' });
+    throw fail('channel-key', { key: fingerprints.join(', '), problem: 'its public key is not in this key ring' });
   }
   return { armored: armored.stdout.toString(), binary: binary.stdout };
 }

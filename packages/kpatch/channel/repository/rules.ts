@@ -28,7 +28,7 @@ export function brokenRule(
     return fail('channel-wrong-kernel', {
       version,
       release,
-      problem: `it is for ${record.arch}, the kernel for ${kernel.arch}`,
+      problem: `it is for ${record.arch}, but the kernel is for ${kernel.arch}`,
     });
   }
   if (!candidate.replaces) return fail('channel-not-replacing', { version, release });
@@ -59,7 +59,7 @@ export function succession(
   if (lost.length > 0) return fail('channel-not-cumulative', { version, old, release, lost: lost.join(', ') });
   const build = record.module?.buildId ?? '';
   if (build !== '' && before.module.buildId !== '' && build !== before.module.buildId) {
-    const problem = `its build-id is ${build}, that of ${old} is ${before.module.buildId}`;
+    const problem = `its build-id is ${build}, but that of ${old} is ${before.module.buildId}`;
     return fail('channel-wrong-kernel', { version, release, problem });
   }
   return undefined;

@@ -12,7 +12,7 @@ export type WindowState = 'supported' | 'ending' | 'ended';
 /** A day as given on a command line. Error: `usage`. */
 export function parseDay(value: string, option: string): string {
   if (/^\d{4}-\d{2}-\d{2}$/.test(value) && dayOf(new Date(`${value}T00:00:00Z`)) === value) return value;
-  throw fail('usage', { problem: `${option} is a day such as 2026-11-24, not '${value}'` });
+  throw fail('usage', { problem: `${option} needs a date such as 2026-11-24, not '${value}'` });
 }
 
 /** The day of an instant, UTC; empty for an invalid date. */

@@ -11,6 +11,7 @@ import type { ElfObject } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { type Proof, signProof } from '../../module/proof.ts';
 import { proofPath } from '../../module/proof-path.ts';
+import { cacheRoot } from '../../prepare/cache.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
 import { holdKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
 import { ownProgram } from '../../prove/input/own-program.ts';
@@ -36,6 +37,7 @@ interface Options {
   readonly kernels?: string;
   readonly test?: string;
   readonly full?: boolean;
+  readonly cold?: boolean;
   readonly check: readonly string[];
   readonly with: readonly string[];
   readonly from: readonly string[];
@@ -67,6 +69,7 @@ export function register(program: Command): void {
       'shell script that tests the fix; runs before, with and after the patch (may name modules and files)',
     )
     .option('--full', 'full plan: also under load, cycles, upgrades, memory errors, the boot path (takes minutes)')
+    .option('--cold', 'boot every virtual machine instead of resuming a kept one')
     .option('--check <name>', 'run only this check and those it depends on (repeatable)', collect, [])
     .option('--with <file>', 'your own check: a shell or TypeScript file (repeatable)', collect, [])
     .option('--from <module>', 'previous patch: test the upgrade from it, and back (repeatable)', collect, [])
@@ -211,7 +214,8 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
   try {
     const program = options.full === true ? { program: ownProgram() } : {};
     const { onEvent } = view;
-    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, guests, onEvent, ...program });
+    const kept = { folder: join(cacheRoot(), 'guests'), cold: options.cold === true };
+    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program });
   } finally {
     view.close();
   }
@@ -293,6 +297,7 @@ function commandLine(given: readonly string[], options: Options): string {
     ...one('--kernels', options.kernels),
     ...one('--test', options.test),
     ...(options.full === true ? ['--full'] : []),
+    ...(options.cold === true ? ['--cold'] : []),
     ...many('--check', options.check),
     ...many('--with', options.with),
     ...many('--from', options.from),

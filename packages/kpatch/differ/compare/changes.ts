@@ -25,16 +25,17 @@ export interface Changes {
 }
 
 export function findChanges(pair: Pair, comparison: Comparison): Changes {
-  const { changed, added, data } = compareAll(pair, comparison);
+  const wishes = readWishes(pair.patched);
+  const { changed, added, data } = compareAll(pair, comparison, wishes);
   const tables = dataChanges(pair, changed, data);
   const coldParts = joinColdParts(pair, changed, added);
-  refuseLists(pair);
+  refuseLists(pair, wishes.ignoredSections);
   const result = { changed, added: added.filter((part) => !isCold(part)), tables, coldParts };
   dropInit(pair, result.changed);
   dropOverridden(pair, result.changed);
   refuseUnpatchable(pair, result.changed);
   refuseRemoved(pair);
-  findLeftOut(pair);
+  findLeftOut(pair, wishes.ignoredSections);
   refuseMovedNames(pair);
   return result;
 }
@@ -49,24 +50,24 @@ interface Differences {
  * Compares all pairs. A changed static function that ftrace cannot redirect (`inline` of the kernel implies notrace) can
  * still be replaced where it is only ever called: it travels as a new function, and its callers change to call that one.
  */
-function compareAll(pair: Pair, comparison: Comparison): Differences {
-  const wishes = readWishes(pair.patched);
+function compareAll(pair: Pair, comparison: Comparison, wishes: AuthorWishes): Differences {
   const { ignoredFunctions } = wishes;
   for (const name of wishes.forced) {
-    pair.notes.push(`KPATCH_FORCE_UNSAFE(${name}) has no effect: the kernel switches each task when that is safe`);
+    pair.notes.push(`KPATCH_FORCE_UNSAFE(${name}) has no effect: the kernel switches each task when it is safe`);
   }
   for (;;) {
     const differences = compareOnce(pair, comparison, wishes);
     const carried = [...differences.changed.keys()].filter((part) => canBeCarried(pair, part));
     if (carried.length === 0) {
-      for (const part of ignoredFunctions) pair.notes.push(`a change of ${part.name} is left out, as the patch asks`);
+      for (const part of ignoredFunctions)
+        pair.notes.push(`ignoring the change of ${part.name}, as the patch requests`);
       return differences;
     }
     for (const part of carried) {
       part.twin!.twin = undefined;
       part.twin = undefined;
       pair.notes.push(
-        `${part.name} has no place where ftrace could redirect it; its new version travels with the functions that call it`,
+        `${part.name} cannot be redirected by ftrace; the functions that call it include the new version`,
       );
     }
     comparison.forget();
@@ -84,10 +85,10 @@ function compareOnce(pair: Pair, comparison: Comparison, wishes: AuthorWishes): 
       if (isFunction(part)) added.push(part);
       continue;
     }
-    const wish = wishes.includedFunctions.has(part) ? { text: 'the patch asks for it' } : undefined;
+    const wish = wishes.includedFunctions.has(part) ? { text: 'the patch requests it' } : undefined;
     const reason = comparison.difference(part.twin, part) ?? wish;
     if (becomesReadOnly(part)) {
-      pair.notes.push(`${part.name} stays writable in the running kernel, although it is read-only after init now`);
+      pair.notes.push(`${part.name} stays writable in the running kernel although it is now read-only after init`);
     }
     if (reason === undefined) continue;
     if (isFunction(part)) note(changed, part, reason);
@@ -160,7 +161,7 @@ function joinColdParts(pair: Pair, changed: Map<Part, Reason[]>, added: readonly
     if (part.twin !== undefined) continue;
     const parent = parentBefore(part)?.twin;
     if (parent !== undefined && !changed.has(parent))
-      note(changed, parent, { text: `its cold part ${part.name} is gone` });
+      note(changed, parent, { text: `its cold part ${part.name} was removed` });
   }
   return coldParts;
 }

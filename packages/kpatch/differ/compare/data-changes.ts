@@ -114,7 +114,7 @@ function travels(pair: Pair, users: Users, changed: Map<Part, Reason[]>, part: P
   }
   // A function that used the old table and is not among the users of the new one has changed by that.
   tables.add(part);
-  pair.notes.push(`the read-only table ${part.name} changed; its new version travels with the functions that use it`);
+  pair.notes.push(`the read-only table ${part.name} changed; the functions that use it include the new version`);
   return true;
 }
 

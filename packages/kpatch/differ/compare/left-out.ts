@@ -65,7 +65,7 @@ export function leaveOut(pair: Pair, change: LeftOutChange): void {
 }
 
 /** What only one of the objects has and no code refers to: global names that are gone, exports, information on the module. */
-export function findLeftOut(pair: Pair): void {
+export function findLeftOut(pair: Pair, ignored: ReadonlySet<string>): void {
   const { original, patched } = pair;
   for (const part of original.parts) {
     if (!isRemovedName(part, patched)) continue;
@@ -94,6 +94,7 @@ export function findLeftOut(pair: Pair): void {
     [patched, 'is new'],
   ] as const) {
     for (const { name } of unknownSections(model)) {
+      if (ignored.has(name)) continue;
       leaveOut(pair, {
         reason: 'section',
         name,

@@ -68,7 +68,7 @@ export function isTraceable(part: Part, entries: Entries): boolean {
 }
 
 /** Lists and unknown sections that only one of the objects has. */
-export function refuseLists(pair: Pair): void {
+export function refuseLists(pair: Pair, ignored: ReadonlySet<string>): void {
   for (const [model, what] of [
     [pair.original, 'is gone'],
     [pair.patched, 'is new'],
@@ -76,6 +76,7 @@ export function refuseLists(pair: Pair): void {
     for (const part of model.parts) {
       if (part.twin !== undefined || (part.class !== 'registry' && part.class !== 'ids')) continue;
       const { name } = part.section;
+      if (ignored.has(name)) continue;
       if (part.class === 'ids') {
         refuseIds(pair, part, what);
         continue;

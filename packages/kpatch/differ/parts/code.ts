@@ -46,7 +46,7 @@ function unbind(part: Part): Code {
   for (let at = part.symbol?.value ?? start; at < end; ) {
     const instruction = decoder.instruction(at);
     if (instruction === undefined) {
-      bound ??= `the bytes at +0x${(at - start).toString(16)} are no instruction`;
+      bound ??= `the bytes at +0x${(at - start).toString(16)} are not an instruction`;
       at++;
       continue;
     }

@@ -1,28 +1,33 @@
 /**
  * Source line numbers in code. A constant that an instruction loads is one where it reaches, in the register of that
- * argument, a function that takes a line for its message: might_sleep, lockdep, the slow paths of WARN; or a message function
- * whose argument before it is the name of a source file, or for which debug information says that the constant is the line
- * of the instruction that loads it. Everything else that differs is a change.
+ * argument, a function that takes a line for its message: might_sleep, lockdep, the slow paths of WARN; or any function whose
+ * argument before it is the name of a source file or of the function; or a message function, where debug information says
+ * that the constant is the line of the instruction that loads it. Everything else that differs is a change.
  */
 
 import { SHF } from '../../formats/elf/constants.ts';
 import type { Instruction } from '../../platform/platform.ts';
-import { baseName, familyOf } from './names.ts';
-import { type Model, type Part, sourceOf } from './part.ts';
-import { contentOf, targetOf, throughList, useOf } from './target.ts';
+import { baseName, familyOf, isFunctionName } from './names.ts';
+import { type Part, sourceOf } from './part.ts';
+import { contentOf, type Target, targetOf, throughList, useOf } from './target.ts';
 
-/** Which argument (from 0) is the line. From include/linux/kernel.h, bug.h, lockdep.h, uaccess.h of 3.10 to 6.12. */
-const lineArguments: Readonly<Record<string, number>> = {
-  __might_sleep: 1,
-  ___might_sleep: 1,
-  __might_resched: 1,
-  __might_fault: 1,
-  __cant_sleep: 1,
-  __cant_migrate: 1,
-  lockdep_rcu_suspicious: 1,
-  warn_slowpath_null: 1,
-  warn_slowpath_fmt: 1,
-  warn_slowpath_fmt_taint: 1,
+/**
+ * Which argument (from 0) is the line, also without the name of a file or function before it. From include/linux/kernel.h,
+ * bug.h, lockdep.h, uaccess.h of 3.10 to 6.12; of ext4 the number of the argument changed in 6.2.
+ */
+const lineArguments: Readonly<Record<string, readonly number[]>> = {
+  __might_sleep: [1],
+  ___might_sleep: [1],
+  __might_resched: [1],
+  __might_fault: [1],
+  __cant_sleep: [1],
+  __cant_migrate: [1],
+  lockdep_rcu_suspicious: [1],
+  warn_slowpath_null: [1],
+  warn_slowpath_fmt: [1],
+  warn_slowpath_fmt_taint: [1],
+  __ext4_journal_start_sb: [1, 2],
+  __ext4_journal_start_reserved: [1],
 };
 
 /** Functions that print a format with arguments, and do nothing else with them. */
@@ -45,40 +50,63 @@ export function isLineLoad(
   if (a?.load === undefined || b?.load === undefined) return false;
   if (a.length !== b.length || a.load.register !== b.load.register) return false;
   for (const { value } of [a.load, b.load]) if (value <= 0 || value > LAST_LINE) return false;
-  return reachesLine(original, a) && reachesLine(patched, b);
+  const evidence = evidenceOf(original, a);
+  if (evidence === undefined || evidence !== evidenceOf(patched, b)) return false;
+  if (evidence === 'argument') return true;
+  const [before, after] = [distanceToLine(original, a), distanceToLine(patched, b)];
+  // With debug information the constant has to move with its line; a printed number needs it.
+  if (before === undefined || after === undefined) return before === after && evidence === 'place';
+  return before === after && Math.abs(before) <= (evidence === 'place' ? STATEMENT : 0);
+}
+
+/**
+ * Why a constant may be a line: `argument`, the function takes one there; `place`, the argument before it is the name of the
+ * source file or function; `printed`, a message function gets it.
+ */
+type Evidence = 'argument' | 'place' | 'printed';
+
+/** How many lines a statement with a macro has at most: its `__LINE__` and its instructions may be of different lines. */
+const STATEMENT = 40;
+
+/**
+ * How far the constant is from the line of the very instruction that loads it; undefined without debug information.
+ */
+function distanceToLine(part: Part, { offset, load }: Instruction): number | undefined {
+  const line = sourceOf(part, offset)?.line;
+  return line === undefined ? undefined : load!.value - line;
 }
 
 /** Follows the register from the load to the next call. */
-function reachesLine(part: Part, load: Instruction): boolean {
+function evidenceOf(part: Part, load: Instruction): Evidence | undefined {
   const { model } = part;
   const register = load.load!.register;
   const argument = model.arch.argumentRegisters.indexOf(register);
-  if (argument < 1) return false;
+  if (argument < 1) return undefined;
   let home = part;
   let at = load.offset + load.length;
   /** The instructions on the way, oldest first, for the argument before. */
   const path = before(part, load);
   for (let steps = 0; steps < REACH; steps++) {
     const instruction = model.decoder(home.section).instruction(at);
-    if (instruction === undefined) return false;
+    if (instruction === undefined) return undefined;
     const out = leaves(home, instruction);
     if (out !== undefined && (instruction.flow === 'call' || out.family !== baseName(familyOf(part.name)))) {
-      return takesLine(model, out.name, argument, path, { part, instruction: load });
+      return evidenceAt(part, out.name, argument, path);
     }
-    if (instruction.flow === 'call' || instruction.flow === 'branch' || instruction.flow === 'end') return false;
-    if (instruction.copies === register) return false; // somebody else gets the number too
+    if (instruction.flow === 'call' || instruction.flow === 'branch' || instruction.flow === 'end') return undefined;
+    if (instruction.copies === register) return undefined; // somebody else gets the number too
     const completes = instruction.completes === true && instruction.load?.register === register;
-    if ((instruction.writes & (1 << register)) !== 0 && !completes) return false;
+    if ((instruction.writes & (1 << register)) !== 0 && !completes) return undefined;
     path.push({ part: home, instruction });
     if (instruction.flow !== 'jump') at += instruction.length;
     else if (out !== undefined) {
       home = out.part!;
       at = out.offset;
     } else if (instruction.target !== undefined) at = instruction.target;
-    else return false;
-    if (at < home.start || at >= home.end) return false;
+    else return undefined;
+    if (at < home.start || at >= home.end) return undefined;
   }
-  return false;
+  return undefined;
 }
 
 interface Step {
@@ -121,19 +149,25 @@ function leaves(
   return undefined;
 }
 
-function takesLine(model: Model, callee: string, argument: number, path: readonly Step[], load: Step): boolean {
-  if (lineArguments[callee] === argument) return true;
-  if (!printers.test(callee)) return false;
-  return isFileName(addressIn(path, model.arch.argumentRegisters[argument - 1]!)) || isOwnLine(load);
+function evidenceAt(part: Part, callee: string, argument: number, path: readonly Step[]): Evidence | undefined {
+  if (lineArguments[callee]?.includes(argument) === true) return 'argument';
+  const before = addressIn(path, part.model.arch.argumentRegisters[argument - 1]!);
+  // Macros pass `__FILE__, __LINE__` or `__func__, __LINE__` to functions of their own.
+  if (before !== undefined && namesPlace(before, part)) return 'place';
+  return printers.test(callee) ? 'printed' : undefined;
 }
 
-/** True where debug information says that the constant is the line of the very instruction that loads it. */
-function isOwnLine({ part, instruction }: Step): boolean {
-  return sourceOf(part, instruction.offset)?.line === instruction.load?.value;
+/** True for the name of a source file, or of the function as `__func__`. */
+function namesPlace(target: Target, part: Part): boolean {
+  if (target.kind === 'part') return target.offset === 0 && isFunctionName(target.part.name);
+  if (target.kind !== 'content' || target.offset !== 0 || (target.section.flags & SHF.STRINGS) === 0) return false;
+  const text = Buffer.from(contentOf(target.section, target.at)).toString('latin1');
+  // clang's `__func__` is a string like any other.
+  return isFileName(text) || text === familyOf(part.name);
 }
 
-/** The string whose address the last instruction that writes the register loads. */
-function addressIn(path: readonly Step[], register: number): string | undefined {
+/** What the last instruction that writes the register loads the address of. */
+function addressIn(path: readonly Step[], register: number): Target | undefined {
   const step = lastWrite(path, register);
   if (step === undefined || step.instruction.flow === 'call') return undefined;
   const { copies } = step.instruction;
@@ -143,9 +177,7 @@ function addressIn(path: readonly Step[], register: number): string | undefined 
   const relocations = model.relocationsIn(section, instruction.offset, instruction.offset + instruction.length);
   for (const relocation of relocations) {
     const target = throughList(model, targetOf(model, section, relocation));
-    if (target.kind !== 'content' || target.offset !== 0) continue;
-    if ((target.section.flags & SHF.STRINGS) === 0) continue;
-    return Buffer.from(contentOf(target.section, target.at)).toString('latin1');
+    if (target.kind === 'content' || target.kind === 'part') return target;
   }
   return undefined;
 }
@@ -163,6 +195,6 @@ function lastWrite(path: readonly Step[], register: number): Step | undefined {
   return undefined;
 }
 
-function isFileName(text: string | undefined): boolean {
-  return text !== undefined && /^[\w./+-]+\.(?:c|h|S|rs)$/.test(text);
+function isFileName(text: string): boolean {
+  return /^[\w./+-]+\.(?:c|h|S|rs)$/.test(text);
 }

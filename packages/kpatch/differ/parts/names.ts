@@ -56,6 +56,13 @@ const perUseName = new RegExp(
   `^(?:${perUse})(?:\\.\\d+)+$|^[\\w.]+\\.(?:${perUse})(?:\\.\\d+)*$|^__(?:func|FUNCTION|PRETTY_FUNCTION)__\\.[\\w.]+$`,
 );
 
+const functionName = /^(?:[\w.]+\.)?__(?:func|FUNCTION|PRETTY_FUNCTION)__(?:\.[\w.]+)?$/;
+
+/** True for the variable that holds the name of a function: `__func__.7`, clang's `__func__.f`. */
+export function isFunctionName(name: string): boolean {
+  return functionName.test(name);
+}
+
 /** True for static locals of which any copy will do. */
 export function isPerUse(name: string): boolean {
   return perUseName.test(name);

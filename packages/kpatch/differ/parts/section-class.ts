@@ -66,7 +66,7 @@ export const namedClasses: readonly {
     class: 'registry',
     pattern: exactly(
       String.raw`\.(?:con_|security_)?initcall.*|\.exitcall${rest}|\.init\.setup|\.init_array${rest}|\.fini_array${rest}|\.ctors${rest}|\.dtors${rest}`,
-      String.raw`\.(?:early_)?lsm_info${rest}|__lsm_info.*|__early_lsm_info.*|\.pci_fixup.*|\.x86_cpu_dev${rest}|\.x86_intel_mid_dev${rest}|\.iommu_table|\.apicdrivers|\.static_call_tramp_key`,
+      String.raw`\.(?:early_)?lsm_info${rest}|__lsm_info.*|__early_lsm_info.*|\.pci_fixup.*|\.static_call_tramp_key`,
       '__param|__obsparm|__modver|__earlycon_table|__\\w+_of_table(?:_end)?|__\\w+_acpi_probe_table|__(?:governor_)?thermal_table\\w*|__kunit\\w*',
       '__syscalls_metadata|_ftrace_events|_ftrace_(?:eval|enum)_map|_error_injection_whitelist|_kprobe_blacklist|__bpf_raw_tp_map|__tracepoints_ptrs|__trace_printk_fmt',
     ),
@@ -91,7 +91,7 @@ const tags = 'alloc_tags';
  * processors while it runs keeps them.
  */
 const init = exactly(
-  String.raw`\.(?:init|head|init_array|x86_cpu_dev|early_lsm_info|lsm_info)${rest}`,
+  String.raw`\.(?:init|head|init_array|early_lsm_info|lsm_info)${rest}`,
   String.raw`\.(?:con_|security_)?initcall.*`,
 );
 const exit = exactly(String.raw`\.(?:exit|exitcall)${rest}`);
@@ -166,11 +166,11 @@ export function isTags(name: string): boolean {
 
 /** Functions in these sections must not be replaced; the words say why. */
 const unpatchable: readonly (readonly [RegExp, string])[] = [
-  [/^\.noinstr\.text\b/, 'code that must not be instrumented (noinstr) has no place where ftrace could enter'],
+  [/^\.noinstr\.text\b/, 'code that must not be instrumented (noinstr) has no ftrace entry'],
   [/^\.entry\.text\b/, 'entry code runs before the kernel is ready for ftrace'],
-  [/^\.(?:irqentry|softirqentry)\.text\b/, 'interrupt entry code is told apart by its address'],
+  [/^\.(?:irqentry|softirqentry)\.text\b/, 'the kernel recognises interrupt entry code by its address'],
   [/^\.kprobes\.text\b/, 'code that kprobes depend on must not be probed or replaced'],
-  [/^\.cpuidle\.text\b/, 'idle code is told apart by its address'],
+  [/^\.cpuidle\.text\b/, 'the kernel recognises idle code by its address'],
   [/^\.(?:vdso|vsyscall)/, 'this code runs in user space'],
   [/^\.static_call\.text\b/, 'static call trampolines are rewritten by the kernel'],
 ];

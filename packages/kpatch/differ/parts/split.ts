@@ -201,8 +201,8 @@ function splitAt(model: Model, section: Section, kind: SectionKind, cuts: readon
   );
 }
 
-/** Sections of replacements: entries of tables say how long each is. */
-const replacements = /^(?:\.altinstr_replacement|__ftr_alt_)/;
+/** Sections of replacements, of which entries of tables say how long each is, and of code that always ends with a jump. */
+const separate = /^(?:\.altinstr_replacement|\.altinstr_aux|__ftr_alt_)/;
 
 /**
  * Where pieces of code in `.fixup` and its like begin: wherever anything outside refers to, but where the code before runs on
@@ -227,7 +227,7 @@ export function fragmentCuts(model: Model): Map<Section, number[]> {
     }
   }
   for (const [section, list] of cuts)
-    if (!replacements.test(section.name)) cuts.set(section, entered(model, section, list));
+    if (!separate.test(section.name)) cuts.set(section, entered(model, section, list));
   return cuts;
 }
 

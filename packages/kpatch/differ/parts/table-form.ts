@@ -30,9 +30,7 @@ export function formOf(model: Model, section: Section, table: SpecialSection, hi
   const told = hints.told[section.name];
   const chosen = chooseForm(model, section, table, told, hints);
   if (told !== undefined && told !== chosen.size) {
-    hints.note(
-      `${section.name}: the entries have ${chosen.size} bytes in this object; the size given, ${told}, is wrong`,
-    );
+    hints.note(`${section.name}: the entries have ${chosen.size} bytes in this object, not ${told} as given`);
   }
   return chosen;
 }
@@ -75,7 +73,7 @@ function unknownForm({ line, fields, others, least, ...form }: SpecialSection): 
 }
 
 function problemWith({ data }: Section, size: number | undefined): string {
-  if (size === undefined) return 'the size of its entries is not known';
+  if (size === undefined) return 'the size of its entries is unknown';
   return `its ${data.length} bytes and their relocations are not entries of ${size} bytes`;
 }
 

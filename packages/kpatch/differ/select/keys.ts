@@ -24,11 +24,13 @@ export function keyWorks(pair: Pair, symbols: KernelSymbols, entry: Entry, part:
   if (decision === 'works') return true;
   const name = target.kind === 'part' ? target.part.name : target.kind === 'external' ? target.symbol.name : '';
   if (key.kind === 'static call') {
-    notes.push(`${part.name}: the static call of ${name} goes through its trampoline, as its key is in a module`);
+    notes.push(`${part.name}: the static call of ${name} goes through its trampoline because its key is in a module`);
     return false;
   }
   if (/^__tracepoint_/.test(name)) {
-    notes.push(`${part.name}: the tracepoint ${name.slice(13)} is off in the new version, as its key is in a module`);
+    notes.push(
+      `${part.name}: the tracepoint ${name.slice(13)} is disabled in the new version because its key is in a module`,
+    );
     return false;
   }
   const where = {

@@ -133,7 +133,11 @@ export class References {
     }
     if (!isFunction(part)) refuseEnd(this.#pair, target, relocation, user, this.#travels.parts.keys());
     if (this.#changes.tables.has(part)) return this.#along(part, user);
-    if (this.#ambiguous.has(part)) refuseAmbiguous(this.#pair, part, user);
+    if (this.#ambiguous.has(part)) {
+      // Of plain constants any copy will do.
+      if (part.class === 'read-only' && part.model.relocationsOfPart(part).length === 0) return this.#along(part, user);
+      refuseAmbiguous(this.#pair, part, user);
+    }
     if (part.twin === undefined) return this.#along(part, user);
     if (!isFunction(part)) {
       return this.#pointsInto(part) ? this.#along(part, user) : this.#staying(part, relocation, user);
@@ -163,15 +167,22 @@ export class References {
     return inside;
   }
 
+  /** Functions of the module that call one another expect that a jump at the end of one does not leave it either. */
+  #nearJump(use: Use, { part }: User): string | undefined {
+    if (use !== 'jump' || this.#pair.patched.arch.siblingCallProblem === undefined) return undefined;
+    if (part.twin !== undefined && !this.copies.has(part)) return undefined;
+    return 'a jump to it must not leave the module';
+  }
+
   /** Thunks come with each object; what a call reaches only within the module travels as a copy. */
   #mustBeNear(part: Part, use: Use, relocation: Relocation, user: User): boolean {
     const { patched, notes } = this.#pair;
     if (patched.arch.isThunk?.(part.name) === true) return true;
-    if (use !== 'call') return false;
-    const reason = patched.arch.nearCall?.(user.section.data, relocation.offset);
+    const reason =
+      use === 'call' ? patched.arch.nearCall?.(user.section.data, relocation.offset) : this.#nearJump(use, user);
     if (reason === undefined) return false;
     this.copies.add(part);
-    notes.push(`${part.name} travels as a copy, unchanged, since ${user.name} calls it and ${reason}`);
+    notes.push(`${part.name} is included as an unchanged copy because ${user.name} calls it and ${reason}`);
     return true;
   }
 

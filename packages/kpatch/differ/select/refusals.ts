@@ -48,6 +48,6 @@ export class Refusals {
       const where = renderWhere(error.where);
       return [`${error.message} [${error.code}]${where === '' ? '' : `, ${where}`}`, `    do: ${error.fix}`];
     });
-    throw first([`${all.length} changes cannot be made in a running kernel:`, ...lines].join('\n'));
+    throw first([`${all.length} changes cannot be live patched:`, ...lines].join('\n'));
   }
 }

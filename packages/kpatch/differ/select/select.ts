@@ -71,7 +71,7 @@ export class Selector {
     }
     for (const part of patched.parts) {
       if (part.class === 'kpatch') {
-        if (isCallback(part)) this.#travel(part, 'the patch has it for kpatch');
+        if (isCallback(part)) this.#travel(part, 'it is a callback');
       } else if (isNewGlobalData(part)) this.#travel(part, 'it is new');
     }
     for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) this.#visit(next);
@@ -194,15 +194,17 @@ export class Selector {
     }
   }
 
+  /** A jump out of the function is safe where it stays in the module, or where it belongs to the function itself. */
   #checkSiblingCalls(part: Part, problem: string): void {
     const { patched, refusals, options } = this.#pair;
-    if (!isFunction(part) || part.twin === undefined) return;
-    for (const relocation of patched.relocationsOfPart(part)) {
+    if (!isFunction(part)) return;
+    for (const relocation of codeOf(part).relocations) {
       if (useOf(patched, part.section, relocation) !== 'jump') continue;
       const target = targetOf(patched, part.section, relocation);
       if (target.kind === 'part' && familyOf(target.part.name) === familyOf(part.name)) continue;
+      if (this.#decisions.get(relocation)?.to === 'part') continue;
       const where = { file: options.names.patched, section: part.section.name, offset: relocation.offset };
-      refusals.add('diff-unpatchable', { name: part.name, reason: problem }, where);
+      refusals.add('diff-unpatchable', { name: part.name, reason: problem }, where, part);
       return;
     }
   }

@@ -81,7 +81,7 @@ export async function checkDebugImage(given: string, { buildId, release }: Targe
 
 function absolute(path: string): string {
   if (!existsSync(path))
-    throw fail('file-unreadable', { file: path, reason: 'there is no such file' }, { where: { file: path } });
+    throw fail('file-unreadable', { file: path, reason: 'no such file or folder' }, { where: { file: path } });
   return realpathSync(resolve(path));
 }
 
@@ -89,7 +89,7 @@ function absolute(path: string): string {
 async function releaseOf(image: Buffer, file: string): Promise<string> {
   const release = headerRelease(image) ?? bannerRelease(await unpackImage(image, file));
   if (release !== undefined && parseRelease(release) !== undefined) return release;
-  throw fail('kernel-image-format', { file, reason: 'it does not say its release' }, { where: { file } });
+  throw fail('kernel-image-format', { file, reason: 'it does not contain its release' }, { where: { file } });
 }
 
 /** The release that the header of a boot image says. */

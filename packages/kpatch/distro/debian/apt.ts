@@ -38,7 +38,7 @@ export async function aptUpdateIfEmpty({ report }: ProviderContext): Promise<voi
     const { status, stderr } = await run('apt-get', ['update', '-qq'], { timeoutMs: 300_000 });
     // apt-get ends with 0 where a server could not be reached and says so with a warning
     if (status !== 0 || /^[EW]: Failed to fetch/m.test(stderr)) {
-      throw fail('kernel-download', { package: 'the lists of packages' }, { detail: stderr });
+      throw fail('kernel-download', { package: 'the package lists' }, { detail: stderr });
     }
   });
 }

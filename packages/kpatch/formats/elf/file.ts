@@ -201,7 +201,7 @@ export function extendedIndices(file: ElfFile, table: RawSection, count: number)
     if (section === undefined || section.size < count * 4) {
       throw malformed(
         file.file,
-        'a symbol has an extended section index and there is no table of them',
+        'a symbol has an extended section index, but there is no such table',
         table.name,
         symbol * SIZE.SYM,
       );

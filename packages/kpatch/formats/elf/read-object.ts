@@ -189,12 +189,12 @@ function readEntries(
     const addend = readI64(view, at + 16, le);
     // R_*_NONE may stand at the very end of a section; everything else changes at least one byte.
     if (offset > targetSize) {
-      throw malformed(elf.file, 'a relocation lies outside of its section', raw.name, index * SIZE.RELA);
+      throw malformed(elf.file, 'a relocation is outside its section', raw.name, index * SIZE.RELA);
     }
     if (symbol >= symbols.length) {
       throw malformed(
         elf.file,
-        `a relocation names symbol ${symbol}, which does not exist`,
+        `a relocation refers to symbol ${symbol}, which does not exist`,
         raw.name,
         index * SIZE.RELA,
       );

@@ -13,6 +13,7 @@ import { type PublicKey, publicKeyOf } from '../../module/public-key.ts';
 import { certificateOf } from '../../module/signature.ts';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
+import { foreign } from '../machine/owner.ts';
 import { type HostPolicy, policyOf, type RevokedKey, revokedKeysOf, ShapeError } from './policy-shape.ts';
 
 /** The policy with everything it names, read and checked. */
@@ -54,6 +55,9 @@ export function readPolicyState(machine: Machine): PolicyState {
   const file = policyFile(machine);
   let revoked: RevokedKey[] = [];
   try {
+    const path = foreign([machine.etc]);
+    // Who can write there can take the policy away.
+    if (path !== undefined) throw new ShapeError(`others than root can write to ${path} (chown root:, chmod go-w)`);
     revoked = revokedFiles(machine).flatMap((path) => {
       const bytes = trustedFile(path);
       return bytes === undefined ? [] : revokedKeysOf(jsonOf(bytes, path));

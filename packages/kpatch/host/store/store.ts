@@ -11,6 +11,7 @@ import type { Manifest } from '../../module/manifest.ts';
 import { proofPath } from '../../module/proof-path.ts';
 import { namesIn, statOf } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
+import { foreign } from '../machine/owner.ts';
 import { type ModuleFile, moduleFileOf, moduleNameOf, readRegularFile } from './module-file.ts';
 import {
   type Acceptance,
@@ -90,6 +91,9 @@ export function findInstalled(machine: Machine, release: string, name: string): 
  * Errors: `store-damaged`, `file-unreadable`, those of `readModuleFile`.
  */
 export function readInstalled(patch: InstalledPatch): ModuleFile {
+  const folder = dirname(patch.path);
+  const path = foreign([dirname(folder), folder, patch.path]);
+  if (path !== undefined) throw fail('store-unsafe', { path, name: patch.name }, { where: { file: path } });
   const bytes = readRegularFile(patch.path);
   if (patch.sha256 !== undefined && sha256(bytes) !== patch.sha256) {
     throw fail('store-damaged', { name: patch.name, release: patch.release }, { where: { file: patch.path } });

@@ -91,16 +91,16 @@ function checkWhole(elf: ElfFile, module: ElfObject, name: string): KpatchError[
   const problems: string[] = [];
   const defined = new Set(module.symbols.filter(({ section }) => typeof section === 'object').map((one) => one.name));
   for (const symbol of ['init_module', 'cleanup_module', '__this_module']) {
-    if (!defined.has(symbol)) problems.push(`it defines no ${symbol}`);
+    if (!defined.has(symbol)) problems.push(`it does not define ${symbol}`);
   }
   if (elf.section('.gnu.linkonce.this_module') === undefined) problems.push('it has no .gnu.linkonce.this_module');
   if (modinfoValue(modinfoOf(elf), 'livepatch') === undefined) problems.push('it is not marked as a livepatch module');
   if (readManifest(elf) === undefined) problems.push('it has no manifest');
   const tables = replacedFunctions(module);
   if ((tables === undefined || tables.length === 0) && !hasCallbacks(module))
-    problems.push('it replaces no function and has no callback');
+    problems.push('it replaces no function and has no callbacks');
   const left = elf.sections.find((section) => /^\.kpatch\.(symbols|relocations|callbacks|strings)/.test(section.name));
-  if (left !== undefined) problems.push(`the intermediate section ${left.name} is left in it`);
+  if (left !== undefined) problems.push(`it still contains the intermediate section ${left.name}`);
   return problems.map((problem) => fail('module-incomplete', { name, problem }, { where: { file: elf.file } }));
 }
 

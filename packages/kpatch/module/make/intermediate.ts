@@ -57,7 +57,7 @@ class Table {
     this.#size = size;
     const { data } = section;
     if (data.length % size !== 0)
-      throw malformed(object, section, data.length, `a size that is no multiple of ${size}`);
+      throw malformed(object, section, data.length, `a size that is not a multiple of ${size}`);
     this.view = new DataView(data.buffer, data.byteOffset, data.length);
     this.count = data.length / size;
     this.#pointers = new Map(section.relocations.map((relocation) => [relocation.offset, relocation]));
@@ -101,7 +101,7 @@ class Table {
     const { section, offset } = this.target(entry, field);
     const end = section.data.indexOf(0, offset);
     if (offset < 0 || end < 0)
-      throw malformed(this.#object, this.section, entry * this.#size + field, 'a string without end');
+      throw malformed(this.#object, this.section, entry * this.#size + field, 'an unterminated string');
     return Buffer.from(section.data.subarray(offset, end)).toString('utf8');
   }
 }
@@ -136,12 +136,7 @@ export function readKernelRelocations(object: ElfObject): KernelRelocation[] {
       index < 0 ||
       index >= symbols.count
     ) {
-      throw malformed(
-        object,
-        relocations.section,
-        entry * RELOCATION.size + RELOCATION.ksym,
-        'no symbol where one should be',
-      );
+      throw malformed(object, relocations.section, entry * RELOCATION.size + RELOCATION.ksym, 'a missing symbol');
     }
     result.push({
       section: dest.section,

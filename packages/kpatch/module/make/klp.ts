@@ -45,7 +45,7 @@ export function makeLivepatchRelocations(
     if (section.target !== relocation.section) {
       throw fail(
         'intermediate-malformed',
-        { file: object.file, problem: `two sections are called ${relocation.section.name}` },
+        { file: object.file, problem: `two sections are named ${relocation.section.name}` },
         { where: { file: object.file, section: relocation.section.name } },
       );
     }

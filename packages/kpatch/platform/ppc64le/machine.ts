@@ -38,7 +38,7 @@ export const ppc64le: Platform = {
   decoder,
   branchRelocation,
   siblingCallProblem:
-    'it jumps to another function at its end (a sibling call), and behind such a jump nothing restores the TOC pointer ' +
+    'it ends with a jump to another function (a sibling call), after which nothing restores the TOC pointer ' +
     'of the caller; compile with -fno-optimize-sibling-calls',
   nearCall,
   isLinkerSymbol: (name) => name === '.TOC.',
@@ -86,7 +86,7 @@ function nearCall(bytes: Uint8Array, offset: number): string | undefined {
   if (word >>> 26 !== 18 || (word & 1) === 0) return undefined;
   const next = offset + 8 <= bytes.length ? wordAt(bytes, offset + 4) : 0;
   if (next === 0x60000000 || next === RESTORE_TOC) return undefined;
-  return 'no NOP behind the call lets the TOC pointer be restored';
+  return 'the call has no NOP after it to restore the TOC pointer';
 }
 
 function branchRelocation(bytes: Uint8Array, offset: number): BranchField | undefined {

@@ -1,4 +1,5 @@
-/** The guest runs the very kernel that was asked for, and its log has no complaint before anything was loaded. */
+/** The guest runs the requested kernel, and its log has no complaint before anything is loaded. */
+import { plural } from '../../base/errors/plural.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 import { complaintsIn, parseLog } from '../run/kernel-log.ts';
@@ -6,7 +7,7 @@ import { enabledFunctions, parseEnabledFunctions } from '../run/livepatch.ts';
 
 export const boots: GuestCheck = {
   id: 'boots',
-  title: 'the stock kernel runs, without any patch and without complaint',
+  title: 'the stock kernel boots without complaints',
   where: 'guest',
   needed: true,
   async *run(session) {
@@ -16,16 +17,16 @@ export const boots: GuestCheck = {
     if (release !== kernel.release) throw new ClaimFailed(`the guest runs ${release}, not ${kernel.release}`);
     yield { text: `Linux ${release} ${version}` };
     const livepatch = await session.sh('test -d /sys/kernel/livepatch');
-    if (livepatch.status !== 0) throw new ClaimFailed('this kernel has no live patching (CONFIG_LIVEPATCH)');
+    if (livepatch.status !== 0) throw new ClaimFailed('this kernel does not support live patching (CONFIG_LIVEPATCH)');
     state.enabledBefore = await enabledFunctions(session);
     const traced = parseEnabledFunctions(state.enabledBefore).map(({ name }) => name);
     if (traced.length > 0) yield { text: `already traced: ${traced.join(', ')}` };
     const log = complaintsIn(parseLog((await session.sh('dmesg -r')).output));
     if (log.length > 0) {
-      // What the kernel says by itself cannot be held against the patch; it is noted and left out later.
+      // Complaints of the unpatched kernel do not count against the patch; they are noted and ignored later.
       state.complaintsBefore = log.map(({ text }) => text);
       yield {
-        text: `the kernel complains by itself at boot (${log.length} lines)`,
+        text: `the unpatched kernel complains at boot (${plural(log.length, 'line')})`,
         detail: state.complaintsBefore.join('\n'),
         varies: true,
       };
@@ -45,7 +46,7 @@ export const targets: GuestCheck = {
     for (const module of subject.targetModules) {
       const loaded = await session.sh(`modprobe ${module}`, { step: `modprobe ${module}` });
       if (loaded.status !== 0)
-        throw new ClaimFailed(`the module ${module}, which the patch changes, does not load`, loaded.output);
+        throw new ClaimFailed(`the module ${module}, which the patch changes, cannot be loaded`, loaded.output);
       yield { text: `${module}, which the patch changes, is loaded` };
     }
   },

@@ -1,24 +1,27 @@
-/** Loading and unloading again and again, under load, leaves the kernel as it was. */
+/** Repeated loading and unloading under load leaves the kernel as it was. */
 import type { GuestCheck, Session } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 import { guestPath } from '../run/livepatch.ts';
 import { type Load, loadFigures, startLoad, stopLoad } from '../run/workload.ts';
 
-/** In one boot; the full plan has two such boots. */
+/** Cycles in one boot; the full plan has two such boots. */
 const CYCLES = 50;
-/** Cycles before memory is looked at, under load too: caches that fill once are no leak. */
+/** Cycles before memory is measured, also under load: a cache that fills once is not a leak. */
 const WARM_UP = 3;
-/** What may differ without a leak, KiB (some 400 were seen, as sockets that wait for their end); 16 KiB a cycle (4 pages) are found. */
+/**
+ * Tolerated growth, KiB. About 400 was seen without a leak (closing sockets); a leak of 16 KiB per cycle (4 pages) is
+ * found.
+ */
 const TOLERANCE_KIB = 768;
 /**
- * On one processor a task that waits for it holds back the grace periods of RCU tasks (Documentation/RCU/), and each cycle has
- * several: a load that leaves the processor idle in between has its part in each cycle all the same.
+ * On one processor, a task that waits for the CPU delays the RCU tasks grace periods (Documentation/RCU/), of which each
+ * cycle has several. So the load leaves the processor idle at times; it still runs in every cycle.
  */
 const LOAD: Load = { niceness: 19, rest: 8 };
 
 export const cycles: GuestCheck = {
   id: 'cycles',
-  title: `${CYCLES} times loaded and unloaded under load, and memory is as before`,
+  title: `loading and unloading it ${CYCLES} times under load uses no additional memory`,
   where: 'guest',
   async *run(session) {
     await startLoad(session, LOAD);
@@ -40,7 +43,8 @@ export const cycles: GuestCheck = {
       data: { seconds, processes, packets },
       varies: true,
     };
-    if (processes < CYCLES || packets < CYCLES) throw new ClaimFailed('the load did not run, so nothing was shown');
+    if (processes < CYCLES || packets < CYCLES)
+      throw new ClaimFailed('the workload did not run, so the check proves nothing');
     const after = await usedMemory(session);
     const grown = after - before;
     yield {
@@ -50,10 +54,10 @@ export const cycles: GuestCheck = {
     };
     if (grown > TOLERANCE_KIB) {
       throw new ClaimFailed(
-        `the kernel uses ${grown} KiB more than before: about ${Math.round(grown / CYCLES)} KiB a cycle`,
+        `the kernel uses ${grown} KiB more than before: about ${Math.round(grown / CYCLES)} KiB per cycle`,
       );
     }
-    yield { text: `no more than ${TOLERANCE_KIB} KiB were lost` };
+    yield { text: `the growth is at most ${TOLERANCE_KIB} KiB` };
   },
 };
 
@@ -80,16 +84,16 @@ done`;
       if (last !== undefined) session.progress(`${last} of ${count} cycles`);
     },
   });
-  if (status !== 0) throw new ClaimFailed('a cycle did not go through', output.split('\n').slice(-12).join('\n'));
+  if (status !== 0) throw new ClaimFailed('a cycle failed', output.split('\n').slice(-12).join('\n'));
 }
 
 /**
- * KiB that the kernel itself holds and cannot give back: unreclaimable slabs, stacks, page tables, vmalloc, per-CPU
- * (Documentation/filesystems/proc.rst). The least of three looks, after what can be dropped was dropped.
+ * KiB of kernel memory that cannot be reclaimed: unreclaimable slabs, stacks, page tables, vmalloc, per-CPU
+ * (Documentation/filesystems/proc.rst). The minimum of three measurements, each after dropping caches.
  */
 export async function usedMemory(session: Session): Promise<number> {
   const script = `for i in 1 2 3; do sync; echo 3 >/proc/sys/vm/drop_caches; sleep 0.4; cat /proc/meminfo; done`;
-  const { output } = await session.sh(script, { step: 'look at memory', deadlineMs: 60_000 });
+  const { output } = await session.sh(script, { step: 'measure memory', deadlineMs: 60_000 });
   const looks = output.split('MemTotal:').slice(1);
   const figure = (text: string, name: string): number =>
     Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(text)?.[1] ?? 0);

@@ -1,4 +1,5 @@
-/** The kernel had nothing to complain about. */
+/** The kernel log has no complaint. */
+import { plural } from '../../base/errors/plural.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 import { complaintsIn, parseLog } from '../run/kernel-log.ts';
@@ -21,7 +22,11 @@ export const logClean: GuestCheck = {
         lines.slice(Math.max(0, at - 5), at + 60).join('\n'),
       );
     }
-    yield { text: `${lines.length} lines, no warning, no bug, no error`, detail: said.join('\n'), varies: true };
+    yield {
+      text: `${plural(lines.length, 'line')}, no warning, no bug, no error`,
+      detail: said.join('\n'),
+      varies: true,
+    };
   },
 };
 

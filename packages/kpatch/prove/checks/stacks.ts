@@ -1,12 +1,12 @@
-/** No function that some task never leaves: the transition of such a patch could not complete. */
+/** The patch replaces no function that some task never leaves, because its transition could not complete. */
 
 import { functionName } from '../input/subject.ts';
 import type { StaticCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 
 /**
- * Functions in which a task of every running kernel waits, or which are on every stack. From the stacks of an idle 6.1 and
- * 6.12 kernel (/proc/PID/stack of all tasks).
+ * Functions in which some task of every running kernel waits, or which are on every stack. From the stacks of all tasks
+ * (/proc/PID/stack) of idle 6.1 and 6.12 kernels.
  */
 const alwaysOnStacks: ReadonlySet<string> = new Set([
   'schedule',
@@ -39,16 +39,16 @@ const alwaysOnStacks: ReadonlySet<string> = new Set([
 
 export const stacks: StaticCheck = {
   id: 'stacks',
-  title: 'it replaces no function that some task is always in',
+  title: "no patched function is permanently on a task's stack",
   where: 'files',
   applies: ({ subject }) => subject.functions !== undefined,
   async *run({ subject }) {
     const found = subject.functions!.filter(({ name, object }) => object === 'vmlinux' && alwaysOnStacks.has(name));
     if (found.length > 0) {
       throw new ClaimFailed(
-        `some task is always in ${found.map(functionName).join(', ')}, so the transition cannot end`,
+        `some task is always in ${found.map(functionName).join(', ')}, so the transition cannot complete`,
       );
     }
-    yield { text: `none of its functions is among the ${alwaysOnStacks.size} that are known to be so` };
+    yield { text: `none of its functions is among the ${alwaysOnStacks.size} known ones` };
   },
 };

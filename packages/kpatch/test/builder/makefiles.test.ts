@@ -36,7 +36,7 @@ describe('what make builds after the patch', () => {
     const cases: [RegExp, [string, Owner[]][]][] = [
       [/adds the module other/, [...kernel, ['drivers/o.o', [other]]]],
       [/moves drivers\/c.o from tun to vmlinux/, [...kernel.slice(0, 2), ['drivers/c.o', [vmlinux]]]],
-      [/takes drivers\/c.o out of tun/, kernel.slice(0, 2)],
+      [/removes drivers\/c.o from tun/, kernel.slice(0, 2)],
     ];
     for (const [text, after] of cases) {
       const error = await provokes('source-kind-unsupported', () => compareMaps(before, new Map(after), 'fs/Makefile'));

@@ -30,7 +30,7 @@ describe('wishes of a patch', () => {
   test('KPATCH_IGNORE_FUNCTION: its difference is left out, with a note', () => {
     const result = differ(before, `${after.replace('a + 2', 'a + 3')}KPATCH_IGNORE_FUNCTION(g);`);
     assert.deepEqual(functionsOf(result), ['changed f']);
-    assert.match(result.notes.join('\n'), /change of g is left out/);
+    assert.match(result.notes.join('\n'), /ignoring the change of g/);
   });
 
   test('KPATCH_IGNORE_SECTION: differences of that section are of no consequence', async () => {
@@ -39,11 +39,29 @@ describe('wishes of a patch', () => {
     assert.deepEqual(functionsOf(differ(before, `${changed}KPATCH_IGNORE_SECTION(".data.odd");`)), ['changed f']);
   });
 
+  test('KPATCH_IGNORE_SECTION: lists that only one of the objects has, as the macros for system calls make them', async () => {
+    const lists = ['__syscalls_metadata', '_ftrace_events', '__own_list'];
+    const list = (name: string): string =>
+      `static void *entry_${name} __attribute__((used, section("${name}"))) = NULL;\n`;
+    const entries = lists.map(list).join('');
+    const ignored = lists.map((name) => `KPATCH_IGNORE_SECTION("${name}");\n`).join('');
+    await provokes('diff-list-changed', () => differ(before, after + entries));
+    for (const [one, other] of [
+      [before, after + entries],
+      [before + entries.replaceAll('NULL', '0'), after],
+      [before + entries.replaceAll('NULL', 'f'), after + entries],
+    ]) {
+      const result = differ(one!, other! + ignored);
+      assert.deepEqual(functionsOf(result), ['changed f']);
+      assert.deepEqual(result.leftOut, []);
+    }
+  });
+
   test('KPATCH_INCLUDE_FUNCTION: a function without a difference is replaced', () => {
     const result = differ(before, `${after}KPATCH_INCLUDE_FUNCTION(g);`);
     assert.deepEqual(functionsOf(result), ['changed f', 'changed g']);
     const reasons = result.functions.find(({ name }) => name === 'g')?.reasons.map(({ text }) => text);
-    assert.deepEqual(reasons, ['the patch asks for it']);
+    assert.deepEqual(reasons, ['the patch requests it']);
     // It alone makes a live patch.
     assert.deepEqual(functionsOf(differ(before, `${header}${before}\nKPATCH_INCLUDE_FUNCTION(g);`)), ['changed g']);
   });

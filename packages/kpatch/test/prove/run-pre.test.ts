@@ -83,7 +83,7 @@ test('wrong sympos: the other function of that name is told from the right one b
       const right = replacing({ object, sympos, digest: digest(object, 'twin', sympos) });
       assert.equal(await outcome(runPre, right), undefined);
       const wrong = await outcome(runPre, replacing({ object, sympos, digest: digest(object, 'twin', 3 - sympos) }));
-      const said = `was made for number ${3 - sympos} of the 2 functions twin, but it replaces number ${sympos}$`;
+      const said = `was built for position ${3 - sympos} of the 2 functions twin, but it replaces position ${sympos}$`;
       assert.match(wrong ?? '', new RegExp(said));
     }
   }
@@ -94,11 +94,11 @@ test('the code must be there, be told, and be the one that the patch was made fo
   const one = { name: 'one', sympos: 0 };
   assert.equal(await outcome(runPre, replacing({ ...one, digest: good })), undefined);
   for (const [change, problem] of [
-    [{ ...one, digest: digest('vmlinux', 'two') }, /is not that which the patch was made for/],
-    [one, /does not say which code/],
+    [{ ...one, digest: digest('vmlinux', 'two') }, /is not the code that the patch was built for/],
+    [one, /does not record which code/],
     [{ ...one, name: 'nowhere', digest: good }, /no function nowhere/],
-    [{ sympos: 3, digest: good }, /there are 2 in vmlinux, the patch is for number 3/],
-    [{ sympos: 0, digest: good }, /there are 2 in vmlinux, and it does not say which/],
+    [{ sympos: 3, digest: good }, /vmlinux has 2 of that name, but the patch is for position 3/],
+    [{ sympos: 0, digest: good }, /vmlinux has 2 of that name, and the patch does not state which/],
     [{ object: 'absent', digest: good }, /absent/],
   ] as const) {
     assert.match((await outcome(runPre, replacing(change))) ?? '', problem);

@@ -5,13 +5,14 @@
  * `make soak`.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { runOk } from '#kpatch/base/run.ts';
 import { bootSystem } from '#kpatch/vm/system.ts';
 import { buildRpm } from '../../../../tools/packages/rpm.ts';
+import { fixture } from '../compatibility/fixtures.ts';
 import { packages } from './host-guest.ts';
 import { stockKernel } from './stock-kernel.ts';
 
@@ -63,9 +64,14 @@ const debUpgrades: readonly Step[] = [
   ],
 ];
 const debGoes: readonly Step[] = [
+  // As `kpatch auto` leaves it on a machine that follows a channel.
   [
-    `${DPKG} -P kpatch >/dev/null 2>&1 || exit; ${ACTIVE}; systemctl list-unit-files 'kpatch*' --no-legend | grep -v kpatch-guest; ls -d /var/lib/kpatch /var/cache/kpatch 2>/dev/null`,
-    'inactive inactive\n',
+    'tar -xzf /root/machine.tar.gz -C / ./etc/systemd && systemctl daemon-reload && systemctl start kpatch-update.timer && systemctl is-active kpatch-update.timer',
+    'active\n',
+  ],
+  [
+    `${DPKG} -P kpatch >/dev/null 2>&1 || exit; ${ACTIVE}; systemctl is-active kpatch-update.timer; systemctl list-unit-files 'kpatch*' --no-legend | grep -v kpatch-guest; ls -d /var/lib/kpatch /var/cache/kpatch 2>/dev/null`,
+    'inactive inactive\ninactive\n',
   ],
   ['systemctl stop kpatch.service; systemctl --failed --no-legend', ''],
 ];
@@ -89,7 +95,11 @@ async function comeAndGo(steps: readonly Step[]): Promise<void> {
     image,
     modules,
     visible: [process.cwd(), await packages()],
-    files: { '/root/kpatch.deb': { from: deb }, '/root/kpatch.rpm': { from: rpm } },
+    files: {
+      '/root/kpatch.deb': { from: deb },
+      '/root/kpatch.rpm': { from: rpm },
+      '/root/machine.tar.gz': readFileSync(fixture('machine.tar.gz')),
+    },
   });
   try {
     for (const [script, printed] of steps) {

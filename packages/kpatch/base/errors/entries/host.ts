@@ -182,6 +182,12 @@ export const hostErrors = table({
     why: 'kpatch does not load a module whose content changed',
     fix: 'uninstall it and install it again from its source',
   },
+  'store-unsafe': {
+    exit: 4,
+    what: '{name} was not used: others than root can write to {path}',
+    why: 'anybody could have put another module there, which root would load into the kernel',
+    fix: 'find out who could; then `chown root: {path}`, `chmod go-w {path}` and install the patch again from its source',
+  },
   'store-index-damaged': {
     exit: 1,
     what: 'cannot read the index of {folder}',

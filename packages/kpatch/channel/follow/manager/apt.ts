@@ -139,7 +139,7 @@ export class AptManager implements Manager {
       const url = this.#url();
       this.forget();
       rmSync(release, { force: true });
-      const problem = `its Release file has Origin '${origin}' and Codename '${field('Codename')}', so apt could not be kept from taking other packages from it; it is no longer a source`;
+      const problem = `its Release file has Origin '${origin}' and Codename '${field('Codename')}', so apt could install other packages from it; it was removed from the sources`;
       throw fail('channel-inconsistent', { url, problem });
     }
     const stanza = (packages: string, priority: number): string =>

@@ -37,8 +37,8 @@ function clientSpec(publication: Publication, keys: { armored: string; binary: U
     arch: 'noarch',
     summary: `Keys and support windows of the live patch channel ${config.name}`,
     description: [
-      'Brings new keys of the channel to the machines that follow it, and',
-      'says until when each kernel receives live patches.',
+      'Delivers new keys of the channel to the machines that follow it, and',
+      'the end of support for each kernel.',
     ],
     depends: [],
     files: new Map<string, Uint8Array | string>([

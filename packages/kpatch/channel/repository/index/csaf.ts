@@ -45,7 +45,7 @@ export function csafDocument(config: ChannelConfig, kernel: ChannelKernel, patch
       notes: [
         {
           category: 'general',
-          title: 'What this is',
+          title: 'About this document',
           text: `A cumulative live patch: it is loaded into the running kernel ${kernel.release} and replaces all live patches before it. No reboot is needed.`,
         },
         ...record.withdrawn.map(({ id: cve, reason }) => ({

@@ -300,6 +300,33 @@ here static ${split} int e(int a) { return use(a) + 1; } here ${split} int f(int
     flags: ['-foptimize-sibling-calls'],
   },
   {
+    name: 'a sibling call that stays in the module: both functions change',
+    before: `static ${split} int h(int a) { return use(a) * 3; } int f(int a) { return h(a + 1); } int g(int a) { return h(a + 9) + 1; }`,
+    after: [
+      ['a + 1)', 'a + 2)'],
+      ['* 3', '* 5'],
+    ],
+    expect: ['changed f', 'changed h'],
+    flags: ['-foptimize-sibling-calls'],
+  },
+  {
+    name: 'a sibling call of a new function takes its target along',
+    before: `static ${split} int h(int a) { return use(a) * 3; } int f(int a) { return use(a) + 1; } int g(int a) { return h(a + 9) + 1; }`,
+    after: [
+      [
+        'int f(int a) { return use(a) + 1; }',
+        `static ${split} int k(int a) { use(a); return h(a + 7); } int f(int a) { return k(a) + 1; }`,
+      ],
+    ],
+    expect: ['changed f', 'new k'],
+    flags: ['-foptimize-sibling-calls'],
+    check: ({ travelling }, { arch }) =>
+      assert.equal(
+        travelling.some(({ name, kind }) => name === 'h' && kind === 'copy'),
+        arch === 'ppc64le',
+      ),
+  },
+  {
     name: 'a call that cannot leave the module takes its callee along',
     before: `static ${split} int h(int a) { static int n; return use(a) + n++; } int f(int a) { return h(a) * 2; }`,
     after: [['* 2', '* 5']],

@@ -9,6 +9,19 @@ import { type Case, onArch } from './case.ts';
 const oldSections = ['-fno-function-sections'];
 const at = (name: string): string => `__attribute__((section(".text.${name}")))`;
 
+/** Messages of netlink (NL_SET_ERR_MSG): static locals of one name, all of one function. */
+const messages = (after: readonly (readonly [string, string])[], name: string): Case[] => [
+  {
+    name: `several messages of netlink in a function: ${name}`,
+    before: `struct ext { const char *msg; };
+#define SET(e, text) do { static const char __msg[] = text; if (e) (e)->msg = __msg; } while (0)
+int f(struct ext *e, int a) { if (a == 1) { SET(e, "first one"); return -1; } if (a == 2) { SET(e, "second"); return -2; } if (a == 3) { SET(e, "third\\n"); return -3; } return use(a) + 1; }
+int g(struct ext *e, int a) { if (a == 4) { SET(e, "g first"); return 1; } SET(e, "g"); return use(a); }`,
+    after,
+    expect: ['changed f'],
+  },
+];
+
 export const habitCases: readonly Case[] = [
   {
     name: 'static locals that are numbered by all declarations before them (gcc until 9)',
@@ -90,6 +103,17 @@ export const habitCases: readonly Case[] = [
     before:
       'int f(int a) { static int spare asm("spare.52945"); if (a == 3) use(spare++); return use(a) + 1; } int g(int a) { return use(a) + 2; }',
     after: 'int f(int a) { return use(a) + 1; } int g(int a) { return use(a) + 2; }',
+    expect: ['changed f'],
+  },
+  ...messages([['+ 1', '+ 2']], 'the same'),
+  ...messages([['if (a == 2)', 'if (a == 9) { SET(e, "inserted"); return -9; } if (a == 2)']], 'a new one'),
+  ...messages([['if (a == 2) { SET(e, "second"); return -2; }', '']], 'one goes'),
+  ...messages([['"second"', '"secone"']], 'another text'),
+  {
+    name: 'static locals that are constants, one of which is new',
+    before:
+      'int f(int a) { if (a & 1) { static const int t[] = { 7, 8, 9 }; return use(t[a]) + 1; } { static const int t[] = { 17, 18, 19 }; return use(t[a]); } }',
+    after: [['if (a & 1)', 'if (a & 4) { static const int t[] = { 27, 28, 29 }; return use(t[a]) + 5; } if (a & 1)']],
     expect: ['changed f'],
   },
   {

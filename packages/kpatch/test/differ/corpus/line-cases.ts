@@ -70,10 +70,30 @@ export const lineCases: readonly Case[] = [
     after: 'int f(int a) {\n\n  return use(a) + 3;\n}\nint g(int a) { WARN_ON(a); might_sleep(); return use(a) + 2; }',
     expect: ['changed f'],
   },
+  ...['__FILE__', '__func__'].flatMap((place) => [
+    shift(
+      `a line behind ${place} for a function that no list has`,
+      `int report(void *, const char *, int, int); int f(int a) { if (a == 7) report(0, ${place}, __LINE__, a); return use(a) + 1; } void g(void) { report(0, ${place}, __LINE__, -5); }`,
+    ),
+    {
+      ...shift(
+        `a line behind ${place}, and debug information`,
+        `int report(void *, const char *, int, int); int f(int a) { if (a == 7) report(0, ${place}, __LINE__, a); return use(a) + 1; }`,
+      ),
+      flags: ['-g'],
+    },
+    {
+      name: `a number behind ${place} that debug information shows to be none of a line`,
+      before: `int report(void *, const char *, int, int); int f(int a) { if (a == 7) report(0, ${place}, 20, a); return use(a) + 1; }`,
+      after: [['20', '21']],
+      expect: ['changed f'],
+      flags: ['-g'],
+    } satisfies Case,
+  ]),
   {
-    name: 'a line that goes anywhere else',
-    before: 'int f(int a) { return use2(__FILE__, __LINE__) + 1; }',
-    after: '\nint f(int a) { return use2(__FILE__, __LINE__) + 1; }',
+    name: 'a number behind another text',
+    before: 'int f(int a) { use2("mode", 10); return use(a) + 1; }',
+    after: [['10', '11']],
     expect: ['changed f'],
   },
   {
@@ -93,6 +113,7 @@ export const lineCases: readonly Case[] = [
     before: 'int f(int a) { use2("a.c", 10); might_sleep(); return use(a) + 1; }',
     after: [['10', '11']],
     expect: ['changed f'],
+    flags: ['-g'],
   },
   {
     name: 'another file name for might_sleep',

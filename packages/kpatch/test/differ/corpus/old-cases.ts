@@ -158,8 +158,8 @@ int f(int *p) { return ${'OLD_PROBE(p, 2b) + '.repeat(count - 1)} OLD_PROBE(p, 2
     on: x86,
     options: { entrySizes: { __jump_table: 16, __bug_table: 16, '.parainstructions': 12 } },
     notes: [
-      /^__jump_table: the entries have 24 bytes in this object; the size given, 16, is wrong$/,
-      /^__bug_table: the entries have 24 bytes in this object; the size given, 16, is wrong$/,
+      /^__jump_table: the entries have 24 bytes in this object, not 16 as given$/,
+      /^__bug_table: the entries have 24 bytes in this object, not 16 as given$/,
       /^\.parainstructions: the entries have 16 bytes/,
     ],
     check: ({ output }) => assert.ok(output().length > 0),
