@@ -207,7 +207,7 @@ function findAddresses(
   table: TokenTable,
   { numberAt, count, alignment }: NameTable,
 ): Addresses | undefined {
-  const { bytes, order, boot } = search;
+  const { bytes, boot } = search;
   const after = align(table.indexAt + 512, alignment);
   const offsetBytes = align(count * 4, 8);
   const candidates: Addresses[] = [];
@@ -260,8 +260,14 @@ export function addressAt(bytes: Buffer, order: ByteOrder, { kind, at, base }: A
   return offset >= 0 ? BigInt(offset) : base - 1n - BigInt(offset);
 }
 
-/** The lowest address of a symbol of the kernel's image, which is where it begins; a string says why there is none. */
-export function lowestSymbol(bytes: Buffer, platform: Platform): bigint | string {
+/**
+ * Where a kernel's plain memory begins, which is at its lowest symbol unless it shows another address; and the tables' own base, for
+ * which the file may have zero. A string says why there is none.
+ */
+export function memoryBase(
+  bytes: Buffer,
+  platform: Platform,
+): { readonly address: bigint; readonly base: bigint; readonly baseAt: number | undefined } | string {
   // Where the image lies in memory is what is asked for.
   const tables = findTables(bytes, platform, () => undefined);
   if (typeof tables === 'string') return tables;
