@@ -40,10 +40,10 @@ test('a driver without its hardware is an exception by name, everything else is 
       name: 'cumulative',
       code: `static int new_show(struct seq_file *m, void *v) { seq_puts(m, "patched\\n"); return 0; }
 static int new_region(void *wiphy) { return 0; }
-static void new_decode(int node, void *m) { }`,
+static void new_select(void *pvt, unsigned char dct) { }`,
       functions: {
         vmlinux: { cmdline_proc_show: 'new_show' },
-        amd64_edac: { decode_bus_error: 'new_decode' },
+        amd64_edac: { f15h_select_dct: 'new_select' },
         // Asks for regulatory.db, which no guest has, when it is loaded.
         cfg80211: { reg_get_dfs_region: 'new_region' },
       },
