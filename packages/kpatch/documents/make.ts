@@ -202,7 +202,18 @@ export const doctorDocument = printed('kpatch.doctor/1', 'doctor', 'What this ma
   ),
 });
 
-const cacheKind = v.picklist(['kernel', 'derived', 'objects', 'guest', 'packages', 'leftover', 'other']);
+const cacheKind = v.picklist([
+  'kernel',
+  'derived',
+  'objects',
+  'guest',
+  'root',
+  'packages',
+  'lists',
+  'code',
+  'leftover',
+  'other',
+]);
 
 const cacheEntry = v.object({
   kind: cacheKind,
@@ -212,6 +223,9 @@ const cacheEntry = v.object({
   used: described(v.string(), 'When it was last used.'),
   inUse: v.boolean(),
   kernel: v.optional(described(v.string(), 'The kernel that it belongs to.')),
+  neededBy: v.optional(
+    described(v.array(v.string()), 'The prepared kernels that need it; it stays while there is one.'),
+  ),
   what: v.string(),
 });
 
