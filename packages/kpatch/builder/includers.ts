@@ -1,4 +1,4 @@
-/** The units through which a patched file that is no unit itself comes into the kernel. */
+/** The units through which a patched file that is not itself a unit comes into the kernel. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import type { KernelFacts } from '../prepare/facts.ts';
 import { HeaderReach, type Reach } from '../source/reach/reach.ts';
 import type { Includers } from './plan.ts';
 
-/** What of a kernel's tree is read once for all changed files; the overlay has the patches applied. */
+/** Data of the kernel tree that is read once for all changed files; the overlay has the patches applied. */
 export function includersOf(facts: KernelFacts, patched: SourceOverlay, report: Reporter): Includers {
   const { tree } = facts.kernel.paths;
   let read: Promise<{ graph: IncludeGraph; reach: HeaderReach }> | undefined;
@@ -28,7 +28,7 @@ export function includersOf(facts: KernelFacts, patched: SourceOverlay, report: 
     const found = await reach.of(change);
     report.note(describeReach(found));
     if (found.units.length > 0) return found.units.map(({ source }) => source);
-    // One of them shows that the code stays the same, as for any change that has no effect.
+    // Comparing one of them shows that the code is unchanged.
     const objects = await facts.objects();
     const includers = [...graph.reaching([file])].filter((path) => objects.has(objectOf(path)));
     return includers
