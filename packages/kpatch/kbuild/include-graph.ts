@@ -89,6 +89,11 @@ export class IncludeGraph {
     return this.#named(this.#walk(files, this.#included));
   }
 
+  /** The files that include this one themselves. */
+  includersOf(file: string): string[] {
+    return (this.#includers[this.#number.get(file) ?? -1] ?? []).map((index) => this.#files[index]!);
+  }
+
   /** Whether some file includes this one. */
   isIncluded(file: string): boolean {
     return (this.#includers[this.#number.get(file) ?? -1]?.length ?? 0) > 0 || this.#forced.includes(file);

@@ -27,6 +27,10 @@ export interface Addresses {
   readonly kind: 'absolute' | 'relative' | 'percpu';
   readonly at: number;
   readonly base: bigint;
+  /** Offset of the base in the image's bytes; absent if there is none. */
+  readonly baseAt?: number;
+  /** The address of the image's first byte, where it is the kernel's plain memory and shows it. */
+  readonly start?: bigint;
 }
 
 /** Kernels have 20,000 to 400,000 symbols; small test tables must be found too. */
@@ -183,7 +187,7 @@ function markerAt(bytes: Buffer, order: ByteOrder, at: number, width: number): b
 
 /** Tries each layout that was ever written; the addresses must be plausible as a whole. */
 function findAddresses(search: Search, table: TokenTable, numberAt: number, count: number): Addresses | undefined {
-  const { bytes, order, boot } = search;
+  const { bytes, boot } = search;
   const after = align8(table.indexAt + 512);
   const offsetBytes = align8(count * 4);
   const candidates: Addresses[] = [];
@@ -192,14 +196,37 @@ function findAddresses(search: Search, table: TokenTable, numberAt: number, coun
     [numberAt - 8 - offsetBytes, numberAt - 8],
   ] as const) {
     if (at < 0 || baseAt + 8 > bytes.length) continue;
-    const base = order.u64(bytes, baseAt);
-    if (boot.absolutePerCpu) candidates.push({ kind: 'percpu', at, base });
-    candidates.push({ kind: 'relative', at, base });
+    const base = { ...baseOf(search, baseAt), baseAt };
+    if (boot.absolutePerCpu) candidates.push({ kind: 'percpu', at, ...base });
+    candidates.push({ kind: 'relative', at, ...base });
   }
   for (const at of [after, numberAt - 8 * count]) {
     if (at >= 0 && at + 8 * count <= bytes.length) candidates.push({ kind: 'absolute', at, base: 0n });
   }
   return candidates.find((candidate) => plausible(search, candidate, count));
+}
+
+/** Kernels begin at a multiple of this, and their first symbol is not far behind it. */
+const ALIGNMENT = 0x20_0000n;
+const HEAD = 0x100_0000n;
+
+/**
+ * The base at an offset of the image's bytes. In a kernel's plain memory it may be zero: the booting kernel fills it in by a relocation
+ * (place, type, value), as it does every pointer. The one relocation whose place and value fit tells both base and start.
+ */
+function baseOf({ bytes, order, boot }: Search, baseAt: number): { base: bigint; start?: bigint } {
+  const base = order.u64(bytes, baseAt);
+  if (base !== 0n || boot.relative === undefined) return { base };
+  const [low, high] = order === bigEndian ? [12, 8] : [8, 12];
+  const found: { base: bigint; start: bigint }[] = [];
+  for (let at = 0; at + 24 <= bytes.length; at += 8) {
+    if (order.u32(bytes, at + low) !== boot.relative || order.u32(bytes, at + high) !== 0) continue;
+    const start = order.u64(bytes, at) - BigInt(baseAt);
+    const value = order.u64(bytes, at + 16);
+    if (start < boot.lowestAddress || start % ALIGNMENT !== 0n || value < start || value - start >= HEAD) continue;
+    found.push({ base: value, start });
+  }
+  return found.length === 1 ? found[0]! : { base };
 }
 
 /** The address of the symbol with this index (kernel/kallsyms.c, kallsyms_sym_address). */
@@ -210,14 +237,22 @@ export function addressAt(bytes: Buffer, order: ByteOrder, { kind, at, base }: A
   return offset >= 0 ? BigInt(offset) : base - 1n - BigInt(offset);
 }
 
-/** The lowest address of a symbol of the kernel's image, which is where it begins; a string says why there is none. */
-export function lowestSymbol(bytes: Buffer, platform: Platform): bigint | string {
+/**
+ * Where a kernel's plain memory begins, which is at its lowest symbol unless it shows another address; and the tables' own base, for
+ * which the file may have zero. A string says why there is none.
+ */
+export function memoryBase(
+  bytes: Buffer,
+  platform: Platform,
+): { readonly address: bigint; readonly base: bigint; readonly baseAt: number | undefined } | string {
   const tables = findTables(bytes, platform);
   if (typeof tables === 'string') return tables;
+  const { base, baseAt, start } = tables.addresses;
+  if (start !== undefined) return { address: start, base, baseAt };
   const order = platform.littleEndian ? littleEndian : bigEndian;
   for (let i = 0; i < tables.count; i++) {
     const address = addressAt(bytes, order, tables.addresses, i);
-    if (address >= platform.boot.lowestAddress && address > 0n) return address;
+    if (address >= platform.boot.lowestAddress) return { address, base, baseAt };
   }
   return 'it has no symbol of the kernel';
 }

@@ -4,6 +4,8 @@
 export interface BootImage {
   /** The part that holds the kernel: packed, an ELF file, or the kernel's memory as it is (see `isFlat`). */
   readonly payload: Buffer;
+  /** True if what is packed is the kernel's memory from its first symbol on, without ELF headers. */
+  readonly memory?: boolean;
   /** The release that a header says; the kernel's banner says it too. */
   readonly release?: string | undefined;
 }
@@ -16,6 +18,11 @@ export interface BootImageRules {
   open(image: Buffer): BootImage | string | undefined;
   /** True if these bytes are a kernel's memory from its first symbol on, without ELF headers. */
   isFlat?(bytes: Buffer): boolean;
+  /**
+   * The relocation type (R_*_RELATIVE) with which a booting kernel fills in pointers of its own memory, in kernels that can be
+   * placed anywhere: in the file such pointers are zero.
+   */
+  readonly relative?: number;
   /** The lowest address that kernels are linked at; nearly all symbols are at or above it. */
   readonly lowestAddress: bigint;
   /** True if kallsyms has the addresses of per-CPU variables as they are (CONFIG_KALLSYMS_ABSOLUTE_PERCPU). */

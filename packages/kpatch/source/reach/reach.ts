@@ -57,16 +57,17 @@ export class HeaderReach {
     this.#folder = folder;
   }
 
-  /** The units that a change to this header can affect. */
-  async of(change: HeaderChange): Promise<Reach> {
+  /** The units that a change of this header can affect. `users` are files that start to include it with the same patch. */
+  async of(change: HeaderChange, users: readonly string[] = []): Promise<Reach> {
     const { file } = change;
-    const start = change.before === undefined ? await this.#shadowed(file) : [file];
+    const start = [...(change.before === undefined ? await this.#shadowed(file) : [file]), ...users];
     const reaching = this.#graph.reaching(start);
     const units = [...reaching].filter((path) => this.#isUnit(path)).sort();
     const all = (whole: string, names: readonly string[] = []): Reach => {
       return { file, units: units.map((source) => ({ source, names: [] })), includers: units.length, whole, names };
     };
     if (units.length <= FEW) return all('they are few');
+    if (users.length > 0) return all('the patch includes it in more places');
     const changed = changedNames(change);
     if (changed.whole !== undefined) return all(changed.whole);
     const included = this.#graph.includedBy(units);
