@@ -94,7 +94,8 @@ async function compile(question: StructureQuestion): Promise<DwarfTypes> {
   shareFolder(folder.path);
   // The flags are words of a shell, as make would hand them to one.
   const flags = '$NOSTDINC_FLAGS $LINUXINCLUDE $KBUILD_CPPFLAGS $KBUILD_CFLAGS';
-  const own = `-g -gdwarf-4 -w -DKBUILD_MODNAME='\\"probe\\"' -DKBUILD_BASENAME='\\"probe\\"' -D__KBUILD_MODNAME=probe`;
+  // Code for the link, and checks that need it, would leave no object with debug information.
+  const own = `-g -gdwarf-4 -w -fno-lto -fno-sanitize=all -DKBUILD_MODNAME='\\"probe\\"' -DKBUILD_BASENAME='\\"probe\\"' -D__KBUILD_MODNAME=probe`;
   const script = `eval "$CC ${flags} ${own} -c -o $OUT/probe.o $OUT/probe.c"`;
   const result = await sandboxed('sh', ['-c', script], {
     view: { readOnly: [tree], writable: [folder.path] },

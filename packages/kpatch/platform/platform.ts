@@ -2,6 +2,9 @@
  * What differs by machine, as one record that each folder here fills in like a form. Stages know no machine: they ask these
  * questions. A new machine is a folder and one line in `records.ts` (docs/adding.md). All offsets are bytes; `offset`
  * arguments count from the start of the section.
+ *
+ * This folder takes bytes, names and what is known of a kernel (`KernelRules`), and returns facts. It must not know stages, files of a
+ * kernel tree, or distributions.
  */
 import type { ElfObject } from '../formats/elf/object.ts';
 import type { BootImageRules } from './boot-image.ts';
