@@ -3,8 +3,8 @@
  * (what is written is in scripts/kallsyms.c, write_src; how it is read in kernel/kallsyms.c).
  *
  * The order was addresses or offsets, [relative base], number, names, markers, [sequence by name], token table, token index
- * until Linux 6.3; since 6.4 (commit 404bad70fcf7) addresses or offsets, [relative base] and the sequence stand after the token index.
- * All is in the machine's byte order and 8-byte aligned. Markers have 8 bytes before Linux 4.20, 4 since.
+ * until Linux 6.3; since 6.4 (commit 404bad70fcf7) addresses or offsets, [relative base] and the sequence stand after the
+ * token index. All is in the machine's byte order and 8-byte aligned. Markers have 8 bytes before Linux 4.20, 4 since.
  */
 import type { Platform } from '../platform/platform.ts';
 import { type ByteOrder, bigEndian, littleEndian } from './byte-order.ts';
@@ -20,13 +20,14 @@ export interface KallsymsTables {
 
 /**
  * How addresses are kept: `absolute` 64-bit addresses; `relative` unsigned 32-bit offsets from `base`; `percpu` (with
- * CONFIG_KALLSYMS_ABSOLUTE_PERCPU) signed 32-bit values, absolute if not negative, else counted from `base`. `at` is their offset.
+ * CONFIG_KALLSYMS_ABSOLUTE_PERCPU) signed 32-bit values, absolute if not negative, else counted from `base`. `at` is their
+ * offset.
  */
 export interface Addresses {
   readonly kind: 'absolute' | 'relative' | 'percpu';
   readonly at: number;
   readonly base: bigint;
-  /** Offset of the base in the image's bytes; absent where there is none. */
+  /** Offset of the base in the image's bytes; absent if there is none. */
   readonly baseAt?: number;
   /** The address of the image's first byte, where it is the kernel's plain memory and shows it. */
   readonly start?: bigint;
@@ -68,7 +69,9 @@ export function findTables(bytes: Buffer, { littleEndian: little, boot }: Platfo
   return reason;
 }
 
-/** Token tables are found by the digits: each stands for itself, as symbol names use all of them and never run out of codes. */
+/**
+ * Token tables are found by the digits: each stands for itself, as symbol names use all of them and never run out of codes.
+ */
 function* tokenTables(search: Search): Generator<TokenTable> {
   const { bytes } = search;
   const digits = Buffer.from('0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0', 'latin1');
@@ -78,7 +81,7 @@ function* tokenTables(search: Search): Generator<TokenTable> {
   }
 }
 
-/** `zeroAt` is where the token `0` (code 0x30) stands: 48 tokens lie before it. */
+/** `zeroAt` is where the token `0` (code 0x30) stands: 48 tokens are before it. */
 function tokenTableAround(search: Search, zeroAt: number): TokenTable | undefined {
   const { bytes } = search;
   let start = zeroAt;
@@ -142,7 +145,7 @@ function countAt(bytes: Buffer, order: ByteOrder, at: number): number {
   return first === 0 && order === bigEndian ? second : 0;
 }
 
-/** Walks over all name records; undefined where one cannot be a name. */
+/** Walks over all name records; undefined if one cannot be a name. */
 function endOfNames(bytes: Buffer, from: number, count: number, limit: number, starts: Uint8Array): number | undefined {
   let at = from;
   for (let i = 0; i < count; i++) {
@@ -153,7 +156,10 @@ function endOfNames(bytes: Buffer, from: number, count: number, limit: number, s
   return at;
 }
 
-/** Length of the record at `at` and where its codes begin; two bytes of length where the first has its top bit set (Linux 6.1, commit 73bbb94466fd). */
+/**
+ * Length of the record at `at` and where its codes begin; two bytes of length where the first has its top bit set (Linux
+ * 6.1, commit 73bbb94466fd).
+ */
 export function recordAt(bytes: Buffer, at: number): [length: number, data: number] {
   const first = bytes[at] ?? 0;
   return first < 0x80 ? [first, at + 1] : [(first & 0x7f) | ((bytes[at + 1] ?? 0) << 7), at + 2];
@@ -251,7 +257,7 @@ export function memoryBase(
   return 'it has no symbol of the kernel';
 }
 
-/** Symbols are sorted by address, nearly all lie in the kernel's half, and they do not all lie on one spot. */
+/** Symbols are sorted by address, nearly all are in the kernel's half, and they do not all are on one spot. */
 function plausible({ bytes, order, boot }: Search, addresses: Addresses, count: number): boolean {
   if (addresses.kind !== 'absolute' && addresses.base < boot.lowestAddress) return false;
   let before = 0n;

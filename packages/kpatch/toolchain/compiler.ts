@@ -7,9 +7,9 @@ import type { Naming } from '../platform/naming.ts';
 import { platformHere, platformOfConfig } from '../platform/registry.ts';
 
 /**
- * The command and the version text that a configuration names in CONFIG_CC_VERSION_TEXT (`gcc-12 (Debian 12.2.0-14) 12.2.0`,
- * `Debian clang version 19.1.7`). Kernels before 4.18 do not have the option: `gcc` and an empty text. For another machine than
- * this one it is a cross compiler. Error: `platform-unknown`.
+ * The command and the version text that a configuration names in CONFIG_CC_VERSION_TEXT (`gcc-12 (Debian 12.2.0-14)
+ * 12.2.0`, `Debian clang version 19.1.7`). Kernels before 4.18 do not have the option: `gcc` and an empty text. For another
+ * machine than this one it is a cross compiler. Error: `platform-unknown`.
  */
 export async function compilerOf(config: KernelConfig): Promise<KernelCompiler> {
   const builtBy = config.get('CC_VERSION_TEXT') ?? '';
@@ -35,8 +35,8 @@ function crossNames(config: KernelConfig): Naming | undefined {
 }
 
 /**
- * The linker and the assembler by their names, where they are LLVM's. `LLVM=1` would ask for all of LLVM's tools, without the
- * version in their names; a kernel may also have been built by clang and linked by GNU ld.
+ * The linker and the assembler by their names, where they are LLVM's. `LLVM=1` would ask for all of LLVM's tools, without
+ * the version in their names; a kernel may also have been built by clang and linked by GNU ld.
  */
 async function toolArguments(config: KernelConfig, major: string | undefined): Promise<string[]> {
   const linkers = [`ld.lld-${major}`, 'ld.lld'];
@@ -51,18 +51,18 @@ async function firstInstalled(commands: readonly string[]): Promise<string | und
   return undefined;
 }
 
-/** What make has to be told of the compiler and its tools, in every call for this kernel. */
+/** What make must be told of the compiler and its tools, in every call for this kernel. */
 export function compilerArguments({ command, makeArguments }: KernelCompiler): string[] {
   return [`CC=${command}`, ...makeArguments];
 }
 
-/** The first line of `COMMAND --version`; undefined where it is not installed. */
+/** The first line of `COMMAND --version`; undefined if it is not installed. */
 export async function versionText(command: string): Promise<string | undefined> {
   const result = await run(command, ['--version'], { env: { LC_ALL: 'C' } }).catch(() => undefined);
   return result?.status === 0 ? result.stdout.toString().split('\n')[0] : undefined;
 }
 
-/** True where two version texts name the same compiler; the command in front may differ (`gcc` and `gcc-12`). */
+/** True if two version texts name the same compiler; the command in front may differ (`gcc` and `gcc-12`). */
 export function sameCompiler(one: string, other: string): boolean {
   const bare = (text: string): string => text.trim().replace(/^\S+ (?=\()/, '');
   return bare(one) === bare(other);

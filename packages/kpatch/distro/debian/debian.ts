@@ -1,7 +1,7 @@
 /**
  * Debian and Ubuntu kernels through apt. A release R is `linux-image-R` (signed; the unsigned twin holds the same vmlinuz),
- * its headers are `linux-headers-R` and what that depends on, its source is `linux-source-X.Y` of the version that the image was
- * built from (Built-Using or Source of the image package), which is rarely the newest.
+ * its headers are `linux-headers-R` and what that depends on, its source is `linux-source-X.Y` of the version that the
+ * image was built from (Built-Using or Source of the image package), which is rarely the newest.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -124,7 +124,7 @@ async function sourcePackage(version: string, wanted: string): Promise<string> {
   return names[0]!;
 }
 
-/** Where the parts lie below a folder into which the packages were unpacked. */
+/** Where the parts are below a folder into which the packages were unpacked. */
 export function partsBelow(root: string, release: string): UnpackedParts {
   const image = join(root, 'boot', `vmlinuz-${release}`);
   const headers = join(root, 'usr/src', `linux-headers-${release}`);

@@ -23,7 +23,7 @@ export type ProofEvent =
       readonly boot: string;
       readonly acceleration: string;
       readonly ms: number;
-      /** SHA-256 of the kept guest that was resumed; absent where the kernel was booted. */
+      /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
       readonly kept?: string;
     }
   | { readonly type: 'begin'; readonly check: string; readonly boot: string; readonly title: string }
