@@ -1,7 +1,7 @@
 /**
- * A Debian archive in small, as the machine of the demo has one beside the channel: the stock package of a kernel, unchanged, and
- * what it depends on. An initramfs is of no use to a machine that QEMU boots, so an empty package stands in for the tool that
- * makes one.
+ * A Debian archive in small, as the machine of the demo has one beside the channel: the stock package of a kernel,
+ * unchanged, and what it depends on. An initramfs is of no use to a machine that QEMU boots, so an empty package is in for
+ * the tool that makes one.
  */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';

@@ -37,7 +37,7 @@ import { type Selection, Selector } from './select/select.ts';
 
 /**
  * Compares two objects and selects what must travel.
- * Errors: those of the ELF reader; `diff-machines`, `diff-relocation-unknown`, `diff-entry-size` where the objects cannot
+ * Errors: those of the ELF reader; `diff-machines`, `diff-relocation-unknown`, `diff-entry-size` if the objects cannot
  * be compared; every other error of the room where the change cannot be made in a running kernel (exit 4; where there are
  * several, the detail lists all).
  */

@@ -47,17 +47,19 @@ export interface DiffOptions {
   readonly symbols: readonly KernelSymbol[];
   /** Those of `vmlinux` where `object` is a module: its code can be given what the kernel does not export. */
   readonly kernelSymbols?: readonly KernelSymbol[];
-  /** Gives the position (1, 2, ...) of an ambiguous symbol among those of its name, or undefined where it is not known. */
+  /** Gives the position (1, 2, ...) of an ambiguous symbol among those of its name, or undefined if it is unknown. */
   readonly resolve?: (symbol: AmbiguousSymbol) => number | undefined;
-  /** Structures (`struct inode`, `union u`, a typedef's name) whose change of layout the person has judged to be safe. */
+  /** Structures (`struct inode`, `union u`, a typedef's name) whose change of layout the user has judged to be safe. */
   readonly acceptLayouts?: readonly string[];
   /** Source line numbers count as changes. */
   readonly keepLineChanges?: boolean;
-  /** Bytes of an entry by section name. They choose between sizes that fit the object's relocations; a wrong one is noted. */
+  /**
+   * Bytes of an entry by section name. They choose between sizes that fit the object's relocations; a wrong one is noted.
+   */
   readonly entrySizes?: Readonly<Record<string, number>>;
   /**
    * Changed `__init` and `__exit` parts of a module are left out with a note as those of the kernel image always are. They
-   * take no effect until the module is built anew, so this is for the person to decide.
+   * take no effect until the module is built again, so this is for the user to decide.
    */
   readonly leaveOutInit?: boolean;
 }
@@ -102,7 +104,7 @@ export interface Travelling {
 /** A reference from what travels to what stays. */
 export interface KernelReference {
   readonly name: string;
-  /** `vmlinux` or a module; undefined where nobody was found to define it (another object of the same patch may). */
+  /** `vmlinux` or a module; undefined if nobody was found to define it (another object of the same patch may). */
   readonly object: string | undefined;
   readonly exported: boolean;
   readonly sympos: number;
@@ -124,15 +126,15 @@ export interface LeftOutChange {
 
 export interface DiffResult {
   /**
-   * `left out`: all changes are in `leftOut`, so nothing can be patched, but the objects do not mean the same. A kernel that
-   * should have these changes needs a reboot.
+   * `left out`: all changes are in `leftOut`, so nothing can be patched, but the objects do not mean the same. A kernel
+   * that should have these changes needs a reboot.
    */
   readonly status: 'changed' | 'unchanged' | 'left out';
   readonly architecture: string;
   readonly object: string;
   readonly functions: readonly ChangedFunction[];
   readonly travelling: readonly Travelling[];
-  /** True where the patch has a function that the kernel calls before or after an object is patched. */
+  /** True if the patch has a function that the kernel calls before or after an object is patched. */
   readonly callbacks: boolean;
   readonly references: readonly KernelReference[];
   /** Names of the new functions and data that other objects of the patch may refer to. */

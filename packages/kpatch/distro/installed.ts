@@ -1,5 +1,5 @@
 /**
- * Kernels that are installed on this machine: image, headers and modules are used where they lie. Only the source has to be
+ * Kernels that are installed on this machine: image, headers and modules are used where they lie. Only the source must be
  * there too (Debian: `linux-source-X.Y` of the very version) or to be fetched through apt.
  */
 import { existsSync, realpathSync } from 'node:fs';
@@ -61,7 +61,7 @@ async function ownerOf(root: string, file: string): Promise<Record<string, strin
   return Object.fromEntries(fields.map((field, i) => [field, values[i] ?? '']));
 }
 
-/** The source of exactly that version: installed, or through apt; undefined where neither has it. */
+/** The source of exactly that version: installed, or through apt; undefined if neither has it. */
 async function findSource(
   root: string,
   release: string,

@@ -1,7 +1,7 @@
 /**
- * Calling kbuild for a part of a prepared kernel tree without the work of its top Makefile. The top Makefile hands the
- * sub-makes everything through exported variables; they are read once, and then each directory's rules
- * (`scripts/Makefile.build`) run directly: a fifth of the time of `make path/file.o`, with the same commands.
+ * Runs kbuild for a part of a prepared kernel tree without the top Makefile. The top Makefile passes everything to
+ * sub-makes in exported variables. They are read once; then the rules of each directory (`scripts/Makefile.build`) run
+ * directly. That takes a fifth of the time of `make path/file.o` with the same commands.
  */
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,10 +21,10 @@ export type KbuildVariables = Readonly<Record<string, string>>;
 /** Compiler flags that give each function and each object its own section, which the differ needs. */
 export const sectionFlags = '-ffunction-sections -fdata-sections';
 
-/** Variables of a person's environment that reach kbuild; all others would make the output depend on the person. */
+/** Variables of the user's environment that reach kbuild; all others would make the output depend on the user. */
 const kept = ['PATH'];
 
-/** Exported by the top Makefile but true only for the place where it ran. */
+/** Exported by the top Makefile but valid only where it ran. */
 const places = /^(_|HOME|TMPDIR|MAKEFILES|PWD|OLDPWD|SHLVL|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKE_TERM\w*|abs_\w+)$/;
 
 const fixed = {
@@ -35,14 +35,14 @@ const fixed = {
   KBUILD_BUILD_VERSION: '1',
 } as const;
 
-/** An environment for make in which nothing of the person's own settings changes the output, for `RunOptions.env`. */
+/** An environment for make in which nothing of the user's own settings changes the output, for `RunOptions.env`. */
 export function cleanEnvironment(): Record<string, string | undefined> {
   const env: Record<string, string | undefined> = {};
   for (const name of Object.keys(process.env)) env[name] = kept.includes(name) ? process.env[name] : undefined;
   return { ...env, ...fixed };
 }
 
-/** A folder of links to the tree's entries: make may leave its own temporary files there, and not in the tree. */
+/** A folder of links to the entries of the tree, so that make leaves temporary files there and not in the tree. */
 function shadowOf(tree: string): ReturnType<typeof temporaryFolder> {
   const folder = temporaryFolder('kpatch-kbuild-');
   for (const name of readdirSync(tree)) symlinkSync(join(tree, name), join(folder.path, name));
@@ -85,7 +85,7 @@ export async function readKbuildVariables(tree: string, compiler: KernelCompiler
   };
 }
 
-/** As `readKbuildVariables`, kept in `folder` between calls. */
+/** Like `readKbuildVariables`, kept in `folder` between calls. */
 export async function kbuildVariables(
   tree: string,
   compiler: KernelCompiler,

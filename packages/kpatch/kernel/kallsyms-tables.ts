@@ -3,9 +3,11 @@
  * (what is written is in scripts/kallsyms.c, write_src; how it is read in kernel/kallsyms.c).
  *
  * The order was addresses or offsets, [relative base], number, names, markers, [sequence by name], token table, token index
- * until Linux 6.3; since 6.4 (commit 404bad70fcf7) addresses or offsets, [relative base] and the sequence stand after the token index.
+ * until Linux 6.3; since 6.4 (commit 404bad70fcf7) addresses or offsets, [relative base] and the sequence stand after the
+ * token index.
  * Linux 7.x has no relative base: each offset counts from its own place (scripts/kallsyms.c, `_text - . + offset`).
- * All is in the machine's byte order and 8-byte aligned, 4-byte aligned where each offset counts from its own place. Markers have 8 bytes before Linux 4.20, 4 since.
+ * All is in the machine's byte order and 8-byte aligned, in Linux 7.x 4-byte aligned. Markers have 8 bytes before Linux 4.20,
+ * 4 since.
  */
 import type { Platform } from '../platform/platform.ts';
 import { type ByteOrder, bigEndian, littleEndian } from './byte-order.ts';
@@ -28,7 +30,7 @@ export interface Addresses {
   readonly kind: 'absolute' | 'relative' | 'percpu' | 'self';
   readonly at: number;
   readonly base: bigint;
-  /** Offset of the base in the image's bytes; absent where there is none. */
+  /** Offset of the base in the image's bytes; absent if there is none. */
   readonly baseAt?: number;
   /** The address of the image's first byte, where it is the kernel's plain memory and shows it. */
   readonly start?: bigint;
@@ -80,7 +82,9 @@ export function findTables(
   return reason;
 }
 
-/** Token tables are found by the digits: each stands for itself, as symbol names use all of them and never run out of codes. */
+/**
+ * Token tables are found by the digits: each stands for itself, as symbol names use all of them and never run out of codes.
+ */
 function* tokenTables(search: Search): Generator<TokenTable> {
   const { bytes } = search;
   const digits = Buffer.from('0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0', 'latin1');
@@ -90,7 +94,7 @@ function* tokenTables(search: Search): Generator<TokenTable> {
   }
 }
 
-/** `zeroAt` is where the token `0` (code 0x30) stands: 48 tokens lie before it. */
+/** `zeroAt` is where the token `0` (code 0x30) stands: 48 tokens are before it. */
 function tokenTableAround(search: Search, zeroAt: number): TokenTable | undefined {
   const { bytes } = search;
   let start = zeroAt;
@@ -164,7 +168,7 @@ function countAt(bytes: Buffer, order: ByteOrder, at: number): number {
   return first === 0 && order === bigEndian ? second : 0;
 }
 
-/** Walks over all name records; undefined where one cannot be a name. */
+/** Walks over all name records; undefined if one cannot be a name. */
 function endOfNames(bytes: Buffer, from: number, count: number, limit: number, starts: Uint8Array): number | undefined {
   let at = from;
   for (let i = 0; i < count; i++) {
@@ -175,7 +179,10 @@ function endOfNames(bytes: Buffer, from: number, count: number, limit: number, s
   return at;
 }
 
-/** Length of the record at `at` and where its codes begin; two bytes of length where the first has its top bit set (Linux 6.1, commit 73bbb94466fd). */
+/**
+ * Length of the record at `at` and where its codes begin; two bytes of length where the first has its top bit set (Linux
+ * 6.1, commit 73bbb94466fd).
+ */
 export function recordAt(bytes: Buffer, at: number): [length: number, data: number] {
   const first = bytes[at] ?? 0;
   return first < 0x80 ? [first, at + 1] : [(first & 0x7f) | ((bytes[at + 1] ?? 0) << 7), at + 2];
@@ -281,7 +288,7 @@ export function memoryBase(
   return 'it has no symbol of the kernel';
 }
 
-/** Symbols are sorted by address, nearly all lie in the kernel's half, and they do not all lie on one spot. */
+/** Symbols are sorted by address, nearly all are in the kernel's half, and they do not all are on one spot. */
 function plausible({ bytes, order, boot }: Search, addresses: Addresses, count: number): boolean {
   if (addresses.kind !== 'absolute' && addresses.kind !== 'self' && addresses.base < boot.lowestAddress) return false;
   let before = 0n;

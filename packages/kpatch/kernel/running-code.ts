@@ -24,7 +24,7 @@ export interface RunningCode {
   readonly object: string;
   /** Symbols of that name that are defined here, in the order in which livepatch counts them. */
   symbols(name: string): readonly CodeSymbol[];
-  /** Bytes at an address, a view; undefined where not all of them are there. */
+  /** Bytes at an address, a view; undefined if not all of them are there. */
   read(address: bigint, length: number): Uint8Array | undefined;
   /** What the field at `address` points to, before the addend is taken off. */
   target(address: bigint, field: LinkedField): FieldTarget | undefined;

@@ -8,7 +8,7 @@ export interface PackageVersion {
 
 /** Where the parts of a prepared kernel lie; absolute paths. All of them are read-only for everyone else. */
 export interface KernelPaths {
-  /** The kernel's folder in the cache; everything else lies below. */
+  /** The kernel's folder in the cache; everything else is below. */
   readonly root: string;
   /** The source, configured as the vendor did, with generated headers and host tools built. */
   readonly tree: string;
@@ -38,11 +38,11 @@ export interface KernelCompiler {
 }
 
 export interface TargetKernel {
-  /** As `uname -r`: `6.1.0-56-amd64`. */
+  /** Like `uname -r`: `6.1.0-56-amd64`. */
   readonly release: string;
   /** The upstream version of its source: { 6, 1, 192 }, where the release may say 6.1.0. */
   readonly version: KernelVersion;
-  /** As `uname -m`: `x86_64`. */
+  /** Like `uname -m`: `x86_64`. */
   readonly arch: string;
   /** As ID in os-release (`debian`), or `custom`. */
   readonly distribution: string;
@@ -55,7 +55,7 @@ export interface TargetKernel {
   readonly origin?: string;
   /** GNU build-id of the image, lower-case hexadecimal; undefined where the kernel has none. */
   readonly buildId: string | undefined;
-  /** True where the configuration can load live patches (CONFIG_LIVEPATCH). */
+  /** True if the configuration can load live patches (CONFIG_LIVEPATCH). */
   readonly livepatch: boolean;
   /** `UTS_VERSION` as `uname -v` prints it: `#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (…)`; undefined if unknown. */
   readonly banner: string | undefined;

@@ -4,7 +4,7 @@ import { fail } from '../base/errors/error.ts';
 /** MODULE_NAME_LEN - 1 on 64-bit machines (include/linux/module.h). */
 const LONGEST = 55;
 
-/** Checks a name that a person chose. Error: `name-invalid`. */
+/** Checks a name that the user chose. Error: `name-invalid`. */
 export function checkName(name: string): string {
   if (!/^[A-Za-z_]\w*$/.test(name) || name.length > LONGEST) throw fail('name-invalid', { name });
   return name;

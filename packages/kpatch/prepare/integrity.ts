@@ -9,7 +9,7 @@ import { sha256 } from '../base/digest.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { runOk } from '../base/run.ts';
 
-/** What is watched, below the kernel's folder. Folders' own times are not: a file that came and went is no damage. */
+/** What is watched, below the kernel's folder. Folders' own times are not: a file that came and went is not damage. */
 const watched = ['root', 'tree', 'vmlinux', 'kallsyms'];
 
 /** One line a file: path, size, time of change, target of a link; in the order in which the folders list them. */
@@ -32,7 +32,7 @@ export async function keepListing(folder: string): Promise<string> {
   return sha256(list);
 }
 
-/** The first file that is not as it was; undefined where all are. `digest` is what `keepListing` gave. */
+/** The first file that is not as it was; undefined if all are. `digest` is what `keepListing` gave. */
 export async function firstChange(folder: string, digest: string): Promise<string | undefined> {
   const now = await listing(folder);
   return sha256(now) === digest ? undefined : namedChange(folder, now);

@@ -69,7 +69,8 @@ const WAIT_MS = 900_000;
 /**
  * The prepared kernel for a release: from the cache where it is complete and undamaged, else found or fetched and prepared.
  * Without a release: the running kernel if a provider knows it and it can load live patches, else the newest that one offers.
- * Errors: `distribution-…` for the archive of another release, `kernel-unknown`, `kernel-part-missing`, `kernel-download`, `kernel-release-mismatch`, `kernel-source-mismatch`,
+ * Errors: `distribution-…` for the archive of another release, `kernel-unknown`,
+ * `kernel-part-missing`, `kernel-download`, `kernel-release-mismatch`, `kernel-source-mismatch`,
  * `kernel-no-livepatch`, `kernel-prepare-failed`, `kernel-config-drift`, `disk-full`.
  */
 export async function prepareKernel(release: string | undefined, options: PrepareKernelOptions): Promise<TargetKernel> {
@@ -192,8 +193,8 @@ async function keepLimits(report: Reporter): Promise<void> {
 }
 
 /**
- * Holds a prepared kernel as long as it is used: it is neither removed nor prepared again meanwhile.
- * Errors: `kernel-not-prepared` where it was removed just before, `locked`.
+ * Holds a prepared kernel as long as it is used: it is neither removed nor prepared again in the meantime.
+ * Errors: `kernel-not-prepared` if it was removed just before, `locked`.
  */
 export async function holdKernel({ paths }: TargetKernel): Promise<Lock> {
   const key = basename(paths.root);
@@ -207,8 +208,8 @@ export async function holdKernel({ paths }: TargetKernel): Promise<Lock> {
 }
 
 /**
- * What every build needs and what follows from the tree alone is derived now, so that the first build is as fast as the next.
- * An error here would come again, with its own message, where the result is used.
+ * What every build needs and what follows from the tree alone is derived now, so that the first build is as fast as the
+ * next. An error here would come again, with its own message, where the result is used.
  */
 async function index(kernel: TargetKernel): Promise<void> {
   await new KernelFacts(kernel).includes().catch(() => undefined);
@@ -250,7 +251,7 @@ async function unknown(
   });
 }
 
-/** Of the known releases those that a person may have meant: of the same flavour, and with the longest common beginning. */
+/** Of the known releases those that the user may have meant: of the same flavour, and with the longest common beginning. */
 function nearest(release: string, known: readonly string[]): string[] {
   const flavour = (text: string): string => text.replace(/^[\d.]+[\d.+~a-z]*-?[\d.]*/, '');
   const common = (text: string): number => {

@@ -22,7 +22,7 @@ export interface Contest {
   readonly decoder: Decoder;
 }
 
-/** True where the field at `address` is what this relocation makes. */
+/** True if the field at `address` is what this relocation makes. */
 export function fieldAgrees(contest: Contest, relocation: Relocation, address: bigint): boolean {
   const { code, bindings, rules } = contest;
   const field = rules.field(relocation.type);
@@ -31,7 +31,7 @@ export function fieldAgrees(contest: Contest, relocation: Relocation, address: b
   return target !== undefined && bindings.accepts(relocation, target, field.bias);
 }
 
-/** True where two bytes of a field, the one at `index`, agree in the bits that no relocation fills in. */
+/** True if two bytes of a field, the one at `index`, agree in the bits that no relocation fills in. */
 export function agreesAround({ mask }: LinkedField, index: number, one: number, other: number): boolean {
   return ((one ^ other) & ~(mask?.[index] ?? 0xff) & 0xff) === 0;
 }

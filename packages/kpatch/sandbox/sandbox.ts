@@ -33,7 +33,7 @@ let modern = true;
 
 /**
  * Runs a program to its end, whatever its status.
- * Errors: those of `run`; `sandbox-unavailable` where this machine has no sandbox and the user did not do without.
+ * Errors: those of `run`; `sandbox-unavailable` if this machine has no sandbox and the user did not do without.
  */
 export async function sandboxed(command: string, args: readonly string[], options: SandboxOptions): Promise<RunResult> {
   const line = commandLine(command, args, options);
@@ -44,7 +44,7 @@ export async function sandboxed(command: string, args: readonly string[], option
   return looked(result) ?? (await sandboxed(command, args, options));
 }
 
-/** As `sandboxed` for a program of milliseconds, where waiting for it is no option. Standard error is not kept. */
+/** Like `sandboxed` for a program of milliseconds, where waiting for it is not an option. Standard error is not kept. */
 export function sandboxedSync(
   command: string,
   args: readonly string[],
@@ -64,7 +64,7 @@ export function sandboxedSync(
 export interface GuestNeeds {
   /** Device files that it may use. */
   readonly devices: readonly string[];
-  /** True where the guest may use the network of this machine. */
+  /** True if the guest may use the network of this machine. */
   readonly network: boolean;
   /** A file descriptor to which bubblewrap writes the number of the process that began in the sandbox, as JSON. */
   readonly informant: number;
@@ -130,7 +130,7 @@ export function commandLine(
 }
 
 /**
- * The result, unless it is that of the sandbox itself; undefined where the program has to be started again for an older
+ * The result, unless it is that of the sandbox itself; undefined if the program must be started again for an older
  * bubblewrap or without systemd. Errors: `sandbox-unavailable`, `tool-missing`.
  */
 function looked(result: RunResult): RunResult | undefined {
@@ -150,7 +150,7 @@ function looked(result: RunResult): RunResult | undefined {
   return result;
 }
 
-/** As `sandboxed`, and any status but 0 is the error `tool-failed`. */
+/** Like `sandboxed`, and any status but 0 is the error `tool-failed`. */
 export async function sandboxedOk(
   command: string,
   args: readonly string[],

@@ -38,7 +38,7 @@ export function viewArguments(view: View, tools: readonly string[], tmpBytes: nu
   };
   for (const path of [...tools, ...(view.readOnly ?? [])].filter(existsSync)) add(path, 'ro');
   for (const path of (view.writable ?? []).filter(existsSync)) add(path, 'rw');
-  // What lies in another is mounted after it.
+  // What is in another is mounted after it.
   const mounted = [...places].sort(([a], [b]) => a.length - b.length);
   for (const [path, how] of mounted) {
     args.push(...newFolders(path, [...places.keys()]), how === 'ro' ? '--ro-bind' : '--bind', path, path);

@@ -9,9 +9,9 @@ import { sandboxed } from '../sandbox/sandbox.ts';
 import type { WantedCompiler } from './build-root.ts';
 
 /**
- * The command and the version text that a configuration names in CONFIG_CC_VERSION_TEXT (`gcc-12 (Debian 12.2.0-14) 12.2.0`,
- * `Debian clang version 19.1.7`). Kernels before 4.18 do not have the option: `gcc` and an empty text. For another machine than
- * this one it is a cross compiler. Error: `platform-unknown`.
+ * The command and the version text that a configuration names in CONFIG_CC_VERSION_TEXT (`gcc-12 (Debian 12.2.0-14)
+ * 12.2.0`, `Debian clang version 19.1.7`). Kernels before 4.18 do not have the option: `gcc` and an empty text. For another
+ * machine than this one it is a cross compiler. Error: `platform-unknown`.
  */
 export async function compilerOf(config: KernelConfig, root?: string): Promise<KernelCompiler> {
   const { family, major, text: builtBy } = wantedCompiler(config);
@@ -43,8 +43,8 @@ export function wantedCompiler(config: KernelConfig): WantedCompiler {
 }
 
 /**
- * The linker and the assembler by their names, where they are LLVM's. `LLVM=1` would ask for all of LLVM's tools, without the
- * version in their names; a kernel may also have been built by clang and linked by GNU ld.
+ * The linker and the assembler by their names, where they are LLVM's. `LLVM=1` would ask for all of LLVM's tools, without
+ * the version in their names; a kernel may also have been built by clang and linked by GNU ld.
  */
 async function toolArguments(config: KernelConfig, major: string | undefined, root?: string): Promise<string[]> {
   const linkers = [`ld.lld-${major}`, 'ld.lld'];
@@ -59,7 +59,7 @@ async function firstInstalled(commands: readonly string[], root?: string): Promi
   return undefined;
 }
 
-/** What make has to be told of the compiler and its tools, in every call for this kernel. */
+/** What make must be told of the compiler and its tools, in every call for this kernel. */
 export function compilerArguments({ command, makeArguments }: KernelCompiler): string[] {
   return [`CC=${command}`, ...makeArguments];
 }
@@ -73,7 +73,7 @@ export async function versionText(command: string, root?: string): Promise<strin
   return result?.status === 0 ? result.stdout.toString().split('\n')[0] : undefined;
 }
 
-/** True where two version texts name the same compiler; the command in front may differ (`gcc` and `gcc-12`). */
+/** True if two version texts name the same compiler; the command in front may differ (`gcc` and `gcc-12`). */
 export function sameCompiler(one: string, other: string): boolean {
   const bare = (text: string): string => text.trim().replace(/^\S+ (?=\()/, '');
   return bare(one) === bare(other);

@@ -68,7 +68,7 @@ export class Guest {
   readonly acceleration: Acceleration;
   /** Milliseconds from the start of QEMU until the agent took commands. */
   bootMs = 0;
-  /** SHA-256 of the file that a resumed guest came from; absent where it was booted. */
+  /** SHA-256 of the file that a resumed guest came from; absent if it was booted. */
   keptFrom?: string;
   readonly #qemu: Qemu;
   readonly #console: Console;
@@ -165,7 +165,7 @@ export class Guest {
     return result;
   }
 
-  /** As `run`; any status but 0 is the error `guest-step-failed`. */
+  /** Like `run`; any status but 0 is the error `guest-step-failed`. */
   async runOk(script: string, options: ScriptOptions = {}): Promise<ScriptResult> {
     const result = await this.run(script, options);
     if (result.status === 0) return result;
@@ -323,7 +323,9 @@ export interface Ground {
   dispose(): void;
 }
 
-/** Takes a place, makes the folder with the initramfs and chooses the acceleration; when `use` throws, all is given back. */
+/**
+ * Takes a place, makes the folder with the initramfs and chooses the acceleration; when `use` throws, all is given back.
+ */
 export async function prepared(
   options: BootOptions,
   archive: Uint8Array,

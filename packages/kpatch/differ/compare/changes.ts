@@ -110,7 +110,7 @@ function canBeCarried(pair: Pair, part: Part): boolean {
   return !hasAddressTaken(part) && !hasAddressTaken(twin);
 }
 
-/** True where anything but a call or jump refers to the function's entry. */
+/** True if anything but a call or jump refers to the function's entry. */
 function hasAddressTaken(part: Part): boolean {
   const { model } = part;
   for (const user of model.parts) {

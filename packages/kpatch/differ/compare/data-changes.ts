@@ -97,7 +97,7 @@ function travels(pair: Pair, users: Users, changed: Map<Part, Reason[]>, part: P
       const target = targetOf(table.model, table.section, relocation);
       if (target.kind === 'content') return true;
       if (target.kind !== 'part') return false;
-      // Labels of the one function that uses the table (computed goto) are no pointers that anybody else sees.
+      // Labels of the one function that uses the table (computed goto) are not pointers that anybody else sees.
       const label = isInner(target.part, target.offset) && owners.length === 1 && owners[0] === target.part;
       return isCopyable(target.part) || label;
     });

@@ -6,7 +6,7 @@ import { type DwarfMember, type DwarfType, type DwarfTypes, readDwarfTypes, TAG 
 import { ElfFile } from '../../formats/elf/file.ts';
 
 export interface LayoutChange {
-  /** As `struct inode`; of an unnamed one the name that a typedef gives it. */
+  /** Like `struct inode`; of an unnamed one the name that a typedef gives it. */
   readonly name: string;
   /** What is different, one sentence without a full stop. */
   readonly text: string;

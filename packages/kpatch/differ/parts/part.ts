@@ -25,7 +25,7 @@ export interface Part {
   readonly symbols: readonly ElfSymbol[];
   /** The source file, where the object has several. */
   readonly file: string;
-  /** True where the section holds other parts too. */
+  /** True if the section holds other parts too. */
   readonly shared: boolean;
   /** The part of the other object that is the same thing. */
   twin: Part | undefined;

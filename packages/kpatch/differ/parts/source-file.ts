@@ -59,7 +59,7 @@ function unitsOf(symbols: readonly KernelSymbol[]): Unit[] {
   let unit: Unit | undefined;
   for (const [index, { name, file, bind }] of symbols.entries()) {
     if (bind !== 'local' || file === undefined) continue;
-    // The same file name again after another one, or a list that begins anew, is another unit.
+    // The same file name again after another one, or a list that begins again, is another unit.
     if (unit === undefined || unit.file !== file) {
       unit = { file, names: new Map() };
       units.push(unit);

@@ -12,7 +12,7 @@ import { type Target, targetOf } from '../parts/target.ts';
 /**
  * Jump labels and static calls: the kernel reads the tables when it loads the module, before livepatch relocations of
  * modules are applied. Those of the kernel image come first since 5.8 (7c8e2bdd5f0d).
- * False where the entry is left out because the code works without it; a note says so.
+ * False if the entry is left out because the code works without it; a note says so.
  */
 export function keyWorks(pair: Pair, symbols: KernelSymbols, entry: Entry, part: Part): boolean {
   const { patched, options, refusals, notes } = pair;

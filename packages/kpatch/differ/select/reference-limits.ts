@@ -16,7 +16,7 @@ export interface User {
   readonly name: string;
 }
 
-/** Bytes of the largest variable that is no array or structure, so that nobody goes through it to its end. */
+/** Bytes of the largest variable that is not an array or structure, so that nobody goes through it to its end. */
 const LARGEST_SCALAR = 8;
 
 /**
@@ -70,7 +70,7 @@ export function refuseEnd(
   refusals.add('diff-reference-ambiguous', params, where, user.part);
 }
 
-/** True where code that travels refers to `other` too; for an entry of a list of addresses, the code that uses that entry. */
+/** True if code that travels refers to `other` too; for an entry of a list of addresses, the code that uses that entry. */
 function usesBoth(user: Part, other: Part, travelling: Iterable<Part>): boolean {
   const functions = isFunction(user) ? [user] : [...travelling].filter(isFunction);
   return functions.some((one) => {

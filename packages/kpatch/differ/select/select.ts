@@ -210,7 +210,7 @@ export class Selector {
   }
 }
 
-/** Entries of a part; of a piece of a part, those that lie in it. */
+/** Entries of a part; of a piece of a part, those that are in it. */
 function entriesOf(entries: ReadonlyMap<Part, readonly Entry[]>, part: Part): readonly Entry[] {
   const own = entries.get(part);
   if (own !== undefined || part.class !== 'fragments') return own ?? [];

@@ -165,7 +165,7 @@ async function sourcePackage(archive: AptArchive, version: string, wanted: strin
   return names[0]!;
 }
 
-/** Where the parts lie below a folder into which the packages were unpacked. */
+/** Where the parts are below a folder into which the packages were unpacked. */
 export function partsBelow(root: string, release: string): UnpackedParts {
   const modules = ['lib/modules', 'usr/lib/modules'].map((folder) => join(root, folder, release)).find(existsSync);
   const images = [

@@ -29,7 +29,7 @@ export interface ModuleReport {
   readonly functions: number;
   readonly vermagic: string;
   readonly namespaces: readonly string[];
-  /** Modules that have to be loaded before it. */
+  /** Modules that must be loaded before it. */
   readonly depends: readonly string[];
 }
 
@@ -71,7 +71,7 @@ export async function checkModule(
   };
 }
 
-/** The vermagic of the kernel's own modules, which is the kernel's; undefined where it has none at hand. */
+/** The vermagic of the kernel's own modules, which is the kernel's; undefined if it has none at hand. */
 export async function kernelVermagic(facts: Pick<KernelFacts, 'modules' | 'moduleFile'>): Promise<string | undefined> {
   const [first] = facts.modules.names.sort();
   if (first === undefined) return undefined;

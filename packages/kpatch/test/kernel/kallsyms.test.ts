@@ -45,7 +45,7 @@ function imageOf(content: Buffer): KernelImage {
   return new KernelImage(Buffer.concat([header, content]), 'vmlinux');
 }
 
-/** Bytes before and after, so that the tables have to be found; with zeros and small numbers that could deceive. */
+/** Bytes before and after, so that the tables must be found; with zeros and small numbers that could deceive. */
 const noise = Buffer.from(Array.from({ length: 4096 }, (_, i) => [0, 9, 0x31, 0, 0xff, i & 0xff][i % 6]!));
 
 describe('kallsyms', () => {

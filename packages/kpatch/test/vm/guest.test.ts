@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
 after(() => rmSync(folder, { recursive: true }));
 const { image, release, modules } = await stockKernel();
 
-/** True while a process with this number exists and is no zombie. */
+/** True while a process with this number exists and is not a zombie. */
 function alive(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));

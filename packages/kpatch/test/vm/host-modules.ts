@@ -1,4 +1,7 @@
-/** Live patches written by hand for tests of the host: C against the stock kernel's headers, with the manifest that each should have. */
+/**
+ * Live patches written by hand for tests of the host: C against the stock kernel's headers, with the manifest that each
+ * should have.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
@@ -65,7 +68,7 @@ export const handMade: readonly HandMade[] = [
   { ...cumulative('lp_state', 6), states: [{ id: 7, version: 2 }] },
 ];
 
-/** A module that is no patch: its probe may change where `loadavg_proc_show` goes on, as a patch does. */
+/** A module that is not a patch: its probe may change where `loadavg_proc_show` goes on, as a patch does. */
 const hook = `#include <linux/module.h>
 #include <linux/kprobes.h>
 static void after(struct kprobe *p, struct pt_regs *regs, unsigned long flags) {}
