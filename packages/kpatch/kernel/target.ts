@@ -6,7 +6,7 @@ export interface PackageVersion {
   readonly version: string;
 }
 
-/** Where the parts of a prepared kernel lie; absolute paths. All of them are read-only for everyone else. */
+/** Absolute paths of the parts of a prepared kernel. Callers must not write to them. */
 export interface KernelPaths {
   /** The kernel's folder in the cache; everything else is below. */
   readonly root: string;
