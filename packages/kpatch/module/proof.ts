@@ -38,7 +38,8 @@ export interface ProofSignature {
 
 export interface Proof {
   readonly schema: typeof proofSchema;
-  readonly verdict: 'proven' | 'not proven';
+  /** `proven except NAMES`: all that was tried held, but these modules of the kernel could not be run in a guest. */
+  readonly verdict: 'proven' | 'not proven' | `proven except ${string}`;
   readonly reasons: readonly string[];
   readonly plan: string;
   readonly module: { readonly name: string; readonly file: string; readonly sha256: string };
@@ -146,7 +147,12 @@ function shortfall(proof: Proof, demand: ProofDemand): string | undefined {
 
 function verdictProblem({ verdict, checks }: Proof, except: boolean): string | undefined {
   const excepted = except && verdict.startsWith('proven except ');
-  if (verdict !== 'proven' && !excepted) return `its verdict is "${verdict}"`;
+  if (verdict !== 'proven' && !excepted) {
+    const rule = verdict.startsWith('proven except ')
+      ? '; exceptions count only where the host policy allows them'
+      : '';
+    return `its verdict is "${verdict}"${rule}`;
+  }
   if (checks.length === 0) return 'it has no checks';
   const open = checks.find(({ outcome }) => outcome !== 'held' && !(excepted && outcome === 'not run'));
   return open === undefined ? undefined : `the check ${open.check} did not pass`;

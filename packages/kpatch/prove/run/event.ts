@@ -46,7 +46,8 @@ export interface CheckHead {
   readonly title: string;
 }
 
-export type Verdict = 'proven' | 'not proven';
+/** `proven except NAMES`: everything that was tried held, and these modules could not be run. */
+export type Verdict = 'proven' | 'not proven' | `proven except ${string}`;
 
 /** Thrown by a check whose claim is false. */
 export class ClaimFailed extends Error {
