@@ -74,7 +74,6 @@ const allowed: readonly (readonly [file: string, text: RegExp, reason: string])[
   ['advisory/osv.ts', /Debian|Red Hat/, 'to move into the records of distributions'],
   ['advisory/version.ts', /debianPart/, "the order of Debian's versions, which is a format"],
   ['kbuild/include-graph.ts', /usr\|debian/, 'a folder of source packages that holds no code'],
-  ['prepare/kernel.ts', /debianProvider|fedora/, 'to move into a registry of distributions'],
   ['cli/channel/advisory.ts', /Debian:12/, 'an example in a help text'],
   ['cli/channel/channel-publish.ts', /Debian:12/, 'an example in a help text, and a default'],
   ['base/errors/entries/channel.ts', /on Debian under/, 'an example in an error'],

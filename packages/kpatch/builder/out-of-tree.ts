@@ -161,7 +161,8 @@ export class OutOfTreeBuild {
     const settings = [...objtoolSettings(config), 'CONFIG_DEBUG_INFO_BTF_MODULES=', 'KBUILD_MODPOST_WARN=1'];
     const place = ['-C', kernel.paths.headers, `M=${this.#copy}`, ...compilerArguments(kernel.compiler)];
     const args = [...place, `KCFLAGS=${flags}`, `-j${this.#jobs}`, ...settings, 'modules'];
-    const view = { readOnly: [...kernelFolders(kernel.paths), this.#headers], writable: [this.#copy] };
+    const folders = [...kernelFolders(kernel.paths), this.#headers];
+    const view = { readOnly: folders, writable: [this.#copy], buildRoot: kernel.compiler.root };
     const result = await sandboxed('make', args, { view, env: { LC_ALL: 'C' }, timeoutMs: 1_800_000 });
     requireNoEscape(this.#copy);
     if (result.status === 0) return;

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import { parseRelease } from '../kernel/release.ts';
-import { aptFetch, aptShow, aptUpdateIfEmpty } from './debian/apt.ts';
-import { sourcePackageNames, sourceVersionOf } from './debian/debian.ts';
+import { machineArchive } from './debian/archive.ts';
+import { sourcePackageNames, sourceVersionOf } from './debian/kernels.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, SourceParts, UnpackedParts } from './provider.ts';
 
 /** A provider of what is installed below `root`, the machine's own root unless told. */
@@ -78,11 +78,11 @@ async function findSource(
     if (found === wanted) return { name, fetch: () => Promise.resolve({ kind: 'archive', path }) };
     other = found ?? 'from no package';
   }
-  await aptUpdateIfEmpty(context);
+  await machineArchive.updateIfEmpty(context);
   for (const name of names) {
-    const stanza = (await aptShow(name)).find(({ Version }) => Version === wanted);
+    const stanza = (await machineArchive.show(name)).find(({ Version }) => Version === wanted);
     if (stanza !== undefined)
-      return { name, fetch: async () => ({ kind: 'deb', path: await aptFetch(stanza, context) }) };
+      return { name, fetch: async () => ({ kind: 'deb', path: await machineArchive.fetch(stanza, context) }) };
   }
   if (other !== undefined) throw fail('kernel-source-mismatch', { found: other, wanted });
   return undefined;

@@ -9,6 +9,8 @@ export interface ProviderContext {
   readonly report: Reporter;
   /** Folder for downloaded packages, kept between runs and shared by all kernels. */
   readonly packages: string;
+  /** The cache: providers keep package lists there. */
+  readonly cache: string;
 }
 
 /** The parts after unpacking; absolute paths. */

@@ -12,6 +12,9 @@ import { type SandboxOptions, sandboxed, sandboxedOk } from '../sandbox/sandbox.
 import { shareFolder } from '../sandbox/user.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
 
+/** Kept beside the variables: the build root that they hold for. It never reaches make. */
+const buildRootVariable = 'KPATCH_BUILD_ROOT';
+
 /** The variables that the top Makefile exports to sub-makes. */
 export type KbuildVariables = Readonly<Record<string, string>>;
 
@@ -64,7 +67,7 @@ export async function readKbuildVariables(tree: string, compiler: KernelCompiler
     ['-s', ...compilerArguments(compiler), `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
     // MAKEFILES also reaches the second make that some versions of the top Makefile start.
     {
-      view: { readOnly: [tree], writable: [shadow.path] },
+      view: { readOnly: [tree], writable: [shadow.path], buildRoot: compiler.root },
       cwd: shadow.path,
       env: { ...cleanEnvironment(), MAKEFILES: makefile },
       timeoutMs: 120_000,
@@ -75,7 +78,11 @@ export async function readKbuildVariables(tree: string, compiler: KernelCompiler
     const at = entry.indexOf('=');
     if (at > 0 && !places.test(entry.slice(0, at))) variables[entry.slice(0, at)] = entry.slice(at + 1);
   }
-  return { ...variables, CC: compiler.command };
+  return {
+    ...variables,
+    CC: compiler.command,
+    ...(compiler.root === undefined ? {} : { [buildRootVariable]: compiler.root }),
+  };
 }
 
 /** Like `readKbuildVariables`, kept in `folder` between calls. */
@@ -95,6 +102,12 @@ export async function kbuildVariables(
   }
 }
 
+/** What the variables export to programs, and the build root in which the programs lie. */
+export function separated(variables: KbuildVariables): { buildRoot: string | undefined; exported: KbuildVariables } {
+  const { [buildRootVariable]: buildRoot, ...exported } = variables;
+  return { buildRoot, exported };
+}
+
 /**
  * Runs make in the (overlay of the) tree `cwd` as kbuild's top Makefile would run a sub-make, in a sandbox that sees
  * `options.view` and the toolchain.
@@ -105,9 +118,10 @@ export function submake(
   args: readonly string[],
   options: Omit<SandboxOptions, 'cwd'>,
 ): Promise<RunResult> {
+  const { buildRoot, exported } = separated(variables);
   const env = {
     ...cleanEnvironment(),
-    ...variables,
+    ...exported,
     TMPDIR: undefined,
     KBUILD_BUILTIN: '1',
     KBUILD_MODULES: '1',
@@ -115,5 +129,6 @@ export function submake(
     abs_objtree: cwd,
     MAKEFLAGS: 'rR --no-print-directory',
   };
-  return sandboxed('make', args, { timeoutMs: 1_800_000, ...options, cwd, env: { ...env, ...options.env } });
+  const view = { ...options.view, buildRoot };
+  return sandboxed('make', args, { timeoutMs: 1_800_000, ...options, view, cwd, env: { ...env, ...options.env } });
 }

@@ -12,7 +12,7 @@ import { features, type StructureLayout, type TargetFacts } from '../platform/ke
 import { readOutput } from '../sandbox/output.ts';
 import { sandboxed } from '../sandbox/sandbox.ts';
 import { shareFolder } from '../sandbox/user.ts';
-import { cleanEnvironment, type KbuildVariables } from './kbuild.ts';
+import { cleanEnvironment, type KbuildVariables, separated } from './kbuild.ts';
 
 /** Headers that every kernel has, and others that define structures of tables where they exist. */
 const headers = [
@@ -89,6 +89,7 @@ function source({ structures, headers: more }: StructureQuestion): string {
 
 async function compile(question: StructureQuestion): Promise<DwarfTypes> {
   const { tree, variables } = question;
+  const { buildRoot, exported } = separated(variables);
   using folder = temporaryFolder('kpatch-structures-');
   writeFileSync(join(folder.path, 'probe.c'), source(question));
   shareFolder(folder.path);
@@ -98,9 +99,9 @@ async function compile(question: StructureQuestion): Promise<DwarfTypes> {
   const own = `-g -gdwarf-4 -w -fno-lto -fno-sanitize=all -DKBUILD_MODNAME='\\"probe\\"' -DKBUILD_BASENAME='\\"probe\\"' -D__KBUILD_MODNAME=probe`;
   const script = `eval "$CC ${flags} ${own} -c -o $OUT/probe.o $OUT/probe.c"`;
   const result = await sandboxed('sh', ['-c', script], {
-    view: { readOnly: [tree], writable: [folder.path] },
+    view: { readOnly: [tree], writable: [folder.path], buildRoot },
     cwd: tree,
-    env: { ...cleanEnvironment(), ...variables, OUT: folder.path, TMPDIR: undefined },
+    env: { ...cleanEnvironment(), ...exported, OUT: folder.path, TMPDIR: undefined },
     timeoutMs: 120_000,
   });
   if (result.status !== 0) throw unreadable(result.stderr.split('\n').slice(0, 30).join('\n'));

@@ -72,6 +72,14 @@ export class KernelImage {
     return undefined;
   }
 
+  /** The virtual address of a byte of the file; undefined if it is not loaded. */
+  addressOf(fileOffset: number): bigint | undefined {
+    const segment = this.#segments.find(
+      ({ offset, fileSize }) => fileOffset >= offset && fileOffset < offset + fileSize,
+    );
+    return segment === undefined ? undefined : segment.address + BigInt(fileOffset - segment.offset);
+  }
+
   section(name: string): ImageSection | undefined {
     return this.sections.find((section) => section.name === name);
   }

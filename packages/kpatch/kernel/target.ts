@@ -33,6 +33,8 @@ export interface KernelCompiler {
   readonly builtBy: string;
   /** What make must be told beside CC for this compiler: which linker and which assembler, where they are LLVM's. */
   readonly makeArguments: readonly string[];
+  /** The folder of the build root that it lies in; undefined for a compiler of this machine. */
+  readonly root?: string;
 }
 
 export interface TargetKernel {
@@ -49,7 +51,9 @@ export interface TargetKernel {
   readonly packages: readonly PackageVersion[];
   readonly paths: KernelPaths;
   readonly compiler: KernelCompiler;
-  /** GNU build-id of the image, lower-case hexadecimal; undefined if the kernel has none. */
+  /** The distribution release that it belongs to, as `debian:12`; undefined if that is not known. */
+  readonly origin?: string;
+  /** GNU build-id of the image, lower-case hexadecimal; undefined where the kernel has none. */
   readonly buildId: string | undefined;
   /** True if the configuration can load live patches (CONFIG_LIVEPATCH). */
   readonly livepatch: boolean;

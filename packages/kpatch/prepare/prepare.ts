@@ -117,7 +117,7 @@ async function makePrepare({ tree, release, compiler, writers, update }: Prepare
   const spared = ['--no-print-directory', '-o', 'tools/bpf/resolve_btfids'];
   const args = [`-j${availableParallelism()}`, ...spared, ...makeArguments(compiler), 'modules_prepare'];
   const { status, stdout, stderr } = await sandboxed('make', args, {
-    view: { writable: [tree] },
+    view: { writable: [tree], buildRoot: compiler.root },
     around: ['flock', '-o', '-s', writers],
     cwd: tree,
     env: { LC_ALL: 'C' },

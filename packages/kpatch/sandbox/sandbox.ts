@@ -93,6 +93,7 @@ export function commandLine(
   const shown = [command, ...args];
   const scope = guest === undefined ? scopeCommand() : [];
   if (!isSandboxed()) {
+    if (view.buildRoot !== undefined) throw fail('build-root-sandbox', { folder: view.buildRoot });
     const [program, ...words] = [...scope, ...around, ...limitCommand(false, guest !== undefined), ...shown];
     return {
       program: program!,
@@ -100,7 +101,10 @@ export function commandLine(
       options: { ...(cwd === undefined ? {} : { cwd }), env: exactly(env), shown },
     };
   }
-  const tools = toolFolders([command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)], env.PATH!);
+  const programs = [command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)];
+  // A build root has all programs in /usr.
+  const tools = view.buildRoot === undefined ? toolFolders(programs, env.PATH!) : [];
+  if (view.buildRoot !== undefined) env.PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
   const seen = viewArguments(view, tools, modern ? tmpBytes : undefined);
   const devices = guest?.devices ?? [];
   const more = devices.flatMap((device) => ['--dev-bind', device, device]);

@@ -57,6 +57,7 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
     headers: kernel.paths.headers,
     folders: kernelFolders(kernel.paths),
     compiler: compilerArguments(kernel.compiler),
+    buildRoot: kernel.compiler.root,
     name: manifest.name,
     glue,
     objects: parts.objects,

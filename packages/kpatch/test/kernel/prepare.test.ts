@@ -36,7 +36,8 @@ describe('a kernel of a package source', () => {
   const source = new PackageSource(join(folder.path, 'apt'));
   const saved = { ...process.env };
   const report = silentReporter();
-  const prepare = (wanted?: string): ReturnType<typeof prepareKernel> => prepareKernel(wanted, { report });
+  const prepare = (wanted?: string): ReturnType<typeof prepareKernel> =>
+    prepareKernel(wanted, { report, localCompiler: true });
 
   before(() => {
     Object.assign(process.env, source.environment, { XDG_CACHE_HOME: join(folder.path, 'cache') });
