@@ -32,6 +32,7 @@ import { type CompileInput, compileInTree, compileOutOfTree } from './compiled.t
 import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
 import type { LeftOut } from './plan.ts';
 import { requireResolved } from './rules/definitions.ts';
+import { stackWarnings } from './rules/stacks.ts';
 import { statesOf } from './rules/states.ts';
 import { checkSuccessor, readPredecessor, successorVersion } from './successor.ts';
 
@@ -149,6 +150,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const functions = differences.flatMap((difference) =>
     describe(difference, patched, edits, request.skipRunPre !== true),
   );
+  for (const warning of stackWarnings(functions, pairs)) report.warn(warning);
   const rules = await facts.rules();
   const states = statesOf(
     pairs.map(({ unit, patched }) => ({ unit: unit.object, bytes: patched.bytes })),

@@ -28,6 +28,8 @@ export interface RunningCode {
   read(address: bigint, length: number): Uint8Array | undefined;
   /** What the field at `address` points to, before the addend is taken off. */
   target(address: bigint, field: LinkedField): FieldTarget | undefined;
+  /** What a relocation at `address` says, in code whose relocations are still symbolic; undefined where none is. */
+  symbolic?(address: bigint): FieldTarget | undefined;
   /** The first symbol behind `address`: where what is there must have ended. */
   nextAddress(address: bigint): bigint | undefined;
   /** Where the code at `address` ends at the latest: at the next symbol, or with its section. */

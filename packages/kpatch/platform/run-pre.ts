@@ -8,6 +8,11 @@ export interface LinkedField {
   readonly size: number;
   /** The bits of these bytes that belong to the field; absent if all do. */
   readonly mask?: Uint8Array;
+  /**
+   * Where two fields make one address: `page` has the distance of its 4 KiB page from that of the field, `in page` the place in
+   * it. Both have relocations with the same symbol and addend.
+   */
+  readonly part?: 'page' | 'in page';
   /** True if the value counts from the field's first byte. */
   readonly relative: boolean;
   /**

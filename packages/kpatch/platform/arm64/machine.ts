@@ -8,6 +8,7 @@ import { emulator } from './emulator.ts';
 import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_AARCH64, relocationOf } from './relocations.ts';
+import { runPre } from './run-pre.ts';
 import { specialSections } from './special.ts';
 
 const NOP = 0xd503201f;
@@ -45,6 +46,7 @@ export const aarch64: Platform = {
   naming,
   boot,
   emulator,
+  runPre,
   loader,
 };
 
