@@ -1,4 +1,4 @@
-/** What kind of thing a section holds, by its flags and by the names that the kernel's linker script and macros use. */
+/** Classifies sections by their flags and by the names used in the linker script and macros of the kernel. */
 import { SHF, SHT } from '../../formats/elf/constants.ts';
 import type { Section } from '../../formats/elf/object.ts';
 
