@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { errorsDocument } from '#kpatch/base/errors/document.ts';
 import { version } from '#kpatch/base/version.ts';
+import { commands } from '#kpatch/cli/commands.ts';
 import { documents } from '#kpatch/documents/registry.ts';
 import { rulesDocument } from '../packages/kpatch/test/differ/corpus/rules.ts';
 
@@ -30,6 +31,15 @@ for (const [name, print] of Object.entries(pages)) {
 const manifest = JSON.parse(readFileSync(join(root, 'packages/kpatch/package.json'), 'utf8')) as { version: string };
 if (manifest.version !== version)
   complain(`packages/kpatch/base/version.ts says ${version}, packages/kpatch/package.json ${manifest.version}`);
+
+for (const { name } of commands) {
+  const path = join(root, 'packaging/man', `${name}.txt`);
+  if (!existsSync(path) || !/^EXAMPLES$/m.test(readFileSync(path, 'utf8')))
+    complain(`packaging/man/${name}.txt is missing, or has no EXAMPLES: it becomes the manual page`);
+}
+for (const [name] of errorsDocument().matchAll(/\bdocs\/[\w-]+\.md\b/g)) {
+  if (!existsSync(join(root, name))) complain(`an error names ${name}, which does not exist`);
+}
 
 function complain(text: string): void {
   console.error(text);

@@ -1,42 +1,50 @@
 /** Completions for bash, zsh and fish, made from the commands' own declarations. */
 import type { CommandShape } from './program.ts';
 
-/** Which installed or loaded things complete the argument of a command. */
-const argumentKinds: Readonly<Record<string, 'loaded' | 'installed' | 'patches'>> = {
+/** Which things complete the argument of a command. */
+const argumentKinds: Readonly<Record<string, keyof typeof lists>> = {
   unload: 'loaded',
   uninstall: 'installed',
   load: 'patches',
   info: 'patches',
+  'kernel show': 'kernels',
+  'kernel remove': 'kernels',
 };
 
-/** `kpatch list` prints `NAME [state]` and `NAME (release)`. */
+/** `kpatch list` prints `NAME [state]` and `NAME (release)`, `kpatch kernel list` a release first. */
 const lists = {
   loaded: "kpatch list 2>/dev/null | sed -n 's/^\\([^ ]*\\) \\[.*/\\1/p'",
   installed: "kpatch list 2>/dev/null | sed -n 's/^\\([^ ]*\\) (.*/\\1/p'",
   patches: "kpatch list 2>/dev/null | sed -n 's/^\\([^ ]*\\) [[(].*/\\1/p' | sort -u",
+  kernels: "kpatch kernel list 2>/dev/null | sed -n 's/^\\([0-9][^ ]*\\) .*/\\1/p'",
 } as const;
 
 export function bashCompletion(shapes: readonly CommandShape[]): string {
-  const cases = shapes.flatMap((shape) => {
+  const nested = shapes.filter(({ subcommands }) => subcommands.length > 0);
+  const cases = leaves(shapes).map((shape) => {
     const kind = argumentKinds[shape.name];
-    const words = [...longOptions(shape), ...shape.subcommands.map(({ name }) => lastWord(name))].join(' ');
     const names = kind === undefined ? '' : ` $(${lists[kind]})`;
-    return [`    ${shape.name}) words="${words}${names.replaceAll('"', '\\"')}" ;;`];
+    const pattern = shape.name.includes(' ') ? `'${shape.name}'` : `${shape.name}' '*`;
+    return `    ${pattern}) words="${longOptions(shape).join(' ')}${names.replaceAll('"', '\\"')}" ;;`;
   });
+  const choices = nested.map(({ name, subcommands }) => {
+    return `    2:${name}) choice="${subcommands.map((sub) => lastWord(sub.name)).join(' ')}" ;;`;
+  });
+  const all = shapes.map(({ name }) => name).join(' ');
   return `# Completion of kpatch for bash.
 _kpatch() {
-  local current=\${COMP_WORDS[COMP_CWORD]} words
-  if ((COMP_CWORD == 1)); then
-    COMPREPLY=($(compgen -W "${shapes.map(({ name }) => name).join(' ')} help" -- "$current"))
-    return
-  fi
-  case \${COMP_WORDS[1]} in
+  local current=\${COMP_WORDS[COMP_CWORD]} choice= words=
+  case $COMP_CWORD:\${COMP_WORDS[1]} in
+    1:*) words="${all} help" ;;
+    2:help) choice="${all}" ;;
+${choices.join('\n')}
+  esac
+  words+=$choice
+  [[ -n $words ]] || case "\${COMP_WORDS[1]} \${COMP_WORDS[2]}" in
 ${cases.join('\n')}
-    help) words="${shapes.map(({ name }) => name).join(' ')}" ;;
-    *) words= ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
-  [[ $current == -* ]] || COMPREPLY+=($(compgen -f -- "$current"))
+  [[ $COMP_CWORD == 1 || -n $choice || $current == -* ]] || COMPREPLY+=($(compgen -f -- "$current"))
 }
 complete -o filenames -F _kpatch kpatch
 `;
@@ -44,16 +52,18 @@ complete -o filenames -F _kpatch kpatch
 
 export function zshCompletion(shapes: readonly CommandShape[]): string {
   const list = shapes.map(({ name, description }) => `    '${name}:${zshText(description)}'`);
-  const cases = shapes.map((shape) => {
+  const nested = shapes.filter(({ subcommands }) => subcommands.length > 0);
+  const choices = nested.map(({ name, subcommands }) => {
+    return `    ${name}) ((CURRENT > 2)) || { compadd -- ${subcommands.map((sub) => lastWord(sub.name)).join(' ')}; return; } ;;`;
+  });
+  const cases = leaves(shapes).map((shape) => {
     const kind = argumentKinds[shape.name];
     const options = shape.options.flatMap((option) => {
       const value = option.required || option.optional ? ':value:_files' : '';
       return option.long ? [`'${option.long}[${zshText(option.description)}]${value}'`] : [];
     });
-    const subs = shape.subcommands.map(({ name }) => lastWord(name));
-    const rest = subs.length > 0 ? `'1:command:(${subs.join(' ')})' '*:file:_files'` : "'*:file:_files'";
     const names = kind === undefined ? '' : `compadd -- $(${lists[kind]}); `;
-    return `    ${shape.name}) ${names}_arguments ${[...options, rest].join(' ')} ;;`;
+    return `    '${shape.name}') ${names}_arguments ${[...options, "'*:file:_files'"].join(' ')} ;;`;
   });
   return `#compdef kpatch
 # Completion of kpatch for zsh.
@@ -71,8 +81,17 @@ ${list.join('\n')}
   shift words
   ((CURRENT--))
   case $command in
+${choices.join('\n')}
+    help) _describe command commands; return ;;
+  esac
+  case $command in
+    ${nested.map(({ name }) => name).join('|')})
+      command="$command $words[2]"
+      shift words
+      ((CURRENT--)) ;;
+  esac
+  case $command in
 ${cases.join('\n')}
-    help) _describe command commands ;;
   esac
 }
 _kpatch "$@"
@@ -84,8 +103,18 @@ export function fishCompletion(shapes: readonly CommandShape[]): string {
   const lines = ['# Completion of kpatch for fish.'];
   const first = `not __fish_seen_subcommand_from ${names} help`;
   for (const shape of shapes) {
-    const seen = `__fish_seen_subcommand_from ${shape.name}`;
     lines.push(`complete -c kpatch -n '${first}' -f -a ${shape.name} -d '${fishText(shape.description)}'`);
+    const subs = shape.subcommands.map(({ name }) => lastWord(name)).join(' ');
+    const open = `__fish_seen_subcommand_from ${shape.name}; and not __fish_seen_subcommand_from ${subs}`;
+    for (const sub of shape.subcommands) {
+      lines.push(`complete -c kpatch -n '${open}' -f -a ${lastWord(sub.name)} -d '${fishText(sub.description)}'`);
+    }
+  }
+  for (const shape of leaves(shapes)) {
+    const seen = shape.name
+      .split(' ')
+      .map((word) => `__fish_seen_subcommand_from ${word}`)
+      .join('; and ');
     for (const option of shape.options) {
       const short = option.short === undefined ? '' : ` -s ${option.short.slice(1)}`;
       const value = option.required || option.optional ? ' -r' : '';
@@ -94,14 +123,16 @@ export function fishCompletion(shapes: readonly CommandShape[]): string {
         `complete -c kpatch -n '${seen}'${short} -l ${option.long.slice(2)}${value} -d '${fishText(option.description)}'`,
       );
     }
-    for (const sub of shape.subcommands) {
-      lines.push(`complete -c kpatch -n '${seen}' -a ${lastWord(sub.name)} -d '${fishText(sub.description)}'`);
-    }
     const kind = argumentKinds[shape.name];
     if (kind !== undefined)
       lines.push(`complete -c kpatch -n '${seen}' -a "(${lists[kind].replace(/[\\"$]/g, '\\$&')})"`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The commands that do something: those without commands of their own, and the commands of the others. */
+function leaves(shapes: readonly CommandShape[]): CommandShape[] {
+  return shapes.flatMap((shape) => (shape.subcommands.length > 0 ? shape.subcommands : [shape]));
 }
 
 function longOptions(shape: CommandShape): string[] {

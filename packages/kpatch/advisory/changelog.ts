@@ -7,7 +7,7 @@ import { compareBy, type Scheme } from './version.ts';
 
 export interface ChangelogFix {
   readonly cve: string;
-  /** The line it stands in, without the number: `io_uring/poll: don't lose a cancel`. */
+  /** The line it is in, without the number: `io_uring/poll: don't lose a cancel`. */
   readonly title: string;
 }
 
@@ -39,7 +39,7 @@ export function readChangelog(file: string): Changelog {
     try {
       plain = gunzipSync(bytes, { maxOutputLength: MAX_BYTES });
     } catch (cause) {
-      throw problem(`it cannot be unpacked (${(cause as Error).message})`);
+      throw problem(`cannot decompress it (${(cause as Error).message})`);
     }
   }
   const changelog = parseChangelog(plain.toString('utf8'), file);

@@ -66,7 +66,7 @@ export function selectionOf(document: unknown, file: string): SelectionRules {
     const rule = object(item);
     known(rule, ['match', 'take', 'reason'], at, bad);
     const match = text(rule.match);
-    if (match === undefined || match === '') throw bad(`${at}.match`, 'it names no path and no title');
+    if (match === undefined || match === '') throw bad(`${at}.match`, 'it needs a path or a title');
     return { match, ...decision(rule, at, bad) };
   });
   if ('cves' in plain && (typeof plain.cves !== 'object' || Array.isArray(plain.cves))) {
@@ -85,13 +85,13 @@ type Bad = (at: string, problem: string) => Error;
 
 function known(plain: object, names: readonly string[], at: string, bad: Bad): void {
   for (const name of Object.keys(plain)) {
-    if (!names.includes(name)) throw bad(at, `"${name}" is not known there (${names.join(', ')})`);
+    if (!names.includes(name)) throw bad(at, `"${name}" is not allowed there (${names.join(', ')})`);
   }
 }
 
 function decision(plain: Readonly<Record<string, unknown>>, at: string, bad: Bad): { take: boolean; reason: string } {
   const { take, reason } = plain;
-  if (typeof take !== 'boolean') throw bad(`${at}.take`, 'it is neither true nor false');
+  if (typeof take !== 'boolean') throw bad(`${at}.take`, 'it must be true or false');
   if (typeof reason !== 'string' || reason.trim() === '') throw bad(`${at}.reason`, 'every exception needs a reason');
   return { take, reason };
 }

@@ -1,4 +1,4 @@
-/** The way of a build: patches → plan → compiled pairs → differences → patch module. One function a stage, in this order. */
+/** The stages of a build: patches → plan → compiled pairs → differences → module. One function for each stage, in this order. */
 
 import { sha256 } from '../base/digest.ts';
 import { fail, type KpatchError } from '../base/errors/error.ts';
@@ -18,7 +18,7 @@ import type { Manifest } from '../module/manifest.ts';
 import { checkName, nameFor } from '../module/name.ts';
 import { has, type KernelRules } from '../platform/kernel-rules.ts';
 import { KernelFacts } from '../prepare/facts.ts';
-import { holdKernel, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
+import { holdKernel, type KernelSource, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
 import { isSandboxed } from '../sandbox/policy.ts';
 import { readableFiles } from '../sandbox/user.ts';
 import type { Adjustment } from '../source/apply.ts';
@@ -32,22 +32,25 @@ import { type CompileInput, compileInTree, compileOutOfTree } from './compiled.t
 import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
 import type { LeftOut } from './plan.ts';
 import { requireResolved } from './rules/definitions.ts';
+import { stackWarnings } from './rules/stacks.ts';
 import { statesOf } from './rules/states.ts';
 import { checkSuccessor, readPredecessor, successorVersion } from './successor.ts';
 
 export interface BuildRequest {
   /** Patch files, folders or series files, in order. */
   readonly patches: readonly string[];
-  /** As `uname -r`; the running or the newest kernel where it is not given. */
+  /** As in `uname -r` (default: the running or the newest kernel). */
   readonly release?: string;
-  /** The parts of a kernel that no provider knows, instead of a release. */
+  /** The parts of a custom kernel, instead of a release. */
   readonly parts?: CustomParts;
-  /** Patch a module from outside of the kernel; the patches are against its source. */
+  /** Where the kernel and its compiler come from, if not as the name of the kernel tells. */
+  readonly kernelSource?: KernelSource;
+  /** Patch an out-of-tree module; the patches apply to its source. */
   readonly outOfTree?: OutOfTreeModule;
   readonly name?: string;
-  /** Of the cumulative patch, from 1; where it is not given, the one after the predecessor's. */
+  /** Version of the cumulative patch, from 1 (default: one more than that of the previous patch). */
   readonly version?: number;
-  /** The module that this one replaces: it has to cover all of its functions but those in `withdraw`. */
+  /** The previous module: the new one must cover all of its functions except those in `withdraw`. */
   readonly after?: string;
   readonly withdraw?: readonly string[];
   readonly sign?: SigningKey;
@@ -55,11 +58,11 @@ export interface BuildRequest {
   readonly replace: boolean;
   readonly skipCompilerCheck: boolean;
   readonly keepLineChanges: boolean;
-  /** Structures whose change of layout the person has judged to be safe. */
+  /** Structures whose layout change the user accepts as safe. */
   readonly acceptLayouts?: readonly string[];
-  /** Leave out changed init and exit parts of modules. */
+  /** Skip changed init and exit code of modules. */
   readonly leaveOutInit?: boolean;
-  /** Do not look whether the functions that are replaced are what the target runs. */
+  /** Skip the run-pre match. */
   readonly skipRunPre?: boolean;
   readonly jobs?: number;
 }
@@ -67,25 +70,25 @@ export interface BuildRequest {
 export interface BuildResult {
   readonly kernel: TargetKernel;
   readonly name: string;
-  /** Signed where that was asked for. */
+  /** The module, signed if requested. */
   readonly module: Uint8Array;
-  /** Of the module without its signature. */
+  /** Digest of the module without its signature. */
   readonly sha256: string;
   readonly version: number;
   readonly signed: boolean;
-  /** What was looked at before it was handed out. */
+  /** Result of the module checks. */
   readonly checked: ModuleReport;
   readonly glue: string;
   readonly units: readonly string[];
   readonly leftOut: readonly LeftOut[];
   readonly adjustments: readonly Adjustment[];
   readonly functions: readonly BuiltFunction[];
-  /** What the differ left out or did in a special way. */
+  /** Notes of the differ: what it skipped or treated specially. */
   readonly notes: readonly string[];
   readonly times: readonly StageTime[];
 }
 
-/** A function of the patch, with all that is told about it. */
+/** A function of the patch, with everything known about it. */
 export interface BuiltFunction {
   readonly name: string;
   readonly object: string;
@@ -93,21 +96,21 @@ export interface BuiltFunction {
   readonly sympos: number;
   readonly kind: 'changed' | 'new';
   readonly unit: string;
-  /** Of the code that is replaced, once run-pre match has found it to be what the target runs. */
+  /** Digest of the replaced code, if the run-pre match found it in the target kernel. */
   readonly digest?: string;
-  /** Source file and line, where debug information tells. */
+  /** Source file and line, from debug information. */
   readonly source?: string;
   readonly reasons: readonly string[];
   /** Why, in terms of the source. */
   readonly cause: Cause;
-  /** The source patches that it comes from. */
+  /** The source patches that changed it. */
   readonly patches: readonly string[];
 }
 
 /**
- * Builds a patch module. The prepared kernel is only read; all work happens in temporary folders that are gone afterwards.
- * Errors: those of reading and applying patches, of kernels, compilation, differ, linking, checking and signing, and of a
- * predecessor; `no-change` where no code changes.
+ * Builds a livepatch module. The prepared kernel is only read; all work happens in temporary folders, which are removed.
+ * Errors: those of reading and applying patches, of kernels, compilation, differ, linking, checking and signing, and of the
+ * previous module; `no-change` if no code changes.
  */
 export async function build(request: BuildRequest, report: Reporter): Promise<BuildResult> {
   const patches = readSeries(request.patches);
@@ -116,7 +119,9 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const module = request.outOfTree === undefined ? undefined : await readGivenModule(request.outOfTree.module);
   const { release = module?.release, parts } = request;
   const kernel = await report.stage('target kernel', () =>
-    parts === undefined ? prepareKernel(release, { report }) : prepareCustomKernel(parts, { report }),
+    parts === undefined
+      ? prepareKernel(release, { ...request.kernelSource, report })
+      : prepareCustomKernel(parts, { report }),
   );
   using _held = await holdKernel(kernel);
   const facts = new KernelFacts(kernel);
@@ -145,6 +150,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const functions = differences.flatMap((difference) =>
     describe(difference, patched, edits, request.skipRunPre !== true),
   );
+  for (const warning of stackWarnings(functions, pairs)) report.warn(warning);
   const rules = await facts.rules();
   const states = statesOf(
     pairs.map(({ unit, patched }) => ({ unit: unit.object, bytes: patched.bytes })),
@@ -194,14 +200,14 @@ function withoutEffect({ leftOut, notes }: PairComparison, release: string): Kpa
   return fail('no-change', { release }, notes.length === 0 ? {} : { detail: notes.join('\n') });
 }
 
-/** False where all that is new is called by nothing: new functions alone change nothing in a running kernel. */
+/** False if there are only new functions, which nothing in the running kernel calls. */
 function hasEffect({ functions, callbacks }: DiffResult): boolean {
   return callbacks || functions.some(({ kind }) => kind === 'changed');
 }
 
 /**
- * Before Linux 6.3 nothing in the kernel takes livepatch relocations back when the module that they lead to is removed, and it is
- * refused when it comes again. From 5.8 the patch does so itself (module/reload.ts).
+ * Before Linux 6.3 the kernel does not clear livepatch relocations when the module they refer to is removed, and refuses to
+ * load that module again. From 5.8 on the patch clears them itself (module/make/reload.ts).
  */
 function comesOnlyOnce(differences: readonly Difference[], release: string, rules: KernelRules): string[] {
   if (has(rules, 'earlyRelocations') || has(rules, 'clearedRelocations')) return [];
@@ -209,7 +215,7 @@ function comesOnlyOnce(differences: readonly Difference[], release: string, rule
     return object !== 'vmlinux' && result.references.some((reference) => reference.object === object);
   });
   return [...new Set(bound.map(({ object }) => object))].map((object) => {
-    return `${object} cannot be loaded again once it was removed while this patch is active: ${release} is older than Linux 6.3, which mended that`;
+    return `${object} cannot be loaded again if it is removed while this patch is active: ${release} lacks the fix of Linux 6.3`;
   });
 }
 

@@ -1,4 +1,4 @@
-/** The differ: two object files of one translation unit in, what changed and the intermediate object out. */
+/** The differ: two object files of one compilation unit in, what changed and the intermediate object out. */
 import { fail } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
 import { readObject } from '../formats/elf/read-object.ts';
@@ -36,9 +36,9 @@ import { Refusals } from './select/refusals.ts';
 import { type Selection, Selector } from './select/select.ts';
 
 /**
- * Compares two objects and selects what must travel.
- * Errors: those of the ELF reader; `diff-machines`, `diff-relocation-unknown`, `diff-entry-size` where the objects cannot
- * be compared; every other error of the room where the change cannot be made in a running kernel (exit 4; where there are
+ * Compares two objects and selects what must be included.
+ * Errors: those of the ELF reader; `diff-machines`, `diff-relocation-unknown`, `diff-entry-size` if the objects cannot
+ * be compared; any other `diff-*` error if the change cannot be live patched (exit 4; if there are
  * several, the detail lists all).
  */
 export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOptions): DiffResult {
@@ -80,7 +80,7 @@ function refuseLayouts(pair: Pair, original: Uint8Array, patched: Uint8Array, op
   const where = { file: options.names.patched, section: '.debug_info', offset: 0 };
   for (const { name, text } of changedLayouts(original, patched)) {
     if (options.acceptLayouts?.includes(name) === true)
-      pair.notes.push(`the layout of ${name} changes (${text}), which was accepted`);
+      pair.notes.push(`the layout of ${name} changes (${text}); accepted`);
     else pair.refusals.add('diff-layout-changed', { type: name, change: text }, where);
   }
 }
@@ -240,7 +240,7 @@ function listTravelling(pair: Pair, selection: Selection, functions: readonly Li
         kind,
         section: section.name,
         size: content.length,
-        reason: 'a function that travels uses it',
+        reason: 'an included function uses it',
       });
     }
   }
@@ -250,7 +250,7 @@ function listTravelling(pair: Pair, selection: Selection, functions: readonly Li
     counts.set(section.name, { count: known.count + 1, size: known.size + end - start });
   }
   for (const [section, { count, size }] of counts) {
-    const reason = 'they describe code that travels';
+    const reason = 'they describe included code';
     travelling.push({ name: `${count} of ${section}`, kind: 'table entries', section, size, reason });
   }
   return travelling;

@@ -36,7 +36,7 @@ export function printed<const E extends v.ObjectEntries>(
 ) {
   const schema = v.object({
     schema: v.pipe(v.literal(name), v.description('Name and version of this document.')),
-    warnings: v.pipe(v.array(v.string()), v.description('What the command warns of, a sentence each.')),
+    warnings: v.pipe(v.array(v.string()), v.description('Warnings of the command, one sentence each.')),
     ...members,
   });
   return { name, title, origin: { kind: 'printed', by: typeof by === 'string' ? [by] : by }, schema } as const;
@@ -56,7 +56,7 @@ export function described<const S extends v.GenericSchema>(schema: S, text: stri
   return v.pipe(schema, v.description(text));
 }
 
-/** The first problem of a value, as `functions[2].name: expected a string`; undefined where it fits. */
+/** The first problem of a value, as `functions[2].name: expected a string`; undefined if it fits. */
 export function problemIn(schema: v.GenericSchema, value: unknown): string | undefined {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return undefined;

@@ -66,7 +66,7 @@ const statusMembers = {
   transition: v.optional(v.object({ patch: v.string(), state: patchState, progress, holdups: v.array(holdup) })),
   boots: described(
     v.array(v.object({ name: v.string(), version: v.optional(natural) })),
-    'What is loaded at the next boot, in order.',
+    'Patches that the next boot loads, in order.',
   ),
   blocked: described(v.array(blocked), 'Patches that the boot guard does not load.'),
   observed: v.optional(described(v.array(v.string()), 'Boots that were lost in the last day, in words.')),
@@ -76,7 +76,7 @@ const statusMembers = {
   mismatches: v.array(
     v.object({ patch: v.optional(v.string()), release: v.string(), problem: v.string(), fix: v.string() }),
   ),
-  todo: described(v.array(v.string()), 'What a person should do; empty if nothing.'),
+  todo: described(v.array(v.string()), 'What the administrator should do; empty if nothing.'),
 };
 
 export const statusDocument = printed('kpatch.status/1', 'status', 'The state of this machine.', {
@@ -102,7 +102,7 @@ export const listDocument = printed('kpatch.list/1', 'list', 'Loaded and install
   installed: v.array(v.object({ name: v.string(), release, file: v.string(), installed: v.nullable(time) })),
 });
 
-export const infoDocument = printed('kpatch.info/1', 'info', 'What a patch module says of itself.', {
+export const infoDocument = printed('kpatch.info/1', 'info', 'The metadata of a livepatch module.', {
   path: v.string(),
   name: v.string(),
   release,

@@ -145,6 +145,7 @@ const targetKernel = v.object({
   version,
   arch: v.string(),
   distribution: v.string(),
+  origin: v.optional(described(v.string(), 'The distribution release that it belongs to, as `ID:VERSION`.')),
   sourceVersion: v.string(),
   packages: v.array(v.object({ name: v.string(), version: v.string() })),
   paths: v.object({
@@ -158,7 +159,12 @@ const targetKernel = v.object({
     kallsyms: v.string(),
     modules: v.optional(v.string()),
   }),
-  compiler: v.object({ command: v.string(), builtBy: v.string(), makeArguments: v.array(v.string()) }),
+  compiler: v.object({
+    command: v.string(),
+    builtBy: v.string(),
+    makeArguments: v.array(v.string()),
+    root: v.optional(described(v.string(), 'The folder of the build root.')),
+  }),
   buildId: v.optional(v.string()),
   livepatch: v.boolean(),
   banner: v.optional(v.string()),
@@ -202,7 +208,18 @@ export const doctorDocument = printed('kpatch.doctor/1', 'doctor', 'What this ma
   ),
 });
 
-const cacheKind = v.picklist(['kernel', 'derived', 'objects', 'guest', 'packages', 'leftover', 'other']);
+const cacheKind = v.picklist([
+  'kernel',
+  'derived',
+  'objects',
+  'guest',
+  'root',
+  'packages',
+  'lists',
+  'code',
+  'leftover',
+  'other',
+]);
 
 const cacheEntry = v.object({
   kind: cacheKind,
@@ -212,6 +229,9 @@ const cacheEntry = v.object({
   used: described(v.string(), 'When it was last used.'),
   inUse: v.boolean(),
   kernel: v.optional(described(v.string(), 'The kernel that it belongs to.')),
+  neededBy: v.optional(
+    described(v.array(v.string()), 'The prepared kernels that need it; it stays while there is one.'),
+  ),
   what: v.string(),
 });
 

@@ -26,7 +26,7 @@ export function cpio(entries: readonly CpioEntry[]): Buffer {
   };
   const addFolder = (path: string, mode: number): void => {
     if (path === '' || kinds.get(path) === 'folder') return;
-    if (kinds.has(path)) throw fail('guest-file', { path, problem: 'it is a file and a folder' });
+    if (kinds.has(path)) throw fail('guest-file', { path, problem: 'it is both a file and a folder' });
     addFolder(parentOf(path), 0o755);
     kinds.set(path, 'folder');
     add(path, TYPE.folder | mode, new Uint8Array());

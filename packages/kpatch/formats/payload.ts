@@ -25,14 +25,14 @@ export async function decompress(payload: Buffer, file: string, limit = LIMIT): 
     if (magic === 0x28b52ffd) return zstdDecompressSync(body, { maxOutputLength: limit });
     if (magic === 0x02214c18) return decodeLz4Legacy(body, limit);
   } catch (cause) {
-    throw unreadable(file, 'its packed part is damaged', cause);
+    throw unreadable(file, 'its compressed payload is damaged', cause);
   }
   const tool =
     magic === 0xfd377a58 ? 'xz' : magic >>> 8 === 0x425a68 ? 'bzip2' : magic >>> 8 === 0x5d0000 ? 'lzma' : '';
-  if (tool === '') throw unreadable(file, 'it is neither an ELF file nor packed in a way that is known');
+  if (tool === '') throw unreadable(file, 'it is not an ELF file, and its compression is unknown');
   const command = tool === 'bzip2' ? ['bzip2', '-dc'] : ['xz', `--format=${tool}`, '--single-stream', '-T0', '-dc'];
   const options = { view: {}, input: body, maxOutput: limit };
   const { status, stdout, stderr } = await sandboxed(command[0]!, command.slice(1), options);
-  if (status !== 0) throw unreadable(file, `its packed part is damaged (${stderr.trim()})`);
+  if (status !== 0) throw unreadable(file, `its compressed payload is damaged (${stderr.trim()})`);
   return stdout;
 }

@@ -38,7 +38,8 @@ export interface ProofSignature {
 
 export interface Proof {
   readonly schema: typeof proofSchema;
-  readonly verdict: 'proven' | 'not proven';
+  /** `proven except NAMES`: all that was tried held, but these modules of the kernel could not be run in a guest. */
+  readonly verdict: 'proven' | 'not proven' | `proven except ${string}`;
   readonly reasons: readonly string[];
   readonly plan: string;
   readonly module: { readonly name: string; readonly file: string; readonly sha256: string };
@@ -55,6 +56,8 @@ export interface Proof {
     readonly title: string;
     readonly acceleration: string;
     readonly bootMs: number;
+    /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
+    readonly kept?: string;
     readonly console: string;
   }[];
   readonly ms: number;
@@ -80,7 +83,7 @@ export function signProof(proof: Proof, keyFile: string): Proof {
 export interface ProofDemand {
   /** SHA-256 of the module file. */
   readonly module: string;
-  /** As `uname -r`. */
+  /** Like `uname -r`. */
   readonly release: string;
   /** SHA-256 of the kernel image or its GNU build-id, where they are known; each that is given must agree. */
   readonly image?: string;
@@ -89,11 +92,11 @@ export interface ProofDemand {
   readonly keys?: readonly (string | PublicKey)[];
   /** Names of the plans that count; any unless given. */
   readonly plans?: readonly string[];
-  /** True where the author's test must have been part of it. */
+  /** True if the author's test must have been part of it. */
   readonly test?: boolean;
   /** When it must have been made, ISO 8601 limits; a proof from the future has a wrong age. */
   readonly made?: { readonly from: Date; readonly to: Date };
-  /** True where the verdict `proven except ...` counts too. */
+  /** True if the verdict `proven except ...` counts too. */
   readonly except?: boolean;
 }
 
@@ -113,7 +116,7 @@ export function requireProofBytes(bytes: Uint8Array, file: string, demand: Proof
   return proof;
 }
 
-/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` where it is none. */
+/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` if it is none. */
 export function readProof(file: string): Proof {
   return parseProof(readBytes(file), file);
 }
@@ -132,7 +135,7 @@ function parseProof(bytes: Uint8Array, file: string): Proof {
   return value as Proof;
 }
 
-/** Why a proof does not meet a demand; undefined where it does. Error: `proof-key`. */
+/** Why a proof does not meet a demand; undefined if it does. Error: `proof-key`. */
 function shortfall(proof: Proof, demand: ProofDemand): string | undefined {
   return (
     verdictProblem(proof, demand.except ?? false) ??
@@ -144,19 +147,24 @@ function shortfall(proof: Proof, demand: ProofDemand): string | undefined {
 
 function verdictProblem({ verdict, checks }: Proof, except: boolean): string | undefined {
   const excepted = except && verdict.startsWith('proven except ');
-  if (verdict !== 'proven' && !excepted) return `its verdict is "${verdict}"`;
+  if (verdict !== 'proven' && !excepted) {
+    const rule = verdict.startsWith('proven except ')
+      ? '; exceptions count only where the host policy allows them'
+      : '';
+    return `its verdict is "${verdict}"${rule}`;
+  }
   if (checks.length === 0) return 'it has no checks';
   const open = checks.find(({ outcome }) => outcome !== 'held' && !(excepted && outcome === 'not run'));
-  return open === undefined ? undefined : `the check ${open.check} did not hold`;
+  return open === undefined ? undefined : `the check ${open.check} did not pass`;
 }
 
 function subjectProblem({ module, kernel }: Proof, demand: ProofDemand): string | undefined {
   if (module.sha256 !== demand.module) return 'it is the proof of another module file';
   const { release, image, buildId } = kernel;
-  if (release !== demand.release) return `it was made on ${release}, not on ${demand.release}`;
-  if (demand.image !== undefined && image !== demand.image) return 'it was made on another image of this kernel';
+  if (release !== demand.release) return `it was made for ${release}, not for ${demand.release}`;
+  if (demand.image !== undefined && image !== demand.image) return 'it was made for another image of this kernel';
   if (demand.buildId !== undefined && buildId !== undefined && buildId !== demand.buildId) {
-    return 'it was made on another build of this kernel';
+    return 'it was made for another build of this kernel';
   }
   return undefined;
 }
@@ -183,7 +191,7 @@ function signatureProblem(proof: Proof, keys: readonly (string | PublicKey)[]): 
     if (id !== signature.key) continue;
     const algorithm = algorithmOf(key, file) === 'ed25519' ? null : 'sha256';
     if (verify(algorithm, signedBytes(proof), key, Buffer.from(signature.value, 'base64'))) return undefined;
-    return 'its signature does not fit its content: it was changed after it was signed';
+    return 'its signature does not match its content: it was changed after it was signed';
   }
   return `it is signed by a key that is not trusted here (${signature.key.slice(0, 16)}...)`;
 }
@@ -197,7 +205,7 @@ function algorithmOf(key: KeyObject, file: string): ProofSignature['algorithm'] 
   const type = key.asymmetricKeyType;
   if (type === 'ed25519') return 'ed25519';
   if (type === 'rsa' || type === 'ec') return 'sha256';
-  throw fail('proof-key', { file, problem: `keys of the kind ${type} are not supported` });
+  throw fail('proof-key', { file, problem: `keys of type ${type} are not supported` });
 }
 
 type Test = (value: unknown) => boolean;
@@ -244,5 +252,5 @@ const fields: Readonly<Record<string, Test>> = {
 function problemOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'it is not an object';
   const wrong = Object.entries(fields).find(([name, test]) => !test((value as Record<string, unknown>)[name]));
-  return wrong === undefined ? undefined : `the member "${wrong[0]}" is missing or wrong`;
+  return wrong === undefined ? undefined : `the member "${wrong[0]}" is missing or invalid`;
 }

@@ -82,7 +82,7 @@ async function compilerCheck(): Promise<Check> {
   );
   const { command, builtBy } =
     config === undefined ? { command: 'gcc-12', builtBy: '' } : await compilerOf(readConfig(config));
-  const thing = `${command} (${builtBy === '' ? "the stock kernels' compiler" : `built ${runningRelease()}`})`;
+  const thing = `${command} (${builtBy === '' ? 'the compiler of the stock kernels' : `built ${runningRelease()}`})`;
   const found = await versionText(command);
   if (found !== undefined) return { purpose, thing, state: 'ok', found };
   return { purpose, thing, state: 'missing', found: 'not installed', fix: `apt-get install ${command}` };
@@ -126,7 +126,7 @@ function spaceCheck(purpose: Purpose, folder: string, gigabytes: number, what: s
     thing,
     state: 'missing',
     found,
-    fix: `${gigabytes} GB are needed ${what}; free some or set XDG_CACHE_HOME`,
+    fix: `free ${gigabytes} GB ${what}, or set XDG_CACHE_HOME`,
   };
 }
 
@@ -135,10 +135,10 @@ function kvmCheck(): Check {
   const thing = '/dev/kvm';
   try {
     accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
-    return { purpose, thing, state: 'ok', found: 'opens; the first proof tries whether a guest runs on it' };
+    return { purpose, thing, state: 'ok', found: 'available; the first proof will test it' };
   } catch {
-    const fix = 'nothing has to be done; with KVM proofs are faster';
-    return { purpose, thing, state: 'warning', found: 'not usable: guests run in software emulation', fix };
+    const fix = 'optional: proofs are faster with KVM';
+    return { purpose, thing, state: 'warning', found: 'not available: guests run in software emulation', fix };
   }
 }
 
@@ -151,7 +151,7 @@ function memoryCheck(): Check {
     thing: 'memory',
     state: 'warning',
     found,
-    fix: 'a guest takes 0.5 GB: end something large first',
+    fix: 'a guest needs 0.5 GB: free some memory first',
   };
 }
 
@@ -167,7 +167,7 @@ function loadChecks(): Check[] {
           thing: 'running kernel',
           state: 'missing',
           found: `${runningRelease()} has no /sys/kernel/livepatch`,
-          fix: "boot a kernel with CONFIG_LIVEPATCH=y, as the distribution's stock kernel has",
+          fix: 'boot a kernel with CONFIG_LIVEPATCH=y, such as the stock kernel of the distribution',
         },
     toolCheck(purpose, 'insmod'),
     process.getuid?.() === 0
@@ -191,7 +191,7 @@ function signatureCheck(): Check {
   const locked = /\[(integrity|confidentiality)\]/.exec(read('/sys/kernel/security/lockdown'))?.[1];
   const thing = 'unsigned modules';
   if (!enforced && locked === undefined) return { purpose: 'load', thing, state: 'ok', found: 'accepted' };
-  const found = enforced ? 'refused (module.sig_enforce=1)' : `refused (lockdown is ${locked})`;
+  const found = enforced ? 'refused (module.sig_enforce=1)' : `refused (lockdown mode is ${locked})`;
   return {
     purpose: 'load',
     thing,

@@ -1,34 +1,35 @@
 /**
- * A plan as it runs, for people. On a terminal what is finished scrolls by, and below it stands what is going on: a line for each
- * guest with what it does, and the last line of its console. Elsewhere plain lines.
+ * Shows a running plan. On a terminal, finished checks scroll by; below them is a line for each guest with its current
+ * step, and the last line of its console. Elsewhere it prints plain lines.
  */
+import { plural } from '../base/errors/plural.ts';
 import { printableLine } from '../base/printable.ts';
 import { seconds } from './proof-text.ts';
 import type { ProofEvent } from './run/event.ts';
 
-/** On a plain log a check that takes longer says so again this often, so that there is no silent stretch. */
+/** Interval at which a long check prints a line to a plain log. */
 const REMIND_MS = 5000;
 const REDRAW_MS = 200;
 
 export interface LiveView {
   readonly onEvent: (event: ProofEvent) => void;
-  /** Takes away what changes; the view is not used after that. */
+  /** Erases the changing lines. The view must not be used afterwards. */
   close(): void;
 }
 
-/** What goes on in one boot (or among the files). */
+/** The current activity in one boot (or in the file checks). */
 interface Activity {
   readonly title: string;
   readonly begun: number;
-  /** What is known of it now. */
+  /** Its current progress. */
   text: string;
-  /** The guest's last line. */
+  /** The last console line of the guest. */
   console: string;
 }
 
 const marks = { held: ['✓', 32], failed: ['✗', 31], 'not run': ['–', 33] } as const;
 
-/** `label` stands before every line where several proofs run at once. */
+/** `label` is a prefix for every line, used when several proofs run at once. */
 export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''): LiveView {
   const terminal = stream.isTTY === true && label === '';
   const colours = terminal && (process.env.NO_COLOR ?? '') === '';
@@ -89,13 +90,14 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
         case 'plan':
           for (const { check, title, boot } of event.checks) titles.set(check, { title, boot });
           idWidth = Math.max(...event.checks.map(({ boot }) => boot.length));
-          return print([`plan "${event.plan}" on ${event.release}: ${event.checks.length} checks`]);
+          return print([`plan "${event.plan}" on ${event.release}: ${plural(event.checks.length, 'check')}`]);
         case 'boot':
           return begin(event.boot, `boot ${event.title}`);
         case 'booted': {
           activities.delete(event.boot);
           const how = event.acceleration === 'kvm' ? 'KVM' : 'software emulation';
-          return print([paint(2, `  ${event.boot.padEnd(idWidth)}  up after ${seconds(event.ms)} (${how})`)]);
+          const begun = event.kept === undefined ? 'booted' : `resumed from the kept guest ${event.kept.slice(0, 12)}…`;
+          return print([paint(2, `  ${event.boot.padEnd(idWidth)}  ${begun} in ${seconds(event.ms)} (${how})`)]);
         }
         case 'begin':
           return begin(event.boot, event.title);
@@ -133,7 +135,7 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
   };
 }
 
-/** Evidence and consoles are what a guest printed. */
+/** Evidence and consoles contain guest output, which is untrusted. */
 function printableStrings<T>(value: T): T {
   if (typeof value === 'string') return printableLine(value) as T;
   if (typeof value !== 'object' || value === null) return value;

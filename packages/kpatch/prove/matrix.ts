@@ -1,16 +1,16 @@
-/** Several proofs side by side, as many guests at once as memory and cores allow; one that fails does not stop the others. */
+/** Runs several proofs in parallel, with as many guests as memory and cores allow. A failure does not stop the others. */
 import { KpatchError } from '../base/errors/error.ts';
 import type { Proof } from '../module/proof.ts';
 
 export interface Cell {
-  /** What stands in the table: the kernel's release, with the module where there are several for it. */
+  /** The label in the table: the kernel release, with the module if there are several for it. */
   readonly label: string;
   readonly proof?: Proof;
-  /** Where no proof could be made. */
+  /** Set if no proof could be made. */
   readonly error?: KpatchError;
 }
 
-/** Runs the jobs; those that end in an error of the catalogue have it in their cell, any other error is thrown. */
+/** Runs the jobs. An error of the catalogue goes into the cell of its job; any other error is thrown. */
 export async function runMatrix(
   jobs: readonly { readonly label: string; readonly run: () => Promise<Proof> }[],
 ): Promise<Cell[]> {
@@ -26,12 +26,17 @@ export async function runMatrix(
   );
 }
 
-/** True where every cell is proven. */
-export function allProven(cells: readonly Cell[]): boolean {
-  return cells.every(({ proof }) => proof?.verdict === 'proven');
+/** True if every cell is proven. */
+export function allProven(cells: readonly Cell[], allowExceptions = false): boolean {
+  return cells.every(({ proof }) => proof !== undefined && succeeds(proof, allowExceptions));
 }
 
-/** The table for a terminal: a line a kernel. */
+/** Whether a verdict is a success: `proven except` only where exceptions are allowed. */
+export function succeeds({ verdict }: Proof, allowExceptions = false): boolean {
+  return verdict === 'proven' || (allowExceptions && verdict.startsWith('proven except '));
+}
+
+/** The table for a terminal: one line per kernel. */
 export function matrixText(cells: readonly Cell[]): string {
   const rows = cells.map(({ label, proof, error }) => {
     if (proof === undefined) return [label, 'NO PROOF', '', '', error?.message ?? ''];

@@ -1,4 +1,4 @@
-/** The plans: which checks, in which order, in which boots of the kernel. */
+/** The plans: which checks run in which order in which boots of the kernel. */
 import { fail } from '../base/errors/error.ts';
 import { reached, testAfter, testBefore, testWith } from './checks/author-test.ts';
 import { applied, installs } from './checks/boot-path.ts';
@@ -19,7 +19,7 @@ import { unloads } from './checks/unloads.ts';
 import { upgrade } from './checks/upgrade.ts';
 import type { Check, GuestCheck, Plan, PlannedBoot, StaticCheck, StaticSession } from './run/check.ts';
 
-/** From nothing loaded to nothing loaded. */
+/** From no patch loaded to no patch loaded. */
 const oneRound: readonly GuestCheck[] = [
   boots,
   targets,
@@ -45,15 +45,15 @@ const stock: PlannedBoot = {
 };
 
 /**
- * A task that is blocked for this long (the kernel's own limit) is reported with its stack, and ends the guest
- * (sysctl/kernel.rst). Less would not do: a load that waits for RCU took 23 s in an emulated guest on a busy machine.
+ * A task that is blocked for this long (the default of the kernel) is reported with its stack, and the guest panics
+ * (sysctl/kernel.rst). A lower limit is not safe: a load waited 23 s for RCU in an emulated guest on a busy machine.
  */
 const hungTasks = ['sysctl.kernel.hung_task_timeout_secs=120', 'sysctl.kernel.hung_task_panic=1'];
 
-/** One boot, some 15 s in software emulation. */
+/** One boot, about 15 s in software emulation. */
 export const quickPlan: Plan = { name: 'quick', statics, boots: [stock] };
 
-/** One of the boots for many cycles: on one processor a transition need not wait for others to leave their idle loops. */
+/** A boot for many cycles, with one processor, so that a transition does not wait for others to leave their idle loops. */
 const cyclesBoot = (part: number): PlannedBoot => ({
   ...stock,
   id: `cycles-${part}`,
@@ -63,10 +63,13 @@ const cyclesBoot = (part: number): PlannedBoot => ({
   checks: [boots, targets, cycles, logClean],
 });
 
-/** A guest that has this program needs room for it; on one processor, as Node's threads gain nothing from a second emulated one. */
+/**
+ * A guest that contains kpatch needs more memory. One processor, because Node's threads gain nothing from a second emulated
+ * one.
+ */
 const withProgram: PlannedBoot = { ...stock, memoryMiB: 1024, cpus: 1 };
 
-/** One round with a look at memory, and once more what the other boots ask: errors of memory may show there only. */
+/** A cycle with memory checks, and the checks of the other boots again, because memory errors may show only in them. */
 const underMemoryDebugging: readonly GuestCheck[] = [
   ...oneRound.flatMap((check) => (check === unloads ? [noLeak, unloads] : [check])),
   nothingLeft,
@@ -77,19 +80,20 @@ const underMemoryDebugging: readonly GuestCheck[] = [
   logClean,
 ];
 
-/** Everything: some minutes. Boots may run side by side, so the long ones are begun early. */
+/** All checks; takes minutes. Boots may run in parallel, so the long ones start first. */
 export const fullPlan: Plan = {
   name: 'full',
   statics,
   boots: [
-    stock,
+    // Addresses of its own, and the boot itself is looked at.
+    { ...stock, cold: true },
     cyclesBoot(1),
     cyclesBoot(2),
     {
       ...stock,
       id: 'order',
-      title: 'the stock kernel, for what comes before, after and instead of the patch',
-      // As for cycles: many transitions are tried here.
+      title: 'the stock kernel, for modules and upgrades',
+      // One processor as for cycles, because there are many transitions.
       cpus: 1,
       checks: [boots, lateModules, upgrade, logClean],
     },
@@ -103,14 +107,14 @@ export const fullPlan: Plan = {
     {
       ...withProgram,
       id: 'install',
-      title: "the stock kernel, the patch installed by 'kpatch install'",
+      title: "the stock kernel, patch installed by 'kpatch install'",
       system: 'install',
       checks: [boots, targets, testBefore, installs, logClean],
     },
     {
       ...stock,
       id: 'debug',
-      title: 'the stock kernel, looking for memory errors (slub_debug, page_poison, panic_on_warn)',
+      title: 'the stock kernel with memory debugging (slub_debug, page_poison, panic_on_warn)',
       kernelArguments: ['slub_debug=FZPU', 'page_poison=1', 'panic_on_warn=1', ...hungTasks],
       memoryMiB: 768,
       checks: underMemoryDebugging,
@@ -125,7 +129,7 @@ export const fullPlan: Plan = {
   ],
 };
 
-/** A plan without the boots in which nothing of this proof would be looked at. */
+/** The plan without boots in which no check applies. */
 export function trimmed(plan: Plan, session: StaticSession): Plan {
   const frame: readonly Check[] = [boots, targets, logClean];
   const worth = (check: Check): boolean => !frame.includes(check) && check.applies?.(session) !== false;
@@ -139,7 +143,7 @@ export function allChecks(plan: Plan): readonly Check[] {
   return [...plan.statics, ...plan.boots.flatMap(({ checks }) => checks)];
 }
 
-/** The plan with the user's checks, in each boot where a check leaves the patch loaded: before it is taken out. */
+/** The plan with the checks of the user, in each boot in which a check leaves the patch loaded: before it is unloaded. */
 export function withUserChecks(plan: Plan, checks: readonly GuestCheck[]): Plan {
   if (checks.length === 0) return plan;
   const boots = plan.boots.map((boot) => {
@@ -152,17 +156,17 @@ export function withUserChecks(plan: Plan, checks: readonly GuestCheck[]): Plan 
 
 const idsOf = (plan: Plan): string[] => [...new Set(allChecks(plan).map(({ id }) => id))];
 
-/** Checks that others build on; they stay in every plan. */
+/** Checks that others depend on; they stay in every plan. */
 const always: readonly Check[] = [fits, boots, targets, loads, transition, redirected, unloads, installs, applied];
 
-/** What must have run before a check in the same boot, or it would look at nothing. */
+/** Checks that must run before another one in the same boot. */
 const buildsOn: Readonly<Record<string, string>> = {
   'test-with': testBefore.id,
   reached: testWith.id,
   neighbours: testWith.id,
 };
 
-/** The names, and those that they build on. */
+/** The named checks and those they depend on. */
 function withGround(names: readonly string[]): string[] {
   const all = new Set(names);
   for (const name of all) if (buildsOn[name] !== undefined) all.add(buildsOn[name]);
@@ -170,8 +174,8 @@ function withGround(names: readonly string[]): string[] {
 }
 
 /**
- * The plan with only the checks named (and those they build on). `own` are those of the user, who may name them too; they are
- * added afterwards. Error: `prove-unknown-check`.
+ * The plan with only the named checks and those they depend on. `own` are checks of the user, which may be named too; they
+ * are added afterwards. Error: `prove-unknown-check`.
  */
 export function onlyChecks(plan: Plan, names: readonly string[], own: readonly string[] = []): Plan {
   if (names.length === 0) return plan;
@@ -185,7 +189,7 @@ export function onlyChecks(plan: Plan, names: readonly string[], own: readonly s
   const wanted = withGround(names);
   const keep = (check: Check): boolean => wanted.includes(check.id) || always.includes(check);
   const named = ({ checks }: PlannedBoot): boolean => checks.some(({ id }) => names.includes(id));
-  // A reboot needs what was installed before it.
+  // A reboot needs the boot that installed the patch.
   const reboots = plan.boots.some((boot) => boot.system === 'reboot' && named(boot));
   const chosen = plan.boots.filter((boot, at) => at === 0 || named(boot) || (reboots && boot.system === 'install'));
   return {

@@ -1,14 +1,15 @@
 /** A proof in a few lines for a terminal. */
+import { plural } from '../base/errors/plural.ts';
 import type { Proof } from '../module/proof.ts';
 import { limitsOf } from './limits.ts';
 
-/** The verdict first, then what did not hold and why, with the end of the console where a guest was lost. */
+/** The verdict, then the failed checks with their reasons, and the end of the console if a guest was lost. */
 export function proofText(proof: Proof): string {
   const held = proof.checks.filter(({ outcome }) => outcome === 'held').length;
   const lines = [
     '',
     `${proof.verdict.toUpperCase()}: ${proof.module.file} on ${proof.kernel.release}`,
-    `${held} of ${proof.checks.length} checks of the plan "${proof.plan}" held, in ${seconds(proof.ms)}`,
+    `${held} of ${plural(proof.checks.length, 'check')} of the plan "${proof.plan}" passed in ${seconds(proof.ms)}`,
   ];
   for (const { outcome, title, reason, evidence } of proof.checks) {
     if (outcome !== 'failed') continue;
@@ -23,7 +24,7 @@ export function proofText(proof: Proof): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** `12.3 s`, from a minute on `1 min 23 s`. */
+/** `12.3 s`, or `1 min 23 s` from a minute on. */
 export function seconds(ms: number): string {
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
   const whole = Math.round(ms / 1000);

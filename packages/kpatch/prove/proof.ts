@@ -1,4 +1,4 @@
-/** One proof from start to end: the plan is run, what was seen becomes the proof document. */
+/** Makes one proof: runs the plan and turns its events into the proof document. */
 import { basename } from 'node:path';
 import { sha256File } from '../base/digest.ts';
 import { version } from '../base/version.ts';
@@ -8,7 +8,7 @@ import { qemuVersion } from '../vm/qemu.ts';
 import type { ProofInput } from './input/proof-input.ts';
 import { runPlan } from './run/run-plan.ts';
 
-/** Runs the plan and gives the proof, unsigned. Errors: those of `runPlan`. */
+/** Runs the plan and returns the unsigned proof. Errors: those of `runPlan`. */
 export async function prove(input: ProofInput): Promise<Proof> {
   const { subject, kernel, test, predecessors, plan, userChecks = [] } = input;
   const [image, qemu, result] = await Promise.all([

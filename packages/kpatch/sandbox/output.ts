@@ -19,8 +19,9 @@ import { reasonOf } from '../base/files.ts';
 const LIMIT = 1 << 30;
 
 /**
- * The bytes of `file` (a path below `root`). It must be a plain file that really lies there: the program could have put a
- * link to somebody's secret in its place, or in the place of a folder above it. Errors: `sandbox-output`, `file-unreadable`.
+ * The bytes of `file` (a path below `root`). It must be a plain file that really is there: the program could have put a
+ * link to somebody's secret in its place, or in the place of a folder above it. Errors: `sandbox-output`,
+ * `file-unreadable`.
  */
 export function readOutput(root: string, file: string, limit = LIMIT): Buffer {
   const path = join(root, file);
@@ -36,11 +37,11 @@ export function readOutput(root: string, file: string, limit = LIMIT): Buffer {
   }
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile()) throw refused('it is not a plain file');
+    if (!stat.isFile()) throw refused('it is not a regular file');
     if (stat.size > limit) throw refused(`it has ${stat.size} bytes, more than ${limit}`);
     // Where the system really opened it: the folders above may be links.
     const real = readlinkSync(`/proc/self/fd/${fd}`);
-    if (real !== join(realpathSync(root), file)) throw refused(`it leads to ${real}`);
+    if (real !== join(realpathSync(root), file)) throw refused(`it points to ${real}`);
     return readFileSync(fd);
   } finally {
     closeSync(fd);
@@ -61,7 +62,7 @@ export function requireNoEscape(root: string): void {
     if (!entry.isSymbolicLink()) throw refused('it is neither a file nor a folder');
     const end = endOf(path);
     if (end !== real && !end.startsWith(`${real}${sep}`))
-      throw refused(`it leads out of ${relative('/', real)}: ${end}`);
+      throw refused(`it points outside ${relative('/', real)}: ${end}`);
   }
 }
 

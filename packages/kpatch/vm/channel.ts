@@ -33,8 +33,14 @@ export class Channel {
   /** Resolves when the agent listens. */
   readonly ready: Promise<void>;
 
-  constructor(stream: Duplex) {
+  /** `listening`: the agent has greeted already (a resumed guest). */
+  constructor(stream: Duplex, listening = false) {
     this.#stream = stream;
+    if (listening) {
+      this.ready = Promise.resolve();
+      stream.on('data', (chunk: Buffer) => this.#receive(chunk));
+      return;
+    }
     this.ready = new Promise((resolve) => {
       this.#setReady = resolve;
     });

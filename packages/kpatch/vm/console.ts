@@ -40,7 +40,7 @@ export class BoundedBytes {
   bytes(): Buffer {
     const head = Buffer.concat(this.#head);
     const omitted = this.total - head.length - this.#tailLength;
-    const note = omitted === 0 ? [] : [Buffer.from(`\n[... ${omitted} bytes left out ...]\n`)];
+    const note = omitted === 0 ? [] : [Buffer.from(`\n[... ${omitted} bytes omitted ...]\n`)];
     return Buffer.concat([head, ...note, ...this.#tail]);
   }
 }
@@ -87,6 +87,11 @@ export class Console {
       rest = Buffer.alloc(0);
     }
     this.#partial = Buffer.from(rest);
+  }
+
+  /** Adds what a resumed guest had printed before it was saved; nobody is told of it. */
+  recall(text: string): void {
+    this.#kept.add(Buffer.from(text));
   }
 
   #line(bytes: Buffer): void {

@@ -14,7 +14,8 @@ import { Console, readable } from './console.ts';
 import { emulatorFor } from './emulator.ts';
 import { type GuestFiles, initramfs } from './initramfs.ts';
 import { type GuestModules, moduleFiles } from './modules.ts';
-import { type Acceleration, type Qemu, startQemu } from './qemu.ts';
+import { type Acceleration, type Machine, type Qemu, startQemu } from './qemu.ts';
+import type { Qmp } from './qmp.ts';
 
 export interface BootOptions {
   /** The kernel image (`vmlinuz`) to boot. */
@@ -23,15 +24,15 @@ export interface BootOptions {
   readonly files?: GuestFiles;
   /** Kernel modules for the guest; `modprobe` finds them there, and those of `load` are loaded at boot. */
   readonly modules?: GuestModules;
-  /** MiB; 512 unless told. */
+  /** MiB (default: 512). */
   readonly memoryMiB?: number;
-  /** Processors of the guest; 2 unless told. */
+  /** Processors of the guest (default: 2). */
   readonly cpus?: number;
   /** Added to the kernel's command line. */
   readonly kernelArguments?: readonly string[];
   /** `auto` uses KVM where a probe has shown that it works. The environment's KPATCH_VM_ACCEL overrides it. */
   readonly acceleration?: Accelerations;
-  /** Milliseconds until the guest must be up; 120,000 unless told. As all deadlines longer on a busy machine. */
+  /** Milliseconds until the guest must be up (default: 120,000). As all deadlines longer on a busy machine. */
   readonly bootDeadlineMs?: number;
   /** Called with each line of the guest's console, made readable. */
   readonly onConsole?: (line: string) => void;
@@ -45,9 +46,9 @@ export interface BootOptions {
 }
 
 export interface ScriptOptions {
-  /** Milliseconds; 60,000 unless told. A guest that takes longer is ended, the error is `guest-hung`. */
+  /** Milliseconds (default: 60,000). A guest that takes longer is ended, the error is `guest-hung`. */
   readonly deadlineMs?: number;
-  /** What the error calls this step; the script's first line unless told. */
+  /** What the error calls this step (default: the script's first line). */
   readonly step?: string;
   /** Called with the output as it comes. */
   readonly onOutput?: (text: string) => void;
@@ -65,8 +66,10 @@ const PANIC_GRACE_MS = 3000;
 
 export class Guest {
   readonly acceleration: Acceleration;
-  /** Milliseconds from the start of QEMU to the agent's greeting. */
+  /** Milliseconds from the start of QEMU until the agent took commands. */
   bootMs = 0;
+  /** SHA-256 of the file that a resumed guest came from; absent if it was booted. */
+  keptFrom?: string;
   readonly #qemu: Qemu;
   readonly #console: Console;
   readonly #channel: Channel;
@@ -79,8 +82,15 @@ export class Guest {
   readonly ended: Promise<void>;
 
   /** Use `boot`. */
-  constructor(parts: { qemu: Qemu; console: Console; acceleration: Acceleration; dispose: () => void }) {
-    const { qemu, console } = parts;
+  constructor(parts: {
+    qemu: Qemu;
+    console: Console;
+    acceleration: Acceleration;
+    dispose: () => void;
+    /** True for a resumed guest: its agent has greeted before it was saved. */
+    listening?: boolean;
+  }) {
+    const { qemu, console, listening = false } = parts;
     this.#qemu = qemu;
     this.#console = console;
     this.acceleration = parts.acceleration;
@@ -93,7 +103,7 @@ export class Guest {
       console.add(chunk);
       if (console.panic !== undefined) panicked();
     });
-    this.#channel = new Channel(qemu.channel);
+    this.#channel = new Channel(qemu.channel, listening);
     this.ended = qemu.ended.then(() => this.#dispose());
     this.#failure = Promise.race([
       qemu.ended.then((outcome) => this.#error(outcome)),
@@ -119,6 +129,19 @@ export class Guest {
     return this.#qemu.pid;
   }
 
+  /** QEMU's monitor. */
+  get monitor(): Qmp {
+    return this.#qemu.monitor;
+  }
+
+  /** Waits for work outside the guest that takes at most `deadlineMs`. Errors: as `run`; `step` names it. */
+  whileAlive<T>(work: Promise<T>, step: string, deadlineMs: number, signal?: AbortSignal): Promise<T> {
+    const limitMs = stretched(deadlineMs);
+    const late = (): KpatchError =>
+      fail('guest-hung', { step, seconds: limitMs / 1000 }, { detail: this.#qemu.messages() });
+    return this.#within(work, limitMs, signal, late);
+  }
+
   /** Waits for the agent's greeting; `boot` calls it. */
   async greet(deadlineMs: number, image: string, signal?: AbortSignal): Promise<void> {
     const start = performance.now();
@@ -142,7 +165,7 @@ export class Guest {
     return result;
   }
 
-  /** As `run`; any status but 0 is the error `guest-step-failed`. */
+  /** Like `run`; any status but 0 is the error `guest-step-failed`. */
   async runOk(script: string, options: ScriptOptions = {}): Promise<ScriptResult> {
     const result = await this.run(script, options);
     if (result.status === 0) return result;
@@ -271,7 +294,7 @@ export class Guest {
     const said = [this.#console.tail(60), this.#qemu.messages()].filter((text) => text !== '').join('\n');
     const { panic } = this.#console;
     if (panic !== undefined) return fail('guest-panicked', { reason: panic }, { detail: said });
-    return fail('guest-ended', { outcome: this.#stopping ? 'it was stopped' : outcome }, { detail: said });
+    return fail('guest-ended', { outcome: this.#stopping ? 'kpatch stopped it' : outcome }, { detail: said });
   }
 }
 
@@ -282,7 +305,32 @@ export class Guest {
  * `guest-module`, `busybox-missing`, `tool-missing`, `file-unreadable`, `interrupted`.
  */
 export async function boot(options: BootOptions): Promise<Guest> {
-  const emulator = emulatorFor(options.image);
+  const modules = options.modules === undefined ? {} : await moduleFiles(options.modules);
+  const init = options.init ?? initScript(options.modules?.load ?? [], emulatorFor(options.image));
+  const archive = await initramfs({ ...modules, ...options.files }, init);
+  return prepared(options, archive, (ground) => bootOn(options, ground));
+}
+
+/** What a guest has on this machine before it starts. */
+export interface Ground {
+  /** A private folder, removed with the guest. */
+  readonly folder: string;
+  /** Path of its first filesystem. */
+  readonly initramfs: string;
+  readonly acceleration: Acceleration;
+  readonly place: Place;
+  /** Gives place and folder back. */
+  dispose(): void;
+}
+
+/**
+ * Takes a place, makes the folder with the initramfs and chooses the acceleration; when `use` throws, all is given back.
+ */
+export async function prepared(
+  options: BootOptions,
+  archive: Uint8Array,
+  use: (ground: Ground) => Promise<Guest>,
+): Promise<Guest> {
   const { memoryMiB = 512 } = options;
   const place = await takePlace(memoryMiB, undefined, options.onWait);
   const folder = temporaryFolder('kpatch-guest-');
@@ -291,19 +339,21 @@ export async function boot(options: BootOptions): Promise<Guest> {
     folder.dispose();
   };
   try {
-    const modules = options.modules === undefined ? {} : await moduleFiles(options.modules);
-    const init = options.init ?? initScript(options.modules?.load ?? [], emulator);
-    const archive = await initramfs({ ...modules, ...options.files }, init);
     const path = join(folder.path, 'initramfs');
     write(path, archive);
     const acceleration = await chooseAcceleration(options.acceleration ?? 'auto', (kvm, deadlineMs) =>
       start({ ...options, bootDeadlineMs: deadlineMs }, path, kvm, place, () => {}).then((guest) => guest.stop()),
     );
-    return await start(options, path, acceleration, place, dispose);
+    return await use({ folder: folder.path, initramfs: path, acceleration, place, dispose });
   } catch (error) {
     dispose();
     throw error;
   }
+}
+
+/** Boots with what was prepared. Errors: as `boot`. */
+export function bootOn(options: BootOptions, { initramfs, acceleration, place, dispose }: Ground): Promise<Guest> {
+  return start(options, initramfs, acceleration, place, dispose);
 }
 
 async function start(
@@ -313,15 +363,20 @@ async function start(
   place: Place,
   dispose: () => void,
 ): Promise<Guest> {
-  const { image, memoryMiB = 512, cpus = 2, kernelArguments = [], devices = [], bootDeadlineMs = 120_000 } = options;
-  const emulator = emulatorFor(image);
-  const commandLine = [...standardArguments(emulator), ...kernelArguments].join(' ');
-  const machine = { emulator, image, initramfs, memoryMiB, cpus, acceleration, commandLine, more: devices };
-  const qemu = await startQemu(machine);
+  const { image, bootDeadlineMs = 120_000 } = options;
+  const qemu = await startQemu(machineOf(options, initramfs, acceleration));
   place.occupy(qemu.pid);
   const guest = new Guest({ qemu, console: new Console(options.onConsole), acceleration, dispose });
   await guest.greet(bootDeadlineMs, image, options.signal);
   return guest;
+}
+
+/** The machine that these options describe. `initramfs` is the path of its first filesystem. */
+export function machineOf(options: BootOptions, initramfs: string, acceleration: Acceleration): Machine {
+  const { image, memoryMiB = 512, cpus = 2, kernelArguments = [], devices = [] } = options;
+  const emulator = emulatorFor(image);
+  const commandLine = [...standardArguments(emulator), ...kernelArguments].join(' ');
+  return { emulator, image, initramfs, memoryMiB, cpus, acceleration, commandLine, more: devices };
 }
 
 /**

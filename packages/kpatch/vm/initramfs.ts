@@ -35,8 +35,16 @@ export async function initramfs(files: GuestFiles, init: string): Promise<Buffer
     { path: 'usr/sbin', link: '../bin' },
     { path: 'init', content: Buffer.from(init), mode: 0o755 },
   ];
-  for (const [path, file] of Object.entries(files)) entries.push({ path, ...contentOf(file) });
-  return cpio(entries);
+  return cpio([...entries, ...entriesOf(files)]);
+}
+
+/** These files alone as an archive. Errors: `guest-file`, `file-unreadable`. */
+export function fileArchive(files: GuestFiles): Buffer {
+  return cpio(entriesOf(files));
+}
+
+function entriesOf(files: GuestFiles): CpioEntry[] {
+  return Object.entries(files).map(([path, file]) => ({ path, ...contentOf(file) }));
 }
 
 function contentOf(file: GuestFile): { content: Uint8Array; mode: number } {
@@ -76,16 +84,16 @@ async function readBusybox(): Promise<Busybox> {
     }
     // A dynamically linked program names its interpreter; the guest has none.
     if (bytes.subarray(0, 4096).includes('ld-linux')) {
-      throw fail('busybox-missing', { problem: `${path} is linked dynamically` }, { where: { file: path } });
+      throw fail('busybox-missing', { problem: `${path} is dynamically linked` }, { where: { file: path } });
     }
-    // Its end may be seen late: what is computed for other proofs meanwhile runs in this process.
+    // Its end may be seen late: what is computed for other proofs in the meantime runs in this process.
     const { stdout } = await run(path, ['--list'], { timeoutMs: 120_000 });
     const applets = stdout
       .toString()
       .split('\n')
       .filter((name) => /^[\w.[+-]+$/.test(name) && name !== 'busybox');
     if (applets.includes('sh')) return { bytes, applets };
-    throw fail('busybox-missing', { problem: `${path} has no shell` }, { where: { file: path } });
+    throw fail('busybox-missing', { problem: `${path} has no shell applet` }, { where: { file: path } });
   }
-  throw fail('busybox-missing', { problem: 'none is in the PATH' });
+  throw fail('busybox-missing', { problem: 'there is none in PATH' });
 }

@@ -8,6 +8,7 @@ import { onExit } from '../base/cleanup.ts';
 import { fail } from '../base/errors/error.ts';
 import { killGroup, run } from '../base/run.ts';
 import type { Emulator } from '../platform/emulator.ts';
+import { Qmp } from './qmp.ts';
 
 export type Acceleration = 'tcg' | 'kvm';
 
@@ -22,6 +23,8 @@ export interface Machine {
   readonly commandLine: string;
   /** Further arguments of QEMU: devices, drives. */
   readonly more?: readonly string[];
+  /** An open file, at the place where the state of a saved guest begins: the guest goes on from there instead of booting. */
+  readonly resumeFrom?: number;
 }
 
 export interface Qemu {
@@ -30,6 +33,7 @@ export interface Qemu {
   readonly console: Duplex;
   /** The guest's second serial port. */
   readonly channel: Duplex;
+  readonly monitor: Qmp;
   /** Resolves once the process is gone, with how it ended in words; never rejects. */
   readonly ended: Promise<string>;
   /** What QEMU itself has said so far (bounded). */
@@ -37,18 +41,23 @@ export interface Qemu {
   kill(): void;
 }
 
-const versions = new Map<string, Promise<string>>();
+const builds = new Map<string, Promise<string>>();
 
-/** The version of QEMU, as `7.2.22`; asked once. Error: `tool-missing`. */
-export function qemuVersion(emulator: Emulator): Promise<string> {
-  const known = versions.get(emulator.program) ?? askVersion(emulator);
-  versions.set(emulator.program, known);
+/** The first line of `qemu --version`, with the distribution's package version; asked once. Error: `tool-missing`. */
+export function qemuBuild(emulator: Emulator): Promise<string> {
+  const known = builds.get(emulator.program) ?? askBuild(emulator);
+  builds.set(emulator.program, known);
   return known;
 }
 
-async function askVersion({ program, package: name }: Emulator): Promise<string> {
+async function askBuild({ program, package: name }: Emulator): Promise<string> {
   const { stdout } = await run(program, ['--version'], { timeoutMs: 120_000, packageName: name });
-  return /version (\d[\w.]*)/.exec(stdout.toString())?.[1] ?? 'unknown';
+  return stdout.toString().split('\n')[0] ?? '';
+}
+
+/** The version of QEMU, as `7.2.22`. Error: `tool-missing`. */
+export async function qemuVersion(emulator: Emulator): Promise<string> {
+  return /version (\d[\w.]*)/.exec(await qemuBuild(emulator))?.[1] ?? 'unknown';
 }
 
 /** Starts QEMU. Error: `tool-missing`. */
@@ -58,7 +67,7 @@ export async function startQemu(machine: Machine): Promise<Qemu> {
   const guard = ['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"', String(process.pid)];
   const child = spawn('setpriv', [...guard, machine.emulator.program, ...argumentsOf(machine)], {
     detached: true,
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe', machine.resumeFrom ?? 'ignore'],
   });
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
@@ -77,22 +86,30 @@ function handleOf(child: ChildProcess, pid: number): Qemu {
   const ended = new Promise<string>((resolve) => {
     child.on('close', (status, signal) => {
       forget();
-      resolve(signal === null ? `QEMU ended with status ${status}` : `QEMU was ended by ${signal}`);
+      resolve(signal === null ? `QEMU exited with status ${status}` : `QEMU was killed by ${signal}`);
     });
   });
-  const [, , , console, channel] = child.stdio as unknown as Duplex[];
-  for (const stream of [console!, channel!]) stream.on('error', () => {}); // its end is seen by `ended`
+  const [, , , console, channel, monitor] = child.stdio as unknown as Duplex[];
+  for (const stream of [console!, channel!, monitor!]) stream.on('error', () => {}); // its end is seen by `ended`
   return {
     pid,
     console: console!,
     channel: channel!,
+    monitor: new Qmp(monitor!),
     ended,
     messages: () => messages,
     kill,
   };
 }
 
-function argumentsOf(machine: Machine): string[] {
+/** The numbers under which QEMU inherits its ends of the streams (`stdio` above). */
+const CONSOLE = 3;
+const CHANNEL = 4;
+const MONITOR = 5;
+const STATE = 6;
+
+/** QEMU's arguments for this machine: those of a resumed guest and of the one that was saved differ in `-incoming` only. */
+export function argumentsOf(machine: Machine): string[] {
   const { emulator, acceleration } = machine;
   const { accel, cpu } = emulator[acceleration];
   return [
@@ -101,8 +118,10 @@ function argumentsOf(machine: Machine): string[] {
     ...['-accel', accel, '-cpu', cpu],
     ...['-smp', String(machine.cpus), '-m', `${machine.memoryMiB}M`],
     ...['-kernel', machine.image, '-initrd', machine.initramfs, '-append', machine.commandLine],
-    ...['-chardev', 'socket,id=console,fd=3', ...emulator.serial('console')],
-    ...['-chardev', 'socket,id=channel,fd=4', ...emulator.serial('channel')],
+    ...['-chardev', `socket,id=console,fd=${CONSOLE}`, ...emulator.serial('console')],
+    ...['-chardev', `socket,id=channel,fd=${CHANNEL}`, ...emulator.serial('channel')],
+    ...['-chardev', `socket,id=monitor,fd=${MONITOR}`, '-mon', 'chardev=monitor,mode=control'],
     ...(machine.more ?? []),
+    ...(machine.resumeFrom === undefined ? [] : ['-incoming', `fd:${STATE}`]),
   ];
 }

@@ -18,7 +18,7 @@ export function stateFolder(): string {
     throw writeError(path, error);
   }
   // Someone else's folder or a link: in a shared temporary folder that may be a trap.
-  throw fail('file-unwritable', { file: path, reason: 'it belongs to somebody else' }, { where: { file: path } });
+  throw fail('file-unwritable', { file: path, reason: 'it belongs to another user' }, { where: { file: path } });
 }
 
 /** A word that changes with each boot of this machine. */

@@ -1,4 +1,6 @@
-/** The system states that a patch declares with KPATCH_STATE (include/kpatch/kpatch-macros.h), out of its compiled units. */
+/**
+ * Reads the system states that a patch declares with KPATCH_STATE (include/kpatch/kpatch-macros.h) from its compiled units.
+ */
 
 import { fail } from '../../base/errors/error.ts';
 import { ElfFile } from '../../formats/elf/file.ts';
@@ -10,7 +12,7 @@ export const statesSection = '.kpatch.states';
 /** A record: u64 id, u32 version, u32 that is 0. */
 const RECORD = 16;
 
-/** Reads the section of one object; none is an empty list. Error: `state-invalid`. */
+/** Reads the section of one object; empty without such a section. Error: `state-invalid`. */
 export function readStates(object: Uint8Array, unit: string): { id: number; version: number }[] {
   const elf = new ElfFile(object, unit);
   const section = elf.section(statesSection);
@@ -18,11 +20,11 @@ export function readStates(object: Uint8Array, unit: string): { id: number; vers
   const data = elf.data(section);
   const view = new DataView(data.buffer, data.byteOffset, data.length);
   const invalid = (problem: string): Error => fail('state-invalid', { unit, problem }, { where: { file: unit } });
-  if (data.length % RECORD !== 0) throw invalid(`${data.length} bytes are no whole number of records`);
+  if (data.length % RECORD !== 0) throw invalid(`${data.length} bytes is not a multiple of the record size`);
   return Array.from({ length: data.length / RECORD }, (_, index) => {
     const id = view.getBigUint64(index * RECORD, elf.littleEndian);
     const version = view.getUint32(index * RECORD + 8, elf.littleEndian);
-    if (id === 0n || id > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(`the identifier ${id} is not allowed`);
+    if (id === 0n || id > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(`${id} is not a valid identifier`);
     return { id: Number(id), version };
   });
 }
@@ -40,7 +42,7 @@ export function statesOf(
     for (const { id, version } of readStates(bytes, unit)) {
       const known = states.get(id);
       if (known !== undefined && known !== version) {
-        const problem = `it gives state ${id} version ${version}, another unit gives it ${known}`;
+        const problem = `it gives state ${id} version ${version}, but another unit gives it version ${known}`;
         throw fail('state-invalid', { unit, problem }, { where: { file: unit } });
       }
       states.set(id, version);

@@ -1,18 +1,20 @@
-/** The channel's part of `kpatch metrics`: until when this kernel is supported, and whether the channel is still heard from. */
+/**
+ * The channel's part of `kpatch metrics`: until when this kernel is supported, and whether the channel is still heard from.
+ */
 import { readSettings } from './settings.ts';
 import { readState } from './state.ts';
 import { supportOf } from './support.ts';
 
 /** Names and meanings of the channel's metrics; all are gauges. */
 export const channelMetrics: Readonly<Record<string, string>> = {
-  kpatch_support_end_timestamp_seconds: 'Midnight after the last day on which this kernel receives live patches.',
-  kpatch_support_days_left: 'Days of live patches that are left; negative once the window has ended.',
-  kpatch_channel_published_timestamp_seconds: 'When the newest publication that this machine has seen was made.',
-  kpatch_channel_looked_timestamp_seconds: 'When this machine last looked at its channel.',
-  kpatch_channel_failed: '1 when the last look at the channel failed.',
+  kpatch_support_end_timestamp_seconds: 'End of the last day of support for this kernel.',
+  kpatch_support_days_left: 'Remaining days of support; negative after the end of support.',
+  kpatch_channel_published_timestamp_seconds: 'Time of the newest publication that this machine has seen.',
+  kpatch_channel_looked_timestamp_seconds: 'Time of the last check of the channel.',
+  kpatch_channel_failed: '1 if the last check of the channel failed.',
 };
 
-/** The metrics in Prometheus' text format; empty where the machine follows no channel. Never fails. */
+/** The metrics in Prometheus' text format; empty if the machine follows no channel. Never throws. */
 export function channelMetricsText(release: string, root = '/', now = new Date()): string {
   const values = new Map<string, number>();
   const support = supportOf(release, root, now);

@@ -46,9 +46,9 @@ export function supportOf(release: string, root = '/', now = new Date()): Suppor
 export function supportText(support: Support): string {
   const { until, state, daysLeft, rebootInto } = support;
   const days = `${Math.abs(daysLeft)} day${Math.abs(daysLeft) === 1 ? '' : 's'}`;
-  const into = rebootInto ?? 'a newer kernel once there is one';
+  const into = rebootInto ?? 'a newer kernel when one is available';
   if (state === 'ended') {
-    const now = rebootInto === null ? 'as soon as there is a newer kernel' : `into ${rebootInto} now`;
+    const now = rebootInto === null ? 'when a newer kernel is available' : `into ${rebootInto} now`;
     return `no live patches since ${until} (${days} ago): reboot ${now}`;
   }
   if (state === 'ending') return `live patches until ${until}, ${days} left: reboot into ${into} by then`;

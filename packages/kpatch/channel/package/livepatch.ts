@@ -38,8 +38,8 @@ export function livePatchSpec(record: LivePatchRecord, module: PatchModule | und
     summary: `Live patch for the Linux kernel ${kernel}`,
     description: wrap(
       module === undefined
-        ? `Subscribes the kernel ${kernel} to live patches. There is none yet; the first one will come as an upgrade of this package.`
-        : `Cumulative live patch ${versionText(record)} for the kernel ${kernel}. It is loaded at once where that kernel runs, and at boot. ${fixes === '' ? 'It fixes no numbered vulnerability.' : `It fixes ${fixes}.`}`,
+        ? `Subscribes the kernel ${kernel} to live patches. There is none yet; the first one will be an upgrade of this package.`
+        : `Cumulative live patch ${versionText(record)} for the kernel ${kernel}. It is loaded at once if that kernel is running, and at boot. ${fixes === '' ? 'It fixes no CVE.' : `It fixes ${fixes}.`}`,
     ),
     depends: ['kpatch'],
     files,
@@ -59,7 +59,7 @@ function afterInstall(kernel: string, file: string): string {
   status=0
   kpatch install $options -k ${kernel} ${file} || status=$?
   if [ "$status" != 0 ] && [ "$status" != 3 ]; then
-    echo "kpatch: the live patch for ${kernel} is unpacked but not in use; 'kpatch status' says why, 'kpatch update' tries again" >&2
+    echo "kpatch: the live patch for ${kernel} is installed but not active; see 'kpatch status', retry with 'kpatch update'" >&2
   fi
 `;
 }

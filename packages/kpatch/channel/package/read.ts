@@ -38,30 +38,30 @@ export async function readPackage(file: string): Promise<ReadPackage> {
     return bytes;
   };
   const record = readRecord(parseJSON(at('advisory.json'), file), file);
-  if (record.kernel !== kernel) throw bad(`it lies in the folder of ${kernel}, its record is for ${record.kernel}`);
+  if (record.kernel !== kernel) throw bad(`its files are for ${kernel}, but its record is for ${record.kernel}`);
   const named = basename(file);
   const expected = fileNames(packageNames(kernel), record.version, record.release, record.arch)[format];
-  if (named !== expected) throw bad(`it is named ${named}, by its content it would be ${expected}`);
+  if (named !== expected) throw bad(`its name is ${named}, but its content requires ${expected}`);
   const modules = names.filter((name) => name.endsWith('.ko'));
   if (record.module === null) {
-    if (modules.length > 0) throw bad('its record says it is empty, but it holds a module');
+    if (modules.length > 0) throw bad('its record says it is empty, but it contains a module');
     return { file, format, record, module: undefined };
   }
   const name = `${record.module.name}.ko`;
-  if (modules.length !== 1 || modules[0] !== name) throw bad(`it should hold ${name} and no other module`);
+  if (modules.length !== 1 || modules[0] !== name) throw bad(`it must contain ${name} and no other module`);
   const proof = names.find((other) => other === `${record.module?.name}.proof.json`);
   const module = patchModuleOf(
     at(name),
     `${file}:${packageFolder(kernel)}/${name}`,
     proof === undefined ? undefined : at(proof),
   );
-  if (module.sha256 !== record.module.sha256) throw bad('the module in it is not the one of its record');
+  if (module.sha256 !== record.module.sha256) throw bad('its module does not match its record');
   const { manifest } = module;
   if (manifest.release !== kernel || manifest.version !== record.version || manifest.name !== record.module.name) {
-    throw bad(`the module's manifest says ${manifest.name} version ${manifest.version} for ${manifest.release}`);
+    throw bad(`the manifest of its module is for ${manifest.name} version ${manifest.version} for ${manifest.release}`);
   }
   if ((module.proof === undefined ? null : sha256(module.proof)) !== record.proof)
-    throw bad('its proof is not the one of its record');
+    throw bad('its proof does not match its record');
   return { file, format, record, module };
 }
 
@@ -69,7 +69,7 @@ export async function readPackage(file: string): Promise<ReadPackage> {
 function formatOf(file: string): 'deb' | 'rpm' {
   if (file.endsWith('.deb')) return 'deb';
   if (file.endsWith('.rpm')) return 'rpm';
-  throw fail('channel-package', { file, problem: 'its name ends neither in .deb nor in .rpm' }, { where: { file } });
+  throw fail('channel-package', { file, problem: 'its name must end in .deb or .rpm' }, { where: { file } });
 }
 
 /** Bytes that the files of a package may have together. */

@@ -1,4 +1,4 @@
-/** The record that travels inside each live patch package, as `/usr/lib/kpatch/RELEASE/advisory.json`. */
+/** The record that is included inside each live patch package, as `/usr/lib/kpatch/RELEASE/advisory.json`. */
 
 import { type Advisory, isCveId, severityOf } from '../../advisory/record.ts';
 import type { Level } from '../../advisory/severity.ts';
@@ -28,7 +28,7 @@ export interface LivePatchRecord {
     readonly signed: boolean;
     readonly buildId: string;
   } | null;
-  /** SHA-256 of the proof file, where one travels with it. */
+  /** SHA-256 of the proof file, where one is included with it. */
   readonly proof: string | null;
   readonly cves: readonly FixedCve[];
   /** CVEs that a predecessor fixed and this one does not, each with the reason. */
@@ -88,16 +88,15 @@ export function readRecord(document: unknown, file: string): LivePatchRecord {
   const bad = (problem: string): Error => fail('channel-record', { file, problem }, { where: { file } });
   if (plain.schema !== recordSchema) throw bad(`its schema is not ${recordSchema}`);
   const kernel = text(plain.kernel) ?? '';
-  if (!isRelease(kernel)) throw bad('it names no kernel release');
+  if (!isRelease(kernel)) throw bad('it has no kernel release');
   const version = number(plain.version);
   const release = number(plain.release);
-  if (!isCount(version) || !isCount(release)) throw bad('version and release are not whole numbers');
+  if (!isCount(version) || !isCount(release)) throw bad('version and release must be integers');
   const module = plain.module === null ? null : object(plain.module);
   if (module !== null && (text(module.name) === undefined || !/^[0-9a-f]{64}$/.test(text(module.sha256) ?? ''))) {
-    throw bad('it does not say which module it is about');
+    throw bad('it does not name its module');
   }
-  if (!list(plain.cves).every((cve) => isCveId(text(object(cve).id) ?? '')))
-    throw bad('it lists something that is no CVE');
+  if (!list(plain.cves).every((cve) => isCveId(text(object(cve).id) ?? ''))) throw bad('it lists an invalid CVE id');
   return document as LivePatchRecord;
 }
 

@@ -45,7 +45,7 @@ class Check {
       return false;
     }
     const { ok, message } = await this.ring.verify(...files.map((file) => join(this.tree, file)));
-    if (!ok) this.problems.push(`${files[0]}: the signature does not hold: ${message}`);
+    if (!ok) this.problems.push(`${files[0]}: invalid signature: ${message}`);
     return ok;
   }
 
@@ -55,9 +55,9 @@ class Check {
     if (file.split('/').includes('..')) this.problems.push(`${file} lies outside the repository`);
     else if (!existsSync(path)) this.problems.push(`${file} is missing`);
     else if (size !== undefined && statSync(path).size !== size) {
-      this.problems.push(`${file} has ${statSync(path).size} bytes, the index says ${size}`);
+      this.problems.push(`${file} has ${statSync(path).size} bytes, but the index says ${size}`);
     } else if ((await sha256File(path)) !== sha256)
-      this.problems.push(`${file} is not what the index says (its SHA-256 differs)`);
+      this.problems.push(`the SHA-256 digest of ${file} differs from the index`);
   }
 }
 
@@ -89,12 +89,13 @@ async function checkApt(check: Check): Promise<void> {
   const clear = existsSync(join(check.tree, dist, 'InRelease'))
     ? readFileSync(join(check.tree, dist, 'InRelease'), 'utf8')
     : '';
-  if (!clear.includes(text.trim())) check.problems.push(`${dist}: Release and InRelease are of different publications`);
+  if (!clear.includes(text.trim()))
+    check.problems.push(`${dist}: Release and InRelease belong to different publications`);
   const field = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(text)?.[1] ?? '';
   check.date = field('Date');
   check.validUntil = field('Valid-Until');
   if (!(Date.parse(check.validUntil) > check.now.getTime())) {
-    check.problems.push(`the publication is past its validity (${check.validUntil}): publish again`);
+    check.problems.push(`the publication expired on ${check.validUntil}: publish again`);
   }
   const sums = text.slice(text.indexOf('\nSHA256:')).split('\n').slice(2);
   for (const line of sums) {
@@ -158,7 +159,7 @@ async function checkPrimary(check: Check, index: string): Promise<void> {
       await check.digest(join('rpm', href), sha256, size);
     }
   } catch (error) {
-    check.problems.push(`${index} cannot be unpacked: ${(error as Error).message}`);
+    check.problems.push(`cannot decompress ${index}: ${(error as Error).message}`);
   }
 }
 
@@ -253,6 +254,6 @@ export async function checkChannel(
     : '';
   const waiting = kernels
     .filter(({ release }) => !served.includes(`"release": "${release}"`))
-    .map(({ release }) => `${release} is added but not published`);
+    .map(({ release }) => `${release} was added but is not published`);
   return { ...tree, problems: [...rules, ...missing, ...tree.problems, ...waiting] };
 }

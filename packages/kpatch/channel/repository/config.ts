@@ -9,12 +9,14 @@ export const channelSchema = 'kpatch.channel/1';
 
 export interface ChannelConfig {
   readonly schema: typeof channelSchema;
-  /** Short, as it stands in file names: letters, digits, dashes. */
+  /** Short, as it is in file names: letters, digits, dashes. */
   readonly name: string;
   readonly description: string;
   /** Where `public/` will be served, without a slash at the end. */
   readonly url: string;
-  /** Fingerprints of the keys that sign, oldest first; all sign indexes, the oldest signs rpm packages (see docs, "Keys"). */
+  /**
+   * Fingerprints of the keys that sign, oldest first; all sign indexes, the oldest signs rpm packages (see docs, "Keys").
+   */
   readonly keys: readonly string[];
   /** Keys that no longer sign, but are still handed out, so that what they signed can be checked. */
   readonly formerKeys: readonly string[];
@@ -67,26 +69,26 @@ export function readConfig(folder: string): ChannelConfig {
   } as const;
   const problem = problemOf(config);
   if (problem !== undefined) throw bad(problem);
-  if (list(plain.keys).length === 0) throw bad('it names no key');
+  if (list(plain.keys).length === 0) throw bad('it has no key');
   return config;
 }
 
-/** A channel's name stands in file names and in apt's pins, where other characters would mean something. */
+/** A channel's name is in file names and in apt's pins, where other characters would mean something. */
 export function isChannelName(name: string): boolean {
   return /^[a-z0-9][a-z0-9-]{0,39}$/.test(name);
 }
 
 /** What is wrong with a configuration, in words. */
 export function problemOf(config: ChannelConfig): string | undefined {
-  if (!isChannelName(config.name)) return 'the name is not letters, digits and dashes';
-  if (/[\n\r]/.test(config.description)) return 'the description has several lines';
-  if (!isUrl(config.url)) return 'the URL is not one of http, https or file';
+  if (!isChannelName(config.name)) return 'the name must consist of letters, digits and dashes';
+  if (/[\n\r]/.test(config.description)) return 'the description must be a single line';
+  if (!isUrl(config.url)) return 'the URL must start with http, https or file';
   if (![...config.keys, ...config.formerKeys].every((key) => /^[0-9A-F]{40}$|^[0-9A-F]{64}$/.test(key))) {
-    return 'a key is not given by its full fingerprint';
+    return 'keys must be given by their full fingerprint';
   }
-  if (!between(config.windowMonths, 1, 120)) return 'the window is not 1 to 120 months';
-  if (!between(config.validDays, 1, 366)) return 'the validity is not 1 to 366 days';
-  if (!between(config.keep, 1, 100)) return 'what is kept is not 1 to 100 publications';
+  if (!between(config.windowMonths, 1, 120)) return 'the support window must be 1 to 120 months';
+  if (!between(config.validDays, 1, 366)) return 'the validity must be 1 to 366 days';
+  if (!between(config.keep, 1, 100)) return 'the number of publications to keep must be 1 to 100';
   return undefined;
 }
 

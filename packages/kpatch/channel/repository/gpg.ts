@@ -1,11 +1,11 @@
-/** Signing and checking with GnuPG. Keys lie in the user's own GnuPG home (GNUPGHOME), never in a channel's folder. */
+/** Signing and checking with GnuPG. Keys are in the user's own GnuPG home (GNUPGHOME), never in a channel's folder. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { run, runOk } from '../../base/run.ts';
 
-/** How long a person may take to enter a pass phrase. */
+/** How long the user may take to enter a pass phrase. */
 const PATIENCE_MS = 300_000;
 
 export interface SecretKey {
@@ -33,8 +33,8 @@ export async function secretKey(name: string): Promise<SecretKey> {
     } else if (line[0] === 'ssb') open = false;
   }
   const [key] = keys;
-  if (key === undefined) throw bad('its secret part is not in the key ring here');
-  if (keys.length > 1) throw bad('several keys answer to that name: give the fingerprint');
+  if (key === undefined) throw bad('its secret key is not in this key ring');
+  if (keys.length > 1) throw bad('several keys match that name: give the fingerprint');
   if (key.validity === 'e') throw bad('it has expired');
   if (key.validity === 'r') throw bad('it has been revoked');
   const expires = key.expires === '' ? undefined : Number(key.expires);
@@ -47,12 +47,14 @@ export async function exportKeys(fingerprints: readonly string[]): Promise<{ arm
   const armored = await run('gpg', [...options, '--armor', '--export', ...fingerprints]);
   const binary = await run('gpg', [...options, '--export', ...fingerprints]);
   if (binary.stdout.length === 0) {
-    throw fail('channel-key', { key: fingerprints.join(', '), problem: 'its public part is not in the key ring here' });
+    throw fail('channel-key', { key: fingerprints.join(', '), problem: 'its public key is not in this key ring' });
   }
   return { armored: armored.stdout.toString(), binary: binary.stdout };
 }
 
-/** SOURCE_DATE_EPOCH, where it is set, is the time of signatures too, so that a publication can be repeated byte for byte. */
+/**
+ * SOURCE_DATE_EPOCH, where it is set, is the time of signatures too, so that a publication can be repeated byte for byte.
+ */
 function signingTime(): string[] {
   const epoch = process.env.SOURCE_DATE_EPOCH ?? '';
   return /^[1-9]\d{0,11}$/.test(epoch) ? ['--faked-system-time', `${epoch}!`] : [];

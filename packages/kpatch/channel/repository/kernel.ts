@@ -90,9 +90,11 @@ function readKernelFile(file: string): ChannelKernel {
   for (const field of ['release', 'arch', 'distribution', 'packageVersion', 'released'] as const) {
     if (text(plain[field]) === undefined) throw bad(`the field '${field}' is missing`);
   }
-  if (!isRelease(kernel.release) || !file.endsWith(`/${kernel.release}.json`)) throw bad('its name is not its release');
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(kernel.released)) throw bad('released is no day');
-  if (kernel.extended !== null && text(object(plain.extended).until) === undefined) throw bad('extended has no end');
+  if (!isRelease(kernel.release) || !file.endsWith(`/${kernel.release}.json`))
+    throw bad('its name does not match its release');
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(kernel.released)) throw bad('released is not a date');
+  if (kernel.extended !== null && text(object(plain.extended).until) === undefined)
+    throw bad('extended has no end date');
   for (const patch of list(plain.patches).map(object)) {
     readRecord(patch.record, file);
     for (const format of ['deb', 'rpm']) {
@@ -101,7 +103,7 @@ function readKernelFile(file: string): ChannelKernel {
         pool !== undefined &&
         (!isPoolName(pool.file) || number(pool.size) === undefined || text(pool.sha256) === undefined)
       ) {
-        throw bad('a package is not described by file, size and sha256');
+        throw bad('a package lacks file, size or sha256');
       }
     }
   }

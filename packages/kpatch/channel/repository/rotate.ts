@@ -11,7 +11,8 @@ import { readKernels, writeKernel } from './kernel.ts';
 /** The configuration with a further key that signs. Error: `channel-key`. */
 export async function addKey(config: ChannelConfig, name: string): Promise<ChannelConfig> {
   const { fingerprint } = await secretKey(name);
-  if (config.keys.includes(fingerprint)) throw fail('channel-key', { key: fingerprint, problem: 'it signs already' });
+  if (config.keys.includes(fingerprint))
+    throw fail('channel-key', { key: fingerprint, problem: 'it is already a signing key' });
   return {
     ...config,
     keys: [...config.keys, fingerprint],
@@ -20,18 +21,18 @@ export async function addKey(config: ChannelConfig, name: string): Promise<Chann
 }
 
 /**
- * The configuration without a key. An rpm package bears one signature, so those that the old key signed are signed anew.
+ * The configuration without a key. An rpm package bears one signature, so those that the old key signed are signed again.
  * A key that is lost or has leaked can be retired too: it is only named. Error: `channel-key`.
  */
 export async function retireKey(folder: string, config: ChannelConfig, name: string): Promise<ChannelConfig> {
   const wanted = name.toUpperCase().replace(/^0X|\s/g, '');
   const old = config.keys.find((key) => key === wanted || (wanted.length >= 16 && key.endsWith(wanted)));
   if (old === undefined)
-    throw fail('channel-key', { key: name, problem: 'no key of that fingerprint signs this channel' });
+    throw fail('channel-key', { key: name, problem: 'no key with that fingerprint signs this channel' });
   const keys = config.keys.filter((key) => key !== old);
   const [signer] = keys;
   if (signer === undefined)
-    throw fail('channel-key', { key: name, problem: 'it is the only one; add its successor first' });
+    throw fail('channel-key', { key: name, problem: 'it is the only key; add its successor first' });
   if (config.keys[0] === old) await signAnew(folder, signer);
   return { ...config, keys, formerKeys: [...config.formerKeys, old] };
 }

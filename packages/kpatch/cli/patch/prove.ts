@@ -11,6 +11,7 @@ import type { ElfObject } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { type Proof, signProof } from '../../module/proof.ts';
 import { proofPath } from '../../module/proof-path.ts';
+import { cacheRoot } from '../../prepare/cache.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
 import { holdKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
 import { ownProgram } from '../../prove/input/own-program.ts';
@@ -18,7 +19,7 @@ import { type PatchedFunction, readSubject, type Subject } from '../../prove/inp
 import { readTestScript, type TestScript } from '../../prove/input/test-script.ts';
 import { readUserCheck, type UserCheck } from '../../prove/input/user-check.ts';
 import { liveView } from '../../prove/live-view.ts';
-import { allProven, type Cell, matrixText, runMatrix } from '../../prove/matrix.ts';
+import { allProven, type Cell, matrixText, runMatrix, succeeds } from '../../prove/matrix.ts';
 import { onlyChecks, plans, withUserChecks } from '../../prove/plans.ts';
 import { prove } from '../../prove/proof.ts';
 import { proofText } from '../../prove/proof-text.ts';
@@ -29,13 +30,16 @@ import type { ProofEvent } from '../../prove/run/event.ts';
 import { useSandbox } from '../../sandbox/policy.ts';
 import { printFailure } from '../command.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 
-interface Options {
+interface Options extends KernelSourceOptions {
   readonly sandbox: boolean;
   readonly kernel: readonly string[];
   readonly kernels?: string;
   readonly test?: string;
   readonly full?: boolean;
+  readonly cold?: boolean;
+  readonly allowExceptions?: boolean;
   readonly check: readonly string[];
   readonly with: readonly string[];
   readonly from: readonly string[];
@@ -49,7 +53,7 @@ interface Options {
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('prove')
     .summary('test a livepatch module in virtual machines and write a proof')
     .description(
@@ -67,6 +71,8 @@ export function register(program: Command): void {
       'shell script that tests the fix; runs before, with and after the patch (may name modules and files)',
     )
     .option('--full', 'full plan: also under load, cycles, upgrades, memory errors, the boot path (takes minutes)')
+    .option('--cold', 'boot every virtual machine instead of resuming a kept one')
+    .option('--allow-exceptions', 'succeed also if modules without their hardware could not be run ("proven except")')
     .option('--check <name>', 'run only this check and those it depends on (repeatable)', collect, [])
     .option('--with <file>', 'your own check: a shell or TypeScript file (repeatable)', collect, [])
     .option('--from <module>', 'previous patch: test the upgrade from it, and back (repeatable)', collect, [])
@@ -76,18 +82,18 @@ export function register(program: Command): void {
     .option('--key <file>', 'private key (PEM) to sign the proof with')
     .option('--report <file>', 'write an HTML report of the proof')
     .option('--no-sandbox', 'run programs on patches and packages with all your rights (dangerous)')
-    .option('--json', 'print JSON as a stream: all events, then the proof')
-    .action(async (modules: string[], options: Options) => {
-      if (!options.sandbox) useSandbox(false);
-      const stream = options.json === true ? jsonStream('kpatch.prove/1', process.stdout) : undefined;
-      try {
-        using built = temporaryFolder('kpatch-prove-');
-        await run(modules, options, built.path, stream);
-      } catch (error) {
-        if (stream?.begun === true) stream.fail(error);
-        else printFailure(error, options.json === true);
-      }
-    });
+    .option('--json', 'print JSON as a stream: all events, then the proof');
+  withKernelSource(command).action(async (modules: string[], options: Options) => {
+    if (!options.sandbox) useSandbox(false);
+    const stream = options.json === true ? jsonStream('kpatch.prove/1', process.stdout) : undefined;
+    try {
+      using built = temporaryFolder('kpatch-prove-');
+      await run(modules, options, built.path, stream);
+    } catch (error) {
+      if (stream?.begun === true) stream.fail(error);
+      else printFailure(error, options.json === true);
+    }
+  });
 }
 
 /** One module with its kernel and, if known, its source patches. */
@@ -112,7 +118,7 @@ async function run(given: readonly string[], options: Options, built: string, st
   if (jobs.length === 1) {
     const [job] = jobs;
     const proof = await proveOne(job!, { ...common, guests: availableParallelism() }, viewOf(stream));
-    process.exitCode = proof.verdict === 'proven' ? 0 : 1;
+    process.exitCode = succeeds(proof, options.allowExceptions) ? 0 : 1;
     if (stream === undefined) print(proofText(proof));
     else stream.end({ warnings: report.warnings, proof });
     return;
@@ -130,7 +136,7 @@ async function run(given: readonly string[], options: Options, built: string, st
     }
   };
   const cells = await runMatrix(jobs.map((job) => ({ label: job.label, run: () => one(job) })));
-  process.exitCode = allProven(cells) ? 0 : 1;
+  process.exitCode = allProven(cells, options.allowExceptions) ? 0 : 1;
   if (stream === undefined) print(`\n${matrixText(cells)}`);
   else
     stream.end({
@@ -178,7 +184,13 @@ async function jobsOf(given: readonly string[], options: Options, built: string,
   const { build } = await import('../../builder/build.ts');
   const jobs: Job[] = [];
   for (const release of releases.length === 0 ? [undefined] : [...new Set(releases)]) {
-    const settings = { cves: [], replace: true, skipCompilerCheck: false, keepLineChanges: false };
+    const settings = {
+      kernelSource: kernelSource(options),
+      cves: [],
+      replace: true,
+      skipCompilerCheck: false,
+      keepLineChanges: false,
+    };
     const result = await build({ patches: given, ...(release === undefined ? {} : { release }), ...settings }, report);
     const file = join(built, `${result.name}-${result.kernel.release}.ko`);
     writeAtomically(file, result.module);
@@ -205,13 +217,14 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
   const subject = readSubject(job.file);
   const predecessors = options.from.map(readSubject);
   const sources = job.sources.map((file) => readSourcePatch(file, subject));
-  const kernel = await kernelOf(subject, common.report);
+  const kernel = await kernelOf(subject, options, common.report);
   const plan = planOf(common);
   let proof: Proof;
   try {
     const program = options.full === true ? { program: ownProgram() } : {};
     const { onEvent } = view;
-    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, guests, onEvent, ...program });
+    const kept = { folder: join(cacheRoot(), 'guests'), cold: options.cold === true };
+    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program });
   } finally {
     view.close();
   }
@@ -273,8 +286,8 @@ function planOf({ options, userChecks }: Pick<Common, 'options' | 'userChecks'>)
   return withUserChecks(onlyChecks(base, options.check, ids), own);
 }
 
-async function kernelOf(subject: Subject, report: Reporter): Promise<ProofKernel> {
-  const kernel = await prepareKernel(subject.release, { report });
+async function kernelOf(subject: Subject, options: Options, report: Reporter): Promise<ProofKernel> {
+  const kernel = await prepareKernel(subject.release, { ...kernelSource(options), report });
   requireLivepatch(kernel);
   await holdKernel(kernel); // until this process ends
   const { release, buildId, paths } = kernel;
@@ -293,6 +306,7 @@ function commandLine(given: readonly string[], options: Options): string {
     ...one('--kernels', options.kernels),
     ...one('--test', options.test),
     ...(options.full === true ? ['--full'] : []),
+    ...(options.cold === true ? ['--cold'] : []),
     ...many('--check', options.check),
     ...many('--with', options.with),
     ...many('--from', options.from),

@@ -1,4 +1,4 @@
-/** What changed between two correlated objects: functions with reasons, and what travels with them. */
+/** Finds what changed between two correlated objects: functions with reasons, and what must be included with them. */
 import { STB } from '../../formats/elf/constants.ts';
 import type { Reason } from '../options.ts';
 import { parentOf } from '../parts/names.ts';
@@ -18,9 +18,9 @@ export interface Changes {
   readonly changed: ReadonlyMap<Part, readonly Reason[]>;
   /** Functions that only the patched object has, but cold parts. */
   readonly added: readonly Part[];
-  /** Read-only tables that changed and travel with the functions that use them. */
+  /** Read-only tables that changed and are included with the functions that use them. */
   readonly tables: ReadonlySet<Part>;
-  /** Cold parts of a function that travel with it. */
+  /** Cold parts of a function that are included with it. */
   readonly coldParts: ReadonlyMap<Part, readonly Part[]>;
 }
 
@@ -48,25 +48,27 @@ interface Differences {
 
 /**
  * Compares all pairs. A changed static function that ftrace cannot redirect (`inline` of the kernel implies notrace) can
- * still be replaced where it is only ever called: it travels as a new function, and its callers change to call that one.
+ * still be replaced where it is only ever called: it is included as a new function, and its callers change to call that
+ * one.
  */
 function compareAll(pair: Pair, comparison: Comparison, wishes: AuthorWishes): Differences {
   const { ignoredFunctions } = wishes;
   for (const name of wishes.forced) {
-    pair.notes.push(`KPATCH_FORCE_UNSAFE(${name}) has no effect: the kernel switches each task when that is safe`);
+    pair.notes.push(`KPATCH_FORCE_UNSAFE(${name}) has no effect: the kernel switches each task when it is safe`);
   }
   for (;;) {
     const differences = compareOnce(pair, comparison, wishes);
     const carried = [...differences.changed.keys()].filter((part) => canBeCarried(pair, part));
     if (carried.length === 0) {
-      for (const part of ignoredFunctions) pair.notes.push(`a change of ${part.name} is left out, as the patch asks`);
+      for (const part of ignoredFunctions)
+        pair.notes.push(`ignoring the change of ${part.name}, as the patch requests`);
       return differences;
     }
     for (const part of carried) {
       part.twin!.twin = undefined;
       part.twin = undefined;
       pair.notes.push(
-        `${part.name} has no place where ftrace could redirect it; its new version travels with the functions that call it`,
+        `${part.name} cannot be redirected by ftrace; the functions that call it include the new version`,
       );
     }
     comparison.forget();
@@ -84,10 +86,10 @@ function compareOnce(pair: Pair, comparison: Comparison, wishes: AuthorWishes): 
       if (isFunction(part)) added.push(part);
       continue;
     }
-    const wish = wishes.includedFunctions.has(part) ? { text: 'the patch asks for it' } : undefined;
+    const wish = wishes.includedFunctions.has(part) ? { text: 'the patch requests it' } : undefined;
     const reason = comparison.difference(part.twin, part) ?? wish;
     if (becomesReadOnly(part)) {
-      pair.notes.push(`${part.name} stays writable in the running kernel, although it is read-only after init now`);
+      pair.notes.push(`${part.name} stays writable in the running kernel although it is now read-only after init`);
     }
     if (reason === undefined) continue;
     if (isFunction(part)) note(changed, part, reason);
@@ -109,7 +111,7 @@ function canBeCarried(pair: Pair, part: Part): boolean {
   return !hasAddressTaken(part) && !hasAddressTaken(twin);
 }
 
-/** True where anything but a call or jump refers to the function's entry. */
+/** True if anything but a call or jump refers to the function's entry. */
 function hasAddressTaken(part: Part): boolean {
   const { model } = part;
   for (const user of model.parts) {
@@ -160,7 +162,7 @@ function joinColdParts(pair: Pair, changed: Map<Part, Reason[]>, added: readonly
     if (part.twin !== undefined) continue;
     const parent = parentBefore(part)?.twin;
     if (parent !== undefined && !changed.has(parent))
-      note(changed, parent, { text: `its cold part ${part.name} is gone` });
+      note(changed, parent, { text: `its cold part ${part.name} was removed` });
   }
   return coldParts;
 }

@@ -1,4 +1,4 @@
-/** Whether two parts mean the same: bytes and relocations, and the entries of the tables that belong to them. */
+/** Compares two parts: bytes, relocations, and their table entries. */
 import type { Relocation, Section } from '../../formats/elf/object.ts';
 import type { Reason } from '../options.ts';
 import { btfDifference } from '../parts/btf-ids.ts';
@@ -31,7 +31,7 @@ export class Comparison {
     this.#sections.clear();
   }
 
-  /** The first difference between two parts, or undefined where they mean the same. */
+  /** The first difference between two parts, or undefined if they mean the same. */
   difference(a: Part, b: Part): Reason | undefined {
     if (a.class === 'registry' && b.class === 'registry' && this.#isSameList(a, b)) return undefined;
     if (a.class === 'ids' && b.class === 'ids') {
@@ -44,7 +44,7 @@ export class Comparison {
   #placeDifference(a: Part, b: Part): Reason | undefined {
     if (a.phase !== b.phase) return { text: `it moved from ${a.section.name} to ${b.section.name}` };
     if (a.class !== b.class) {
-      return { text: `it was ${a.class} in ${a.section.name} and is ${b.class} in ${b.section.name}` };
+      return { text: `it changed from ${a.class} in ${a.section.name} to ${b.class} in ${b.section.name}` };
     }
     return a.class === 'text' || a.class === 'strings' ? undefined : storageDifference(a, b);
   }
@@ -63,7 +63,7 @@ export class Comparison {
   }
 
   /**
-   * True where two parts are the same range of two sections of the same bytes, in which every place is the same thing: only
+   * True if two parts are the same range of two sections of the same bytes, in which every place is the same thing: only
    * then do calls that the assembler settled within the section mean the same.
    */
   #isSameSection(a: Part, b: Part): boolean {
@@ -153,16 +153,16 @@ export class Comparison {
     const from = left && targetOf(leftModel, leftSection, left);
     const to = right && targetOf(rightModel, rightSection, right);
     if (left === undefined || from === undefined) return `a reference to ${describeTarget(to!)} is new`;
-    if (right === undefined || to === undefined) return `the reference to ${describeTarget(from)} is gone`;
+    if (right === undefined || to === undefined) return `the reference to ${describeTarget(from)} was removed`;
     if (left.offset - leftStart !== right.offset - rightStart) return `the references differ`;
     if (!sameType(leftModel, leftSection, left, rightModel, rightSection, right))
-      return `the kind of reference differs`;
+      return `the type of reference differs`;
     if (this.sameTarget(from, to)) return undefined;
     const [old, now] = [describeTarget(from), describeTarget(to)];
-    return old === now ? `${now} is another one than before` : `${now} replaces ${old}`;
+    return old === now ? `${now} is a different one` : `${now} replaces ${old}`;
   }
 
-  /** True where two references mean the same. */
+  /** True if two references mean the same. */
   sameTarget(a: Target, b: Target): boolean {
     if (a.kind === 'part' && b.kind === 'part') {
       const left = a.offset + a.part.start - entryOf(a.part);
@@ -197,7 +197,7 @@ export class Comparison {
     return same;
   }
 
-  /** True where two lists have the same entries, in whatever order. */
+  /** True if two lists have the same entries, in whatever order. */
   #isSameList(a: Part, b: Part): boolean {
     const [left, right] = [listEntries(a), listEntries(b)];
     if (left.length !== right.length) return false;
@@ -224,7 +224,7 @@ export class Comparison {
       const entry = (one ?? other)!;
       const place = `the entry of ${entry.table.name} for ${placeOf(a, entry.offset)}`;
       if (one === undefined) return { text: `${place} is new`, ...places(a, entry.offset, b, entry.offset) };
-      if (other === undefined) return { text: `${place} is gone`, ...places(a, entry.offset, b, entry.offset) };
+      if (other === undefined) return { text: `${place} was removed`, ...places(a, entry.offset, b, entry.offset) };
       if (!this.#sameEntry(one, other)) return { text: `${place} differs`, ...places(a, one.offset, b, other.offset) };
     }
     return undefined;
@@ -287,17 +287,17 @@ export class Comparison {
 }
 
 /**
- * What new code may count on and the object of the running kernel has not. One that is read-only only in the patched version
- * stays writable, which does no harm.
+ * What new code may count on and the object of the running kernel has not. One that is read-only only in the patched
+ * version stays writable, which is harmless.
  */
 function storageDifference(a: Part, b: Part): Reason | undefined {
   const [before, after] = [storageOf(a.section.name), storageOf(b.section.name)];
   if (before !== after && !(before === 'ordinary' && after === 'read-only after init')) {
-    return { text: `it was ${before} in ${a.section.name} and is ${after} in ${b.section.name}` };
+    return { text: `it changed from ${before} in ${a.section.name} to ${after} in ${b.section.name}` };
   }
   const [had, has] = [a.section.addralign, b.section.addralign];
   if (isCopyable(b) || a.shared || b.shared || has <= had) return undefined;
-  return { text: `it was aligned to ${had} bytes and is aligned to ${has}` };
+  return { text: `its alignment changed from ${had} to ${has} bytes` };
 }
 
 function instructionAt(part: Part, offset: number): import('../../platform/platform.ts').Instruction | undefined {

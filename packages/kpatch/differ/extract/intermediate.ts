@@ -11,6 +11,7 @@
 import { writeI64 } from '../../formats/elf/bytes.ts';
 import { SHF, STB, STT } from '../../formats/elf/constants.ts';
 import { type ElfSymbol, newSection, newSymbol, type Section } from '../../formats/elf/object.ts';
+import { architectureOf } from '../../platform/registry.ts';
 import type { Resolution } from '../parts/symbols.ts';
 import type { Extraction } from './extract.ts';
 
@@ -131,7 +132,8 @@ class Intermediate {
 
   #archTables(): Section[] {
     const { object, sectionSymbol } = this.#extraction;
-    const tables = object.sections.filter(({ name }) => name === '.parainstructions' || name === '.altinstructions');
+    const early = architectureOf(object).loader?.early ?? {};
+    const tables = object.sections.filter(({ name }) => name in early);
     if (tables.length === 0) return [];
     const section = this.#records('.kpatch.arch', tables.length, ARCH.size);
     for (const [index, table] of tables.entries()) {

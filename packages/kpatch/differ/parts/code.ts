@@ -1,6 +1,6 @@
 /**
- * The content of a part with its relocations, made independent of where the part stands. Within one section the assembler
- * settles calls and jumps between functions without relocations; here they get them back.
+ * The content of a part with its relocations, independent of its position. Within a section the assembler resolves calls
+ * and jumps between functions without relocations; this module restores the relocations.
  */
 import type { ElfSymbol, Relocation } from '../../formats/elf/object.ts';
 import type { Model, Part } from './part.ts';
@@ -46,7 +46,7 @@ function unbind(part: Part): Code {
   for (let at = part.symbol?.value ?? start; at < end; ) {
     const instruction = decoder.instruction(at);
     if (instruction === undefined) {
-      bound ??= `the bytes at +0x${(at - start).toString(16)} are no instruction`;
+      bound ??= `the bytes at +0x${(at - start).toString(16)} are not an instruction`;
       at++;
       continue;
     }

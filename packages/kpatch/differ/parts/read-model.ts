@@ -12,15 +12,22 @@ export function readModel(object: ElfObject, arch: Architecture, tables: Readonl
   const symbols = symbolsBySection(object, arch);
   let referred: Set<Section> | undefined;
   for (const section of object.sections) {
-    // Only the linker uses a list of addresses, whatever its flags say.
-    const list = arch.addressList?.(section.name) === true;
-    const kind: SectionKind = list ? { class: 'read-only', phase: 'always' } : kindOfSection(section, tables);
+    const kind = kindOf(section, arch, tables);
     // Code without a name of its own, as `.text..refcount` of 4.13 to 4.15, belongs to the code that jumps to it.
     const nameless = kind.class === 'text' && section.data.length > 0 && !symbols.has(section);
     if (nameless) referred ??= sectionsReferredTo(object);
     kinds.set(section, nameless && referred?.has(section) === true ? { ...kind, class: 'fragments' } : kind);
   }
   return new Model(object, arch, kinds, (model) => divide(model, symbols));
+}
+
+function kindOf(section: Section, arch: Architecture, tables: ReadonlySet<string>): SectionKind {
+  // Only the linker uses a list of addresses, whatever its flags say.
+  if (arch.addressList?.(section.name) === true) return { class: 'read-only', phase: 'always' };
+  const started = arch.startList?.(section.name);
+  const loadedData = (section.flags & (SHF.ALLOC | SHF.EXECINSTR)) === SHF.ALLOC && section.type !== SHT.NOTE;
+  if (started !== undefined && loadedData) return { class: 'registry', phase: started };
+  return kindOfSection(section, tables);
 }
 
 /** Sections that something in another section refers to. */

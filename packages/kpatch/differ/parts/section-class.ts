@@ -1,4 +1,4 @@
-/** What kind of thing a section holds, by its flags and by the names that the kernel's linker script and macros use. */
+/** Classifies sections by their flags and by the names used in the linker script and macros of the kernel. */
 import { SHF, SHT } from '../../formats/elf/constants.ts';
 import type { Section } from '../../formats/elf/object.ts';
 
@@ -34,7 +34,9 @@ export interface SectionKind {
 
 const exactly = (...patterns: readonly string[]): RegExp => new RegExp(`^(?:${patterns.join('|')})$`);
 
-/** What may follow a name that the linker script takes with all its continuations: `.data`, `.data.x`, `.data..read_mostly`. */
+/**
+ * What may follow a name that the linker script takes with all its continuations: `.data`, `.data.x`, `.data..read_mostly`.
+ */
 const rest = String.raw`(?:\..*)?`;
 
 /**
@@ -66,7 +68,7 @@ export const namedClasses: readonly {
     class: 'registry',
     pattern: exactly(
       String.raw`\.(?:con_|security_)?initcall.*|\.exitcall${rest}|\.init\.setup|\.init_array${rest}|\.fini_array${rest}|\.ctors${rest}|\.dtors${rest}`,
-      String.raw`\.(?:early_)?lsm_info${rest}|__lsm_info.*|__early_lsm_info.*|\.pci_fixup.*|\.x86_cpu_dev${rest}|\.x86_intel_mid_dev${rest}|\.iommu_table|\.apicdrivers|\.static_call_tramp_key`,
+      String.raw`\.(?:early_)?lsm_info${rest}|__lsm_info.*|__early_lsm_info.*|\.pci_fixup.*|\.static_call_tramp_key`,
       '__param|__obsparm|__modver|__earlycon_table|__\\w+_of_table(?:_end)?|__\\w+_acpi_probe_table|__(?:governor_)?thermal_table\\w*|__kunit\\w*',
       '__syscalls_metadata|_ftrace_events|_ftrace_(?:eval|enum)_map|_error_injection_whitelist|_kprobe_blacklist|__bpf_raw_tp_map|__tracepoints_ptrs|__trace_printk_fmt',
     ),
@@ -76,7 +78,8 @@ export const namedClasses: readonly {
     class: 'data',
     pattern: exactly(
       String.raw`\.(?:s?data|s?bss|rodata|ref\.(?:data|rodata)|init\.(?:data|rodata)|exit\.data|(?:mem|cpu|dev)(?:init|exit)\.(?:ro)?data|toc|opd|got|plt|lbss|ldata|lrodata|ibss|data1|rodata1|tm_clone_table)${rest}`,
-      // Variables that the linker script gathers: tracepoints, class maps and descriptors of dynamic debug, scheduler classes
+      // Variables that the linker script gathers: tracepoints, class maps and descriptors of dynamic debug, scheduler
+      // classes
       // (5.9 and later), variables shared with the vDSO, tags of allocations.
       String.raw`__tracepoints(?:_strings)?|__tracepoint_str|__dyndbg_classes|__dyndbg|__verbose|__(?:stop|dl|rt|fair|ext|idle)_sched_class|\.vvar_\w+|alloc_tags`,
     ),
@@ -87,11 +90,11 @@ const descriptors = /^(?:__dyndbg|__verbose)$/;
 /** Tags of places that allocate memory (CONFIG_MEM_ALLOC_PROFILING, since 6.10). */
 const tags = 'alloc_tags';
 /**
- * Not `.text.init`: that is a function of the name init. Not `.meminit` and `.cpuinit` either: a kernel that can add memory or
- * processors while it runs keeps them.
+ * Not `.text.init`: that is a function of the name init. Not `.meminit` and `.cpuinit` either: a kernel that can add memory
+ * or processors while it runs keeps them.
  */
 const init = exactly(
-  String.raw`\.(?:init|head|init_array|x86_cpu_dev|early_lsm_info|lsm_info)${rest}`,
+  String.raw`\.(?:init|head|init_array|early_lsm_info|lsm_info)${rest}`,
   String.raw`\.(?:con_|security_)?initcall.*`,
 );
 const exit = exactly(String.raw`\.(?:exit|exitcall)${rest}`);
@@ -152,9 +155,9 @@ export function storageOf(section: string): Storage {
 }
 
 /**
- * Descriptors of UBSAN's checks, one for each: where the check stands in the source, and types. gcc calls them
- * `.Lubsan_data7` (in `.data.rel.local` where code is position-independent); clang gives them no name (`.data..L__unnamed_7`), and nothing that a source file says is writable
- * without one.
+ * Descriptors of UBSAN's checks, one for each: where the check is in the source, and types. gcc calls them
+ * `.Lubsan_data7` (in `.data.rel.local` where code is position-independent); clang gives them no name
+ * (`.data..L__unnamed_7`), and nothing that a source file says is writable without one.
  */
 const sanitizer = /^\.data(?:\.rel(?:\.local)?)?\.\.(?:Lubsan_(?:data|type)|L__unnamed_)\d*$/;
 
@@ -175,11 +178,11 @@ export function isTags(name: string): boolean {
 
 /** Functions in these sections must not be replaced; the words say why. */
 const unpatchable: readonly (readonly [RegExp, string])[] = [
-  [/^\.noinstr\.text\b/, 'code that must not be instrumented (noinstr) has no place where ftrace could enter'],
+  [/^\.noinstr\.text\b/, 'code that must not be instrumented (noinstr) has no ftrace entry'],
   [/^\.entry\.text\b/, 'entry code runs before the kernel is ready for ftrace'],
-  [/^\.(?:irqentry|softirqentry)\.text\b/, 'interrupt entry code is told apart by its address'],
+  [/^\.(?:irqentry|softirqentry)\.text\b/, 'the kernel recognises interrupt entry code by its address'],
   [/^\.kprobes\.text\b/, 'code that kprobes depend on must not be probed or replaced'],
-  [/^\.cpuidle\.text\b/, 'idle code is told apart by its address'],
+  [/^\.cpuidle\.text\b/, 'the kernel recognises idle code by its address'],
   [/^\.(?:vdso|vsyscall)/, 'this code runs in user space'],
   [/^\.static_call\.text\b/, 'static call trampolines are rewritten by the kernel'],
 ];

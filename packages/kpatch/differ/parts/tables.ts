@@ -31,7 +31,7 @@ export function entryBytes({ section, start, end }: Entry): Uint8Array {
   return whole;
 }
 
-/** Reads all tables. Error: `diff-entry-size` where the size of the entries cannot be told. */
+/** Reads all tables. Error: `diff-entry-size` if the size of the entries cannot be determined. */
 export function readEntries(model: Model, tables: readonly SpecialSection[], hints: SizeHints): Entries {
   const entries = new Map<Part, Entry[]>();
   const byName = new Map(tables.map((table) => [table.name, table]));
@@ -74,7 +74,7 @@ function readTable(
     const location = own.find((one) => one.offset === start + table.location && !isMinus(model, one));
     if (location === undefined) {
       if (own.length === 0 && isZero(section.data, start, start + size)) continue; // a terminator
-      throw entryError(model, section, start, 'an entry does not say which code it belongs to');
+      throw entryError(model, section, start, 'an entry does not refer to code');
     }
     const place = placeOf(model, section, location);
     if (place === undefined) continue; // code of init sections that are gone, or of another table
@@ -97,8 +97,8 @@ function readTable(
 }
 
 /**
- * The place that a location field means. The address counts alone: recordmcount tells all places of a section by their distance
- * from the first function in it.
+ * The place that a location field means. The address counts alone: recordmcount tells all places of a section by their
+ * distance from the first function in it.
  */
 function placeOf(model: Model, section: Section, location: Relocation): { part: Part; offset: number } | undefined {
   const { symbol, addend } = location;
@@ -137,8 +137,7 @@ function besideSizeOf(
   { told, note }: SizeHints,
 ): number {
   if (table.parallel === undefined) return 0;
-  if (beside === undefined)
-    throw entryError(model, section, 0, `the table ${table.parallel.name} beside it is missing`);
+  if (beside === undefined) throw entryError(model, section, 0, `the parallel table ${table.parallel.name} is missing`);
   const count = section.data.length / size;
   const besideSize = beside.data.length / count;
   if (!Number.isInteger(besideSize)) {
@@ -146,6 +145,6 @@ function besideSizeOf(
   }
   const given = told[beside.name];
   if (given !== undefined && given !== besideSize)
-    note(`${beside.name}: the entries have ${besideSize} bytes in this object; the size given, ${given}, is wrong`);
+    note(`${beside.name}: the entries have ${besideSize} bytes in this object, not ${given} as given`);
   return besideSize;
 }

@@ -78,10 +78,10 @@ export class StringTable {
     if (known !== undefined) return known;
     if (offset >= this.#bytes.length) {
       if (offset === 0) return '';
-      throw malformed(this.#file, `a name lies outside of the string table (${offset})`, this.#section, offset);
+      throw malformed(this.#file, `a name is outside the string table (${offset})`, this.#section, offset);
     }
     const end = this.#bytes.indexOf(0, offset);
-    if (end < 0) throw malformed(this.#file, 'a name has no end', this.#section, offset);
+    if (end < 0) throw malformed(this.#file, 'a name is not terminated', this.#section, offset);
     const length = end - offset;
     this.#budget -= length;
     if (length > LONGEST_NAME || this.#budget < 0) {

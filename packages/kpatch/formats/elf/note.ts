@@ -23,7 +23,7 @@ export function parseNotes(bytes: Uint8Array, littleEndian: boolean, align = 4, 
     const descSize = view.getUint32(at + 4, littleEndian);
     const type = view.getUint32(at + 8, littleEndian);
     const descAt = padded(at + 12 + nameSize);
-    if (descAt + descSize > bytes.length) throw malformed(file, 'a note has no end', 'notes', at);
+    if (descAt + descSize > bytes.length) throw malformed(file, 'a note is truncated', 'notes', at);
     const name = Buffer.from(bytes.buffer, bytes.byteOffset + at + 12, nameSize).toString('latin1');
     notes.push({ name: name.replace(/\0+$/, ''), type, desc: bytes.subarray(descAt, descAt + descSize) });
     at = padded(descAt + descSize);

@@ -13,6 +13,7 @@ import { type PublicKey, publicKeyOf } from '../../module/public-key.ts';
 import { certificateOf } from '../../module/signature.ts';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
+import { foreign } from '../machine/owner.ts';
 import { type HostPolicy, policyOf, type RevokedKey, revokedKeysOf, ShapeError } from './policy-shape.ts';
 
 /** The policy with everything it names, read and checked. */
@@ -44,16 +45,21 @@ export function policyFile(machine: Machine): string {
   return join(machine.etc, 'host-policy.json');
 }
 
-/** Where keys are listed that no longer count: by the administrator, and by the channel's root, which can only take away. */
+/**
+ * Where keys are listed that no longer count: by the administrator, and by the channel's root, which can only take away.
+ */
 export function revokedFiles(machine: Machine): string[] {
   return [join(machine.etc, 'revoked-keys.json'), join(machine.store, 'channel/revoked-keys.json')];
 }
 
-/** Reads the policy of a machine. Never fails: what cannot be used is a state of its own. */
+/** Reads the policy of a machine. Never throws: what cannot be used is a state of its own. */
 export function readPolicyState(machine: Machine): PolicyState {
   const file = policyFile(machine);
   let revoked: RevokedKey[] = [];
   try {
+    const path = foreign([machine.etc]);
+    // Who can write there can take the policy away.
+    if (path !== undefined) throw new ShapeError(`others than root can write to ${path} (chown root:, chmod go-w)`);
     revoked = revokedFiles(machine).flatMap((path) => {
       const bytes = trustedFile(path);
       return bytes === undefined ? [] : revokedKeysOf(jsonOf(bytes, path));

@@ -104,7 +104,7 @@ export async function loadAll(machine: Machine, options: LoadAllOptions, report:
       failures.push({ name: patch.name, error });
       if (options.dryRun) continue;
       if (error.code === 'key-revoked') await removeRevoked(machine, patch, error, report);
-      if (error.code === 'store-damaged' || error.code === 'file-unreadable') {
+      if (['store-damaged', 'store-unsafe', 'file-unreadable'].includes(error.code)) {
         await journal(machine, {
           outcome: 'failed',
           message: error.message,

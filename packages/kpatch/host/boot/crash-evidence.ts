@@ -2,14 +2,14 @@
  * What a crashed kernel left behind: pstore (EFI variables, ERST, ramoops), what systemd-pstore moved out of it, and the
  * kernel logs that kdump saves. A reset button leaves nothing there.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { namesIn, statOf } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
+import { isOwn } from '../machine/owner.ts';
 
 /** What is known of the end of a boot. */
 export interface CrashEvidence {
-  /** The record that speaks loudest; absent where there is none. */
+  /** The record that speaks loudest; absent if there is none. */
   readonly file?: string;
   /** Modules whose code is in a stack trace of a record. */
   readonly modules: readonly string[];
@@ -18,7 +18,7 @@ export interface CrashEvidence {
 const MOST_FILES = 200;
 const MOST_BYTES = 1 << 20;
 
-/** Records written since a boot began. A record with an unreadable or wrong time does not count. Never fails. */
+/** Records written since a boot began. A record of another user, or with a wrong time, does not count. Never throws. */
 export function crashEvidence(machine: Machine, since: Date): CrashEvidence {
   const modules = new Set<string>();
   let file: string | undefined;
@@ -41,32 +41,44 @@ export function modulesInTraces(text: string): string[] {
   return [...new Set(found.map(([, name]) => name!))];
 }
 
-/** `dmesg-efi-1…` and the like, two folders deep: systemd and kdump make one for each crash. */
+/**
+ * `dmesg-efi-1...` and the like, two folders deep: systemd and kdump make one for each crash. Links are not followed: on
+ * some distributions everybody can write to /var/crash.
+ */
 function recordsIn({ crash }: Machine): string[] {
-  const isRecord = (name: string): boolean => /dmesg|console-ramoops/.test(name);
   const files: string[] = [];
   const visit = (folder: string, depth: number): void => {
-    for (const name of namesIn(folder).reverse()) {
+    for (const entry of entriesIn(folder)) {
       if (files.length >= MOST_FILES) return;
-      const path = join(folder, name);
-      if (isRecord(name) && statOf(path)?.isFile()) files.push(path);
-      else if (depth > 0 && statOf(path)?.isDirectory()) visit(path, depth - 1);
+      const path = join(folder, entry.name);
+      if (entry.isFile() && /dmesg|console-ramoops/.test(entry.name)) files.push(path);
+      else if (entry.isDirectory() && depth > 0) visit(path, depth - 1);
     }
   };
   for (const folder of crash) visit(folder, 2);
   return files;
 }
 
+/** What is in a folder, newest name first. */
+function entriesIn(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? 1 : -1));
+  } catch {
+    return [];
+  }
+}
+
 function textSince(path: string, since: Date): string | undefined {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   } catch {
     return undefined;
   }
   try {
-    const { mtime, size } = fstatSync(fd);
-    if (mtime < since) return undefined;
+    const stat = fstatSync(fd);
+    const { mtime, size } = stat;
+    if (mtime < since || !stat.isFile() || !isOwn(stat)) return undefined;
     const bytes = Buffer.alloc(Math.min(size, MOST_BYTES));
     // The end of a long log is what happened last.
     const length = readSync(fd, bytes, 0, bytes.length, Math.max(0, size - MOST_BYTES));

@@ -1,6 +1,6 @@
 /**
- * The store: `/var/lib/kpatch/RELEASE/NAME.ko`, as in dynup/kpatch, with an index next to the modules. Readers see the state in
- * the index, even if a power cut interrupted changes to the files; a writer first completes such changes.
+ * The store: `/var/lib/kpatch/RELEASE/NAME.ko`, as in dynup/kpatch, with an index next to the modules. Readers see the
+ * state in the index, even if a power cut interrupted changes to the files; a writer first completes such changes.
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -11,6 +11,7 @@ import type { Manifest } from '../../module/manifest.ts';
 import { proofPath } from '../../module/proof-path.ts';
 import { namesIn, statOf } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
+import { foreign } from '../machine/owner.ts';
 import { type ModuleFile, moduleFileOf, moduleNameOf, readRegularFile } from './module-file.ts';
 import {
   type Acceptance,
@@ -32,7 +33,7 @@ export interface InstalledPatch {
   /** Recorded at installation; absent for a module that another tool put there. */
   readonly sha256: string | undefined;
   readonly installed: string | undefined;
-  /** How it was accepted; absent where nothing is recorded. */
+  /** How it was accepted; absent if nothing is recorded. */
   readonly acceptance?: Acceptance | undefined;
 }
 
@@ -90,6 +91,9 @@ export function findInstalled(machine: Machine, release: string, name: string): 
  * Errors: `store-damaged`, `file-unreadable`, those of `readModuleFile`.
  */
 export function readInstalled(patch: InstalledPatch): ModuleFile {
+  const folder = dirname(patch.path);
+  const path = foreign([dirname(folder), folder, patch.path]);
+  if (path !== undefined) throw fail('store-unsafe', { path, name: patch.name }, { where: { file: path } });
   const bytes = readRegularFile(patch.path);
   if (patch.sha256 !== undefined && sha256(bytes) !== patch.sha256) {
     throw fail('store-damaged', { name: patch.name, release: patch.release }, { where: { file: patch.path } });
@@ -232,7 +236,7 @@ function releaseProblem(release: string): string | undefined {
   return good ? undefined : `'${release}' is not a kernel release`;
 }
 
-/** The record of bytes that are installed for a release; `undefined` where there is none. Never fails. */
+/** The record of bytes that are installed for a release; `undefined` where there is none. Never throws. */
 export function recordOf(machine: Machine, release: string, digest: string): IndexEntry | undefined {
   if (releaseProblem(release) !== undefined) return undefined;
   const index = readIndex(join(machine.store, release));

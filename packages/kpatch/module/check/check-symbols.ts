@@ -99,11 +99,11 @@ class Lookup {
     const found = table.get(name) ?? [];
     // The rules of klp_find_object_symbol (kernel/livepatch/core.c).
     if (found.length === 0) return 'there is no symbol of that name';
-    if (sympos === 0 && found.length > 1) return `there are ${found.length} of that name and no position says which`;
+    if (sympos === 0 && found.length > 1) return `there are ${found.length} of that name, and no position is given`;
     if (sympos > found.length) return `there are only ${found.length} of that name`;
     const symbol = found[Math.max(0, sympos - 1)]!;
     const plain = kind === undefined || kind === 'other' || symbol.kind === 'other' || symbol.kind === kind;
-    return plain ? undefined : `it is ${symbol.kind === 'function' ? 'a function' : 'data'} there`;
+    return plain ? undefined : `it is ${symbol.kind === 'function' ? 'a function' : 'data'} in the kernel`;
   }
 
   #table(object: string): Promise<Map<string, ObjectSymbol[]>> {

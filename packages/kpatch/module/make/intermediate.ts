@@ -57,7 +57,7 @@ class Table {
     this.#size = size;
     const { data } = section;
     if (data.length % size !== 0)
-      throw malformed(object, section, data.length, `a size that is no multiple of ${size}`);
+      throw malformed(object, section, data.length, `a size that is not a multiple of ${size}`);
     this.view = new DataView(data.buffer, data.byteOffset, data.length);
     this.count = data.length / size;
     this.#pointers = new Map(section.relocations.map((relocation) => [relocation.offset, relocation]));
@@ -101,7 +101,7 @@ class Table {
     const { section, offset } = this.target(entry, field);
     const end = section.data.indexOf(0, offset);
     if (offset < 0 || end < 0)
-      throw malformed(this.#object, this.section, entry * this.#size + field, 'a string without end');
+      throw malformed(this.#object, this.section, entry * this.#size + field, 'an unterminated string');
     return Buffer.from(section.data.subarray(offset, end)).toString('utf8');
   }
 }
@@ -136,12 +136,7 @@ export function readKernelRelocations(object: ElfObject): KernelRelocation[] {
       index < 0 ||
       index >= symbols.count
     ) {
-      throw malformed(
-        object,
-        relocations.section,
-        entry * RELOCATION.size + RELOCATION.ksym,
-        'no symbol where one should be',
-      );
+      throw malformed(object, relocations.section, entry * RELOCATION.size + RELOCATION.ksym, 'a missing symbol');
     }
     result.push({
       section: dest.section,
@@ -177,7 +172,7 @@ export function readPatchedFunctions(object: ElfObject): PatchedFunction[] {
   });
 }
 
-/** The four moments at which the kernel calls back (struct klp_callbacks). */
+/** The four callback phases (struct klp_callbacks). */
 export const callbackPhases = ['pre_patch', 'post_patch', 'pre_unpatch', 'post_unpatch'] as const;
 
 export interface PatchCallback {
@@ -188,7 +183,9 @@ export interface PatchCallback {
   readonly offset: number;
 }
 
-/** The callbacks: entries of a pointer to the function and a pointer to the object's name. Error: `intermediate-malformed`. */
+/**
+ * The callbacks: entries of a pointer to the function and a pointer to the object's name. Error: `intermediate-malformed`.
+ */
 export function readCallbacks(object: ElfObject): PatchCallback[] {
   return callbackPhases.flatMap((phase) => {
     const entries = table(object, `.kpatch.callbacks.${phase}`, 16);
@@ -200,7 +197,9 @@ export function readCallbacks(object: ElfObject): PatchCallback[] {
   });
 }
 
-/** The tables that wait for livepatch relocations (`struct kpatch_arch`: sec 0, objname 8). Error: `intermediate-malformed`. */
+/**
+ * The tables that wait for livepatch relocations (`struct kpatch_arch`: sec 0, objname 8). Error: `intermediate-malformed`.
+ */
 export function readArchSections(object: ElfObject): { section: Section; object: string }[] {
   const entries = table(object, '.kpatch.arch', 16);
   if (entries === undefined) return [];

@@ -29,7 +29,8 @@ export const ppc64le: Platform = {
   trace: {
     sections: ['__mcount_loc', '__patchable_function_entries'],
     callees: ['_mcount', '__fentry__'],
-    // -mprofile-kernel calls _mcount as the second or third instruction of the local entry; -fpatchable-function-entry (since
+    // -mprofile-kernel calls _mcount as the second or third instruction of the local entry; -fpatchable-function-entry
+    // (since
     // 6.1) has NOPs there, and with -fpatchable-function-entry=n,m some before the global entry.
     before: 24,
     after: 8,
@@ -38,7 +39,7 @@ export const ppc64le: Platform = {
   decoder,
   branchRelocation,
   siblingCallProblem:
-    'it jumps to another function at its end (a sibling call), and behind such a jump nothing restores the TOC pointer ' +
+    'it ends with a jump to another function (a sibling call), after which nothing restores the TOC pointer ' +
     'of the caller; compile with -fno-optimize-sibling-calls',
   nearCall,
   isLinkerSymbol: (name) => name === '.TOC.',
@@ -78,15 +79,15 @@ function use(type: number, bytes: Uint8Array, offset: number): Use {
 }
 
 /**
- * The kernel's module loader sends a call of something outside of the module through a stub that changes the TOC pointer, and
- * needs a NOP behind the call to put its restoring there. gcc leaves it out where it knows that the callee is in the object.
+ * The kernel's module loader sends a call of something outside the module through a stub that changes the TOC pointer, and
+ * needs a NOP after the call to put its restoring there. gcc leaves it out where it knows that the callee is in the object.
  */
 function nearCall(bytes: Uint8Array, offset: number): string | undefined {
   const word = wordAt(bytes, offset);
   if (word >>> 26 !== 18 || (word & 1) === 0) return undefined;
   const next = offset + 8 <= bytes.length ? wordAt(bytes, offset + 4) : 0;
   if (next === 0x60000000 || next === RESTORE_TOC) return undefined;
-  return 'no NOP behind the call lets the TOC pointer be restored';
+  return 'the call has no NOP after it to restore the TOC pointer';
 }
 
 function branchRelocation(bytes: Uint8Array, offset: number): BranchField | undefined {

@@ -1,5 +1,6 @@
 /** QEMU's default machine for x86-64, with two of its serial ports. */
 import type { Emulator } from '../emulator.ts';
+import { reseedProgram } from './reseed.ts';
 
 export const emulator: Emulator = {
   program: 'qemu-system-x86_64',
@@ -17,4 +18,5 @@ export const emulator: Emulator = {
   console: 'ttyS0',
   agentPort: '/dev/ttyS1',
   commandLine: ['random.trust_cpu=on', 'tsc=reliable'],
+  keep: { generationId: ['-device', 'vmgenid,guid=auto'], reseedProgram },
 };

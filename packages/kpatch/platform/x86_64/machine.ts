@@ -33,7 +33,7 @@ export const x86_64: Platform = {
   trace: {
     sections: ['__mcount_loc', '__patchable_function_entries'],
     callees: ['__fentry__'],
-    // ENDBR64 (4 bytes) may stand before the call; with call padding nothing else comes between.
+    // ENDBR64 (4 bytes) may are before the call; with call padding nothing else comes between.
     before: 0,
     after: 4,
   },
@@ -41,6 +41,7 @@ export const x86_64: Platform = {
   decoder,
   branchRelocation,
   siblingCallProblem: undefined,
+  startList,
   structureHeaders: ['asm/alternative.h', 'asm/orc_types.h', 'asm/paravirt.h'],
   specialSections,
   disassemble,
@@ -67,6 +68,12 @@ function use(type: number, bytes: Uint8Array, offset: number): Use {
 function prefixOf(name: string): string | undefined {
   if (name.startsWith('__pfx_')) return name.slice(6); // objtool --prefix, since 6.2 (9f2899fe36a6)
   return name.startsWith('__cfi_') ? name.slice(6) : undefined; // clang -fsanitize=kcfi, since 6.2
+}
+
+/** Drivers of processors and of platforms, IOMMUs, interrupt controllers (arch/x86/kernel/vmlinux.lds.S). */
+function startList(section: string): 'init' | 'always' | undefined {
+  if (/^\.x86_cpu_dev(?:\..*)?$/.test(section)) return 'init';
+  return /^\.(?:x86_intel_mid_dev(?:\..*)?|iommu_table|apicdrivers)$/.test(section) ? 'always' : undefined;
 }
 
 function branchRelocation(bytes: Uint8Array, offset: number): BranchField | undefined {

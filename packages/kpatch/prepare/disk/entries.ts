@@ -1,20 +1,42 @@
 /** What the cache holds: each entry with what it is, how large it is, when it was last used and whether it is in use. */
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAbandoned } from '../../base/leftovers.ts';
 import { run } from '../../base/run.ts';
-import { cacheRoot, kernelFolder, kernelLock, packagesFolder, packagesLock, writersLock } from '../cache.ts';
+import {
+  cachedReleases,
+  cacheRoot,
+  kernelFolder,
+  kernelLock,
+  manifestText,
+  packagesFolder,
+  packagesLock,
+  writersLock,
+} from '../cache.ts';
 import { derivedFolder } from '../facts.ts';
 import { describedKernel } from '../manifest.ts';
+import { heldLocks, isHeld, type Locks } from './held.ts';
 
 /**
  * `kernel`: a prepared kernel. `derived`: what follows from it (object map, include graph). `objects`: its compiled unpatched
  * units. `guest`: a booted virtual machine that proofs resume. `packages`: a downloaded package, or the packages of one
- * release. `leftover`: what a killed kpatch left, and data of a kernel that is gone. `other`: files that this command does not
- * manage and never removes.
+ * release. `lists`: package lists of another distribution release. `root`: a build root, the compiler and tools of a
+ * distribution release. `code`: the program's own compiled code. `leftover`: what a killed kpatch left, and data of a kernel
+ * that is gone. `other`: files that this command does not manage and never removes.
  */
 export type CacheKind = (typeof kinds)[number];
-export const kinds = ['kernel', 'derived', 'objects', 'guest', 'packages', 'leftover', 'other'] as const;
+export const kinds = [
+  'kernel',
+  'derived',
+  'objects',
+  'guest',
+  'root',
+  'packages',
+  'lists',
+  'code',
+  'leftover',
+  'other',
+] as const;
 
 export interface CacheEntry {
   readonly kind: CacheKind;
@@ -29,6 +51,8 @@ export interface CacheEntry {
   readonly inUse: boolean;
   /** The kernel whose lock protects it; undefined for packages, which share one lock, and for other files. */
   readonly kernel?: string;
+  /** The prepared kernels that need it; it stays as long as there is one. */
+  readonly neededBy?: readonly string[];
   /** What it is, in words. */
   readonly what: string;
 }
@@ -44,6 +68,9 @@ export async function cacheEntries(): Promise<CacheEntry[]> {
     if (folder === 'derived') return derived(locks);
     if (folder === 'packages') return packages(locks);
     if (folder === 'guests') return guests();
+    if (folder === 'apt') return lists(locks);
+    if (folder === 'roots') return roots(locks);
+    if (folder === 'node') return code();
     const path = join(root, folder);
     return [
       { kind: 'other', name: folder, path, used: timeOf(path), inUse: false, what: 'not managed by kpatch cache' },
@@ -68,7 +95,7 @@ function kernels(locks: Locks): Found[] {
     const common = { name, path, kernel: name, inUse } as const;
     const kernel = describedKernel(name);
     if (kernel === undefined) {
-      const what = inUse ? 'a kernel that is being prepared' : 'a kernel that was not prepared to the end';
+      const what = inUse ? 'kernel being prepared' : 'incompletely prepared kernel';
       return [{ ...common, kind: inUse ? 'kernel' : 'leftover', used: timeOf(path), what }];
     }
     const what = `prepared kernel, ${kernel.distribution} ${kernel.sourceVersion}`;
@@ -85,7 +112,7 @@ function derived(locks: Locks): Found[] {
     const kernel = describedKernel(key);
     const common = { name, path, kernel: key, inUse: isHeld(locks, kernelLock(key)) } as const;
     if (kernel === undefined || derivedFolder(kernel) !== path) {
-      return [{ ...common, kind: 'leftover', used: timeOf(path), what: 'data of a kernel that is gone' }];
+      return [{ ...common, kind: 'leftover', used: timeOf(path), what: 'data of a removed kernel' }];
     }
     const used = lastUse(key);
     const whole: Found = { ...common, kind: 'derived', used, what: `object map and include graph of ${key}` };
@@ -121,10 +148,41 @@ function guests(): Found[] {
   });
 }
 
+/** apt with lists of its own, for the packages of another distribution release (distro/debian). */
+function lists(locks: Locks): Found[] {
+  const folder = join(cacheRoot(), 'apt');
+  const inUse = isHeld(locks, packagesLock());
+  return namesIn(folder).map((name) => {
+    const path = join(folder, name);
+    return { kind: 'lists', name, path, used: timeOf(path), inUse, what: 'package lists of a distribution release' };
+  });
+}
+
+/** The manifest of a kernel names the build root that it is compiled in. */
+function roots(locks: Locks): Found[] {
+  const folder = join(cacheRoot(), 'roots');
+  return namesIn(folder).flatMap((name): Found[] => {
+    const path = join(folder, name);
+    if (name.startsWith('.')) return leftover(name, path);
+    const neededBy = cachedReleases().filter((key) => manifestText(key)?.includes(JSON.stringify(path)));
+    const inUse = [packagesLock(), join(folder, `.${name}.lock`)].some((file) => isHeld(locks, file));
+    const what = neededBy.length === 0 ? 'build root that no kernel needs' : `build root of ${neededBy.join(', ')}`;
+    return [{ kind: 'root', name, path, used: timeOf(path), inUse, neededBy, what }];
+  });
+}
+
+/** A checkout keeps the compiled form of its sources (bin/kpatch); Node writes it again. */
+function code(): Found[] {
+  const path = join(cacheRoot(), 'node');
+  return [
+    { kind: 'code', name: 'node', path, used: timeOf(path), inUse: false, what: 'compiled code of kpatch itself' },
+  ];
+}
+
 /** Hidden names are locks, and temporary files and folders; those are entries once their owner has ended. */
 function leftover(name: string, path: string): Found[] {
   if (!name.startsWith('.trash-') && !isAbandoned(name)) return [];
-  return [{ kind: 'leftover', name, path, used: timeOf(path), inUse: false, what: 'left by a kpatch that was killed' }];
+  return [{ kind: 'leftover', name, path, used: timeOf(path), inUse: false, what: 'left behind by a killed kpatch' }];
 }
 
 /** Each use of a kernel touches its lock file (`holdKernel`). */
@@ -147,23 +205,6 @@ async function sizesOf(paths: readonly string[]): Promise<Map<string, number>> {
   const { stdout } = await run('du', ['-s', '-l', '--block-size=1', '--files0-from=-'], { input: paths.join('\0') });
   const lines = stdout.toString().split('\n').filter(Boolean);
   return new Map(lines.map((line) => [line.slice(line.indexOf('\t') + 1), Number.parseInt(line, 10)]));
-}
-
-/** Inodes with a flock(2) on them, as /proc/locks has them: `MAJOR:MINOR:INODE`, the device in hexadecimal. */
-type Locks = ReadonlySet<string>;
-
-function heldLocks(): Locks {
-  try {
-    const lines = readFileSync('/proc/locks', 'latin1').split('\n');
-    return new Set(lines.flatMap((line) => /\bFLOCK\b.*\s[\da-f]+:[\da-f]+:(\d+)\s/.exec(line)?.[1] ?? []));
-  } catch {
-    return new Set();
-  }
-}
-
-function isHeld(locks: Locks, path: string): boolean {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat !== undefined && locks.has(String(stat.ino));
 }
 
 function namesIn(folder: string): string[] {

@@ -1,7 +1,7 @@
 /**
  * Makes the cache smaller. What is in use stays: an entry is removed only while its lock is held here. The rest goes in the
  * order of what it costs to make again: leftovers, downloaded packages, kept guests, compiled units, then whole kernels with
- * their data;
+ * their data, and build roots that no kernel needs any more;
  * within each of these the entry goes first that was not used for the longest time.
  */
 import { lstatSync, rmSync } from 'node:fs';
@@ -20,7 +20,10 @@ export interface PruneResult {
   readonly after: number;
 }
 
-const order: readonly CacheKind[] = ['leftover', 'packages', 'guest', 'objects', 'kernel'];
+/** A lock that was just released, as that of a kernel's compiled units, takes a moment to be free. */
+const WAIT_MS = 3000;
+
+const order: readonly CacheKind[] = ['leftover', 'code', 'packages', 'lists', 'guest', 'objects', 'kernel', 'root'];
 
 /**
  * Removes leftovers, then what is older than the limit, then as much as is needed for the size. With `dryRun` nothing is removed
@@ -38,6 +41,7 @@ export async function pruneCache(
   let after = before;
   for (const entry of candidates(entries)) {
     if (gone.has(entry.path) || !isAsked(entry, limits, after, options.now ?? new Date())) continue;
+    if (entries.some((kernel) => needs(kernel, entry) && !gone.has(kernel.path))) continue;
     if (entry.inUse || (options.dryRun !== true && !(await remove(entry)))) {
       kept.push(entry);
       continue;
@@ -58,7 +62,9 @@ export function total(entries: readonly CacheEntry[]): number {
 
 /** What may be removed, in the order in which it goes. */
 function candidates(entries: readonly CacheEntry[]): CacheEntry[] {
-  const rank = ({ kind }: CacheEntry): number => order.indexOf(kind);
+  // A build root that no kernel needs goes before the kernels; that of a kernel, after it.
+  const rank = ({ kind, neededBy }: CacheEntry): number =>
+    kind === 'root' && neededBy?.length === 0 ? order.indexOf('kernel') - 0.5 : order.indexOf(kind);
   return entries.filter((entry) => rank(entry) >= 0).sort((a, b) => rank(a) - rank(b) || (a.used < b.used ? -1 : 1));
 }
 
@@ -74,13 +80,16 @@ function goesWith(other: CacheEntry, entry: CacheEntry): boolean {
   return entry.kind === 'kernel' && other.kernel === entry.kernel && ['derived', 'objects'].includes(other.kind);
 }
 
+function needs(kernel: CacheEntry, entry: CacheEntry): boolean {
+  return kernel.kind === 'kernel' && entry.neededBy?.includes(kernel.name) === true;
+}
+
 /** Removes an entry under its lock; false if another process holds it. */
 async function remove(entry: CacheEntry): Promise<boolean> {
-  const file =
-    entry.kind === 'packages' ? packagesLock() : entry.kernel === undefined ? undefined : kernelLock(entry.kernel);
+  const file = lockOf(entry);
   let held: Lock | undefined;
   try {
-    if (file !== undefined) held = await lock(file, entry.name);
+    if (file !== undefined) held = await lock(file, entry.name, { waitMs: WAIT_MS });
   } catch (error) {
     if (error instanceof KpatchError && error.code === 'locked') return false;
     throw error;
@@ -92,6 +101,12 @@ async function remove(entry: CacheEntry): Promise<boolean> {
     held?.release();
   }
   return true;
+}
+
+/** While a kernel is being prepared, the lock of the packages is held, and the kernel does not name its build root yet. */
+function lockOf({ kind, kernel }: CacheEntry): string | undefined {
+  if (kind === 'packages' || kind === 'lists' || kind === 'root') return packagesLock();
+  return kernel === undefined ? undefined : kernelLock(kernel);
 }
 
 async function removePath(path: string): Promise<void> {

@@ -1,4 +1,4 @@
-/** The author's test script, once in each phase, against what it declares. */
+/** Runs the author's test script once in each phase and compares the result with its declaration. */
 
 import { functionName } from '../input/subject.ts';
 import { type Phase, testCommand } from '../input/test-script.ts';
@@ -9,9 +9,9 @@ import { countCalls, startCounting } from '../run/reach.ts';
 const TEST_DEADLINE_MS = 120_000;
 
 export const testBefore = phaseCheck('before', "the author's test, before the patch");
-export const testAfter = phaseCheck('after', "the author's test, after the patch was taken out");
+export const testAfter = phaseCheck('after', "the author's test, after the patch was unloaded");
 
-/** With the patch the calls of the new code are counted too. */
+/** Also counts the calls of the new code. */
 export const testWith: GuestCheck = {
   ...phaseCheck('with', "the author's test, with the patch"),
   async *run(session) {
@@ -40,15 +40,15 @@ export const testWith: GuestCheck = {
 
 export const reached: GuestCheck = {
   id: 'reached',
-  title: 'the new code was run while the test ran',
+  title: 'the test runs the new code',
   where: 'guest',
   applies: ({ test }) => test !== undefined,
   async *run({ state }) {
     const { calls } = state;
-    if (calls === undefined) throw new ClaimFailed('no calls were counted: the test was not run with the patch');
+    if (calls === undefined) throw new ClaimFailed('no calls were counted because the test did not run with the patch');
     const counted = calls.filter(({ count }) => count !== undefined);
     for (const { func, count, problem } of calls) {
-      if (count === undefined) yield { text: `${functionName(func)}: calls cannot be counted (${problem})` };
+      if (count === undefined) yield { text: `${functionName(func)}: cannot count calls (${problem})` };
       else
         yield {
           text: `${functionName(func)}: called ${count === 1 ? 'once' : `${count} times`}`,
@@ -58,7 +58,7 @@ export const reached: GuestCheck = {
     }
     if (counted.length === 0) return;
     if (counted.every(({ count }) => count === 0)) {
-      throw new ClaimFailed('none of the new functions was called while the test ran: it does not exercise the patch');
+      throw new ClaimFailed('the test called none of the new functions, so it does not exercise the patch');
     }
   },
 };
@@ -83,11 +83,11 @@ async function* phase(session: Session, name: Phase): AsyncGenerator<Evidence, v
   const ended = status === 0 ? 'pass' : 'fail';
   const expected = test!.expect[name];
   yield {
-    text: `ended with status ${status}: ${ended}, as expected`.replace(ended === expected ? '' : /, as expected$/, ''),
+    text: `exited with status ${status}: ${ended}, as expected`.replace(ended === expected ? '' : /, as expected$/, ''),
     data: { phase: name, status, expected },
   };
   yield { text: `it took ${(ms / 1000).toFixed(1)} s`, detail: output, varies: true };
   if (ended !== expected) {
-    throw new ClaimFailed(`the test should ${expected} ${name} the patch, but it ended with status ${status}`, output);
+    throw new ClaimFailed(`the test should ${expected} ${name} the patch, but it exited with status ${status}`, output);
   }
 }

@@ -1,4 +1,4 @@
-/** A patch of modules: they may come before it, after it, and go while it is active. */
+/** For a patch of modules: they can be loaded before or after the patch, and unloaded while it is active. */
 
 import { testCommand } from '../input/test-script.ts';
 import type { GuestCheck, Session } from '../run/check.ts';
@@ -12,24 +12,27 @@ import {
   takeOut,
   waitForTransition,
 } from '../run/livepatch.ts';
+import { loadTarget, presentTargets } from '../run/targets.ts';
 
 export const lateModules: GuestCheck = {
   id: 'late-modules',
-  title: 'modules that it changes may be loaded before it, after it, and be removed meanwhile',
+  title: 'the modules it changes can be loaded before it, after it, and unloaded while it is active',
   where: 'guest',
   applies: ({ subject }) => subject.targetModules.length > 0,
   async *run(session) {
     const { subject } = session;
-    // An earlier check of this boot may have loaded them; one may use another.
-    for (const module of [...subject.targetModules, ...subject.targetModules]) {
+    for (const module of subject.targetModules) await loadTarget(session, module);
+    const targets = presentTargets(session);
+    // An earlier check of this boot may have loaded them, and one may use another.
+    for (const module of [...targets, ...targets]) {
       if (await canGo(session, module)) await must(session, `rmmod ${module}`, `${module} cannot be removed`);
     }
     await insert(session, subject);
     await waitForTransition(session, subject.name, 'patched');
     yield { text: 'the patch was loaded first' };
-    for (const module of subject.targetModules) {
+    for (const module of targets) {
       if (await isLoaded(session, module)) {
-        yield { text: `${module} is in use since before the patch` };
+        yield { text: `${module} was already in use before the patch` };
         continue;
       }
       for (const [at, round] of ['loaded after the patch', 'removed and loaded again'].entries()) {
@@ -40,45 +43,47 @@ export const lateModules: GuestCheck = {
           await waitForTransition(session, subject.name, 'patched');
           break;
         }
-        await must(session, `modprobe ${module}`, `${module} does not load while the patch is active`);
+        await must(session, `modprobe ${module}`, `${module} cannot be loaded while the patch is active`);
         await expectRedirected(session, module, true);
-        yield { text: `${module}, ${round}: its functions are redirected from the start` };
+        yield { text: `${module}, ${round}: its functions are redirected at once` };
         if (await canGo(session, module)) {
           await must(session, `rmmod ${module}`, `${module} cannot be removed while the patch is active`);
           await expectRedirected(session, module, false);
         } else {
-          yield { text: `${module} is in use and stays` };
+          yield { text: `${module} is in use and stays loaded` };
           break;
         }
       }
     }
-    for (const module of subject.targetModules) await must(session, `modprobe ${module}`, `${module} does not load`);
+    for (const module of targets) await must(session, `modprobe ${module}`, `${module} cannot be loaded`);
     await runTestOnce(session);
     await takeOut(session, subject);
-    yield { text: 'the patch was taken out while the modules were loaded' };
+    yield { text: 'the patch was unloaded while the modules were loaded' };
     await insert(session, subject);
     await waitForTransition(session, subject.name, 'patched');
-    for (const module of subject.targetModules) await expectRedirected(session, module, true);
-    for (const module of subject.targetModules) {
+    for (const module of targets) await expectRedirected(session, module, true);
+    for (const module of targets) {
       if (await canGo(session, module)) await must(session, `rmmod ${module}`, `${module} cannot be removed`);
     }
     await takeOut(session, subject);
-    yield { text: 'modules loaded before the patch were removed while it was active, and then the patch' };
+    yield { text: 'modules loaded before the patch were removed while it was active; then the patch was unloaded' };
   },
 };
 
-/** Said of a module where the kernel, not the patch, is what stands in the way. */
+/** Evidence for a module where the kernel, not the patch, is the obstacle. */
 export const NOT_AGAIN =
-  'cannot be loaded again once it was removed while the patch is active: this kernel keeps the livepatch relocations of its first load (mended in Linux 6.3)';
+  'cannot be loaded again after it was removed while the patch is active: this kernel keeps the livepatch relocations of the first load (fixed in Linux 6.3)';
+/** Part of `NOT_AGAIN` that also occurs in proofs of version 0.1. */
+export const KEEPS_RELOCATIONS = 'this kernel keeps the livepatch relocations of';
 
-/** What the kernel says then, and livepatch after it. */
+/** The messages of the module loader and of livepatch in that case. */
 const keptRelocations = /Skipping invalid relocation target, existing value is nonzero/;
 const refusal = /livepatch: (failed to initialize patch|patch '.*' failed for module)/;
 
 /**
- * Loads a module that had been loaded and removed under the patch. False where the kernel refuses because it did not clear the
- * relocations at the removal: before "livepatch: Clear relocation targets on a module removal" each kernel refuses every patch
- * that has some. Those words are then no complaint about this one.
+ * Loads a module that was loaded and removed while the patch was active. False if the kernel refuses because it did not
+ * clear the relocations at removal: kernels without "livepatch: Clear relocation targets on a module removal" refuse every
+ * patch with such relocations. The messages are not compared with this patch then.
  */
 async function comesBack(session: Session, module: string): Promise<boolean> {
   const { status } = await session.sh(`modprobe ${module}`, { step: `modprobe ${module}` });
@@ -90,7 +95,7 @@ async function comesBack(session: Session, module: string): Promise<boolean> {
   return false;
 }
 
-/** The author's test where there is one, as in the phase "with". */
+/** The author's test, if there is one, as in the phase "with". */
 export async function runTestOnce(session: Session): Promise<void> {
   const { test } = session;
   if (test === undefined) return;
@@ -100,7 +105,7 @@ export async function runTestOnce(session: Session): Promise<void> {
   });
   const ended = status === 0 ? 'pass' : 'fail';
   if (ended !== test.expect.with) {
-    throw new ClaimFailed(`the author's test should ${test.expect.with} but ended with status ${status}`, output);
+    throw new ClaimFailed(`the author's test should ${test.expect.with}, but exited with status ${status}`, output);
   }
 }
 

@@ -1,11 +1,12 @@
-/** The kernel takes the module and switches every task to the new code. */
+/** The kernel loads the module and switches every task to the new code. */
+import { plural } from '../../base/errors/plural.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 import { insert, livePatches, waitForTransition } from '../run/livepatch.ts';
 
 export const loads: GuestCheck = {
   id: 'loads',
-  title: 'the kernel takes the module',
+  title: 'the kernel loads the module',
   where: 'guest',
   needed: true,
   async *run(session) {
@@ -13,8 +14,8 @@ export const loads: GuestCheck = {
     await insert(session, subject);
     const patch = (await livePatches(session)).get(subject.name);
     if (patch === undefined)
-      throw new ClaimFailed(`it is loaded, but there is no /sys/kernel/livepatch/${subject.name}`);
-    if (!patch.enabled) throw new ClaimFailed('it is loaded, but the patch is not enabled');
+      throw new ClaimFailed(`the module is loaded, but /sys/kernel/livepatch/${subject.name} does not exist`);
+    if (!patch.enabled) throw new ClaimFailed('the module is loaded, but the patch is not enabled');
     yield { text: `/sys/kernel/livepatch/${subject.name}/enabled is 1` };
   },
 };
@@ -30,7 +31,7 @@ export const transition: GuestCheck = {
     session.state.transition = { seconds, points };
     yield { text: '/sys/kernel/livepatch/…/transition went from 1 to 0' };
     yield {
-      text: `it took ${seconds.toFixed(2)} s, ${most === 0 ? 'only idle processors' : `at most ${most} tasks`} had to be waited for`,
+      text: `it took ${seconds.toFixed(2)} s, waiting for ${most === 0 ? 'idle processors only' : `at most ${plural(most, 'task')}`}`,
       data: { seconds, points },
       varies: true,
     };

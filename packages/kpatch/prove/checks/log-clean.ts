@@ -1,7 +1,9 @@
-/** The kernel had nothing to complain about. */
+/** The kernel log has no complaint. */
+import { plural } from '../../base/errors/plural.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 import { complaintsIn, parseLog } from '../run/kernel-log.ts';
+import { normalMessage } from '../run/stock-log.ts';
 
 export const logClean: GuestCheck = {
   id: 'log-clean',
@@ -11,7 +13,8 @@ export const logClean: GuestCheck = {
     const { output } = await session.sh('dmesg -r', { step: 'read the kernel log' });
     const records = parseLog(output);
     const before = new Set(session.state.complaintsBefore);
-    const found = complaintsIn(records).filter(({ text }) => !before.has(text));
+    const stock = session.stockComplaints;
+    const found = complaintsIn(records).filter(({ text }) => !before.has(text) && !stock.has(normalMessage(text)));
     const lines = records.map(({ text }) => text);
     const said = lines.filter((text) => /livepatch|taint/.test(text));
     if (found.length > 0) {
@@ -21,7 +24,11 @@ export const logClean: GuestCheck = {
         lines.slice(Math.max(0, at - 5), at + 60).join('\n'),
       );
     }
-    yield { text: `${lines.length} lines, no warning, no bug, no error`, detail: said.join('\n'), varies: true };
+    yield {
+      text: `${plural(lines.length, 'line')}, no warning, no bug, no error`,
+      detail: said.join('\n'),
+      varies: true,
+    };
   },
 };
 

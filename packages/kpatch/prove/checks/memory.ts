@@ -1,4 +1,4 @@
-/** The patch gives back what it takes, and writes nowhere but where it may. For a boot with `slub_debug=FZPU`. */
+/** The patch frees the memory it allocates and writes only where it may. For a boot with `slub_debug=FZPU`. */
 
 import { testCommand } from '../input/test-script.ts';
 import type { GuestCheck, Session } from '../run/check.ts';
@@ -6,42 +6,42 @@ import { ClaimFailed } from '../run/event.ts';
 import { callersOf, type Growth, growth, lookAtMemory } from '../run/held-memory.ts';
 import { insert, takeOut, waitForTransition } from '../run/livepatch.ts';
 
-/** Runs of the test in a batch; a place that holds half as many more after each batch leaks. */
+/** Runs of the test in a batch; a call site with half as many more objects after each batch leaks. */
 const RUNS = 20;
 const LEAST = RUNS / 2;
 
-/** A leak shows in each of so many batches. What is cached fills once; pages go up and down by some 3. */
+/** A leak shows in every batch. A cache fills only once; page counts vary by about 3. */
 const BATCHES = 3;
 
-/** Seconds in which what is freed late (by RCU, by a work queue) is freed. */
+/** Seconds to wait for deferred frees (RCU, work queues). */
 const LATE_SECONDS = 3;
 
 export const noLeak: GuestCheck = {
   id: 'no-leak',
-  title: 'calls of the new code leave no memory behind',
+  title: 'the new code leaks no memory',
   where: 'guest',
   applies: ({ test }) => test !== undefined,
   async *run(session) {
     yield {
-      text: `every allocation in the kernel was counted by its place, before and after ${RUNS} runs of the author's test`,
+      text: `all kernel allocations were counted by call site, before and after ${RUNS} runs of the author's test`,
     };
     const grown = await leaks(session);
-    // A place in the module is the patch's; anywhere else the test, or the original code, may leave as much.
+    // A call site in the module belongs to the patch; elsewhere the test or the original code may leak as much.
     const own = keep(grown, (place) => place.endsWith(`[${session.subject.name}]`));
     const original: Growth = own.size > 0 || grown.size === 0 ? new Map() : await growthOfOriginal(session);
     const more = keep(grown, (place, count) => count - (original.get(place) ?? 0) >= LEAST * BATCHES);
-    if (more.size > 0) throw await leak(session, more, 'is never freed, neither by the patch nor by the test');
-    yield { text: 'no place holds more for each run than with the original code' };
-    if (grown.size > 0) yield { text: 'with both versions some hold more', detail: lines(grown), varies: true };
+    if (more.size > 0) throw await leak(session, more, 'is not freed by the patch or by the test');
+    yield { text: 'no call site holds more for each run than with the original code' };
+    if (grown.size > 0) yield { text: 'some call sites grow with both versions', detail: lines(grown), varies: true };
   },
 };
 
-/** Cycles of loading and unloading that are compared. */
+/** Compared cycles of loading and unloading. */
 const CYCLES = 4;
 
 export const nothingLeft: GuestCheck = {
   id: 'nothing-left',
-  title: 'loading it and taking it out leaves no memory behind',
+  title: 'loading and unloading it leaks no memory',
   where: 'guest',
   async *run(session) {
     const { subject } = session;
@@ -53,19 +53,19 @@ export const nothingLeft: GuestCheck = {
       }
     };
     yield {
-      text: `every allocation in the kernel was counted by its place, before and after ${CYCLES} cycles of load and unload`,
+      text: `all kernel allocations were counted by call site, before and after ${CYCLES} cycles of loading and unloading`,
     };
     const grown = await growthInEach(session, cycles, CYCLES);
     if (grown.size > 0) {
-      throw await leak(session, grown, 'is left after each unload');
+      throw await leak(session, grown, 'is not freed by unloading');
     }
-    yield { text: 'no place holds more for each cycle' };
+    yield { text: 'no call site holds more for each cycle' };
   },
 };
 
 export const neighbours: GuestCheck = {
   id: 'neighbours',
-  title: 'no memory next to what the code uses was written to',
+  title: 'nothing was written outside allocated objects',
   where: 'guest',
   async *run(session) {
     const { output } = await session.sh(
@@ -74,22 +74,22 @@ export const neighbours: GuestCheck = {
     );
     const checked = Number(/checked (\d+)/.exec(output)?.[1] ?? 0);
     if (checked === 0) throw new ClaimFailed('this kernel does not check its slabs (slub_debug is off)', output);
-    // What was overwritten is printed when it is found: when the object is freed, or now.
+    // The kernel reports an overwrite when it finds it: when the object is freed, or now.
     const log = (await session.sh('dmesg')).output;
     const at = log.search(/^.*BUG .*(overwritten|corrupt|Wrong|Invalid|inconsistent)/im);
     if (at >= 0) throw new ClaimFailed('a slab object was written beyond its end', log.slice(at, at + 4000));
-    yield { text: 'red zones and poison of all slab caches are whole' };
+    yield { text: 'red zones and poison of all slab caches are intact' };
     yield { text: `${checked} caches were checked`, varies: true };
   },
 };
 
-/** The places that hold more for each run of the author's test. */
+/** The call sites that hold more for each run of the author's test. */
 async function leaks(session: Session): Promise<Growth> {
   await settle(session);
   return await growthInEach(session, () => runTest(session, RUNS), LEAST);
 }
 
-/** The same number of runs without the patch, which is taken out for it and put back. */
+/** The same number of runs without the patch, which is unloaded for that and loaded again. */
 async function growthOfOriginal(session: Session): Promise<Growth> {
   const { subject } = session;
   await takeOut(session, subject);
@@ -103,13 +103,13 @@ async function growthOfOriginal(session: Session): Promise<Growth> {
   return grown;
 }
 
-/** What the test and a look at memory need for themselves is there from now on. */
+/** Runs the test and a measurement once, so that what they allocate for themselves is already there. */
 async function settle(session: Session): Promise<void> {
   await runTest(session, 1);
   await lookAtMemory(session, 0);
 }
 
-/** The places that hold at least `least` more after each batch, and still do some time later; what they hold in all. */
+/** The call sites that hold at least `least` more after each batch, even some time later, with their total growth. */
 async function growthInEach(session: Session, batch: () => Promise<void>, least: number): Promise<Growth> {
   await lookAtMemory(session, 0);
   let grown: Growth | undefined;

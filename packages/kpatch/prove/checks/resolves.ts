@@ -1,4 +1,4 @@
-/** The kernel's loader and livepatch core would find everything that the module asks for. */
+/** The module loader and livepatch would find every symbol that the module needs. */
 
 import { KpatchError } from '../../base/errors/error.ts';
 import { checkModule } from '../../module/check/check.ts';
@@ -7,7 +7,7 @@ import { ClaimFailed } from '../run/event.ts';
 
 export const resolves: StaticCheck = {
   id: 'resolves',
-  title: 'every symbol and function that it names is in this kernel',
+  title: 'every symbol and function it refers to exists in this kernel',
   where: 'files',
   applies: ({ kernel, subject }) => kernel.facts !== undefined && subject.manifest !== undefined,
   async *run({ subject, kernel }) {

@@ -1,4 +1,4 @@
-/** The same as in the quiet kernel, while it is busy with forks, files, sockets and signals. */
+/** Repeats the basic checks while the kernel is busy with forks, files, sockets and signals. */
 
 import { testCommand } from '../input/test-script.ts';
 import type { GuestCheck } from '../run/check.ts';
@@ -9,7 +9,7 @@ import { loadFigures, startLoad, stopLoad } from '../run/workload.ts';
 const TRANSITION_SECONDS = 120;
 const TEST_RUNS = 10;
 
-/** Then it is run by so many tasks at once. Two runs may stand in each other's way, so only what the kernel says counts. */
+/** Then this many tasks run the test at once. Runs may disturb each other, so only kernel messages count. */
 const TASKS = 4;
 const RUNS_OF_EACH = 5;
 const AT_ONCE = `for task in $(seq ${TASKS}); do
@@ -43,15 +43,15 @@ export const underLoad: GuestCheck = {
       }
       yield { text: `the author's test: ${TEST_RUNS} of ${TEST_RUNS} runs ${test.expect.with}, as expected` };
       await session.sh(AT_ONCE, { step: `the test script, ${TASKS} times at once`, deadlineMs: 240_000 });
-      yield { text: `and then ${TASKS} tasks at once, ${RUNS_OF_EACH} runs each` };
+      yield { text: `then ${TASKS} tasks at once, ${RUNS_OF_EACH} runs each` };
     }
     const back = await takeOut(session, subject, TRANSITION_SECONDS);
-    yield { text: `the transition back took ${back.seconds.toFixed(2)} s`, data: back, varies: true };
+    yield { text: `the reverse transition took ${back.seconds.toFixed(2)} s`, data: back, varies: true };
     const after = await loadFigures(session);
     await stopLoad(session);
     const processes = after.processes - before.processes;
     const packets = after.packets - before.packets;
-    if (processes < 10 || packets < 1) throw new ClaimFailed('the load did not run, so nothing was shown');
+    if (processes < 10 || packets < 1) throw new ClaimFailed('the workload did not run, so the check proves nothing');
     yield { text: `meanwhile: ${processes} processes, ${packets} packets`, data: { processes, packets }, varies: true };
   },
 };

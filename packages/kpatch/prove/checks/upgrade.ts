@@ -1,4 +1,4 @@
-/** From each predecessor to this patch by atomic replace, and back. */
+/** Upgrades from each previous patch to this one by atomic replace, and back. */
 
 import type { Subject } from '../input/subject.ts';
 import type { GuestCheck, Session } from '../run/check.ts';
@@ -8,7 +8,7 @@ import { runTestOnce } from './late-modules.ts';
 
 export const upgrade: GuestCheck = {
   id: 'upgrade',
-  title: 'it replaces each predecessor, and each predecessor replaces it',
+  title: 'it replaces each previous patch, and each previous patch replaces it',
   where: 'guest',
   applies: ({ predecessors }) => predecessors.length > 0,
   async *run(session) {
@@ -19,7 +19,7 @@ export const upgrade: GuestCheck = {
 async function* around(session: Session, other: Subject): AsyncGenerator<Evidence, void> {
   const { subject } = session;
   if (other.name === subject.name) {
-    throw new ClaimFailed(`${other.file} has the same module name, ${other.name}: the kernel cannot hold both`);
+    throw new ClaimFailed(`${other.file} has the same module name, ${other.name}, so the kernel cannot load both`);
   }
   await insert(session, other);
   await waitForTransition(session, other.name, 'patched');
@@ -32,10 +32,10 @@ async function* around(session: Session, other: Subject): AsyncGenerator<Evidenc
   await replace(session, other, subject);
   await runTestOnce(session);
   await takeOut(session, subject);
-  yield { text: `replaced again by ${subject.name}, which was then taken out` };
+  yield { text: `replaced again by ${subject.name}, which was then unloaded` };
 }
 
-/** Loads `next` over `current`; afterwards only `next` is a live patch, and the module of `current` is gone. */
+/** Loads `next` over `current`; afterwards only `next` is active, and the module of `current` is removed. */
 async function replace(session: Session, current: Subject, next: Subject): Promise<void> {
   await insert(session, next);
   await waitForTransition(session, next.name, 'patched');

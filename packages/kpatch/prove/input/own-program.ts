@@ -1,4 +1,4 @@
-/** This very program for a guest, so that there it installs and loads patches with the code that a host runs. */
+/** Puts kpatch itself into a guest, so that the guest installs and loads patches with the code that hosts run. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
@@ -6,18 +6,19 @@ import { isSea } from 'node:sea';
 import { fail } from '../../base/errors/error.ts';
 import type { GuestFile } from '../../vm/initramfs.ts';
 
-/** Where the program lies in the guest; `/bin/kpatch` starts it. */
+/** The folder of the program in the guest; `/bin/kpatch` starts it. */
 const FOLDER = '/opt/kpatch';
 
 /**
- * V8 writes no code at run time: emulated, what it would compile for so short a life costs more than it gains, and code that
- * changes under a running processor is what emulators are worst at.
+ * Without V8's JIT compiler: for such a short run under emulation, compiling costs more than it gains, and emulators are
+ * worst at code that changes while it runs.
  */
 const interpreted = '--jitless';
 
 /**
  * The files: the packaged executable, or Node with the sources of a checkout; the libraries that this process has loaded;
- * what kpatch calls and busybox does not have; and `/bin/kpatch`, which starts it. The guest needs no driver for any of it.
+ * the programs that kpatch calls and busybox lacks; and `/bin/kpatch`, which starts it. None of it needs a driver in the
+ * guest.
  * Error: `tool-missing`.
  */
 export function ownProgram(): Record<string, GuestFile> {
@@ -39,16 +40,16 @@ function pathOf(tool: string, inPackage: string): string {
   return path;
 }
 
-/** Paths of the shared libraries and their loader, as this process has found them. */
+/** Paths of the shared libraries and the loader that this process uses. */
 function loadedLibraries(): string[] {
-  // Names of network peers are not needed, and may take seconds (Node's own types do not know this setting yet).
+  // Resolving the names of network peers may take seconds and is not needed (the types of Node lack this setting).
   const report: NodeJS.ProcessReport & { excludeNetwork?: boolean } = process.report;
   report.excludeNetwork = true;
   const { sharedObjects = [] } = report.getReport() as { sharedObjects?: string[] };
   return sharedObjects.filter((path) => path.startsWith('/') && path !== process.execPath && existsSync(path));
 }
 
-/** The sources, their types taken off beforehand, and the packages that they depend on at run time. */
+/** The sources with their types stripped, and the packages they need at run time. */
 function checkout(): Record<string, GuestFile> {
   const root = join(import.meta.dirname, '../../../..');
   const home = join(root, 'packages/kpatch');

@@ -1,4 +1,4 @@
-/** What a proof is made of. */
+/** The input of a proof. */
 import type { GuestFiles } from '../../vm/initramfs.ts';
 import type { Plan, ProofKernel, StaticSession } from '../run/check.ts';
 import type { ProofEvent } from '../run/event.ts';
@@ -12,19 +12,27 @@ export interface ProofInput {
   readonly kernel: ProofKernel;
   readonly test: TestScript | undefined;
   readonly plan: Plan;
-  /** This program as files of a guest; without it the boot path is not looked at. */
+  /** kpatch as files for a guest; without it the boot path is not checked. */
   readonly program?: GuestFiles;
-  /** Checks that the user wrote; they are run with the patch loaded. */
+  /** Checks of the user; they run while the patch is loaded. */
   readonly userChecks?: readonly UserCheck[];
-  /** Further files for the guest, by their path there. */
+  /** More files for the guest, by their path there. */
   readonly files?: GuestFiles;
-  /** Boots that run at once; 1 unless told. */
+  /** Number of boots to run at once (default: 1). */
   readonly guests?: number;
+  /** Where kept guests are, and whether to boot all the same; without it each guest is booted. */
+  readonly kept?: { readonly folder: string; readonly cold?: boolean };
   readonly onEvent: (event: ProofEvent) => void;
   readonly signal?: AbortSignal;
 }
 
-/** What checks know that look at files only; `key` names the check in its events. */
+/** With what the boots of one proof share. */
+export interface RunInput extends ProofInput {
+  readonly exceptions: Map<string, string>;
+  readonly stockComplaints: Set<string>;
+}
+
+/** Context of checks that only read files; `key` names the check in its events. */
 export function staticSession(input: ProofInput, key: string): StaticSession {
   const { subject, predecessors, kernel, test, program, onEvent } = input;
   const progress = (text: string): void => onEvent({ type: 'progress', check: key, text });

@@ -1,4 +1,4 @@
-/** What is to be proven: one patch module, as it describes itself. */
+/** The module to prove, with its own metadata. */
 import { basename } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
@@ -14,7 +14,7 @@ export interface PatchedFunction {
   readonly name: string;
   /** `vmlinux` or a module. */
   readonly object: string;
-  /** From 1; 0 where the name is unique in its object. */
+  /** From 1; 0 if the name is unique in its object. */
   readonly sympos: number;
 }
 
@@ -22,22 +22,24 @@ export interface Subject {
   readonly file: string;
   readonly bytes: Uint8Array;
   readonly sha256: string;
-  /** As the kernel names the module. */
+  /** Name of the module in the kernel. */
   readonly name: string;
-  /** The release that it was built for. */
+  /** The kernel release it was built for. */
   readonly release: string;
   readonly vermagic: string;
-  /** Absent where another program made the module. */
+  /** Absent if another tool built the module. */
   readonly manifest: Manifest | undefined;
-  /** From the manifest, or from its own tables; undefined where it has neither: then the kernel says after the load. */
+  /**
+   * From the manifest or the tables of the module; undefined if it has neither, then the kernel lists them after the load.
+   */
   readonly functions: readonly PatchedFunction[] | undefined;
-  /** Modules of the kernel that the patch changes, as far as the file tells. */
+  /** Kernel modules that the patch changes, as far as the file shows. */
   readonly targetModules: readonly string[];
-  /** Names of all functions that the module itself has. */
+  /** Names of all functions in the module. */
   readonly functionSymbols: readonly string[];
 }
 
-/** Reads a patch module. Errors: `file-unreadable`, those of reading ELF, `prove-not-livepatch`, `manifest-damaged`. */
+/** Reads a livepatch module. Errors: `file-unreadable`, those of reading ELF, `prove-not-livepatch`, `manifest-damaged`. */
 export function readSubject(file: string): Subject {
   const bytes = readBytes(file);
   const refuse = (problem: string): Error => fail('prove-not-livepatch', { file, problem }, { where: { file } });
@@ -47,8 +49,8 @@ export function readSubject(file: string): Subject {
   const vermagic = modinfoValue(info, 'vermagic');
   const name = modinfoValue(info, 'name')?.replaceAll('-', '_');
   if (vermagic === undefined || name === undefined) throw refuse('it is not a kernel module');
-  if (!/^\w{1,55}$/.test(name)) throw refuse('its name is not one that the kernel takes');
-  // include/linux/livepatch.h: a module that patches is marked by MODULE_INFO(livepatch, "Y").
+  if (!/^\w{1,55}$/.test(name)) throw refuse('its name is not a valid module name');
+  // include/linux/livepatch.h: livepatch modules are marked with MODULE_INFO(livepatch, "Y").
   if (modinfoValue(info, 'livepatch') === undefined) throw refuse('it is not marked as a livepatch module');
   const manifest = readManifest(elf);
   const functions = manifest?.functions ?? replacedFunctions(readObject(bytes, file));
@@ -67,17 +69,19 @@ export function readSubject(file: string): Subject {
   };
 }
 
-/** The objects that livepatch relocations name: `.klp.rela.OBJECT.SECTION` (Documentation/livepatch/module-elf-format.rst). */
+/**
+ * The objects named by livepatch relocations: `.klp.rela.OBJECT.SECTION` (Documentation/livepatch/module-elf-format.rst).
+ */
 function objectsOf(elf: ElfFile): string[] {
   return elf.sections.flatMap(({ name }) => /^\.klp\.rela\.([^.]+)\./.exec(name)?.[1] ?? []);
 }
 
-/** `meminfo_proc_show`, or with its object and position where they are not the usual ones: `floppy:redo_fd_request,2`. */
+/** `meminfo_proc_show`, or with object and position if they are not vmlinux and 1: `floppy:redo_fd_request,2`. */
 export function functionName({ name, object, sympos }: PatchedFunction): string {
   return `${object === 'vmlinux' ? '' : `${object}:`}${name}${sympos > 1 ? `,${sympos}` : ''}`;
 }
 
-/** The module's file name for messages. */
+/** The file name of the module, for messages. */
 export function subjectName(subject: Subject): string {
   return basename(subject.file);
 }

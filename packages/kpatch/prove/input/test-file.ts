@@ -1,4 +1,4 @@
-/** A file that the author's test needs in the guest; of a program that is linked dynamically its libraries too. */
+/** A file that the author's test needs in the guest, with its shared libraries if it is a dynamically linked program. */
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, posix, resolve } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
@@ -17,17 +17,17 @@ export interface TestFile {
 }
 
 /**
- * Reads a declaration `PATH` or `PATH as GUEST-PATH`. PATH is below the script's folder; in the guest it is in the folder that the test
- * begins in, unless told. `wrong` makes the error of a declaration that cannot be followed.
+ * Reads a declaration `PATH` or `PATH as GUEST-PATH`. PATH is below the script's folder; in the guest it is in the folder
+ * that the test starts, unless GUEST-PATH is given. `wrong` makes the error of a declaration that cannot be followed.
  */
 export function readTestFile(declaration: string, script: string, wrong: (problem: string) => Error): TestFile[] {
   const [, path = '', given] = /^(.*?)(?:\s+as\s+(\S+))?$/.exec(declaration) ?? [];
-  if (path === '') throw wrong('it names no file');
+  if (path === '') throw wrong('it does not name a file');
   const from = resolve(dirname(script), path);
   requireBelow(dirname(script), from, wrong);
   const inside = given ?? `/root/${basename(path)}`;
   if (!inside.startsWith('/') || posix.normalize(inside) !== inside || inside.endsWith('/'))
-    throw wrong(`"${inside}" is not an absolute path of a file`);
+    throw wrong(`"${inside}" is not the absolute path of a file`);
   return [
     testFile(from, inside, wrong),
     ...librariesOf(from, wrong).map((library) => testFile(library, library, wrong)),
@@ -46,7 +46,7 @@ function testFile(from: string, path: string, wrong: (problem: string) => Error)
     return { path, from, mode: statSync(from).mode & 0o777, sha256: sha256(readBytes(from)) };
   } catch (error) {
     const why = error instanceof KpatchError ? (error.detail ?? error.message) : (error as Error).message;
-    throw wrong(`${from} cannot be read: ${why}`);
+    throw wrong(`cannot read ${from}: ${why}`);
   }
 }
 
@@ -57,10 +57,10 @@ function testFile(from: string, path: string, wrong: (problem: string) => Error)
 function librariesOf(from: string, wrong: (problem: string) => Error): string[] {
   const script = 'cat > /tmp/program && chmod 755 /tmp/program && exec ldd /tmp/program';
   const { stdout, status } = sandboxedSync('sh', ['-c', script], { view: {}, input: readBytes(from) });
-  // What is no program, and a static one, is "not a dynamic executable", status 1.
+  // For a static program and anything else ldd prints "not a dynamic executable" and exits with status 1.
   if (status !== 0) return [];
   const missing = /^\s*(\S+) => not found/m.exec(stdout)?.[1];
-  if (missing !== undefined) throw wrong(`${from} needs ${missing}, which is not on this machine`);
+  if (missing !== undefined) throw wrong(`${from} needs ${missing}, which this machine does not have`);
   const libraries = [...stdout.matchAll(/^\s*(?:\S+ => )?(\/\S+) \(0x/gm)].map(([, library]) => library!);
   const strange = libraries.find((library) => !existsSync(library) || !isToolchain(realpathSync(library)));
   if (strange !== undefined) throw wrong(`${from} needs ${strange}, which is not a library of this system`);

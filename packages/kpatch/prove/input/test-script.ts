@@ -1,6 +1,6 @@
 /**
- * The author's own test: a shell script that is run in the guest before, with and after the patch, with the phase in
- * `$KPATCH_PHASE`. Comments declare what each phase must end in (without any it is fail, pass, fail) and what the test needs:
+ * The author's test: a shell script that runs in the guest before, with and after the patch, with the phase in
+ * `$KPATCH_PHASE`. Comments declare the expected result of each phase (default: fail, pass, fail) and what the test needs:
  *
  *     # expect: before fail, with pass, after fail
  *     # needs: module dummy nft_ct
@@ -21,11 +21,11 @@ export interface TestScript {
   readonly text: string;
   readonly sha256: string;
   readonly expect: Readonly<Record<Phase, Expectation>>;
-  /** False where nothing was declared and the usual expectation holds. */
+  /** False if nothing is declared, so that the default applies. */
   readonly declared: boolean;
-  /** Modules that it may load, by `modprobe` or by what it does. */
+  /** Modules that it may load, explicitly or implicitly. */
   readonly modules: readonly string[];
-  /** Files that it finds in the guest. */
+  /** Files that it needs in the guest. */
   readonly files: readonly TestFile[];
 }
 
@@ -37,7 +37,7 @@ export function readTestScript(file: string): TestScript {
   const refuse = (problem: string, line?: number): Error =>
     fail('prove-test-script', { file, problem }, { where: line === undefined ? { file } : { file, line } });
   if (bytes.includes(0)) throw refuse('it contains NUL bytes, so it is not a shell script');
-  if (bytes.length > 1_000_000) throw refuse('it is larger than a megabyte');
+  if (bytes.length > 1_000_000) throw refuse('it is larger than 1 MB');
   const text = bytes.toString('utf8');
   if (text.trim() === '') throw refuse('it is empty');
   const expect: Partial<Record<Phase, Expectation>> = {};
@@ -50,15 +50,15 @@ export function readTestScript(file: string): TestScript {
       const [, kind, what = ''] = /^(module|file)\s+(.+)$/.exec(value) ?? [];
       if (kind === 'file') files.push(...readTestFile(what, file, wrong));
       else if (kind === 'module') for (const name of what.split(/[\s,]+/)) modules.add(moduleName(name, wrong));
-      else throw wrong(`"${value}" is not "module" or "file" followed by what is needed`);
+      else throw wrong(`"${value}" must be "module" or "file" followed by a name`);
     }
     for (const part of key === 'expect' ? value.split(',') : []) {
       const [, phase, outcome] = /^\s*(\w+)[\s=]+(\w+)\s*$/.exec(part) ?? [];
       if (!isPhase(phase) || (outcome !== 'pass' && outcome !== 'fail')) {
-        throw wrong(`"${part.trim()}" is not one of before, with, after followed by pass or fail`);
+        throw wrong(`"${part.trim()}" must be before, with or after, followed by pass or fail`);
       }
       if (expect[phase] !== undefined && expect[phase] !== outcome) {
-        throw wrong(`two things are expected of the phase "${phase}"`);
+        throw wrong(`the phase "${phase}" is declared twice`);
       }
       expect[phase] = outcome;
     }
@@ -68,13 +68,15 @@ export function readTestScript(file: string): TestScript {
   return { file, text, sha256: sha256(bytes), expect: { ...usual, ...expect }, declared, ...needs };
 }
 
-/** The shell command that runs the test in a guest, in the folder where its files lie. `under` is put before it: `timeout 20`. */
+/**
+ * The shell command that runs the test in a guest, in the folder of its files. `under` is a prefix such as `timeout 20`.
+ */
 export function testCommand(phase: Phase, under = ''): string {
   return `(cd /root && KPATCH_PHASE=${phase} ${under} sh /kpatch/test)`;
 }
 
 function moduleName(name: string, wrong: (problem: string) => Error): string {
-  if (!/^[\w-]+$/.test(name)) throw wrong(`"${name}" is not the name of a module`);
+  if (!/^[\w-]+$/.test(name)) throw wrong(`"${name}" is not a module name`);
   return name;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Checks that a user wrote. A shell script is run in the guest while the patch is loaded; it holds when it ends with
- * status 0, and what it prints is the evidence. A TypeScript file exports a `GuestCheck` as its default.
+ * Checks of the user. A shell script runs in the guest while the patch is loaded; the check holds if the script exits with
+ * status 0, and its output is the evidence. A TypeScript file has a `GuestCheck` as its default export.
  */
 import { basename, extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -26,12 +26,12 @@ export async function readUserCheck(file: string): Promise<UserCheck> {
     return { file, sha256: sha256(bytes), check: await imported(file) };
   }
   if (bytes.length === 0 || bytes.includes(0) || bytes.length > 1_000_000) {
-    throw fail('prove-user-check', { file, problem: 'it is empty, larger than a megabyte, or no text' });
+    throw fail('prove-user-check', { file, problem: 'it is empty, larger than 1 MB, or not text' });
   }
   return { file, sha256: sha256(bytes), check: scripted(id, bytes.toString('utf8')) };
 }
 
-/** The claim of a script is its first comment after the interpreter line. */
+/** The claim of a script is the first comment after the interpreter line. */
 function scripted(id: string, script: string): GuestCheck {
   const claim = /^(?:#!.*\n)?#\s*(\S.*)$/m.exec(script)?.[1] ?? `the check ${id}`;
   return {
@@ -40,9 +40,9 @@ function scripted(id: string, script: string): GuestCheck {
     where: 'guest',
     async *run(session) {
       const { status, output, ms } = await session.sh(script, { step: `the check ${id}`, deadlineMs: 120_000 });
-      yield { text: `ended with status ${status}`, data: { status } };
+      yield { text: `exited with status ${status}`, data: { status } };
       yield { text: `it took ${seconds(ms)}`, detail: output, varies: true };
-      if (status !== 0) throw new ClaimFailed(`it ended with status ${status}`, output);
+      if (status !== 0) throw new ClaimFailed(`it exited with status ${status}`, output);
     },
   };
 }
@@ -57,7 +57,7 @@ async function imported(file: string): Promise<GuestCheck> {
   }
   const { id, title, run } = (check ?? {}) as Partial<GuestCheck>;
   if (typeof id !== 'string' || !/^[\w-]+$/.test(id) || typeof title !== 'string' || typeof run !== 'function') {
-    throw refuse('its default export is no check: it needs id, title and run');
+    throw refuse('its default export is not a check: it needs id, title and run');
   }
   return { ...(check as GuestCheck), where: 'guest' };
 }

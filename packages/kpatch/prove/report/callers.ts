@@ -1,20 +1,20 @@
-/** Who calls a function of vmlinux: direct calls and jumps in its code, pointers to it in its data. */
+/** Finds the callers of a function of vmlinux: direct calls and jumps in code, pointers in data. */
 import type { KernelImage } from '../../kernel/image.ts';
 import type { Kallsyms } from '../../kernel/kallsyms.ts';
 
 export interface Caller {
   readonly name: string;
-  /** `pointer`: it is called through a table that holds its address. */
+  /** `pointer`: it is called through a table that contains its address. */
   readonly by: 'call' | 'pointer';
 }
 
-/** The callers by name, each once, in the order of their addresses. One pass over the image (some 50 MB) for all targets. */
+/** The callers by name, without duplicates, in address order. One pass over the image (about 50 MB) for all targets. */
 export function callersOf(image: KernelImage, kallsyms: Kallsyms, targets: readonly bigint[]): Map<bigint, Caller[]> {
   const found = new Map<bigint, Map<string, Caller>>(targets.map((target) => [target, new Map()]));
   const add = (target: bigint, at: bigint, by: Caller['by']): void => {
     const name = kallsyms.symbolOf(at)?.name;
     const callers = found.get(target);
-    // Tables in which the kernel lists every function say nothing of callers.
+    // Tables that list every function of the kernel do not show callers.
     if (name !== undefined && /^(__start_|__stop_|__ksym|__param|orc_|kallsyms_)/.test(name)) return;
     if (name !== undefined && callers !== undefined && !callers.has(name)) callers.set(name, { name, by });
   };

@@ -1,4 +1,4 @@
-/** What the report shows beside the proof: the source patches, the machine code, who calls what. */
+/** What the report shows in addition to the proof: source patches, machine code, callers. */
 
 import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
@@ -20,7 +20,7 @@ export interface SourcePatch {
 export interface ReplacedCode {
   readonly func: PatchedFunction;
   readonly name: string;
-  /** Undefined where the old code was not found. */
+  /** Undefined if the old code was not found. */
   readonly old: readonly CodeLine[] | undefined;
   readonly renewed: readonly CodeLine[] | undefined;
   readonly callers: readonly Caller[];
@@ -35,11 +35,11 @@ export interface ReportFacts {
 export interface KernelCode {
   readonly image: KernelImage;
   readonly kallsyms: Kallsyms;
-  /** The files of the modules that the patch changes, by name. */
+  /** The files of the kernel modules that the patch changes, by name. */
   readonly modules: ReadonlyMap<string, ElfObject>;
 }
 
-/** Reads a source patch and checks that it is one that the module was made from. Errors: `file-unreadable`, `prove-other-patch`. */
+/** Reads a source patch and verifies that the module was built from it. Errors: `file-unreadable`, `prove-other-patch`. */
 export function readSourcePatch(file: string, subject: Subject): SourcePatch {
   const bytes = readBytes(file);
   const digest = sha256(bytes);
@@ -50,7 +50,7 @@ export function readSourcePatch(file: string, subject: Subject): SourcePatch {
   return { name: known?.name ?? file, text: bytes.toString('utf8') };
 }
 
-/** Collects the facts; `functions` are those that livepatch lists or the manifest names. */
+/** Collects the facts; `functions` are those listed by livepatch or by the manifest. */
 export function reportFacts(
   subject: Subject,
   functions: readonly PatchedFunction[],
@@ -77,13 +77,13 @@ export function reportFacts(
   };
 }
 
-/** The new function: of the same name, or in modules of other programs of one made of it; never the padding before one. */
+/** The new function: it has the same name, or one derived from it in modules of other tools. Never the padding symbol. */
 function newSymbol(module: ElfObject, old: string): ElfSymbol | undefined {
   const code = module.symbols.filter(({ name, size }) => size > 0 && !/^__(pfx|cfi)_/.test(name));
   return code.find(({ name }) => name === old) ?? code.find(({ name }) => name.endsWith(`_${old}`));
 }
 
-/** Equal names in a module are counted in the order of its symbol table, as livepatch does. */
+/** Positions of equal names follow the order of the symbol table of the module, as in livepatch. */
 function oldModuleCode(
   kernel: KernelCode | undefined,
   { object, name, sympos }: PatchedFunction,

@@ -1,16 +1,6 @@
-/** Text for HTML. */
+/** Words and names for the report; markup comes from base/html.ts. */
 
-/** Escapes for text and for attribute values in double quotes. */
-export function esc(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g, '\ufffd');
-}
-
-/** An id that a link can name. */
+/** A valid id for links. */
 export function slug(text: string): string {
   return text.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-|-$/g, '');
 }

@@ -1,4 +1,4 @@
-/** Old and new machine code of a replaced function as lines that can be compared: calls and data by name, not by address. */
+/** Old and new machine code of a replaced function as comparable lines: calls and data by name instead of address. */
 import type { ElfObject, ElfSymbol, Relocation, Section } from '../../formats/elf/object.ts';
 import type { KernelImage } from '../../kernel/image.ts';
 import type { Kallsyms } from '../../kernel/kallsyms.ts';
@@ -6,10 +6,10 @@ import type { CodeLine, NameAddress } from '../../platform/listing.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { architectureOf } from '../../platform/registry.ts';
 
-/** No function is shown beyond this many instructions. */
+/** Maximum number of instructions shown of a function. */
 const LIMIT = 3000;
 
-/** The code of a function in vmlinux; undefined where the image does not hold it. */
+/** The code of a function in vmlinux; undefined if the image does not contain it. */
 export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint): CodeLine[] | undefined {
   const next = kallsyms.nextAddress(address);
   if (next === undefined) return undefined;
@@ -18,7 +18,7 @@ export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint)
   return linesOf(image.platform, bytes, address, ({ value }) => {
     const symbol = kallsyms.symbolOf(value);
     if (symbol === undefined) return undefined;
-    // Behind the init code the linker script puts the parts of alternatives that jump out of line.
+    // After the init code the linker script places the out-of-line parts of alternatives.
     if (symbol.name === '_einittext') return 'altinstr_aux';
     const distance = value - symbol.address;
     const text = distance === 0n && /[tT]/.test(symbol.type) ? undefined : stringIn(image.read(value, 80));
@@ -27,7 +27,7 @@ export function oldCode(image: KernelImage, kallsyms: Kallsyms, address: bigint)
   });
 }
 
-/** The code of a function in a module's file: the patch module, or a module of the kernel. */
+/** The code of a function in a module file: the livepatch module or a kernel module. */
 export function codeInModule(module: ElfObject, symbol: ElfSymbol): CodeLine[] | undefined {
   const platform = architectureOf(module);
   const { section, value, size } = symbol;
@@ -56,7 +56,7 @@ function nameOf(module: ElfObject, { listing }: Platform, { symbol, addend, type
     const text = stringIn(Buffer.from(section.data.subarray(symbol.value + place, symbol.value + place + 80)));
     if (text !== undefined) return text;
   }
-  // Assemblers name what is local by its section and distance; the same place has its own name in the symbol table.
+  // Assemblers refer to local symbols by section and offset; the symbol table has the name for that offset.
   const own = symbol.name === '' && typeof section === 'object' ? symbolAt(module, section, place) : undefined;
   const named = own?.name ?? (symbol.name !== '' ? symbol.name : section === undefined ? '?' : sectionName(section));
   const name = named.replace(/^\.klp\.sym\.[^.]+\.(.*),\d+$/, '$1');
@@ -68,7 +68,7 @@ function sectionName(section: NonNullable<ElfSymbol['section']>): string {
   return typeof section === 'object' ? section.name.replace(/^\./, '') : '?';
 }
 
-/** The function or variable that has this place of a section. */
+/** The function or variable at this offset of a section. */
 function symbolAt(module: ElfObject, section: Section, place: number): ElfSymbol | undefined {
   return module.symbols.find(
     (symbol) =>
@@ -76,7 +76,7 @@ function symbolAt(module: ElfObject, section: Section, place: number): ElfSymbol
   );
 }
 
-/** A C string that begins here, shortened and in quotes; undefined where there is none. */
+/** The C string at this offset, shortened and in quotes; undefined if there is none. */
 function stringIn(bytes: Buffer | undefined): string | undefined {
   const end = bytes?.indexOf(0) ?? -1;
   const text = bytes?.toString('latin1', 0, end < 0 ? bytes.length : end) ?? '';

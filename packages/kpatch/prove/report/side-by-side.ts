@@ -1,11 +1,11 @@
-/** Two lists of lines set side by side, equal ones opposite each other (longest common subsequence). */
+/** Aligns two lists of lines so that equal lines face each other (longest common subsequence). */
 export interface Row {
   readonly left: string | undefined;
   readonly right: string | undefined;
   readonly same: boolean;
 }
 
-/** The table of the comparison has left × right cells: beyond this the lists are paired line by line. */
+/** The comparison table has left × right cells; above this limit the lists are paired line by line. */
 const LIMIT = 4_000_000;
 
 export function sideBySide(left: readonly string[], right: readonly string[]): Row[] {

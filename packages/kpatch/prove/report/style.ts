@@ -1,4 +1,4 @@
-/** The looks of the report: one style sheet, system fonts, light and dark by the reader's own setting, and for paper. */
+/** The style sheet of the report: system fonts, light and dark mode, print. */
 export const style = `
 :root { color-scheme: light dark; --bg: #fdfdfc; --fg: #1c1e21; --soft: #55595f; --line: #d9dbde; --panel: #f3f4f4;
   --good: #136c3a; --good-bg: #e3f4e9; --bad: #a3161b; --bad-bg: #fdeaea; --idle: #595f69; --link: #0b57a4;

@@ -1,18 +1,20 @@
-/** What of a system's boot a guest does: the store that an earlier guest left is unpacked, and installed patches are loaded. */
+/** The part of a system boot that a guest performs: unpack the store of an earlier guest and load the installed patches. */
 
-/** The folder of the installed patches, as the host has it. */
+/** The folder of the installed patches, as on a host. */
 export const STORE = '/var/lib/kpatch';
 
-/** Where a guest finds the store of an earlier one. */
+/** Path of the store of an earlier guest. */
 export const STORE_ARCHIVE = '/kpatch/store.tar';
 
-/** What `kpatch.service` runs (packaging/systemd). */
+/** The command of `kpatch.service` (packaging/systemd). */
 export const SERVICE_COMMAND = 'kpatch load --all --boot';
 
-/** What the boot leaves for the checks: `status`, `output`, `uptime`, and the kernel's `log` from before the load. */
+/** Results of the boot for the checks: `status`, `output`, `uptime`, and the kernel `log` from before the load. */
 export const SERVICE_RESULT = '/run/kpatch-boot';
 
-/** For the guest's init, before anything else runs; also shown on the console, in case it does not come to its end. */
+/**
+ * The script for init of the guest, before anything else runs. It also prints to the console in case it does not finish.
+ */
 export const bootService = `mkdir -p ${SERVICE_RESULT}
 tar -C / -xf ${STORE_ARCHIVE}
 dmesg -r >${SERVICE_RESULT}/log

@@ -1,4 +1,4 @@
-/** A check: one claim about a patch module, shown true or false in a running kernel. One file each, in `checks/`. */
+/** A check: one claim about a livepatch module that a running kernel shows to be true or false. See `checks/`. */
 import type { KernelFacts } from '../../prepare/facts.ts';
 import type { Guest, ScriptOptions, ScriptResult } from '../../vm/guest.ts';
 import type { GuestFiles } from '../../vm/initramfs.ts';
@@ -7,67 +7,78 @@ import type { TestScript } from '../input/test-script.ts';
 import type { Evidence } from './event.ts';
 import type { CallCount, Transition } from './observations.ts';
 
-/** The kernel that a proof is made on. */
+/** The kernel of the proof. */
 export interface ProofKernel {
   readonly release: string;
   readonly image: string;
-  /** `lib/modules/RELEASE`; needed where the patch changes modules. */
+  /** `lib/modules/RELEASE`; needed if the patch changes modules. */
   readonly modules: string | undefined;
   readonly buildId: string | undefined;
-  /** Symbols and code, where the kernel is prepared: more can be checked without a guest. */
+  /** Symbols and code of a prepared kernel, for checks that need no guest. */
   readonly facts?: KernelFacts;
 }
 
-/** What the checks of one boot leave for those that follow; all from the guest. */
+/** State that the checks of one boot pass on to later checks, all from the guest. */
 export interface BootState {
-  /** `tracing/enabled_functions` before anything was loaded. */
+  /** `tracing/enabled_functions` before any patch was loaded. */
   enabledBefore?: string;
   /** Functions that livepatch lists after the load. */
   redirected?: readonly PatchedFunction[];
   /** Status of the test script in each phase. */
   readonly testStatus: { [phase: string]: number };
-  /** Complaints of the kernel before anything was loaded. */
+  /** Kernel complaints before any patch was loaded. */
   complaintsBefore?: readonly string[];
+  /** Lines of the kernel log before any module of this proof was loaded. */
+  logLines?: number;
+  stockLogRead?: boolean;
+  /** Target modules that are not in the guest at all, not even as a stand-in. */
+  absent?: Set<string>;
+  /** True if the patch was loaded at boot, so that no step of this boot shows the stock kernel. */
+  patchedAtBoot?: boolean;
   transition?: Transition;
   /** Calls of the new functions while the test ran. */
   calls?: readonly CallCount[];
 }
 
-/** What a check works with. */
+/** The context of a check. */
 export interface Session {
   readonly subject: Subject;
   readonly predecessors: readonly Subject[];
   readonly kernel: ProofKernel;
   readonly test: TestScript | undefined;
-  /** This program as files of a guest; undefined where it is not at hand. */
+  /** kpatch as files for a guest; undefined if not available. */
   readonly program: GuestFiles | undefined;
   readonly guest: Guest;
   readonly state: BootState;
+  /** Target modules that the stock kernel cannot load in a guest, with the reason; of all boots together. */
+  readonly exceptions: Map<string, string>;
+  /** What the stock kernel complains about, normalised (`normalMessage`); of all boots together. */
+  readonly stockComplaints: Set<string>;
   /** Runs a shell script in the guest; see `Guest.run`. */
   sh(script: string, options?: ScriptOptions): Promise<ScriptResult>;
-  /** Hands the store of installed patches, a tar archive, to the boot that begins with it. */
+  /** Passes the store of installed patches, a tar archive, to the boot that starts with it. */
   keepStore(archive: Uint8Array): void;
-  /** Tells those who watch what is going on. */
+  /** Reports progress. */
   progress(text: string): void;
 }
 
-/** A check that looks at files only, before any guest exists. */
-export type StaticSession = Omit<Session, 'guest' | 'state' | 'sh' | 'keepStore'>;
+/** A check that only reads files, before any guest starts. */
+export type StaticSession = Omit<Session, 'guest' | 'state' | 'sh' | 'keepStore' | 'exceptions' | 'stockComplaints'>;
 
 interface CheckBase {
   /** A short name, unique: `transition`. */
   readonly id: string;
   /** The claim, as a sentence that is true when it holds: `the transition completes`. */
   readonly title: string;
-  /** True where the claims that follow say nothing once this one is false. */
+  /** If true, later checks are skipped when this one fails. */
   readonly needed?: boolean;
 }
 
 export interface GuestCheck extends CheckBase {
   readonly where: 'guest';
-  /** Yields what it sees; throws `ClaimFailed` when the claim is false. */
+  /** Yields evidence; throws `ClaimFailed` if the claim is false. */
   run(session: Session): AsyncGenerator<Evidence, void>;
-  /** False where there is nothing to check in this proof (no test script, no predecessor). */
+  /** False if the check does not apply to this proof (no test script, no previous patch). */
   applies?(session: StaticSession): boolean;
 }
 
@@ -79,16 +90,18 @@ export interface StaticCheck extends CheckBase {
 
 export type Check = GuestCheck | StaticCheck;
 
-/** A boot of the kernel with the checks that are made in it, in order. */
+/** A boot of the kernel with its checks, in order. */
 export interface PlannedBoot {
   readonly id: string;
   readonly title: string;
   readonly kernelArguments: readonly string[];
   readonly memoryMiB: number;
   readonly cpus: number;
+  /** True if booting is part of what is looked at: no kept guest is resumed. */
+  readonly cold?: boolean;
   /**
-   * Where the guest has this program: `install` keeps its store, `reboot` begins with that store and loads what is installed
-   * before anything else runs.
+   * For guests that contain kpatch: `install` saves its store; `reboot` starts with that store and loads the installed
+   * patches before anything else runs.
    */
   readonly system?: 'install' | 'reboot';
   readonly checks: readonly GuestCheck[];

@@ -1,27 +1,34 @@
-/** What happens while a plan runs, in order. The events are the whole truth: proof, report and live view are made of them. */
+/** The events of a running plan, in order. Proof, report and live view are all derived from them. */
 import type { KpatchError } from '../../base/errors/error.ts';
 
 export interface Evidence {
   /** One sentence or a short fact. */
   readonly text: string;
-  /** The same or more for programs. */
+  /** Data for programs. */
   readonly data?: object;
-  /** True for what differs from run to run: times, counts, addresses. */
+  /** True for values that differ between runs: times, counts, addresses. */
   readonly varies?: boolean;
-  /** A longer text that belongs to it, as the output of a script; shown folded. */
+  /** Longer text such as the output of a script; shown folded. */
   readonly detail?: string;
 }
 
-/** `held`: seen to be true; `failed`: seen to be false; `not run`: an earlier failure left nothing to look at. */
+/** `held`: the claim was true; `failed`: it was false; `not run`: skipped because of an earlier failure. */
 export type Outcome = 'held' | 'failed' | 'not run';
 
 export type ProofEvent =
   | { readonly type: 'plan'; readonly plan: string; readonly release: string; readonly checks: readonly CheckHead[] }
   | { readonly type: 'boot'; readonly boot: string; readonly title: string }
-  | { readonly type: 'booted'; readonly boot: string; readonly acceleration: string; readonly ms: number }
+  | {
+      readonly type: 'booted';
+      readonly boot: string;
+      readonly acceleration: string;
+      readonly ms: number;
+      /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
+      readonly kept?: string;
+    }
   | { readonly type: 'begin'; readonly check: string; readonly boot: string; readonly title: string }
   | ({ readonly type: 'evidence'; readonly check: string } & Evidence)
-  /** `check` is `BOOT/` where it is about the boot as a whole. */
+  /** `check` is `BOOT/` for events of the boot as a whole. */
   | { readonly type: 'progress'; readonly check: string; readonly text: string }
   | {
       readonly type: 'end';
@@ -39,9 +46,10 @@ export interface CheckHead {
   readonly title: string;
 }
 
-export type Verdict = 'proven' | 'not proven';
+/** `proven except NAMES`: everything that was tried held, and these modules could not be run. */
+export type Verdict = 'proven' | 'not proven' | `proven except ${string}`;
 
-/** Thrown by a check that saw its claim to be false. */
+/** Thrown by a check whose claim is false. */
 export class ClaimFailed extends Error {
   readonly detail: string | undefined;
   constructor(reason: string, detail?: string) {
@@ -51,7 +59,7 @@ export class ClaimFailed extends Error {
   }
 }
 
-/** Errors of a guest that say something about the patch, not about this machine. */
+/** Errors of a guest that are caused by the patch, not by this machine. */
 export function isGuestEnd(error: KpatchError): boolean {
   return ['guest-panicked', 'guest-hung', 'guest-ended', 'guest-not-booted', 'guest-silent'].includes(error.code);
 }

@@ -1,12 +1,12 @@
-/** The kernel's log as evidence: what in it is a complaint, what a live patch always prints. */
+/** Reads the kernel log: which lines are complaints, and which lines every live patch causes. */
 
-/** A record of dmesg --raw: the level (0 emergency to 7 debug) and the text. */
+/** A record of dmesg --raw: level (0 emergency to 7 debug) and text. */
 export interface LogRecord {
   readonly level: number;
   readonly text: string;
 }
 
-/** Printed by every load of a live patch or an unsigned module; no complaint. */
+/** Printed for every live patch or unsigned module; not a complaint. */
 const expected: readonly RegExp[] = [
   /^livepatch: /,
   /tainting kernel with TAINT_LIVEPATCH/,
@@ -14,7 +14,7 @@ const expected: readonly RegExp[] = [
   /module verification failed: signature and\/or required key missing - tainting kernel/,
 ];
 
-/** Texts of kernel complaints, whatever their level. */
+/** Texts of kernel complaints at any level. */
 const complaints: readonly RegExp[] = [
   /\bWARNING:/,
   /\bBUG\b/,
@@ -37,7 +37,7 @@ const complaints: readonly RegExp[] = [
   /sysfs: cannot create duplicate/,
 ];
 
-/** Reads `dmesg -r` (or a file of /dev/kmsg); lines without a level are continued records and take the level before. */
+/** Parses `dmesg -r` (or /dev/kmsg); lines without a level continue the previous record. */
 export function parseLog(text: string): LogRecord[] {
   const records: LogRecord[] = [];
   for (const line of text.split('\n')) {
@@ -49,7 +49,7 @@ export function parseLog(text: string): LogRecord[] {
   return records;
 }
 
-/** The records that complain: known texts of any level, and errors (level 3 and worse) unless a load always prints them. */
+/** The complaints: known texts at any level, and errors (level 3 and worse) except those that every load prints. */
 export function complaintsIn(records: readonly LogRecord[]): LogRecord[] {
   return records.filter(({ level, text }) => {
     const message = text.replace(/^\[ *\d+\.\d+\] /, '');

@@ -1,24 +1,38 @@
-/** The steps of livepatch as a guest takes them, and how they are read (Documentation/ABI/testing/sysfs-kernel-livepatch). */
+/** Operations on live patches in a guest, and their sysfs state (Documentation/ABI/testing/sysfs-kernel-livepatch). */
 
 import { busyness } from '../../vm/guest.ts';
 import type { PatchedFunction, Subject } from '../input/subject.ts';
 import type { Session } from './check.ts';
 import { ClaimFailed } from './event.ts';
 import type { Transition } from './observations.ts';
+import { rememberStockLog } from './stock-log.ts';
 
-/** Loading waits for grace periods of RCU, which are long in an emulated guest under load on a busy machine. */
+/** Loading waits for RCU grace periods, which are long in an emulated guest on a busy machine. */
 const STEP_DEADLINE_MS = 300_000;
+
+/** Loading and unloading pay grace periods of RCU for each function; so long for one in an emulated guest, at most. */
+const SECONDS_PER_FUNCTION = 1.5;
+
+/** Seconds that a load or unload of this proof may take longer than that of a patch of one function. */
+export function secondsForFunctions({ subject, predecessors }: Session): number {
+  const counts = [subject, ...predecessors].map(({ functions }) => functions?.length ?? 1);
+  return SECONDS_PER_FUNCTION * (Math.max(...counts) - 1);
+}
+
+function stepDeadlineMs(session: Session): number {
+  return STEP_DEADLINE_MS + 1000 * Math.max(0, secondsForFunctions(session));
+}
 
 const SYSFS = '/sys/kernel/livepatch';
 
-/** Where a module lies in the guest. */
+/** Path of a module in the guest. */
 export function guestPath(subject: Subject): string {
   return `/kpatch/${subject.sha256.slice(0, 12)}/${subject.name}.ko`;
 }
 
 /**
- * Waits for the transition of a loaded patch (also for its end: the patch disappears). The guest polls; each look is
- * reported as progress. Throws `ClaimFailed` with the tasks that hold it up after `seconds`, on a busy machine later.
+ * Waits until the transition of a loaded patch completes (or the patch disappears). The guest polls and reports progress.
+ * Throws `ClaimFailed` with the tasks that block it after `seconds` (later on a busy machine).
  */
 export async function waitForTransition(
   session: Session,
@@ -27,7 +41,7 @@ export async function waitForTransition(
   seconds = 60,
 ): Promise<Transition> {
   const stale = towards === 'patched' ? 0 : 1;
-  const limit = Math.ceil(seconds * busyness());
+  const limit = Math.ceil((seconds + secondsForFunctions(session)) * busyness());
   const script = `
 start=$(cut -d' ' -f1 /proc/uptime)
 limit=$(( \${start%.*} + ${limit} ))
@@ -65,29 +79,33 @@ echo "$(cut -d' ' -f1 /proc/uptime) 0"`;
   return { seconds: points.at(-1)?.seconds ?? 0, points };
 }
 
-/** Loads a module; throws `ClaimFailed` with the kernel's words where it is refused. */
+/** Loads a module; throws `ClaimFailed` with the kernel messages if it is refused. */
 export async function insert(session: Session, subject: Subject): Promise<void> {
+  await rememberStockLog(session);
   const { status, output } = await session.sh(
     `insmod ${guestPath(subject)} || { status=$?; dmesg | tail -n 6; exit $status; }`,
-    { step: `insmod ${subject.name}.ko`, deadlineMs: STEP_DEADLINE_MS },
+    { step: `insmod ${subject.name}.ko`, deadlineMs: stepDeadlineMs(session) },
   );
   if (status !== 0) throw new ClaimFailed('the kernel refuses the module', output);
 }
 
-/** Disables a patch, waits until it is out of use, removes its module. */
+/** Disables a patch, waits for the transition, and removes its module. */
 export async function takeOut(session: Session, subject: Subject, seconds = 60): Promise<Transition> {
   const { name } = subject;
   const disabled = await session.sh(`echo 0 >${SYSFS}/${name}/enabled`, {
     step: `disable ${name}`,
-    deadlineMs: STEP_DEADLINE_MS,
+    deadlineMs: stepDeadlineMs(session),
   });
-  if (disabled.status !== 0) throw new ClaimFailed('the kernel does not let the patch be disabled', disabled.output);
+  if (disabled.status !== 0) throw new ClaimFailed('the kernel refuses to disable the patch', disabled.output);
   const transition = await waitForTransition(session, name, 'unpatched', seconds);
   await remove(session, subject);
   return transition;
 }
 
-/** Removes the module of a patch that is disabled or replaced; its reference is dropped shortly after its folder is gone. */
+/**
+ * Removes the module of a disabled or replaced patch. The kernel drops its reference shortly after its sysfs folder is
+ * gone.
+ */
 export async function remove(session: Session, subject: Subject): Promise<void> {
   const { name } = subject;
   const { status, output } = await session.sh(
@@ -97,12 +115,12 @@ until rmmod ${name} 2>/tmp/rmmod; do
   sleep 0.1
 done
 ! grep -q '^${name} ' /proc/modules`,
-    { step: `rmmod ${name}`, deadlineMs: STEP_DEADLINE_MS },
+    { step: `rmmod ${name}`, deadlineMs: stepDeadlineMs(session) },
   );
   if (status !== 0) throw new ClaimFailed('the module cannot be removed after the patch was disabled', output);
 }
 
-/** `enabled` and `transition` of each live patch there is, by name. */
+/** `enabled` and `transition` of each live patch, by name. */
 export async function livePatches(session: Session): Promise<Map<string, { enabled: boolean; transition: boolean }>> {
   const { output } = await session.sh(
     `cd ${SYSFS} && for p in *; do [ -d "$p" ] && echo "$p $(cat $p/enabled) $(cat $p/transition)"; done; true`,
@@ -124,7 +142,7 @@ export async function listedFunctions(session: Session, name: string): Promise<P
   }));
 }
 
-/** Objects of a patch whose code is in the kernel now, by `OBJECT/patched` (Linux 6.1 and later). */
+/** The patched state of each object of a patch, from `OBJECT/patched` (Linux 6.1 and later). */
 export async function patchedObjects(session: Session, name: string): Promise<Map<string, boolean>> {
   const { output } = await session.sh(
     `cd ${SYSFS}/${name} && for o in */; do o=\${o%/}; [ -e $o/patched ] && echo "$o $(cat $o/patched)"; done; true`,
@@ -132,13 +150,13 @@ export async function patchedObjects(session: Session, name: string): Promise<Ma
   return new Map([...output.matchAll(/^(\S+) ([01])$/gm)].map(([, object, patched]) => [object!, patched === '1']));
 }
 
-/** One entry of `tracing/enabled_functions`: a function whose entry is redirected or traced, and by whom. */
+/** An entry of `tracing/enabled_functions`: a redirected or traced function and its users. */
 export interface EnabledFunction {
   readonly name: string;
   readonly byLivepatch: boolean;
 }
 
-/** Reads `tracing/enabled_functions`. Further lines of an entry are indented. */
+/** Parses `tracing/enabled_functions`. Continuation lines of an entry are indented. */
 export function parseEnabledFunctions(text: string): EnabledFunction[] {
   const entries: { name: string; byLivepatch: boolean }[] = [];
   for (const line of text.split('\n')) {

@@ -1,7 +1,7 @@
-/** What the checks of a proof observe in a guest, as plain data. */
+/** Observations of the checks in a guest, as plain data. */
 import type { PatchedFunction } from '../input/subject.ts';
 
-/** One look at a transition: seconds since its start and tasks that have not changed sides. */
+/** A sample of a transition: seconds since its start and the number of tasks that have not switched. */
 export interface TransitionPoint {
   readonly seconds: number;
   readonly tasks: number;
@@ -14,7 +14,7 @@ export interface Transition {
 
 export interface CallCount {
   readonly func: PatchedFunction;
-  /** Undefined where no probe could be set. */
+  /** Undefined if no probe could be set. */
   readonly count: number | undefined;
   readonly problem?: string;
 }

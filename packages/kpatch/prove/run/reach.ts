@@ -1,6 +1,6 @@
 /**
- * Is the new code really run? A kprobe on the entry of each new function in the patch module counts its calls
- * (Documentation/trace/kprobetrace.rst; counts stand in `kprobe_profile`).
+ * Counts the calls of the new code with a kprobe at the entry of each new function in the livepatch module
+ * (Documentation/trace/kprobetrace.rst; the counts are in `kprobe_profile`).
  */
 
 import type { PatchedFunction } from '../input/subject.ts';
@@ -55,7 +55,7 @@ while read -r probe; do echo "$probe" >>${TRACING}/kprobe_events; done </tmp/pro
   });
 }
 
-/** The new function has the old one's name, or one made of it (`livepatch_NAME`, `NAME.patched`). */
+/** The new function has the name of the old one, or a derived name (`livepatch_NAME`, `NAME.patched`). */
 function newSymbol(symbols: readonly string[], name: string): string | undefined {
   const plain = name.replace(/\.(isra|constprop|part|cold).*$/, '');
   return (

@@ -1,12 +1,15 @@
-/** What a plan leaves: a record for each check and each boot, and the verdict. */
+/** The result of a plan: a record for each check and each boot, and the verdict. */
 import type { Evidence, Outcome, Verdict } from './event.ts';
 
-/** What one boot left: its console and how it ran. */
+/** The record of one boot: its console and how it ran. */
 export interface BootRecord {
   readonly boot: string;
   readonly title: string;
   readonly acceleration: string;
+  /** Until the guest took commands, milliseconds. */
   readonly bootMs: number;
+  /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
+  readonly kept?: string;
   readonly console: string;
 }
 
@@ -23,13 +26,13 @@ export interface CheckRecord {
 export interface PlanResult {
   readonly verdict: Verdict;
   readonly reasons: readonly string[];
-  /** In the order of the plan, whatever ran side by side. */
+  /** In the order of the plan, even if boots ran in parallel. */
   readonly checks: readonly CheckRecord[];
   readonly boots: readonly BootRecord[];
   readonly ms: number;
 }
 
-/** One check can stand in several boots: its key says which. */
+/** The same check can run in several boots; the key identifies one of them. */
 export function keyOf(boot: string, id: string): string {
   return `${boot}/${id}`;
 }

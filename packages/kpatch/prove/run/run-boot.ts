@@ -1,33 +1,35 @@
-/** Runs one boot of a plan: its guest, and in it the checks in order. */
+/** Runs one boot of a plan: starts a guest and runs the checks in it, in order. */
 import { KpatchError } from '../../base/errors/error.ts';
 import { initScript } from '../../vm/agent.ts';
 import { emulatorFor } from '../../vm/emulator.ts';
-import { boot, type Guest } from '../../vm/guest.ts';
+import { type BootOptions, boot, type Guest } from '../../vm/guest.ts';
 import type { GuestFile } from '../../vm/initramfs.ts';
-import { type ProofInput, staticSession } from '../input/proof-input.ts';
+import { bootKept } from '../../vm/kept.ts';
+import { type RunInput, staticSession } from '../input/proof-input.ts';
 import { bootService, STORE_ARCHIVE } from './boot-service.ts';
 import type { BootState, Check, GuestCheck, PlannedBoot, Session } from './check.ts';
 import { isGuestEnd } from './event.ts';
 import { guestPath } from './livepatch.ts';
 import { type BootRecord, type CheckRecord, keyOf } from './record.ts';
 import { type CheckContext, notRun, runCheck } from './run-check.ts';
+import { standIns } from './targets.ts';
 
 export interface BootRun {
   readonly checks: readonly CheckRecord[];
-  /** Absent where no guest was started. */
+  /** Absent if no guest was started. */
   readonly boot?: BootRecord;
-  /** The store as a tar archive, where the boot installed the patch. */
+  /** The store as a tar archive, if the boot installed the patch. */
   readonly store?: Uint8Array;
 }
 
-/** A guest whose init loads patches is up only when they are; a transition may take its time. */
+/** A guest whose init loads patches is up only when they are loaded, and a transition may take long. */
 const SERVICE_DEADLINE_MS = 300_000;
 
-/** `store` is what an earlier boot installed. Errors: those of this machine, as `boot` has them. */
+/** `store` comes from an earlier boot that installed the patch. Errors: those of this machine, as for `boot`. */
 export async function runBoot(
   planned: PlannedBoot,
   checks: readonly GuestCheck[],
-  input: ProofInput,
+  input: RunInput,
   store?: Uint8Array,
 ): Promise<BootRun> {
   const { onEvent, userChecks = [] } = input;
@@ -42,8 +44,9 @@ export async function runBoot(
     if (!(error instanceof KpatchError) || !isGuestEnd(error)) throw error;
     return bootFailed(planned, checks, error, context);
   }
-  const { acceleration, bootMs } = guest;
-  onEvent({ type: 'booted', boot: id, acceleration, ms: bootMs });
+  const { acceleration, bootMs, keptFrom } = guest;
+  const resumed = keptFrom === undefined ? {} : { kept: keptFrom };
+  onEvent({ type: 'booted', boot: id, acceleration, ms: bootMs, ...resumed });
   const kept: { store?: Uint8Array } = {};
   let records: readonly CheckRecord[];
   try {
@@ -54,11 +57,49 @@ export async function runBoot(
   } finally {
     await guest.stop();
   }
-  return { checks: records, boot: { boot: id, title, acceleration, bootMs, console: guest.console }, ...kept };
+  return {
+    checks: records,
+    boot: { boot: id, title, acceleration, bootMs, ...resumed, console: guest.console },
+    ...kept,
+  };
 }
 
-function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | undefined): Promise<Guest> {
-  const { subject, predecessors, kernel, test, program = {}, files, signal, onEvent } = input;
+async function start(planned: PlannedBoot, input: RunInput, store: Uint8Array | undefined): Promise<Guest> {
+  const { kernel, kept, signal, onEvent } = input;
+  const { id, system, memoryMiB, cpus, kernelArguments } = planned;
+  const progress = (text: string): void => onEvent({ type: 'progress', check: keyOf(id, ''), text });
+  const options: BootOptions = {
+    ...(await guestContent(planned, input, store)),
+    image: kernel.image,
+    memoryMiB,
+    cpus,
+    kernelArguments: ['log_buf_len=4M', ...kernelArguments],
+    onConsole: (line) => onEvent({ type: 'console', boot: id, line }),
+    onWait: () => progress('waiting for other virtual machines to finish'),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  if (system === 'reboot')
+    return boot({
+      ...options,
+      init: initScript([], emulatorFor(kernel.image), bootService),
+      bootDeadlineMs: SERVICE_DEADLINE_MS,
+    });
+  if (kept === undefined) return boot(options);
+  return bootKept(options, {
+    folder: kept.folder,
+    label: kernel.release,
+    cold: kept.cold === true || planned.cold === true,
+    ...(kernel.modules === undefined ? {} : { drivers: kernel.modules }),
+    onNote: progress,
+  });
+}
+
+/** What this proof needs in the guest. */
+async function guestContent(
+  planned: PlannedBoot,
+  { subject, predecessors, kernel, test, program = {}, files }: RunInput,
+  store: Uint8Array | undefined,
+): Promise<Pick<BootOptions, 'files' | 'modules'>> {
   const own: Record<string, GuestFile> = { ...files, ...(planned.system === undefined ? {} : program) };
   for (const module of [subject, ...predecessors]) own[guestPath(module)] = module.bytes;
   if (test !== undefined) own['/kpatch/test'] = { content: test.text, mode: 0o755 };
@@ -66,29 +107,19 @@ function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | unde
   if (store !== undefined) own[STORE_ARCHIVE] = store;
   const targets = [subject, ...predecessors].flatMap(({ targetModules }) => targetModules);
   const available = [...new Set([...targets, ...(test?.modules ?? [])])];
-  const modules = kernel.modules !== undefined && available.length > 0;
-  return boot({
-    image: kernel.image,
-    files: own,
-    ...(modules ? { modules: { folder: kernel.modules!, available } } : {}),
-    memoryMiB: planned.memoryMiB,
-    cpus: planned.cpus,
-    kernelArguments: ['log_buf_len=4M', ...planned.kernelArguments],
-    onConsole: (line) => onEvent({ type: 'console', boot: planned.id, line }),
-    onWait: () => onEvent({ type: 'progress', check: keyOf(planned.id, ''), text: 'other virtual machines end first' }),
-    ...(planned.system === 'reboot'
-      ? { init: initScript([], emulatorFor(kernel.image), bootService), bootDeadlineMs: SERVICE_DEADLINE_MS }
-      : {}),
-    ...(signal === undefined ? {} : { signal }),
-  });
+  if (kernel.modules === undefined || available.length === 0) return { files: own };
+  const copies = await standIns(kernel.modules, subject.targetModules);
+  return { files: { ...own, ...copies }, modules: { folder: kernel.modules, available } };
 }
 
-function sessionOf(input: ProofInput, guest: Guest, keepStore: (archive: Uint8Array) => void) {
+function sessionOf(input: RunInput, guest: Guest, keepStore: (archive: Uint8Array) => void) {
   const state: BootState = { testStatus: {} };
   return (key: string): Session => ({
     ...staticSession(input, key),
     guest,
     state,
+    exceptions: input.exceptions,
+    stockComplaints: input.stockComplaints,
     sh: (script, options) => guest.run(script, options),
     keepStore,
   });
@@ -109,9 +140,9 @@ async function runChecks(
     const { record, gone } = await run(check);
     if (!gone && (record.outcome === 'held' || check.needed !== true)) continue;
     const rest = checks.slice(at + 1);
-    // What the kernel said is worth reading most when something failed.
+    // The kernel log is most useful when something failed.
     const log = gone ? undefined : rest.find(({ id }) => id === 'log-clean');
-    const why = gone ? 'the guest is gone' : `without this: ${check.title}`;
+    const why = gone ? 'the guest is gone' : `skipped because this failed: ${check.title}`;
     const skipped = rest.filter((other) => other !== log);
     records.push(...notRun(skipped, why, context));
     if (log !== undefined) await run(log);
@@ -120,7 +151,7 @@ async function runChecks(
   return records;
 }
 
-/** The guest did not come up: that is what is wrong with its first check. */
+/** The guest did not boot: report that as the failure of its first check. */
 function bootFailed(
   { id, title }: PlannedBoot,
   checks: readonly GuestCheck[],
@@ -147,5 +178,5 @@ function bootFailed(
     evidence: [evidence],
     ms: 0,
   } as const;
-  return { checks: [failed, ...notRun(rest, 'the guest did not come up', context)], boot: record };
+  return { checks: [failed, ...notRun(rest, 'the guest did not boot', context)], boot: record };
 }

@@ -1,4 +1,4 @@
-/** Runs one check: what it sees becomes events and a record. */
+/** Runs one check and turns its evidence into events and a record. */
 import { KpatchError } from '../../base/errors/error.ts';
 import type { Check } from './check.ts';
 import { ClaimFailed, type Evidence, isGuestEnd, type Outcome, type ProofEvent } from './event.ts';
@@ -6,18 +6,18 @@ import { type CheckRecord, keyOf } from './record.ts';
 
 export interface CheckRun {
   readonly record: CheckRecord;
-  /** The guest is gone: panicked, hung or ended. */
+  /** The guest is gone: it panicked, hung or stopped. */
   readonly gone: boolean;
 }
 
 export interface CheckContext {
   readonly boot: string;
   readonly onEvent: (event: ProofEvent) => void;
-  /** True for a check that a user wrote: whatever it throws is its own finding; in one of ours it would be a defect. */
+  /** True for a check of the user: anything it throws is a failure of the check. In a built-in check it would be a bug. */
   readonly isOfUser: (check: Check) => boolean;
 }
 
-/** `run` is given the key of the check. Errors: those of this machine, not of the patch. */
+/** `run` gets the key of the check. Errors: those of this machine, not of the patch. */
 export async function runCheck(
   check: Check,
   { boot, onEvent, isOfUser }: CheckContext,
@@ -44,14 +44,14 @@ export async function runCheck(
     outcome = 'failed';
     why = { reason: error.message };
     const { detail } = error as ClaimFailed;
-    if (detail !== undefined && detail.trim() !== '') see({ text: 'what was seen', detail, varies: true });
+    if (detail !== undefined && detail.trim() !== '') see({ text: 'output', detail, varies: true });
   }
   const ms = performance.now() - start;
   onEvent({ type: 'end', check: key, outcome, ...why, ms });
   return { record: { check: key, boot, title, outcome, ...why, evidence, ms }, gone };
 }
 
-/** Records of checks that an earlier failure left nothing to look at. */
+/** Records for checks that are skipped because of an earlier failure. */
 export function notRun(
   checks: readonly Check[],
   reason: string,

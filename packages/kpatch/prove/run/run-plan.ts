@@ -1,7 +1,7 @@
-/** Runs a plan for one module on one kernel; everything that happens is an event. */
+/** Runs a plan for one module on one kernel and reports everything as events. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fail } from '../../base/errors/error.ts';
-import { type ProofInput, staticSession } from '../input/proof-input.ts';
+import { type ProofInput, type RunInput, staticSession } from '../input/proof-input.ts';
 import { trimmed } from '../plans.ts';
 import type { Check, GuestCheck, PlannedBoot, StaticCheck } from './check.ts';
 import type { CheckHead } from './event.ts';
@@ -9,15 +9,16 @@ import { type CheckRecord, keyOf, type PlanResult } from './record.ts';
 import { type BootRun, runBoot } from './run-boot.ts';
 import { notRun, runCheck } from './run-check.ts';
 
-/** The id under which the checks stand that look at files only. */
+/** The id of the group of checks that only read files. */
 export const FILES = 'files';
 
 /**
- * Runs the plan to its end; what the patch does wrong is in the result, not an error.
+ * Runs the plan to completion. Faults of the patch are in the result; they are not errors.
  * Errors (of this machine, not of the patch): `tool-missing`, `busybox-missing`, `guest-memory`, `guest-module`,
  * `file-unreadable`, `disk-full`, `interrupted`.
  */
-export async function runPlan(input: ProofInput): Promise<PlanResult> {
+export async function runPlan(given: ProofInput): Promise<PlanResult> {
+  const input: RunInput = { ...given, exceptions: new Map(), stockComplaints: new Set() };
   const { kernel, subject, onEvent } = input;
   if (subject.release !== kernel.release) {
     throw fail('prove-other-kernel', { file: subject.file, built: subject.release, wanted: kernel.release });
@@ -36,13 +37,13 @@ export async function runPlan(input: ProofInput): Promise<PlanResult> {
   const found = new Map<StaticCheck, CheckRecord>();
   await lookAtFiles(statics.filter(isNeeded), input, found);
   const fits = [...found.values()].every(({ outcome }) => outcome === 'held');
-  // Nothing in a guest depends on the others: they are made while the first one boots.
+  // Guests are independent of each other: prepare the others while the first one boots.
   const others = lookAtFiles(
     statics.filter((check) => !isNeeded(check)),
     input,
     found,
   );
-  // It is waited for below; meanwhile its error must not end the process.
+  // Awaited below; until then an error must not end the process.
   others.catch(() => {});
   const ran = fits
     ? await runBoots(boots, input)
@@ -65,7 +66,7 @@ async function lookAtFiles(
 ): Promise<void> {
   const context = { boot: FILES, onEvent: input.onEvent, isOfUser: () => false };
   for (const check of statics) {
-    // Between two of them what guests have printed is read.
+    // Let pending guest output be read between two of them.
     await nextTurn();
     const { record } = await runCheck(check, context, (key) => check.run(staticSession(input, key)));
     found.set(check, record);
@@ -77,11 +78,11 @@ interface ChosenBoot {
   readonly checks: readonly GuestCheck[];
 }
 
-/** Runs the boots, some at once, each begun in the order of the plan; what they left is in that order too. */
-async function runBoots(boots: readonly ChosenBoot[], input: ProofInput): Promise<BootRun[]> {
+/** Runs the boots, several at once, started in the order of the plan; the results are in that order too. */
+async function runBoots(boots: readonly ChosenBoot[], input: RunInput): Promise<BootRun[]> {
   const { guests = 1, onEvent } = input;
   const ran: Promise<BootRun>[] = [];
-  /** The boot that installs stands before the one that needs what it kept. */
+  /** The plan lists the boot that installs before the one that needs its store. */
   const installed = async (): Promise<Uint8Array | undefined> => {
     const at = boots.findIndex(({ planned }) => planned.system === 'install');
     return (await ran[at])?.store;
@@ -108,7 +109,7 @@ async function runBoots(boots: readonly ChosenBoot[], input: ProofInput): Promis
       throw error;
     }
   });
-  // Guests of the other lanes end before the error goes on.
+  // Wait for the guests of the other lanes before throwing the error.
   const ends = await Promise.allSettled(lanes);
   const broken = ends.find((end) => end.status === 'rejected');
   if (broken !== undefined) throw broken.reason;
@@ -118,13 +119,15 @@ async function runBoots(boots: readonly ChosenBoot[], input: ProofInput): Promis
 function resultOf(
   checks: readonly CheckRecord[],
   ran: readonly BootRun[],
-  { onEvent }: ProofInput,
+  { onEvent, exceptions }: RunInput,
   begun: number,
 ): PlanResult {
   const reasons = checks.flatMap(({ outcome, title, reason }) =>
     outcome === 'failed' ? [`${title}: ${reason ?? 'no'}`] : [],
   );
-  const verdict = checks.every(({ outcome }) => outcome === 'held') ? 'proven' : 'not proven';
+  const names = [...exceptions.keys()].sort().join(', ');
+  const held = checks.every(({ outcome }) => outcome === 'held');
+  const verdict = held ? (names === '' ? 'proven' : (`proven except ${names}` as const)) : 'not proven';
   const ms = performance.now() - begun;
   onEvent({ type: 'verdict', verdict, reasons, ms });
   const boots = ran.flatMap(({ boot }) => (boot === undefined ? [] : [boot]));

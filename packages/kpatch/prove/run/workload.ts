@@ -1,7 +1,7 @@
 /**
- * A load for a guest: forks, file I/O, sockets on the loopback interface, signals; each as a loop of its own, in the
- * background, until it is stopped. Each loop rests a little in every round: a guest whose processors are emulated would
- * otherwise do nothing else. Everything in it is busybox.
+ * A background workload for a guest: forks, file I/O, loopback sockets, signals, each in its own loop until it is stopped.
+ * Every loop sleeps a little in each round, because emulated processors would otherwise do nothing else. It needs only
+ * busybox.
  */
 import type { Session } from './check.ts';
 
@@ -18,9 +18,9 @@ const loops: Readonly<Record<string, (rest: (ms: number) => string) => string>> 
 };
 
 export interface Load {
-  /** 0 to 19: how far behind what is being tested each loop stands. */
+  /** Niceness of the loops, 0 to 19. */
   readonly niceness?: number;
-  /** How many times longer than usual each loop rests. */
+  /** Factor for the sleep time of each loop. */
   readonly rest?: number;
 }
 
@@ -36,7 +36,7 @@ setsid sh /kpatch/load-${name} </dev/null >/dev/null 2>&1 &`,
   await session.sh(`mkdir -p /kpatch; ${scripts.join('\n')}\nsleep 0.5`, { step: 'start the load' });
 }
 
-/** Ends all loops and waits until nothing of them is left. */
+/** Stops all loops and waits until their processes are gone. */
 export async function stopLoad(session: Session): Promise<void> {
   await session.sh(
     `for p in /proc/[0-9]*; do

@@ -14,7 +14,7 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { writeModule } from '../channel/module-file.ts';
 import { provokes } from '../provoke.ts';
 
-/** A record as the kernel's CNA writes it; CVSS stands in the container of another provider. */
+/** A record as the kernel's CNA writes it; CVSS is in the container of another provider. */
 const cve5 = {
   dataType: 'CVE_RECORD',
   dataVersion: '5.1',
@@ -242,7 +242,7 @@ test('the whole answer: selected, covered, left to the reboot, each with its rea
   assert.equal(row('CVE-2026-1001').verdict, 'reboot');
   assert.match(row('CVE-2026-1001').reason, /net\/tls\/: not used here/);
   assert.match(row('CVE-2026-1007').reason, /no source rates/);
-  assert.match(row('CVE-2026-1006').reason, /an earlier version fixed a part/);
+  assert.match(row('CVE-2026-1006').reason, /an earlier version fixed part/);
   assert.equal(answer.cves[0]!.cve, 'CVE-2026-1004', 'what is selected and not fixed stands first');
 });
 

@@ -61,7 +61,7 @@ describe('--after: the predecessor', () => {
         },
       }),
     );
-    assert.match(error.message, /no manifest, and no table/);
+    assert.match(error.message, /neither a manifest nor a table/);
     await provokes('elf-not-elf', () => readPredecessor(file(Buffer.from('text')), kernel));
     await provokes('file-unreadable', () => readPredecessor(join(folder, 'none.ko'), kernel));
   });
@@ -74,7 +74,7 @@ describe('--after: the predecessor', () => {
 });
 
 describe('--after: the successor', () => {
-  test('its version rises by one unless told', async () => {
+  test('its version rises by one by default', async () => {
     const previous = predecessor();
     assert.equal(successorVersion(previous, undefined), 4);
     assert.equal(successorVersion(previous, 9), 9);
@@ -107,7 +107,7 @@ describe('--after: the successor', () => {
     const typo = await provokes('withdraw-unknown', () =>
       checkSuccessor(predecessor(), successor({ functions: one }), ['old_tow']),
     );
-    assert.match(typo.message, /the predecessor does not replace it/);
+    assert.match(typo.message, /the previous patch does not replace it/);
     const kept = await provokes('withdraw-unknown', () =>
       checkSuccessor(predecessor(), successor({ functions: one }), ['old_two', 'old_one']),
     );

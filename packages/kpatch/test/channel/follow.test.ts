@@ -255,7 +255,7 @@ for (const family of families) {
       server.folder = folder;
       await provokes(code, () => update(root));
       assert.equal(await stage.version(), '1-1');
-      assert.match((await status(root)).problems.join(), /the last look at the channel failed/);
+      assert.match((await status(root)).problems.join(), /the last check of the channel failed/);
     };
     await refused('channel-frozen', await made('frozen', key, 20));
     await refused('channel-frozen', await made('tomorrow', key, -1));

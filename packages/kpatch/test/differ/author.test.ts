@@ -30,7 +30,7 @@ describe('wishes of a patch', () => {
   test('KPATCH_IGNORE_FUNCTION: its difference is left out, with a note', () => {
     const result = differ(before, `${after.replace('a + 2', 'a + 3')}KPATCH_IGNORE_FUNCTION(g);`);
     assert.deepEqual(functionsOf(result), ['changed f']);
-    assert.match(result.notes.join('\n'), /change of g is left out/);
+    assert.match(result.notes.join('\n'), /ignoring the change of g/);
   });
 
   test('KPATCH_IGNORE_SECTION: differences of that section are of no consequence', async () => {
@@ -61,7 +61,7 @@ describe('wishes of a patch', () => {
     const result = differ(before, `${after}KPATCH_INCLUDE_FUNCTION(g);`);
     assert.deepEqual(functionsOf(result), ['changed f', 'changed g']);
     const reasons = result.functions.find(({ name }) => name === 'g')?.reasons.map(({ text }) => text);
-    assert.deepEqual(reasons, ['the patch asks for it']);
+    assert.deepEqual(reasons, ['the patch requests it']);
     // It alone makes a live patch.
     assert.deepEqual(functionsOf(differ(before, `${header}${before}\nKPATCH_INCLUDE_FUNCTION(g);`)), ['changed g']);
   });

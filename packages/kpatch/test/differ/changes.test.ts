@@ -152,7 +152,7 @@ const cases: Case[] = [
     check: ({ travelling }) => assert.ok(travelling.some(({ kind }) => kind === 'cold part')),
   },
   {
-    what: 'functions that share a section are told apart',
+    what: 'functions that share a section are distinguished',
     before: `#define S __attribute__((section(".sched.text")))
       static S noinline int a(int x) { return use(x); } S noinline int b(int x) { return a(x) + 1; } S int c(int x) { return b(x); }`,
     after: `#define S __attribute__((section(".sched.text")))
@@ -183,7 +183,7 @@ const cases: Case[] = [
     before: 'static notrace noinline int f(int a) { return use(a); } int g(int a) { return f(a) + 1; }',
     after: 'static notrace noinline int f(int a) { return use(a + 1); } int g(int a) { return f(a) + 1; }',
     functions: ['changed g', 'new f'],
-    check: ({ notes }) => assert.match(notes.join(), /\bf has no place where ftrace/),
+    check: ({ notes }) => assert.match(notes.join(), /\bf cannot be redirected by ftrace/),
   },
   {
     what: 'a pointer to a changed function stays that of the original, a call goes to the new one',
@@ -215,7 +215,7 @@ const cases: Case[] = [
     functions: ['changed f'],
     setting: { object: 'themodule' },
     check: ({ notes, travelling }) => {
-      assert.match(notes.join(), /tracepoint x is off/);
+      assert.match(notes.join(), /tracepoint x is disabled/);
       assert.ok(!travelling.some(({ section }) => section === '__jump_table'));
     },
   },

@@ -143,10 +143,7 @@ test('create-diff-object: sizes in the environment that contradict the object ar
   assert.doesNotMatch(right.stdout, /__bug_table/);
   const wrong = run('create-diff-object', before, after, seven, { BUG_STRUCT_SIZE: '8' });
   assert.equal(wrong.status, 0);
-  assert.match(
-    wrong.stdout,
-    /note: __bug_table: the entries have 12 bytes in this object; the size given, 8, is wrong/,
-  );
+  assert.match(wrong.stdout, /note: __bug_table: the entries have 12 bytes in this object, not 8 as given/);
   assert.deepEqual(Buffer.from(wrong.output!), Buffer.from(right.output!));
 });
 

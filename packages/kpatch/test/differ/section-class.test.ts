@@ -1,9 +1,13 @@
 /** Each section has exactly one class: the patterns do not overlap, and a name that is only like a known one is unknown. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readModel } from '#kpatch/differ/parts/read-model.ts';
 import { kindOfSection, namedClasses } from '#kpatch/differ/parts/section-class.ts';
 import { SHF, SHT } from '#kpatch/formats/elf/constants.ts';
 import { newSection } from '#kpatch/formats/elf/object.ts';
+import { aarch64 } from '#kpatch/platform/arm64/machine.ts';
+import type { Platform } from '#kpatch/platform/platform.ts';
+import { x86_64 } from '#kpatch/platform/x86_64/machine.ts';
 
 /** Names of sections by their class, from linker scripts and macros of kernels 3.10 to 6.18. */
 const names = {
@@ -15,8 +19,8 @@ const names = {
     .kunit_test_suites`,
   fragments: '.altinstr_aux .altinstr_replacement .fixup __ftr_alt_97',
   registry: `.initcall6.init .initcallearly.init .con_initcall.init .security_initcall.init .exitcall.exit .init.setup .init_array
-    .init_array.00001 .fini_array .ctors .dtors .lsm_info.init .early_lsm_info.init .pci_fixup_header .x86_cpu_dev.init
-    .iommu_table .static_call_tramp_key __param __obsparm __modver __earlycon_table __clk_of_table __timer_of_table_end
+    .init_array.00001 .fini_array .ctors .dtors .lsm_info.init .early_lsm_info.init .pci_fixup_header
+    .static_call_tramp_key __param __obsparm __modver __earlycon_table __clk_of_table __timer_of_table_end
     __irqchip_acpi_probe_table __thermal_table_governor __kunit_suites __syscalls_metadata _ftrace_events _ftrace_eval_map
     _ftrace_enum_map _error_injection_whitelist _kprobe_blacklist __bpf_raw_tp_map __tracepoints_ptrs __trace_printk_fmt`,
   ids: '.BTF_ids',
@@ -77,4 +81,19 @@ test('phases: init, exit, and names of functions that are only called so', () =>
   for (const name of ['.exit.text', '.exit.data', '.exitcall.exit']) assert.equal(phase(name), 'exit', name);
   for (const name of ['.text.init', '.text.exit', '.meminit.text', '.cpuinit.data', '.initial', '.exits'])
     assert.equal(phase(name), 'always', name);
+});
+
+test("lists that one machine's kernels read at their start are of that machine only", () => {
+  const kinds = (machine: Platform, name: string): string[] => {
+    const section = newSection({ name, flags: SHF.ALLOC, data: new Uint8Array(8) });
+    const object = { file: 'a.o', flags: 0, osabi: 0, sections: [section], symbols: [] };
+    const { machine: number, littleEndian } = machine;
+    const model = readModel({ ...object, machine: number, littleEndian }, machine, new Set());
+    const { class: kind, phase } = model.kindOf(section);
+    return [kind, phase];
+  };
+  assert.deepEqual(kinds(x86_64, '.x86_cpu_dev.init'), ['registry', 'init']);
+  assert.deepEqual(kinds(x86_64, '.iommu_table'), ['registry', 'always']);
+  assert.deepEqual(kinds(x86_64, '.iommu_tables'), ['unknown', 'always']);
+  assert.deepEqual(kinds(aarch64, '.x86_cpu_dev.init'), ['unknown', 'always']);
 });

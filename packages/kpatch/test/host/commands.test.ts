@@ -131,7 +131,7 @@ test('--require-proof asks for a valid proof of this very module', async () => {
   for (const [content, wrong] of [
     [{ ...proof, verdict: 'not proven' }, /not proven/],
     [other, /another module/],
-    [{ ...proof, kernel: { ...proof.kernel, release: '6.12.1' } }, /not on/],
+    [{ ...proof, kernel: { ...proof.kernel, release: '6.12.1' } }, /not for/],
   ] as const) {
     machine.set('files/fix.proof.json', JSON.stringify(sign(content)));
     const { status, stderr } = await install(...signed);

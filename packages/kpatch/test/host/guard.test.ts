@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
@@ -213,3 +213,31 @@ test('a person can install a patch that crashed, with --again only', async () =>
   machine.reboot();
   assert.deepEqual((await boot(machine)).blocked, []);
 });
+
+attack(
+  {
+    area: 'boot guard',
+    attacker: 'local user',
+    how: 'put a crash record that names the fix into /var/crash, by hand or as a link, then reset the machine',
+  },
+  async () => {
+    using machine = await withPatch();
+    await lose(machine, 1);
+    const text = 'RIP: 0010:f+0x1/0x2 [one]\n';
+    machine.set('elsewhere/log', text);
+    machine.set('crash/mine/dmesg', text);
+    chmodSync(join(machine.folder, 'crash/mine/dmesg'), 0o666);
+    symlinkSync(join(machine.folder, 'elsewhere/log'), join(machine.folder, 'crash/dmesg-link'));
+    machine.set('elsewhere/dmesg', text);
+    symlinkSync(join(machine.folder, 'elsewhere'), join(machine.folder, 'crash/folder'));
+    // As root the test can give a file away; otherwise the first record stands for it.
+    if (process.geteuid?.() === 0) {
+      machine.set('crash/theirs/dmesg', text);
+      chownSync(join(machine.folder, 'crash/theirs/dmesg'), 1000, 1000);
+    }
+    const since = new Date(0);
+    assert.deepEqual(crashEvidence(machine, since), { modules: [] });
+    assert.deepEqual(await lose(machine, 1), []);
+    return 'a record counts only if root owns it, nobody else can write it, and no link leads to it';
+  },
+);

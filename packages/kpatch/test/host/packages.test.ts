@@ -34,13 +34,30 @@ const ENABLED = 'echo $(systemctl is-enabled kpatch.service kpatch-survived.time
 const METRICS =
   'mkdir -p /var/lib/prometheus/node-exporter; kpatch metrics --output /var/lib/prometheus/node-exporter/kpatch.prom';
 
-/** What a machine has after months of use: the files that 0.1 left on one that follows a channel, a cache, a timer's stamp. */
+/**
+ * What a machine has after months of use: the files that 0.1 left on one that follows a channel, a cache, a timer's stamp.
+ */
 const USED = `mount -t tmpfs tmpfs /var/cache; mkdir -p /var/cache/kpatch/packages /var/lib/systemd/timers
 echo >/var/cache/kpatch/packages/a_1_amd64.deb; echo >/var/lib/systemd/timers/stamp-kpatch-update.timer
-echo '${readFileSync(fixture('machine.tar.gz'), 'base64')}' | base64 -d | tar -xzC / --exclude=./usr`;
-/** Every file of kpatch outside of the package manager's own database. */
+${written('machine.tar.gz')} | tar -xzC / --exclude=./usr`;
+
+/** A command that prints a file that 0.1 wrote: what is in a checkout below /tmp is hidden there. */
+function written(name: string): string {
+  return `echo '${readFileSync(fixture(name), 'base64')}' | base64 -d`;
+}
+
+/** Every file of kpatch outside the package manager's own database. */
 const ANYTHING = `find /etc /run /usr/lib /usr/libexec /usr/bin /usr/sbin /usr/share /var -xdev -path '*kpatch*' -not -path '/var/lib/dpkg/*' \
 -not -path '/var/cache/*' | sort`;
+
+const UPGRADED = `enabled enabled disabled
+Loaded patch modules:
+
+Installed patch modules:
+kpatch_6_1_0_57_amd64_1_1 (6.1.0-57-amd64)
+livepatch_cmdline (6.1.0-57-amd64)
+mode=auto
+`;
 
 const root = join(import.meta.dirname, '../../../..');
 let folder = '';
@@ -138,6 +155,24 @@ rpm -e kpatch 2>/dev/null; ls /var/cache; ${ANYTHING} | diff /tmp/before - | sed
   ]);
 });
 
+test('dpkg: the package of 0.1 is upgraded: what is switched off, installed and set stays; a purge then leaves nothing', async () => {
+  const printed = await onCopy(`${ANYTHING} >/tmp/before
+${written('packages/kpatch_0.1.0-1_amd64.deb')} >/tmp/old.deb; dpkg --no-triggers -i /tmp/old.deb >/dev/null; ${USED}
+systemctl disable kpatch-metrics.timer 2>/dev/null; dpkg --no-triggers -i $deb >/dev/null
+${ENABLED}; kpatch list; cat /etc/kpatch/channel.conf | grep ^mode=
+dpkg --no-triggers -P kpatch >/dev/null 2>&1; ${ANYTHING} | diff /tmp/before -`);
+  assert.equal(printed, UPGRADED);
+});
+
+test('rpm: the package of 0.1 is upgraded: what is switched off, installed and set stays', async () => {
+  const printed = await onCopy(`${written('packages/kpatch-0.1.0-1.x86_64.rpm')} >/tmp/old.rpm
+rpm -i --nodeps /tmp/old.rpm 2>/dev/null; ${USED}
+systemctl disable kpatch-metrics.timer 2>/dev/null; rpm -U --nodeps --force $rpm 2>/dev/null
+${ENABLED}; kpatch list; cat /etc/kpatch/channel.conf | grep ^mode=
+rpm -e kpatch; ls /usr/sbin/kpatch /lib/systemd/system/kpatch.service 2>/dev/null || true`);
+  assert.equal(printed, UPGRADED);
+});
+
 test('every command has a man page without a complaint, and all shells complete', async () => {
   const printed = await onCopy(`dpkg --no-triggers -i $deb >/dev/null
 for command in $(kpatch help | sed -n '/^Commands:/,$ s/^  \\([a-z][a-z-]*\\).*/\\1/p' | grep -vx help); do
@@ -147,9 +182,14 @@ for command in $(kpatch help | sed -n '/^Commands:/,$ s/^  \\([a-z][a-z-]*\\).*/
   zcat $page | groff -man -Tutf8 -ww -z 2>&1
 done
 zcat /usr/share/man/man1/kpatch.1.gz | groff -man -Tutf8 -ww -z 2>&1
-bash -c 'source /usr/share/bash-completion/completions/kpatch; COMP_WORDS=(kpatch uni); COMP_CWORD=1; _kpatch; echo $COMPREPLY'
+bash -c 'source /usr/share/bash-completion/completions/kpatch
+complete_last() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kpatch; echo "\${COMPREPLY[*]}"; }
+complete_last kpatch uni; complete_last kpatch cache ""; complete_last kpatch cache prune --m; complete_last kpatch help prov'
 ls /usr/share/zsh/site-functions/_kpatch /usr/share/zsh/vendor-completions/_kpatch /usr/share/fish/vendor_completions.d/kpatch.fish 2>/dev/null || true`);
-  assert.match(printed, /^uninstall\n\/usr\/share\/fish\/\S+\n\/usr\/share\/zsh\/\S+\n$/);
+  assert.match(
+    printed,
+    /^uninstall\nlist size prune\n--max-size\nprove\n\/usr\/share\/fish\/\S+\n\/usr\/share\/zsh\/\S+\n$/,
+  );
 });
 
 test('the documents that errors and man pages name are installed, by both packages', async () => {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { harden } from '#kpatch/base/harden.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
+import { loadAll } from '#kpatch/host/boot/boot.ts';
 import { loadModule } from '#kpatch/host/live/load.ts';
+import { statusOf } from '#kpatch/host/status.ts';
 import { type InstallOptions, installModule } from '#kpatch/host/store/install.ts';
 import { readModuleFile } from '#kpatch/host/store/module-file.ts';
 import { proofPath } from '#kpatch/module/proof-path.ts';
@@ -150,5 +152,39 @@ attack(
     process.umask(before);
     assert.deepEqual(inherited, { SUDO_UID: '1000', PATH: '/bin' });
     return 'under sudo the start script and every program that kpatch starts do without these variables';
+  },
+);
+
+attack(
+  {
+    area: 'store',
+    attacker: 'local user',
+    how: 'a store that an earlier version made with umask 0: another module and index in it',
+  },
+  async () => {
+    using machine = new FakeMachine();
+    await install(machine, machine.module({ name: 'one' }));
+    const folder = join(machine.store, RELEASE);
+    chmodSync(folder, 0o777);
+    machine.reboot();
+    const { failures, loads } = await loadAll(machine, { guarded: true }, report);
+    assert.deepEqual([loads.length, machine.names()], [0, []]);
+    const refusal = await provokes('store-unsafe', () => {
+      throw failures[0]?.error;
+    });
+    assert.match(statusOf(machine).todo.join('\n'), /others than root can write to/);
+    chmodSync(folder, 0o755);
+    assert.equal((await loadAll(machine, { guarded: true }, report)).loads.length, 1);
+    return refusal;
+  },
+);
+
+attack(
+  { area: 'policy', attacker: 'local user', how: 'remove the policy from a folder that others can write' },
+  async () => {
+    using machine = new FakeMachine();
+    mkdirSync(machine.etc);
+    chmodSync(machine.etc, 0o777);
+    return provokes('policy-unusable', () => install(machine, machine.module({ name: 'one' })));
   },
 );

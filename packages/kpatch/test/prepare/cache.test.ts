@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { type TemporaryFolder, temporaryFolder } from '#kpatch/base/files.ts';
 import { lock } from '#kpatch/base/lock.ts';
 import { run } from '#kpatch/base/run.ts';
@@ -46,6 +47,13 @@ describe('kpatch cache', () => {
     put(`kernels/${release}/vmlinux`, 400);
     put(`kernels/.${release}.lock`, 0);
     put(`derived/${release}-${buildId}/objects/one`, 200);
+    // The older kernel is compiled in a build root, whose folder its manifest names.
+    const manifestFile = at(`kernels/${old}/manifest.json`);
+    const inRoot = readFileSync(manifestFile, 'utf8').replace(
+      '"command":',
+      `"root": "${at('roots/needed')}", "command":`,
+    );
+    writeFileSync(manifestFile, inRoot);
     for (const key of [old, release]) {
       const long = new Date(Date.now() - 9 * day);
       utimesSync(at(`kernels/${key}/manifest.json`), long, long);
@@ -56,6 +64,10 @@ describe('kpatch cache', () => {
     put('kernels/6.1.0-2-amd64/tree/Makefile', 50);
     put('kernels/.trash-0123456789ab/tree', 50);
     put('something/else', 10);
+    put('roots/needed/usr/bin/gcc', 60, 5);
+    put('roots/unneeded/usr/bin/gcc', 60, 5);
+    put('apt/debian-11-0123/lists', 40);
+    put('node/v26/code', 40);
   });
   afterEach(() => {
     if (before === undefined) delete process.env.XDG_CACHE_HOME;
@@ -75,7 +87,11 @@ describe('kpatch cache', () => {
       `derived ${release}-${buildId}`,
       `objects ${release}-${buildId}`,
       `guest ${release}-0123456789abcdef-${'a'.repeat(64)}.guest`,
+      'root needed',
+      'root unneeded',
       'packages linux-image_1_amd64.deb',
+      'lists debian-11-0123',
+      'code node',
       'leftover .trash-0123456789ab',
       'leftover 6.1.0-1-amd64-0000000000000000',
       'leftover 6.1.0-2-amd64',
@@ -105,13 +121,13 @@ describe('kpatch cache', () => {
     const { after, before: size } = await pruneCache({ maxSize: 700_000 });
     assert.ok(after <= 700_000 && after < size);
     const left = names(await cacheEntries());
-    assert.deepEqual(left, [`kernel ${release}`, `derived ${release}-${buildId}`, 'other something']);
+    assert.deepEqual(left, [`kernel ${release}`, `derived ${release}-${buildId}`, 'root needed', 'other something']);
     assert.equal(existsSync(at(`derived/${old}-${buildId}`)), false, 'its derived data goes with the kernel');
   });
 
   it('a dry run says the same and removes nothing', async () => {
     const planned = await pruneCache({ maxSize: 700_000 }, { dryRun: true });
-    assert.equal((await cacheEntries()).length, 11);
+    assert.equal((await cacheEntries()).length, 15);
     const done = await pruneCache({ maxSize: 700_000 });
     assert.deepEqual(names(planned.removed), names(done.removed));
     assert.equal(planned.after, done.after);
@@ -121,12 +137,35 @@ describe('kpatch cache', () => {
     using _kernel = await lock(kernelLock(old), 'test', { shared: true });
     using _packages = await lock(packagesLock(), 'test', { shared: true });
     const inUse = (await cacheEntries()).filter((entry) => entry.inUse);
-    assert.deepEqual(names(inUse), [`kernel ${old}`, `derived ${old}-${buildId}`, 'packages linux-image_1_amd64.deb']);
+    assert.deepEqual(names(inUse), [
+      `kernel ${old}`,
+      `derived ${old}-${buildId}`,
+      'root needed',
+      'root unneeded',
+      'packages linux-image_1_amd64.deb',
+      'lists debian-11-0123',
+    ]);
     const { kept } = await pruneCache({ maxSize: 0 });
-    assert.deepEqual(names(kept), ['packages linux-image_1_amd64.deb', `kernel ${old}`]);
+    assert.deepEqual(names(kept), [
+      'packages linux-image_1_amd64.deb',
+      'lists debian-11-0123',
+      'root unneeded',
+      `kernel ${old}`,
+    ]);
     assert.ok(existsSync(at(`kernels/${old}/vmlinux`)));
     assert.ok(existsSync(at(`derived/${old}-${buildId}/object-map.json`)));
     assert.equal(existsSync(at(`kernels/${release}`)), false);
+  });
+
+  it('removes a build root only when no kernel needs it any more', async () => {
+    using _kernel = await lock(kernelLock(old), 'test', { shared: true });
+    await pruneCache({ maxSize: 0 });
+    assert.deepEqual(readdirSync(at('roots')), ['needed']);
+    _kernel.release();
+    while ((await cacheEntries()).some(({ inUse }) => inUse)) await setTimeout(20);
+    const { removed } = await pruneCache({ maxSize: 0 });
+    assert.deepEqual(names(removed), [`kernel ${old}`, `derived ${old}-${buildId}`, 'root needed']);
+    assert.deepEqual(names(await cacheEntries()), ['other something']);
   });
 
   it('for an age limit removes what was not used since', async () => {
@@ -182,7 +221,7 @@ describe('kpatch cache', () => {
     assert.equal(size.bytes, total(listed.entries));
     assert.deepEqual(
       size.kinds.map(({ kind }) => kind),
-      ['kernel', 'derived', 'objects', 'guest', 'packages', 'leftover', 'other'],
+      ['kernel', 'derived', 'objects', 'guest', 'root', 'packages', 'lists', 'code', 'leftover', 'other'],
     );
     assert.match((await kpatch('prune', '-n')).stdout, /No limit is set/);
     mkdirSync(join(home.path, 'config/kpatch'), { recursive: true });

@@ -47,10 +47,10 @@ function screen(isTTY: boolean): { stream: NodeJS.WriteStream; lines: () => stri
 
 const finished = [
   'plan "full" on 6.1.0-56-amd64: 3 checks',
-  '  stock  up after 6.1 s (software emulation)',
+  '  stock  booted in 6.1 s (software emulation)',
   '✓ stock  the kernel takes the module  (2.1 s)',
   '         enabled is 1',
-  '  load   up after 7.0 s (software emulation)',
+  '  load   booted in 7.0 s (software emulation)',
   '✗ load   it works while the kernel is busy  (1 min 10 s)',
   '         it does not',
   '',

@@ -1,4 +1,7 @@
-/** The static checks against a kernel made by the test: a patch of the wrong one of two functions of a name, a false manifest. */
+/**
+ * The static checks against a kernel made by the test: a patch of the wrong one of two functions of a name, a false
+ * manifest.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -49,7 +52,7 @@ function digest(object: string, name: string, position = 1): string {
   return codeDigest(code, code.symbols(name)[position - 1]!.address)!;
 }
 
-/** Why the check fails for a module with these members of its manifest; undefined where it holds. */
+/** Why the check fails for a module with these members of its manifest; undefined if it holds. */
 async function outcome(check: StaticCheck, changes: Partial<Manifest>): Promise<string | undefined> {
   const file = join(folder.path, 'made.ko');
   writeFileSync(file, madeModule({ manifest: changes }));
@@ -83,7 +86,7 @@ test('wrong sympos: the other function of that name is told from the right one b
       const right = replacing({ object, sympos, digest: digest(object, 'twin', sympos) });
       assert.equal(await outcome(runPre, right), undefined);
       const wrong = await outcome(runPre, replacing({ object, sympos, digest: digest(object, 'twin', 3 - sympos) }));
-      const said = `was made for number ${3 - sympos} of the 2 functions twin, but it replaces number ${sympos}$`;
+      const said = `was built for position ${3 - sympos} of the 2 functions twin, but it replaces position ${sympos}$`;
       assert.match(wrong ?? '', new RegExp(said));
     }
   }
@@ -94,11 +97,11 @@ test('the code must be there, be told, and be the one that the patch was made fo
   const one = { name: 'one', sympos: 0 };
   assert.equal(await outcome(runPre, replacing({ ...one, digest: good })), undefined);
   for (const [change, problem] of [
-    [{ ...one, digest: digest('vmlinux', 'two') }, /is not that which the patch was made for/],
-    [one, /does not say which code/],
+    [{ ...one, digest: digest('vmlinux', 'two') }, /is not the code that the patch was built for/],
+    [one, /does not record which code/],
     [{ ...one, name: 'nowhere', digest: good }, /no function nowhere/],
-    [{ sympos: 3, digest: good }, /there are 2 in vmlinux, the patch is for number 3/],
-    [{ sympos: 0, digest: good }, /there are 2 in vmlinux, and it does not say which/],
+    [{ sympos: 3, digest: good }, /vmlinux has 2 of that name, but the patch is for position 3/],
+    [{ sympos: 0, digest: good }, /vmlinux has 2 of that name, and the patch does not state which/],
     [{ object: 'absent', digest: good }, /absent/],
   ] as const) {
     assert.match((await outcome(runPre, replacing(change))) ?? '', problem);

@@ -1,17 +1,18 @@
 /**
  * The packages on a machine where systemd runs: what their scripts tell it. In software emulation it would take minutes to
- * unpack the executable, so these packages are the real ones with a link of a few bytes in its place; everything else about them
- * is tested by test/host/packages.test.ts. Each time systemd reads its units anew takes seconds there: the upgrade and the rpm are for
- * `make soak`.
+ * unpack the executable, so these packages are the real ones with a link of a few bytes in its place; everything else about
+ * them is tested by test/host/packages.test.ts. Each time systemd reads its units again takes seconds there: the upgrade
+ * and the rpm are for `make soak`.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { runOk } from '#kpatch/base/run.ts';
 import { bootSystem } from '#kpatch/vm/system.ts';
 import { buildRpm } from '../../../../tools/packages/rpm.ts';
+import { fixture } from '../compatibility/fixtures.ts';
 import { packages } from './host-guest.ts';
 import { stockKernel } from './stock-kernel.ts';
 
@@ -43,7 +44,8 @@ const ACTIVE = `echo $(systemctl is-active ${TIMERS})`;
 type Step = readonly [script: string, printed: string];
 
 const debComes: readonly Step[] = [
-  // The cache of kernels is this machine's, and to remove it whole file by file, as a purge does, takes the guest very long.
+  // The cache of kernels is this machine's, and to remove it whole file by file, as a purge does, takes the guest very
+  // long.
   ['mount -t tmpfs tmpfs /var/cache && mkdir /var/cache/kpatch', ''],
   [
     `mkdir -p /root/dpkg/info /root/dpkg/updates /root/dpkg/triggers; : >/root/dpkg/status; : >/root/dpkg/available
@@ -63,9 +65,14 @@ const debUpgrades: readonly Step[] = [
   ],
 ];
 const debGoes: readonly Step[] = [
+  // As `kpatch auto` leaves it on a machine that follows a channel.
   [
-    `${DPKG} -P kpatch >/dev/null 2>&1 || exit; ${ACTIVE}; systemctl list-unit-files 'kpatch*' --no-legend | grep -v kpatch-guest; ls -d /var/lib/kpatch /var/cache/kpatch 2>/dev/null`,
-    'inactive inactive\n',
+    'tar -xzf /root/machine.tar.gz -C / ./etc/systemd && systemctl daemon-reload && systemctl start kpatch-update.timer && systemctl is-active kpatch-update.timer',
+    'active\n',
+  ],
+  [
+    `${DPKG} -P kpatch >/dev/null 2>&1 || exit; ${ACTIVE}; systemctl is-active kpatch-update.timer; systemctl list-unit-files 'kpatch*' --no-legend | grep -v kpatch-guest; ls -d /var/lib/kpatch /var/cache/kpatch 2>/dev/null`,
+    'inactive inactive\ninactive\n',
   ],
   ['systemctl stop kpatch.service; systemctl --failed --no-legend', ''],
 ];
@@ -89,7 +96,11 @@ async function comeAndGo(steps: readonly Step[]): Promise<void> {
     image,
     modules,
     visible: [process.cwd(), await packages()],
-    files: { '/root/kpatch.deb': { from: deb }, '/root/kpatch.rpm': { from: rpm } },
+    files: {
+      '/root/kpatch.deb': { from: deb },
+      '/root/kpatch.rpm': { from: rpm },
+      '/root/machine.tar.gz': readFileSync(fixture('machine.tar.gz')),
+    },
   });
   try {
     for (const [script, printed] of steps) {

@@ -66,7 +66,7 @@ export const hostErrors = table({
     exit: 4,
     what: 'this kernel would refuse the signature of {name}: {reason}',
     why: 'a malformed signature is refused even by kernels that do not ask for one',
-    fix: 'get the module again from where it was signed, or sign it anew (`kpatch build --sign-key KEY --sign-cert CERT`)',
+    fix: 'get the module again from where it was signed, or sign it again (`kpatch build --sign-key KEY --sign-cert CERT`)',
   },
   'modules-disabled': {
     exit: 4,
@@ -181,6 +181,12 @@ export const hostErrors = table({
     what: 'the installed module {name} ({release}) has changed since it was installed',
     why: 'kpatch does not load a module whose content changed',
     fix: 'uninstall it and install it again from its source',
+  },
+  'store-unsafe': {
+    exit: 4,
+    what: '{name} was not used: others than root can write to {path}',
+    why: 'anybody could have put another module there, which root would load into the kernel',
+    fix: 'find out who could; then `chown root: {path}`, `chmod go-w {path}` and install the patch again from its source',
   },
   'store-index-damaged': {
     exit: 1,

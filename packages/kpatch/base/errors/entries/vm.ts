@@ -56,6 +56,12 @@ export const vmErrors = table({
     why: 'each file given to a guest needs a unique absolute path',
     fix: 'use an absolute path without "..", and not that of a folder that other files need',
   },
+  'guest-monitor': {
+    exit: 1,
+    what: 'QEMU refused the command `{command}`: {problem}',
+    why: 'kpatch could not save the virtual machine',
+    fix: 'run `kpatch prove --cold`; if that works, report this message',
+  },
   'guest-module': {
     exit: 1,
     what: 'the kernel module `{module}` is not in {folder}',

@@ -62,13 +62,13 @@ export class DnfManager implements Manager {
     if (metadata.published * 1000 > Date.now() + CLOCKS_DIFFER_MS) {
       throw fail('channel-frozen', {
         url: this.#url(),
-        problem: `its metadata says that it was made at ${iso(metadata.published)}, which is yet to come`,
+        problem: `its metadata has the date ${iso(metadata.published)}, which is in the future`,
       });
     }
     if (metadata.validUntil !== 0 && metadata.validUntil * 1000 < Date.now()) {
       throw fail('channel-frozen', {
         url: this.#url(),
-        problem: `its metadata is past its validity since ${iso(metadata.validUntil)}`,
+        problem: `its metadata expired on ${iso(metadata.validUntil)}`,
       });
     }
   }

@@ -22,11 +22,11 @@ export function readPublicKeys(file: string): PublicKeys {
   const bad = (detail: string): Error => fail('channel-key-file', { file }, { where: { file }, detail });
   const binary = bytes.includes('-----BEGIN PGP') ? dearmor(bytes.toString('latin1')) : bytes;
   const packets = packetsOf(binary);
-  if (packets === undefined) throw bad('it is no OpenPGP key, or it is cut off');
+  if (packets === undefined) throw bad('it is not an OpenPGP key, or it is truncated');
   if (packets.some(({ tag }) => tag === tags.secretKey || tag === tags.secretSubkey))
-    throw bad('it holds a secret key');
+    throw bad('it contains a secret key');
   const fingerprints = packets.filter(({ tag }) => tag === tags.publicKey).map(({ body }) => fingerprintOf(body));
-  if (fingerprints.length === 0) throw bad('there is no public key in it');
+  if (fingerprints.length === 0) throw bad('it contains no public key');
   return { armored: armor(binary), binary, fingerprints };
 }
 
