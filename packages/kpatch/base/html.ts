@@ -1,5 +1,5 @@
 /**
- * HTML that escapes by construction. A page is written with the tag `html`: what stands in the template is markup, what is put
+ * HTML that escapes by construction. A page is written with the tag `html`: what is in the template is markup, what is put
  * into it is text, unless it was made by `html` itself. Nobody has to remember to escape.
  */
 import { createHash } from 'node:crypto';
@@ -28,15 +28,28 @@ export class Html {
 /** What can be put into a template; lists are put in one after the other, what is undefined or false leaves nothing. */
 export type HtmlPart = Html | string | number | undefined | false | readonly HtmlPart[];
 
-/** A template of markup. A value of an attribute must stand in double quotes; nothing can be put into a style or script. */
+/** A template of markup. A value of an attribute must are in double quotes; nothing can be put into a style or script. */
 export function html(strings: TemplateStringsArray, ...parts: readonly HtmlPart[]): Html {
-  let markup = strings[0] ?? '';
-  for (const [at, part] of parts.entries()) {
-    if (/=\s*'?$/.test(markup)) throw new Error(`an attribute without double quotes: ${markup.slice(-40)}`);
-    if (/<(?:style|script)[^>]*>[^<]*$/i.test(markup)) throw new Error('text in a style or script cannot be escaped');
-    markup += `${render(part)}${strings[at + 1] ?? ''}`;
+  checkTemplate(strings);
+  return make(strings.map((text, at) => `${text}${render(parts[at])}`).join(''));
+}
+
+const checked = new WeakSet<TemplateStringsArray>();
+
+/** Refuses a template with a place where escaped text could still become markup or code. */
+function checkTemplate(strings: TemplateStringsArray): void {
+  if (checked.has(strings)) return;
+  let before = '';
+  for (const text of strings.slice(0, -1)) {
+    before += text;
+    const tag = before.slice(Math.max(before.lastIndexOf('<'), 0));
+    const inTag = tag.startsWith('<') && !tag.includes('>');
+    const quoted = tag.split('"').length % 2 === 0;
+    if (inTag && !quoted) throw new Error(`only a value in double quotes can be put into a tag: ${tag}`);
+    if (/<(style|script)\b(?![\s\S]*<\/\1>)/i.test(before))
+      throw new Error('text in a style or script cannot be escaped');
   }
-  return make(markup);
+  checked.add(strings);
 }
 
 /** Markup parts, one after the other, with something between them. */
@@ -63,8 +76,8 @@ export function inlineScript(script: string): Inline {
 }
 
 /**
- * The content security policy of a page that is one file: nothing is loaded from anywhere, only the styles and scripts named
- * run, and nothing is sent. `styleAttributes` allows `style="…"`, which cannot load or run anything.
+ * The content security policy of a page that is one file: nothing is loaded from anywhere, only the styles and scripts
+ * named run, and nothing is sent. `styleAttributes` allows `style="…"`, which cannot load or run anything.
  */
 export function contentPolicy(options: {
   readonly styles: readonly Inline[];

@@ -1,7 +1,7 @@
-/** The units through which a patched file that is no unit itself comes into the kernel. */
+/** The units through which a patched file that is not itself a unit comes into the kernel. */
 
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { plural } from '../base/errors/plural.ts';
 import type { Reporter } from '../base/report.ts';
 import type { IncludeGraph } from '../kbuild/include-graph.ts';
@@ -10,8 +10,12 @@ import { objectOf } from '../kbuild/unit.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { HeaderReach, type Reach } from '../source/reach/reach.ts';
 import type { Includers } from './plan.ts';
+import { refuseGeneratorInput } from './rules/generators.ts';
 
-/** What of a kernel's tree is read once for all changed files; the overlay has the patches applied. */
+/**
+ * What of a kernel's tree is read once for all changed files; the overlay has the patches applied.
+ * Error: `source-kind-unsupported` for a header from which code is generated.
+ */
 export function includersOf(facts: KernelFacts, patched: SourceOverlay, report: Reporter): Includers {
   const { tree } = facts.kernel.paths;
   let read: Promise<{ graph: IncludeGraph; reach: HeaderReach }> | undefined;
@@ -23,12 +27,15 @@ export function includersOf(facts: KernelFacts, patched: SourceOverlay, report: 
   return async (file) => {
     read ??= load();
     const { graph, reach } = await read;
-    if (!file.endsWith('.h')) return [...graph.reaching([file])].filter((path) => path !== file);
+    refuseGeneratorInput(file, graph, (path) => textOf(join(tree, path)) ?? '');
+    const users = newUsers(file, patched);
+    if (!file.endsWith('.h')) return [...graph.reaching([file, ...users])].filter((path) => path !== file);
     const change = { file, before: textOf(join(tree, file)), after: textOf(join(patched.root, file)) };
-    const found = await reach.of(change);
-    report.note(describeReach(found));
-    if (found.units.length > 0) return found.units.map(({ source }) => source);
-    // One of them shows that the code stays the same, as for any change that has no effect.
+    const found = await reach.of(change, users);
+    const sources = new Set([...found.units.map(({ source }) => source), ...users]);
+    if (found.units.length > 0 || users.length === 0) report.note(describeReach(found));
+    if (sources.size > 0) return [...sources];
+    // Comparing one of them shows that the code is unchanged.
     const objects = await facts.objects();
     const includers = [...graph.reaching([file])].filter((path) => objects.has(objectOf(path)));
     return includers
@@ -36,6 +43,32 @@ export function includersOf(facts: KernelFacts, patched: SourceOverlay, report: 
       .sort()
       .slice(0, 1);
   };
+}
+
+/**
+ * The files that include `file` only since the patches, directly or through other changed files: the graph of the unpatched
+ * tree does not know them.
+ */
+function newUsers(file: string, patched: SourceOverlay): string[] {
+  const changed = [...patched.copies].filter((path) => /\.(?:[chS]|inc)$/.test(path));
+  const added = changed.flatMap((path) => {
+    const before = new Set(includesOf(textOf(join(patched.tree, path)) ?? ''));
+    const after = includesOf(textOf(join(patched.root, path)) ?? '');
+    return after.filter((name) => !before.has(name)).map((name) => ({ path, name }));
+  });
+  const found = new Set([file]);
+  for (const target of found) {
+    // A set's walk meets what is added to it.
+    for (const { path, name } of added) if (target === name || target.endsWith(`/${name}`)) found.add(path);
+  }
+  found.delete(file);
+  return [...found];
+}
+
+/** The names in the include lines of a text, without `../` before them. */
+function includesOf(text: string): string[] {
+  const lines = text.matchAll(/^[ \t]*#[ \t]*include[ \t]*["<]([^">\n]+)[">]/gm);
+  return Array.from(lines, ([, name]) => posix.normalize(name!).replace(/^(?:\.\.\/)+/, ''));
 }
 
 /** One line for people: how many units include the header, how many of them are compiled, and why. */

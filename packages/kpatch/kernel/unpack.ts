@@ -4,7 +4,7 @@ import { ELF_MAGIC, ET, PT, SHF, SHT, SIZE } from '../formats/elf/constants.ts';
 import { decompress } from '../formats/payload.ts';
 import type { Platform } from '../platform/platform.ts';
 import { bootImageOf, platforms } from '../platform/registry.ts';
-import { lowestSymbol } from './kallsyms-tables.ts';
+import { memoryBase } from './kallsyms-tables.ts';
 
 /**
  * Unpacks a kernel image: what a machine boots, a packed or plain vmlinux, or a kernel's memory as it is. `file` is the name for
@@ -16,7 +16,8 @@ export async function unpackImage(image: Buffer, file: string): Promise<Buffer> 
   const payload = boot?.payload ?? image;
   const ready = asElf(payload, file);
   if (ready !== undefined) return ready;
-  const vmlinux = asElf(await decompress(payload, file), file);
+  const unpacked = await decompress(payload, file);
+  const vmlinux = boot?.memory === true ? elfOf(unpacked, file, boot.platform) : asElf(unpacked, file);
   if (vmlinux === undefined) throw unreadable(file, 'what is packed into it is not an ELF file');
   return vmlinux;
 }
@@ -36,8 +37,9 @@ function unreadable(file: string, reason: string): Error {
  * An ELF file around a kernel's memory: one segment, and one section of code, from the lowest symbol on. Error: `kernel-kallsyms`.
  */
 function elfOf(memory: Buffer, file: string, platform: Platform): Buffer {
-  const base = lowestSymbol(memory, platform);
-  if (typeof base === 'string') throw fail('kernel-kallsyms', { file, reason: base }, { where: { file } });
+  const found = memoryBase(memory, platform);
+  if (typeof found === 'string') throw fail('kernel-kallsyms', { file, reason: found }, { where: { file } });
+  const base = found.address;
   const names = Buffer.from('\0.kernel\0.shstrtab\0');
   const start = 0x1000;
   const sections = start + memory.length + names.length;
@@ -60,6 +62,7 @@ function elfOf(memory: Buffer, file: string, platform: Platform): Buffer {
     view.setUint16(at, value, le);
   }
   const long = (at: number, value: bigint | number): void => view.setBigUint64(at, BigInt(value), le);
+  if (found.baseAt !== undefined) long(start + found.baseAt, found.base);
   view.setUint32(20, 1, le);
   long(32, SIZE.EHDR);
   long(40, sections);

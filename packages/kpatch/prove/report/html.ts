@@ -1,14 +1,4 @@
-/** Helpers to write HTML. */
-
-/** Escapes text for element content and for attribute values in double quotes. */
-export function esc(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/g, '\ufffd');
-}
+/** Words and names for the report; markup comes from base/html.ts. */
 
 /** A valid id for links. */
 export function slug(text: string): string {

@@ -1,8 +1,10 @@
 /** The report: one self-contained HTML page without scripts. */
+
+import { contentPolicy, type Html, html, inlineStyle } from '../../base/html.ts';
 import type { Proof, ProofCheck } from '../../module/proof.ts';
 import { limitsOf } from '../limits.ts';
 import type { ReplacedCode, ReportFacts, SourcePatch } from './facts.ts';
-import { count, esc, seconds, slug } from './html.ts';
+import { count, seconds, slug } from './html.ts';
 import { redirectionPicture, timelinePicture } from './pictures.ts';
 import { sideBySide } from './side-by-side.ts';
 import { style } from './style.ts';
@@ -12,9 +14,8 @@ const CONTEXT = 8;
 
 /** `repeat` is the command line that repeats the proof. */
 export function reportPage(proof: Proof, facts: ReportFacts, repeat: string): string {
-  const proven = proof.verdict === 'proven';
-  const title = `${proven ? 'Proven' : 'Not proven'}: ${proof.module.name} on Linux ${proof.kernel.release}`;
-  const sections: readonly (readonly [id: string, name: string, body: string])[] = [
+  const title = `${headline(proof)}: ${proof.module.name} on Linux ${proof.kernel.release}`;
+  const sections: readonly (readonly [id: string, name: string, body: Html])[] = [
     ['source', 'What the patch changes in the source', sourceSection(facts.patches)],
     ['code', 'What changes in the machine code', codeSection(facts.functions)],
     ['picture', 'Redirected functions and their callers', pictureSection(facts.functions)],
@@ -22,87 +23,92 @@ export function reportPage(proof: Proof, facts: ReportFacts, repeat: string): st
     ['checks', 'Checks', checksSection(proof)],
     ['limits', 'What this proof does not show', limitsSection(proof)],
     ['consoles', 'Consoles of the virtual machines', consoleSection(proof)],
-    ['repeat', 'How to repeat it', `<pre tabindex="0"><code>${esc(repeat)}</code></pre>`],
+    ['repeat', 'How to repeat it', html`<pre tabindex="0"><code>${repeat}</code></pre>`],
   ];
-  const links = sections.map(([id, name]) => `<li><a href="#${id}">${esc(name)}</a></li>`).join('');
+  const links = sections.map(([id, name]) => html`<li><a href="#${id}">${name}</a></li>`);
   const bodies = sections.map(
-    ([id, name, body]) => `<section aria-labelledby="${id}"><h2 id="${id}">${esc(name)}</h2>\n${body}</section>`,
+    ([id, name, body]) => html`<section aria-labelledby="${id}"><h2 id="${id}">${name}</h2>\n${body}</section>`,
   );
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>${esc(title)}</title>
-<link rel="icon" href="data:,"><style>${style}</style></head>
+  const sheet = inlineStyle(style);
+  const page = html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8">${contentPolicy({ styles: [sheet] })}<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark"><title>${title}</title>
+<link rel="icon" href="data:,">${sheet.element}</head>
 <body><a class="skip" href="#main">To the content</a>
-<header><h1>${esc(title)}</h1>
+<header><h1>${title}</h1>
 ${verdict(proof)}
 <nav aria-label="Parts of this report"><ul>${links}</ul></nav></header>
 <main id="main">
 ${identity(proof)}
-${bodies.join('\n')}
+${bodies}
 </main>
-<footer><p>Made by ${esc(proof.tool)} with QEMU ${esc(proof.qemu)} on <time datetime="${esc(proof.made)}">${esc(proof.made.slice(0, 16).replace('T', ' '))} UTC</time>.</p></footer>
+<footer><p>Made by ${proof.tool} with QEMU ${proof.qemu} on <time datetime="${proof.made}">${proof.made.slice(0, 16).replace('T', ' ')} UTC</time>.</p></footer>
 </body></html>
 `;
+  return page.toString();
 }
 
-function verdict(proof: Proof): string {
+/** `Proven`, `Proven except NAMES` or `Not proven`. */
+function headline({ verdict: [first = '', ...rest] }: Proof): string {
+  return first.toUpperCase() + rest.join('');
+}
+
+function verdict(proof: Proof): Html {
   const held = proof.checks.filter(({ outcome }) => outcome === 'held').length;
-  const proven = proof.verdict === 'proven';
-  const reasons = proof.reasons.map((reason) => `<li>${esc(reason)}</li>`).join('');
-  return `<div class="verdict ${proven ? 'proven' : 'not-proven'}"><strong>${proven ? '✓ Proven' : '✗ Not proven'}</strong>
-<p>${held} of ${count(proof.checks.length, 'check')} of the plan “${esc(proof.plan)}” held, in ${count(proof.boots.length, 'boot')} of the stock kernel, in ${seconds(proof.ms)}.</p>
-${reasons === '' ? '' : `<ul>${reasons}</ul>`}</div>`;
+  const proven = proof.verdict.startsWith('proven');
+  const reasons = proof.reasons.map((reason) => html`<li>${reason}</li>`);
+  return html`<div class="verdict ${proven ? 'proven' : 'not-proven'}"><strong>${proven ? '✓' : '✗'} ${headline(proof)}</strong>
+<p>${held} of ${count(proof.checks.length, 'check')} of the plan “${proof.plan}” held, in ${count(proof.boots.length, 'boot')} of the stock kernel, in ${seconds(proof.ms)}.</p>
+${reasons.length > 0 && html`<ul>${reasons}</ul>`}</div>`;
 }
 
-function identity(proof: Proof): string {
-  const rows: [string, string][] = [
-    ['Module', `${proof.module.file}, SHA-256 <code>${proof.module.sha256}</code>`],
-    ['Kernel', `${esc(proof.kernel.release)}, image SHA-256 <code>${proof.kernel.image}</code>`],
-    ...proof.inputs.map(({ role, name, sha256 }): [string, string] => [
+function identity(proof: Proof): Html {
+  const rows: [string, Html][] = [
+    ['Module', html`${proof.module.file}, SHA-256 <code>${proof.module.sha256}</code>`],
+    ['Kernel', html`${proof.kernel.release}, image SHA-256 <code>${proof.kernel.image}</code>`],
+    ...proof.inputs.map(({ role, name, sha256 }): [string, Html] => [
       role,
-      `${esc(name)}, SHA-256 <code>${sha256}</code>`,
+      html`${name}, SHA-256 <code>${sha256}</code>`,
     ]),
   ];
-  if (proof.signature !== undefined) rows.push(['Signed by', `key <code>${esc(proof.signature.key)}</code>`]);
-  const items = rows.map(([name, value]) => `<dt>${esc(name)}</dt><dd>${value}</dd>`).join('\n');
-  return `<dl class="facts">${items}</dl>`;
+  if (proof.signature !== undefined) rows.push(['Signed by', html`key <code>${proof.signature.key}</code>`]);
+  const items = rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`);
+  return html`<dl class="facts">${items}</dl>`;
 }
 
-function sourceSection(patches: readonly SourcePatch[]): string {
-  if (patches.length === 0) return '<p>No source patch was given (<code>--patch FILE</code>).</p>';
-  return patches
-    .map(({ name, text }) => {
-      const lines = text
-        .trimEnd()
-        .split('\n')
-        .map((line) => {
-          const kind =
-            /^(\+\+\+|---|diff |index )/.test(line) || line.startsWith('@@')
-              ? 'hunk'
-              : line.startsWith('+')
-                ? 'add'
-                : line.startsWith('-')
-                  ? 'del'
-                  : '';
-          return `<span${kind === '' ? '' : ` class="${kind}"`}>${esc(line)}</span>`;
-        });
-      return `<h3>${esc(name)}</h3><div class="scroll" tabindex="0" role="region" aria-label="Source patch ${esc(name)}"><pre>${lines.join('')}</pre></div>`;
-    })
-    .join('\n');
+function sourceSection(patches: readonly SourcePatch[]): Html {
+  if (patches.length === 0) return html`<p>No source patch was given (<code>--patch FILE</code>).</p>`;
+  const shown = patches.map(({ name, text }) => {
+    const lines = text
+      .trimEnd()
+      .split('\n')
+      .map((line) => {
+        const kind =
+          /^(\+\+\+|---|diff |index )/.test(line) || line.startsWith('@@')
+            ? 'hunk'
+            : line.startsWith('+')
+              ? 'add'
+              : line.startsWith('-')
+                ? 'del'
+                : '';
+        return html`<span class="${kind}">${line}</span>`;
+      });
+    return html`<h3>${name}</h3><div class="scroll" tabindex="0" role="region" aria-label="Source patch ${name}"><pre>${lines}</pre></div>`;
+  });
+  return html`${shown}`;
 }
 
-function codeSection(functions: readonly ReplacedCode[]): string {
-  if (functions.length === 0) return '<p>No replaced functions are known.</p>';
-  const note =
-    '<p>Left: the code of the stock kernel. Right: the code of the livepatch module. Calls and data are shown by name, jumps inside a function as an offset from its start. A line marks the first difference.</p>';
-  return note + functions.map(functionCode).join('\n');
+function codeSection(functions: readonly ReplacedCode[]): Html {
+  if (functions.length === 0) return html`<p>No replaced functions are known.</p>`;
+  const note = html`<p>Left: the code of the stock kernel. Right: the code of the livepatch module. Calls and data are shown by name, jumps inside a function as an offset from its start. A line marks the first difference.</p>`;
+  return html`${note}${functions.map(functionCode)}`;
 }
 
-function functionCode({ name, old, renewed }: ReplacedCode): string {
-  const heading = `<h3 id="code-${slug(name)}">${esc(name)}</h3>`;
-  if (renewed === undefined) return `${heading}<p>The new code was not found in the module.</p>`;
+function functionCode({ name, old, renewed }: ReplacedCode): Html {
+  const heading = html`<h3 id="code-${slug(name)}">${name}</h3>`;
+  if (renewed === undefined) return html`${heading}<p>The new code was not found in the module.</p>`;
   if (old === undefined)
-    return `${heading}<p>The old code was not found; only the new code is shown.</p><div class="scroll" tabindex="0" role="region" aria-label="Code of ${esc(name)}"><pre>${renewed.map((line) => `<span>${esc(line.text)}</span>`).join('')}</pre></div>`;
+    return html`${heading}<p>The old code was not found; only the new code is shown.</p><div class="scroll" tabindex="0" role="region" aria-label="Code of ${name}"><pre>${renewed.map((line) => html`<span>${line.text}</span>`)}</pre></div>`;
   const rows = sideBySide(
     old.map(({ text }) => text),
     renewed.map(({ text }) => text),
@@ -115,14 +121,14 @@ function functionCode({ name, old, renewed }: ReplacedCode): string {
     const r = row.right === undefined ? undefined : renewed[right++];
     const isFirst = !row.same && first;
     if (isFirst) first = false;
-    const cell = (line: typeof l, side: string): string =>
-      `<td class="off">${line === undefined ? '' : `+${line.offset.toString(16)}`}</td><td class="code ${side}${line === undefined ? '' : ' has'}">${line === undefined ? '' : esc(line.text)}</td>`;
-    return `<tr class="${row.same ? 'same' : `diff${isFirst ? ' first' : ''}`}">${cell(l, 'left')}${cell(r, 'right')}</tr>`;
+    const cell = (line: typeof l, side: string): Html =>
+      html`<td class="off">${line === undefined ? '' : `+${line.offset.toString(16)}`}</td><td class="code ${side}${line === undefined ? '' : ' has'}">${line?.text}</td>`;
+    return html`<tr class="${row.same ? 'same' : `diff${isFirst ? ' first' : ''}`}">${cell(l, 'left')}${cell(r, 'right')}</tr>`;
   });
   const changed = rows.filter(({ same }) => !same).length;
   const near = (at: number): boolean =>
     rows.slice(Math.max(0, at - CONTEXT), at + CONTEXT + 1).some(({ same }) => !same);
-  const shown: string[] = [];
+  const shown: Html[] = [];
   for (let at = 0; at < rows.length; at++) {
     if (near(at)) {
       shown.push(body[at]!);
@@ -130,23 +136,23 @@ function functionCode({ name, old, renewed }: ReplacedCode): string {
     }
     const start = at;
     while (at + 1 < rows.length && !near(at + 1)) at++;
-    shown.push(`<tr class="gap"><td colspan="4">${count(at + 1 - start, 'instruction')} unchanged</td></tr>`);
+    shown.push(html`<tr class="gap"><td colspan="4">${count(at + 1 - start, 'instruction')} unchanged</td></tr>`);
   }
-  return `${heading}<p class="same-note">${count(changed, 'line')} of ${rows.length} differ.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Old and new code of ${esc(name)}"><table class="code-table">
+  return html`${heading}<p class="same-note">${count(changed, 'line')} of ${rows.length} differ.</p>
+<div class="scroll" tabindex="0" role="region" aria-label="Old and new code of ${name}"><table class="code-table">
 <thead><tr><th scope="col" colspan="2">in the kernel (${count(old.length, 'instruction')})</th><th scope="col" colspan="2">in the patch (${count(renewed.length, 'instruction')})</th></tr></thead>
-<tbody>${shown.join('\n')}</tbody></table></div>`;
+<tbody>${shown}</tbody></table></div>`;
 }
 
-function pictureSection(functions: readonly ReplacedCode[]): string {
-  if (functions.length === 0) return '<p>No redirected functions are known.</p>';
-  return `<div class="scroll" tabindex="0" role="region" aria-label="Picture of the redirections">${redirectionPicture(functions)}</div>`;
+function pictureSection(functions: readonly ReplacedCode[]): Html {
+  if (functions.length === 0) return html`<p>No redirected functions are known.</p>`;
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="Picture of the redirections">${redirectionPicture(functions)}</div>`;
 }
 
-function timelineSection(proof: Proof): string {
+function timelineSection(proof: Proof): Html {
   const boots = new Map(proof.boots.map(({ boot, title }) => [boot, title]));
-  const figures: string[] = [];
-  const short: string[] = [];
+  const figures: Html[] = [];
+  const short: Html[] = [];
   for (const { check, boot, evidence } of proof.checks) {
     for (const [at, { text, data }] of evidence.entries()) {
       const points = (data as { points?: { seconds: number; tasks: number }[] } | undefined)?.points;
@@ -155,53 +161,57 @@ function timelineSection(proof: Proof): string {
       // If no task was seen waiting, a chart would be empty.
       if (points.some(({ tasks }) => tasks > 0)) {
         figures.push(timelinePicture({ id: `line-${slug(check)}-${at}`, title, points }));
-      } else short.push(`<li>${esc(title)}</li>`);
+      } else short.push(html`<li>${title}</li>`);
     }
   }
-  if (figures.length + short.length === 0) return '<p>No transition was observed.</p>';
-  const over = `<p>Completed before any task was seen waiting:</p><ul>${short.join('')}</ul>`;
-  return `${figures.join('\n')}${short.length === 0 ? '' : over}`;
+  if (figures.length + short.length === 0) return html`<p>No transition was observed.</p>`;
+  const over = html`<p>Completed before any task was seen waiting:</p><ul>${short}</ul>`;
+  return html`${figures}${short.length > 0 && over}`;
 }
 
-function checksSection(proof: Proof): string {
+function checksSection(proof: Proof): Html {
   const boots = new Map(proof.boots.map(({ boot, title }) => [boot, title]));
   const groups = [...new Set(proof.checks.map(({ boot }) => boot))];
-  return groups
-    .map((boot) => {
-      const title = boot === 'files' ? 'From the files' : `In ${boots.get(boot) ?? boot}`;
-      const items = proof.checks.filter((check) => check.boot === boot).map(checkItem);
-      return `<h3>${esc(title)}</h3>\n${items.join('\n')}`;
-    })
-    .join('\n');
+  const shown = groups.map((boot) => {
+    const title = boot === 'files' ? 'From the files' : `In ${boots.get(boot) ?? boot}`;
+    const items = proof.checks.filter((check) => check.boot === boot).map(checkItem);
+    return html`<h3>${title}</h3>\n${items}`;
+  });
+  return html`${shown}`;
 }
 
-function checkItem(check: ProofCheck): string {
+function checkItem(check: ProofCheck): Html {
   const { outcome, title, reason, evidence, ms } = check;
   const words = { held: '✓ held', failed: '✗ failed', 'not run': '– not run' }[outcome];
   const facts = evidence.map(({ text, detail, varies }) => {
     const more =
       detail === undefined || detail.trim() === ''
         ? ''
-        : `<details><summary>output</summary><pre tabindex="0">${esc(detail)}</pre></details>`;
-    return `<li${varies === true ? ' class="varies"' : ''}>${esc(text)}${varies === true ? ' <small>(varies from run to run)</small>' : ''}${more}</li>`;
+        : html`<details><summary>output</summary><pre tabindex="0">${detail}</pre></details>`;
+    const note = varies === true && html` <small>(varies from run to run)</small>`;
+    return html`<li class="${varies === true ? 'varies' : ''}">${text}${note}${more}</li>`;
   });
-  return `<details class="check"${outcome === 'failed' ? ' open' : ''}><summary><span class="mark ${slug(outcome)}">${words}</span> ${esc(title)} <span class="time">${outcome === 'not run' ? '' : seconds(ms)}</span></summary>
-<div>${reason === undefined ? '' : `<p class="${outcome === 'failed' ? 'reason' : ''}">${esc(reason)}</p>`}${facts.length === 0 ? '' : `<ul class="evidence">${facts.join('')}</ul>`}</div></details>`;
+  const time = outcome === 'not run' ? '' : seconds(ms);
+  const summary = html`<summary><span class="mark ${slug(outcome)}">${words}</span> ${title} <span class="time">${time}</span></summary>`;
+  const why = reason !== undefined && html`<p class="${outcome === 'failed' ? 'reason' : ''}">${reason}</p>`;
+  const body = html`<div>${why}${facts.length > 0 && html`<ul class="evidence">${facts}</ul>`}</div>`;
+  return outcome === 'failed'
+    ? html`<details class="check" open>${summary}${body}</details>`
+    : html`<details class="check">${summary}${body}</details>`;
 }
 
-function limitsSection(proof: Proof): string {
-  const items = limitsOf(proof).map((limit) => `<li>${esc(limit)}</li>`);
-  const always = '<li>other hardware, other drivers, and other workloads: the checks ran in virtual machines</li>';
-  return `<ul>${items.join('')}${always}</ul>`;
+function limitsSection(proof: Proof): Html {
+  const items = limitsOf(proof).map((limit) => html`<li>${limit}</li>`);
+  const always = html`<li>other hardware, other drivers, and other workloads: the checks ran in virtual machines</li>`;
+  return html`<ul>${items}${always}</ul>`;
 }
 
-function consoleSection(proof: Proof): string {
-  if (proof.boots.length === 0) return '<p>No virtual machine was started.</p>';
-  return proof.boots
-    .map(({ title, acceleration, bootMs, kept, console }) => {
-      const how = acceleration === 'kvm' ? 'KVM' : 'software emulation';
-      const text = console.trim() === '' ? 'It printed nothing.' : console;
-      return `<details><summary>${esc(title)} (${kept === undefined ? 'booted' : 'resumed'} in ${seconds(bootMs)}, ${how})</summary><div class="scroll" tabindex="0" role="region" aria-label="Console of ${esc(title)}"><pre>${esc(text)}</pre></div></details>`;
-    })
-    .join('\n');
+function consoleSection(proof: Proof): Html {
+  if (proof.boots.length === 0) return html`<p>No virtual machine was started.</p>`;
+  const shown = proof.boots.map(({ title, acceleration, bootMs, kept, console }) => {
+    const how = acceleration === 'kvm' ? 'KVM' : 'software emulation';
+    const text = console.trim() === '' ? 'It printed nothing.' : console;
+    return html`<details><summary>${title} (${kept === undefined ? 'booted' : 'resumed'} in ${seconds(bootMs)}, ${how})</summary><div class="scroll" tabindex="0" role="region" aria-label="Console of ${title}"><pre>${text}</pre></div></details>`;
+  });
+  return html`${shown}`;
 }

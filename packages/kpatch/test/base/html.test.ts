@@ -15,8 +15,10 @@ test('what is put into a template is text, unless a template made it', () => {
 
 test('places where escaping does not help are refused', () => {
   const put = (part: HtmlPart): unknown => html`<p class=${part}>`;
-  assert.throws(() => put('x'), /without double quotes/);
-  assert.throws(() => html`<p class='${'x'}'>`, /without double quotes/);
+  assert.throws(() => put('x'), /in double quotes/);
+  assert.throws(() => html`<p class='${'x'}'>`, /in double quotes/);
+  assert.throws(() => html`<p ${'onclick'}>`, /in double quotes/);
+  assert.throws(() => html`<${'script'}>`, /in double quotes/);
   assert.throws(() => html`<script>var a = "${'x'}"</script>`, /style or script/);
   assert.throws(() => html`<style>p { color: ${'x'} }</style>`, /style or script/);
   assert.throws(() => inlineScript('a = "</script>"'), /cannot contain/);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { checkMakefile, compareMaps, isForeign, isMakefile } from '#kpatch/builder/rules/makefiles.ts';
 import type { ObjectMap, Owner } from '#kpatch/kbuild/object-map.ts';
+import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
 
 const vmlinux: Owner = { object: 'vmlinux', directory: 'fs' };
@@ -92,6 +93,10 @@ describe('changes of a Makefile', () => {
     for (const value of ['$(shell touch /tmp/x)', '`touch /tmp/x`'])
       await provokes('source-kind-unsupported', () => checkIn('Makefile', `NAME = ${value}`));
   });
+
+  attack({ area: 'patch', attacker: 'patch author', how: 'a $(shell …) in a Makefile runs while make reads it' }, () =>
+    provokes('source-kind-unsupported', () => check('x := $(shell touch /tmp/x)')),
+  );
 
   test('a backslash that takes the next line in is seen', async () => {
     const text = 'obj-y += a.o\nCFLAGS_REMOVE_a.o = -pg\n';

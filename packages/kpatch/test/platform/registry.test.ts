@@ -1,5 +1,6 @@
 /** The records of machines as a whole: what they say fits together, and the right one is found. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -128,4 +129,52 @@ test("a kernel packed in EFI's form is unpacked, and refused when it is cut shor
   const image = new KernelImage(await unpackImage(efi, 'vmlinuz'), 'vmlinuz');
   assert.equal(readKallsyms(image).size, 40);
   await provokes('kernel-image-format', () => unpackImage(efi.subarray(0, 200), 'vmlinuz'));
+});
+
+test('pointers that the booting kernel fills in are read from their relocations', async () => {
+  const base = 0xffff800008000000n;
+  const whole = flatImage();
+  const number = Buffer.alloc(8);
+  number.writeBigUInt64LE(base);
+  const slot = whole.indexOf(number);
+  const zeroed = Buffer.from(whole);
+  zeroed.fill(0, slot, slot + 8);
+  const relocation = (place: bigint, type: bigint, value: bigint): Buffer => {
+    const entry = Buffer.alloc(24);
+    for (const [index, word] of [place, type, value].entries()) entry.writeBigUInt64LE(word, 8 * index);
+    return entry;
+  };
+  const RELATIVE = 1027n;
+  const others = [relocation(base + 0x40n, RELATIVE, base + 0x900n), relocation(base + BigInt(slot), 1n, base)];
+  const own = relocation(base + BigInt(slot), RELATIVE, base);
+  const image = new KernelImage(await unpackImage(Buffer.concat([zeroed, ...others, own]), 'Image'), 'Image');
+  assert.equal(readKallsyms(image).lookup('function_3_0123456789')[0]?.address, base + 112n);
+  // Without the relocation, or with two that fit, the place is not guessed.
+  const twice = relocation(base + 0x20_0000n + BigInt(slot), RELATIVE, base + 0x20_0000n);
+  for (const entries of [others, [...others, own, twice]])
+    await provokes('kernel-kallsyms', () => unpackImage(Buffer.concat([zeroed, ...entries]), 'Image'));
+});
+
+test('a packed kernel of s390x is found behind the boot program, whatever that has in its code', async () => {
+  const symbols = Array.from({ length: 40 }, (_, i) => ({
+    name: `function_${i}_0123456789`,
+    type: 'T',
+    address: BigInt(i * 16),
+  }));
+  const memory = Buffer.concat([
+    Buffer.alloc(4096, 0x07),
+    kallsymsTables(symbols, { ...layouts['Linux 6.12']!, kind: 'relative' }, 0n, 'big'),
+  ]);
+  const packed = execFileSync('xz', ['-c', '--check=crc32'], { input: memory });
+  const program = Buffer.alloc(0x18000);
+  program.write('S390EP', 0x10008, 'latin1');
+  program.write('\xfd7zXZ\0\0\x04', 0x12346, 'latin1');
+  const image = new KernelImage(
+    await unpackImage(Buffer.concat([program, packed, Buffer.alloc(64)]), 'vmlinuz'),
+    'vmlinuz',
+  );
+  assert.equal(image.platform.naming.uname, 's390x');
+  assert.equal(readKallsyms(image).lookup('function_3_0123456789')[0]?.address, 48n);
+  assert.deepEqual(image.read(0n, 2), Buffer.from([7, 7]));
+  await provokes('kernel-image-format', () => unpackImage(program, 'vmlinuz'));
 });

@@ -11,6 +11,7 @@ import type { Subject } from '#kpatch/prove/input/subject.ts';
 import { type KernelCode, reportFacts } from '#kpatch/prove/report/facts.ts';
 import { reportPage } from '#kpatch/prove/report/page.ts';
 import { sideBySide } from '#kpatch/prove/report/side-by-side.ts';
+import { attack } from '../attack.ts';
 import { compile, readCompiled } from '../kernel/fake-kernel.ts';
 import { withPage } from './browser.ts';
 import { sampleFacts, sampleProof } from './sample-proof.ts';
@@ -129,21 +130,39 @@ test('a transition in which nobody had to wait is told, not drawn', () => {
   );
 });
 
-test('what comes from outside is text, never markup', () => {
-  const evil = '<script>alert(1)</script>"><img src=x onerror=1>';
-  const proof = sampleProof('not proven');
-  const html = reportPage(
-    {
-      ...proof,
-      module: { ...proof.module, name: evil },
-      reasons: [evil],
-      boots: [{ ...proof.boots[0]!, console: evil }],
-    },
-    { patches: [{ name: evil, text: `+${evil}` }], functions: [] },
-    evil,
-  );
-  assert.doesNotMatch(html, /<script|<img/);
-});
+attack(
+  {
+    area: 'text',
+    attacker: 'patch author',
+    how: "markup in the module's name and file name, reasons, consoles, patches and the command line, shown in the report",
+  },
+  () => {
+    const evil = '<script>alert(1)</script>"><img src=x onerror=1>\u202e\u001b[2J';
+    const proof = sampleProof('not proven');
+    const page = reportPage(
+      {
+        ...proof,
+        module: { ...proof.module, name: evil, file: evil },
+        kernel: { ...proof.kernel, release: evil },
+        plan: evil,
+        tool: evil,
+        made: evil,
+        reasons: [evil],
+        boots: [{ ...proof.boots[0]!, title: evil, console: evil }],
+        checks: proof.checks.map((check) => ({ ...check, title: evil, reason: evil })),
+        inputs: [{ role: evil, name: evil, sha256: '0'.repeat(64) }],
+      },
+      { patches: [{ name: evil, text: `+${evil}` }], functions: [] },
+      evil,
+    );
+    assert.doesNotMatch(page, /<script|<img|[\u0000-\u0008\u000b-\u001f\u202a-\u202e]/);
+    assert.match(
+      page,
+      /<meta http-equiv="Content-Security-Policy" content="default-src &#39;none&#39;; style-src &#39;sha256-/,
+    );
+    return 'text put into a page is escaped by the template tag (base/html.ts), and the page allows no script at all';
+  },
+);
 
 test('lines are set side by side: equal ones opposite each other', () => {
   const rows = sideBySide(['a', 'b', 'c', 'd'], ['a', 'x', 'c', 'd', 'e']);

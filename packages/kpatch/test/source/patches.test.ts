@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { planBuild } from '#kpatch/builder/plan.ts';
+import { planBuild, sortFiles, withoutFiles } from '#kpatch/builder/plan.ts';
 import type { ObjectMap } from '#kpatch/kbuild/object-map.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import { checkName, nameFor } from '#kpatch/module/name.ts';
@@ -12,6 +12,7 @@ import { type Adjustment, applyPatch } from '#kpatch/source/apply.ts';
 import { cvesOf } from '#kpatch/source/cves.ts';
 import { parseSourcePatch, placeInTree, readPatch, type SourcePatch } from '#kpatch/source/patch.ts';
 import { readSeries } from '#kpatch/source/series.ts';
+import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
 
 let folder = '';
@@ -212,6 +213,31 @@ describe('planning', () => {
     );
     assert.deepEqual(leftOut.map(({ file }) => file).sort(), ['Documentation/x.rst', 'fs/Kconfig', 'fs/z.c']);
   });
+
+  attack(
+    {
+      area: 'patch',
+      attacker: 'patch author',
+      how: 'a change of scripts/Makefile.lib, which the report calls left out, takes part in the build',
+    },
+    async () => {
+      const place = join(folder, 'left-out');
+      mkdirSync(join(place, 'tree/scripts'), { recursive: true });
+      mkdirSync(join(place, 'tree/fs'));
+      mkdirSync(join(place, 'overlay'));
+      for (const file of ['scripts/Makefile.lib', 'fs/a.c', 'fs/z.c'])
+        writeFileSync(join(place, 'tree', file), lines(1, 30));
+      const on = new SourceOverlay(join(place, 'tree'), join(place, 'overlay'));
+      const files = ['scripts/Makefile.lib', 'fs/a.c', 'fs/z.c'];
+      const patches = placeInTree([parse(files.map((file) => change(5, 'new', file)).join(''))], on.tree);
+      const [applied] = withoutFiles(patches, sortFiles(patches, map).leftOut);
+      await applyPatch(on, applied!, 'x');
+      on.restore('fs/z.c'); // no unit includes it, which is only known after the patch is applied
+      const changed = files.filter((file) => readFileSync(join(on.root, file), 'utf8') !== lines(1, 30));
+      assert.deepEqual(changed, ['fs/a.c']);
+      return 'files that are left out are never applied';
+    },
+  );
 
   test('not-built: nothing of it is in this kernel', async () => {
     const error = await provokes('not-built', () => plan('fs/z.c', 'Documentation/x.rst', 'arch/arm/entry.S'));
