@@ -269,6 +269,10 @@ describe('refused by name', () => {
     ],
     'more lines than the counts say': ['patch-malformed', tail('+extra\n')],
     'fewer lines than the counts say': ['patch-malformed', change(5).replace('+new\n', '')],
+    'a diff whose names and line numbers are damaged': [
+      'patch-malformed',
+      tail(`diff -u a/fs/b.c b/fs/b.c\n${change(9).replace('+++', ' ++').replace('@@', ' @')}`),
+    ],
     'names without a hunk': ['patch-malformed', tail('--- a/fs/b.c\n+++ b/fs/b.c\n')],
     'a hunk that changes nothing': ['patch-malformed', '--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 @@\n line 1\n'],
     'line numbers beyond any file': ['patch-malformed', change(5).replace('-4,3', '-4,99999999999')],
