@@ -145,6 +145,7 @@ const targetKernel = v.object({
   version,
   arch: v.string(),
   distribution: v.string(),
+  origin: v.optional(described(v.string(), 'The distribution release that it belongs to, as `ID:VERSION`.')),
   sourceVersion: v.string(),
   packages: v.array(v.object({ name: v.string(), version: v.string() })),
   paths: v.object({
@@ -158,7 +159,12 @@ const targetKernel = v.object({
     kallsyms: v.string(),
     modules: v.optional(v.string()),
   }),
-  compiler: v.object({ command: v.string(), builtBy: v.string(), makeArguments: v.array(v.string()) }),
+  compiler: v.object({
+    command: v.string(),
+    builtBy: v.string(),
+    makeArguments: v.array(v.string()),
+    root: v.optional(described(v.string(), 'The folder of the build root.')),
+  }),
   buildId: v.optional(v.string()),
   livepatch: v.boolean(),
   banner: v.optional(v.string()),

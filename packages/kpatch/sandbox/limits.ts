@@ -1,4 +1,6 @@
 /** What one program in a sandbox may use at most (setrlimit(2)); far above what the largest file of a kernel needs. */
+import { readFileSync } from 'node:fs';
+
 const GIB = 2 ** 30;
 
 const limits = {
@@ -18,8 +20,44 @@ const PROCESSES = 8192;
 /** Size of a private /tmp (bytes). */
 export const TMP_SIZE = 4 * GIB;
 
-/** The command line of prlimit(1). Without a sandbox the processes of the user are not counted: they are the user's own. */
-export function limitCommand(counted: boolean): string[] {
-  const settings = { ...limits, ...(counted ? { nproc: PROCESSES } : {}) };
-  return ['prlimit', ...Object.entries(settings).map(([name, value]) => `--${name}=${value}`), '--'];
+/**
+ * The command line of prlimit(1). Without a sandbox the processes of the user are not counted: they are the user's own. A
+ * virtual machine has as much memory as its guest and runs as long.
+ */
+export function limitCommand(counted: boolean, guest = false): string[] {
+  const { as, cpu, ...common } = limits;
+  const settings = { ...common, ...(guest ? {} : { as, cpu }), ...(counted ? { nproc: PROCESSES } : {}) };
+  const allowed = hardLimits();
+  const words = Object.entries(settings).map(
+    ([name, value]) => `--${name}=${Math.min(value, allowed.get(name) ?? value)}`,
+  );
+  return ['prlimit', ...words, '--'];
+}
+
+/** Names of limits as prlimit(1) has them, by their names in /proc/PID/limits (proc(5)). */
+const names: Readonly<Record<string, string>> = {
+  'Max core file size': 'core',
+  'Max address space': 'as',
+  'Max file size': 'fsize',
+  'Max open files': 'nofile',
+  'Max cpu time': 'cpu',
+  'Max processes': 'nproc',
+};
+
+let known: ReadonlyMap<string, number> | undefined;
+
+/** What this process may ask for at most: only the privileged raise a hard limit. */
+function hardLimits(): ReadonlyMap<string, number> {
+  if (known !== undefined) return known;
+  const found = new Map<string, number>();
+  try {
+    for (const line of readFileSync('/proc/self/limits', 'latin1').split('\n')) {
+      const [, name = '', hard] = /^(\S.*?\S) {2,}\S+ +(\d+) /.exec(line) ?? [];
+      if (names[name] !== undefined) found.set(names[name], Number(hard));
+    }
+  } catch {
+    // without /proc nothing is known, and prlimit says what is wrong
+  }
+  known = found;
+  return found;
 }

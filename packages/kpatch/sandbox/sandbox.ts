@@ -6,12 +6,13 @@
  * needed, and folders that only root can reach can be shown. Everybody else needs unprivileged user namespaces.
  */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { fail, KpatchError } from '../base/errors/error.ts';
 import { type RunOptions, type RunResult, run, toolFailed } from '../base/run.ts';
 import { packageOf } from '../base/tools.ts';
 import { limitCommand, TMP_SIZE } from './limits.ts';
 import { isSandboxed } from './policy.ts';
+import { scopeCommand, scopeFailed } from './scope.ts';
 import { sandboxUser } from './user.ts';
 import { toolFolders, type View, viewArguments } from './view.ts';
 
@@ -32,7 +33,7 @@ let modern = true;
 
 /**
  * Runs a program to its end, whatever its status.
- * Errors: those of `run`; `sandbox-unavailable` where this machine has no sandbox and the user did not do without.
+ * Errors: those of `run`; `sandbox-unavailable` if this machine has no sandbox and the user did not do without.
  */
 export async function sandboxed(command: string, args: readonly string[], options: SandboxOptions): Promise<RunResult> {
   const line = commandLine(command, args, options);
@@ -43,7 +44,7 @@ export async function sandboxed(command: string, args: readonly string[], option
   return looked(result) ?? (await sandboxed(command, args, options));
 }
 
-/** As `sandboxed` for a program of milliseconds, where waiting for it is no option. Standard error is not kept. */
+/** Like `sandboxed` for a program of milliseconds, where waiting for it is not an option. Standard error is not kept. */
 export function sandboxedSync(
   command: string,
   args: readonly string[],
@@ -59,8 +60,18 @@ export function sandboxedSync(
   return kept === undefined ? sandboxedSync(command, args, options) : { status: kept.status, stdout: `${stdout}` };
 }
 
+/** What a sandbox for a virtual machine has that others have not. */
+export interface GuestNeeds {
+  /** Device files that it may use. */
+  readonly devices: readonly string[];
+  /** True if the guest may use the network of this machine. */
+  readonly network: boolean;
+  /** A file descriptor to which bubblewrap writes the number of the process that began in the sandbox, as JSON. */
+  readonly informant: number;
+}
+
 /** What is really started. */
-interface CommandLine {
+export interface CommandLine {
   readonly program: string;
   readonly args: string[];
   readonly options: {
@@ -70,30 +81,60 @@ interface CommandLine {
   };
 }
 
-function commandLine(command: string, args: readonly string[], options: SandboxOptions): CommandLine {
+/** The command line that runs a program in the sandbox, for a caller that starts it itself. */
+export function commandLine(
+  command: string,
+  args: readonly string[],
+  options: SandboxOptions,
+  guest?: GuestNeeds,
+): CommandLine {
   const { view, around = [], cwd, tmpBytes = TMP_SIZE } = options;
   const env = environmentOf(options.env ?? {});
   const shown = [command, ...args];
+  const scope = guest === undefined ? scopeCommand() : [];
   if (!isSandboxed()) {
-    const [program, ...words] = [...around, ...limitCommand(false), ...shown];
+    if (view.buildRoot !== undefined) throw fail('build-root-sandbox', { folder: view.buildRoot });
+    const [program, ...words] = [...scope, ...around, ...limitCommand(false, guest !== undefined), ...shown];
     return {
       program: program!,
       args: words,
       options: { ...(cwd === undefined ? {} : { cwd }), env: exactly(env), shown },
     };
   }
-  const tools = toolFolders([command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)], env.PATH!);
+  const programs = [command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)];
+  // A build root has all programs in /usr.
+  const tools = view.buildRoot === undefined ? toolFolders(programs, env.PATH!) : [];
+  if (view.buildRoot !== undefined) env.PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
   const seen = viewArguments(view, tools, modern ? tmpBytes : undefined);
-  const outer = [...around, 'bwrap', ...isolation(), ...seen, '--chdir', cwd ?? '/', '--'];
-  const [program, ...words] = [...outer, ...limitCommand(true), ...givingUpRights(), ...shown];
+  const devices = guest?.devices ?? [];
+  const more = devices.flatMap((device) => ['--dev-bind', device, device]);
+  if (guest !== undefined) more.push('--info-fd', String(guest.informant));
+  const outer = [
+    ...scope,
+    ...around,
+    'bwrap',
+    ...isolation(guest?.network),
+    ...seen,
+    ...more,
+    '--chdir',
+    cwd ?? '/',
+    '--',
+  ];
+  const [program, ...words] = [
+    ...outer,
+    ...limitCommand(true, guest !== undefined),
+    ...givingUpRights(devices.map((device) => statSync(device).gid)),
+    ...shown,
+  ];
   return { program: program!, args: words, options: { cwd: '/', env: exactly(env), shown } };
 }
 
 /**
- * The result, unless it is that of the sandbox itself; undefined where the program has to be started again for an older
- * bubblewrap. Errors: `sandbox-unavailable`, `tool-missing`.
+ * The result, unless it is that of the sandbox itself; undefined if the program must be started again for an older
+ * bubblewrap or without systemd. Errors: `sandbox-unavailable`, `tool-missing`.
  */
 function looked(result: RunResult): RunResult | undefined {
+  if (result.status !== 0 && scopeFailed(result.stderr)) return undefined;
   if (isSandboxed() && result.status !== 0) {
     if (/^flock: .*bwrap/m.test(result.stderr)) throw notInstalled();
     const problem = /^(?:bwrap|setpriv|prlimit): (?!failed to execute).*/m.exec(result.stderr)?.[0];
@@ -109,7 +150,7 @@ function looked(result: RunResult): RunResult | undefined {
   return result;
 }
 
-/** As `sandboxed`, and any status but 0 is the error `tool-failed`. */
+/** Like `sandboxed`, and any status but 0 is the error `tool-failed`. */
 export async function sandboxedOk(
   command: string,
   args: readonly string[],
@@ -122,17 +163,23 @@ export async function sandboxedOk(
 
 const namespaces = ['--unshare-ipc', '--unshare-pid', '--unshare-net', '--unshare-uts', '--unshare-cgroup-try'];
 
-function isolation(): string[] {
-  const common = [...namespaces, '--die-with-parent', '--new-session', '--cap-drop', 'ALL'];
+function isolation(network = false): string[] {
+  const apart = namespaces.filter((name) => !network || name !== '--unshare-net');
+  const common = [...apart, '--die-with-parent', '--new-session', '--cap-drop', 'ALL'];
   if (sandboxUser() === undefined) return ['--unshare-user', ...(modern ? ['--disable-userns'] : []), ...common];
   // What setpriv needs to become another user; it keeps nothing of it.
   return [...common, ...['SETUID', 'SETGID', 'SETPCAP'].flatMap((name) => ['--cap-add', `CAP_${name}`])];
 }
 
-function givingUpRights(): string[] {
+/** `groups` are those of devices that it may use. */
+function givingUpRights(groups: readonly number[]): string[] {
   const user = sandboxUser();
   if (user === undefined) return [];
-  const numbers = [`--reuid=${user}`, `--regid=${user}`, '--clear-groups'];
+  const numbers = [
+    `--reuid=${user}`,
+    `--regid=${user}`,
+    groups.length === 0 ? '--clear-groups' : `--groups=${groups.join(',')}`,
+  ];
   return ['setpriv', ...numbers, '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all', '--'];
 }
 

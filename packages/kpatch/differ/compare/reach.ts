@@ -30,7 +30,7 @@ export function refuseMovedNames({ original, patched, options, refusals }: Pair)
   }
 }
 
-/** Init and exit code of a module runs again when the module is loaded anew. */
+/** Init and exit code of a module runs again when the module is loaded again. */
 export function refuseInit(pair: Pair, part: Part): void {
   const { object, names } = pair.options;
   const { name, section } = part;
@@ -56,7 +56,7 @@ export function refuseUnpatchable(pair: Pair, changed: ReadonlyMap<Part, readonl
   }
 }
 
-/** True where ftrace has a place at the function's entry, by the table of such places or by the call that stands there. */
+/** True if ftrace has a place at the function's entry, by the table of such places or by the call that is there. */
 export function isTraceable(part: Part, entries: Entries): boolean {
   const { trace } = part.model.arch;
   if (trace.isPlace?.(part.section.data, entryOf(part)) === true) return true;

@@ -17,7 +17,7 @@ export interface KernelOpinion {
 }
 
 /**
- * The kernel's answer to a module; `certificates` are those for which its signature was verified here. Never fails.
+ * The kernel's answer to a module; `certificates` are those for which its signature was verified here. Never throws.
  * Rules: kernel/module/signing.c (module_sig_check): a malformed signature is refused even where none is asked for; one by
  * an unknown key, or none, only where signatures are enforced.
  */

@@ -12,6 +12,7 @@ import { sandboxUser, shareFolder } from '#kpatch/sandbox/user.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
 
+const root = join(import.meta.dirname, '../../../..');
 const isRoot = process.getuid?.() === 0;
 
 /** What a script prints in a sandbox that sees `readOnly` and can write to `writable`. */
@@ -238,7 +239,7 @@ attack(
     } finally {
       delete process.env.AWS_SECRET_ACCESS_KEY;
     }
-    return 'the environment is made anew';
+    return 'the environment is created again';
   },
 );
 
@@ -259,10 +260,17 @@ test('without bubblewrap nothing runs, unless the user does without a sandbox', 
   }
 });
 
+test('a person with lower limits than those of the sandbox keeps them', async () => {
+  const script = `import { sandboxed } from '${root}/packages/kpatch/sandbox/sandbox.ts';
+    console.log(String((await sandboxed('bash', ['-c', 'ulimit -Hu; ulimit -Hn'], { view: {} })).stdout));`;
+  const node = [process.execPath, '--input-type=module', '-e', script];
+  const { stdout } = await run('prlimit', ['--nproc=4001', '--nofile=2000', ...node]);
+  assert.equal(stdout.toString(), '4001\n2000\n\n');
+});
+
 test('in a chroot the error says that it is one', async (context) => {
   if (!isRoot) return context.skip('needs root');
   using folder = temporaryFolder('kpatch-test-');
-  const root = join(import.meta.dirname, '../../../..');
   const script = `set -e; cd "$1"; mkdir usr proc etc tmp dev work; for x in bin sbin lib lib64; do ln -s usr/$x $x; done
     mount --bind /usr usr; mount -t proc proc proc; mount --bind "$2" work; exec chroot . /work/node_modules/node/bin/node --input-type=module -e '
     import { sandboxed } from "/work/packages/kpatch/sandbox/sandbox.ts";

@@ -9,7 +9,7 @@ export const channelErrors = table({
     fix: 'see `kpatch policy show`; to allow it, add its address to `channels` in the policy',
   },
   'update-not-allowed': {
-    exit: 4,
+    exit: 3,
     what: 'the host policy lets updates do nothing by themselves (update: "nothing")',
     why: 'nothing was fetched or changed',
     fix: 'run `kpatch update` by hand, or set `update` to "fetch" or "install" in the policy',
