@@ -94,6 +94,7 @@ class Scanner {
     const { columns, length } = indentOf(raw);
     const line = length === 0 ? raw : raw.slice(length);
     if (columns === 0) this.#refuseStyles(line);
+    if (/^(?:\*\*\* \d+(?:,\d+)? \*{4}|--- \d+(?:,\d+)? -{4})$/.test(line)) this.#refuseSeparated();
     if (this.#startsHunk(line, columns)) return;
     this.#at++;
     if (this.#readName(line, raw, columns) || this.#readGit(line, raw, columns)) return;
@@ -108,9 +109,14 @@ class Scanner {
       this.#readHunks(context, indent);
       return true;
     }
-    if (this.#sections.length > 0 && !this.#mail && (context || hunkStart.test(line)))
-      throw malformed(this.#file, this.#at + 1, 'a hunk is separated from the names of its file');
+    if (context || hunkStart.test(line)) this.#refuseSeparated();
     return false;
+  }
+
+  /** A hunk of which the names are not known would be lost. In the text of a mail it is a quotation. */
+  #refuseSeparated(): void {
+    if (this.#sections.length > 0 && !this.#mail)
+      throw malformed(this.#file, this.#at + 1, 'a hunk is separated from the names of its file');
   }
 
   #readHunks(context: boolean, indent: number): void {
