@@ -3,10 +3,12 @@
  * printed seed, each built for the older kernel; the modules then loaded into that kernel, one after the other, in one
  * guest. Prints the table that is in docs/corpus.md. Status 0 only if no fix failed.
  */
+
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { plural } from '#kpatch/base/errors/plural.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { consoleReporter, silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
@@ -312,7 +314,7 @@ function printTable(outcomes: readonly Outcome[], failures: ReadonlyMap<Outcome,
 }
 
 function lineOf(index: number, { fix, result, ms, detail }: Outcome): string {
-  const name = `${fix.name}${fix.files.length > 1 ? ` (${fix.files.length} files)` : ''}`;
+  const name = `${fix.name}${fix.files.length > 1 ? ` (${plural(fix.files.length, 'file')})` : ''}`;
   const text = detail.split('\n')[0]!.slice(0, 150);
   return `${String(index).padStart(4)}  ${result.padEnd(26)} ${(ms / 1000).toFixed(1).padStart(6)} s  ${name}  ${text}`;
 }
@@ -334,7 +336,7 @@ async function main(): Promise<boolean> {
   const seed = Number(values.seed);
   const wanted = Number(values.count);
   console.log(
-    `${older.release} (${older.sourceVersion}) to ${newer.release} (${newer.sourceVersion}): ${files.length} files differ`,
+    `${older.release} (${older.sourceVersion}) to ${newer.release} (${newer.sourceVersion}): ${plural(files.length, 'file')} differ`,
   );
   console.log(`${wanted} fixes are drawn with seed ${seed}`);
   using folder = temporaryFolder('kpatch-corpus-');

@@ -20,7 +20,7 @@ export interface Sources {
 /**
  * Reads the files and, below folders, every `.json` file. The format is told from the content.
  * Errors: `file-unreadable`, `channel-not-json`, `channel-unknown-advisory`, `channel-not-changelog`; in a folder a file
- * that is none of these is only noted.
+ * that is not one of these is only noted.
  */
 export function readSources(paths: readonly string[]): Sources {
   const advisories = new Map<string, Advisory>();

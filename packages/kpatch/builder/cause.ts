@@ -17,7 +17,7 @@ export interface Cause {
    * it.
    */
   readonly kind: 'edited' | 'through' | 'unknown';
-  /** From what the function uses to what was edited; empty if it was edited itself. */
+  /** The chain from what the function uses to what was edited; empty if the function itself was edited. */
   readonly chain: readonly string[];
   /** The edited place, such as `fs/proc/meminfo.c:35`, if known. */
   readonly place?: string;
@@ -114,7 +114,7 @@ export class Causes {
   }
 }
 
-/** The cause in words; empty if the source does not tell. */
+/** The cause in words; empty if unknown. */
 export function describeCause({ kind, chain, place }: Cause): string {
   if (kind === 'edited') return `edited, ${place}`;
   if (kind === 'through') return `uses ${chain.join(' and through it ')}, edited in ${place}`;

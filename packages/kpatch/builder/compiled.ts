@@ -1,7 +1,9 @@
 /** Turns source patches into compiled pairs, for the kernel tree or for an out-of-tree module. */
+
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { plural } from '../base/errors/plural.ts';
 import type { Reporter } from '../base/report.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
@@ -21,7 +23,7 @@ export interface CompileInput {
   readonly request: { readonly jobs?: number; readonly outOfTree?: OutOfTreeModule };
   readonly patches: readonly SourcePatch[];
   readonly facts: KernelFacts;
-  /** Of a module from outside the kernel. */
+  /** For an out-of-tree module. */
   readonly module: GivenModule | undefined;
   /** An empty working folder. */
   readonly folder: string;
@@ -66,13 +68,13 @@ export async function compileInTree(input: CompileInput): Promise<Compiled> {
   const units = plan.units;
   const jobs = request.jobs ?? availableParallelism();
   const pairs = await report.stage(
-    `compile ${units.length === 1 ? units[0]!.object : `${units.length} units`}`,
+    `compile ${units.length === 1 ? units[0]!.object : plural(units.length, 'unit')}`,
     (update) => compilePairs({ facts, units, patched, folder: folder('original'), jobs, update, look: input.look }),
   );
   return { pairs, units: units.map(({ object }) => object), patched, adjustments, edits, leftOut: plan.leftOut };
 }
 
-/** Compile, apply, compile again: the source of a module from outside the kernel. */
+/** Compile, apply, compile again, for an out-of-tree module. */
 export async function compileOutOfTree(input: CompileInput): Promise<Compiled> {
   const { request, facts, report, folder } = input;
   const patches = placeInTree(input.patches, request.outOfTree!.source);

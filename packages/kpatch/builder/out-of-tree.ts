@@ -1,6 +1,6 @@
 /**
- * A module from outside the kernel's tree: its source is built as its makers do (`make -C HEADERS M=FOLDER`), in a copy,
- * before and after the patch. kbuild itself finds what a change reaches, by the lists of dependencies that it keeps.
+ * An out-of-tree module: its source is built in a copy with `make -C HEADERS M=FOLDER`, before and after the patch. The
+ * dependency lists of kbuild show what a change affects.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join, relative } from 'node:path';

@@ -1,4 +1,4 @@
-/** Which CVEs are fixed live on a machine: those that the manifests of its loaded patch modules name. */
+/** Which CVEs are fixed live on a machine: those that the manifests of its loaded livepatch modules name. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBytes } from '../base/files.ts';

@@ -1,4 +1,4 @@
-/** A patch module file with what belongs to it: the manifest, its signature, the proof beside it. */
+/** A livepatch module file with what belongs to it: the manifest, its signature, the proof beside it. */
 import { existsSync } from 'node:fs';
 import { isCveId } from '../advisory/record.ts';
 import { sha256 } from '../base/digest.ts';
@@ -33,7 +33,7 @@ export function isRelease(release: string): boolean {
 }
 
 /**
- * Reads a patch module and checks what packaging relies on.
+ * Reads a livepatch module and checks what packaging relies on.
  * Errors: `file-unreadable`, those of reading ELF, `manifest-damaged`, `channel-module`, `channel-proof-mismatch`.
  */
 export function readPatchModule(file: string, proofFile = proofPath(file)): PatchModule {

@@ -1,4 +1,4 @@
-/** What the differ is given and what it gives back: plain data. */
+/** Input and output of the differ, as plain data. */
 import type { KernelRules } from '../platform/kernel-rules.ts';
 
 /** A symbol of the object that is patched (the kernel image or a module), as the kernel's kallsyms has it. */
@@ -6,7 +6,7 @@ export interface KernelSymbol {
   readonly name: string;
   readonly kind: 'function' | 'object' | 'other';
   readonly bind: 'local' | 'global';
-  /** Whether it is a weak one, where the table tells: a definition that another one of its name overrides. */
+  /** True if it is known to be weak: another definition of the same name overrides it. */
   readonly weak?: boolean;
   readonly address?: bigint;
   readonly size?: number;
@@ -64,7 +64,7 @@ export interface DiffOptions {
   readonly leaveOutInit?: boolean;
 }
 
-/** Why a function is changed, or why something travels. */
+/** Why a function is changed, or why something is included. */
 export interface Reason {
   /** One sentence without a full stop, for people. */
   readonly text: string;
@@ -82,7 +82,7 @@ export interface ChangedFunction {
   readonly section: string;
   readonly kind: 'changed' | 'new';
   readonly bind: 'local' | 'global';
-  /** Position among the symbols of that name, 0 where there is only one; undefined for new functions. */
+  /** Position among the symbols of that name, 0 if it is unique; undefined for new functions. */
   readonly sympos: number | undefined;
   readonly reasons: readonly Reason[];
   /** Bytes of the original and the patched version. */
@@ -92,7 +92,7 @@ export interface ChangedFunction {
   readonly source?: string;
 }
 
-/** Something beside functions that travels in the module. */
+/** Something beside functions that is included in the module. */
 export interface Travelling {
   readonly name: string;
   readonly kind: 'data' | 'constant' | 'string' | 'copy' | 'cold part' | 'fragment' | 'table entries' | 'callback';
@@ -101,7 +101,7 @@ export interface Travelling {
   readonly reason: string;
 }
 
-/** A reference from what travels to what stays. */
+/** A reference from what is included to what stays. */
 export interface KernelReference {
   readonly name: string;
   /** `vmlinux` or a module; undefined if nobody was found to define it (another object of the same patch may). */

@@ -11,7 +11,7 @@ import { machineArchive } from './debian/archive.ts';
 import { sourcePackageNames, sourceVersionOf } from './debian/kernels.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, SourceParts, UnpackedParts } from './provider.ts';
 
-/** A provider of what is installed below `root`, the machine's own root unless told. */
+/** A provider of the kernels installed below `root` (default: `/`). */
 export function installedProvider(root = '/'): KernelProvider {
   return {
     name: 'installed',

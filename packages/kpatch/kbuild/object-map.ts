@@ -19,7 +19,7 @@ export interface Owner {
   readonly path?: string;
 }
 
-/** Translation units by the path of their object file, as `fs/proc/meminfo.o`. */
+/** Compilation units by the path of their object file, such as `fs/proc/meminfo.o`. */
 export type ObjectMap = ReadonlyMap<string, readonly Owner[]>;
 
 /**

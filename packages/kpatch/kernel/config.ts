@@ -39,7 +39,7 @@ export class KernelConfig {
   }
 }
 
-/** Parses the text of a `.config` or `auto.conf`; lines that set nothing are passed over. */
+/** Parses the text of a `.config` or `auto.conf`; lines that set nothing are skipped. */
 export function parseConfig(text: string): KernelConfig {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {

@@ -1,4 +1,4 @@
-/** The decoded table of kernel symbols as a file: loading it takes a fraction of finding it again. */
+/** Stores the decoded kernel symbol table in a file, because loading it is much faster than finding it again. */
 import { fail } from '../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { Kallsyms } from './kallsyms.ts';

@@ -1,6 +1,6 @@
 /**
- * Finding the embedded kallsyms tables in a kernel by their structure, since nothing points to them
- * (what is written is in scripts/kallsyms.c, write_src; how it is read in kernel/kallsyms.c).
+ * Finds the embedded kallsyms tables in a kernel by their structure, because nothing points to them
+ * (written by write_src in scripts/kallsyms.c, read by kernel/kallsyms.c).
  *
  * The order was addresses or offsets, [relative base], number, names, markers, [sequence by name], token table, token index
  * until Linux 6.3; since 6.4 (commit 404bad70fcf7) addresses or offsets, [relative base] and the sequence stand after the
@@ -63,7 +63,7 @@ interface Search {
 
 const align = (at: number, alignment: number): number => (at + alignment - 1) & -alignment;
 
-/** Finds the tables; a string says why there are none. */
+/** Finds the tables; returns a string with the reason if there are none. */
 export function findTables(
   bytes: Buffer,
   { littleEndian: little, boot }: Platform,
@@ -113,7 +113,7 @@ function tokenTableAround(search: Search, zeroAt: number): TokenTable | undefine
   return undefined;
 }
 
-/** Reads 256 tokens and holds them against the index that follows them. */
+/** Reads 256 tokens and compares them with the index that follows them. */
 function tokenTableAt({ bytes, order }: Search, start: number): TokenTable | undefined {
   const tokens: string[] = [];
   const offsets: number[] = [];
@@ -240,8 +240,9 @@ const ALIGNMENT = 0x20_0000n;
 const HEAD = 0x100_0000n;
 
 /**
- * The base at an offset of the image's bytes. In a kernel's plain memory it may be zero: the booting kernel fills it in by a relocation
- * (place, type, value), as it does every pointer. The one relocation whose place and value fit tells both base and start.
+ * The base at an offset of the image's bytes. In a kernel's plain memory it may be zero: the booting kernel fills it in by
+ * a relocation (place, type, value), as it does every pointer. The one relocation whose place and value fit tells both base
+ * and start.
  */
 function baseOf({ bytes, order, boot }: Search, baseAt: number): { base: bigint; start?: bigint } {
   const base = order.u64(bytes, baseAt);
@@ -268,14 +269,14 @@ export function addressAt(bytes: Buffer, order: ByteOrder, { kind, at, base }: A
 }
 
 /**
- * Where a kernel's plain memory begins, which is at its lowest symbol unless it shows another address; and the tables' own base, for
- * which the file may have zero. A string says why there is none.
+ * Where a kernel's plain memory begins, which is at its lowest symbol unless it shows another address; and the tables' own
+ * base, for which the file may have zero. A string says why there is none.
  */
 export function memoryBase(
   bytes: Buffer,
   platform: Platform,
 ): { readonly address: bigint; readonly base: bigint; readonly baseAt: number | undefined } | string {
-  // Where the image lies in memory is what is asked for.
+  // Where the image is in memory is what is asked for.
   const tables = findTables(bytes, platform, () => undefined);
   if (typeof tables === 'string') return tables;
   const { base, baseAt, start } = tables.addresses;

@@ -1,4 +1,4 @@
-/** The loadable modules of a kernel, as its image package ships them, and the names of what is built in. */
+/** The loadable modules of a kernel, from its image package, and the names of its built-in modules. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';

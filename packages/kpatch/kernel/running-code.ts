@@ -1,6 +1,6 @@
 /**
- * The code that a target runs, as run-pre matching looks at it: of vmlinux, linked at its final addresses, or of a module,
- * laid out section after section with its relocations still symbolic.
+ * The code of the target for run-pre matching: vmlinux, linked at its final addresses, or a module, laid out section by
+ * section with symbolic relocations.
  */
 import { sha256 } from '../base/digest.ts';
 import type { LinkedField } from '../platform/run-pre.ts';

@@ -6,7 +6,7 @@ export interface PackageVersion {
   readonly version: string;
 }
 
-/** Where the parts of a prepared kernel lie; absolute paths. All of them are read-only for everyone else. */
+/** Absolute paths of the parts of a prepared kernel. Callers must not write to them. */
 export interface KernelPaths {
   /** The kernel's folder in the cache; everything else is below. */
   readonly root: string;
@@ -33,7 +33,7 @@ export interface KernelCompiler {
   readonly builtBy: string;
   /** What make must be told beside CC for this compiler: which linker and which assembler, where they are LLVM's. */
   readonly makeArguments: readonly string[];
-  /** The folder of the build root that it lies in; undefined for a compiler of this machine. */
+  /** The folder of the build root that it is in; undefined for a compiler of this machine. */
   readonly root?: string;
 }
 
@@ -51,9 +51,9 @@ export interface TargetKernel {
   readonly packages: readonly PackageVersion[];
   readonly paths: KernelPaths;
   readonly compiler: KernelCompiler;
-  /** The distribution release that it belongs to, as `debian:12`; undefined if that is not known. */
+  /** The distribution release that it belongs to, as `debian:12`; undefined if that is unknown. */
   readonly origin?: string;
-  /** GNU build-id of the image, lower-case hexadecimal; undefined where the kernel has none. */
+  /** GNU build-id of the image, lower-case hexadecimal; undefined if the kernel has none. */
   readonly buildId: string | undefined;
   /** True if the configuration can load live patches (CONFIG_LIVEPATCH). */
   readonly livepatch: boolean;

@@ -1,6 +1,6 @@
 /**
- * The manifest: what a patch module says of itself, as JSON in its own ELF section. Everything that a host decides, it
- * decides from the manifest and the kernel. The section is not allocated, so the kernel never sees it.
+ * The manifest: metadata of a livepatch module, as JSON in its own ELF section. Hosts decide by the manifest and the
+ * kernel. The section is not allocated, so the kernel never sees it.
  */
 import { fail } from '../base/errors/error.ts';
 import { isPlainText } from '../base/printable.ts';
@@ -15,7 +15,7 @@ export interface ManifestFunction {
   readonly name: string;
   /** `vmlinux` or a module. */
   readonly object: string;
-  /** Which symbol of that name in the object, in the kernel's order, from 1; 0 where there is only one. */
+  /** Which symbol of that name in the object, in the kernel's order, from 1; 0 if it is unique. */
   readonly sympos: number;
   /**
    * SHA-256 of the code that is replaced, from its symbol to the next one, as the kernel image or the module's file holds

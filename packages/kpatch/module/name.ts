@@ -1,4 +1,4 @@
-/** The name of a patch module: what rmmod, sysfs and the store call it. */
+/** The name of a livepatch module: what rmmod, sysfs and the store call it. */
 import { fail } from '../base/errors/error.ts';
 
 /** MODULE_NAME_LEN - 1 on 64-bit machines (include/linux/module.h). */

@@ -1,7 +1,7 @@
 /**
- * Which functions a patch module replaces, read from the module itself: from the static tables of our glue, from those of a
- * module that was written by hand, or from the `.kpatch.funcs` that modules of dynup/kpatch carry. What the module does,
- * whatever its manifest says.
+ * Which functions a livepatch module replaces, read from the module itself: from the static tables of our glue, from those
+ * of a module that was written by hand, or from the `.kpatch.funcs` that modules of dynup/kpatch carry. What the module
+ * does, whatever its manifest says.
  */
 import { SHF, STT } from '../formats/elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';

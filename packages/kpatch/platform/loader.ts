@@ -1,6 +1,6 @@
 /**
- * What the kernel's module loader does on a machine (module.c of its folder below arch/), as far as a patch module depends
- * on it.
+ * What the kernel's module loader does on a machine (module.c of its folder below arch/), as far as a livepatch module
+ * depends on it.
  */
 export interface LoaderRules {
   /** Relocation types that apply_relocate_add takes. */
@@ -17,7 +17,7 @@ export interface LoaderRules {
   readonly fieldSizes?: { readonly none: readonly string[]; readonly eight: readonly string[] };
 }
 
-/** The types whose names, without `prefix`, match. The sources name them, so that a list can be held against them. */
+/** The types whose names, without `prefix`, match. The sources name them, so that a list can be compared with them. */
 export function typesNamed(
   relocation: (type: number) => { readonly name: string } | undefined,
   prefix: string,

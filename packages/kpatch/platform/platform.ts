@@ -3,8 +3,8 @@
  * questions. A new machine is a folder and one line in `records.ts` (docs/adding.md). All offsets are bytes; `offset`
  * arguments count from the start of the section.
  *
- * This folder takes bytes, names and what is known of a kernel (`KernelRules`), and returns facts. It must not know stages, files of a
- * kernel tree, or distributions.
+ * This folder takes bytes, names and what is known of a kernel (`KernelRules`), and returns facts. It must not know stages,
+ * files of a kernel tree, or distributions.
  */
 import type { ElfObject } from '../formats/elf/object.ts';
 import type { BootImageRules } from './boot-image.ts';
@@ -174,7 +174,7 @@ export interface Architecture {
 
   /**
    * For a call at `offset` (with a relocation): a sentence why it cannot leave the module, so that what it calls must
-   * travel along, or undefined if it can. ppc64le: nothing after the call restores the TOC.
+   * be included, or undefined if it can. ppc64le: nothing after the call restores the TOC.
    */
   readonly nearCall?: (bytes: Uint8Array, offset: number) => string | undefined;
   /** True for symbols that the linker or module loader makes (`.TOC.`): they are neither in kallsyms nor exported. */

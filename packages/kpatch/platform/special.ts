@@ -1,6 +1,6 @@
 /**
  * Tables in which an entry describes a place in a function: alternatives, exception fixups, bug entries, jump labels, ...
- * Each entry travels with its function. What is the same on all architectures is here; each architecture adds its own.
+ * Each entry is included with its function. What is the same on all architectures is here; each architecture adds its own.
  */
 import { type KernelRules, since } from './kernel-rules.ts';
 
@@ -16,7 +16,7 @@ export interface Field {
 }
 
 export interface SpecialSection {
-  /** Name of the section; several sections of one name are one table. */
+  /** Name of the section; several sections with the same name are one table. */
   readonly name: string;
   /** Bytes of an entry by the target kernel's sources; undefined if only the relocations tell. */
   readonly size: number | undefined;
@@ -36,7 +36,7 @@ export interface SpecialSection {
    * A 16- or 32-bit field at `offset`.
    */
   readonly line?: { readonly offset: number; readonly size: number };
-  /** What objtool or the linker derives from the code: it travels, but is not compared. */
+  /** What objtool or the linker derives from the code: it is included, but is not compared. */
   readonly derived?: boolean;
   /** A table without relocations whose entry n goes with entry n of this one (`.orc_unwind` with `.orc_unwind_ip`). */
   readonly parallel?: { readonly name: string; readonly size: number | undefined };

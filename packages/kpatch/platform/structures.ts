@@ -37,7 +37,7 @@ function formOf(table: SpecialSection, layout: StructureLayout): SpecialSection 
   const found = forms.find((form) => isLayout(form, layout));
   if (found !== undefined) return { ...found, others: forms.filter((form) => form !== found) };
   const { name, struct = '' } = table;
-  // Without the places of replacements and keys, code would travel in part or a key would be missed.
+  // Without the places of replacements and keys, code would be included in part or a key would be missed.
   if (table.replacement !== undefined || table.key !== undefined) {
     throw fail('kernel-structure-unknown', { structure: struct, size: layout.size, section: name });
   }

@@ -1,6 +1,6 @@
 /**
  * Has anything in a prepared kernel been changed by hand? Reading 1.5 GB on every use would cost more than a build, so the
- * names, sizes and times of all files are held against the list that was made when the kernel was complete.
+ * names, sizes and times of all files are compared with the list that was made when the kernel was complete.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

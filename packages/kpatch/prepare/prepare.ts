@@ -115,7 +115,9 @@ async function makePrepare({ tree, release, compiler, writers, update }: Prepare
   // resolve_btfids works on whole modules and takes longer to build than everything else together; no object needs it.
   // Without --no-print-directory the top Makefile calls itself once more, and -o is not handed down.
   const spared = ['--no-print-directory', '-o', 'tools/bpf/resolve_btfids'];
-  const args = [`-j${availableParallelism()}`, ...spared, ...makeArguments(compiler), 'modules_prepare'];
+  // Programs in Rust are of no use to a live patch, and would need the vendor's Rust compiler.
+  const rust = readConfig(join(tree, '.config')).has('RUST') ? ['CONFIG_RUST='] : [];
+  const args = [`-j${availableParallelism()}`, ...spared, ...rust, ...makeArguments(compiler), 'modules_prepare'];
   const { status, stdout, stderr } = await sandboxed('make', args, {
     view: { writable: [tree], buildRoot: compiler.root },
     around: ['flock', '-o', '-s', writers],

@@ -18,7 +18,7 @@ export interface BuiltVersion extends KernelVersion {
   readonly atLeast: boolean;
 }
 
-/** The version that the headers were generated for (LINUX_VERSION_CODE); undefined where the file is not there. */
+/** The version that the headers were generated for (LINUX_VERSION_CODE); undefined if the file is not there. */
 export function builtVersionOf(headers: string): BuiltVersion | undefined {
   const path = join(headers, 'include/generated/uapi/linux/version.h');
   if (!existsSync(path)) return undefined;

@@ -1,4 +1,4 @@
-/** A compiled function set against one place of the running code, and whether a relocated field there agrees. */
+/** A compiled function compared with one place of the running code, and whether a relocated field there agrees. */
 import type { Relocation } from '../formats/elf/object.ts';
 import type { FieldTarget, RunningCode } from '../kernel/running-code.ts';
 import type { Architecture, Decoder } from '../platform/platform.ts';
@@ -11,7 +11,7 @@ export type Comparison =
   | { readonly same: true; readonly by: 'bytes' | 'instructions' }
   | { readonly same: false; readonly ours: number; readonly theirs: number };
 
-/** A function set against one candidate. */
+/** A function compared with one candidate. */
 export interface Contest {
   readonly compiled: CompiledFunction;
   readonly code: RunningCode;

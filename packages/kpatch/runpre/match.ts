@@ -64,7 +64,7 @@ export class RunPreMatcher {
   #names: Set<string> | undefined;
 
   /**
-   * `object` is the unpatched translation unit, `kernel` the one that it is compiled for (absent: the newest that is
+   * `object` is the unpatched compilation unit, `kernel` the one that it is compiled for (absent: the newest that is
    * known).
    * Error: `elf-unsupported` for a machine without run-pre match.
    */

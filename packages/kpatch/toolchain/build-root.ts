@@ -17,7 +17,7 @@ export interface BuildRootPlan {
 /** A build root that is ready. */
 export interface BuildRoot {
   readonly folder: string;
-  /** As `debian-12-gcc-12.2.0-14+deb12u1`. */
+  /** Like `debian-12-gcc-12.2.0-14+deb12u1`. */
   readonly key: string;
   readonly packages: readonly PackageVersion[];
 }

@@ -64,7 +64,7 @@ export function compilerArguments({ command, makeArguments }: KernelCompiler): s
   return [`CC=${command}`, ...makeArguments];
 }
 
-/** The first line of `COMMAND --version`; undefined where it is not installed. */
+/** The first line of `COMMAND --version`; undefined if it is not installed. */
 export async function versionText(command: string, root?: string): Promise<string | undefined> {
   const result = await (root === undefined
     ? run(command, ['--version'], { env: { LC_ALL: 'C' } })

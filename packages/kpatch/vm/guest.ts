@@ -24,15 +24,15 @@ export interface BootOptions {
   readonly files?: GuestFiles;
   /** Kernel modules for the guest; `modprobe` finds them there, and those of `load` are loaded at boot. */
   readonly modules?: GuestModules;
-  /** MiB; 512 unless told. */
+  /** MiB (default: 512). */
   readonly memoryMiB?: number;
-  /** Processors of the guest; 2 unless told. */
+  /** Processors of the guest (default: 2). */
   readonly cpus?: number;
   /** Added to the kernel's command line. */
   readonly kernelArguments?: readonly string[];
   /** `auto` uses KVM where a probe has shown that it works. The environment's KPATCH_VM_ACCEL overrides it. */
   readonly acceleration?: Accelerations;
-  /** Milliseconds until the guest must be up; 120,000 unless told. As all deadlines longer on a busy machine. */
+  /** Milliseconds until the guest must be up (default: 120,000). As all deadlines longer on a busy machine. */
   readonly bootDeadlineMs?: number;
   /** Called with each line of the guest's console, made readable. */
   readonly onConsole?: (line: string) => void;
@@ -46,9 +46,9 @@ export interface BootOptions {
 }
 
 export interface ScriptOptions {
-  /** Milliseconds; 60,000 unless told. A guest that takes longer is ended, the error is `guest-hung`. */
+  /** Milliseconds (default: 60,000). A guest that takes longer is ended, the error is `guest-hung`. */
   readonly deadlineMs?: number;
-  /** What the error calls this step; the script's first line unless told. */
+  /** What the error calls this step (default: the script's first line). */
   readonly step?: string;
   /** Called with the output as it comes. */
   readonly onOutput?: (text: string) => void;

@@ -117,7 +117,7 @@ async function resumeOne(
       const unusable =
         error instanceof KeptFileUnusable || (error instanceof KpatchError && error.code !== 'interrupted');
       if (!unusable) throw error;
-      onNote?.(`the kept guest ${path} is removed and made anew: ${error.message}`);
+      onNote?.(`the kept guest ${path} was removed and will be created again: ${error.message}`);
       removeKept(path!);
     }
   }

@@ -140,7 +140,7 @@ function existing(path: string): string {
   return ['', '.xz', '.zst', '.gz'].map((end) => path + end).find((file) => existsSync(file)) ?? path;
 }
 
-/** The names of what could be a module and is in vmlinux; none where the folder does not say. */
+/** The names of what could be a module and is in vmlinux; empty if the folder does not say. */
 function readBuiltIn(folder: string): ReadonlySet<string> {
   try {
     return new Set(readFileSync(join(folder, 'modules.builtin'), 'utf8').split('\n').map(moduleName));

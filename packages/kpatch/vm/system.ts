@@ -23,8 +23,8 @@ export interface SystemOptions extends Omit<BootOptions, 'init' | 'modules'> {
   /** Image of `makeDisk` that holds what the guest writes; without one it is forgotten with the guest. */
   readonly disk?: string;
   /**
-   * Folders of this machine that stay visible although they are below /tmp, which is the guest's own; the current one
-   * unless told.
+   * Folders of this machine that stay visible although they are below /tmp, which is the guest's own (default: the
+   * current one).
    */
   readonly visible?: readonly string[];
   /** Units to enable, as `systemctl enable` would, by name; their files must be in `files` or on this machine. */

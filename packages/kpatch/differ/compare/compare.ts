@@ -1,4 +1,4 @@
-/** Whether two parts mean the same: bytes and relocations, and the entries of the tables that belong to them. */
+/** Compares two parts: bytes, relocations, and their table entries. */
 import type { Relocation, Section } from '../../formats/elf/object.ts';
 import type { Reason } from '../options.ts';
 import { btfDifference } from '../parts/btf-ids.ts';
@@ -288,7 +288,7 @@ export class Comparison {
 
 /**
  * What new code may count on and the object of the running kernel has not. One that is read-only only in the patched
- * version stays writable, which does no harm.
+ * version stays writable, which is harmless.
  */
 function storageDifference(a: Part, b: Part): Reason | undefined {
   const [before, after] = [storageOf(a.section.name), storageOf(b.section.name)];

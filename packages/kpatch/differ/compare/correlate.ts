@@ -1,5 +1,5 @@
 /**
- * Pairs the parts of two objects that are the same thing. A wrong pair of functions does no harm: the comparison finds that
+ * Pairs the parts of two objects that are the same thing. A wrong pair of functions is harmless: the comparison finds that
  * they differ, or they do not. A wrong pair of variables would let new code work on the wrong state, so variables whose
  * names carry numbers are paired by who refers to them, and stay apart where that does not decide.
  */
@@ -213,7 +213,9 @@ function usersOf(model: Model, entries: Entries): Users {
   return users;
 }
 
-/** Static locals of one name: those that share a user are the same; of several in one function each has its place. */
+/**
+ * Static locals with the same name: those that share a user are the same; of several in one function each has its place.
+ */
 function pairVariables({ parts: [left, right] }: Group, users: readonly [Users, Users], ambiguous: Set<Part>): void {
   for (const part of left) {
     if (part.twin !== undefined) continue;

@@ -1,6 +1,6 @@
 /**
- * Tells static symbols of one name apart by the source file: a symbol table with FILE symbols lists the static symbols
- * of each translation unit after its FILE symbol, and only one such list fits the object.
+ * Tells static symbols with the same name apart by the source file: a symbol table with FILE symbols lists the static
+ * symbols of each compilation unit after its FILE symbol, and only one such list fits the object.
  */
 import { STB, STT } from '../../formats/elf/constants.ts';
 import { readObject } from '../../formats/elf/read-object.ts';

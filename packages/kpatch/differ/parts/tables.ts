@@ -31,7 +31,7 @@ export function entryBytes({ section, start, end }: Entry): Uint8Array {
   return whole;
 }
 
-/** Reads all tables. Error: `diff-entry-size` if the size of the entries cannot be told. */
+/** Reads all tables. Error: `diff-entry-size` if the size of the entries cannot be determined. */
 export function readEntries(model: Model, tables: readonly SpecialSection[], hints: SizeHints): Entries {
   const entries = new Map<Part, Entry[]>();
   const byName = new Map(tables.map((table) => [table.name, table]));

@@ -52,7 +52,7 @@ function keyHome({ options }: Pair, symbols: KernelSymbols, target: Target): 'wo
     lookup = symbols.find({ name: target.symbol.name, kind: undefined, local: false, file: '' });
   } else if (target.kind === 'part') {
     const symbol = target.part.twin?.symbol;
-    // A key that travels, new or a copy, is the module's own.
+    // A key that is included, new or a copy, is the module's own.
     if (symbol === undefined || isCopyable(target.part)) return 'works';
     if (options.object !== 'vmlinux') return 'module';
     lookup = symbols.find({

@@ -24,7 +24,7 @@ export interface CustomParts {
   readonly source: string;
   /** `/lib/modules/RELEASE` of the kernel. */
   readonly modules?: string;
-  /** Its vmlinux with symbols, which is only held against the image. */
+  /** Its vmlinux with symbols, which is only compared with the image. */
   readonly debugImage?: string;
 }
 

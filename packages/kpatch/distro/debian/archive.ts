@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256File } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
+import { plural } from '../../base/errors/plural.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { type RunResult, run } from '../../base/run.ts';
 import { parseStanzas, type Stanza } from '../../formats/deb822.ts';
@@ -99,7 +100,7 @@ export class AptArchive {
     }
     if (missing.length > 0) {
       const megabytes = missing.reduce((sum, { Size }) => sum + Number(Size ?? 0), 0) / 1e6;
-      const title = `download ${missing.length} packages of ${this.title} (${megabytes.toFixed(0)} MB)`;
+      const title = `download ${plural(missing.length, 'package')} of ${this.title} (${megabytes.toFixed(0)} MB)`;
       await context.report.stage(title, () => this.#download(missing, context.packages));
     }
     for (const stanza of missing) paths.set(stanza, join(context.packages, fileName(stanza)));

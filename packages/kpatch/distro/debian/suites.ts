@@ -15,7 +15,7 @@ export interface Suites {
   readonly title: string;
   readonly architecture: string;
   readonly components: readonly string[];
-  /** Names of suites; `security` says that they lie in the security archive. */
+  /** Names of suites; `security` says that they are in the security archive. */
   readonly suites: readonly { readonly name: string; readonly security?: boolean; readonly optional?: boolean }[];
   readonly keyring: string;
   readonly keyringPackage: string;
@@ -113,7 +113,7 @@ function sourceFiles(root: string): string[] {
   return [...(existsSync(list) ? [list] : []), ...parts];
 }
 
-/** The security archive lies beside the archive proper: `…/debian` and `…/debian-security`. */
+/** The security archive is beside the archive proper: `…/debian` and `…/debian-security`. */
 function securityMirror(mirror: string, { path, securityPath }: Suites): string {
   const end = new RegExp(`/${path}$`);
   return end.test(mirror) ? mirror.replace(end, `/${securityPath}`) : mirror;

@@ -81,7 +81,7 @@ export function beginBoot(
 }
 
 /**
- * The machine has been up with its patches: what was held against them is forgotten. Errors: `disk-full`,
+ * The machine has been up with its patches: what was compared with them is forgotten. Errors: `disk-full`,
  * `file-unwritable`.
  */
 export function bootSurvived(machine: Machine, release: string): boolean {

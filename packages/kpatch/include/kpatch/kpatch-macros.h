@@ -40,7 +40,7 @@ typedef struct klp_object patch_object;
 #define KPATCH_PRE_UNPATCH_CALLBACK(fn)	  KPATCH_CALLBACK(pre_unpatch, void, fn)
 #define KPATCH_POST_UNPATCH_CALLBACK(fn)  KPATCH_CALLBACK(post_unpatch, void, fn)
 
-/* Differences in this section are of no consequence; you know that, kpatch takes your word. Takes a string. */
+/* Differences in this section are irrelevant; you know that, kpatch takes your word. Takes a string. */
 #define KPATCH_IGNORE_SECTION(name)							\
 	static const char * const __UNIQUE_ID(kpatch_ignore_section)			\
 	KPATCH_RECORD(".kpatch.ignore.sections") = name;

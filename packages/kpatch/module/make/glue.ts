@@ -1,5 +1,5 @@
 /**
- * The glue: the C file of a patch module that hands its functions to the kernel's livepatch core. Static tables and
+ * The glue: the C file of a livepatch module that registers its functions with the livepatch core. It has static tables and
  * two short functions (before Linux 6.3 those of reload.ts too), so that it can be read and reviewed
  * (Documentation/livepatch/livepatch.rst, include/linux/livepatch.h).
  */

@@ -19,7 +19,7 @@ export interface LinkInput {
   readonly folders: readonly string[];
   /** What make is told of the compiler and its tools. */
   readonly compiler: readonly string[];
-  /** The build root that they lie in. */
+  /** The build root that they are in. */
   readonly buildRoot: string | undefined;
   readonly name: string;
   /** The C source of the glue. */

@@ -83,7 +83,7 @@ const refusal = /livepatch: (failed to initialize patch|patch '.*' failed for mo
 /**
  * Loads a module that was loaded and removed while the patch was active. False if the kernel refuses because it did not
  * clear the relocations at removal: kernels without "livepatch: Clear relocation targets on a module removal" refuse every
- * patch with such relocations. The messages are not held against this patch then.
+ * patch with such relocations. The messages are not compared with this patch then.
  */
 async function comesBack(session: Session, module: string): Promise<boolean> {
   const { status } = await session.sh(`modprobe ${module}`, { step: `modprobe ${module}` });

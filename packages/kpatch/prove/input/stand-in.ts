@@ -13,7 +13,7 @@ const THIS_MODULE = '.gnu.linkonce.this_module';
 const RELA = 24;
 const R_INFO = 8;
 
-/** The stand-in; undefined where the file is not one that a stand-in can be made of. Errors: those of reading ELF. */
+/** The stand-in; undefined if the file is not one that a stand-in can be made of. Errors: those of reading ELF. */
 export function standIn(module: Uint8Array, file: string): Uint8Array | undefined {
   const elf = new ElfFile(module, file);
   const own = elf.sections.find(({ name }) => name === THIS_MODULE);

@@ -33,7 +33,7 @@ export interface BootState {
   stockLogRead?: boolean;
   /** Target modules that are not in the guest at all, not even as a stand-in. */
   absent?: Set<string>;
-  /** True where the patch was loaded at boot, so that no step of this boot shows the stock kernel. */
+  /** True if the patch was loaded at boot, so that no step of this boot shows the stock kernel. */
   patchedAtBoot?: boolean;
   transition?: Transition;
   /** Calls of the new functions while the test ran. */

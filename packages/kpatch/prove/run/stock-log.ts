@@ -1,4 +1,4 @@
-/** What the stock kernel itself complains about with the same modules and steps: that is no complaint about the patch. */
+/** What the stock kernel itself complains about with the same modules and steps: that is not a complaint about the patch. */
 import type { Session } from './check.ts';
 import { complaintsIn, parseLog } from './kernel-log.ts';
 

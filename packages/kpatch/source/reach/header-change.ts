@@ -11,9 +11,9 @@ export interface HeaderChange {
 }
 
 export interface ChangedNames {
-  /** Names of the definitions that differ; none where only comments or white space do. */
+  /** Names of the definitions that differ; empty if only comments or white space do. */
   readonly names: readonly string[];
-  /** Why the effect of the change cannot be told by names; undefined if it can. */
+  /** Why the effect of the change cannot be determined by names; undefined if it can. */
   readonly whole?: string;
 }
 

@@ -7,7 +7,7 @@ import { diffArrays } from 'diff';
 import { type HeaderItem, headerItems } from './header-items.ts';
 
 export interface SourceItem {
-  /** The names by which it is known; none where that cannot be told. */
+  /** The names by which it is known; empty if that cannot be determined. */
   readonly names: readonly string[];
   /** Without comments, white space as single spaces. */
   readonly text: string;

@@ -27,7 +27,7 @@ const symbols: WrittenSymbol[] = [
   { name: '_end', type: 'B', address: base + 0x200000n },
 ];
 
-/** Where the image lies in memory. */
+/** Where the image is in memory. */
 const loaded = base + 0x1000000n;
 const HEADER = 64 + 56;
 

@@ -243,7 +243,7 @@ describe('a kernel of a package source', () => {
     assert.equal(kernel.distribution, 'custom');
     assert.equal(existsSync(join(kernel.paths.tree, 'fs/one.o')), false);
     assert.equal((await prepareCustomKernel(parts, { report })).paths.root, kernel.paths.root);
-    // An image with symbols is held against the image on every use, whether the kernel is prepared or not.
+    // An image with symbols is compared with the image on every use, whether the kernel is prepared or not.
     assert.ok(kernel.buildId !== undefined);
     await prepareCustomKernel({ ...parts, debugImage: kernel.paths.vmlinux }, { report });
     await provokes('kernel-release-mismatch', () =>

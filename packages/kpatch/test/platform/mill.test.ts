@@ -168,7 +168,7 @@ describe('a machine that only a test knows', () => {
     ]);
   });
 
-  it('is told apart from other code: a constant, a callee, the bits beside a field, a branch', async () => {
+  it('differs from other code: a constant, a callee, the bits beside a field, a branch', async () => {
     const changes: readonly (readonly [name: string, change: (memory: Buffer, at: number) => void])[] = [
       ['count', (memory, at) => void memory.writeUInt8(4, at + 3)],
       ['count', (memory, at) => void memory.writeIntBE(memory.readIntBE(at + 9, 3) + 4, at + 9, 3)],

@@ -78,7 +78,7 @@ test('a guest that hangs in a step is ended at the deadline', async () => {
   await gone(guest.pid);
 });
 
-test('guests that never come up are told apart, in bounded time, with their console', async () => {
+test('guests that never come up are distinguished, in bounded time, with their console', async () => {
   const init = (text: string): string => `#!/bin/sh\n${text}\n`;
   // As all deadlines this one is longer on a busy machine.
   const short = { image, cpus: 1, bootDeadlineMs: 15_000 };

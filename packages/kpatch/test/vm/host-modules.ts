@@ -87,7 +87,7 @@ export async function buildHandMade(kernel: StockKernel): Promise<ReadonlyMap<st
   writeFileSync(join(folder.path, 'Kbuild'), `${names.map((name) => `obj-m += ${name}.o`).join('\n')}\n`);
   writeFileSync(join(folder.path, 'hook.c'), hook);
   for (const module of handMade) writeFileSync(join(folder.path, `${module.name}.c`), source(module));
-  // Type information for BPF (6.12 has it) would need pahole, and a patch module does not need it.
+  // Type information for BPF (6.12 has it) would need pahole, and a livepatch module does not need it.
   const settings = ['CC=gcc-12', 'CONFIG_DEBUG_INFO_BTF_MODULES='];
   await runOk('make', ['-C', kernel.headers, `M=${folder.path}`, ...settings, 'modules'], { timeoutMs: 300_000 });
   const modules = new Map<string, Buffer>();

@@ -1,4 +1,4 @@
-/** A module from outside the kernel, made by the test, patched on stock kernels. */
+/** A module from outside the kernel tree, made by the test, patched on stock kernels. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

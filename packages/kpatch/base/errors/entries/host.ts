@@ -66,7 +66,7 @@ export const hostErrors = table({
     exit: 4,
     what: 'this kernel would refuse the signature of {name}: {reason}',
     why: 'a malformed signature is refused even by kernels that do not ask for one',
-    fix: 'get the module again from where it was signed, or sign it anew (`kpatch build --sign-key KEY --sign-cert CERT`)',
+    fix: 'get the module again from where it was signed, or sign it again (`kpatch build --sign-key KEY --sign-cert CERT`)',
   },
   'modules-disabled': {
     exit: 4,
