@@ -106,12 +106,21 @@ export function kindOfSection(section: Section, tables: ReadonlySet<string>): Se
   return { class: classOf(section, tables), phase };
 }
 
+/** Most sections of an object are these; no other pattern has names that begin like them. */
+const common = /^\.(?:(text)|data|rodata|bss)(?:\.|$)/;
+
+function namedClass(name: string): (typeof namedClasses)[number]['class'] | undefined {
+  const match = common.exec(name);
+  if (match !== null) return match[1] === undefined ? 'data' : undefined;
+  return namedClasses.find(({ pattern }) => pattern.test(name))?.class;
+}
+
 function classOf(section: Section, tables: ReadonlySet<string>): SectionClass {
   const { name, flags, type } = section;
   if (name.startsWith('.kpatch.')) return 'kpatch';
   if (tables.has(name)) return 'table';
   if ((flags & SHF.ALLOC) === 0 || type === SHT.NOTE) return 'ignored';
-  const named = namedClasses.find(({ pattern }) => pattern.test(name))?.class;
+  const named = namedClass(name);
   const code = (flags & SHF.EXECINSTR) !== 0;
   if (named === 'ignored' || named === 'fragments') return named;
   if (code) return 'text';

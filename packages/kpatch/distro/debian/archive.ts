@@ -119,7 +119,7 @@ export class AptArchive {
       const from = join(folder.path, fileName(stanza));
       // A mirror that is half synchronised has the list but not the file, or another file.
       if (!existsSync(from) || (stanza.SHA256 !== undefined && (await sha256File(from)) !== stanza.SHA256)) {
-        const detail = stderr.trim() || `apt-get ended with status ${status}`;
+        const detail = stderr.trim() || `apt-get exited with status ${status}`;
         throw fail('kernel-download', { package: `${stanza.Package}=${stanza.Version}` }, { detail });
       }
       renameSync(from, join(packages, fileName(stanza)));

@@ -20,7 +20,7 @@ function suitesOf(version: string): Suites {
   const release = releases.find((one) => one.version === version || one.codename === version);
   if (release === undefined) {
     const known = releases.map((one) => one.version).join(', ');
-    throw fail('usage', { problem: `Ubuntu '${version}' is not known here; known are ${known}` });
+    throw fail('usage', { problem: `unknown Ubuntu version '${version}'; known versions: ${known}` });
   }
   const { codename } = release;
   return {

@@ -193,7 +193,9 @@ function revocationAlarms(
   const key = hit.key.slice(0, 16);
   const kept = before.acceptance !== undefined && (policy?.rules.revoked ?? 'keep') === 'keep';
   if (!kept) throw fail('key-revoked', { name, key, reason });
-  return [`${name} was signed with the key ${key}..., which is revoked${reason}; it was accepted before and is kept`];
+  return [
+    `${name} was signed with the key ${key}..., which is revoked${reason}; it stays because it was accepted before`,
+  ];
 }
 
 function proofBeside({ module }: Subject): Buffer | undefined {

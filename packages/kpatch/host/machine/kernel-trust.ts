@@ -48,7 +48,7 @@ export function kernelOpinion(
   if (keys === undefined) return { answer: 'unknown', reason: 'its keys cannot be read (/proc/keys, as root)' };
   if (keys.length === 0) return { answer: 'refuses', reason: 'the kernel has no keys' };
   if (certificates.length > 0) return { answer: 'refuses', reason: 'the kernel does not have the key that signed it' };
-  return { answer: 'unknown', reason: 'no certificate is known for its signature' };
+  return { answer: 'unknown', reason: 'its signing certificate is unknown' };
 }
 
 /** An asymmetric key in one of the kernel's keyrings: builtin, secondary, machine (MOK), platform (UEFI db). */

@@ -34,7 +34,7 @@ export async function loadTarget(session: Session, module: string): Promise<stri
   exceptions.set(module, reason);
   const problem = await placeStandIns(session, module);
   const cannot = `${module} cannot be loaded without its hardware (${reason})`;
-  if (problem === undefined) return `${cannot}: a copy without its init function stands in for it`;
+  if (problem === undefined) return `${cannot}: a copy without its init function is used instead`;
   state.absent ??= new Set();
   state.absent.add(module);
   return `${cannot}, nor a copy without its init function (${problem})`;

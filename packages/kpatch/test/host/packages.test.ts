@@ -160,8 +160,9 @@ test('dpkg: the package of 0.1 is upgraded: what is switched off, installed and 
 ${written('packages/kpatch_0.1.0-1_amd64.deb')} >/tmp/old.deb; dpkg --no-triggers -i /tmp/old.deb >/dev/null; ${USED}
 systemctl disable kpatch-metrics.timer 2>/dev/null; dpkg --no-triggers -i $deb >/dev/null
 ${ENABLED}; kpatch list; cat /etc/kpatch/channel.conf | grep ^mode=
+grep ^Condition /etc/systemd/system/kpatch-update.service
 dpkg --no-triggers -P kpatch >/dev/null 2>&1; ${ANYTHING} | diff /tmp/before -`);
-  assert.equal(printed, UPGRADED);
+  assert.equal(printed, `${UPGRADED}ConditionFileIsExecutable=/usr/sbin/kpatch\n`);
 });
 
 test('rpm: the package of 0.1 is upgraded: what is switched off, installed and set stays', async () => {

@@ -40,9 +40,9 @@ export const kernelErrors = table({
   },
   'kernel-structure-unknown': {
     exit: 4,
-    what: "this kernel's struct {structure} ({size} bytes, in {section}) has a layout that kpatch does not know",
+    what: 'struct {structure} of this kernel ({size} bytes, in {section}) has an unknown layout',
     why: 'code that its entries describe could be left out of the patch',
-    fix: 'report the kernel as a bug of kpatch, with its release and its package',
+    fix: 'report this as a bug in kpatch, with the kernel release and package',
   },
   'kernel-no-livepatch': {
     exit: 4,
@@ -100,7 +100,7 @@ export const kernelErrors = table({
   },
   'cache-settings': {
     exit: 1,
-    what: '{file} line {line} is not a limit of the cache: {text}',
+    what: '{file} line {line} is not a valid cache limit: {text}',
     why: '',
     fix: 'write max_size=SIZE (20G, 500M) or older_than=AGE (12h, 30d, 8w)',
   },
@@ -131,12 +131,12 @@ export const kernelErrors = table({
   'distribution-expired': {
     exit: 4,
     what: 'the package lists of {distribution} have expired',
-    why: 'a mirror that stands still, or an attacker, could hide newer packages',
+    why: 'an outdated mirror or an attacker could hide newer packages',
     fix: 'use another mirror (--mirror URL), or accept the old lists with --allow-expired',
   },
   'build-root-sandbox': {
     exit: 1,
-    what: 'programs of the build root {folder} run in the sandbox only',
+    what: 'programs of the build root {folder} only run in the sandbox',
     why: 'they need their own libraries in place of those of this machine',
     fix: 'build without --no-sandbox, or use the compiler of this machine with --local-compiler',
   },
