@@ -83,7 +83,7 @@ export function refuseLists(pair: Pair, ignored: ReadonlySet<string>): void {
       }
       if (part.phase !== 'always' && pair.options.object === 'vmlinux') {
         const text = `the list ${name} ${what}: the kernel reads it only when it boots`;
-        pair.leftOut.push({ reason: 'init', name, section: name, text });
+        pair.leftOut.push({ reason: 'list', name, section: name, text });
         pair.notes.push(`left out: ${text}`);
       } else {
         const where = { file: model.object.file, section: name, offset: 0 };
