@@ -106,7 +106,10 @@ describe('kpatch doctor', () => {
     const env = { PATH: '/nonexistent' };
     const { status, stdout } = await run(process.execPath, [main, 'doctor', '--for', 'build'], { env });
     assert.equal(status, 1);
-    assert.match(stdout.toString(), /^build: NOT READY\n  missing  bwrap: not installed\n\s+fix: apt-get install bubblewrap/);
+    assert.match(
+      stdout.toString(),
+      /^build: NOT READY\n {2}missing {2}bwrap: not installed\n\s+fix: apt-get install bubblewrap/,
+    );
     assert.match(stdout.toString(), /Install what is missing:\n {2}apt-get install .*\bbubblewrap\b.*\bpatch\b/);
     assert.doesNotMatch(stdout.toString(), /qemu/);
   });
