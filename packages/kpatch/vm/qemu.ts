@@ -125,7 +125,8 @@ export function argumentsOf(machine: Machine): string[] {
   const { emulator, acceleration } = machine;
   const { accel, cpu } = emulator[acceleration];
   return [
-    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', ...seccomp],
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ...(machine.more?.includes('-virtfs') === true ? [] : seccomp),
     ...emulator.arguments,
     ...['-accel', accel, '-cpu', cpu],
     ...['-smp', String(machine.cpus), '-m', `${machine.memoryMiB}M`],
