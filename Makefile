@@ -1,4 +1,4 @@
-# Everything a person or CI calls. `make demo` and `make test` install what is missing by themselves.
+# Everything the user or CI calls. `make demo` and `make test` install what is missing by themselves.
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)

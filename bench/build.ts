@@ -1,4 +1,4 @@
-/** How long a build takes, stage by stage, and how much memory: `bin/kpatch build` as a person calls it. */
+/** How long a build takes, stage by stage, and how much memory: `bin/kpatch build` as the user calls it. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
@@ -75,7 +75,7 @@ async function twenty(release: string): Promise<void> {
   row('&nbsp;&nbsp;memory of kpatch itself', `${Math.round(peakMemoryKiB / 1024)} MiB`, 'under 1 GB');
 }
 
-/** Prepares the kernel anew, in a cache of its own, with the packages downloaded beforehand. */
+/** Prepares the kernel again, in a cache of its own, with the packages downloaded beforehand. */
 async function cold(release: string): Promise<void> {
   const cache = join(folder.path, 'cache');
   const env = { XDG_CACHE_HOME: cache };

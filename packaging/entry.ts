@@ -1,6 +1,6 @@
 /**
  * Where the packaged executable begins: the program `kpatch`, or, called by a link of that name, one of the programs of
- * dynup/kpatch that it stands in for.
+ * dynup/kpatch that it is in for.
  */
 import { basename } from 'node:path';
 import { main } from '#kpatch/cli/main.ts';

@@ -1,8 +1,8 @@
 /**
- * `make channel-demo`: the whole way of the channel with real tools. Three cumulative patches for two stock kernels are built,
- * proven, packaged, published and served on loopback; a virtual machine with systemd and apt follows from the first subscription
- * through two upgrades, the end of a window (its clock is moved) and a reboot into the newer kernel; dnf follows in an
- * installroot. Ends with status 0 only if every step was seen.
+ * `make channel-demo`: the whole way of the channel with real tools. Three cumulative patches for two stock kernels are
+ * built, proven, packaged, published and served on loopback; a virtual machine with systemd and apt follows from the first
+ * subscription through two upgrades, the end of a window (its clock is moved) and a reboot into the newer kernel; dnf
+ * follows in an installroot. Ends with status 0 only if every step was seen.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -34,7 +34,9 @@ async function own(...args: string[]): Promise<string> {
   return stdout.toString();
 }
 
-/** Module of a kernel and version, named as the field names them. Numbers of the year 1900 belong to no real vulnerability. */
+/**
+ * Module of a kernel and version, named as the field names them. Numbers of the year 1900 belong to no real vulnerability.
+ */
 async function build(folder: string, kernel: Kernel, version: number): Promise<string> {
   const name = `kpatch_${kernel.release.replace(/[^A-Za-z0-9]/g, '_')}_${version}_1`;
   const file = join(folder, `${name}.ko`);
@@ -153,7 +155,8 @@ async function demo(work: string): Promise<void> {
   try {
     const shown = (what: string, script: string, shows: RegExp | readonly RegExp[], minutes = 10): Promise<Shown> =>
       step(guest, what, script, shows, minutes);
-    // What this machine has beside belongs to the guest too: its index of manual pages, for one, takes minutes to make anew.
+    // What this machine has beside belongs to the guest too: its index of manual pages, for one, takes minutes to make
+    // again.
     await shown(
       'kpatch is installed from its package',
       `rm -f /var/lib/man-db/auto-update /etc/apt/sources.list /etc/apt/sources.list.d/*; dpkg -i /root/kpatch.deb && kpatch --version`,

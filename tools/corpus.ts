@@ -1,12 +1,14 @@
 /**
  * `make corpus`: real fixes. The difference between the sources of two stock kernels, cut into fixes, a sample drawn by a
- * printed seed, each built for the older kernel; the modules then loaded into that kernel, one after the other, in one guest.
- * Prints the table that stands in docs/corpus.md. Status 0 only if no fix failed.
+ * printed seed, each built for the older kernel; the modules then loaded into that kernel, one after the other, in one
+ * guest. Prints the table that is in docs/corpus.md. Status 0 only if no fix failed.
  */
+
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { plural } from '#kpatch/base/errors/plural.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { consoleReporter, silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
@@ -97,8 +99,8 @@ function* draw(files: readonly string[], map: ObjectMap, seed: number): Generato
 }
 
 /**
- * Builds a fix. A single file that does not compile alone is no fix; of headers and several files, what the cut misses of the
- * whole difference is added, and it is tried again.
+ * Builds a fix. A single file that does not compile alone is not a fix; of headers and several files, what the cut misses
+ * of the whole difference is added, and it is tried again.
  */
 async function buildFix(fix: Fix, index: number, source: Difference, folder: string): Promise<Outcome> {
   const start = performance.now();
@@ -110,7 +112,8 @@ async function buildFix(fix: Fix, index: number, source: Difference, folder: str
     current = { name: fix.name, kind: 'several files', files: [...current.files, ...more].sort() };
     outcome = await attempt(current, index, source, folder);
   }
-  // The person decides about parts that run only when a module comes or goes; here it is the one who left them in the patch.
+  // The person decides about parts that run only when a module comes or goes; here it is the one who left them in the
+  // patch.
   if (outcome.result === 'diff-init-changed') {
     const without = await attempt(current, index, source, folder, true);
     if (without.result === 'built') outcome = { ...without, result: leftOut };
@@ -119,10 +122,10 @@ async function buildFix(fix: Fix, index: number, source: Difference, folder: str
   return { ...outcome, fix: current, ms: performance.now() - start };
 }
 
-/** The result of a fix whose changed init or exit part was left out, which a person has to ask for. */
+/** The result of a fix whose changed init or exit part was left out, which the user has to ask for. */
 const leftOut = 'built with --leave-out-init';
 
-/** True where the fix was cut so that a part is missing: it does not compile, or what it calls is defined in another file. */
+/** True if the fix was cut so that a part is missing: it does not compile, or what it calls is defined in another file. */
 function isCut({ result }: Outcome): boolean {
   return result === 'compile-failed' || result === 'symbols-unresolved';
 }
@@ -311,7 +314,7 @@ function printTable(outcomes: readonly Outcome[], failures: ReadonlyMap<Outcome,
 }
 
 function lineOf(index: number, { fix, result, ms, detail }: Outcome): string {
-  const name = `${fix.name}${fix.files.length > 1 ? ` (${fix.files.length} files)` : ''}`;
+  const name = `${fix.name}${fix.files.length > 1 ? ` (${plural(fix.files.length, 'file')})` : ''}`;
   const text = detail.split('\n')[0]!.slice(0, 150);
   return `${String(index).padStart(4)}  ${result.padEnd(26)} ${(ms / 1000).toFixed(1).padStart(6)} s  ${name}  ${text}`;
 }
@@ -333,7 +336,7 @@ async function main(): Promise<boolean> {
   const seed = Number(values.seed);
   const wanted = Number(values.count);
   console.log(
-    `${older.release} (${older.sourceVersion}) to ${newer.release} (${newer.sourceVersion}): ${files.length} files differ`,
+    `${older.release} (${older.sourceVersion}) to ${newer.release} (${newer.sourceVersion}): ${plural(files.length, 'file')} differ`,
   );
   console.log(`${wanted} fixes are drawn with seed ${seed}`);
   using folder = temporaryFolder('kpatch-corpus-');

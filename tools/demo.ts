@@ -1,6 +1,6 @@
 /**
- * `make demo`: the newest stock kernel, a one-line fix, a live patch; then that very kernel in a virtual machine, before, with
- * and after it. Ends with status 0 only if every step was seen in the guest.
+ * `make demo`: the newest stock kernel, a one-line fix, a live patch; then that very kernel in a virtual machine, before,
+ * with and after it. Ends with status 0 only if every step was seen in the guest.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const root = join(import.meta.dirname, '..');
 const report = consoleReporter();
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
-/** One thing that has to be seen in the guest. */
+/** One thing that must be seen in the guest. */
 interface Step {
   readonly title: string;
   readonly script: string;

@@ -3,7 +3,7 @@
  * factory and the fleet import the program only through its public interface, and no file takes part in an import cycle.
  * Prints each import that breaks a rule.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 /** Rooms in their order; a room may import every room above it that its row does not exclude. */
@@ -91,6 +91,11 @@ for (const [file, targets] of graph) {
         `packages/kpatch/${file}: imports ${target}, but ${room}/ must not know ${other ?? 'the public interface'}`,
       );
   }
+}
+
+for (const room of order) {
+  if (!existsSync(join(root, room, 'README.md')))
+    complain(`packages/kpatch/${room}: has no README.md that says what it is`);
 }
 
 /** Strongly connected groups of more than one file (Tarjan 1972). */

@@ -1,4 +1,6 @@
-/** `make packages`: the one executable, and a .deb and an .rpm that carry it, into `dist/`. `--executable` makes only that. */
+/**
+ * `make packages`: the one executable, and a .deb and an .rpm that carry it, into `dist/`. `--executable` makes only that.
+ */
 import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -23,7 +25,7 @@ const made = await buildExecutable(work.path);
 rmSync(executable, { force: true });
 copyFileSync(made, executable);
 chmodSync(executable, 0o755);
-// What was just written lies in the page cache whole; forgotten, only what is used counts as this program's memory.
+// What was just written is in the page cache whole; forgotten, only what is used counts as this program's memory.
 await run('sh', ['-c', 'sync -d "$1" && dd if="$1" iflag=nocache count=0 2>/dev/null', 'sh', executable]);
 console.log(executable);
 if (!process.argv.includes('--executable')) {
@@ -33,7 +35,7 @@ if (!process.argv.includes('--executable')) {
   console.log(await buildRpm(tree, work.path, dist, version, epoch));
 }
 
-/** The files of the package, as they lie on a machine. */
+/** The files of the package, as they are on a machine. */
 async function layOut(tree: string): Promise<void> {
   const put = (path: string, content: string | Uint8Array): void => {
     mkdirSync(dirname(join(tree, path)), { recursive: true });

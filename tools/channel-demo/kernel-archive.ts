@@ -1,14 +1,14 @@
 /**
- * A Debian archive in small, as the machine of the demo has one beside the channel: the stock package of a kernel, unchanged, and
- * what it depends on. An initramfs is of no use to a machine that QEMU boots, so an empty package stands in for the tool that
- * makes one.
+ * A Debian archive in small, as the machine of the demo has one beside the channel: the stock package of a kernel,
+ * unchanged, and what it depends on. An initramfs is of no use to a machine that QEMU boots, so an empty package is in for
+ * the tool that makes one.
  */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { runOk } from '#kpatch/base/run.ts';
-import { aptFetch, aptShow } from '#kpatch/distro/debian/apt.ts';
-import { packagesFolder } from '#kpatch/prepare/cache.ts';
+import { machineArchive } from '#kpatch/distro/debian/archive.ts';
+import { cacheRoot, packagesFolder } from '#kpatch/prepare/cache.ts';
 import type { StockRelease } from './kernels.ts';
 
 const initramfsTool = `Package: demo-initramfs-tool
@@ -22,12 +22,12 @@ Description: stands in for what makes an initramfs
 /** Makes the archive in `folder`, signed by `key`. Errors: `kernel-download`, `tool-missing`, `tool-failed`. */
 export async function kernelArchive(folder: string, { release, version }: StockRelease, key: string): Promise<void> {
   mkdirSync(folder);
-  const context = { report: silentReporter(), packages: packagesFolder() };
+  const context = { report: silentReporter(), packages: packagesFolder(), cache: cacheRoot() };
   for (const name of [`linux-image-${release}`, 'linux-base']) {
-    const stanzas = await aptShow(name);
+    const stanzas = await machineArchive.show(name);
     const stanza = name === 'linux-base' ? stanzas[0] : stanzas.find(({ Version }) => Version === version);
     if (stanza === undefined) throw new Error(`apt knows no package ${name}`);
-    const file = await aptFetch(stanza, context);
+    const file = await machineArchive.fetch(stanza, context);
     copyFileSync(file, join(folder, basename(file)));
   }
   const tree = `${folder}-tool`;

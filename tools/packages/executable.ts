@@ -12,8 +12,8 @@ const node = join(root, 'node_modules/node/bin/node');
 const wasm = 'iced_x86_bg.wasm';
 
 /**
- * iced-x86 reads its WebAssembly from beside itself; here it is a part of the executable that is read when it is needed. In the
- * bundle it would be read at each start.
+ * iced-x86 reads its WebAssembly from beside itself; here it is a part of the executable that is read when it is needed. In
+ * the bundle it would be read at each start.
  */
 const wasmAsset: Plugin = {
   name: 'wasm-asset',
@@ -40,7 +40,7 @@ const wasmAsset: Plugin = {
   },
 };
 
-/** The headers for patch authors are files beside the sources; in the bundle their texts travel along. */
+/** The headers for patch authors are files beside the sources; in the bundle their texts are included. */
 const inlineHeaders: Plugin = {
   name: 'inline-headers',
   setup({ onLoad }) {
@@ -52,8 +52,8 @@ const inlineHeaders: Plugin = {
 };
 
 /**
- * Modules of Node that take long to load (child_process alone 4 ms, with net and dgram; crypto as much) are loaded where one
- * of their functions is first asked for: `kpatch list` and `kpatch status` ask for none.
+ * Modules of Node that take long to load (child_process alone 4 ms, with net and dgram; crypto as much) are loaded where
+ * one of their functions is first asked for: `kpatch list` and `kpatch status` ask for none.
  */
 const lateBuiltins: Plugin = {
   name: 'late-builtins',

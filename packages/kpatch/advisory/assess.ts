@@ -16,7 +16,10 @@ export interface KernelVersions {
   readonly distribution?: string;
 }
 
-/** `covered`: fixed by the live patch; `awaited`: selected, but in no live patch yet; `reboot`: only a newer kernel fixes it. */
+/**
+ * `covered`: fixed by the live patch; `awaited`: selected, but in no live patch yet; `reboot`: only a newer kernel fixes
+ * it.
+ */
 export type Verdict = 'covered' | 'awaited' | 'reboot';
 
 export interface AssessedCve {
@@ -24,7 +27,7 @@ export interface AssessedCve {
   readonly title: string;
   readonly severity: Level | 'unrated';
   readonly ratedBy: string;
-  /** The package version that fixes it; empty where no newer kernel is known to. */
+  /** The package version that fixes it; empty if no newer kernel is known to. */
   readonly fixedIn: string;
   readonly selected: boolean;
   readonly covered: boolean;
@@ -99,7 +102,9 @@ function order(cve: AssessedCve): number {
   return ['critical', 'important', 'moderate', 'low', 'none', 'unrated'].indexOf(cve.severity);
 }
 
-/** The version that fixes it where the kernel is affected and the newest is not; the distribution's own word counts first. */
+/**
+ * The version that fixes it where the kernel is affected and the newest is not; the distribution's own word counts first.
+ */
 function fixedBy(advisory: Advisory, kernel: KernelVersions): string | undefined {
   const own = advisory.applies.filter((applies) => applies.scheme === kernel.scheme && concerns(applies, kernel));
   for (const applies of own)

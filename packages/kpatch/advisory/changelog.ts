@@ -7,7 +7,7 @@ import { compareBy, type Scheme } from './version.ts';
 
 export interface ChangelogFix {
   readonly cve: string;
-  /** The line it stands in, without the number: `io_uring/poll: don't lose a cancel`. */
+  /** The line it is in, without the number: `io_uring/poll: don't lose a cancel`. */
   readonly title: string;
 }
 

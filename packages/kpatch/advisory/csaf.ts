@@ -1,10 +1,12 @@
-/** CSAF 2.0 and 2.1 documents, security advisories and VEX, as Red Hat, SUSE and this project's own channels publish them. */
+/**
+ * CSAF 2.0 and 2.1 documents, security advisories and VEX, as Red Hat, SUSE and this project's own channels publish them.
+ */
 import { list, number, object, type Plain, text, texts } from '../base/plain.ts';
 import { namesOf } from '../platform/registry.ts';
 import { type Advisory, type Applicability, isCveId, type VersionRule } from './record.ts';
 import { levelOfScore, levelOfWord, type Severity, severityOfVector } from './severity.ts';
 
-/** True where the document names a CSAF version. */
+/** True if the document names a CSAF version. */
 export function isCsaf(document: Plain): boolean {
   return text(object(document.document).csaf_version) !== undefined;
 }
@@ -73,7 +75,7 @@ interface KernelProduct {
   readonly stream: string;
 }
 
-/** Deeper nesting of branches than this is no product tree. */
+/** Deeper nesting of branches than this is not a product tree. */
 const MAX_DEPTH = 32;
 
 /**

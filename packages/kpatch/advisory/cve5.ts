@@ -3,7 +3,7 @@ import { list, number, object, type Plain, text, texts } from '../base/plain.ts'
 import type { Advisory, Applicability, Status, VersionRule } from './record.ts';
 import { levelOfScore, levelOfWord, type Severity, severityOfVector } from './severity.ts';
 
-/** True where the document says that it is a CVE record of version 5. */
+/** True if the document says that it is a CVE record of version 5. */
 export function isCve5(document: Plain): boolean {
   return document.dataType === 'CVE_RECORD' && String(document.dataVersion ?? '').startsWith('5');
 }

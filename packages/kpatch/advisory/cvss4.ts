@@ -1,12 +1,13 @@
 /**
- * Scores of CVSS 4.0 vectors. Version 4 has no formula: each vector belongs to one of 270 "macro vectors", whose scores were set
- * by experts, and the score is interpolated towards the next lower macro vectors (specification document, section 8).
+ * Scores of CVSS 4.0 vectors. Version 4 has no formula: each vector belongs to one of 270 "macro vectors", whose scores
+ * were set by experts, and the score is interpolated towards the next lower macro vectors (specification document, section
+ * 8).
  */
 import { readVector } from './cvss3.ts';
 
 /**
- * Scores of the macro vectors (specification, table 24 onwards; published by FIRST under BSD-2-Clause). A block for each EQ1
- * (0 to 2) and EQ2 (0, 1); in it a line for each EQ3 and EQ6 (00, 01, 10, 11, 21); in it EQ4 (0 to 2) and EQ5 (0 to 2).
+ * Scores of the macro vectors (specification, table 24 onwards; published by FIRST under BSD-2-Clause). A block for each
+ * EQ1 (0 to 2) and EQ2 (0, 1); in it a line for each EQ3 and EQ6 (00, 01, 10, 11, 21); in it EQ4 (0 to 2) and EQ5 (0 to 2).
  */
 const scores = `
 10 9.8 9.5 10 9.3 9.1 9.3 8.9 8.1
@@ -137,7 +138,9 @@ function macroVector(metric: (name: string) => string): number[] {
   return [eq1, eq2, eq3, eq4, eq5, eq6];
 }
 
-/** Score of the macro vector less the mean of the proportional distances to the next lower ones (section 8.2, steps 1 to 3). */
+/**
+ * Score of the macro vector less the mean of the proportional distances to the next lower ones (section 8.2, steps 1 to 3).
+ */
 function interpolate(eq: readonly number[], metric: (name: string) => string): number | undefined {
   const value = macroScore(eq);
   if (value === undefined) return undefined;
@@ -155,11 +158,14 @@ function interpolate(eq: readonly number[], metric: (name: string) => string): n
   ].filter((part) => part.next !== undefined);
   const total = parts.reduce((sum, part) => sum + (value - part.next!) * part.share, 0);
   const exact = value - (parts.length === 0 ? 0 : total / parts.length);
-  // The small addition undoes what floating point takes from a value that ends in exactly 5, as FIRST's own calculator does.
+  // The small addition undoes what floating point takes from a value that ends in exactly 5, as FIRST's own calculator
+  // does.
   return Math.round((Math.min(10, Math.max(0, exact)) + 1e-6) * 10) / 10;
 }
 
-/** How far the vector lies below the first of the level's highest vectors that is nowhere below it, as a share of the depth. */
+/**
+ * How far the vector is below the first of the level's highest vectors that is nowhere below it, as a share of the depth.
+ */
 function share(group: keyof typeof groups, level: string, metric: (name: string) => string): number {
   for (const top of highest[group][level] ?? []) {
     const steps = groups[group].map((name, at) => order[name]!.indexOf(metric(name)) - order[name]!.indexOf(top[at]!));

@@ -4,7 +4,7 @@ import { type Advisory, type Applicability, cveId, type VersionRule } from './re
 import { levelOfWord, type Severity, severityOfVector } from './severity.ts';
 import type { Scheme } from './version.ts';
 
-/** True where the document has what OSV requires of every record. */
+/** True if the document has what OSV requires of every record. */
 export function isOsv(document: Plain): boolean {
   return text(document.id) !== undefined && text(document.modified) !== undefined && !('document' in document);
 }

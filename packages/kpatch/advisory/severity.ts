@@ -1,6 +1,6 @@
 /**
- * Severity words. The channel speaks with Red Hat's four levels, since those are what the field's live patches are selected by;
- * CVSS scores and other vendors' words are mapped onto them.
+ * Severity words. The channel speaks with Red Hat's four levels, since those are what the field's live patches are selected
+ * by; CVSS scores and other vendors' words are mapped onto them.
  */
 import { cvss3Score } from './cvss3.ts';
 import { cvss4Score } from './cvss4.ts';
@@ -23,8 +23,8 @@ export function compareLevels(a: Level, b: Level): number {
 }
 
 /**
- * Words of vendors and of CVSS (in any case) and the level each stands for: CVSS (none, low, medium, high, critical), Red Hat
- * and SUSE (low, moderate, important, critical), Ubuntu (negligible, low, medium, high, critical), the Debian security
+ * Words of vendors and of CVSS (in any case) and the level each stands for: CVSS (none, low, medium, high, critical), Red
+ * Hat and SUSE (low, moderate, important, critical), Ubuntu (negligible, low, medium, high, critical), the Debian security
  * tracker (unimportant, low, medium, high, with or without stars for "not yet checked").
  */
 const words: Readonly<Record<string, Level>> = {
@@ -57,7 +57,7 @@ export function levelOfScore(score: number): Level {
   return 'critical';
 }
 
-/** The rating that a CVSS vector string gives, version 3.0, 3.1 or 4.0; `undefined` where it is none of these. */
+/** The rating that a CVSS vector string gives, version 3.0, 3.1 or 4.0; `undefined` where it is not one of these. */
 export function severityOfVector(vector: string, by: string): Severity | undefined {
   const version = /^CVSS:(3\.[01]|4\.0)\//.exec(vector)?.[1];
   if (version === undefined) return undefined;

@@ -13,14 +13,14 @@ import { type Advisory, join as joinRecords } from './record.ts';
 export interface Sources {
   readonly advisories: ReadonlyMap<string, Advisory>;
   readonly changelogs: readonly Changelog[];
-  /** Files of a folder that are no advisory, with the reason. */
+  /** Files of a folder that are not advisories, with the reason. */
   readonly skipped: readonly string[];
 }
 
 /**
  * Reads the files and, below folders, every `.json` file. The format is told from the content.
- * Errors: `file-unreadable`, `channel-not-json`, `channel-unknown-advisory`, `channel-not-changelog`; in a folder a file that is
- * none of these is only noted.
+ * Errors: `file-unreadable`, `channel-not-json`, `channel-unknown-advisory`, `channel-not-changelog`; in a folder a file
+ * that is not one of these is only noted.
  */
 export function readSources(paths: readonly string[]): Sources {
   const advisories = new Map<string, Advisory>();

@@ -1,4 +1,4 @@
-/** What a process that may run as root does not take over from the person who started it. */
+/** What a process that may run as root does not take over from the user who started it. */
 
 /** Variables that make Node or OpenSSL load code or trust certificates of somebody else. */
 export const risky = [
@@ -12,8 +12,8 @@ export const risky = [
 ] as const;
 
 /**
- * Files and folders of this process are never writable by others, whatever the umask was. Under sudo, which keeps variables with
- * `-E`, programs that it starts (openssl, apt, make) do not see the risky ones.
+ * Files and folders of this process are never writable by others, whatever the umask was. Under sudo, which keeps variables
+ * with `-E`, programs that it starts (openssl, apt, make) do not see the risky ones.
  */
 export function harden(env: NodeJS.ProcessEnv = process.env): void {
   process.umask(process.umask() | 0o022);

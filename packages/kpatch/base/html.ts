@@ -1,5 +1,5 @@
 /**
- * HTML that escapes by construction. A page is written with the tag `html`: what stands in the template is markup, what is put
+ * HTML that escapes by construction. A page is written with the tag `html`: what is in the template is markup, what is put
  * into it is text, unless it was made by `html` itself. Nobody has to remember to escape.
  */
 import { createHash } from 'node:crypto';
@@ -28,7 +28,7 @@ export class Html {
 /** What can be put into a template; lists are put in one after the other, what is undefined or false leaves nothing. */
 export type HtmlPart = Html | string | number | undefined | false | readonly HtmlPart[];
 
-/** A template of markup. A value of an attribute must stand in double quotes; nothing can be put into a style or script. */
+/** A template of markup. A value of an attribute must are in double quotes; nothing can be put into a style or script. */
 export function html(strings: TemplateStringsArray, ...parts: readonly HtmlPart[]): Html {
   checkTemplate(strings);
   return make(strings.map((text, at) => `${text}${render(parts[at])}`).join(''));
@@ -76,8 +76,8 @@ export function inlineScript(script: string): Inline {
 }
 
 /**
- * The content security policy of a page that is one file: nothing is loaded from anywhere, only the styles and scripts named
- * run, and nothing is sent. `styleAttributes` allows `style="…"`, which cannot load or run anything.
+ * The content security policy of a page that is one file: nothing is loaded from anywhere, only the styles and scripts
+ * named run, and nothing is sent. `styleAttributes` allows `style="…"`, which cannot load or run anything.
  */
 export function contentPolicy(options: {
   readonly styles: readonly Inline[];

@@ -16,7 +16,7 @@ export interface RunOptions {
   /** Called with each complete line of standard output and error. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
   readonly signal?: AbortSignal;
-  /** The Debian package that has the program, for the error if it is missing; that of tools.ts unless told. */
+  /** The Debian package that has the program, for the error if it is missing (default: that of tools.ts). */
   readonly packageName?: string;
   /** The command line to show in messages, if it differs from the real one. */
   readonly shown?: readonly string[];

@@ -18,7 +18,7 @@ import type { Manifest } from '../module/manifest.ts';
 import { checkName, nameFor } from '../module/name.ts';
 import { has, type KernelRules } from '../platform/kernel-rules.ts';
 import { KernelFacts } from '../prepare/facts.ts';
-import { holdKernel, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
+import { holdKernel, type KernelSource, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
 import { isSandboxed } from '../sandbox/policy.ts';
 import { readableFiles } from '../sandbox/user.ts';
 import type { Adjustment } from '../source/apply.ts';
@@ -32,6 +32,7 @@ import { type CompileInput, compileInTree, compileOutOfTree } from './compiled.t
 import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
 import type { LeftOut } from './plan.ts';
 import { requireResolved } from './rules/definitions.ts';
+import { stackWarnings } from './rules/stacks.ts';
 import { statesOf } from './rules/states.ts';
 import { checkSuccessor, readPredecessor, successorVersion } from './successor.ts';
 
@@ -42,6 +43,8 @@ export interface BuildRequest {
   readonly release?: string;
   /** The parts of a custom kernel, instead of a release. */
   readonly parts?: CustomParts;
+  /** Where the kernel and its compiler come from, if not as the name of the kernel tells. */
+  readonly kernelSource?: KernelSource;
   /** Patch an out-of-tree module; the patches apply to its source. */
   readonly outOfTree?: OutOfTreeModule;
   readonly name?: string;
@@ -116,7 +119,9 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const module = request.outOfTree === undefined ? undefined : await readGivenModule(request.outOfTree.module);
   const { release = module?.release, parts } = request;
   const kernel = await report.stage('target kernel', () =>
-    parts === undefined ? prepareKernel(release, { report }) : prepareCustomKernel(parts, { report }),
+    parts === undefined
+      ? prepareKernel(release, { ...request.kernelSource, report })
+      : prepareCustomKernel(parts, { report }),
   );
   using _held = await holdKernel(kernel);
   const facts = new KernelFacts(kernel);
@@ -145,6 +150,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const functions = differences.flatMap((difference) =>
     describe(difference, patched, edits, request.skipRunPre !== true),
   );
+  for (const warning of stackWarnings(functions, pairs)) report.warn(warning);
   const rules = await facts.rules();
   const states = statesOf(
     pairs.map(({ unit, patched }) => ({ unit: unit.object, bytes: patched.bytes })),

@@ -3,26 +3,29 @@ import type { SourcePatch } from '../source/patch.ts';
 import { wordsOf } from '../source/reach/c-text.ts';
 import { editedNames, sourceItems } from '../source/reach/source-items.ts';
 
-/** What one patch of a series changes in one file. */
+/** The change that one patch of a series makes in one file. */
 export interface Edit {
   readonly patch: string;
   readonly file: string;
-  /** Names of the definitions that it changes; none where they cannot be told. */
+  /** Names of the changed definitions; empty if they are unknown. */
   readonly names: readonly string[];
 }
 
 export interface Cause {
-  /** `edited`: its own source changed; `through`: something that is compiled into it; `unknown`: the source does not tell. */
+  /**
+   * `edited`: its own source changed; `through`: something compiled into it changed; `unknown`: the source does not show
+   * it.
+   */
   readonly kind: 'edited' | 'through' | 'unknown';
-  /** From what the function uses to what was edited; empty where it was edited itself. */
+  /** The chain from what the function uses to what was edited; empty if the function itself was edited. */
   readonly chain: readonly string[];
-  /** The edited place, as `fs/proc/meminfo.c:35`, where it is known. */
+  /** The edited place, such as `fs/proc/meminfo.c:35`, if known. */
   readonly place?: string;
-  /** The patches that made it so; all that reach the unit where the source does not tell. */
+  /** The patches that caused it; if unknown, all patches that affect the unit. */
   readonly patches: readonly string[];
 }
 
-/** Takes the contents of the files that a patch changes before it is applied; the function that it gives back, after. */
+/** Records the contents of the files before a patch is applied; the returned function records them afterwards. */
 export function watchEdits(overlay: SourceOverlay, patch: SourcePatch): () => Edit[] {
   const files = [...new Set(patch.files.map(({ path }) => path))].filter((file) => /\.[ch]$/.test(file));
   const read = (file: string): string | undefined => overlay.text(file);
@@ -30,7 +33,7 @@ export function watchEdits(overlay: SourceOverlay, patch: SourcePatch): () => Ed
   return () => files.map((file) => ({ patch: patch.name, file, names: editedNames(before.get(file), read(file)) }));
 }
 
-/** Steps that are followed from a function to an edit. */
+/** Maximum number of steps from a function to an edit. */
 const DEPTH = 4;
 
 /** Finds causes in the patched source of one unit. */
@@ -41,7 +44,7 @@ export class Causes {
   readonly #text: string;
   #items: Map<string, Set<string>> | undefined;
 
-  /** `source` is the unit's file, `edits` what the series changed in the files that reach it. */
+  /** `source` is the file of the unit, `edits` are the changes of the series in files that affect it. */
   constructor(overlay: SourceOverlay, source: string, edits: readonly Edit[]) {
     this.#overlay = overlay;
     this.#source = source;
@@ -49,7 +52,7 @@ export class Causes {
     this.#text = overlay.text(source) ?? '';
   }
 
-  /** `name` is the function's name in the kernel; what compilers append to it does not matter. */
+  /** `name` is the name of the function in the kernel; compiler suffixes do not matter. */
   of(name: string): Cause {
     const base = name.replace(/\.(?:isra|constprop|part|cold|llvm)\b.*$/, '');
     const own = this.#editsOf(base, this.#source);
@@ -83,7 +86,7 @@ export class Causes {
     return this.#edits.filter((edit) => (file === undefined || edit.file === file) && edit.names.includes(name));
   }
 
-  /** The definitions of the unit's own file, each with the words in it. */
+  /** The definitions in the file of the unit, each with its words. */
   #uses(): Map<string, Set<string>> {
     if (this.#items === undefined) {
       this.#items = new Map();
@@ -98,7 +101,10 @@ export class Causes {
     return this.#items;
   }
 
-  /** The line of a definition in the patched file: the first at the left margin that is followed by its parameters or is a macro. */
+  /**
+   * The line of a definition in the patched file: the first at the left margin that is followed by its parameters or is a
+   * macro.
+   */
   #lineOf(file: string, name: string): number | undefined {
     const text = file === this.#source ? this.#text : (this.#overlay.text(file) ?? '');
     const lines = text.split('\n');
@@ -108,7 +114,7 @@ export class Causes {
   }
 }
 
-/** The cause in words; empty where the source does not tell. */
+/** The cause in words; empty if unknown. */
 export function describeCause({ kind, chain, place }: Cause): string {
   if (kind === 'edited') return `edited, ${place}`;
   if (kind === 'through') return `uses ${chain.join(' and through it ')}, edited in ${place}`;

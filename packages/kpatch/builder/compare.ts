@@ -1,4 +1,4 @@
-/** The compiled pairs of a build, compared: one difference for each unit and object that changes. */
+/** Compares the compiled pairs of a build: one difference for each changed unit and object. */
 
 import { fail } from '../base/errors/error.ts';
 import { diff } from '../differ/diff.ts';
@@ -16,15 +16,15 @@ export interface Difference {
   /** `vmlinux` or a module. */
   readonly object: string;
   readonly result: DiffResult;
-  /** The unpatched unit set against the code that the target runs. */
+  /** The run-pre match of the unpatched unit. */
   readonly runPre: RunPre;
 }
 
-/** The comparison of pairs, as many at a time as are there. */
+/** Compares pairs as they become available. */
 export class PairComparison {
-  /** In the order of the pairs; a pair without a difference has none, a unit of several modules can have one for each. */
+  /** In the order of the pairs. A pair may have no difference; a unit of several modules can have one for each module. */
   readonly differences: Difference[] = [];
-  /** Changes of all pairs that have no effect in a running kernel, and what else there is to say of them. */
+  /** Changes of all pairs that have no effect in a running kernel, and notes. */
   readonly leftOut: LeftOutChange[] = [];
   readonly notes: string[] = [];
   readonly #facts: KernelFacts;
@@ -37,7 +37,7 @@ export class PairComparison {
     this.#options = options;
   }
 
-  /** Compares those of the pairs that it has not had yet. Errors: those of the differ. */
+  /** Compares the pairs that it has not compared yet. Errors: those of the differ. */
   async add(pairs: readonly CompiledPair[]): Promise<void> {
     for (const pair of pairs) {
       if (this.#seen.has(pair)) continue;
@@ -70,7 +70,7 @@ export class PairComparison {
   }
 }
 
-/** A file that is new has nobody who would start it: its initialisation never runs. Error: `diff-init-changed`. */
+/** Nothing calls the initialisation code of a new file in a running kernel. Error: `diff-init-changed`. */
 export function refuseInit(bytes: Uint8Array, { object: file }: Unit, object: string): void {
   const elf = new ElfFile(bytes, file);
   const section = elf.sections.find(({ name }) => /^\.(?:con_|security_)?initcall|^\.init\.text|^__param$/.test(name));
@@ -87,8 +87,8 @@ function exportOf(facts: KernelFacts, name: string): ReturnType<DiffOptions['exp
 }
 
 /**
- * Refuses where a function that is to be replaced is not what the target runs.
- * Error: `run-pre-mismatch` with the first difference of each.
+ * Requires that every replaced function matches the code of the target.
+ * Error: `run-pre-mismatch` with the first difference of each function.
  */
 export function requireRunPre(differences: readonly Difference[], release: string): void {
   const wrong = differences.flatMap(({ result, runPre, object }) =>

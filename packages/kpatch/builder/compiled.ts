@@ -1,7 +1,9 @@
-/** From source patches to compiled pairs: files of the kernel's own tree, or the source of a module from outside of it. */
+/** Turns source patches into compiled pairs, for the kernel tree or for an out-of-tree module. */
+
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { plural } from '../base/errors/plural.ts';
 import type { Reporter } from '../base/report.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
@@ -16,14 +18,14 @@ import { type LeftOut, planBuild, sortFiles, withoutFiles } from './plan.ts';
 import { addedUnits, isMakefile } from './rules/makefiles.ts';
 import { checkOffsets } from './rules/offsets.ts';
 
-/** What both ways of compiling are given. */
+/** Input of both ways of compiling. */
 export interface CompileInput {
   readonly request: { readonly jobs?: number; readonly outOfTree?: OutOfTreeModule };
   readonly patches: readonly SourcePatch[];
   readonly facts: KernelFacts;
-  /** Of a module from outside of the kernel. */
+  /** For an out-of-tree module. */
   readonly module: GivenModule | undefined;
-  /** An empty folder to work in. */
+  /** An empty working folder. */
   readonly folder: string;
   readonly report: Reporter;
   /** See `PairsInput.look`. */
@@ -32,7 +34,7 @@ export interface CompileInput {
 
 export interface Compiled {
   readonly pairs: readonly CompiledPair[];
-  /** Names of the units that were compiled. */
+  /** Names of the compiled units. */
   readonly units: readonly string[];
   /** The patched source. */
   readonly patched: SourceOverlay;
@@ -41,7 +43,7 @@ export interface Compiled {
   readonly leftOut: readonly LeftOut[];
 }
 
-/** Apply, plan, compile: files of the kernel's own tree. */
+/** Apply, plan, compile, for the kernel tree. */
 export async function compileInTree(input: CompileInput): Promise<Compiled> {
   const { request, facts, report } = input;
   const { kernel } = facts;
@@ -59,20 +61,20 @@ export async function compileInTree(input: CompileInput): Promise<Compiled> {
     return planBuild(patches, await facts.objects(), added, includersOf(facts, patched, report), kernel.release);
   });
   for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
-  // What no unit includes must not have an effect by another way either. Makefiles were checked line by line.
+  // Files that no unit includes must not have an effect in another way either. Makefiles were checked line by line.
   for (const { file } of plan.leftOut) if (!isMakefile(file)) patched.restore(file);
   placeAuthorHeaders(patched, applied);
   await checkOffsets(facts, patched, [...patched.copies], folderOf('offsets'));
   const units = plan.units;
   const jobs = request.jobs ?? availableParallelism();
   const pairs = await report.stage(
-    `compile ${units.length === 1 ? units[0]!.object : `${units.length} units`}`,
+    `compile ${units.length === 1 ? units[0]!.object : plural(units.length, 'unit')}`,
     (update) => compilePairs({ facts, units, patched, folder: folder('original'), jobs, update, look: input.look }),
   );
   return { pairs, units: units.map(({ object }) => object), patched, adjustments, edits, leftOut: plan.leftOut };
 }
 
-/** Compile, apply, compile again: the source of a module from outside of the kernel. */
+/** Compile, apply, compile again, for an out-of-tree module. */
 export async function compileOutOfTree(input: CompileInput): Promise<Compiled> {
   const { request, facts, report, folder } = input;
   const patches = placeInTree(input.patches, request.outOfTree!.source);

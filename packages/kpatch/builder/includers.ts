@@ -1,4 +1,4 @@
-/** The units through which a patched file that is no unit itself comes into the kernel. */
+/** The units through which a patched file that is not itself a unit comes into the kernel. */
 
 import { readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -35,7 +35,7 @@ export function includersOf(facts: KernelFacts, patched: SourceOverlay, report: 
     const sources = new Set([...found.units.map(({ source }) => source), ...users]);
     if (found.units.length > 0 || users.length === 0) report.note(describeReach(found));
     if (sources.size > 0) return [...sources];
-    // One of them shows that the code stays the same, as for any change that has no effect.
+    // Comparing one of them shows that the code is unchanged.
     const objects = await facts.objects();
     const includers = [...graph.reaching([file])].filter((path) => objects.has(objectOf(path)));
     return includers

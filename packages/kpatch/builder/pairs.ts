@@ -1,4 +1,4 @@
-/** The translation units of a plan, compiled before and after the patch. */
+/** Compiles the units of a plan before and after the patch. */
 import { join } from 'node:path';
 import { readObject } from '../formats/elf/read-object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
@@ -19,19 +19,21 @@ export interface PairsInput {
   readonly units: readonly Unit[];
   /** The overlay with the patches applied. */
   readonly patched: SourceOverlay;
-  /** An empty folder for the overlay of the unpatched source. */
+  /** An empty folder for the unpatched overlay. */
   readonly folder: string;
   readonly jobs: number;
   readonly update: (text: string) => void;
-  /** Given the pairs round by round where there are many: what stops the build, as a structure that a header changes, is said early. */
+  /**
+   * Called with the pairs of each round if there are many, so that errors (such as a changed structure) are found early.
+   */
   readonly look: (pairs: readonly CompiledPair[]) => Promise<void>;
 }
 
-/** With so many units for each compiler they are compiled in rounds, each twice as large as the one before. */
+/** From this many units per compiler on, they are compiled in rounds, each twice as large as the previous one. */
 const MANY = 4;
 
 /**
- * Compiles the units; originals that were compiled before for this kernel are taken from the cache.
+ * Compiles the units. Unpatched units that were compiled before for this kernel come from the cache.
  * Errors: `compile-failed`, `tree-changed`, those of `look`.
  */
 export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
@@ -49,14 +51,14 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   let done = 0;
   const onDone = ({ unit }: CompiledUnit): void =>
     input.update(`${++done} of ${total}: ${unit.object.replace(/\.o$/, '')}`);
-  // Kept one by one: a build that is interrupted leaves what it has compiled to the next.
+  // Stored one by one, so that the next build can use what an interrupted build has compiled.
   const keep = (one: CompiledUnit): void => {
     onDone(one);
     originals.set(one.unit, one);
     store.put(one);
   };
   const original = new SourceOverlay(facts.kernel.paths.tree, input.folder);
-  /** Both sides at once, each with its share of the compilers. */
+  /** Compiles both sides at once, each with its share of the compilers. */
   const compile = async (some: readonly Unit[]): Promise<CompiledPair[]> => {
     const absent = some.filter(isMissing);
     const share = absent.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
@@ -85,12 +87,12 @@ function emptyUnit({ unit, bytes }: CompiledUnit): CompiledUnit {
   return { unit, read: [], bytes: emptyObject(bytes, unit.object) };
 }
 
-/** What a unit was before it was there: an object of the same kind with nothing in it. */
+/** The original of a new unit: an empty object of the same kind. */
 export function emptyObject(like: Uint8Array, file: string): Uint8Array {
   return writeObject({ ...readObject(like, file), sections: [], symbols: [] });
 }
 
-/** Stands for the source and configuration that a prepared kernel was made from. */
+/** Identifies the source and configuration of a prepared kernel. */
 function identityOf({ kernel }: KernelFacts): string {
   const { release, sourceVersion, buildId, packages } = kernel;
   return JSON.stringify([release, sourceVersion, buildId, packages]);

@@ -1,4 +1,4 @@
-/** The plan of a build: which translation units a series of patches reaches, and which object each belongs to. */
+/** The plan of a build: which compilation units a series of patches affects, and which object each belongs to. */
 import { extname } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import type { ObjectMap } from '../kbuild/object-map.ts';
@@ -13,22 +13,22 @@ export interface LeftOut {
 
 export interface Plan {
   readonly units: readonly Unit[];
-  /** Changed files that are no code of this kernel, each with the reason. */
+  /** Changed files that are not code of this kernel, each with the reason. */
   readonly leftOut: readonly LeftOut[];
 }
 
-/** Finds the translation units (source files) that include a file, directly or not. */
+/** Finds the compilation units (source files) that include a file, directly or indirectly. */
 export type Includers = (file: string) => Promise<readonly string[]> | readonly string[];
 
-/** The files that a series changes, by what a build does with them. */
+/** The changed files of a series, by how the build treats them. */
 export interface SortedFiles {
   /** C source, headers, and Makefiles of this architecture: these are applied. */
   readonly applied: readonly string[];
-  /** Files that no code of this kernel is made from. Their changes are never applied, so they cannot have an effect. */
+  /** Files that do not contribute code to this kernel. Their changes are never applied, so they have no effect. */
   readonly leftOut: readonly LeftOut[];
 }
 
-/** Sorts the changed files. Error: `source-kind-unsupported` for what cannot be live patched at all. */
+/** Sorts the changed files. Error: `source-kind-unsupported` for changes that can never be live patched. */
 export function sortFiles(patches: readonly SourcePatch[], known: ObjectMap): SortedFiles {
   for (const { path, kind, from } of patches.flatMap((patch) => patch.files)) {
     const gone = kind === 'delete' ? path : kind === 'rename' ? from! : undefined;
@@ -74,8 +74,8 @@ export function withoutFiles(patches: readonly SourcePatch[], leftOut: readonly 
 }
 
 /**
- * Plans a build; `known` are the kernel's units, `added` those that the patches bring. Errors: `source-kind-unsupported` for
- * what cannot be live patched at all; `not-built` where no file of the patches is part of this kernel.
+ * Plans a build; `known` are the units of the kernel, `added` those that the patches add. Errors: `source-kind-unsupported`
+ * for what cannot be live patched at all; `not-built` where no file of the patches is part of this kernel.
  */
 export async function planBuild(
   patches: readonly SourcePatch[],
@@ -129,7 +129,7 @@ const reasons: Readonly<Record<string, readonly [kind: string, reason: string]>>
   '.tbl': ['a table from which code is generated', 'the tables of a running kernel cannot change'],
 };
 
-/** A file of another architecture, or of a part that is not built, needs no refusal. */
+/** A file of another architecture, or one that is not built, is not an error. */
 function refuseUnlessForeign(file: string, map: ObjectMap): void {
   if (isForeign(file, map)) return;
   const extension = extname(file);

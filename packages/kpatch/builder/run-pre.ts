@@ -1,6 +1,6 @@
 /**
- * Run-pre match of a compiled pair: the functions that the patch replaces are compared with the code that the target runs,
- * and symbols whose names occur several times get their positions from where the matched code really points.
+ * Run-pre match of a compiled pair: compares the replaced functions with the code of the target kernel. The addresses in
+ * the matched code also give the positions of symbols that share a name.
  */
 import { STT } from '../formats/elf/constants.ts';
 import type { ElfObject, ElfSymbol } from '../formats/elf/object.ts';
@@ -10,7 +10,7 @@ import type { KernelRules } from '../platform/kernel-rules.ts';
 import { architectureOf } from '../platform/registry.ts';
 import { RunPreMatcher, type RunPreResult } from '../runpre/match.ts';
 
-/** One unit of one object, set against the target. Work is done when it is first asked for. */
+/** One unit of one object, compared with the target on demand. */
 export class RunPre {
   readonly #bytes: Uint8Array;
   readonly #file: string;
@@ -28,12 +28,12 @@ export class RunPre {
     this.#kernel = kernel;
   }
 
-  /** The result for a function of the unit; undefined where the unit has none of that name. */
+  /** The result for a function of the unit; undefined if the unit has none of that name. */
   result(name: string): RunPreResult | undefined {
     return this.#matchAll().get(name);
   }
 
-  /** The position (from 1) that livepatch counts for one of several symbols of a name; undefined where nothing tells. */
+  /** The position (from 1) that livepatch counts for one of several symbols of a name; undefined if nothing tells. */
   position(name: string): number | undefined {
     const result = this.result(name);
     if (result !== undefined) return result.matched && result.sympos > 0 ? result.sympos : undefined;
@@ -44,7 +44,7 @@ export class RunPre {
     return found === undefined || found.sympos === 0 ? undefined : found.sympos;
   }
 
-  /** SHA-256 of the code that the target runs, for a function that matched: what the manifest calls its digest. */
+  /** SHA-256 of the code of the target, for a function that matched: its digest in the manifest. */
   digest(name: string): string | undefined {
     const result = this.result(name);
     return result?.matched === true ? codeDigest(this.#code, result.address) : undefined;

@@ -1,6 +1,6 @@
 /**
- * `--after PREVIOUS.ko`: a cumulative patch replaces its predecessor whole, so what the predecessor fixed and the
- * successor does not is fixed no longer. That has to be meant.
+ * `--after PREVIOUS.ko`: a cumulative patch replaces its predecessor completely, so what the predecessor fixed and the
+ * successor does not is fixed no longer. The user must confirm that.
  */
 
 import { fail, KpatchError } from '../base/errors/error.ts';
@@ -24,7 +24,7 @@ export interface Predecessor {
   readonly states: Manifest['states'];
 }
 
-/** What the successor's version and kernel are held against. */
+/** Version and kernel to compare with. */
 export interface SuccessorKernel {
   readonly release: string;
   readonly buildId: string | undefined;
@@ -73,7 +73,7 @@ function tablesOf(module: ElfObject): ReplacedFunction[] | undefined {
   }
 }
 
-/** The version of the successor: the one that is wanted, or the next. Error: `previous-version` where it does not rise. */
+/** The version of the successor: the one that is wanted, or the next. Error: `previous-version` if it does not rise. */
 export function successorVersion(previous: Predecessor | undefined, wanted: number | undefined): number {
   const before = previous?.version ?? 0;
   if (wanted === undefined) return before + 1;
@@ -83,7 +83,7 @@ export function successorVersion(previous: Predecessor | undefined, wanted: numb
 }
 
 /**
- * Holds the successor's manifest against its predecessor; `withdrawn` are the names of functions that may fall away.
+ * Compares the manifest of the new patch with the previous one; `withdrawn` are the functions that may be dropped.
  * Errors: `previous-uncovered`, `previous-states`, `withdraw-unknown`.
  */
 export function checkSuccessor(
@@ -106,7 +106,8 @@ export function checkSuccessor(
     const params = { file: previous.file, count: lost.length, first: lost[0]!.name };
     throw fail('previous-uncovered', params, { where: { file: previous.file, function: lost[0]!.name }, detail });
   }
-  // klp_is_state_compatible (kernel/livepatch/state.c): a replacing patch must know every state, in no lower version.
+  // klp_is_state_compatible (kernel/livepatch/state.c): a replacing patch must support every state, at the same version or
+  // higher.
   for (const { id, version } of previous.states) {
     const now = manifest.states.find((state) => state.id === id)?.version;
     if (now !== undefined && now >= version) continue;

@@ -1,6 +1,9 @@
-/** Names that publisher and follower of a channel agree on. By themselves, because `kpatch status` needs nothing else of a channel. */
+/**
+ * Names that publisher and follower of a channel agree on. By themselves, because `kpatch status` needs nothing else of a
+ * channel.
+ */
 export const clientPackage = 'kpatch-channel';
-/** Where its files lie on a machine. */
+/** Where its files are on a machine. */
 export const clientFolder = '/usr/share/kpatch/channel';
 /** The key ring that apt is told of (`Signed-By`), and the file that dnf is (`gpgkey`). */
 export const aptKeyring = '/etc/apt/keyrings/kpatch-channel.gpg';

@@ -1,4 +1,4 @@
-/** Which CVEs are fixed live on a machine: those that the manifests of its loaded patch modules name. */
+/** Which CVEs are fixed live on a machine: those that the manifests of its loaded livepatch modules name. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBytes } from '../base/files.ts';
@@ -6,7 +6,7 @@ import { readManifest } from '../module/manifest.ts';
 
 /**
  * The CVEs of the given module files; without any, of the modules that are loaded (`/sys/kernel/livepatch`) and whose file
- * lies in the store for this release. Errors: `file-unreadable`, those of reading a manifest, for files given by name.
+ * is in the store for this release. Errors: `file-unreadable`, those of reading a manifest, for files given by name.
  */
 export function coveredBy(files: readonly string[] | undefined, release: string, root = '/'): Set<string> {
   if (files !== undefined) return new Set(files.flatMap((file) => readManifest(readBytes(file), file)?.cves ?? []));

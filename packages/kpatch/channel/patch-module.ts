@@ -1,4 +1,4 @@
-/** A patch module file with what belongs to it: the manifest, its signature, the proof beside it. */
+/** A livepatch module file with what belongs to it: the manifest, its signature, the proof beside it. */
 import { existsSync } from 'node:fs';
 import { isCveId } from '../advisory/record.ts';
 import { sha256 } from '../base/digest.ts';
@@ -15,7 +15,7 @@ export interface PatchModule {
   readonly bytes: Uint8Array;
   readonly manifest: Manifest;
   readonly sha256: string;
-  /** True where a signature is appended, as the kernel reads it (include/linux/module_signature.h). */
+  /** True if a signature is appended, as the kernel reads it (include/linux/module_signature.h). */
   readonly signed: boolean;
   /** The proof file's bytes, where there is one beside the module. */
   readonly proof: Uint8Array | undefined;
@@ -33,7 +33,7 @@ export function isRelease(release: string): boolean {
 }
 
 /**
- * Reads a patch module and checks what packaging relies on.
+ * Reads a livepatch module and checks what packaging relies on.
  * Errors: `file-unreadable`, those of reading ELF, `manifest-damaged`, `channel-module`, `channel-proof-mismatch`.
  */
 export function readPatchModule(file: string, proofFile = proofPath(file)): PatchModule {
@@ -64,7 +64,7 @@ export function patchModuleOf(bytes: Uint8Array, file: string, proof: Uint8Array
   return { file, bytes, manifest, sha256: digest, signed: isSigned(bytes), proof };
 }
 
-/** True where the module ends as a signed one does. */
+/** True if the module ends as a signed one does. */
 export function isSigned(module: Uint8Array): boolean {
   return Buffer.from(module.subarray(-signatureMagic.length)).toString('latin1') === signatureMagic;
 }
@@ -75,7 +75,7 @@ function proofIsOf(proof: Uint8Array, digest: string, file: string): boolean {
   return text(module.sha256) === digest;
 }
 
-/** True where the proof's verdict is that the patch is proven. */
+/** True if the proof's verdict is that the patch is proven. */
 export function isProven(proof: Uint8Array | undefined): boolean {
   if (proof === undefined) return false;
   return text(object(parseJSON(proof, 'the proof')).verdict) === 'proven';

@@ -30,6 +30,7 @@ const sizeVariables: Readonly<Record<string, string>> = {
   ALT_STRUCT_SIZE: '.altinstructions',
   BUG_STRUCT_SIZE: '__bug_table',
   EX_STRUCT_SIZE: '__ex_table',
+  FIXUP_STRUCT_SIZE: '__ftr_fixup',
   FTR_STRUCT_SIZE: '__ftr_fixup',
   JUMP_STRUCT_SIZE: '__jump_table',
   ORC_STRUCT_SIZE: '.orc_unwind',
@@ -48,6 +49,11 @@ function refusedChanges({ leftOut, status }: DiffResult): LeftOutChange[] {
   return leftOut.filter(({ reason }) => refusedReasons.has(reason) || (status === 'left out' && !silent(reason)));
 }
 
+const flags = ['-d', '--debug', '-a', '--klp-arch'];
+
+/** Build scripts pass `--klp-arch` for kernels in which livepatch has to be told which tables it applies (until 5.7). */
+const BEFORE_5_8 = { major: 5, minor: 7 } as const;
+
 const usage =
   'usage: create-diff-object original.o patched.o parent-name parent-symtab Module.symvers patch-mod-name output.o';
 
@@ -57,14 +63,15 @@ export function createDiffObject(
   environment: Readonly<Record<string, string | undefined>>,
 ): number {
   // Newer build scripts pass the architecture, which the object states as well.
-  const words = argv.filter((word) => word !== '-d' && word !== '--debug' && !/^--arch=\w+$/.test(word));
+  const words = argv.filter((word) => !flags.includes(word) && !/^--arch=\w+$/.test(word));
+  const archTables = argv.includes('-a') || argv.includes('--klp-arch');
   if (words.length !== 7 || words.some((word) => word.startsWith('-'))) {
     printError(`${usage}\n`);
     return EXIT.error;
   }
   const name = basename(words[0]!);
   try {
-    const result = run(words, environment);
+    const result = run(words, environment, archTables);
     for (const line of linesOf(result)) print(`${name}: ${line}\n`);
     const refused = refusedChanges(result);
     if (refused.length > 0) throw leftOutError(refused, words[1]);
@@ -78,7 +85,11 @@ export function createDiffObject(
   }
 }
 
-function run(words: readonly string[], environment: Readonly<Record<string, string | undefined>>): DiffResult {
+function run(
+  words: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+  archTables: boolean,
+): DiffResult {
   const [original = '', patched = '', parent = '', symtab = '', symversFile = ''] = words;
   const before = readBytes(original);
   const symbols = readSymbolTable(readBytes(symtab), symtab);
@@ -86,7 +97,7 @@ function run(words: readonly string[], environment: Readonly<Record<string, stri
   const options: DiffOptions = {
     names: { original, patched },
     object: parent.replaceAll('-', '_'),
-    kernel: kernelOf(environment),
+    kernel: archTables ? { ...kernelOf(environment), ...BEFORE_5_8 } : kernelOf(environment),
     exported: (symbol) => {
       const line = symvers.get(symbol);
       if (line === undefined) return undefined;

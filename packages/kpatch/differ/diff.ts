@@ -1,4 +1,4 @@
-/** The differ: two object files of one translation unit in, what changed and the intermediate object out. */
+/** The differ: two object files of one compilation unit in, what changed and the intermediate object out. */
 import { fail } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
 import { readObject } from '../formats/elf/read-object.ts';
@@ -36,9 +36,9 @@ import { Refusals } from './select/refusals.ts';
 import { type Selection, Selector } from './select/select.ts';
 
 /**
- * Compares two objects and selects what must travel.
- * Errors: those of the ELF reader; `diff-machines`, `diff-relocation-unknown`, `diff-entry-size` where the objects cannot
- * be compared; every other error of the room where the change cannot be made in a running kernel (exit 4; where there are
+ * Compares two objects and selects what must be included.
+ * Errors: those of the ELF reader; `diff-machines`, `diff-relocation-unknown`, `diff-entry-size` if the objects cannot
+ * be compared; any other `diff-*` error if the change cannot be live patched (exit 4; if there are
  * several, the detail lists all).
  */
 export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOptions): DiffResult {

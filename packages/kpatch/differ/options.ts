@@ -1,4 +1,4 @@
-/** What the differ is given and what it gives back: plain data. */
+/** Input and output of the differ, as plain data. */
 import type { KernelRules } from '../platform/kernel-rules.ts';
 
 /** A symbol of the object that is patched (the kernel image or a module), as the kernel's kallsyms has it. */
@@ -6,7 +6,7 @@ export interface KernelSymbol {
   readonly name: string;
   readonly kind: 'function' | 'object' | 'other';
   readonly bind: 'local' | 'global';
-  /** Whether it is a weak one, where the table tells: a definition that another one of its name overrides. */
+  /** True if it is known to be weak: another definition of the same name overrides it. */
   readonly weak?: boolean;
   readonly address?: bigint;
   readonly size?: number;
@@ -47,22 +47,24 @@ export interface DiffOptions {
   readonly symbols: readonly KernelSymbol[];
   /** Those of `vmlinux` where `object` is a module: its code can be given what the kernel does not export. */
   readonly kernelSymbols?: readonly KernelSymbol[];
-  /** Gives the position (1, 2, ...) of an ambiguous symbol among those of its name, or undefined where it is not known. */
+  /** Gives the position (1, 2, ...) of an ambiguous symbol among those of its name, or undefined if it is unknown. */
   readonly resolve?: (symbol: AmbiguousSymbol) => number | undefined;
-  /** Structures (`struct inode`, `union u`, a typedef's name) whose change of layout the person has judged to be safe. */
+  /** Structures (`struct inode`, `union u`, a typedef's name) whose change of layout the user has judged to be safe. */
   readonly acceptLayouts?: readonly string[];
   /** Source line numbers count as changes. */
   readonly keepLineChanges?: boolean;
-  /** Bytes of an entry by section name. They choose between sizes that fit the object's relocations; a wrong one is noted. */
+  /**
+   * Bytes of an entry by section name. They choose between sizes that fit the object's relocations; a wrong one is noted.
+   */
   readonly entrySizes?: Readonly<Record<string, number>>;
   /**
    * Changed `__init` and `__exit` parts of a module are left out with a note as those of the kernel image always are. They
-   * take no effect until the module is built anew, so this is for the person to decide.
+   * take no effect until the module is built again, so this is for the user to decide.
    */
   readonly leaveOutInit?: boolean;
 }
 
-/** Why a function is changed, or why something travels. */
+/** Why a function is changed, or why something is included. */
 export interface Reason {
   /** One sentence without a full stop, for people. */
   readonly text: string;
@@ -80,7 +82,7 @@ export interface ChangedFunction {
   readonly section: string;
   readonly kind: 'changed' | 'new';
   readonly bind: 'local' | 'global';
-  /** Position among the symbols of that name, 0 where there is only one; undefined for new functions. */
+  /** Position among the symbols of that name, 0 if it is unique; undefined for new functions. */
   readonly sympos: number | undefined;
   readonly reasons: readonly Reason[];
   /** Bytes of the original and the patched version. */
@@ -90,7 +92,7 @@ export interface ChangedFunction {
   readonly source?: string;
 }
 
-/** Something beside functions that travels in the module. */
+/** Something beside functions that is included in the module. */
 export interface Travelling {
   readonly name: string;
   readonly kind: 'data' | 'constant' | 'string' | 'copy' | 'cold part' | 'fragment' | 'table entries' | 'callback';
@@ -99,10 +101,10 @@ export interface Travelling {
   readonly reason: string;
 }
 
-/** A reference from what travels to what stays. */
+/** A reference from what is included to what stays. */
 export interface KernelReference {
   readonly name: string;
-  /** `vmlinux` or a module; undefined where nobody was found to define it (another object of the same patch may). */
+  /** `vmlinux` or a module; undefined if nobody was found to define it (another object of the same patch may). */
   readonly object: string | undefined;
   readonly exported: boolean;
   readonly sympos: number;
@@ -111,11 +113,12 @@ export interface KernelReference {
 /** A change that has no effect in the running kernel, so that the module does not contain it. */
 export interface LeftOutChange {
   /**
-   * `init`, `exit`: code or data used only when the kernel boots or a module is loaded or removed. `overridden`: a weak
+   * `init`, `exit`: code or data used only when the kernel boots or a module is loaded or removed. `list`:
+   * a list that the kernel reads at boot, which comes or goes. `overridden`: a weak
    * function, of which the kernel has another definition. `removed`: a global name that is gone. `export`, `module
    * information`: read by others from files. `section`: a section of an unknown kind that no code uses.
    */
-  readonly reason: 'init' | 'exit' | 'overridden' | 'removed' | 'export' | 'module information' | 'section';
+  readonly reason: 'init' | 'exit' | 'list' | 'overridden' | 'removed' | 'export' | 'module information' | 'section';
   readonly name: string;
   readonly section: string;
   /** What it is and why it has no effect, one phrase without a full stop. */
@@ -124,15 +127,15 @@ export interface LeftOutChange {
 
 export interface DiffResult {
   /**
-   * `left out`: all changes are in `leftOut`, so nothing can be patched, but the objects do not mean the same. A kernel that
-   * should have these changes needs a reboot.
+   * `left out`: all changes are in `leftOut`, so nothing can be patched, but the objects do not mean the same. A kernel
+   * that should have these changes needs a reboot.
    */
   readonly status: 'changed' | 'unchanged' | 'left out';
   readonly architecture: string;
   readonly object: string;
   readonly functions: readonly ChangedFunction[];
   readonly travelling: readonly Travelling[];
-  /** True where the patch has a function that the kernel calls before or after an object is patched. */
+  /** True if the patch has a function that the kernel calls before or after an object is patched. */
   readonly callbacks: boolean;
   readonly references: readonly KernelReference[];
   /** Names of the new functions and data that other objects of the patch may refer to. */

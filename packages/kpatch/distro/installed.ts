@@ -1,5 +1,5 @@
 /**
- * Kernels that are installed on this machine: image, headers and modules are used where they lie. Only the source has to be
+ * Kernels that are installed on this machine: image, headers and modules are used where they lie. Only the source must be
  * there too (Debian: `linux-source-X.Y` of the very version) or to be fetched through apt.
  */
 import { existsSync, realpathSync } from 'node:fs';
@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import { parseRelease } from '../kernel/release.ts';
-import { aptFetch, aptShow, aptUpdateIfEmpty } from './debian/apt.ts';
-import { sourcePackageNames, sourceVersionOf } from './debian/debian.ts';
+import { machineArchive } from './debian/archive.ts';
+import { sourcePackageNames, sourceVersionOf } from './debian/kernels.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, SourceParts, UnpackedParts } from './provider.ts';
 
-/** A provider of what is installed below `root`, the machine's own root unless told. */
+/** A provider of the kernels installed below `root` (default: `/`). */
 export function installedProvider(root = '/'): KernelProvider {
   return {
     name: 'installed',
@@ -61,7 +61,7 @@ async function ownerOf(root: string, file: string): Promise<Record<string, strin
   return Object.fromEntries(fields.map((field, i) => [field, values[i] ?? '']));
 }
 
-/** The source of exactly that version: installed, or through apt; undefined where neither has it. */
+/** The source of exactly that version: installed, or through apt; undefined if neither has it. */
 async function findSource(
   root: string,
   release: string,
@@ -78,11 +78,11 @@ async function findSource(
     if (found === wanted) return { name, fetch: () => Promise.resolve({ kind: 'archive', path }) };
     other = found ?? 'from no package';
   }
-  await aptUpdateIfEmpty(context);
+  await machineArchive.updateIfEmpty(context);
   for (const name of names) {
-    const stanza = (await aptShow(name)).find(({ Version }) => Version === wanted);
+    const stanza = (await machineArchive.show(name)).find(({ Version }) => Version === wanted);
     if (stanza !== undefined)
-      return { name, fetch: async () => ({ kind: 'deb', path: await aptFetch(stanza, context) }) };
+      return { name, fetch: async () => ({ kind: 'deb', path: await machineArchive.fetch(stanza, context) }) };
   }
   if (other !== undefined) throw fail('kernel-source-mismatch', { found: other, wanted });
   return undefined;

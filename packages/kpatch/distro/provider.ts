@@ -1,4 +1,6 @@
-/** Where kernels come from: each provider finds the parts of one release and lays them out as if installed below a folder. */
+/**
+ * Where kernels come from: each provider finds the parts of one release and lays them out as if installed below a folder.
+ */
 import type { Reporter } from '../base/report.ts';
 import type { PackageVersion } from '../kernel/target.ts';
 
@@ -7,6 +9,8 @@ export interface ProviderContext {
   readonly report: Reporter;
   /** Folder for downloaded packages, kept between runs and shared by all kernels. */
   readonly packages: string;
+  /** The cache: providers keep package lists there. */
+  readonly cache: string;
 }
 
 /** The parts after unpacking; absolute paths. */
@@ -33,7 +37,7 @@ export interface KernelOffer {
   readonly packages: readonly PackageVersion[];
   /** Bytes that unpacking needs, where they are far from those of a whole kernel. */
   readonly neededBytes?: number;
-  /** Gets what has to be downloaded and says where the source is; what is there already is not fetched again. */
+  /** Gets what must be downloaded and says where the source is; what is there already is not fetched again. */
   fetch(): Promise<SourceParts>;
   /** Fills `root` with image, headers and modules, laid out as on an installed system. */
   unpack(root: string): Promise<UnpackedParts>;
@@ -41,9 +45,12 @@ export interface KernelOffer {
 
 export interface KernelProvider {
   readonly name: string;
-  /** The newest release that it would install by default; undefined where it knows none. */
+  /** The newest release that it would install by default; undefined if it knows none. */
   newest(context: ProviderContext): Promise<string | undefined>;
-  /** The offer for a release; undefined where it does not know the release. Errors: `kernel-part-missing` where it knows only a part. */
+  /**
+   * The offer for a release; undefined if it does not know the release. Errors: `kernel-part-missing` if it knows only a
+   * part.
+   */
   find(release: string, context: ProviderContext): Promise<KernelOffer | undefined>;
   /** Releases that it knows, for messages; a few are enough. */
   known(context: ProviderContext): Promise<readonly string[]>;

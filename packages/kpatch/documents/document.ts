@@ -56,7 +56,7 @@ export function described<const S extends v.GenericSchema>(schema: S, text: stri
   return v.pipe(schema, v.description(text));
 }
 
-/** The first problem of a value, as `functions[2].name: expected a string`; undefined where it fits. */
+/** The first problem of a value, as `functions[2].name: expected a string`; undefined if it fits. */
 export function problemIn(schema: v.GenericSchema, value: unknown): string | undefined {
   const result = v.safeParse(schema, value, { abortEarly: true });
   if (result.success) return undefined;

@@ -114,7 +114,16 @@ export const diffDocument = printed('kpatch.diff/1', 'diff', 'What changed betwe
   leftOut: described(
     v.array(
       v.object({
-        reason: v.picklist(['init', 'exit', 'overridden', 'removed', 'export', 'module information', 'section']),
+        reason: v.picklist([
+          'init',
+          'exit',
+          'list',
+          'overridden',
+          'removed',
+          'export',
+          'module information',
+          'section',
+        ]),
         name: v.string(),
         section: v.string(),
         text: v.string(),
@@ -145,6 +154,7 @@ const targetKernel = v.object({
   version,
   arch: v.string(),
   distribution: v.string(),
+  origin: v.optional(described(v.string(), 'The distribution release that it belongs to, as `ID:VERSION`.')),
   sourceVersion: v.string(),
   packages: v.array(v.object({ name: v.string(), version: v.string() })),
   paths: v.object({
@@ -158,7 +168,12 @@ const targetKernel = v.object({
     kallsyms: v.string(),
     modules: v.optional(v.string()),
   }),
-  compiler: v.object({ command: v.string(), builtBy: v.string(), makeArguments: v.array(v.string()) }),
+  compiler: v.object({
+    command: v.string(),
+    builtBy: v.string(),
+    makeArguments: v.array(v.string()),
+    root: v.optional(described(v.string(), 'The folder of the build root.')),
+  }),
   buildId: v.optional(v.string()),
   livepatch: v.boolean(),
   banner: v.optional(v.string()),

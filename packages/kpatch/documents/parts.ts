@@ -57,6 +57,12 @@ export const holdup = v.object({
   state: described(v.string(), 'One letter, as in /proc/PID/stat.'),
   function: v.optional(described(v.string(), 'The patched function on the stack of the task.')),
   seconds: described(v.number(), 'Seconds since the task was first seen to block the transition.'),
+  unseen: v.optional(
+    described(
+      v.array(v.string()),
+      'Replaced scheduler functions: the task may be in them, but /proc/PID/stack omits them.',
+    ),
+  ),
   waitsFor: v.string(),
   stack: v.array(v.string()),
 });

@@ -12,7 +12,10 @@ const evidence = v.object({
 });
 
 export const proofDocument = stored('kpatch.proof/1', '`MODULE.proof.json`', 'What `kpatch prove` showed.', {
-  verdict: v.picklist(['proven', 'not proven']),
+  verdict: described(
+    v.pipe(v.string(), v.regex(/^(?:proven|not proven|proven except .+)$/)),
+    '`proven`, `not proven`, or `proven except NAMES` with the modules that could not be run in a guest.',
+  ),
   reasons: v.array(v.string()),
   plan: v.string(),
   module: v.object({ name: v.string(), file: v.string(), sha256 }),

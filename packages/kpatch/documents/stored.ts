@@ -1,4 +1,4 @@
-/** Documents that lie in files or modules and are read again, also by later versions. */
+/** Documents that are in files or modules and are read again, also by later versions. */
 import * as v from 'valibot';
 import { described, stored, storedWithout } from './document.ts';
 import { functionPlace, natural, release, sha256, time } from './parts.ts';

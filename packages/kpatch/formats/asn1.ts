@@ -1,6 +1,6 @@
 /**
- * ASN.1 as the few questions that a signature needs answered. The reading is done by asn1js, which takes some milliseconds to
- * load, so it is loaded at the first message.
+ * ASN.1 as the few questions that a signature needs answered. The reading is done by asn1js, which takes some milliseconds
+ * to load, so it is loaded at the first message.
  */
 import { createRequire } from 'node:module';
 
@@ -23,13 +23,13 @@ export interface Asn1 {
   readonly items: readonly Asn1[];
   /** The bytes of the content. */
   readonly content: Uint8Array;
-  /** True where it and all in it have the one encoding that DER allows: definite lengths, as short as possible. */
+  /** True if it and all in it have the one encoding that DER allows: definite lengths, as short as possible. */
   readonly der: boolean;
 }
 
 export const UNIVERSAL = { INTEGER: 2, OCTET_STRING: 4, OID: 6, SEQUENCE: 16, SET: 17 } as const;
 
-/** The first element in `bytes` and how many bytes follow it; undefined where they do not begin with one. */
+/** The first element in `bytes` and how many bytes follow it; undefined if they do not begin with one. */
 export function readAsn1(bytes: Uint8Array): { element: Asn1; trailing: number } | undefined {
   try {
     const { offset, result } = asn1js().fromBER(Uint8Array.from(bytes).buffer);

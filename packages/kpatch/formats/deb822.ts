@@ -22,7 +22,7 @@ export function parseStanzas(text: string): Stanza[] {
 
 export interface Dependency {
   readonly name: string;
-  /** `=`, `>=` … with its version; undefined where any version will do. */
+  /** `=`, `>=` … with its version; undefined if any version will do. */
   readonly version: string | undefined;
   readonly relation: string | undefined;
 }

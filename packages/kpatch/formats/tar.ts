@@ -9,7 +9,7 @@ export interface TarEntry {
 
 const BLOCK = 512;
 
-/** The entries of an archive; undefined where it is not a complete archive of this format. */
+/** The entries of an archive; undefined if it is not a complete archive of this format. */
 export function readTar(archive: Buffer): TarEntry[] | undefined {
   const entries: TarEntry[] = [];
   let at = 0;

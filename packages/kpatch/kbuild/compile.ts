@@ -1,6 +1,6 @@
 /**
- * Compiles translation units in an overlay as kbuild compiles them, several at once, and keeps the objects of the unpatched
- * source by content: the same unit of the same kernel is never compiled twice for the original.
+ * Compiles units in an overlay as kbuild does, several at once, and caches the objects of the unpatched source by content:
+ * the original of a unit is compiled only once per kernel.
  */
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -21,11 +21,11 @@ export interface CompiledUnit {
 
 export interface Compilation {
   readonly variables: KbuildVariables;
-  /** How many compilers at once. */
+  /** Number of compilers to run at once. */
   readonly jobs: number;
   /** For the message of an error: before or after the patch. */
   readonly when: 'before' | 'after';
-  /** More variables for make's command line (objtool on kernels that run it late). */
+  /** Additional make variables (objtool on kernels that run it late). */
   readonly settings: readonly string[];
   readonly onDone?: (unit: CompiledUnit) => void;
 }
@@ -41,7 +41,7 @@ export async function compileUnits(
 ): Promise<CompiledUnit[]> {
   for (const { object, owners } of units) {
     overlay.open(dirname(object));
-    // What a source is generated from can be built in folders below (arch/x86/entry/vdso/vdso32).
+    // A source can be generated from files in subfolders (arch/x86/entry/vdso/vdso32).
     if (!existsSync(join(overlay.root, object.replace(/\.o$/, '.c')))) overlay.openBelow(dirname(object));
     overlay.open(owners[0]!.directory); // a target like ../x.o must lead back into the overlay
   }
@@ -54,14 +54,14 @@ export async function compileUnits(
     await make(overlay, batch, compilation);
     for (const one of batch.map((unit) => collect(overlay, unit))) if (overlay.strays(one.read).length === 0) done(one);
   });
-  // Mending takes links away for a moment, so no compiler may be at work.
+  // Opening folders removes links for a moment, so no compiler may be running.
   for (const unit of units) if (!compiled.has(unit)) done(await unmixed(overlay, unit, compilation));
   return units.map((unit) => compiled.get(unit)!);
 }
 
 /**
  * The compiled unit, once it is sure that the compiler read the overlay's own copy of every changed file.
- * Error: `tree-changed` where that cannot be had.
+ * Error: `tree-changed` if that cannot be had.
  */
 async function unmixed(overlay: SourceOverlay, unit: Unit, compilation: Compilation): Promise<CompiledUnit> {
   let result = collect(overlay, unit);
@@ -79,7 +79,7 @@ async function unmixed(overlay: SourceOverlay, unit: Unit, compilation: Compilat
 }
 
 function collect(overlay: SourceOverlay, unit: Unit): CompiledUnit {
-  // Read when it is looked at: thousands of units, which a header can reach, are more than should be in memory at once.
+  // Read on demand: a header can affect thousands of units, which are too many to keep in memory.
   return {
     unit,
     read: readDependencies(noteText(overlay.root, unit.object)),
@@ -89,14 +89,16 @@ function collect(overlay: SourceOverlay, unit: Unit): CompiledUnit {
   };
 }
 
-/** kbuild's note of how an object was made, which lies beside it; empty where there is none. */
+/** kbuild's note of how an object was made, which is beside it; empty if there is none. */
 export function noteText(root: string, object: string): string {
   const at = object.lastIndexOf('/') + 1;
   const note = `${object.slice(0, at)}.${object.slice(at)}.cmd`;
   return existsSync(join(root, note)) ? readOutput(root, note).toString() : '';
 }
 
-/** The files named in the list of dependencies of a `.cmd` file's text, without those that stand for configuration options. */
+/**
+ * The files named in the list of dependencies of a `.cmd` file's text, without those that stand for configuration options.
+ */
 export function readDependencies(text: string): string[] {
   const source = /^source_\S+ := (\S+)$/m.exec(text)?.[1];
   const list = /^deps_\S+ := ?\\?\n((?:.*\\\n)*.*\n?)/m.exec(text)?.[1] ?? '';
@@ -107,13 +109,13 @@ export function readDependencies(text: string): string[] {
 
 async function make(overlay: SourceOverlay, units: readonly Unit[], compilation: Compilation): Promise<void> {
   const directory = units[0]!.owners[0]!.directory;
-  // What the top Makefile sets when it descends; without it kbuild warns that nothing it knows of would be built.
+  // Set by the top Makefile; without it kbuild warns that it has nothing to build.
   const descend = ['need-builtin=1', 'need-modorder=1'];
   const args = ['-f', 'scripts/Makefile.build', `obj=${directory}`, ...descend, ...compilation.settings];
   const objects = units.map(({ object }) => object);
   // A Makefile may build objects of a folder beside it (amdgpu builds ../amdkfd): kbuild knows them by that name only.
   const targets = objects.map((object) => `${directory}/${relative(directory, object)}`);
-  // A compiler that is killed leaves its temporary files: they go with the overlay.
+  // A killed compiler leaves temporary files, which are removed with the overlay.
   const env = { TMPDIR: overlay.root };
   const result = await submake(
     overlay.root,
@@ -135,8 +137,8 @@ async function make(overlay: SourceOverlay, units: readonly Unit[], compilation:
 }
 
 /**
- * The flags, with which debug information does not say where the overlay is: the build-id of a vDSO counts it, and is itself
- * part of an object of the kernel.
+ * The flags, with which debug information does not say where the overlay is: the build-id of a vDSO counts it, and is
+ * itself part of an object of the kernel.
  */
 function withoutPlace(variables: KbuildVariables, overlay: SourceOverlay): KbuildVariables {
   const flag = `-fdebug-prefix-map=${realpathSync(overlay.root)}=.`;
@@ -156,7 +158,7 @@ function batches(units: readonly Unit[]): Unit[][] {
   );
 }
 
-/** Works on the items with at most `limit` at once; the first error ends it when those under way have ended. */
+/** Processes the items, at most `limit` at once. After the first error it waits for the running ones and throws it. */
 export async function inParallel<T>(
   items: readonly T[],
   limit: number,
@@ -173,15 +175,15 @@ export async function inParallel<T>(
   if (failures.length > 0) throw failures[0];
 }
 
-/** Raised when objects are compiled in another way. */
+/** Increased when objects are compiled differently. */
 const FORMAT = 2;
 
-/** Objects of unpatched units, kept in a folder under the digest of all that they follow from. */
+/** A cache of unpatched objects, keyed by the digest of everything they depend on. */
 export class ObjectStore {
   readonly #folder: string;
   readonly #key: string;
 
-  /** `identity` stands for the kernel's source and configuration, which never change under one identity. */
+  /** `identity` identifies the source and configuration of the kernel, which never change for one identity. */
   constructor(folder: string, identity: string, compilation: Pick<Compilation, 'variables' | 'settings'>) {
     this.#folder = folder;
     this.#key = sha256(JSON.stringify([FORMAT, identity, compilation.variables, compilation.settings]));

@@ -1,8 +1,8 @@
 /**
  * Which files of a prepared kernel include which, found from the text of all of them without a build. The compiler's rules
- * (GCC manual, "Search Path"; kbuild's order: LINUXINCLUDE before a Makefile's own -I) decide where a name leads; where they
- * do not (a folder that only one Makefile names) every file that the name could mean counts. So the graph has every edge
- * that any configuration has, and some more: a unit that it does not list cannot include the file.
+ * (GCC manual, "Search Path"; kbuild's order: LINUXINCLUDE before a Makefile's own -I) decide where a name leads; where
+ * they do not (a folder that only one Makefile names) every file that the name could mean counts. So the graph has every
+ * edge that any configuration has, and some more: a unit that it does not list cannot include the file.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -123,7 +123,7 @@ export class IncludeGraph {
 /** Raised when what is kept changes. */
 const FORMAT = 1;
 
-/** As `readIncludeGraph`, kept in `folder` between calls. */
+/** Like `readIncludeGraph`, kept in `folder` between calls. */
 export async function includeGraph(
   tree: string,
   search: IncludeSearch,
@@ -144,7 +144,7 @@ export async function includeGraph(
 /**
  * Reads the include lines of the whole tree; about three seconds. `objects` are the object files that the kernel is built
  * from (the keys of the object map): some of their sources only exist while the kernel is built.
- * Missing includes and circles are no errors.
+ * Missing includes and circles are not errors.
  */
 export async function readIncludeGraph(
   tree: string,
@@ -228,7 +228,7 @@ async function readIncludes(tree: string, search: IncludeSearch, objects: Iterab
     if (targets.length === 0 && products.has(file, name)) generated.add(file);
   }
   for (const [file, name] of computed) {
-    // CONFIG_ names are files that a person gives when configuring; TRACE_INCLUDE is handled where its name is defined.
+    // CONFIG_ names are files that the user gives when configuring; TRACE_INCLUDE is handled where its name is defined.
     if (!defined.has(name) && !/^CONFIG_|^TRACE_INCLUDE$/.test(name)) generated.add(file);
   }
   for (const object of objects) {

@@ -1,7 +1,7 @@
 /**
- * Calling kbuild for a part of a prepared kernel tree without the work of its top Makefile. The top Makefile hands the
- * sub-makes everything through exported variables; they are read once, and then each directory's rules
- * (`scripts/Makefile.build`) run directly: a fifth of the time of `make path/file.o`, with the same commands.
+ * Runs kbuild for a part of a prepared kernel tree without the top Makefile. The top Makefile passes everything to
+ * sub-makes in exported variables. They are read once; then the rules of each directory (`scripts/Makefile.build`) run
+ * directly. That takes a fifth of the time of `make path/file.o` with the same commands.
  */
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,16 +12,19 @@ import { type SandboxOptions, sandboxed, sandboxedOk } from '../sandbox/sandbox.
 import { shareFolder } from '../sandbox/user.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
 
+/** Kept beside the variables: the build root that they hold for. It never reaches make. */
+const buildRootVariable = 'KPATCH_BUILD_ROOT';
+
 /** The variables that the top Makefile exports to sub-makes. */
 export type KbuildVariables = Readonly<Record<string, string>>;
 
 /** Compiler flags that give each function and each object its own section, which the differ needs. */
 export const sectionFlags = '-ffunction-sections -fdata-sections';
 
-/** Variables of a person's environment that reach kbuild; all others would make the output depend on the person. */
+/** Variables of the user's environment that reach kbuild; all others would make the output depend on the user. */
 const kept = ['PATH'];
 
-/** Exported by the top Makefile but true only for the place where it ran. */
+/** Exported by the top Makefile but valid only where it ran. */
 const places = /^(_|HOME|TMPDIR|MAKEFILES|PWD|OLDPWD|SHLVL|MAKEFLAGS|MFLAGS|MAKELEVEL|MAKE_TERM\w*|abs_\w+)$/;
 
 const fixed = {
@@ -32,14 +35,14 @@ const fixed = {
   KBUILD_BUILD_VERSION: '1',
 } as const;
 
-/** An environment for make in which nothing of the person's own settings changes the output, for `RunOptions.env`. */
+/** An environment for make in which nothing of the user's own settings changes the output, for `RunOptions.env`. */
 export function cleanEnvironment(): Record<string, string | undefined> {
   const env: Record<string, string | undefined> = {};
   for (const name of Object.keys(process.env)) env[name] = kept.includes(name) ? process.env[name] : undefined;
   return { ...env, ...fixed };
 }
 
-/** A folder of links to the tree's entries: make may leave its own temporary files there, and not in the tree. */
+/** A folder of links to the entries of the tree, so that make leaves temporary files there and not in the tree. */
 function shadowOf(tree: string): ReturnType<typeof temporaryFolder> {
   const folder = temporaryFolder('kpatch-kbuild-');
   for (const name of readdirSync(tree)) symlinkSync(join(tree, name), join(folder.path, name));
@@ -64,7 +67,7 @@ export async function readKbuildVariables(tree: string, compiler: KernelCompiler
     ['-s', ...compilerArguments(compiler), `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
     // MAKEFILES also reaches the second make that some versions of the top Makefile start.
     {
-      view: { readOnly: [tree], writable: [shadow.path] },
+      view: { readOnly: [tree], writable: [shadow.path], buildRoot: compiler.root },
       cwd: shadow.path,
       env: { ...cleanEnvironment(), MAKEFILES: makefile },
       timeoutMs: 120_000,
@@ -75,10 +78,14 @@ export async function readKbuildVariables(tree: string, compiler: KernelCompiler
     const at = entry.indexOf('=');
     if (at > 0 && !places.test(entry.slice(0, at))) variables[entry.slice(0, at)] = entry.slice(at + 1);
   }
-  return { ...variables, CC: compiler.command };
+  return {
+    ...variables,
+    CC: compiler.command,
+    ...(compiler.root === undefined ? {} : { [buildRootVariable]: compiler.root }),
+  };
 }
 
-/** As `readKbuildVariables`, kept in `folder` between calls. */
+/** Like `readKbuildVariables`, kept in `folder` between calls. */
 export async function kbuildVariables(
   tree: string,
   compiler: KernelCompiler,
@@ -95,6 +102,12 @@ export async function kbuildVariables(
   }
 }
 
+/** What the variables export to programs, and the build root in which the programs lie. */
+export function separated(variables: KbuildVariables): { buildRoot: string | undefined; exported: KbuildVariables } {
+  const { [buildRootVariable]: buildRoot, ...exported } = variables;
+  return { buildRoot, exported };
+}
+
 /**
  * Runs make in the (overlay of the) tree `cwd` as kbuild's top Makefile would run a sub-make, in a sandbox that sees
  * `options.view` and the toolchain.
@@ -105,9 +118,10 @@ export function submake(
   args: readonly string[],
   options: Omit<SandboxOptions, 'cwd'>,
 ): Promise<RunResult> {
+  const { buildRoot, exported } = separated(variables);
   const env = {
     ...cleanEnvironment(),
-    ...variables,
+    ...exported,
     TMPDIR: undefined,
     KBUILD_BUILTIN: '1',
     KBUILD_MODULES: '1',
@@ -115,5 +129,6 @@ export function submake(
     abs_objtree: cwd,
     MAKEFLAGS: 'rR --no-print-directory',
   };
-  return sandboxed('make', args, { timeoutMs: 1_800_000, ...options, cwd, env: { ...env, ...options.env } });
+  const view = { ...options.view, buildRoot };
+  return sandboxed('make', args, { timeoutMs: 1_800_000, ...options, view, cwd, env: { ...env, ...options.env } });
 }

@@ -1,7 +1,7 @@
 /**
- * Which object (vmlinux or which module) each translation unit of a kernel belongs to. The answer is make's own: one make
- * process reads every directory's Makefile with this kernel's configuration, as kbuild does when it descends, and prints
- * what it would build there. Directories, `obj-y`, `obj-m` and composite objects follow Documentation/kbuild/makefiles.rst.
+ * Maps each compilation unit of a kernel to its object (vmlinux or a module). make provides the answer: one make process
+ * reads the Makefile of every directory with the configuration of the kernel, as kbuild does, and prints what it would
+ * build there. Directories, `obj-y`, `obj-m` and composite objects follow Documentation/kbuild/makefiles.rst.
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -9,9 +9,9 @@ import { fail } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
 import { type KbuildVariables, submake } from './kbuild.ts';
 
-/** One object that a translation unit is linked into. */
+/** An object that a unit is linked into. */
 export interface Owner {
-  /** `vmlinux`, or the module's name as the kernel knows it (with underscores). */
+  /** `vmlinux`, or the name of the module in the kernel (with underscores). */
   readonly object: string;
   /** The directory whose Makefile builds it, relative to the tree. */
   readonly directory: string;
@@ -19,7 +19,7 @@ export interface Owner {
   readonly path?: string;
 }
 
-/** Translation units by the path of their object file, as `fs/proc/meminfo.o`. */
+/** Compilation units by the path of their object file, such as `fs/proc/meminfo.o`. */
 export type ObjectMap = ReadonlyMap<string, readonly Owner[]>;
 
 /**
@@ -62,12 +62,12 @@ known := $(.VARIABLES) obj src kbuild-file
 $(call loop)
 `;
 
-/** Directories that only hold programs and documentation of the build itself. */
+/** Directories that contain only programs and documentation of the build itself. */
 const notKernel = /^(scripts|tools|Documentation|samples|usr)(\/|$)/;
 
 /**
  * Walks the Makefiles of the prepared tree; about three seconds for a distribution's kernel.
- * Error: `makefiles-unreadable` where make cannot read them.
+ * Error: `makefiles-unreadable` if make cannot read them.
  */
 export async function readObjectMap(tree: string, variables: KbuildVariables): Promise<ObjectMap> {
   const roots = (variables.KPATCH_ROOTS ?? '').split(/\s+/).filter((word) => word.endsWith('/'));
@@ -87,7 +87,7 @@ function treeOf(overlay: string): string[] {
   return existsSync(scripts) ? [dirname(realpathSync(scripts))] : [];
 }
 
-/** As `readObjectMap`, kept in `folder` between calls. */
+/** Like `readObjectMap`, kept in `folder` between calls. */
 export async function objectMap(tree: string, variables: KbuildVariables, folder: string): Promise<ObjectMap> {
   const file = join(folder, 'object-map.json');
   try {
@@ -127,7 +127,7 @@ export function parseWalk(text: string): ObjectMap {
   return map;
 }
 
-/** The name under which the kernel knows the module at this path (Documentation/kbuild: KBUILD_MODNAME). */
+/** The name in the kernel of the module at this path (Documentation/kbuild: KBUILD_MODNAME). */
 export function moduleName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1).replace(/-/g, '_');
 }

@@ -2,7 +2,10 @@
 import type { KernelConfig } from '../kernel/config.ts';
 import { platformOfConfig } from '../platform/registry.ts';
 
-/** True where kbuild runs objtool on vmlinux and on linked modules instead of on each object: kernels with LTO, or by the machine. */
+/**
+ * True if kbuild runs objtool on vmlinux and on linked modules instead of on each object: kernels with LTO, or by the
+ * machine.
+ */
 export function runsObjtoolLate(config: KernelConfig): boolean {
   const platform = platformOfConfig((option) => config.has(option));
   return ['LTO_CLANG', ...(platform?.naming.lateObjtool ?? [])].some((option) => config.has(option));

@@ -1,8 +1,8 @@
 /**
- * A kernel tree in which single files differ, without touching or copying the tree: real folders along the paths that are
- * written to, symbolic links for everything else. Compilers open files by the path as written, so an unchanged file beside
- * a changed one still includes the changed one. The one way around it is a path like `../x.h` through a linked folder,
- * which the system resolves physically; `strays` finds it in the compiler's own list of files, and `open` mends it.
+ * A kernel tree in which single files differ, without changing or copying the tree: real folders along the paths that are
+ * written, symbolic links for everything else. Compilers open files by the path as written, so an unchanged file next to a
+ * changed one still includes the changed one. The exception is a path like `../x.h` through a linked folder, which the
+ * system resolves physically; `strays` finds such files in the dependency list of the compiler, and `open` corrects them.
  */
 import {
   constants,
@@ -27,7 +27,7 @@ export class SourceOverlay {
   readonly #real = new Set<string>();
   readonly #copied = new Set<string>();
 
-  /** Makes the overlay of `tree` in the empty folder `root`. */
+  /** Creates the overlay of `tree` in the empty folder `root`. */
   constructor(tree: string, root: string) {
     this.tree = realpathSync(tree);
     this.root = root;
@@ -36,7 +36,7 @@ export class SourceOverlay {
     this.#link('.');
   }
 
-  /** Makes a folder of the tree (relative path) a real folder of the overlay, in which files can be written. */
+  /** Turns a folder of the tree (relative path) into a real folder of the overlay, in which files can be written. */
   open(folder: string): void {
     const path = normalize(folder);
     if (path === '.' || this.#real.has(path)) return;
@@ -72,7 +72,7 @@ export class SourceOverlay {
     this.#copied.add(path);
   }
 
-  /** The text of a file as the overlay has it; undefined where it does not have it, and where a link leads elsewhere. */
+  /** The text of a file as the overlay has it; undefined if it does not have it, and where a link leads elsewhere. */
   text(file: string): string | undefined {
     const path = join(this.root, file);
     if (!existsSync(path)) return undefined;
@@ -81,7 +81,7 @@ export class SourceOverlay {
     return isInside ? readFileSync(real, 'latin1') : undefined;
   }
 
-  /** Takes back what was done to a file: the overlay has the tree's own again, or none. */
+  /** Restores a file of the tree, or removes it if the tree does not have it. */
   restore(file: string): void {
     const path = normalize(file);
     if (!this.#copied.delete(path)) return;
@@ -90,7 +90,7 @@ export class SourceOverlay {
       symlinkSync(join(this.tree, path), join(this.root, path));
   }
 
-  /** The files of which the overlay has its own copy. */
+  /** The files that the overlay has copied. */
   get copies(): ReadonlySet<string> {
     return this.#copied;
   }
@@ -103,7 +103,7 @@ export class SourceOverlay {
     const originals = new Set([...this.#copied].map((file) => join(this.tree, file)));
     return [...read].filter((file) => {
       try {
-        // As the system resolves it: `join` and plain `realpathSync` would take `x/..` out before they look at links.
+        // Resolved like the system does: `join` and plain `realpathSync` would remove `x/..` before following links.
         return originals.has(realpathSync.native(`${this.root}/${file}`));
       } catch {
         return false;
@@ -111,7 +111,7 @@ export class SourceOverlay {
     });
   }
 
-  /** Makes every folder on the way to a stray real, so that `..` in it leads back into the overlay. */
+  /** Turns every folder on the path of a stray file into a real folder, so that `..` in it leads back into the overlay. */
   mend(stray: string): void {
     let path = '.';
     for (const part of stray.split('/')) {
@@ -124,8 +124,8 @@ export class SourceOverlay {
   }
 
   /**
-   * Makes sure that a real folder is still one before something is written there: where kpatch is not root, a program in the
-   * sandbox could have put a link in its place. None runs while the overlay is changed.
+   * Makes sure that a real folder is still one before something is written there: where kpatch is not root, a program in
+   * the sandbox could have put a link in its place. None runs while the overlay is changed.
    */
   #requireReal(folder: string): void {
     const path = join(this.root, folder);
@@ -142,7 +142,7 @@ export class SourceOverlay {
     } catch {
       return; // a folder that only the patch makes
     }
-    // Objects, assembly and notes of an earlier build are not the tree's: kbuild must make its own, not write through a link.
+    // Results of an earlier build are not linked: kbuild must create its own instead of writing through a link.
     for (const name of names) {
       if (isProduct(name, folder)) continue;
       symlinkSync(join(source, name), join(this.root, folder, name));

@@ -1,6 +1,6 @@
 /**
- * Asks the target kernel itself for what rules depend on: its own compiler reads its own headers once, and the debug information
- * of the result tells where structures have their members. A version number could not tell: vendors backport.
+ * Asks the target kernel itself for what rules depend on: its own compiler reads its own headers once, and the debug
+ * information of the result tells where structures have their members. A version number could not tell: vendors backport.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { features, type StructureLayout, type TargetFacts } from '../platform/ke
 import { readOutput } from '../sandbox/output.ts';
 import { sandboxed } from '../sandbox/sandbox.ts';
 import { shareFolder } from '../sandbox/user.ts';
-import { cleanEnvironment, type KbuildVariables } from './kbuild.ts';
+import { cleanEnvironment, type KbuildVariables, separated } from './kbuild.ts';
 
 /** Headers that every kernel has, and others that define structures of tables where they exist. */
 const headers = [
@@ -39,7 +39,7 @@ export interface StructureQuestion {
 /** Raised when more is asked, or is kept in another form. */
 const FORMAT = 1;
 
-/** As `askKernel`, kept in `folder` between calls. */
+/** Like `askKernel`, kept in `folder` between calls. */
 export async function targetFacts(question: StructureQuestion, folder: string): Promise<TargetFacts> {
   const file = join(folder, `structures-${FORMAT}.json`);
   const known = keptFacts(file);
@@ -50,7 +50,7 @@ export async function targetFacts(question: StructureQuestion, folder: string): 
   return facts;
 }
 
-/** What an earlier call kept; undefined where it is missing or damaged. */
+/** What an earlier call kept; undefined if it is missing or damaged. */
 function keptFacts(file: string): TargetFacts | undefined {
   try {
     const facts = JSON.parse(readFileSync(file, 'utf8')) as Partial<TargetFacts>;
@@ -61,7 +61,10 @@ function keptFacts(file: string): TargetFacts | undefined {
   }
 }
 
-/** Compiles one file that names every structure. Takes about a second. Error: `kernel-structures` with the compiler's message. */
+/**
+ * Compiles one file that names every structure. Takes about a second. Error: `kernel-structures` with the compiler's
+ * message.
+ */
 export async function askKernel(question: StructureQuestion): Promise<TargetFacts> {
   const types = await compile(question);
   const structures: Record<string, StructureLayout> = {};
@@ -76,7 +79,7 @@ export async function askKernel(question: StructureQuestion): Promise<TargetFact
 
 const unreadable = (detail: string): Error => fail('kernel-structures', {}, { detail });
 
-/** Pointers, so that a structure which the kernel does not have is no error. */
+/** Pointers, so that a structure which the kernel does not have is not an error. */
 function source({ structures, headers: more }: StructureQuestion): string {
   const includes = [...headers, ...more].map((name) => `#if __has_include(<${name}>)\n#include <${name}>\n#endif`);
   const pointers = structures.map((name) => `struct ${name} *kpatch_${name};`);
@@ -86,17 +89,19 @@ function source({ structures, headers: more }: StructureQuestion): string {
 
 async function compile(question: StructureQuestion): Promise<DwarfTypes> {
   const { tree, variables } = question;
+  const { buildRoot, exported } = separated(variables);
   using folder = temporaryFolder('kpatch-structures-');
   writeFileSync(join(folder.path, 'probe.c'), source(question));
   shareFolder(folder.path);
   // The flags are words of a shell, as make would hand them to one.
   const flags = '$NOSTDINC_FLAGS $LINUXINCLUDE $KBUILD_CPPFLAGS $KBUILD_CFLAGS';
-  const own = `-g -gdwarf-4 -w -DKBUILD_MODNAME='\\"probe\\"' -DKBUILD_BASENAME='\\"probe\\"' -D__KBUILD_MODNAME=probe`;
+  // Code for the link, and checks that need it, would leave no object with debug information.
+  const own = `-g -gdwarf-4 -w -fno-lto -fno-sanitize=all -DKBUILD_MODNAME='\\"probe\\"' -DKBUILD_BASENAME='\\"probe\\"' -D__KBUILD_MODNAME=probe`;
   const script = `eval "$CC ${flags} ${own} -c -o $OUT/probe.o $OUT/probe.c"`;
   const result = await sandboxed('sh', ['-c', script], {
-    view: { readOnly: [tree], writable: [folder.path] },
+    view: { readOnly: [tree], writable: [folder.path], buildRoot },
     cwd: tree,
-    env: { ...cleanEnvironment(), ...variables, OUT: folder.path, TMPDIR: undefined },
+    env: { ...cleanEnvironment(), ...exported, OUT: folder.path, TMPDIR: undefined },
     timeoutMs: 120_000,
   });
   if (result.status !== 0) throw unreadable(result.stderr.split('\n').slice(0, 30).join('\n'));
@@ -105,7 +110,7 @@ async function compile(question: StructureQuestion): Promise<DwarfTypes> {
   return types;
 }
 
-/** The layout of a structure; undefined where the kernel does not define it. */
+/** The layout of a structure; undefined if the kernel does not define it. */
 function layoutOf(types: DwarfTypes, name: string): StructureLayout | undefined {
   for (const type of types.types.values()) {
     if (type.tag !== TAG.structure || type.name !== name || type.declaration || type.size === undefined) continue;

@@ -1,4 +1,4 @@
-/** A translation unit of a build. */
+/** A compilation unit of a build. */
 import type { Owner } from './object-map.ts';
 
 export interface Unit {
@@ -8,7 +8,7 @@ export interface Unit {
   readonly owners: readonly Owner[];
   /** The changed files through which the patch reaches it: its own source, or headers. */
   readonly through: readonly string[];
-  /** The kernel does not have it yet: all of its code is new. */
+  /** True if the patch adds it, so that all of its code is new. */
   readonly added?: boolean;
 }
 

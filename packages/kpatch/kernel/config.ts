@@ -8,12 +8,15 @@ export class KernelConfig {
     this.#values = values;
   }
 
-  /** The value of an option (`CONFIG_` may be left out): `y`, `m`, a number, a string without its quotes; undefined if not set. */
+  /**
+   * The value of an option (`CONFIG_` may be left out): `y`, `m`, a number, a string without its quotes; undefined if not
+   * set.
+   */
   get(name: string): string | undefined {
     return this.#values.get(name.startsWith('CONFIG_') ? name : `CONFIG_${name}`);
   }
 
-  /** True where the option is built in (`y`). */
+  /** True if the option is built in (`y`). */
   has(name: string): boolean {
     return this.get(name) === 'y';
   }
@@ -23,7 +26,7 @@ export class KernelConfig {
     return this.#values.entries();
   }
 
-  /** The first option whose value differs from `other`'s, looking both ways; undefined where they are the same. */
+  /** The first option whose value differs from `other`'s, looking both ways; undefined if they are the same. */
   firstDifference(other: KernelConfig): { option: string; here: string; there: string } | undefined {
     for (const [option, here] of this.#values) {
       const there = other.get(option);
@@ -36,7 +39,7 @@ export class KernelConfig {
   }
 }
 
-/** Parses the text of a `.config` or `auto.conf`; lines that set nothing are passed over. */
+/** Parses the text of a `.config` or `auto.conf`; lines that set nothing are skipped. */
 export function parseConfig(text: string): KernelConfig {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {

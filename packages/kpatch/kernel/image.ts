@@ -62,7 +62,7 @@ export class KernelImage {
     return architectureOf({ file, machine, littleEndian: order === littleEndian });
   }
 
-  /** `length` bytes at a virtual address, a view; undefined where the file does not hold all of them. */
+  /** `length` bytes at a virtual address, a view; undefined if the file does not hold all of them. */
   read(address: bigint, length: number): Buffer | undefined {
     for (const { address: start, offset, fileSize } of this.#segments) {
       if (address < start || address + BigInt(length) > start + BigInt(fileSize)) continue;
@@ -72,25 +72,33 @@ export class KernelImage {
     return undefined;
   }
 
+  /** The virtual address of a byte of the file; undefined if it is not loaded. */
+  addressOf(fileOffset: number): bigint | undefined {
+    const segment = this.#segments.find(
+      ({ offset, fileSize }) => fileOffset >= offset && fileOffset < offset + fileSize,
+    );
+    return segment === undefined ? undefined : segment.address + BigInt(fileOffset - segment.offset);
+  }
+
   section(name: string): ImageSection | undefined {
     return this.sections.find((section) => section.name === name);
   }
 
-  /** The section that an address lies in. */
+  /** The section that an address is in. */
   sectionAt(address: bigint): ImageSection | undefined {
     return this.sections.find(
       ({ address: start, size }) => start !== 0n && address >= start && address < start + BigInt(size),
     );
   }
 
-  /** The bytes of a section, a view; undefined where there is no such section or it has no bytes. */
+  /** The bytes of a section, a view; undefined if there is no such section or it has no bytes. */
   content(name: string): Buffer | undefined {
     const section = this.section(name);
     if (section === undefined || !section.hasBytes) return undefined;
     return this.bytes.subarray(section.offset, section.offset + section.size);
   }
 
-  /** GNU build-id in lower-case hexadecimal; undefined where there is none. */
+  /** GNU build-id in lower-case hexadecimal; undefined if there is none. */
   get buildId(): string | undefined {
     const notes = this.content('.notes') ?? this.content('.note.gnu.build-id');
     return notes === undefined ? undefined : buildIdOf(notes, this.order);

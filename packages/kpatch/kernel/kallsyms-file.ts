@@ -1,11 +1,14 @@
-/** The decoded table of kernel symbols as a file: loading it takes a fraction of finding it again. */
+/** Stores the decoded kernel symbol table in a file, because loading it is much faster than finding it again. */
 import { fail } from '../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { Kallsyms } from './kallsyms.ts';
 
 const MAGIC = 'kpatch kallsyms 1\n';
 
-/** Writes: a line with the magic, a line with number and length of the names, the names by lines, the types, padding, addresses. */
+/**
+ * Writes: a line with the magic, a line with number and length of the names, the names by lines, the types, padding,
+ * addresses.
+ */
 export function writeKallsyms(path: string, kallsyms: Kallsyms): void {
   const { names, types, addresses } = kallsyms.raw();
   const text = Buffer.from(names.join('\n'), 'latin1');
@@ -15,7 +18,7 @@ export function writeKallsyms(path: string, kallsyms: Kallsyms): void {
   writeAtomically(path, Buffer.concat([Buffer.from(head), text, Buffer.from(types, 'latin1'), padding, numbers]));
 }
 
-/** Reads what `writeKallsyms` wrote. Errors: `file-unreadable`, `kernel-kallsyms` where it is damaged. */
+/** Reads what `writeKallsyms` wrote. Errors: `file-unreadable`, `kernel-kallsyms` if it is damaged. */
 export function loadKallsyms(path: string): Kallsyms {
   const bytes = readBytes(path);
   const damaged = (): Error => fail('kernel-kallsyms', { file: path, reason: 'the cached table is damaged' });

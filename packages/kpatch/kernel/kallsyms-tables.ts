@@ -1,10 +1,13 @@
 /**
- * Finding the embedded kallsyms tables in a kernel by their structure, since nothing points to them
- * (what is written is in scripts/kallsyms.c, write_src; how it is read in kernel/kallsyms.c).
+ * Finds the embedded kallsyms tables in a kernel by their structure, because nothing points to them
+ * (written by write_src in scripts/kallsyms.c, read by kernel/kallsyms.c).
  *
  * The order was addresses or offsets, [relative base], number, names, markers, [sequence by name], token table, token index
- * until Linux 6.3; since 6.4 (commit 404bad70fcf7) addresses or offsets, [relative base] and the sequence stand after the token index.
- * All is in the machine's byte order and 8-byte aligned. Markers have 8 bytes before Linux 4.20, 4 since.
+ * until Linux 6.3; since 6.4 (commit 404bad70fcf7) addresses or offsets, [relative base] and the sequence stand after the
+ * token index.
+ * Linux 7.x has no relative base: each offset counts from its own place (scripts/kallsyms.c, `_text - . + offset`).
+ * All is in the machine's byte order and 8-byte aligned, in Linux 7.x 4-byte aligned. Markers have 8 bytes before Linux 4.20,
+ * 4 since.
  */
 import type { Platform } from '../platform/platform.ts';
 import { type ByteOrder, bigEndian, littleEndian } from './byte-order.ts';
@@ -20,13 +23,14 @@ export interface KallsymsTables {
 
 /**
  * How addresses are kept: `absolute` 64-bit addresses; `relative` unsigned 32-bit offsets from `base`; `percpu` (with
- * CONFIG_KALLSYMS_ABSOLUTE_PERCPU) signed 32-bit values, absolute if not negative, else counted from `base`. `at` is their offset.
+ * CONFIG_KALLSYMS_ABSOLUTE_PERCPU) signed 32-bit values, absolute if not negative, else counted from `base`; `self` signed 32-bit
+ * values, each counted from its own address, where `base` is the address of the first. `at` is their offset.
  */
 export interface Addresses {
-  readonly kind: 'absolute' | 'relative' | 'percpu';
+  readonly kind: 'absolute' | 'relative' | 'percpu' | 'self';
   readonly at: number;
   readonly base: bigint;
-  /** Offset of the base in the image's bytes; absent where there is none. */
+  /** Offset of the base in the image's bytes; absent if there is none. */
   readonly baseAt?: number;
   /** The address of the image's first byte, where it is the kernel's plain memory and shows it. */
   readonly start?: bigint;
@@ -39,36 +43,48 @@ const MAXIMUM = 4_000_000;
 const types = new Set('AaBbCcDdGgIiNnPpRrSsTtUuVvWw?-');
 
 interface TokenTable {
+  /** Bytes to which every table is aligned. */
+  readonly alignment: 4 | 8;
   readonly start: number;
   readonly indexAt: number;
   readonly tokens: readonly string[];
 }
 
+/** The virtual address of a byte of the image; undefined if it has none. */
+export type AddressOf = (offset: number) => bigint | undefined;
+
 /** An image and what its machine decides about the tables in it. */
 interface Search {
+  readonly addressOf: AddressOf;
   readonly bytes: Buffer;
   readonly order: ByteOrder;
   readonly boot: Platform['boot'];
 }
 
-const align8 = (at: number): number => (at + 7) & ~7;
+const align = (at: number, alignment: number): number => (at + alignment - 1) & -alignment;
 
-/** Finds the tables; a string says why there are none. */
-export function findTables(bytes: Buffer, { littleEndian: little, boot }: Platform): KallsymsTables | string {
-  const search: Search = { bytes, order: little ? littleEndian : bigEndian, boot };
+/** Finds the tables; returns a string with the reason if there are none. */
+export function findTables(
+  bytes: Buffer,
+  { littleEndian: little, boot }: Platform,
+  addressOf: AddressOf,
+): KallsymsTables | string {
+  const search: Search = { bytes, order: little ? littleEndian : bigEndian, boot, addressOf };
   let reason = 'no token table';
   for (const table of tokenTables(search)) {
     reason = 'the token table was found, but no names before it';
     for (const names of nameTables(search, table)) {
       reason = 'names were found, but no plausible addresses';
-      const addresses = findAddresses(search, table, names.numberAt, names.count);
-      if (addresses !== undefined) return { ...names, tokens: table.tokens, addresses };
+      const addresses = findAddresses(search, table, names);
+      if (addresses !== undefined) return { count: names.count, names: names.names, tokens: table.tokens, addresses };
     }
   }
   return reason;
 }
 
-/** Token tables are found by the digits: each stands for itself, as symbol names use all of them and never run out of codes. */
+/**
+ * Token tables are found by the digits: each stands for itself, as symbol names use all of them and never run out of codes.
+ */
 function* tokenTables(search: Search): Generator<TokenTable> {
   const { bytes } = search;
   const digits = Buffer.from('0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0', 'latin1');
@@ -78,7 +94,7 @@ function* tokenTables(search: Search): Generator<TokenTable> {
   }
 }
 
-/** `zeroAt` is where the token `0` (code 0x30) stands: 48 tokens lie before it. */
+/** `zeroAt` is where the token `0` (code 0x30) stands: 48 tokens are before it. */
 function tokenTableAround(search: Search, zeroAt: number): TokenTable | undefined {
   const { bytes } = search;
   let start = zeroAt;
@@ -90,14 +106,14 @@ function tokenTableAround(search: Search, zeroAt: number): TokenTable | undefine
   if (start < 2) return undefined;
   // The first token begins at an aligned place, but what is before it need not end with a zero byte.
   const from = bytes.lastIndexOf(0, start - 2) + 1;
-  for (let first = align8(from); first < start && first - from < 256; first += 8) {
+  for (let first = align(from, 4); first < start && first - from < 256; first += 4) {
     const table = tokenTableAt(search, first);
     if (table !== undefined) return table;
   }
   return undefined;
 }
 
-/** Reads 256 tokens and holds them against the index that follows them. */
+/** Reads 256 tokens and compares them with the index that follows them. */
 function tokenTableAt({ bytes, order }: Search, start: number): TokenTable | undefined {
   const tokens: string[] = [];
   const offsets: number[] = [];
@@ -109,13 +125,18 @@ function tokenTableAt({ bytes, order }: Search, start: number): TokenTable | und
     offsets.push(at - start);
     at = end + 1;
   }
-  const indexAt = align8(at);
-  if (indexAt + 512 > bytes.length) return undefined;
-  if (offsets.some((offset, i) => order.u16(bytes, indexAt + 2 * i) !== offset)) return undefined;
-  return { start, indexAt, tokens };
+  for (const alignment of [8, 4] as const) {
+    const indexAt = align(at, alignment);
+    if (start % alignment !== 0 || indexAt + 512 > bytes.length) continue;
+    if (offsets.every((offset, i) => order.u16(bytes, indexAt + 2 * i) === offset)) {
+      return { start, indexAt, tokens, alignment };
+    }
+  }
+  return undefined;
 }
 
 interface NameTable {
+  readonly alignment: number;
   readonly numberAt: number;
   readonly names: number;
   readonly count: number;
@@ -126,12 +147,17 @@ function* nameTables(search: Search, table: TokenTable): Generator<NameTable> {
   const { bytes, order } = search;
   const starts = Uint8Array.from(table.tokens, (token) => (types.has(token[0] ?? '') ? 1 : 0));
   const lowest = Math.max(0, table.start - MAXIMUM * 24);
-  for (let at = (table.start & ~7) - 16; at >= lowest; at -= 8) {
-    const count = countAt(bytes, order, at);
-    if (count < MINIMUM || count > MAXIMUM) continue;
-    const end = endOfNames(bytes, at + 8, count, table.start, starts);
-    if (end !== undefined && markersFit(search, at + 8, count, align8(end)))
-      yield { numberAt: at, names: at + 8, count };
+  // The alignment that the token table shows may be the smaller one by chance.
+  for (const step of table.alignment === 8 ? [8, 4] : [4]) {
+    for (let at = align(table.start - 16, step); at >= lowest; at -= step) {
+      const count = step === 4 ? order.u32(bytes, at) : countAt(bytes, order, at);
+      if (count < MINIMUM || count > MAXIMUM) continue;
+      const names = at + step;
+      const end = endOfNames(bytes, names, count, table.start, starts);
+      if (end !== undefined && markersFit(search, names, count, align(end, step))) {
+        yield { numberAt: at, names, count, alignment: step };
+      }
+    }
   }
 }
 
@@ -142,7 +168,7 @@ function countAt(bytes: Buffer, order: ByteOrder, at: number): number {
   return first === 0 && order === bigEndian ? second : 0;
 }
 
-/** Walks over all name records; undefined where one cannot be a name. */
+/** Walks over all name records; undefined if one cannot be a name. */
 function endOfNames(bytes: Buffer, from: number, count: number, limit: number, starts: Uint8Array): number | undefined {
   let at = from;
   for (let i = 0; i < count; i++) {
@@ -153,7 +179,10 @@ function endOfNames(bytes: Buffer, from: number, count: number, limit: number, s
   return at;
 }
 
-/** Length of the record at `at` and where its codes begin; two bytes of length where the first has its top bit set (Linux 6.1, commit 73bbb94466fd). */
+/**
+ * Length of the record at `at` and where its codes begin; two bytes of length where the first has its top bit set (Linux
+ * 6.1, commit 73bbb94466fd).
+ */
 export function recordAt(bytes: Buffer, at: number): [length: number, data: number] {
   const first = bytes[at] ?? 0;
   return first < 0x80 ? [first, at + 1] : [(first & 0x7f) | ((bytes[at + 1] ?? 0) << 7), at + 2];
@@ -180,10 +209,14 @@ function markerAt(bytes: Buffer, order: ByteOrder, at: number, width: number): b
 }
 
 /** Tries each layout that was ever written; the addresses must be plausible as a whole. */
-function findAddresses(search: Search, table: TokenTable, numberAt: number, count: number): Addresses | undefined {
+function findAddresses(
+  search: Search,
+  table: TokenTable,
+  { numberAt, count, alignment }: NameTable,
+): Addresses | undefined {
   const { bytes, boot } = search;
-  const after = align8(table.indexAt + 512);
-  const offsetBytes = align8(count * 4);
+  const after = align(table.indexAt + 512, alignment);
+  const offsetBytes = align(count * 4, 8);
   const candidates: Addresses[] = [];
   for (const [at, baseAt] of [
     [after, after + offsetBytes],
@@ -194,6 +227,8 @@ function findAddresses(search: Search, table: TokenTable, numberAt: number, coun
     if (boot.absolutePerCpu) candidates.push({ kind: 'percpu', at, ...base });
     candidates.push({ kind: 'relative', at, ...base });
   }
+  const self = search.addressOf(after);
+  if (self !== undefined) candidates.push({ kind: 'self', at: after, base: self });
   for (const at of [after, numberAt - 8 * count]) {
     if (at >= 0 && at + 8 * count <= bytes.length) candidates.push({ kind: 'absolute', at, base: 0n });
   }
@@ -205,8 +240,9 @@ const ALIGNMENT = 0x20_0000n;
 const HEAD = 0x100_0000n;
 
 /**
- * The base at an offset of the image's bytes. In a kernel's plain memory it may be zero: the booting kernel fills it in by a relocation
- * (place, type, value), as it does every pointer. The one relocation whose place and value fit tells both base and start.
+ * The base at an offset of the image's bytes. In a kernel's plain memory it may be zero: the booting kernel fills it in by
+ * a relocation (place, type, value), as it does every pointer. The one relocation whose place and value fit tells both base
+ * and start.
  */
 function baseOf({ bytes, order, boot }: Search, baseAt: number): { base: bigint; start?: bigint } {
   const base = order.u64(bytes, baseAt);
@@ -228,18 +264,20 @@ export function addressAt(bytes: Buffer, order: ByteOrder, { kind, at, base }: A
   if (kind === 'absolute') return order.u64(bytes, at + 8 * index);
   if (kind === 'relative') return base + BigInt(order.u32(bytes, at + 4 * index));
   const offset = order.i32(bytes, at + 4 * index);
+  if (kind === 'self') return base + BigInt(4 * index + offset);
   return offset >= 0 ? BigInt(offset) : base - 1n - BigInt(offset);
 }
 
 /**
- * Where a kernel's plain memory begins, which is at its lowest symbol unless it shows another address; and the tables' own base, for
- * which the file may have zero. A string says why there is none.
+ * Where a kernel's plain memory begins, which is at its lowest symbol unless it shows another address; and the tables' own
+ * base, for which the file may have zero. A string says why there is none.
  */
 export function memoryBase(
   bytes: Buffer,
   platform: Platform,
 ): { readonly address: bigint; readonly base: bigint; readonly baseAt: number | undefined } | string {
-  const tables = findTables(bytes, platform);
+  // Where the image is in memory is what is asked for.
+  const tables = findTables(bytes, platform, () => undefined);
   if (typeof tables === 'string') return tables;
   const { base, baseAt, start } = tables.addresses;
   if (start !== undefined) return { address: start, base, baseAt };
@@ -251,9 +289,9 @@ export function memoryBase(
   return 'it has no symbol of the kernel';
 }
 
-/** Symbols are sorted by address, nearly all lie in the kernel's half, and they do not all lie on one spot. */
+/** Symbols are sorted by address, nearly all are in the kernel's half, and they do not all are on one spot. */
 function plausible({ bytes, order, boot }: Search, addresses: Addresses, count: number): boolean {
-  if (addresses.kind !== 'absolute' && addresses.base < boot.lowestAddress) return false;
+  if (addresses.kind !== 'absolute' && addresses.kind !== 'self' && addresses.base < boot.lowestAddress) return false;
   let before = 0n;
   let inKernel = 0;
   let distinct = 0;

@@ -109,7 +109,7 @@ export class Kallsyms {
 /** Finds and decodes the table in a kernel image. Errors: `kernel-kallsyms`, `elf-unsupported`. */
 export function readKallsyms(image: KernelImage): Kallsyms {
   const { bytes, file, order } = image;
-  const tables = findTables(bytes, image.platform);
+  const tables = findTables(bytes, image.platform, (offset) => image.addressOf(offset));
   if (typeof tables === 'string') throw fail('kernel-kallsyms', { file, reason: tables }, { where: { file } });
   const names: string[] = [];
   let types = '';

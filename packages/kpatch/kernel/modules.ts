@@ -1,4 +1,4 @@
-/** The loadable modules of a kernel, as its image package ships them, and the names of what is built in. */
+/** The loadable modules of a kernel, from its image package, and the names of its built-in modules. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
@@ -47,7 +47,7 @@ export class KernelModules {
       .replace(/\.ko(\.\w+)?$/, '');
   }
 
-  /** True where `modules.builtin` names it: code that could be a module and is in vmlinux. */
+  /** True if `modules.builtin` names it: code that could be a module and is in vmlinux. */
   isBuiltin(name: string): boolean {
     if (this.#builtin === undefined) {
       const file = this.#folder === undefined ? undefined : join(this.#folder, 'modules.builtin');
@@ -92,7 +92,10 @@ function builtIn(folder: string): string[] | undefined {
   return paths.map((path) => path.replace(/\.o$/, '.ko')).filter((path) => existsSync(join(folder, path)));
 }
 
-/** Unpacks a module file: plain, xz, zstd or gzip, known by its first bytes. Errors: `kernel-image-format`, `output-too-large`. */
+/**
+ * Unpacks a module file: plain, xz, zstd or gzip, known by its first bytes. Errors: `kernel-image-format`,
+ * `output-too-large`.
+ */
 export async function unpackModule(bytes: Buffer, file: string): Promise<Buffer> {
   const magic = bytes.length < 4 ? 0 : bytes.readUInt32BE(0);
   try {

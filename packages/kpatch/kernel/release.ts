@@ -9,7 +9,7 @@ export interface KernelVersion {
 
 const releasePattern = /^(\d+)\.(\d+)(?:\.(\d+))?(?:[-+~._][A-Za-z0-9+~._-]*)?$/;
 
-/** The version in front of a release string; undefined where the text is not one (also anything with a slash in it). */
+/** The version in front of a release string; undefined if the text is not one (also anything with a slash in it). */
 export function parseRelease(release: string): KernelVersion | undefined {
   const match = release.length > 128 ? null : releasePattern.exec(release);
   if (match === null) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The code that a target runs, as run-pre matching looks at it: of vmlinux, linked at its final addresses, or of a module,
- * laid out section after section with its relocations still symbolic.
+ * The code of the target for run-pre matching: vmlinux, linked at its final addresses, or a module, laid out section by
+ * section with symbolic relocations.
  */
 import { sha256 } from '../base/digest.ts';
 import type { LinkedField } from '../platform/run-pre.ts';
@@ -24,10 +24,12 @@ export interface RunningCode {
   readonly object: string;
   /** Symbols of that name that are defined here, in the order in which livepatch counts them. */
   symbols(name: string): readonly CodeSymbol[];
-  /** Bytes at an address, a view; undefined where not all of them are there. */
+  /** Bytes at an address, a view; undefined if not all of them are there. */
   read(address: bigint, length: number): Uint8Array | undefined;
   /** What the field at `address` points to, before the addend is taken off. */
   target(address: bigint, field: LinkedField): FieldTarget | undefined;
+  /** What a relocation at `address` says, in code whose relocations are still symbolic; undefined where none is. */
+  symbolic?(address: bigint): FieldTarget | undefined;
   /** The first symbol behind `address`: where what is there must have ended. */
   nextAddress(address: bigint): bigint | undefined;
   /** Where the code at `address` ends at the latest: at the next symbol, or with its section. */

@@ -10,7 +10,7 @@ export interface ExportedSymbol {
   readonly module: string;
   /** `EXPORT_SYMBOL`, `EXPORT_SYMBOL_GPL`. */
   readonly exportType: string;
-  /** Symbol namespace; undefined where the symbol is in none. */
+  /** Symbol namespace; undefined if the symbol is in none. */
   readonly namespace: string | undefined;
 }
 

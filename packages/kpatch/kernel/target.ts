@@ -6,9 +6,9 @@ export interface PackageVersion {
   readonly version: string;
 }
 
-/** Where the parts of a prepared kernel lie; absolute paths. All of them are read-only for everyone else. */
+/** Absolute paths of the parts of a prepared kernel. Callers must not write to them. */
 export interface KernelPaths {
-  /** The kernel's folder in the cache; everything else lies below. */
+  /** The kernel's folder in the cache; everything else is below. */
   readonly root: string;
   /** The source, configured as the vendor did, with generated headers and host tools built. */
   readonly tree: string;
@@ -33,14 +33,16 @@ export interface KernelCompiler {
   readonly builtBy: string;
   /** What make must be told beside CC for this compiler: which linker and which assembler, where they are LLVM's. */
   readonly makeArguments: readonly string[];
+  /** The folder of the build root that it is in; undefined for a compiler of this machine. */
+  readonly root?: string;
 }
 
 export interface TargetKernel {
-  /** As `uname -r`: `6.1.0-56-amd64`. */
+  /** Like `uname -r`: `6.1.0-56-amd64`. */
   readonly release: string;
   /** The upstream version of its source: { 6, 1, 192 }, where the release may say 6.1.0. */
   readonly version: KernelVersion;
-  /** As `uname -m`: `x86_64`. */
+  /** Like `uname -m`: `x86_64`. */
   readonly arch: string;
   /** As ID in os-release (`debian`), or `custom`. */
   readonly distribution: string;
@@ -49,9 +51,11 @@ export interface TargetKernel {
   readonly packages: readonly PackageVersion[];
   readonly paths: KernelPaths;
   readonly compiler: KernelCompiler;
-  /** GNU build-id of the image, lower-case hexadecimal; undefined where the kernel has none. */
+  /** The distribution release that it belongs to, as `debian:12`; undefined if that is unknown. */
+  readonly origin?: string;
+  /** GNU build-id of the image, lower-case hexadecimal; undefined if the kernel has none. */
   readonly buildId: string | undefined;
-  /** True where the configuration can load live patches (CONFIG_LIVEPATCH). */
+  /** True if the configuration can load live patches (CONFIG_LIVEPATCH). */
   readonly livepatch: boolean;
   /** `UTS_VERSION` as `uname -v` prints it: `#1 SMP PREEMPT_DYNAMIC Debian 6.1.192-2 (…)`; undefined if unknown. */
   readonly banner: string | undefined;

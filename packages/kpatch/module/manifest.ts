@@ -1,6 +1,6 @@
 /**
- * The manifest: what a patch module says of itself, as JSON in its own ELF section. Everything that a host decides, it
- * decides from the manifest and the kernel. The section is not allocated, so the kernel never sees it.
+ * The manifest: metadata of a livepatch module, as JSON in its own ELF section. Hosts decide by the manifest and the
+ * kernel. The section is not allocated, so the kernel never sees it.
  */
 import { fail } from '../base/errors/error.ts';
 import { isPlainText } from '../base/printable.ts';
@@ -15,11 +15,11 @@ export interface ManifestFunction {
   readonly name: string;
   /** `vmlinux` or a module. */
   readonly object: string;
-  /** Which symbol of that name in the object, in the kernel's order, from 1; 0 where there is only one. */
+  /** Which symbol of that name in the object, in the kernel's order, from 1; 0 if it is unique. */
   readonly sympos: number;
   /**
-   * SHA-256 of the code that is replaced, from its symbol to the next one, as the kernel image or the module's file holds it;
-   * absent where it was not compared (see `runPre`).
+   * SHA-256 of the code that is replaced, from its symbol to the next one, as the kernel image or the module's file holds
+   * it; absent if it was not compared (see `runPre`).
    */
   readonly digest?: string;
   /** Names of the source patches that it comes from. */
@@ -39,7 +39,7 @@ export interface Manifest {
   readonly arch: string;
   /** GNU build-id of that kernel's image, hexadecimal. */
   readonly buildId?: string;
-  /** True where it replaces all live patches before it. */
+  /** True if it replaces all live patches before it. */
   readonly replace: boolean;
   readonly functions: readonly ManifestFunction[];
   readonly cves: readonly string[];
@@ -48,7 +48,7 @@ export interface Manifest {
   readonly patches: readonly { readonly name: string; readonly sha256: string }[];
   /** `matched`: each function matches the code of the kernel; `skipped`: not compared. */
   readonly runPre: 'matched' | 'skipped';
-  /** `none`: it was built with `--no-sandbox`. Absent where the build ran in a sandbox, and in modules of kpatch 0.1. */
+  /** `none`: it was built with `--no-sandbox`. Absent if the build ran in a sandbox, and in modules of kpatch 0.1. */
   readonly sandbox?: 'none';
   /** Name and version of the program that made it. */
   readonly tool: string;
@@ -65,7 +65,7 @@ export function addManifest(object: ElfObject, manifest: Manifest): void {
 }
 
 /**
- * The manifest of a module file; undefined where it has none (modules that other tools made).
+ * The manifest of a module file; undefined if it has none (modules that other tools made).
  * Errors: those of reading ELF, `manifest-damaged`.
  */
 export function readManifest(module: Uint8Array | ElfFile, file = 'module'): Manifest | undefined {

@@ -1,10 +1,10 @@
-/** The name of a patch module: what rmmod, sysfs and the store call it. */
+/** The name of a livepatch module: what rmmod, sysfs and the store call it. */
 import { fail } from '../base/errors/error.ts';
 
 /** MODULE_NAME_LEN - 1 on 64-bit machines (include/linux/module.h). */
 const LONGEST = 55;
 
-/** Checks a name that a person chose. Error: `name-invalid`. */
+/** Checks a name that the user chose. Error: `name-invalid`. */
 export function checkName(name: string): string {
   if (!/^[A-Za-z_]\w*$/.test(name) || name.length > LONGEST) throw fail('name-invalid', { name });
   return name;

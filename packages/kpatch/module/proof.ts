@@ -38,7 +38,8 @@ export interface ProofSignature {
 
 export interface Proof {
   readonly schema: typeof proofSchema;
-  readonly verdict: 'proven' | 'not proven';
+  /** `proven except NAMES`: all that was tried held, but these modules of the kernel could not be run in a guest. */
+  readonly verdict: 'proven' | 'not proven' | `proven except ${string}`;
   readonly reasons: readonly string[];
   readonly plan: string;
   readonly module: { readonly name: string; readonly file: string; readonly sha256: string };
@@ -55,7 +56,7 @@ export interface Proof {
     readonly title: string;
     readonly acceleration: string;
     readonly bootMs: number;
-    /** SHA-256 of the kept guest that was resumed; absent where the kernel was booted. */
+    /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
     readonly kept?: string;
     readonly console: string;
   }[];
@@ -82,7 +83,7 @@ export function signProof(proof: Proof, keyFile: string): Proof {
 export interface ProofDemand {
   /** SHA-256 of the module file. */
   readonly module: string;
-  /** As `uname -r`. */
+  /** Like `uname -r`. */
   readonly release: string;
   /** SHA-256 of the kernel image or its GNU build-id, where they are known; each that is given must agree. */
   readonly image?: string;
@@ -91,11 +92,11 @@ export interface ProofDemand {
   readonly keys?: readonly (string | PublicKey)[];
   /** Names of the plans that count; any unless given. */
   readonly plans?: readonly string[];
-  /** True where the author's test must have been part of it. */
+  /** True if the author's test must have been part of it. */
   readonly test?: boolean;
   /** When it must have been made, ISO 8601 limits; a proof from the future has a wrong age. */
   readonly made?: { readonly from: Date; readonly to: Date };
-  /** True where the verdict `proven except ...` counts too. */
+  /** True if the verdict `proven except ...` counts too. */
   readonly except?: boolean;
 }
 
@@ -115,7 +116,7 @@ export function requireProofBytes(bytes: Uint8Array, file: string, demand: Proof
   return proof;
 }
 
-/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` where it is none. */
+/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` if it is none. */
 export function readProof(file: string): Proof {
   return parseProof(readBytes(file), file);
 }
@@ -134,7 +135,7 @@ function parseProof(bytes: Uint8Array, file: string): Proof {
   return value as Proof;
 }
 
-/** Why a proof does not meet a demand; undefined where it does. Error: `proof-key`. */
+/** Why a proof does not meet a demand; undefined if it does. Error: `proof-key`. */
 function shortfall(proof: Proof, demand: ProofDemand): string | undefined {
   return (
     verdictProblem(proof, demand.except ?? false) ??
@@ -146,7 +147,12 @@ function shortfall(proof: Proof, demand: ProofDemand): string | undefined {
 
 function verdictProblem({ verdict, checks }: Proof, except: boolean): string | undefined {
   const excepted = except && verdict.startsWith('proven except ');
-  if (verdict !== 'proven' && !excepted) return `its verdict is "${verdict}"`;
+  if (verdict !== 'proven' && !excepted) {
+    const rule = verdict.startsWith('proven except ')
+      ? '; exceptions count only where the host policy allows them'
+      : '';
+    return `its verdict is "${verdict}"${rule}`;
+  }
   if (checks.length === 0) return 'it has no checks';
   const open = checks.find(({ outcome }) => outcome !== 'held' && !(excepted && outcome === 'not run'));
   return open === undefined ? undefined : `the check ${open.check} did not pass`;

@@ -36,7 +36,7 @@ export function kernelProblem({ contentType, attributes, attached }: ModuleSigna
 /** Who signed a module, or why its signature does not count. */
 export type Judged = { readonly signer: X509Certificate } | { readonly problem: string; readonly weak?: true };
 
-/** Judges the signature of a module by the certificates that are trusted for it. Never fails. */
+/** Judges the signature of a module by the certificates that are trusted for it. Never throws. */
 export function judgeSignature(
   bytes: Uint8Array,
   certificates: readonly X509Certificate[],
@@ -61,7 +61,8 @@ export function judgeSignature(
 
 /**
  * Verifies that the module was signed by the key of a certificate (a file) and gives that certificate.
- * Errors: `signature-malformed` (also where there is none), `signature-wrong`, `signature-weak`, those of `readCertificate`.
+ * Errors: `signature-malformed` (also where there is none), `signature-wrong`, `signature-weak`, those of
+ * `readCertificate`.
  */
 export function verifySignature(
   bytes: Uint8Array,

@@ -9,7 +9,9 @@ import { type CmsMessage, readCms } from '../formats/cms.ts';
 
 /** MODULE_SIG_STRING. */
 export const signatureMagic = '~Module signature appended~\n';
-/** sizeof(struct module_signature): algo, hash, id_type, signer_len, key_id_len, 3 bytes of padding, sig_len (big-endian). */
+/**
+ * sizeof(struct module_signature): algo, hash, id_type, signer_len, key_id_len, 3 bytes of padding, sig_len (big-endian).
+ */
 export const TRAILER = 12;
 /** PKEY_ID_PKCS7, the only kind that kernels since 4.3 take. */
 export const PKCS7 = 2;
@@ -22,12 +24,12 @@ export interface ModuleSignature extends CmsMessage {
   readonly message: Uint8Array;
 }
 
-/** True where a signature is appended. */
+/** True if a signature is appended. */
 export function isSigned(bytes: Uint8Array): boolean {
   return Buffer.from(bytes.subarray(-signatureMagic.length)).toString('latin1') === signatureMagic;
 }
 
-/** The signature of a module file; undefined where none is appended. Error: `signature-malformed`. */
+/** The signature of a module file; undefined if none is appended. Error: `signature-malformed`. */
 export function readSignature(bytes: Uint8Array, file = 'module'): ModuleSignature | undefined {
   if (!isSigned(bytes)) return undefined;
   const malformed = (problem: string): Error => fail('signature-malformed', { file, problem }, { where: { file } });

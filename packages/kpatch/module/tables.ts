@@ -1,7 +1,7 @@
 /**
- * Which functions a patch module replaces, read from the module itself: from the static tables of our glue, from those of a
- * module that was written by hand, or from the `.kpatch.funcs` that modules of dynup/kpatch carry. What the module does,
- * whatever its manifest says.
+ * Which functions a livepatch module replaces, read from the module itself: from the static tables of our glue, from those
+ * of a module that was written by hand, or from the `.kpatch.funcs` that modules of dynup/kpatch carry. What the module
+ * does, whatever its manifest says.
  */
 import { SHF, STT } from '../formats/elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';
@@ -23,7 +23,9 @@ const OBJECT = { functions: 8 } as const;
 /** The start of `struct klp_patch`: mod 0, objs 8. */
 const PATCH = { objects: 8 } as const;
 
-/** The functions, in the order of the tables; undefined where the module has none of these. Error: `intermediate-malformed`. */
+/**
+ * The functions, in the order of the tables; undefined if the module has none of these. Error: `intermediate-malformed`.
+ */
 export function replacedFunctions(module: ElfObject): ReplacedFunction[] | undefined {
   const objects = module.symbols.find(({ name }) => name === 'livepatch_objects');
   if (objects !== undefined) return ofObjects(module, objects);
@@ -31,7 +33,9 @@ export function replacedFunctions(module: ElfObject): ReplacedFunction[] | undef
   return readPatchedFunctions(module).map(({ name, object, sympos }) => ({ name, object, sympos }));
 }
 
-/** As the kernel's samples/livepatch do it: some static `struct klp_patch`, which begins with THIS_MODULE and its objects. */
+/**
+ * As the kernel's samples/livepatch do it: some static `struct klp_patch`, which begins with THIS_MODULE and its objects.
+ */
 function writtenByHand(module: ElfObject): ReplacedFunction[] | undefined {
   const places = dataSymbols(module);
   for (const { relocations } of module.sections) {
@@ -53,7 +57,9 @@ function dataSymbols(module: ElfObject): Map<string, ElfSymbol> {
   return new Map(variables.map((symbol) => [placeOf(definedIn(symbol), symbol.value), symbol]));
 }
 
-/** True where the kernel calls functions of the module before or after an object is patched, even if none of it is replaced. */
+/**
+ * True if the kernel calls functions of the module before or after an object is patched, even if none of it is replaced.
+ */
 export function hasCallbacks(module: ElfObject): boolean {
   const objects = module.symbols.find(({ name }) => name === 'livepatch_objects');
   const targets = objects === undefined ? [] : pointersIn(objects).map((pointer) => targetOf(pointer)[0]);

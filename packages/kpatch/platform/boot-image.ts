@@ -4,7 +4,7 @@
 export interface BootImage {
   /** The part that holds the kernel: packed, an ELF file, or the kernel's memory as it is (see `isFlat`). */
   readonly payload: Buffer;
-  /** True where what is packed is the kernel's memory from its first symbol on, without ELF headers. */
+  /** True if what is packed is the kernel's memory from its first symbol on, without ELF headers. */
   readonly memory?: boolean;
   /** The release that a header says; the kernel's banner says it too. */
   readonly release?: string | undefined;
@@ -16,22 +16,22 @@ export interface BootImageRules {
    * cannot be used ("its boot protocol is older than 2.08").
    */
   open(image: Buffer): BootImage | string | undefined;
-  /** True where these bytes are a kernel's memory from its first symbol on, without ELF headers. */
+  /** True if these bytes are a kernel's memory from its first symbol on, without ELF headers. */
   isFlat?(bytes: Buffer): boolean;
   /**
    * The relocation type (R_*_RELATIVE) with which a booting kernel fills in pointers of its own memory, in kernels that can be
    * placed anywhere: in the file such pointers are zero.
    */
   readonly relative?: number;
-  /** The lowest address that kernels are linked at; nearly all symbols lie at or above it. */
+  /** The lowest address that kernels are linked at; nearly all symbols are at or above it. */
   readonly lowestAddress: bigint;
-  /** True where kallsyms has the addresses of per-CPU variables as they are (CONFIG_KALLSYMS_ABSOLUTE_PERCPU). */
+  /** True if kallsyms has the addresses of per-CPU variables as they are (CONFIG_KALLSYMS_ABSOLUTE_PERCPU). */
   readonly absolutePerCpu: boolean;
 }
 
 /**
- * EFI's form of packed kernels (drivers/firmware/efi/libstub/zboot-header.S): a PE file with the magic `zimg`, then offset and
- * size of the payload.
+ * EFI's form of packed kernels (drivers/firmware/efi/libstub/zboot-header.S): a PE file with the magic `zimg`, then offset
+ * and size of the payload.
  */
 export function openEfiZboot(image: Buffer, peMachine: number): BootImage | string | undefined {
   if (image.length < 64 || image.toString('latin1', 0, 2) !== 'MZ' || image.toString('latin1', 4, 8) !== 'zimg')

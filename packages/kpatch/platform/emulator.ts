@@ -8,14 +8,16 @@ export interface Emulator {
   /** `-accel` and `-cpu`: emulated, or on this machine's own processors. */
   readonly tcg: { readonly accel: string; readonly cpu: string };
   readonly kvm: { readonly accel: string; readonly cpu: string };
-  /** Arguments that connect the character device of this name; called for the console first, then for the agent's channel. */
+  /**
+   * Arguments that connect the character device of this name; called for the console first, then for the agent's channel.
+   */
   serial(device: string): readonly string[];
   /** The device that the kernel prints on (`console=`), and the agent's file in the guest. */
   readonly console: string;
   readonly agentPort: string;
   /** More of the kernel's command line. */
   readonly commandLine: readonly string[];
-  /** What a guest needs to be saved and resumed; absent where that was not tried, and guests are booted each time. */
+  /** What a guest needs to be saved and resumed; absent if that was not tried, and guests are booted each time. */
   readonly keep?: {
     /** The device whose number changes with each resume, so that the kernel reseeds its random numbers (CONFIG_VMGENID). */
     readonly generationId: readonly string[];

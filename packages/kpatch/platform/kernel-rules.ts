@@ -1,7 +1,7 @@
 /**
- * Rules that depend on the target kernel. Vendors backport, so a version number alone says little: the target's own headers are
- * asked first (kbuild/structures.ts), and a number decides only for objects without a target. Every rule on versions stands
- * here, or beside a machine's tables, next to the commit that made it.
+ * Rules that depend on the target kernel. Vendors backport, so a version number alone says little: the target's own headers
+ * are asked first (kbuild/structures.ts), and a number decides only for objects without a target. Every rule on versions
+ * stands here, or beside a machine's tables, next to the commit that made it.
  */
 
 /** Where a structure of the target has its members. */
@@ -26,18 +26,18 @@ export interface TargetFacts {
 export interface KernelRules {
   readonly major: number;
   readonly minor: number;
-  /** The value of `CONFIG_<name>`: true for y or m, false for not set, undefined where no configuration is known. */
+  /** The value of `CONFIG_<name>`: true for y or m, false for not set, undefined if no configuration is known. */
   readonly config: (name: string) => boolean | undefined;
   /** What the kernel itself says; absent for objects whose kernel is not at hand. */
   readonly target?: TargetFacts;
 }
 
-/** True where the kernel is of this version or later. */
+/** True if the kernel is of this version or later. */
 export function since(kernel: Pick<KernelRules, 'major' | 'minor'>, major: number, minor: number): boolean {
   return kernel.major > major || (kernel.major === major && kernel.minor >= minor);
 }
 
-/** The newest kernel, for objects whose kernel is not known. */
+/** The newest kernel, for objects whose kernel is unknown. */
 export const newestKernel: KernelRules = { major: Number.MAX_SAFE_INTEGER, minor: 0, config: () => undefined };
 
 /** How a target shows that it has a feature: a structure has a member, or a file of its source has a text. */
@@ -67,8 +67,8 @@ export const features = {
   },
   states: { since: [5, 5], commit: '73727f4dafc7', evidence: { structure: 'klp_patch', member: 'states' } },
   /**
-   * The module loader applies livepatch relocations for vmlinux before alternatives and the like, so that no .klp.arch is needed;
-   * and relocations for a module must not refer to vmlinux.
+   * The module loader applies livepatch relocations for vmlinux before alternatives and the like, so that no .klp.arch is
+   * needed; and relocations for a module must not refer to vmlinux.
    */
   earlyRelocations: {
     since: [5, 8],
@@ -94,7 +94,7 @@ export const features = {
 
 export type FeatureName = keyof typeof features;
 
-/** True where the kernel has the feature: by its own source, or else by its version. */
+/** True if the kernel has the feature: by its own source, or else by its version. */
 export function has(kernel: Pick<KernelRules, 'major' | 'minor' | 'target'>, name: FeatureName): boolean {
   const [major, minor] = features[name].since;
   return kernel.target?.features[name] ?? since(kernel, major, minor);

@@ -24,12 +24,14 @@ export interface CodeReference {
 }
 
 export interface ListingRules {
-  /** The code as lines, at most `limit`. `start` is the address of the first byte; 0 where relocations give the addresses. */
+  /**
+   * The code as lines, at most `limit`. `start` is the address of the first byte; 0 where relocations give the addresses.
+   */
   list(bytes: Uint8Array, start: bigint, limit: number, name: NameAddress): CodeLine[];
   /** The code without what fills the space up to the next function. */
   withoutPadding(bytes: Uint8Array): Uint8Array;
   /**
-   * What a relocation's addend is off by, for a field whose instruction ends `toEnd` bytes behind the field's start: added
+   * What a relocation's addend is off by, for a field whose instruction ends `toEnd` bytes after the field's start: added
    * to the addend it gives the place that is meant.
    */
   addendBias(type: number, toEnd: number): number;

@@ -4,11 +4,11 @@ export interface Naming {
   readonly kernel: string;
   /** The folder below `arch/` of the kernel's source (SRCARCH). */
   readonly source: string;
-  /** As `uname -m`; TargetKernel, manifests and proofs use this name. */
+  /** Like `uname -m`; TargetKernel, manifests and proofs use this name. */
   readonly uname: string;
-  /** As `dpkg --print-architecture`. */
+  /** Like `dpkg --print-architecture`. */
   readonly debian: string;
-  /** As `rpm --eval '%{_arch}'`. */
+  /** Like `rpm --eval '%{_arch}'`. */
   readonly rpm: string;
   /** GNU triple of Debian's cross compilers and of its folders for libraries and headers. */
   readonly triple: string;

@@ -11,7 +11,7 @@ export interface ObjdumpTarget {
   /** Options that name the machine of a file of plain bytes. */
   readonly machine: readonly string[];
   readonly littleEndian: boolean;
-  /** Bytes of an instruction where it cannot be told, for showing raw bytes. */
+  /** Bytes of an instruction where it cannot be determined, for showing raw bytes. */
   readonly unit: number;
 }
 

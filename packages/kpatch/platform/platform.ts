@@ -2,6 +2,9 @@
  * What differs by machine, as one record that each folder here fills in like a form. Stages know no machine: they ask these
  * questions. A new machine is a folder and one line in `records.ts` (docs/adding.md). All offsets are bytes; `offset`
  * arguments count from the start of the section.
+ *
+ * This folder takes bytes, names and what is known of a kernel (`KernelRules`), and returns facts. It must not know stages,
+ * files of a kernel tree, or distributions.
  */
 import type { ElfObject } from '../formats/elf/object.ts';
 import type { BootImageRules } from './boot-image.ts';
@@ -27,8 +30,8 @@ export interface RelocationKind {
   readonly name: string;
   /**
    * `absolute`, `pc-relative`: the target's address or its distance. `got`, `toc`: through a table of addresses that linker
-   * and loader make. `minus`: the symbol's address is subtracted from what is there (R_LARCH_SUB32), so that two relocations
-   * at one place make a distance. `none`: nothing is relocated (markers as R_*_NONE, R_LARCH_RELAX).
+   * and loader make. `minus`: the symbol's address is subtracted from what is there (R_LARCH_SUB32), so that two
+   * relocations at one place make a distance. `none`: nothing is relocated (markers as R_*_NONE, R_LARCH_RELAX).
    */
   readonly form: 'absolute' | 'pc-relative' | 'got' | 'toc' | 'minus' | 'none';
   readonly bias: number | 'instruction-end';
@@ -67,9 +70,11 @@ export interface Instruction {
   readonly target?: number;
   /** An instruction whose whole effect is to set a register to a constant (`mov $5,%esi`, `li`, `lghi`, `movz`). */
   readonly load?: { readonly register: number; readonly value: number };
-  /** True where `load` is the whole constant, of which the instruction before set the upper part. */
+  /** True if `load` is the whole constant, of which the instruction before set the upper part. */
   readonly completes?: boolean;
-  /** True for an instruction that only traps (`ud2`): whether control returns behind it is for the kernel's tables to say. */
+  /**
+   * True for an instruction that only traps (`ud2`): whether control returns after it is for the kernel's tables to say.
+   */
   readonly traps?: boolean;
   /** An instruction that only copies this register into the one it writes. */
   readonly copies?: number;
@@ -79,7 +84,7 @@ export interface Instruction {
 
 /** Decodes the instructions of one section. */
 export interface Decoder {
-  /** The instruction at `offset`, or undefined where the bytes are none. */
+  /** The instruction at `offset`, or undefined if the bytes are none. */
   instruction(offset: number): Instruction | undefined;
 }
 
@@ -93,7 +98,7 @@ export interface TraceEntry {
   readonly before: number;
   /** ... or this many after it. */
   readonly after: number;
-  /** True where the bytes at a function's entry are such a place that no table and no relocation shows. */
+  /** True if the bytes at a function's entry are such a place that no table and no relocation shows. */
   readonly isPlace?: (bytes: Uint8Array, offset: number) => boolean;
 }
 
@@ -131,7 +136,7 @@ export interface Architecture {
   use(type: number, bytes: Uint8Array, offset: number): Use;
 
   /**
-   * True for labels that mean nothing outside of the assembler: `.L*` everywhere, `$x`, `$d` on aarch64.
+   * True for labels that mean nothing outside the assembler: `.L*` everywhere, `$x`, `$d` on aarch64.
    * They neither begin a function or object nor need a counterpart.
    */
   isLabel(name: string): boolean;
@@ -141,11 +146,11 @@ export interface Architecture {
    */
   prefixOf(name: string): string | undefined;
   /**
-   * True where an indirect call may lead to these bytes on a processor that checks it (ENDBR64, BTI C and its like);
-   * absent where none does.
+   * True if an indirect call may lead to these bytes on a processor that checks it (ENDBR64, BTI C and its like);
+   * absent if none does.
    */
   readonly isLandingPad?: (bytes: Uint8Array, offset: number) => boolean;
-  /** True where the bytes from `start` to `end` can only be padding between functions (nops, traps, zeros). */
+  /** True if the bytes from `start` to `end` can only be padding between functions (nops, traps, zeros). */
   isPadding(bytes: Uint8Array, start: number, end: number): boolean;
   /**
    * Offset from a function symbol's value to where calls from within the module enter: 0, or ppc64's local entry, which
@@ -160,16 +165,16 @@ export interface Architecture {
   decoder(bytes: Uint8Array): Decoder;
   /**
    * The relocation to give a direct branch (at `offset`, without one) if its target moves to another section, or undefined
-   * where the instruction cannot reach that far or is not known. `field` is the offset of the relocated field, `addend`
+   * where the instruction cannot reach that far or is unknown. `field` is the offset of the relocated field, `addend`
    * what makes the branch reach the target's first byte.
    */
   branchRelocation(bytes: Uint8Array, offset: number): BranchField | undefined;
-  /** A sentence why a jump out of a function (sibling call) may not be patched, or undefined where it may. */
+  /** A sentence why a jump out of a function (sibling call) may not be patched, or undefined if it may. */
   readonly siblingCallProblem: string | undefined;
 
   /**
-   * For a call at `offset` (with a relocation): a sentence why it cannot leave the module, so that what it calls must travel
-   * along, or undefined where it can. ppc64le: nothing behind the call restores the TOC.
+   * For a call at `offset` (with a relocation): a sentence why it cannot leave the module, so that what it calls must
+   * be included, or undefined if it can. ppc64le: nothing after the call restores the TOC.
    */
   readonly nearCall?: (bytes: Uint8Array, offset: number) => string | undefined;
   /** True for symbols that the linker or module loader makes (`.TOC.`): they are neither in kallsyms nor exported. */
@@ -190,14 +195,15 @@ export interface Architecture {
   readonly addressList?: (section: string) => boolean;
 
   /**
-   * For a list that only this machine's kernels have and read once, when they start: whether it is freed with the init code.
+   * For a list that only this machine's kernels have and read once, when they start: whether it is freed with the init
+   * code.
    */
   readonly startList?: (section: string) => 'init' | 'always' | undefined;
   /** Headers of the kernel that define structures of these tables, as `asm/alternative.h`; they need not exist. */
   readonly structureHeaders?: readonly string[];
   /**
-   * The tables of the kernel of that version whose entries belong to functions. `tablesOf` (structures.ts) gives them as one
-   * kernel really has them.
+   * The tables of the kernel of that version whose entries belong to functions. `tablesOf` (structures.ts) gives them as
+   * one kernel really has them.
    */
   specialSections(kernel: KernelRules): readonly SpecialSection[];
   /**
@@ -214,7 +220,7 @@ export interface Platform extends Architecture {
   readonly emulator: Emulator;
   /** Absent: compiled code cannot be compared with the running code. */
   readonly runPre?: RunPreRules;
-  /** Absent: what the module loader takes is not known, so it is not checked. */
+  /** Absent: what the module loader takes is unknown, so it is not checked. */
   readonly loader?: LoaderRules;
   /** Absent: reports show plain disassembly, and no callers. */
   readonly listing?: ListingRules;

@@ -45,7 +45,7 @@ export function platformHere(): Platform {
   return requirePlatform('uname', unameHere());
 }
 
-/** As `platformNamed`. Error: `platform-unknown`. */
+/** Like `platformNamed`. Error: `platform-unknown`. */
 export function requirePlatform(world: 'uname', name: string): Platform {
   const found = platformNamed(world, name);
   if (found === undefined) throw fail('platform-unknown', { name, known: namesOf(world).join(', ') });
@@ -57,7 +57,10 @@ export function platformOfConfig(has: (option: string) => boolean): Platform | u
   return known.find(({ naming }) => naming.options.every(has));
 }
 
-/** The machine that boots this file and what it holds; a sentence why that cannot be used; undefined where it is no boot image. */
+/**
+ * The machine that boots this file and what it holds; a sentence why that cannot be used; undefined if it is not a boot
+ * image.
+ */
 export function bootImageOf(image: Buffer): (BootImage & { readonly platform: Platform }) | string | undefined {
   for (const platform of known) {
     const opened = platform.boot.open(image);
@@ -67,7 +70,7 @@ export function bootImageOf(image: Buffer): (BootImage & { readonly platform: Pl
   return undefined;
 }
 
-/** The machine of a kernel image, packed or not; undefined where the file does not show it. */
+/** The machine of a kernel image, packed or not; undefined if the file does not show it. */
 export function platformOfImage(image: Buffer): Platform | undefined {
   const boot = bootImageOf(image);
   if (typeof boot === 'object') return boot.platform;

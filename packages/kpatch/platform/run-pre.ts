@@ -1,12 +1,19 @@
-/** What run-pre match asks of a machine: how linked code differs from the object that it was made of, and in nothing else. */
+/**
+ * What run-pre match asks of a machine: how linked code differs from the object that it was made of, and in nothing else.
+ */
 
 /** A field that a relocation of one type fills in, as the linker or the module loader leaves it. */
 export interface LinkedField {
-  /** Bytes that the field lies in, from the relocation's offset. */
+  /** Bytes that the field is in, from the relocation's offset. */
   readonly size: number;
-  /** The bits of these bytes that belong to the field; absent where all do. */
+  /** The bits of these bytes that belong to the field; absent if all do. */
   readonly mask?: Uint8Array;
-  /** True where the value counts from the field's first byte. */
+  /**
+   * Where two fields make one address: `page` has the distance of its 4 KiB page from that of the field, `in page` the place in
+   * it. Both have relocations with the same symbol and addend.
+   */
+  readonly part?: 'page' | 'in page';
+  /** True if the value counts from the field's first byte. */
   readonly relative: boolean;
   /**
    * What an assembler adds to the addend of a reference in code, since the processor does not count from the field. The

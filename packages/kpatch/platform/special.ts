@@ -1,6 +1,6 @@
 /**
  * Tables in which an entry describes a place in a function: alternatives, exception fixups, bug entries, jump labels, ...
- * Each entry travels with its function. What is the same on all architectures is here; each architecture adds its own.
+ * Each entry is included with its function. What is the same on all architectures is here; each architecture adds its own.
  */
 import { type KernelRules, since } from './kernel-rules.ts';
 
@@ -9,16 +9,16 @@ export interface Field {
   /** Bytes from the start of the entry. */
   readonly at: number;
   readonly bytes: 4 | 8;
-  /** True where some entries have a constant there instead. */
+  /** True if some entries have a constant there instead. */
   readonly optional?: boolean;
   /** What the field refers to, where forms differ in nothing else: code of the same object, or a function of another. */
   readonly to?: 'code' | 'another object';
 }
 
 export interface SpecialSection {
-  /** Name of the section; several sections of one name are one table. */
+  /** Name of the section; several sections with the same name are one table. */
   readonly name: string;
-  /** Bytes of an entry by the target kernel's sources; undefined where only the relocations tell. */
+  /** Bytes of an entry by the target kernel's sources; undefined if only the relocations tell. */
   readonly size: number | undefined;
   /**
    * Bytes that the last entry has at least, where the assembler aligns the beginning of each entry and nothing fills up
@@ -36,22 +36,22 @@ export interface SpecialSection {
    * A 16- or 32-bit field at `offset`.
    */
   readonly line?: { readonly offset: number; readonly size: number };
-  /** What objtool or the linker derives from the code: it travels, but is not compared. */
+  /** What objtool or the linker derives from the code: it is included, but is not compared. */
   readonly derived?: boolean;
   /** A table without relocations whose entry n goes with entry n of this one (`.orc_unwind` with `.orc_unwind_ip`). */
   readonly parallel?: { readonly name: string; readonly size: number | undefined };
   /**
-   * Code that stands elsewhere and belongs to the entry: the field whose relocation points to it, and the byte that says how
-   * long it is, or the field whose relocation points to its end.
+   * Code that stands elsewhere and belongs to the entry: the field whose relocation points to it, and the byte that says
+   * how long it is, or the field whose relocation points to its end.
    */
   readonly replacement?: { readonly field: number; readonly length?: number; readonly end?: number };
   /** The key that switches the place at run time: the field whose relocation points to it, and which bits are flags. */
   readonly key?: { readonly kind: 'jump label' | 'static call'; readonly field: number; readonly flags: number };
-  /** True where the entry is for the place at the function's entry that ftrace uses. */
+  /** True if the entry is for the place at the function's entry that ftrace uses. */
   readonly trace?: boolean;
   /** The same table in other kernel versions: used where the entries of the object do not fit this one. */
   readonly others?: readonly SpecialSection[];
-  /** True where an entry makes the kernel forbid indirect calls of the function (`.ibt_endbr_seal`). */
+  /** True if an entry makes the kernel forbid indirect calls of the function (`.ibt_endbr_seal`). */
   readonly seals?: boolean;
 }
 
@@ -74,9 +74,9 @@ export interface CommonOptions {
 }
 
 /**
- * `__bug_table`, include/asm-generic/bug.h: address; the format where the architecture has it there (HAVE_ARCH_BUG_FORMAT, since
- * 6.19); file and line where CONFIG_DEBUG_BUGVERBOSE is set; flags. Pointers of 4 or 8 bytes, two 16-bit numbers, then
- * padding to the size of a pointer.
+ * `__bug_table`, include/asm-generic/bug.h: address; the format where the architecture has it there (HAVE_ARCH_BUG_FORMAT,
+ * since 6.19); file and line where CONFIG_DEBUG_BUGVERBOSE is set; flags. Pointers of 4 or 8 bytes, two 16-bit numbers,
+ * then padding to the size of a pointer.
  */
 export function bugTable({ kernel, relativeBugs }: CommonOptions): SpecialSection {
   const verbose = kernel.config('DEBUG_BUGVERBOSE') ?? true;
@@ -102,8 +102,8 @@ export function bugTable({ kernel, relativeBugs }: CommonOptions): SpecialSectio
 }
 
 /**
- * Entries of `__ex_table` in all kernels so far: two addresses; two distances; two distances and a handler's or data (4 bytes);
- * two distances and a handler's of 8 bytes.
+ * Entries of `__ex_table` in all kernels so far: two addresses; two distances; two distances and a handler's or data (4
+ * bytes); two distances and a handler's of 8 bytes.
  */
 const places: readonly Field[] = words(0, 4).map((one) => ({ ...one, to: 'code' }));
 const handler: Field = { at: 8, bytes: 4, optional: true, to: 'another object' };

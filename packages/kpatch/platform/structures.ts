@@ -1,4 +1,7 @@
-/** The tables of a machine as one kernel has them: by the target's own structures, and by its version where it has none to show. */
+/**
+ * The tables of a machine as one kernel has them: by the target's own structures, and by its version where it has none to
+ * show.
+ */
 import { fail } from '../base/errors/error.ts';
 import type { KernelRules, StructureLayout } from './kernel-rules.ts';
 import type { Architecture } from './platform.ts';
@@ -15,8 +18,8 @@ export function structuresOf(arch: Architecture, kernel: KernelRules): string[] 
 }
 
 /**
- * The special sections of the kernel, the likely form of each first. Error: `kernel-structure-unknown` where the target has an entry
- * of a form that cannot be handled safely.
+ * The special sections of the kernel, the likely form of each first. Error: `kernel-structure-unknown` if the target has an
+ * entry of a form that cannot be handled safely.
  */
 export function tablesOf(arch: Architecture, kernel: KernelRules): readonly SpecialSection[] {
   const { target } = kernel;
@@ -34,7 +37,7 @@ function formOf(table: SpecialSection, layout: StructureLayout): SpecialSection 
   const found = forms.find((form) => isLayout(form, layout));
   if (found !== undefined) return { ...found, others: forms.filter((form) => form !== found) };
   const { name, struct = '' } = table;
-  // Without the places of replacements and keys, code would travel in part or a key would be missed.
+  // Without the places of replacements and keys, code would be included in part or a key would be missed.
   if (table.replacement !== undefined || table.key !== undefined) {
     throw fail('kernel-structure-unknown', { structure: struct, size: layout.size, section: name });
   }
@@ -51,7 +54,9 @@ const meanings = {
   length: ['replacementlen', 'alt_len', 'replace_len'],
 } as const;
 
-/** True where the structure has the form's size, a member at every place that the form names, and each meaning in its place. */
+/**
+ * True if the structure has the form's size, a member at every place that the form names, and each meaning in its place.
+ */
 function isLayout(form: SpecialSection, { size, members }: StructureLayout): boolean {
   const offsets = new Set(Object.values(members));
   const { fields = [], line, replacement, key, location } = form;

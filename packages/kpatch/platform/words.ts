@@ -22,7 +22,7 @@ export function bytesOfWord(word: number): Uint8Array {
   return new Uint8Array([word & 0xff, (word >>> 8) & 0xff, (word >>> 16) & 0xff, word >>> 24]);
 }
 
-/** A decoder that reads aligned little-endian words; `decode` gives undefined for words that are no instruction. */
+/** A decoder that reads aligned little-endian words; `decode` gives undefined for words that are not instructions. */
 export function wordDecoder(
   bytes: Uint8Array,
   decode: (word: number, offset: number, bytes: Uint8Array) => Instruction | undefined,
@@ -39,7 +39,7 @@ export function wordDecoder(
   };
 }
 
-/** True where all words from `start` to `end` are among `words`; a range that is not made of words may be zeros only. */
+/** True if all words from `start` to `end` are among `words`; a range that is not made of words may be zeros only. */
 export function isFilledWith(words: readonly number[], bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; at += 4) {
     if (at % 4 === 0 && at + 4 <= end) {

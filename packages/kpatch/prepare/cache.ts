@@ -41,7 +41,10 @@ export function packagesFolder(): string {
   return join(cacheRoot(), 'packages');
 }
 
-/** Remembers that a kernel is used now, as the time of its lock file. Another user's cache may be read-only: that is no error. */
+/**
+ * Remembers that a kernel is used now, as the time of its lock file. Another user's cache may be read-only: that is not an
+ * error.
+ */
 export function noteUse(key: string): void {
   const now = new Date();
   try {
@@ -74,7 +77,7 @@ export function cachedReleases(): string[] {
     .sort();
 }
 
-/** Text of a kernel's manifest; undefined where it is not complete. */
+/** Text of a kernel's manifest; undefined if it is not complete. */
 export function manifestText(release: string): string | undefined {
   try {
     return readFileSync(join(kernelFolder(release), 'manifest.json'), 'utf8');

@@ -1,6 +1,6 @@
 /**
  * Has anything in a prepared kernel been changed by hand? Reading 1.5 GB on every use would cost more than a build, so the
- * names, sizes and times of all files are held against the list that was made when the kernel was complete.
+ * names, sizes and times of all files are compared with the list that was made when the kernel was complete.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { sha256 } from '../base/digest.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { runOk } from '../base/run.ts';
 
-/** What is watched, below the kernel's folder. Folders' own times are not: a file that came and went is no damage. */
+/** What is watched, below the kernel's folder. Folders' own times are not: a file that came and went is not damage. */
 const watched = ['root', 'tree', 'vmlinux', 'kallsyms'];
 
 /** One line a file: path, size, time of change, target of a link; in the order in which the folders list them. */
@@ -32,7 +32,7 @@ export async function keepListing(folder: string): Promise<string> {
   return sha256(list);
 }
 
-/** The first file that is not as it was; undefined where all are. `digest` is what `keepListing` gave. */
+/** The first file that is not as it was; undefined if all are. `digest` is what `keepListing` gave. */
 export async function firstChange(folder: string, digest: string): Promise<string | undefined> {
   const now = await listing(folder);
   return sha256(now) === digest ? undefined : namedChange(folder, now);

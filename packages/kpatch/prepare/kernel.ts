@@ -7,15 +7,19 @@ import { plural } from '../base/errors/plural.ts';
 import { type Lock, lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
 import { type CustomParts, checkDebugImage, customOffer } from '../distro/custom/custom.ts';
-import { debianProvider } from '../distro/debian/debian.ts';
-import { dnfProvider } from '../distro/fedora/dnf.ts';
-import { installedProvider } from '../distro/installed.ts';
+import type { ArchiveOptions, DistributionRelease } from '../distro/distribution.ts';
 import type { KernelOffer, KernelProvider, ProviderContext } from '../distro/provider.ts';
+import { distributionOf, machineProviders, parseDistribution, releaseOfKernel } from '../distro/registry.ts';
+import { readConfig } from '../kernel/config.ts';
 import { parseRelease } from '../kernel/release.ts';
 import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
+import { isSandboxed } from '../sandbox/policy.ts';
+import { wantedCompiler } from '../toolchain/compiler.ts';
+import { buildRoot } from './build-root.ts';
 import {
   awaitWriters,
   cachedReleases,
+  cacheRoot,
   derivedFolders,
   emptyTrash,
   kernelFolder,
@@ -29,15 +33,33 @@ import { limitsFile, readLimits, sizeText } from './disk/limits.ts';
 import { pruneCache } from './disk/prune.ts';
 import { KernelFacts } from './facts.ts';
 import { describedKernel, inspectCached } from './manifest.ts';
-import { prepareOffer } from './prepare-offer.ts';
+import { prepareOffer, type Toolchain } from './prepare-offer.ts';
 
-export interface PrepareKernelOptions {
+/** Where a kernel and its compiler come from. */
+export interface KernelSource extends ArchiveOptions {
+  /** The distribution release that the kernel belongs to; without it, the name of the kernel tells. */
+  readonly distribution?: DistributionRelease;
+  /** Compile with the compiler of this machine instead of the one in the build root. */
+  readonly localCompiler?: boolean;
+}
+
+export interface PrepareKernelOptions extends KernelSource {
   readonly report: Reporter;
   /** Asked in this order; the first that knows the release delivers it. */
   readonly providers?: readonly KernelProvider[];
 }
 
-const standardProviders: readonly KernelProvider[] = [installedProvider(), debianProvider, dnfProvider()];
+/** The machine's own sources first, then the archive of the distribution release that the kernel belongs to. */
+function providersFor(release: string | undefined, options: PrepareKernelOptions): readonly KernelProvider[] {
+  if (options.providers !== undefined) return options.providers;
+  const { distribution } = options;
+  if (distribution !== undefined) {
+    return [distributionOf(distribution.distribution).provider(distribution.version, options)];
+  }
+  const own = release === undefined ? undefined : releaseOfKernel(release);
+  if (own === undefined) return machineProviders;
+  return [...machineProviders, distributionOf(own.distribution).provider(own.version, options)];
+}
 
 /** A lock that was just let go of takes a moment to be free. */
 const REMOVE_WAIT_MS = 3000;
@@ -47,15 +69,23 @@ const WAIT_MS = 900_000;
 /**
  * The prepared kernel for a release: from the cache where it is complete and undamaged, else found or fetched and prepared.
  * Without a release: the running kernel if a provider knows it and it can load live patches, else the newest that one offers.
- * Errors: `kernel-unknown`, `kernel-part-missing`, `kernel-download`, `kernel-release-mismatch`, `kernel-source-mismatch`,
+ * Errors: `distribution-…` for the archive of another release, `kernel-unknown`,
+ * `kernel-part-missing`, `kernel-download`, `kernel-release-mismatch`, `kernel-source-mismatch`,
  * `kernel-no-livepatch`, `kernel-prepare-failed`, `kernel-config-drift`, `disk-full`.
  */
 export async function prepareKernel(release: string | undefined, options: PrepareKernelOptions): Promise<TargetKernel> {
-  const { report, providers = standardProviders } = options;
-  const context: ProviderContext = { report, packages: packagesFolder() };
+  const { report } = options;
+  const providers = providersFor(release, options);
+  const context: ProviderContext = { report, packages: packagesFolder(), cache: cacheRoot() };
   const wanted = release ?? (await defaultRelease(providers, context));
   if (parseRelease(wanted) === undefined) throw await unknown(wanted, providers, context);
-  return await prepared(wanted, () => offerFor(wanted, providers, context), report);
+  const kernel = await prepared(
+    wanted,
+    () => offerFor(wanted, providers, context),
+    toolchainOf(wanted, options),
+    report,
+  );
+  return await withBuildRoot(kernel, options);
 }
 
 /**
@@ -64,14 +94,57 @@ export async function prepareKernel(release: string | undefined, options: Prepar
  */
 export async function prepareCustomKernel(parts: CustomParts, { report }: { report: Reporter }): Promise<TargetKernel> {
   const offer = await customOffer(parts);
-  const kernel = await prepared(offer.key, () => Promise.resolve(offer), report);
+  const local: Toolchain = { origin: undefined, buildRoot: () => Promise.resolve(undefined) };
+  const kernel = await prepared(offer.key, () => Promise.resolve(offer), local, report);
   // On every use: what is in the cache was prepared without it, or with another.
   if (parts.debugImage !== undefined) await checkDebugImage(parts.debugImage, kernel);
   return kernel;
 }
 
+/** The distribution release that a kernel belongs to; undefined if providers are given, or nobody knows. */
+function originOf(release: string, { providers, distribution }: PrepareKernelOptions): DistributionRelease | undefined {
+  return providers === undefined ? (distribution ?? releaseOfKernel(release)) : undefined;
+}
+
+function toolchainOf(release: string, options: PrepareKernelOptions): Toolchain {
+  const origin = originOf(release, options);
+  const local = origin === undefined || options.localCompiler === true || !isSandboxed();
+  return {
+    origin: origin === undefined ? undefined : `${origin.distribution}:${origin.version}`,
+    async buildRoot(compiler) {
+      if (local) return undefined;
+      const root = await buildRoot(origin, compiler, options, options.report);
+      return root?.folder;
+    },
+  };
+}
+
+/**
+ * Kernels outlive build roots: one that was removed is made again. With `localCompiler`, and without a sandbox, the compiler
+ * of this machine is used, which the caller compares with the kernel's.
+ */
+async function withBuildRoot(kernel: TargetKernel, options: PrepareKernelOptions): Promise<TargetKernel> {
+  const { root, ...compiler } = kernel.compiler;
+  if (root === undefined) return kernel;
+  if (options.localCompiler === true || !isSandboxed()) {
+    options.report.warn(
+      `compiling with this machine's ${compiler.command}, not in the build root of ${kernel.release}`,
+    );
+    return { ...kernel, compiler };
+  }
+  const origin = kernel.origin === undefined ? undefined : parseDistribution(kernel.origin);
+  if (origin === undefined) return kernel;
+  const made = await buildRoot(origin, wantedCompiler(readConfig(kernel.paths.config)), options, options.report);
+  return made === undefined ? kernel : { ...kernel, compiler: { ...kernel.compiler, root: made.folder } };
+}
+
 /** Looks into the cache; where the kernel is not there complete, prepares it under the kernel's lock. */
-async function prepared(key: string, find: () => Promise<KernelOffer>, report: Reporter): Promise<TargetKernel> {
+async function prepared(
+  key: string,
+  find: () => Promise<KernelOffer>,
+  toolchain: Toolchain,
+  report: Reporter,
+): Promise<TargetKernel> {
   const first = await inspectCached(key);
   if (first.state === 'complete') return first.kernel;
   using _held = await lock(kernelLock(key), `the kernel ${key}`, {
@@ -83,19 +156,24 @@ async function prepared(key: string, find: () => Promise<KernelOffer>, report: R
   if (state.state === 'damaged') {
     report.warn(`the prepared kernel ${key} was modified (${state.file}); preparing it again`);
   }
-  const kernel = await fetchAndPrepare(key, find, report); // awaited: the lock is released when this function is left
+  const kernel = await fetchAndPrepare(key, find, toolchain, report); // awaited: the lock is released when this function is left
   await report.stage(`index ${key}`, () => index(kernel));
   await keepLimits(report);
   return kernel;
 }
 
-async function fetchAndPrepare(key: string, find: () => Promise<KernelOffer>, report: Reporter): Promise<TargetKernel> {
+async function fetchAndPrepare(
+  key: string,
+  find: () => Promise<KernelOffer>,
+  toolchain: Toolchain,
+  report: Reporter,
+): Promise<TargetKernel> {
   using _packages = await lock(packagesLock(), 'the downloaded packages', { shared: true, waitMs: WAIT_MS });
   const offer = await find();
   await removeFolder(kernelFolder(key));
   await emptyTrash();
   await awaitWriters(key);
-  return await prepareOffer(key, offer, report);
+  return await prepareOffer(key, offer, toolchain, report);
 }
 
 /** A machine with limits (disk/limits.ts) is brought back under them each time the cache has grown. */
@@ -115,8 +193,8 @@ async function keepLimits(report: Reporter): Promise<void> {
 }
 
 /**
- * Holds a prepared kernel as long as it is used: it is neither removed nor prepared again meanwhile.
- * Errors: `kernel-not-prepared` where it was removed just before, `locked`.
+ * Holds a prepared kernel as long as it is used: it is neither removed nor prepared again in the meantime.
+ * Errors: `kernel-not-prepared` if it was removed just before, `locked`.
  */
 export async function holdKernel({ paths }: TargetKernel): Promise<Lock> {
   const key = basename(paths.root);
@@ -130,8 +208,8 @@ export async function holdKernel({ paths }: TargetKernel): Promise<Lock> {
 }
 
 /**
- * What every build needs and what follows from the tree alone is derived now, so that the first build is as fast as the next.
- * An error here would come again, with its own message, where the result is used.
+ * What every build needs and what follows from the tree alone is derived now, so that the first build is as fast as the
+ * next. An error here would come again, with its own message, where the result is used.
  */
 async function index(kernel: TargetKernel): Promise<void> {
   await new KernelFacts(kernel).includes().catch(() => undefined);
@@ -173,7 +251,7 @@ async function unknown(
   });
 }
 
-/** Of the known releases those that a person may have meant: of the same flavour, and with the longest common beginning. */
+/** Of the known releases those that the user may have meant: of the same flavour, and with the longest common beginning. */
 function nearest(release: string, known: readonly string[]): string[] {
   const flavour = (text: string): string => text.replace(/^[\d.]+[\d.+~a-z]*-?[\d.]*/, '');
   const common = (text: string): number => {

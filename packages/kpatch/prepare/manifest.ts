@@ -65,7 +65,7 @@ export async function inspectCached(release: string): Promise<CacheState> {
   return changed === undefined ? { state: 'complete', kernel: manifest.kernel } : { state: 'damaged', file: changed };
 }
 
-/** The description of a prepared kernel without looking at its files; undefined where it is not complete. */
+/** The description of a prepared kernel without looking at its files; undefined if it is not complete. */
 export function describedKernel(release: string): TargetKernel | undefined {
   const manifest = readManifest(release);
   return typeof manifest === 'object' && manifest.format === FORMAT ? manifest.kernel : undefined;

@@ -16,19 +16,33 @@ import { since } from '../platform/kernel-rules.ts';
 import type { Platform } from '../platform/platform.ts';
 import { namesOf, platformOfConfig, platformOfImage } from '../platform/registry.ts';
 import { readableFiles, takeBack } from '../sandbox/user.ts';
-import { compilerOf } from '../toolchain/compiler.ts';
+import type { WantedCompiler } from '../toolchain/build-root.ts';
+import { compilerOf, wantedCompiler } from '../toolchain/compiler.ts';
 import { kernelFolder, writersLock } from './cache.ts';
 import { KernelFacts } from './facts.ts';
 import { writeManifest } from './manifest.ts';
 import { prepareTree } from './prepare.ts';
 import { unpackSource } from './source-tree.ts';
-import { builtVersionOf, sourceVersionOf, versionText } from './source-version.ts';
+import { builtVersionOf, sameVersion, sourceVersionOf, versionText } from './source-version.ts';
 
 /** Bytes that a prepared kernel needs while it is made: source 1.5 GB, image and modules 0.5 GB, the tools. */
 const NEEDED_BYTES = 3e9;
 
+/** Where the compiler of a kernel comes from. */
+export interface Toolchain {
+  /** The distribution release that the kernel belongs to, as `debian:12`. */
+  readonly origin: string | undefined;
+  /** The folder of the build root; undefined for a compiler of this machine. */
+  buildRoot(compiler: WantedCompiler): Promise<string | undefined>;
+}
+
 /** Fetches, unpacks and prepares in the cache folder of `key`, which must be empty; the manifest, written last, makes it complete. */
-export async function prepareOffer(key: string, offer: KernelOffer, report: Reporter): Promise<TargetKernel> {
+export async function prepareOffer(
+  key: string,
+  offer: KernelOffer,
+  toolchain: Toolchain,
+  report: Reporter,
+): Promise<TargetKernel> {
   const { release } = offer;
   using _readable = readableFiles();
   const folder = kernelFolder(key);
@@ -46,12 +60,12 @@ export async function prepareOffer(key: string, offer: KernelOffer, report: Repo
   const config = join(parts.headers, '.config');
   const settings = readConfig(config);
   const platform = machineOf(settings, config, parts.image);
-  const compiler = await compilerOf(settings);
+  const compiler = await compilerOf(settings, await toolchain.buildRoot(wantedCompiler(settings)));
   checkParts(release, parts, tree);
   checkRealTime(settings, tree);
   const kernel = await report.stage(`prepare ${release}`, async (update) => {
     const [described] = await Promise.all([
-      describe(offer, parts, folder, settings, compiler, platform),
+      describe(offer, parts, folder, settings, compiler, platform, toolchain.origin),
       prepareTree({
         release,
         headers: parts.headers,
@@ -92,6 +106,7 @@ async function describe(
   settings: KernelConfig,
   compiler: KernelCompiler,
   platform: Platform,
+  origin: string | undefined,
 ): Promise<TargetKernel> {
   const { release } = offer;
   const vmlinux = join(folder, 'vmlinux');
@@ -112,6 +127,7 @@ async function describe(
     version: sourceVersionOf(join(folder, 'tree')),
     arch: platform.naming.uname,
     distribution: offer.distribution,
+    ...(origin === undefined ? {} : { origin }),
     sourceVersion: offer.sourceVersion,
     packages: offer.packages,
     paths: {
@@ -141,7 +157,7 @@ function checkParts(release: string, parts: UnpackedParts, tree: string): void {
   }
   const built = builtVersionOf(parts.headers);
   const source = sourceVersionOf(tree);
-  if (built !== undefined && versionText(built) !== versionText(source)) {
+  if (built !== undefined && !sameVersion(built, source)) {
     throw fail('kernel-source-mismatch', { found: versionText(source), wanted: versionText(built) });
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Making a source tree in which single files compile exactly as the vendor compiled them. Nothing is decided by configuring:
- * configuration and generated headers are the vendor's files, taken from the headers package. A tool that is missing here
- * (pahole, rustc) would otherwise change options, and with them the layout of structures. What the headers package does not
- * have (host programs, objtool, headers of the build tools) kbuild makes.
+ * Making a source tree in which single files compile exactly as the vendor compiled them. Nothing is decided by
+ * configuring: configuration and generated headers are the vendor's files, taken from the headers package. A tool that is
+ * missing here (pahole, rustc) would otherwise change options, and with them the layout of structures. What the headers
+ * package does not have (host programs, objtool, headers of the build tools) kbuild makes.
  */
 import {
   appendFileSync,
@@ -24,7 +24,7 @@ import { sandboxed } from '../sandbox/sandbox.ts';
 import { giveTree } from '../sandbox/user.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
 
-/** Files of the headers package that kbuild would write anew with this machine's name in them. */
+/** Files of the headers package that kbuild would write again with this machine's name in them. */
 const vendorTexts = ['include/generated/compile.h', 'include/generated/package.h', 'include/generated/utsversion.h'];
 
 export interface PrepareOptions {
@@ -39,7 +39,10 @@ export interface PrepareOptions {
   readonly update: (text: string) => void;
 }
 
-/** Turns the unpacked source in `tree` into a prepared one. Errors: `kernel-prepare-failed`, `kernel-config-drift`, `sandbox-output`. */
+/**
+ * Turns the unpacked source in `tree` into a prepared one. Errors: `kernel-prepare-failed`, `kernel-config-drift`,
+ * `sandbox-output`.
+ */
 export async function prepareTree(options: PrepareOptions): Promise<void> {
   const { release, headers, tree } = options;
   takeVendorFiles(options);
@@ -90,7 +93,7 @@ function nameRelease(tree: string, release: string): void {
 }
 
 /**
- * kbuild runs `syncconfig`, which decides options anew, when .config is newer than auto.conf or auto.conf.cmd is missing
+ * kbuild runs `syncconfig`, which decides options again, when .config is newer than auto.conf or auto.conf.cmd is missing
  * (top Makefile, include/config/auto.conf): all get one time, and auto.conf.cmd names no prerequisite.
  */
 function settleTimes(tree: string): void {
@@ -112,9 +115,11 @@ async function makePrepare({ tree, release, compiler, writers, update }: Prepare
   // resolve_btfids works on whole modules and takes longer to build than everything else together; no object needs it.
   // Without --no-print-directory the top Makefile calls itself once more, and -o is not handed down.
   const spared = ['--no-print-directory', '-o', 'tools/bpf/resolve_btfids'];
-  const args = [`-j${availableParallelism()}`, ...spared, ...makeArguments(compiler), 'modules_prepare'];
+  // Programs in Rust are of no use to a live patch, and would need the vendor's Rust compiler.
+  const rust = readConfig(join(tree, '.config')).has('RUST') ? ['CONFIG_RUST='] : [];
+  const args = [`-j${availableParallelism()}`, ...spared, ...rust, ...makeArguments(compiler), 'modules_prepare'];
   const { status, stdout, stderr } = await sandboxed('make', args, {
-    view: { writable: [tree] },
+    view: { writable: [tree], buildRoot: compiler.root },
     around: ['flock', '-o', '-s', writers],
     cwd: tree,
     env: { LC_ALL: 'C' },

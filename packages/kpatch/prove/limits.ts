@@ -2,6 +2,21 @@
 import type { Proof } from '../module/proof.ts';
 import { KEEPS_RELOCATIONS } from './checks/late-modules.ts';
 
+/** What the proof says of main functions of kernel threads. */
+function threadMainsOf({ checks }: Proof): string[] {
+  const evidence = checks.flatMap((check) => check.evidence);
+  return evidence
+    .filter(({ data }) => (data as { threadMain?: string } | undefined)?.threadMain !== undefined)
+    .map(({ text }) => `a transition on a machine where that thread runs: ${text}`);
+}
+
+/** What the proof says of each module that could not be run, once. */
+function exceptionsOf({ checks }: Proof): string[] {
+  const evidence = checks.flatMap((check) => check.evidence);
+  const found = evidence.filter(({ data }) => (data as { exception?: string } | undefined)?.exception !== undefined);
+  return [...new Set(found.map(({ text }) => text))];
+}
+
 /** One phrase for each thing that this proof does not show. */
 export function limitsOf(proof: Proof): string[] {
   const { plan, inputs, checks } = proof;
@@ -17,6 +32,8 @@ export function limitsOf(proof: Proof): string[] {
     limits.push(`${more}: the quick plan does not check this (--full does)`);
   } else if (!has('predecessor')) limits.push('an upgrade from another patch: no previous patch was given (--from)');
   if (plan === 'full' && !ran('applied')) limits.push('the boot path: it was not part of this proof');
+  limits.push(...exceptionsOf(proof).map((text) => `code that did not run: ${text}`));
+  limits.push(...threadMainsOf(proof));
   const kept = checks.flatMap(({ evidence }) => evidence.filter(({ text }) => text.includes(KEEPS_RELOCATIONS)));
   limits.push(...kept.map(({ text }) => `a module that is loaded again: ${text}`));
   for (const { check, evidence } of checks) {

@@ -27,8 +27,13 @@ export async function runMatrix(
 }
 
 /** True if every cell is proven. */
-export function allProven(cells: readonly Cell[]): boolean {
-  return cells.every(({ proof }) => proof?.verdict === 'proven');
+export function allProven(cells: readonly Cell[], allowExceptions = false): boolean {
+  return cells.every(({ proof }) => proof !== undefined && succeeds(proof, allowExceptions));
+}
+
+/** Whether a verdict is a success: `proven except` only where exceptions are allowed. */
+export function succeeds({ verdict }: Proof, allowExceptions = false): boolean {
+  return verdict === 'proven' || (allowExceptions && verdict.startsWith('proven except '));
 }
 
 /** The table for a terminal: one line per kernel. */

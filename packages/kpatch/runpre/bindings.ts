@@ -1,12 +1,15 @@
 /**
- * Where the sections and outside symbols of an object came to lie in the target. Each relocation of each matched function
+ * Where the sections and outside symbols of an object came to are in the target. Each relocation of each matched function
  * says it once more; they must all say the same, and what kallsyms knows by name must agree.
  */
 import { SHF, STB, STT } from '../formats/elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';
 import type { FieldTarget, RunningCode } from '../kernel/running-code.ts';
 
-/** Symbols of an object by the section that defines them, for the names that kallsyms may know. A weak one may be another file's. */
+/**
+ * Symbols of an object by the section that defines them, for the names that kallsyms may know. A weak one may be another
+ * file's.
+ */
 function namedBySection(object: ElfObject): Map<Section, ElfSymbol[]> {
   const named = new Map<Section, ElfSymbol[]>();
   for (const symbol of object.symbols) {
@@ -46,7 +49,7 @@ export class Bindings {
     return this.#sections.get(section);
   }
 
-  /** Notes that a section begins at `base`; false where that contradicts what is known. */
+  /** Notes that a section begins at `base`; false if that contradicts what is known. */
   bindSection(section: Section, base: bigint): boolean {
     const known = this.#sections.get(section);
     if (known !== undefined) return same(known, base);
@@ -56,7 +59,7 @@ export class Bindings {
     return true;
   }
 
-  /** True where the relocation, placed on a field that points to `target` (addend included), can be the one that made it. */
+  /** True if the relocation, placed on a field that points to `target` (addend included), can be the one that made it. */
   accepts(relocation: Relocation, target: FieldTarget, bias: number): boolean {
     const { symbol } = relocation;
     const addend = BigInt(relocation.addend);
@@ -68,7 +71,8 @@ export class Bindings {
     if ((section.flags & SHF.MERGE) === 0) {
       return this.bindSection(section, target.address - addend - BigInt(symbol.value));
     }
-    // Linkers take the addend of a section's symbol for the constant's place, that of any other symbol for a distance from it.
+    // Linkers take the addend of a section's symbol for the constant's place, that of any other symbol for a distance from
+    // it.
     if (symbol.type !== STT.SECTION) return this.#sameConstant(section, symbol.value, target.address - addend);
     return this.#sameConstant(section, symbol.value + relocation.addend + bias, target.address + BigInt(bias));
   }
@@ -85,7 +89,7 @@ export class Bindings {
     return true;
   }
 
-  /** The base itself, made exact by a name that kallsyms has; undefined where the names say that it cannot be. */
+  /** The base itself, made exact by a name that kallsyms has; undefined if the names say that it cannot be. */
   #allowed(section: Section, base: bigint): bigint | undefined {
     let exact = base;
     for (const symbol of this.#named.get(section) ?? []) {

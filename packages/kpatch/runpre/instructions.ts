@@ -53,7 +53,7 @@ export function matchInstructions(contest: Contest, reached: number): Comparison
   return { same: true, by: 'instructions' };
 }
 
-/** Their bytes, enough for every branch in its long form; undefined where not even ours would fit. */
+/** Their bytes, enough for every branch in its long form; undefined if not even ours would fit. */
 function theirWindow({ compiled, code, address }: Contest): Uint8Array | undefined {
   const size = compiled.end - compiled.start;
   for (const length of [size * 2 + 64, size + 64, size]) {
@@ -101,7 +101,7 @@ function step(contest: Contest, ours: Side, theirs: Side): Jump | 'differs' | 'j
   return undefined;
 }
 
-/** True where two instructions of one length agree but for relocated fields, and these are what their relocations make. */
+/** True if two instructions of one length agree but for relocated fields, and these are what their relocations make. */
 function sameBut(
   contest: Contest,
   ours: Side,

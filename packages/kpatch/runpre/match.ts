@@ -43,8 +43,8 @@ export type RunPreResult =
       readonly function: string;
       readonly object: string;
       /**
-       * `absent`: no such symbol; `differs`: other code; `overridden`: a weak function, and the target runs the strong one of
-       * another file; `ambiguous`: several candidates fit and nothing tells them apart.
+       * `absent`: no such symbol; `differs`: other code; `overridden`: a weak function, and the target runs the strong one
+       * of another file; `ambiguous`: several candidates fit and nothing tells them apart.
        */
       readonly reason: 'absent' | 'differs' | 'overridden' | 'ambiguous';
       /** The first difference to the candidate that agrees the longest. */
@@ -64,7 +64,8 @@ export class RunPreMatcher {
   #names: Set<string> | undefined;
 
   /**
-   * `object` is the unpatched translation unit, `kernel` the one that it is compiled for (absent: the newest that is known).
+   * `object` is the unpatched compilation unit, `kernel` the one that it is compiled for (absent: the newest that is
+   * known).
    * Error: `elf-unsupported` for a machine without run-pre match.
    */
   constructor(object: ElfObject, code: RunningCode, kernel = newestKernel) {
@@ -82,7 +83,7 @@ export class RunPreMatcher {
 
   /**
    * Matches functions, unique names first: what their relocations say of the object's place tells equal names apart.
-   * The results are in the order of `symbols`. Symbols that are no functions of this object are `absent`.
+   * The results are in the order of `symbols`. Symbols that are not functions of this object are `absent`.
    */
   matchAll(symbols: readonly ElfSymbol[]): RunPreResult[] {
     const results = new Map<ElfSymbol, RunPreResult>();
@@ -153,7 +154,7 @@ export class RunPreMatcher {
   }
 
   /**
-   * Of several candidates that fit, the only one that lies between functions of this object that are known already, or is
+   * Of several candidates that fit, the only one that is between functions of this object that are known already, or is
    * parted from one of them by nothing foreign: what one object puts into one section of the kernel lies together.
    */
   #closest<T extends { candidate: CodeSymbol }>(compiled: CompiledFunction, fitting: readonly T[]): T | undefined {
@@ -184,7 +185,7 @@ export class RunPreMatcher {
     return inOrder.length === 1 ? inOrder[0] : undefined;
   }
 
-  /** True where between two addresses there are only symbols of names that this object defines, and not many. */
+  /** True if between two addresses there are only symbols of names that this object defines, and not many. */
   #adjoins(one: bigint, other: bigint): boolean {
     this.#names ??= new Set(
       this.#object.symbols.filter((symbol) => typeof symbol.section === 'object').map(({ name }) => name),
@@ -201,7 +202,7 @@ export class RunPreMatcher {
   }
 }
 
-/** Functions that may lie between two functions of one object; the largest objects have a few thousand. */
+/** Functions that may are between two functions of one object; the largest objects have a few thousand. */
 const MAXIMUM_STEPS = 5000;
 
 /** The output section that a section of code goes to: `.text.f` and `.text` together, `.text.unlikely.f` apart. */
@@ -248,8 +249,8 @@ function show({ contest, ours, theirs }: { contest: Contest; ours: number; their
   const skew = theirs - ours;
   const found = address + BigInt(at - compiled.start + skew);
   const bytes = code.read(found, 16) ?? code.read(found, 1) ?? new Uint8Array(0);
-  const text = (data: Uint8Array, from: number): string =>
-    arch.disassemble(data, from, Math.min(from + 1, data.length))[0]?.text ?? 'nothing';
+  const text = (data: Uint8Array, from: number, length: number): string =>
+    arch.disassemble(data, from, Math.min(from + length, data.length))[0]?.text ?? 'nothing';
   const relocation = compiled.relocations.find(
     ({ offset }) => offset >= at && offset < at + 16 && offset <= compiled.start + ours,
   );
@@ -265,7 +266,7 @@ function show({ contest, ours, theirs }: { contest: Contest; ours: number; their
         : ` (${code.describe(target.address + BigInt(field!.bias))})`;
   return {
     offset: at - compiled.start,
-    expectedInstruction: `${text(compiled.section.data, at)}${expected}`,
-    foundInstruction: `${text(bytes, 0)}${points}`,
+    expectedInstruction: `${text(compiled.section.data, at, decoder.instruction(at)?.length ?? 1)}${expected}`,
+    foundInstruction: `${text(bytes, 0, arch.decoder(bytes).instruction(0)?.length ?? 1)}${points}`,
   };
 }

@@ -2,7 +2,7 @@
 import { SHF, SHT, STT } from '../formats/elf/constants.ts';
 import type { ElfSymbol, Relocation, Section } from '../formats/elf/object.ts';
 import { readObject } from '../formats/elf/read-object.ts';
-import { hex, type RunningCode, vmlinuxCode, withOffset } from '../kernel/running-code.ts';
+import { type FieldTarget, hex, type RunningCode, vmlinuxCode, withOffset } from '../kernel/running-code.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 
 /** The code of an object of a kernel: `vmlinux` or a module's name. Errors: `kernel-module-unknown` and those of `moduleCode`. */
@@ -58,8 +58,19 @@ export function moduleCode(bytes: Uint8Array, object: string): RunningCode {
     }
     return table.get(offset);
   };
+  const symbolic = (address: bigint): FieldTarget | undefined => {
+    const [section, offset] = sectionAt(Number(address)) ?? [];
+    if (section === undefined || offset === undefined) return undefined;
+    const relocation = relocationAt(section, offset);
+    if (relocation?.symbol === undefined) return undefined;
+    const base = addressOf(relocation.symbol);
+    const addend = BigInt(relocation.addend);
+    if (base !== undefined) return { kind: 'address', address: BigInt(base) + addend };
+    return { kind: 'external', name: relocation.symbol.name, addend };
+  };
   return {
     object,
+    symbolic,
     symbols(name) {
       const places = byName.get(name) ?? [];
       return places.map((address, i) => ({ name, address: BigInt(address), sympos: places.length === 1 ? 0 : i + 1 }));
@@ -72,13 +83,8 @@ export function moduleCode(bytes: Uint8Array, object: string): RunningCode {
     target(address, field) {
       const [section, offset] = sectionAt(Number(address)) ?? [];
       if (section === undefined || offset === undefined) return undefined;
-      const relocation = relocationAt(section, offset);
-      if (relocation?.symbol !== undefined) {
-        const base = addressOf(relocation.symbol);
-        const addend = BigInt(relocation.addend);
-        if (base !== undefined) return { kind: 'address', address: BigInt(base) + addend };
-        return { kind: 'external', name: relocation.symbol.name, addend };
-      }
+      const said = symbolic(address);
+      if (said !== undefined) return said;
       if (offset + field.size > section.data.length) return undefined;
       const value = field.value(section.data, offset);
       return { kind: 'address', address: field.relative ? value + address : value };

@@ -19,8 +19,9 @@ import { reasonOf } from '../base/files.ts';
 const LIMIT = 1 << 30;
 
 /**
- * The bytes of `file` (a path below `root`). It must be a plain file that really lies there: the program could have put a
- * link to somebody's secret in its place, or in the place of a folder above it. Errors: `sandbox-output`, `file-unreadable`.
+ * The bytes of `file` (a path below `root`). It must be a plain file that really is there: the program could have put a
+ * link to somebody's secret in its place, or in the place of a folder above it. Errors: `sandbox-output`,
+ * `file-unreadable`.
  */
 export function readOutput(root: string, file: string, limit = LIMIT): Buffer {
   const path = join(root, file);

@@ -33,7 +33,7 @@ let modern = true;
 
 /**
  * Runs a program to its end, whatever its status.
- * Errors: those of `run`; `sandbox-unavailable` where this machine has no sandbox and the user did not do without.
+ * Errors: those of `run`; `sandbox-unavailable` if this machine has no sandbox and the user did not do without.
  */
 export async function sandboxed(command: string, args: readonly string[], options: SandboxOptions): Promise<RunResult> {
   const line = commandLine(command, args, options);
@@ -44,7 +44,7 @@ export async function sandboxed(command: string, args: readonly string[], option
   return looked(result) ?? (await sandboxed(command, args, options));
 }
 
-/** As `sandboxed` for a program of milliseconds, where waiting for it is no option. Standard error is not kept. */
+/** Like `sandboxed` for a program of milliseconds, where waiting for it is not an option. Standard error is not kept. */
 export function sandboxedSync(
   command: string,
   args: readonly string[],
@@ -72,7 +72,7 @@ export function requireSandbox(): Promise<void> {
 export interface GuestNeeds {
   /** Device files that it may use. */
   readonly devices: readonly string[];
-  /** True where the guest may use the network of this machine. */
+  /** True if the guest may use the network of this machine. */
   readonly network: boolean;
   /** A file descriptor to which bubblewrap writes the number of the process that began in the sandbox, as JSON. */
   readonly informant: number;
@@ -101,6 +101,7 @@ export function commandLine(
   const shown = [command, ...args];
   const scope = guest === undefined ? scopeCommand() : [];
   if (!isSandboxed()) {
+    if (view.buildRoot !== undefined) throw fail('build-root-sandbox', { folder: view.buildRoot });
     const [program, ...words] = [...scope, ...around, ...limitCommand(false, guest !== undefined), ...shown];
     return {
       program: program!,
@@ -108,7 +109,10 @@ export function commandLine(
       options: { ...(cwd === undefined ? {} : { cwd }), env: exactly(env), shown },
     };
   }
-  const tools = toolFolders([command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)], env.PATH!);
+  const programs = [command, ...args.filter((word) => /^[A-Z]+=/.test(word)), ...programsOf(env)];
+  // A build root has all programs in /usr.
+  const tools = view.buildRoot === undefined ? toolFolders(programs, env.PATH!) : [];
+  if (view.buildRoot !== undefined) env.PATH = '/usr/sbin:/usr/bin:/sbin:/bin';
   const seen = viewArguments(view, tools, modern ? tmpBytes : undefined);
   const devices = guest?.devices ?? [];
   const more = devices.flatMap((device) => ['--dev-bind', device, device]);
@@ -134,7 +138,7 @@ export function commandLine(
 }
 
 /**
- * The result, unless it is that of the sandbox itself; undefined where the program has to be started again for an older
+ * The result, unless it is that of the sandbox itself; undefined if the program must be started again for an older
  * bubblewrap or without systemd. Errors: `sandbox-unavailable`, `tool-missing`.
  */
 function looked(result: RunResult): RunResult | undefined {
@@ -154,7 +158,7 @@ function looked(result: RunResult): RunResult | undefined {
   return result;
 }
 
-/** As `sandboxed`, and any status but 0 is the error `tool-failed`. */
+/** Like `sandboxed`, and any status but 0 is the error `tool-failed`. */
 export async function sandboxedOk(
   command: string,
   args: readonly string[],

@@ -10,7 +10,7 @@ const properties = ['MemoryMax=80%', 'MemorySwapMax=0', 'TasksMax=8192'];
 
 let usable = true;
 
-/** The command line of systemd-run(1) that goes before the sandbox's; empty where systemd does not run this machine. */
+/** The command line of systemd-run(1) that goes before the sandbox's; empty if systemd does not run this machine. */
 export function scopeCommand(): string[] {
   if (!usable || !existsSync('/run/systemd/system') || !existsSync('/usr/bin/systemd-run')) return [];
   const runtime = process.env.XDG_RUNTIME_DIR ?? '';
@@ -33,7 +33,7 @@ export function scopeCommand(): string[] {
   ];
 }
 
-/** True where systemd-run itself failed (a manager that does not answer, as in some containers): it is not tried again. */
+/** True if systemd-run itself failed (a manager that does not answer, as in some containers): it is not tried again. */
 export function scopeFailed(stderr: string): boolean {
   if (!usable || !/^Failed to (?:start transient|create bus|connect to bus|get D-Bus|set unit|add)/m.test(stderr))
     return false;

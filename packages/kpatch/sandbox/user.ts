@@ -1,6 +1,6 @@
 /**
- * The user that programs in a sandbox run as. Root gives up its rights: a number that belongs to nobody runs them. Everybody
- * else keeps their own number, and the sandbox hides their files instead.
+ * The user that programs in a sandbox run as. Root gives up its rights: a number that belongs to nobody runs them.
+ * Everybody else keeps their own number, and the sandbox hides their files instead.
  */
 import { chmodSync, chownSync, lchownSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,14 +11,14 @@ import { isSandboxed } from './policy.ts';
 const FIRST = 60_578;
 const COUNT = 606;
 
-/** The user number (and group number) of sandboxes that root starts; undefined where this process is not root. */
+/** The user number (and group number) of sandboxes that root starts; undefined if this process is not root. */
 export function sandboxUser(): number | undefined {
   return process.getuid?.() === 0 && isSandboxed() ? FIRST + (process.pid % COUNT) : undefined;
 }
 
 /**
- * Lets the sandbox add files to a folder. What is in it stays ours: with the sticky bit (inode(7)) only the owner of an entry
- * or of the folder can remove or replace it.
+ * Lets the sandbox add files to a folder. What is in it stays ours: with the sticky bit (inode(7)) only the owner of an
+ * entry or of the folder can remove or replace it.
  */
 export function shareFolder(path: string): void {
   const user = sandboxUser();
@@ -49,7 +49,7 @@ export async function takeBack(paths: readonly string[]): Promise<void> {
   await runOk('chown', ['-R', '--no-dereference', '0:0', ...paths]);
 }
 
-/** What is made until the end of the block can be read by the sandbox, whatever the umask of the person. */
+/** What is made until the end of the block can be read by the sandbox, whatever the umask of the user. */
 export function readableFiles(): Disposable {
   const before = sandboxUser() === undefined ? undefined : process.umask(0o022);
   return { [Symbol.dispose]: () => void (before !== undefined && process.umask(before)) };

@@ -8,6 +8,8 @@ export interface View {
   readonly readOnly?: readonly string[];
   /** Folders in which files can be made, see `shareFolder`. */
   readonly writable?: readonly string[];
+  /** A build root: its folder is shown as `/usr` in place of this machine's own programs. */
+  readonly buildRoot?: string | undefined;
 }
 
 /** What compilers and shells read of /etc. */
@@ -19,13 +21,14 @@ const topFolders = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
  * of /tmp; undefined for a bubblewrap that cannot set it.
  */
 export function viewArguments(view: View, tools: readonly string[], tmpBytes: number | undefined): string[] {
-  const args = ['--ro-bind', '/usr', '/usr', '--dir', '/etc'];
+  const root = view.buildRoot ?? '/';
+  const args = ['--ro-bind', join(root, 'usr'), '/usr', '--dir', '/etc'];
   for (const folder of topFolders) {
-    const entry = lstatSync(folder, { throwIfNoEntry: false });
-    if (entry?.isSymbolicLink() === true) args.push('--symlink', readlinkSync(folder), folder);
-    else if (entry !== undefined) args.push('--ro-bind', folder, folder);
+    const entry = lstatSync(join(root, folder), { throwIfNoEntry: false });
+    if (entry?.isSymbolicLink() === true) args.push('--symlink', readlinkSync(join(root, folder)), folder);
+    else if (entry !== undefined) args.push('--ro-bind', join(root, folder), folder);
   }
-  for (const path of settings) args.push('--ro-bind-try', path, path);
+  for (const path of settings) args.push('--ro-bind-try', join(root, path), path);
   const size = tmpBytes === undefined ? [] : ['--size', String(tmpBytes)];
   args.push('--proc', '/proc', '--dev', '/dev', '--perms', '1777', ...size, '--tmpfs', '/tmp');
   const places = new Map<string, 'ro' | 'rw'>();
@@ -35,7 +38,7 @@ export function viewArguments(view: View, tools: readonly string[], tmpBytes: nu
   };
   for (const path of [...tools, ...(view.readOnly ?? [])].filter(existsSync)) add(path, 'ro');
   for (const path of (view.writable ?? []).filter(existsSync)) add(path, 'rw');
-  // What lies in another is mounted after it.
+  // What is in another is mounted after it.
   const mounted = [...places].sort(([a], [b]) => a.length - b.length);
   for (const [path, how] of mounted) {
     args.push(...newFolders(path, [...places.keys()]), how === 'ro' ? '--ro-bind' : '--bind', path, path);

@@ -1,4 +1,4 @@
-/** Applying source patches to copies of the files in an overlay, with GNU patch, and saying exactly what did not fit. */
+/** Applies source patches to the files of an overlay with GNU patch, and reports exactly what did not apply. */
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
@@ -9,16 +9,16 @@ import { displayed } from './diff/lines.ts';
 import { writeDiffs } from './diff/write.ts';
 import type { Hunk, PatchedFile, SourcePatch } from './patch.ts';
 
-/** A hunk that did not fit where or as it was written. */
+/** A hunk that was applied at another place or with fuzz. */
 export interface Adjustment {
   readonly patch: string;
   readonly file: string;
   readonly hunk: number;
   /** Lines by which the place moved. */
   readonly offset: number;
-  /** Lines of context that did not match; more than none deserves a look. */
+  /** Fuzz: the number of context lines that did not match. If it is not 0, check the result. */
   readonly fuzz: number;
-  /** The lines of the file where it was put, with their numbers. */
+  /** The lines of the file where it was applied, with line numbers. */
   readonly lines: string;
 }
 
@@ -37,7 +37,7 @@ export async function applyPatch(
   return await new Application(overlay, patch, release, series).run();
 }
 
-/** One patch on its way into an overlay. */
+/** Applies one patch to an overlay. */
 class Application {
   readonly #overlay: SourceOverlay;
   readonly #patch: SourcePatch;

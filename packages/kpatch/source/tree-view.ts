@@ -1,4 +1,7 @@
-/** What is known of the files of a tree while the diffs of a patch are placed: the files, and what earlier diffs did to them. */
+/**
+ * What is known of the files of a tree while the diffs of a patch are placed: the files, and what earlier diffs did to
+ * them.
+ */
 import { lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PatchedFile } from './diff/file.ts';
@@ -77,7 +80,7 @@ export class TreeView {
     return this.#look(path) === 'folder';
   }
 
-  /** The bytes of a file of the tree; empty where there is none. */
+  /** The bytes of a file of the tree; empty if there is none. */
   text(path: string): string {
     try {
       return this.#read(path);

@@ -5,27 +5,27 @@ import type { KernelConfig } from '../kernel/config.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
 import type { Naming } from '../platform/naming.ts';
 import { platformHere, platformOfConfig } from '../platform/registry.ts';
+import { sandboxed } from '../sandbox/sandbox.ts';
+import type { WantedCompiler } from './build-root.ts';
 
 /**
- * The command and the version text that a configuration names in CONFIG_CC_VERSION_TEXT (`gcc-12 (Debian 12.2.0-14) 12.2.0`,
- * `Debian clang version 19.1.7`). Kernels before 4.18 do not have the option: `gcc` and an empty text. For another machine than
- * this one it is a cross compiler. Error: `platform-unknown`.
+ * The command and the version text that a configuration names in CONFIG_CC_VERSION_TEXT (`gcc-12 (Debian 12.2.0-14)
+ * 12.2.0`, `Debian clang version 19.1.7`). Kernels before 4.18 do not have the option: `gcc` and an empty text. For another
+ * machine than this one it is a cross compiler. Error: `platform-unknown`.
  */
-export async function compilerOf(config: KernelConfig): Promise<KernelCompiler> {
-  const builtBy = config.get('CC_VERSION_TEXT') ?? '';
-  const clang = config.has('CC_IS_CLANG');
-  const major = /(\d+)\.\d+\.\d+\S*$/.exec(builtBy)?.[1] ?? /version (\d+)/.exec(builtBy)?.[1];
+export async function compilerOf(config: KernelConfig, root?: string): Promise<KernelCompiler> {
+  const { family, major, text: builtBy } = wantedCompiler(config);
   const first = builtBy.split(' ')[0] ?? '';
-  const family = clang ? 'clang' : 'gcc';
   const cross = crossNames(config);
   const prefixed = (name: string): string =>
-    cross === undefined || clang || name.startsWith(`${cross.triple}-`) ? name : `${cross.triple}-${name}`;
+    cross === undefined || family === 'clang' || name.startsWith(`${cross.triple}-`) ? name : `${cross.triple}-${name}`;
   const candidates = [/^(?:\S+-)?(?:gcc|clang)(?:-\d+)?$/.test(first) ? first : '', `${family}-${major}`, family]
     .filter(Boolean)
     .map(prefixed);
-  const command = (await firstInstalled(candidates)) ?? candidates[0] ?? family;
+  const command = (await firstInstalled(candidates, root)) ?? candidates[0] ?? family;
   const foreign = cross === undefined ? [] : [`ARCH=${cross.kernel}`, `CROSS_COMPILE=${cross.triple}-`];
-  return { command, builtBy, makeArguments: [...foreign, ...(await toolArguments(config, major))] };
+  const makeArguments = [...foreign, ...(await toolArguments(config, major, root))];
+  return { command, builtBy, makeArguments, ...(root === undefined ? {} : { root }) };
 }
 
 /** The names of the machine that a configuration is for; undefined for this one. */
@@ -34,35 +34,46 @@ function crossNames(config: KernelConfig): Naming | undefined {
   return platform === undefined || platform === platformHere() ? undefined : platform.naming;
 }
 
+/** The compiler that a configuration names. */
+export function wantedCompiler(config: KernelConfig): WantedCompiler {
+  const text = config.get('CC_VERSION_TEXT') ?? '';
+  // `gcc-12 (Debian 12.2.0-14) 12.2.0`, `gcc-10 (Debian 10.2.1-6) 10.2.1 20210110`, `Debian clang version 19.1.7`
+  const version = /\) (\d+)\.\d+\.\d+/.exec(text) ?? /version (\d+)\.\d/.exec(text) ?? /(\d+)\.\d+\.\d+\S*$/.exec(text);
+  return { family: config.has('CC_IS_CLANG') ? 'clang' : 'gcc', major: version?.[1], text };
+}
+
 /**
- * The linker and the assembler by their names, where they are LLVM's. `LLVM=1` would ask for all of LLVM's tools, without the
- * version in their names; a kernel may also have been built by clang and linked by GNU ld.
+ * The linker and the assembler by their names, where they are LLVM's. `LLVM=1` would ask for all of LLVM's tools, without
+ * the version in their names; a kernel may also have been built by clang and linked by GNU ld.
  */
-async function toolArguments(config: KernelConfig, major: string | undefined): Promise<string[]> {
+async function toolArguments(config: KernelConfig, major: string | undefined, root?: string): Promise<string[]> {
   const linkers = [`ld.lld-${major}`, 'ld.lld'];
-  const linker = config.has('LD_IS_LLD') ? ((await firstInstalled(linkers)) ?? linkers[0]!) : undefined;
+  const linker = config.has('LD_IS_LLD') ? ((await firstInstalled(linkers, root)) ?? linkers[0]!) : undefined;
   // Which of the two assemblers clang uses where nobody says so has changed (Linux 5.15).
   const assembler = config.has('AS_IS_LLVM') ? ['LLVM_IAS=1'] : config.has('AS_IS_GNU') ? ['LLVM_IAS=0'] : [];
   return [...(linker === undefined ? [] : [`LD=${linker}`]), ...(config.has('CC_IS_CLANG') ? assembler : [])];
 }
 
-async function firstInstalled(commands: readonly string[]): Promise<string | undefined> {
-  for (const command of commands) if ((await versionText(command)) !== undefined) return command;
+async function firstInstalled(commands: readonly string[], root?: string): Promise<string | undefined> {
+  for (const command of commands) if ((await versionText(command, root)) !== undefined) return command;
   return undefined;
 }
 
-/** What make has to be told of the compiler and its tools, in every call for this kernel. */
+/** What make must be told of the compiler and its tools, in every call for this kernel. */
 export function compilerArguments({ command, makeArguments }: KernelCompiler): string[] {
   return [`CC=${command}`, ...makeArguments];
 }
 
-/** The first line of `COMMAND --version`; undefined where it is not installed. */
-export async function versionText(command: string): Promise<string | undefined> {
-  const result = await run(command, ['--version'], { env: { LC_ALL: 'C' } }).catch(() => undefined);
+/** The first line of `COMMAND --version`; undefined if it is not installed. */
+export async function versionText(command: string, root?: string): Promise<string | undefined> {
+  const result = await (root === undefined
+    ? run(command, ['--version'], { env: { LC_ALL: 'C' } })
+    : sandboxed(command, ['--version'], { view: { buildRoot: root }, env: { LC_ALL: 'C' } })
+  ).catch(() => undefined);
   return result?.status === 0 ? result.stdout.toString().split('\n')[0] : undefined;
 }
 
-/** True where two version texts name the same compiler; the command in front may differ (`gcc` and `gcc-12`). */
+/** True if two version texts name the same compiler; the command in front may differ (`gcc` and `gcc-12`). */
 export function sameCompiler(one: string, other: string): boolean {
   const bare = (text: string): string => text.trim().replace(/^\S+ (?=\()/, '');
   return bare(one) === bare(other);
@@ -76,12 +87,12 @@ export async function checkCompiler(
   kernel: TargetKernel,
   { accept = false } = {},
 ): Promise<{ found: string; same: boolean }> {
-  const { command, builtBy, makeArguments } = kernel.compiler;
-  const found = await versionText(command);
+  const { command, builtBy, makeArguments, root } = kernel.compiler;
+  const found = await versionText(command, root);
   if (found === undefined) throw fail('tool-missing', { tool: command, package: command });
   for (const argument of makeArguments) {
     const linker = /^LD=(.*)/.exec(argument)?.[1];
-    if (linker !== undefined && (await versionText(linker)) === undefined)
+    if (linker !== undefined && (await versionText(linker, root)) === undefined)
       throw fail('tool-missing', { tool: linker, package: linker.replace('ld.', '') });
   }
   const same = builtBy === '' || sameCompiler(found, builtBy);

@@ -1,6 +1,6 @@
 /**
  * Software emulation or KVM. That /dev/kvm opens says little: a guest may hang or abort on it all the same. So a real
- * boot of the kernel at hand is tried once, with a short deadline, and the answer is kept until this machine boots anew.
+ * boot of the kernel at hand is tried once, with a short deadline, and the answer is kept until this machine boots again.
  */
 import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

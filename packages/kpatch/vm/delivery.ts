@@ -1,7 +1,7 @@
 /**
- * Brings files into a running guest. Small ones go through the agent's serial port; larger ones lie on a read-only disk that the
- * guest has from the start but whose driver is loaded only now, and removed afterwards, so that it does not stand in the way of
- * what is tried in the guest. A kernel without that driver gets everything through the serial port.
+ * Brings files into a running guest. Small ones go through the agent's serial port; larger ones are on a read-only disk
+ * that the guest has from the start but whose driver is loaded only now, and removed afterwards, so that it does not are in
+ * the way of what is tried in the guest. A kernel without that driver gets everything through the serial port.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,10 @@ export async function deliveryDrivers(modules: string | undefined): Promise<Reco
   return moduleFiles({ folder: modules, optional: ['virtio_pci', 'virtio_blk'] });
 }
 
-/** Writes the archive where the guest's disk has it, and gives QEMU's arguments for the disk. Errors: `file-unwritable`, `disk-full`. */
+/**
+ * Writes the archive where the guest's disk has it, and gives QEMU's arguments for the disk. Errors: `file-unwritable`,
+ * `disk-full`.
+ */
 export function deliveryDisk(folder: string, archive: Uint8Array): string[] {
   const path = join(folder, 'delivery');
   try {

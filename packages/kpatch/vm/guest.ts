@@ -25,15 +25,15 @@ export interface BootOptions {
   readonly files?: GuestFiles;
   /** Kernel modules for the guest; `modprobe` finds them there, and those of `load` are loaded at boot. */
   readonly modules?: GuestModules;
-  /** MiB; 512 unless told. */
+  /** MiB (default: 512). */
   readonly memoryMiB?: number;
-  /** Processors of the guest; 2 unless told. */
+  /** Processors of the guest (default: 2). */
   readonly cpus?: number;
   /** Added to the kernel's command line. */
   readonly kernelArguments?: readonly string[];
   /** `auto` uses KVM where a probe has shown that it works. The environment's KPATCH_VM_ACCEL overrides it. */
   readonly acceleration?: Accelerations;
-  /** Milliseconds until the guest must be up; 120,000 unless told. As all deadlines longer on a busy machine. */
+  /** Milliseconds until the guest must be up (default: 120,000). As all deadlines longer on a busy machine. */
   readonly bootDeadlineMs?: number;
   /** Called with each line of the guest's console, made readable. */
   readonly onConsole?: (line: string) => void;
@@ -47,9 +47,9 @@ export interface BootOptions {
 }
 
 export interface ScriptOptions {
-  /** Milliseconds; 60,000 unless told. A guest that takes longer is ended, the error is `guest-hung`. */
+  /** Milliseconds (default: 60,000). A guest that takes longer is ended, the error is `guest-hung`. */
   readonly deadlineMs?: number;
-  /** What the error calls this step; the script's first line unless told. */
+  /** What the error calls this step (default: the script's first line). */
   readonly step?: string;
   /** Called with the output as it comes. */
   readonly onOutput?: (text: string) => void;
@@ -69,7 +69,7 @@ export class Guest {
   readonly acceleration: Acceleration;
   /** Milliseconds from the start of QEMU until the agent took commands. */
   bootMs = 0;
-  /** SHA-256 of the file that a resumed guest came from; absent where it was booted. */
+  /** SHA-256 of the file that a resumed guest came from; absent if it was booted. */
   keptFrom?: string;
   readonly #qemu: Qemu;
   readonly #console: Console;
@@ -166,7 +166,7 @@ export class Guest {
     return result;
   }
 
-  /** As `run`; any status but 0 is the error `guest-step-failed`. */
+  /** Like `run`; any status but 0 is the error `guest-step-failed`. */
   async runOk(script: string, options: ScriptOptions = {}): Promise<ScriptResult> {
     const result = await this.run(script, options);
     if (result.status === 0) return result;
@@ -324,7 +324,9 @@ export interface Ground {
   dispose(): void;
 }
 
-/** Takes a place, makes the folder with the initramfs and chooses the acceleration; when `use` throws, all is given back. */
+/**
+ * Takes a place, makes the folder with the initramfs and chooses the acceleration; when `use` throws, all is given back.
+ */
 export async function prepared(
   options: BootOptions,
   archive: Uint8Array,

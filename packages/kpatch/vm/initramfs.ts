@@ -86,7 +86,7 @@ async function readBusybox(): Promise<Busybox> {
     if (bytes.subarray(0, 4096).includes('ld-linux')) {
       throw fail('busybox-missing', { problem: `${path} is dynamically linked` }, { where: { file: path } });
     }
-    // Its end may be seen late: what is computed for other proofs meanwhile runs in this process.
+    // Its end may be seen late: what is computed for other proofs in the meantime runs in this process.
     const { stdout } = await run(path, ['--list'], { timeoutMs: 120_000 });
     const applets = stdout
       .toString()

@@ -1,7 +1,8 @@
 /**
- * Files of kept guests. Each holds one saved guest: a header of fixed length (JSON, padded), then the state as QEMU writes it.
- * A file's name ends with the SHA-256 of its whole content, so a damaged one is detected; only a file that belongs to this user
- * and that nobody else can read or write is used, since its content becomes the memory of a guest that proofs rely on.
+ * Files of kept guests. Each holds one saved guest: a header of fixed length (JSON, padded), then the state as QEMU writes
+ * it. A file's name ends with the SHA-256 of its whole content, so a damaged one is detected; only a file that belongs to
+ * this user and that nobody else can read or write is used, since its content becomes the memory of a guest that proofs
+ * rely on.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -53,7 +54,10 @@ export interface OpenKept {
   close(): void;
 }
 
-/** Makes the folder, for this user only. Throws `KeptFileUnusable` where it belongs to someone else or others may write to it. */
+/**
+ * Makes the folder, for this user only. Throws `KeptFileUnusable` where it belongs to someone else or others may write to
+ * it.
+ */
 export function keptFolder(path: string): void {
   mkdirSync(path, { recursive: true, mode: 0o700 });
   const info = lstatSync(path);
@@ -185,11 +189,11 @@ export function touchKept(path: string): void {
   try {
     utimesSync(path, new Date(), new Date());
   } catch {
-    // removed meanwhile
+    // removed in the meantime
   }
 }
 
-/** Removes a kept guest; one that is gone is no error. */
+/** Removes a kept guest; one that is gone is not an error. */
 export function removeKept(path: string): void {
   rmSync(path, { force: true });
 }

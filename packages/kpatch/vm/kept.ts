@@ -1,7 +1,7 @@
 /**
- * Kept guests: a kernel is booted once, saved before anything of a proof is in it, and resumed from then on. A kept guest is
- * bound to the kernel image, QEMU's build, the machine, the command line and its first filesystem (busybox, agent, driver).
- * The kernel's addresses (KASLR) are frozen in each, so several are kept and one is drawn.
+ * Kept guests: a kernel is booted once, saved before anything of a proof is in it, and resumed from then on. A kept guest
+ * is bound to the kernel image, QEMU's build, the machine, the command line and its first filesystem (busybox, agent,
+ * driver). The kernel's addresses (KASLR) are frozen in each, so several are kept and one is drawn.
  *
  * What a proof needs is sent after the guest has been resumed, because it differs from proof to proof.
  */
@@ -37,8 +37,9 @@ export interface Keeping {
 }
 
 /**
- * A guest as `boot` gives it: resumed where one is kept (`guest.keptFrom` names it), else booted and kept for the next time.
- * Under KVM, and on machines where saving was not tried, it is always booted. `init` and `devices` cannot be used. Errors: those of `boot`.
+ * A guest as `boot` gives it: resumed where one is kept (`guest.keptFrom` names it), else booted and kept for the next
+ * time. Under KVM, and on machines where saving was not tried, it is always booted. `init` and `devices` cannot be used.
+ * Errors: those of `boot`.
  */
 export async function bootKept(options: BootOptions, keeping: Keeping): Promise<Guest> {
   const emulator = emulatorFor(options.image);
@@ -93,7 +94,7 @@ async function bootAndKeep(options: BootOptions, ground: Ground, key: string, ke
   return guest;
 }
 
-/** Tries those that are kept, in random order; undefined where none can be used. Those that cannot are removed. */
+/** Tries those that are kept, in random order; undefined if none can be used. Those that cannot are removed. */
 async function resumeOne(
   options: BootOptions,
   ground: Ground,
@@ -116,7 +117,7 @@ async function resumeOne(
       const unusable =
         error instanceof KeptFileUnusable || (error instanceof KpatchError && error.code !== 'interrupted');
       if (!unusable) throw error;
-      onNote?.(`the kept guest ${path} is removed and made anew: ${error.message}`);
+      onNote?.(`the kept guest ${path} was removed and will be created again: ${error.message}`);
       removeKept(path!);
     }
   }

@@ -1,6 +1,7 @@
 /**
- * Kernel modules for a guest: those that are asked for and what they need, from a `lib/modules/RELEASE` folder. What a module needs
- * are the modules that it links to (`depends`) and those that it says it will ask for (`softdep`, which may be an alias).
+ * Kernel modules for a guest: those that are asked for and what they need, from a `lib/modules/RELEASE` folder. What a
+ * module needs are the modules that it links to (`depends`) and those that it says it will ask for (`softdep`, which may be
+ * an alias).
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
@@ -20,14 +21,15 @@ export interface GuestModules {
   readonly folder: string;
   /** Names of modules that the guest can `modprobe`, with what they need. */
   readonly available?: readonly string[];
-  /** As `available`, but no error where this kernel does not have them. */
+  /** Like `available`, but no error where this kernel does not have them. */
   readonly optional?: readonly string[];
   /** Names of modules that are loaded at boot, in this order. */
   readonly load?: readonly string[];
 }
 
 /**
- * The files for the guest: the modules (unpacked), and a `modules.dep` and `modules.alias` of just these, where `modprobe` looks.
+ * The files for the guest: the modules (unpacked), and a `modules.dep` and `modules.alias` of just these, where `modprobe`
+ * looks.
  * Errors: `guest-module`, `file-unreadable`, `tool-failed` (a compressed module that cannot be unpacked).
  */
 export async function moduleFiles(modules: GuestModules): Promise<Record<string, GuestFile>> {
@@ -97,7 +99,7 @@ const ALGORITHMS = /^kernel\/(crypto|lib)\//;
 
 const algorithms = new Map<string, Promise<ReadonlyMap<string, readonly string[]>>>();
 
-/** The modules that have a name as their alias. Read once for a folder: they have to be unpacked for it. */
+/** The modules that have a name as their alias. Read once for a folder: they must be unpacked for it. */
 async function providersOf(
   alias: string,
   folder: string,
@@ -138,7 +140,7 @@ function existing(path: string): string {
   return ['', '.xz', '.zst', '.gz'].map((end) => path + end).find((file) => existsSync(file)) ?? path;
 }
 
-/** The names of what could be a module and is in vmlinux; none where the folder does not say. */
+/** The names of what could be a module and is in vmlinux; empty if the folder does not say. */
 function readBuiltIn(folder: string): ReadonlySet<string> {
   try {
     return new Set(readFileSync(join(folder, 'modules.builtin'), 'utf8').split('\n').map(moduleName));

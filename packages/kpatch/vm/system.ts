@@ -22,13 +22,19 @@ export interface SystemOptions extends Omit<BootOptions, 'init' | 'modules'> {
   readonly modules: string;
   /** Image of `makeDisk` that holds what the guest writes; without one it is forgotten with the guest. */
   readonly disk?: string;
-  /** Folders of this machine that stay visible although they lie below /tmp, which is the guest's own; the current one unless told. */
+  /**
+   * Folders of this machine that stay visible although they are below /tmp, which is the guest's own (default: the
+   * current one).
+   */
   readonly visible?: readonly string[];
   /** Units to enable, as `systemctl enable` would, by name; their files must be in `files` or on this machine. */
   readonly enable?: readonly string[];
 }
 
-/** Makes an empty disk image for `bootSystem`, `mib` MiB (only what is written takes space). Errors: `tool-missing`, `tool-failed`. */
+/**
+ * Makes an empty disk image for `bootSystem`, `mib` MiB (only what is written takes space). Errors: `tool-missing`,
+ * `tool-failed`.
+ */
 export async function makeDisk(path: string, mib = 1024): Promise<void> {
   await runOk('truncate', ['-s', `${mib}M`, path]);
   await runOk('mkfs.ext4', ['-q', '-F', '-L', 'kpatch-guest', path]);

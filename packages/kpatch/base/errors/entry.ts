@@ -4,7 +4,7 @@ export interface CatalogueEntry {
   readonly exit: 1 | 2 | 3 | 4;
   /** What happened: one sentence without a full stop. */
   readonly what: string;
-  /** Why that matters; empty where the first text says enough. */
+  /** Why that matters; empty if the first text says enough. */
   readonly why: string;
   /** What to do about it, in the imperative. */
   readonly fix: string;

@@ -1,14 +1,14 @@
-/** What the differences of a patch need of each other: new functions and data that one defines and another refers to. */
+/** Checks new functions and data that one difference of a patch defines and another one refers to. */
 import { fail } from '../../base/errors/error.ts';
 import type { Difference } from '../compare.ts';
 
-/** Names of the modules that are loaded whenever the module of this name is. */
+/** Names of the modules that are always loaded when the module of this name is. */
 export type Requirements = (module: string) => Promise<ReadonlySet<string>>;
 
 /**
- * Refuses where the differences refer to something that nobody defines (no symbol of the kernel, no export, no other
- * difference), or that is not there whenever the code that refers to it runs: what is new in a module reaches the rest of
- * that module through livepatch relocations, which the kernel applies when the module comes.
+ * Requires that everything the differences refer to is defined (a symbol of the kernel, an export, another difference) and
+ * available whenever the code that refers to it runs: new code in a module is reached through livepatch relocations, which
+ * the kernel applies when the module is loaded.
  * Errors: `symbols-unresolved`, `symbols-of-module`.
  */
 export async function requireResolved(

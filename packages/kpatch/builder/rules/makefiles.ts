@@ -1,6 +1,6 @@
 /**
- * What a series changes in the Makefiles of the kernel. They may add source files to objects that the kernel has; whatever
- * else they change reaches files that the series does not name.
+ * Checks the changes of a series to kernel Makefiles. They may add source files to existing objects; any other change would
+ * affect files that the series does not name.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
@@ -12,12 +12,12 @@ import type { SourceOverlay } from '../../kbuild/overlay.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
 import { isNoCode, type SourcePatch } from '../../source/patch.ts';
 
-/** True for a file by which kbuild decides what is built, and how. */
+/** True for a file that tells kbuild what to build and how. */
 export function isMakefile(file: string): boolean {
   return !isNoCode(file) && /(^|\/)(Makefile|Kbuild)[^/]*$/.test(file);
 }
 
-/** True where a file belongs to another architecture than the one that the map is of. */
+/** True if a file belongs to another architecture than the one that the map is of. */
 export function isForeign(file: string, map: ObjectMap): boolean {
   const architecture = /^arch\/([^/]+)\//.exec(file)?.[1];
   const ours = [...map.keys()].find((object) => object.startsWith('arch/'))?.split('/')[1];
@@ -26,7 +26,8 @@ export function isForeign(file: string, map: ObjectMap): boolean {
 
 /**
  * The units that the series adds to objects of the kernel, by make's own reading of the patched Makefiles (seconds, so only
- * where a Makefile changes). Every changed line is checked before make runs. Error: `source-kind-unsupported` for any other effect.
+ * where a Makefile changes). Every changed line is checked before make runs. Error: `source-kind-unsupported` for any other
+ * effect.
  */
 export async function addedUnits(
   patches: readonly SourcePatch[],
@@ -50,7 +51,7 @@ function textOf(path: string): string | undefined {
   return existsSync(path) ? readFileSync(path, 'latin1') : undefined;
 }
 
-/** The units of the second map alone. Error: `source-kind-unsupported` where the maps differ in another way. */
+/** The units of the second map alone. Error: `source-kind-unsupported` if the maps differ in another way. */
 export function compareMaps(before: ObjectMap, after: ObjectMap, makefile: string): ObjectMap {
   const objects = new Set([...before.values()].flatMap((owners) => owners.map(({ object }) => object)));
   const added = new Map<string, readonly Owner[]>();
@@ -77,17 +78,20 @@ function namesOf(owners: readonly Owner[]): string {
     .join(' and ');
 }
 
-/** Lists of kbuild whose members become code of the kernel; others (`ccflags-y`, `always-y`, `hostprogs-y`) decide how it is built. */
+/**
+ * Lists of kbuild whose members become code of the kernel; others (`ccflags-y`, `always-y`, `hostprogs-y`) decide how it is
+ * built.
+ */
 const list = /^[\w-]+-(?:y|m|objs|\$\(CONFIG_\w+\))$/;
 const otherLists =
   /^(?:subdir-)?(?:cc|as|ld|cpp|rust|af|c|a)flags-|^(?:always|extra|targets|hostprogs|userprogs|dtb|clean|header-test|no-header-test|generic|mandatory|subdir|host-\w+|\w+-objs-host)-/i;
 
-/** What a stable release changes in the top Makefile; the running kernel keeps its version. */
+/** Version lines of the top Makefile, which stable releases change; the running kernel keeps its version. */
 const version = /^(?:VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION|NAME)$/;
 
 /**
- * Checks what a patch changes in a Makefile, before make reads it: make runs programs while it reads. Only lists of objects may
- * change, and settings of units that `known` does not have. `before` is undefined for a new Makefile.
+ * Checks the change to a Makefile before make reads it, because make can run programs while it reads. Only lists of objects
+ * and settings of units that `known` does not contain may change. `before` is undefined for a new Makefile.
  * Error: `source-kind-unsupported`.
  */
 export function checkMakefile(path: string, before: string | undefined, after: string, known: ObjectMap): void {
@@ -134,13 +138,16 @@ function isHarmless(line: string, path: string, known: ObjectMap): boolean {
   return list.test(name) && !otherLists.test(name) && words.every((word) => isObject(word, path));
 }
 
-/** An object or a folder inside of the tree. */
+/** An object or a folder inside the tree. */
 function isObject(word: string, path: string): boolean {
   if (!/^[\w./+-]+$/.test(word) || word.startsWith('/') || word.startsWith('-')) return false;
   return (word.endsWith('.o') || word.endsWith('/')) && !normalize(join(dirname(path), word)).startsWith('..');
 }
 
-/** A value of a setting for one unit: a flag of the compiler that starts no program and reads no file outside, or `y` and `n`. */
+/**
+ * A value of a setting for one unit: a flag of the compiler that starts no program and reads no file outside, or `y` and
+ * `n`.
+ */
 function isSetting(word: string): boolean {
   if (/^[yn]$/.test(word)) return true;
   const plain = word.replace(/\$\((?:src|obj|srctree|objtree|CONFIG_\w+)\)/g, 'x');

@@ -1,6 +1,6 @@
 /**
- * Constants that kbuild computes from the kernel's structures and hands to assembly and to other headers (asm-offsets.h,
- * bounds.h). All code of the running kernel was compiled with the old values, so a patch that changes one is refused.
+ * Constants that kbuild computes from structures for assembly and other headers (asm-offsets.h, bounds.h). All code of the
+ * running kernel was compiled with the old values, so a patch that changes one is refused.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -13,7 +13,7 @@ import { readOutput } from '../../sandbox/output.ts';
 
 interface Generator {
   readonly source: string;
-  /** Where the vendor's values are; undefined where kbuild only makes the header beside what uses it. */
+  /** Where the vendor's values are; undefined if kbuild only makes the header beside what uses it. */
   readonly header?: string;
 }
 
@@ -26,7 +26,7 @@ function generatorsOf(sourceArch: string): Generator[] {
 }
 
 /**
- * Holds the values that the patched source gives against the kernel's. `folder` is for an overlay of the unpatched source.
+ * Compares the values of the patched source with those of the kernel. `folder` is for an overlay of the unpatched source.
  * Errors: `generated-changed`, `compile-failed`.
  */
 export async function checkOffsets(
@@ -39,7 +39,7 @@ export async function checkOffsets(
   const variables = await facts.variables();
   const search = includeSearch(variables);
   const generators = generatorsOf(search.sourceArch).filter(({ source }) => existsSync(join(tree, source)));
-  // Most patches change neither headers nor one of these, and need no look at the graph.
+  // Most patches change neither headers nor one of these files and do not need the include graph.
   if (!files.some((file) => !file.endsWith('.c') || generators.some(({ source }) => source === file))) return;
   const graph = await includeGraph(tree, search, (await facts.objects()).keys(), facts.derived);
   const reached = graph.reaching(files);

@@ -1,4 +1,6 @@
-/** The system states that a patch declares with KPATCH_STATE (include/kpatch/kpatch-macros.h), out of its compiled units. */
+/**
+ * Reads the system states that a patch declares with KPATCH_STATE (include/kpatch/kpatch-macros.h) from its compiled units.
+ */
 
 import { fail } from '../../base/errors/error.ts';
 import { ElfFile } from '../../formats/elf/file.ts';
@@ -10,7 +12,7 @@ export const statesSection = '.kpatch.states';
 /** A record: u64 id, u32 version, u32 that is 0. */
 const RECORD = 16;
 
-/** Reads the section of one object; none is an empty list. Error: `state-invalid`. */
+/** Reads the section of one object; empty without such a section. Error: `state-invalid`. */
 export function readStates(object: Uint8Array, unit: string): { id: number; version: number }[] {
   const elf = new ElfFile(object, unit);
   const section = elf.section(statesSection);

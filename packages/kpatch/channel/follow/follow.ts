@@ -25,11 +25,11 @@ export interface KernelState {
   readonly release: string;
   readonly running: boolean;
   readonly package: string;
-  /** Version of the installed package; empty where the kernel is not subscribed. */
+  /** Version of the installed package; empty if the kernel is not subscribed. */
   readonly installed: string;
-  /** Newest version in the channel, as far as this machine has seen; empty where the channel does not know the kernel. */
+  /** Newest version in the channel, as far as this machine has seen; empty if the channel does not know the kernel. */
   readonly available: string;
-  /** Version of the patch that the running kernel has loaded; empty where none of the package's is. */
+  /** Version of the patch that the running kernel has loaded; empty if none of the package's is. */
   readonly loaded: string;
   readonly support: Support | undefined;
 }
@@ -39,7 +39,7 @@ export interface ChannelStatus {
   readonly mode: 'auto' | 'manual';
   readonly manager: 'apt' | 'dnf';
   readonly timer: boolean;
-  /** ISO 8601 UTC; empty where nothing has been fetched yet. */
+  /** ISO 8601 UTC; empty if nothing has been fetched yet. */
   readonly published: string;
   readonly validUntil: string;
   readonly looked: string;
@@ -48,7 +48,10 @@ export interface ChannelStatus {
   readonly problems: readonly string[];
 }
 
-/** Begins to follow a channel: its address and key, whose fingerprints it gives. Nothing is subscribed yet. Errors: `channel-url`, `channel-key-file`, and those of a refresh. */
+/**
+ * Begins to follow a channel: its address and key, whose fingerprints it gives. Nothing is subscribed yet. Errors:
+ * `channel-url`, `channel-key-file`, and those of a refresh.
+ */
 export async function follow(root: string, url: string, keyFile: string): Promise<readonly string[]> {
   const address = url.replace(/\/+$/, '');
   if (!/^(?:https?|file):\/\/[^\s'"\\[\]]+$/.test(address) || !URL.canParse(address))
@@ -144,7 +147,7 @@ async function retry(root: string): Promise<string[]> {
     }
     const [program = 'kpatch', ...args] = selfCommand();
     const file = join(folder, `${record.module.name}.ko`);
-    // The policy holds here as everywhere; what a person took out stays out.
+    // The policy holds here as everywhere; what the user took out stays out.
     const env = { [updateMark]: '1' };
     const result = await run(program, [...args, 'install', '-k', record.kernel, file], { env });
     if (result.status !== 0 && result.status !== 3)

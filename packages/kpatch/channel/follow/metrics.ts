@@ -1,4 +1,6 @@
-/** The channel's part of `kpatch metrics`: until when this kernel is supported, and whether the channel is still heard from. */
+/**
+ * The channel's part of `kpatch metrics`: until when this kernel is supported, and whether the channel is still heard from.
+ */
 import { readSettings } from './settings.ts';
 import { readState } from './state.ts';
 import { supportOf } from './support.ts';
@@ -12,7 +14,7 @@ export const channelMetrics: Readonly<Record<string, string>> = {
   kpatch_channel_failed: '1 if the last check of the channel failed.',
 };
 
-/** The metrics in Prometheus' text format; empty where the machine follows no channel. Never fails. */
+/** The metrics in Prometheus' text format; empty if the machine follows no channel. Never throws. */
 export function channelMetricsText(release: string, root = '/', now = new Date()): string {
   const values = new Map<string, number>();
   const support = supportOf(release, root, now);

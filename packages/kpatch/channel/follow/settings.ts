@@ -1,4 +1,7 @@
-/** `/etc/kpatch/channel.conf`: how this machine follows its channel. Lines `key=value`; the packages' scripts read it with grep. */
+/**
+ * `/etc/kpatch/channel.conf`: how this machine follows its channel. Lines `key=value`; the packages' scripts read it with
+ * grep.
+ */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
@@ -61,7 +64,7 @@ export function keepInside(root: string): void {
 export function writeSettings(root: string, values: Readonly<Record<string, string>>): void {
   keepInside(root);
   const file = join(root, settingsFile);
-  // As bytes: what else stands there may be in any encoding.
+  // As bytes: what else is there may be in any encoding.
   let text = existsSync(file) ? readFileSync(file, 'latin1') : explained;
   for (const [key, value] of Object.entries(values)) {
     const line = `${key}=${Buffer.from(value).toString('latin1')}`;

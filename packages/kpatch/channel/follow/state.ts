@@ -9,7 +9,7 @@ export interface FollowState {
   readonly newest: number;
   /** The last look at the channel, ISO 8601 UTC. */
   readonly looked: string;
-  /** What was wrong then; empty where nothing was. */
+  /** What was wrong then; empty if nothing was. */
   readonly problem: string;
 }
 

@@ -85,7 +85,7 @@ export async function disableUnits(root: string): Promise<void> {
   await systemctl(root, ['daemon-reload']);
 }
 
-/** True where the timer is set up. */
+/** True if the timer is set up. */
 export function unitsEnabled(root: string): boolean {
   return existsSync(join(root, timer));
 }

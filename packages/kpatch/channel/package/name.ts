@@ -4,14 +4,15 @@ import { platformNamed } from '../../platform/registry.ts';
 export interface PackageNames {
   readonly deb: string;
   readonly rpm: string;
-  /** What rpm puts behind the release: `.el9_4` for kernels of the RHEL family, else nothing. */
+  /** What rpm puts after the release: `.el9_4` for kernels of the RHEL family, else nothing. */
   readonly dist: string;
 }
 
 /**
  * `kpatch-patch-<kernel>` for a kernel release. In rpm the dots of the kernel are underscores, and for kernels of the RHEL
- * family `.el9_4.x86_64` is not part of the name but of release and architecture: `kpatch-patch-5_14_0-427_13_1-1-1.el9_4.x86_64`,
- * as Red Hat names them. A Debian package's name may hold no underscore (Debian Policy 5.6.1), so there the kernel stays as it is.
+ * family `.el9_4.x86_64` is not part of the name but of release and architecture:
+ * `kpatch-patch-5_14_0-427_13_1-1-1.el9_4.x86_64`, as Red Hat names them. A Debian package's name may hold no underscore
+ * (Debian Policy 5.6.1), so there the kernel stays as it is.
  */
 export function packageNames(release: string): PackageNames {
   const [, rhel, dist = ''] = /^(\d[\w.]*-[\d.]+)(\.(?:el|fc|amzn|oe)\w*)\.\w+$/.exec(release) ?? [];

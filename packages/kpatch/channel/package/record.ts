@@ -1,4 +1,4 @@
-/** The record that travels inside each live patch package, as `/usr/lib/kpatch/RELEASE/advisory.json`. */
+/** The record that is included inside each live patch package, as `/usr/lib/kpatch/RELEASE/advisory.json`. */
 
 import { type Advisory, isCveId, severityOf } from '../../advisory/record.ts';
 import type { Level } from '../../advisory/severity.ts';
@@ -28,7 +28,7 @@ export interface LivePatchRecord {
     readonly signed: boolean;
     readonly buildId: string;
   } | null;
-  /** SHA-256 of the proof file, where one travels with it. */
+  /** SHA-256 of the proof file, where one is included with it. */
   readonly proof: string | null;
   readonly cves: readonly FixedCve[];
   /** CVEs that a predecessor fixed and this one does not, each with the reason. */

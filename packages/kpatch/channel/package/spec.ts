@@ -6,7 +6,7 @@ export interface PackageSpec {
   readonly version: string;
   readonly debRelease: string;
   readonly rpmRelease: string;
-  /** As `uname -m`, or `noarch`. */
+  /** Like `uname -m`, or `noarch`. */
   readonly arch: string;
   readonly summary: string;
   /** Lines of prose, none of them empty. */

@@ -1,4 +1,4 @@
-/** A folder with a package's files as they will lie on the machine, all with one date. */
+/** A folder with a package's files as they will are on the machine, all with one date. */
 import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 import type { PackageSpec } from './spec.ts';

@@ -142,7 +142,8 @@ export async function signAll(config: ChannelConfig, files: readonly string[]): 
 }
 
 /**
- * Moves signed packages into the pool, where they never change again; `date` is theirs, as dnf's index tells it. Errors: `disk-full`, `file-unwritable`.
+ * Moves signed packages into the pool, where they never change again; `date` is theirs, as dnf's index tells it. Errors:
+ * `disk-full`, `file-unwritable`.
  */
 export async function intoPool(
   folder: string,
@@ -185,7 +186,7 @@ export async function putKernel(
   writeKernel(folder, { ...kernel, patches: [{ record, issued: now.toISOString(), proven: false, ...pooled }] });
 }
 
-/** True where a channel's folder exists already. */
+/** True if a channel's folder exists already. */
 export function exists(folder: string): boolean {
   return existsSync(layout(folder).config);
 }

@@ -9,12 +9,14 @@ export const channelSchema = 'kpatch.channel/1';
 
 export interface ChannelConfig {
   readonly schema: typeof channelSchema;
-  /** Short, as it stands in file names: letters, digits, dashes. */
+  /** Short, as it is in file names: letters, digits, dashes. */
   readonly name: string;
   readonly description: string;
   /** Where `public/` will be served, without a slash at the end. */
   readonly url: string;
-  /** Fingerprints of the keys that sign, oldest first; all sign indexes, the oldest signs rpm packages (see docs, "Keys"). */
+  /**
+   * Fingerprints of the keys that sign, oldest first; all sign indexes, the oldest signs rpm packages (see docs, "Keys").
+   */
   readonly keys: readonly string[];
   /** Keys that no longer sign, but are still handed out, so that what they signed can be checked. */
   readonly formerKeys: readonly string[];
@@ -71,7 +73,7 @@ export function readConfig(folder: string): ChannelConfig {
   return config;
 }
 
-/** A channel's name stands in file names and in apt's pins, where other characters would mean something. */
+/** A channel's name is in file names and in apt's pins, where other characters would mean something. */
 export function isChannelName(name: string): boolean {
   return /^[a-z0-9][a-z0-9-]{0,39}$/.test(name);
 }

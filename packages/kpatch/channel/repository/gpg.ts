@@ -1,11 +1,11 @@
-/** Signing and checking with GnuPG. Keys lie in the user's own GnuPG home (GNUPGHOME), never in a channel's folder. */
+/** Signing and checking with GnuPG. Keys are in the user's own GnuPG home (GNUPGHOME), never in a channel's folder. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { run, runOk } from '../../base/run.ts';
 
-/** How long a person may take to enter a pass phrase. */
+/** How long the user may take to enter a pass phrase. */
 const PATIENCE_MS = 300_000;
 
 export interface SecretKey {
@@ -52,7 +52,9 @@ export async function exportKeys(fingerprints: readonly string[]): Promise<{ arm
   return { armored: armored.stdout.toString(), binary: binary.stdout };
 }
 
-/** SOURCE_DATE_EPOCH, where it is set, is the time of signatures too, so that a publication can be repeated byte for byte. */
+/**
+ * SOURCE_DATE_EPOCH, where it is set, is the time of signatures too, so that a publication can be repeated byte for byte.
+ */
 function signingTime(): string[] {
   const epoch = process.env.SOURCE_DATE_EPOCH ?? '';
   return /^[1-9]\d{0,11}$/.test(epoch) ? ['--faked-system-time', `${epoch}!`] : [];

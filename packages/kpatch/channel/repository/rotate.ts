@@ -21,7 +21,7 @@ export async function addKey(config: ChannelConfig, name: string): Promise<Chann
 }
 
 /**
- * The configuration without a key. An rpm package bears one signature, so those that the old key signed are signed anew.
+ * The configuration without a key. An rpm package bears one signature, so those that the old key signed are signed again.
  * A key that is lost or has leaked can be retired too: it is only named. Error: `channel-key`.
  */
 export async function retireKey(folder: string, config: ChannelConfig, name: string): Promise<ChannelConfig> {

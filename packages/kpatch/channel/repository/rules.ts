@@ -1,4 +1,7 @@
-/** The rules that every patch of a channel keeps; they are asked when one is added and again whenever the channel is checked. */
+/**
+ * The rules that every patch of a channel keeps; they are asked when one is added and again whenever the channel is
+ * checked.
+ */
 import { fail, type KpatchError } from '../../base/errors/error.ts';
 import { compareRecords, versionText } from '../package/record.ts';
 import type { ChannelConfig } from './config.ts';
@@ -7,7 +10,7 @@ import { type ChannelKernel, type PublishedPatch, untilOf, windowOf } from './ke
 /** What the rules look at beside the record itself. */
 export interface Candidate {
   readonly patch: Pick<PublishedPatch, 'record' | 'proven'>;
-  /** True where the module replaces all live patches before it. */
+  /** True if the module replaces all live patches before it. */
   readonly replaces: boolean;
 }
 
@@ -41,7 +44,10 @@ export function brokenRule(
   return undefined;
 }
 
-/** The rules between a patch and the one before it: versions only rise, what was fixed stays fixed, the kernel is the same build. */
+/**
+ * The rules between a patch and the one before it: versions only rise, what was fixed stays fixed, the kernel is the same
+ * build.
+ */
 export function succession(
   before: PublishedPatch['record'] | undefined,
   record: PublishedPatch['record'],

@@ -1,4 +1,6 @@
-/** Support windows: until when a kernel receives live patches, and what to reboot into. Dates are days, `YYYY-MM-DD`, UTC. */
+/**
+ * Support windows: until when a kernel receives live patches, and what to reboot into. Dates are days, `YYYY-MM-DD`, UTC.
+ */
 
 import { upstreamOf } from '../../advisory/version.ts';
 import { fail } from '../../base/errors/error.ts';
@@ -27,7 +29,7 @@ export function addMonths(released: string, months: number): string {
   return dayOf(new Date(Date.UTC(year, month - 1 + months, Math.min(date, last))));
 }
 
-/** Days from one day to another, negative where it lies before. */
+/** Days from one day to another, negative where it is before. */
 export function daysBetween(from: string, to: string): number {
   return Math.round((Date.parse(`${to}T00:00:00Z`) - Date.parse(`${from}T00:00:00Z`)) / day);
 }
@@ -38,7 +40,9 @@ export function stateOn(today: string, until: string): WindowState {
   return left < 0 ? 'ended' : left <= ENDING_DAYS ? 'ending' : 'supported';
 }
 
-/** Kernels that replace one another: of one distribution, architecture and series (`6.1`), and of one flavour (`rt-amd64`). */
+/**
+ * Kernels that replace one another: of one distribution, architecture and series (`6.1`), and of one flavour (`rt-amd64`).
+ */
 export function lineOf(kernel: { release: string; arch: string; distribution: string }): string {
   const series = upstreamOf(kernel.release).split('.').slice(0, 2).join('.');
   const flavour = /-([a-z][a-z0-9-]*)$/.exec(kernel.release)?.[1] ?? '';

@@ -21,12 +21,9 @@ export function register(program: Command): void {
     policy
       .command('check [FILE]')
       .description(
-        'whether the policy can be used and the installed patches meet it; FILE: another policy, or a module',
+        'check that the policy is valid and the installed patches meet it; FILE: another policy, or a module',
       )
-      .addHelpText(
-        'after',
-        '\nExit status: 0 when all is well, 1 when something is wrong, 4 when FILE would be refused.',
-      ),
+      .addHelpText('after', '\nExit status: 0 if there is no problem, 1 if there is one, 4 if FILE would be refused.'),
   ).action(action(check));
 }
 
@@ -53,7 +50,11 @@ function show(_: Context, options: HostOptions): Outcome {
 function showText(state: PolicyState, rules: HostPolicy, keys: readonly KeyFacts[]): string[] {
   const revoked = state.revoked.map(({ key, reason }): string[] => ['revoked key', `${key.slice(0, 16)}... ${reason}`]);
   if (state.kind === 'unusable') {
-    return columns([['policy', `CANNOT BE USED: ${state.problem}`], ['so', 'nothing new is accepted'], ...revoked]);
+    return columns([
+      ['policy', `CANNOT BE USED: ${state.problem}`],
+      ['effect', 'kpatch accepts no new patches'],
+      ...revoked,
+    ]);
   }
   const { proof, signature, channels } = rules;
   const age = proof.maxAgeDays === undefined ? 'of any age' : `at most ${proof.maxAgeDays} days old when accepted`;
@@ -62,14 +63,14 @@ function showText(state: PolicyState, rules: HostPolicy, keys: readonly KeyFacts
   const wanted = `required: plan ${proof.plans.join(' or ')}, ${age}${test}${except}`;
   const signed = `required: ${signature.hashes.join(', ')}; RSA of at least ${signature.minimumRsaBits} bits`;
   const source =
-    state.kind === 'valid' ? `${state.file} (${state.policy.digest})` : `none (${state.file}); the defaults hold`;
+    state.kind === 'valid' ? `${state.file} (${state.policy.digest})` : `none (${state.file}); using the defaults`;
   return columns([
     ['policy', source],
     ['proof', proof.required ? wanted : 'not required'],
-    ['module signature', signature.required ? signed : 'not required by the policy (the kernel may ask for one)'],
+    ['module signature', signature.required ? signed : 'not required by the policy (the kernel may require one)'],
     ['channels', channels === undefined ? 'any' : channels.join(' ') || 'none'],
     ['updates', updateWords[rules.update]],
-    ['patches of a revoked key', rules.revoked === 'keep' ? 'kept, with an alarm' : 'taken out of the store'],
+    ['patches of a revoked key', rules.revoked === 'keep' ? 'kept, with an alarm' : 'removed from the store'],
     ...keys.map(({ file, key, name, revoked: gone }) => [
       'trusted key',
       `${key.slice(0, 16)}... ${file}${name === undefined ? '' : ` (${name})`}${gone ? ' REVOKED' : ''}`,
@@ -79,9 +80,9 @@ function showText(state: PolicyState, rules: HostPolicy, keys: readonly KeyFacts
 }
 
 const updateWords: Readonly<Record<HostPolicy['update'], string>> = {
-  install: 'install by themselves',
-  fetch: 'fetch; a person installs',
-  nothing: 'do nothing by themselves',
+  install: 'installed automatically',
+  fetch: 'downloaded automatically, installed by an administrator',
+  nothing: 'neither downloaded nor installed automatically',
 };
 
 function check({ report }: Context, options: HostOptions, file?: string): Outcome {
@@ -90,7 +91,7 @@ function check({ report }: Context, options: HostOptions, file?: string): Outcom
   const schema = 'kpatch.policy-check/1';
   if (file !== undefined) {
     const { digest } = readPolicyFile(file, machine.etc);
-    return { schema, data: { file, digest, problems: [] }, text: `${file} can be used (${digest})` };
+    return { schema, data: { file, digest, problems: [] }, text: `${file} is valid (${digest})` };
   }
   const state = readPolicyState(machine);
   if (state.kind === 'none') report.note(`there is no policy (${state.file}): root may load any patch`);

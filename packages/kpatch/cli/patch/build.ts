@@ -9,8 +9,9 @@ import type { OutOfTreeModule } from '../../builder/out-of-tree.ts';
 import type { CustomParts } from '../../distro/custom/custom.ts';
 import type { SigningKey } from '../../module/make/sign.ts';
 import { action, type Outcome } from '../command.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 
-interface Options {
+interface Options extends KernelSourceOptions {
   readonly kernel?: string;
   readonly image?: string;
   readonly headers?: string;
@@ -40,7 +41,7 @@ interface Options {
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('build')
     .summary('build a live patch from source patches')
     .description(
@@ -78,40 +79,39 @@ export function register(program: Command): void {
     .option('--keep-line-changes', 'treat a shifted line number in a warning as a change')
     .option('--keep-glue <file>', 'also write the generated C source (glue code) of the module')
     .option('--no-sandbox', 'run the compiler and its tools with all your rights (dangerous; recorded in the manifest)')
-    .option('--json', 'print JSON')
-    .action(
-      action<Options, [string[]]>(async ({ report }, options, patches) => {
-        for (const file of [options.output, options.keepGlue]) if (file !== undefined) checkWritable(file);
-        const result = await build(
-          {
-            patches,
-            ...(options.kernel === undefined ? {} : { release: options.kernel }),
-            ...partsOf(options),
-            ...outOfTree(options),
-            ...(options.name === undefined ? {} : { name: options.name }),
-            ...(options.patchVersion === undefined
-              ? {}
-              : { version: natural('--patch-version', options.patchVersion) }),
-            ...(options.after === undefined ? {} : { after: options.after }),
-            withdraw: options.withdraw,
-            ...signing(options),
-            cves: options.cve,
-            replace: options.replace,
-            skipCompilerCheck: options.skipCompilerCheck === true,
-            keepLineChanges: options.keepLineChanges === true,
-            skipRunPre: options.skipRunPre === true,
-            acceptLayouts: options.acceptLayout,
-            leaveOutInit: options.leaveOutInit === true,
-            ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
-          },
-          report,
-        );
-        const output = options.output ?? join(process.cwd(), `${result.name}.ko`);
-        writeAtomically(output, result.module);
-        if (options.keepGlue !== undefined) writeAtomically(options.keepGlue, result.glue);
-        return outcome(result, output);
-      }),
-    );
+    .option('--json', 'print JSON');
+  withKernelSource(command).action(
+    action<Options, [string[]]>(async ({ report }, options, patches) => {
+      for (const file of [options.output, options.keepGlue]) if (file !== undefined) checkWritable(file);
+      const result = await build(
+        {
+          patches,
+          kernelSource: kernelSource(options),
+          ...(options.kernel === undefined ? {} : { release: options.kernel }),
+          ...partsOf(options),
+          ...outOfTree(options),
+          ...(options.name === undefined ? {} : { name: options.name }),
+          ...(options.patchVersion === undefined ? {} : { version: natural('--patch-version', options.patchVersion) }),
+          ...(options.after === undefined ? {} : { after: options.after }),
+          withdraw: options.withdraw,
+          ...signing(options),
+          cves: options.cve,
+          replace: options.replace,
+          skipCompilerCheck: options.skipCompilerCheck === true,
+          keepLineChanges: options.keepLineChanges === true,
+          skipRunPre: options.skipRunPre === true,
+          acceptLayouts: options.acceptLayout,
+          leaveOutInit: options.leaveOutInit === true,
+          ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
+        },
+        report,
+      );
+      const output = options.output ?? join(process.cwd(), `${result.name}.ko`);
+      writeAtomically(output, result.module);
+      if (options.keepGlue !== undefined) writeAtomically(options.keepGlue, result.glue);
+      return outcome(result, output);
+    }),
+  );
 }
 
 /** The parts of a custom kernel; --image, --headers and --source are required together. Error: `usage`. */

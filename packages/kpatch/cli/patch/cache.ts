@@ -34,7 +34,7 @@ export function register(program: Command): void {
     .option('--max-size <size>', 'limit of the whole cache: 20G, 500M, 0 (default: max_size of cache.conf)')
     .option(
       '--older-than <age>',
-      'remove what was not used for this long: 12h, 30d, 8w (default: older_than of cache.conf)',
+      'also remove entries not used for this long: 12h, 30d, 8w (default: older_than of cache.conf)',
     )
     .option('-n, --dry-run', 'print what would be removed; remove nothing')
     .option('--json', 'one JSON document')

@@ -9,10 +9,11 @@ import { prepareCustomKernel, prepareKernel, removeKernel } from '../../prepare/
 import { describedKernel, inspectCached } from '../../prepare/manifest.ts';
 import { versionText } from '../../prepare/source-version.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 
 export function register(program: Command): void {
   const kernel = program.command('kernel').description('manage the kernels prepared for building live patches');
-  kernel
+  const add = kernel
     .command('add [RELEASE]')
     .description('find or download a kernel and prepare it (default: the running one, or else the newest available)')
     .option('--image <file>', 'vmlinuz or vmlinux of a custom kernel; needs --headers and --source')
@@ -21,8 +22,8 @@ export function register(program: Command): void {
     .option('--modules <dir>', 'its modules: /lib/modules/RELEASE')
     .option('--debug-image <file>', 'its vmlinux with symbols')
     .option('--no-sandbox', 'run programs on patches and packages with all your rights (dangerous)')
-    .option('--json', 'print JSON')
-    .action(action(add));
+    .option('--json', 'print JSON');
+  withKernelSource(add).action(action(addKernel));
   kernel.command('list').description('list the prepared kernels').option('--json', 'print JSON').action(action(list));
   kernel
     .command('show <RELEASE>')
@@ -38,10 +39,14 @@ export function register(program: Command): void {
     .action(action(remove));
 }
 
-async function add({ report }: Context, options: Partial<CustomParts>, release?: string): Promise<Outcome> {
+async function addKernel(
+  { report }: Context,
+  options: Partial<CustomParts> & KernelSourceOptions,
+  release?: string,
+): Promise<Outcome> {
   const custom = customParts(options);
   const kernel = await (custom === undefined
-    ? prepareKernel(release, { report })
+    ? prepareKernel(release, { ...kernelSource(options), report })
     : prepareCustomKernel(custom, { report }));
   return { schema: 'kpatch.kernel/1', data: { kernel }, text: `${kernel.release} is ready: ${kernel.paths.root}` };
 }

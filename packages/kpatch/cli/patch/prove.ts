@@ -19,7 +19,7 @@ import { type PatchedFunction, readSubject, type Subject } from '../../prove/inp
 import { readTestScript, type TestScript } from '../../prove/input/test-script.ts';
 import { readUserCheck, type UserCheck } from '../../prove/input/user-check.ts';
 import { liveView } from '../../prove/live-view.ts';
-import { allProven, type Cell, matrixText, runMatrix } from '../../prove/matrix.ts';
+import { allProven, type Cell, matrixText, runMatrix, succeeds } from '../../prove/matrix.ts';
 import { onlyChecks, plans, withUserChecks } from '../../prove/plans.ts';
 import { prove } from '../../prove/proof.ts';
 import { proofText } from '../../prove/proof-text.ts';
@@ -30,14 +30,16 @@ import type { ProofEvent } from '../../prove/run/event.ts';
 import { useSandbox } from '../../sandbox/policy.ts';
 import { printFailure } from '../command.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 
-interface Options {
+interface Options extends KernelSourceOptions {
   readonly sandbox: boolean;
   readonly kernel: readonly string[];
   readonly kernels?: string;
   readonly test?: string;
   readonly full?: boolean;
   readonly cold?: boolean;
+  readonly allowExceptions?: boolean;
   readonly check: readonly string[];
   readonly with: readonly string[];
   readonly from: readonly string[];
@@ -51,7 +53,7 @@ interface Options {
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('prove')
     .summary('test a livepatch module in virtual machines and write a proof')
     .description(
@@ -70,6 +72,7 @@ export function register(program: Command): void {
     )
     .option('--full', 'full plan: also under load, cycles, upgrades, memory errors, the boot path (takes minutes)')
     .option('--cold', 'boot every virtual machine instead of resuming a kept one')
+    .option('--allow-exceptions', 'succeed also if modules without their hardware could not be run ("proven except")')
     .option('--check <name>', 'run only this check and those it depends on (repeatable)', collect, [])
     .option('--with <file>', 'your own check: a shell or TypeScript file (repeatable)', collect, [])
     .option('--from <module>', 'previous patch: test the upgrade from it, and back (repeatable)', collect, [])
@@ -79,18 +82,18 @@ export function register(program: Command): void {
     .option('--key <file>', 'private key (PEM) to sign the proof with')
     .option('--report <file>', 'write an HTML report of the proof')
     .option('--no-sandbox', 'run programs on patches and packages with all your rights (dangerous)')
-    .option('--json', 'print JSON as a stream: all events, then the proof')
-    .action(async (modules: string[], options: Options) => {
-      if (!options.sandbox) useSandbox(false);
-      const stream = options.json === true ? jsonStream('kpatch.prove/1', process.stdout) : undefined;
-      try {
-        using built = temporaryFolder('kpatch-prove-');
-        await run(modules, options, built.path, stream);
-      } catch (error) {
-        if (stream?.begun === true) stream.fail(error);
-        else printFailure(error, options.json === true);
-      }
-    });
+    .option('--json', 'print JSON as a stream: all events, then the proof');
+  withKernelSource(command).action(async (modules: string[], options: Options) => {
+    if (!options.sandbox) useSandbox(false);
+    const stream = options.json === true ? jsonStream('kpatch.prove/1', process.stdout) : undefined;
+    try {
+      using built = temporaryFolder('kpatch-prove-');
+      await run(modules, options, built.path, stream);
+    } catch (error) {
+      if (stream?.begun === true) stream.fail(error);
+      else printFailure(error, options.json === true);
+    }
+  });
 }
 
 /** One module with its kernel and, if known, its source patches. */
@@ -115,7 +118,7 @@ async function run(given: readonly string[], options: Options, built: string, st
   if (jobs.length === 1) {
     const [job] = jobs;
     const proof = await proveOne(job!, { ...common, guests: availableParallelism() }, viewOf(stream));
-    process.exitCode = proof.verdict === 'proven' ? 0 : 1;
+    process.exitCode = succeeds(proof, options.allowExceptions) ? 0 : 1;
     if (stream === undefined) print(proofText(proof));
     else stream.end({ warnings: report.warnings, proof });
     return;
@@ -133,7 +136,7 @@ async function run(given: readonly string[], options: Options, built: string, st
     }
   };
   const cells = await runMatrix(jobs.map((job) => ({ label: job.label, run: () => one(job) })));
-  process.exitCode = allProven(cells) ? 0 : 1;
+  process.exitCode = allProven(cells, options.allowExceptions) ? 0 : 1;
   if (stream === undefined) print(`\n${matrixText(cells)}`);
   else
     stream.end({
@@ -181,7 +184,13 @@ async function jobsOf(given: readonly string[], options: Options, built: string,
   const { build } = await import('../../builder/build.ts');
   const jobs: Job[] = [];
   for (const release of releases.length === 0 ? [undefined] : [...new Set(releases)]) {
-    const settings = { cves: [], replace: true, skipCompilerCheck: false, keepLineChanges: false };
+    const settings = {
+      kernelSource: kernelSource(options),
+      cves: [],
+      replace: true,
+      skipCompilerCheck: false,
+      keepLineChanges: false,
+    };
     const result = await build({ patches: given, ...(release === undefined ? {} : { release }), ...settings }, report);
     const file = join(built, `${result.name}-${result.kernel.release}.ko`);
     writeAtomically(file, result.module);
@@ -208,7 +217,7 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
   const subject = readSubject(job.file);
   const predecessors = options.from.map(readSubject);
   const sources = job.sources.map((file) => readSourcePatch(file, subject));
-  const kernel = await kernelOf(subject, common.report);
+  const kernel = await kernelOf(subject, options, common.report);
   const plan = planOf(common);
   let proof: Proof;
   try {
@@ -277,8 +286,8 @@ function planOf({ options, userChecks }: Pick<Common, 'options' | 'userChecks'>)
   return withUserChecks(onlyChecks(base, options.check, ids), own);
 }
 
-async function kernelOf(subject: Subject, report: Reporter): Promise<ProofKernel> {
-  const kernel = await prepareKernel(subject.release, { report });
+async function kernelOf(subject: Subject, options: Options, report: Reporter): Promise<ProofKernel> {
+  const kernel = await prepareKernel(subject.release, { ...kernelSource(options), report });
   requireLivepatch(kernel);
   await holdKernel(kernel); // until this process ends
   const { release, buildId, paths } = kernel;

@@ -1,12 +1,14 @@
-/** What a patch itself asks for, in sections `.kpatch.*` (the macros of include/kpatch/kpatch-macros.h and dynup/kpatch's). */
+/**
+ * Reads the requests of a patch from `.kpatch.*` sections (macros of include/kpatch/kpatch-macros.h and of dynup/kpatch).
+ */
 import { fail } from '../../base/errors/error.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
 import { targetOf } from '../parts/target.ts';
 
 export interface AuthorWishes {
-  /** Functions that stay as they are, whatever their difference (KPATCH_IGNORE_FUNCTION). */
+  /** Functions whose changes are ignored (KPATCH_IGNORE_FUNCTION). */
   readonly ignoredFunctions: ReadonlySet<Part>;
-  /** Names of sections whose differences are of no consequence (KPATCH_IGNORE_SECTION). */
+  /** Names of sections whose differences are irrelevant (KPATCH_IGNORE_SECTION). */
   readonly ignoredSections: ReadonlySet<string>;
   /** Functions that are replaced without a difference (KPATCH_INCLUDE_FUNCTION). */
   readonly includedFunctions: ReadonlySet<Part>;
@@ -14,7 +16,7 @@ export interface AuthorWishes {
   readonly forced: readonly string[];
 }
 
-/** Only callbacks travel; the other sections speak to the differ and the builder. */
+/** Only callbacks are included; the other sections speak to the differ and the builder. */
 export function isCallback(part: Part): boolean {
   return part.section.name.startsWith('.kpatch.callbacks.');
 }

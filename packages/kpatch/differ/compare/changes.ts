@@ -1,4 +1,4 @@
-/** What changed between two correlated objects: functions with reasons, and what travels with them. */
+/** Finds what changed between two correlated objects: functions with reasons, and what must be included with them. */
 import { STB } from '../../formats/elf/constants.ts';
 import type { Reason } from '../options.ts';
 import { parentOf } from '../parts/names.ts';
@@ -18,9 +18,9 @@ export interface Changes {
   readonly changed: ReadonlyMap<Part, readonly Reason[]>;
   /** Functions that only the patched object has, but cold parts. */
   readonly added: readonly Part[];
-  /** Read-only tables that changed and travel with the functions that use them. */
+  /** Read-only tables that changed and are included with the functions that use them. */
   readonly tables: ReadonlySet<Part>;
-  /** Cold parts of a function that travel with it. */
+  /** Cold parts of a function that are included with it. */
   readonly coldParts: ReadonlyMap<Part, readonly Part[]>;
 }
 
@@ -48,7 +48,8 @@ interface Differences {
 
 /**
  * Compares all pairs. A changed static function that ftrace cannot redirect (`inline` of the kernel implies notrace) can
- * still be replaced where it is only ever called: it travels as a new function, and its callers change to call that one.
+ * still be replaced where it is only ever called: it is included as a new function, and its callers change to call that
+ * one.
  */
 function compareAll(pair: Pair, comparison: Comparison, wishes: AuthorWishes): Differences {
   const { ignoredFunctions } = wishes;
@@ -110,7 +111,7 @@ function canBeCarried(pair: Pair, part: Part): boolean {
   return !hasAddressTaken(part) && !hasAddressTaken(twin);
 }
 
-/** True where anything but a call or jump refers to the function's entry. */
+/** True if anything but a call or jump refers to the function's entry. */
 function hasAddressTaken(part: Part): boolean {
   const { model } = part;
   for (const user of model.parts) {

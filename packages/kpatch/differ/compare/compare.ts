@@ -1,4 +1,4 @@
-/** Whether two parts mean the same: bytes and relocations, and the entries of the tables that belong to them. */
+/** Compares two parts: bytes, relocations, and their table entries. */
 import type { Relocation, Section } from '../../formats/elf/object.ts';
 import type { Reason } from '../options.ts';
 import { btfDifference } from '../parts/btf-ids.ts';
@@ -31,7 +31,7 @@ export class Comparison {
     this.#sections.clear();
   }
 
-  /** The first difference between two parts, or undefined where they mean the same. */
+  /** The first difference between two parts, or undefined if they mean the same. */
   difference(a: Part, b: Part): Reason | undefined {
     if (a.class === 'registry' && b.class === 'registry' && this.#isSameList(a, b)) return undefined;
     if (a.class === 'ids' && b.class === 'ids') {
@@ -63,7 +63,7 @@ export class Comparison {
   }
 
   /**
-   * True where two parts are the same range of two sections of the same bytes, in which every place is the same thing: only
+   * True if two parts are the same range of two sections of the same bytes, in which every place is the same thing: only
    * then do calls that the assembler settled within the section mean the same.
    */
   #isSameSection(a: Part, b: Part): boolean {
@@ -162,7 +162,7 @@ export class Comparison {
     return old === now ? `${now} is a different one` : `${now} replaces ${old}`;
   }
 
-  /** True where two references mean the same. */
+  /** True if two references mean the same. */
   sameTarget(a: Target, b: Target): boolean {
     if (a.kind === 'part' && b.kind === 'part') {
       const left = a.offset + a.part.start - entryOf(a.part);
@@ -197,7 +197,7 @@ export class Comparison {
     return same;
   }
 
-  /** True where two lists have the same entries, in whatever order. */
+  /** True if two lists have the same entries, in whatever order. */
   #isSameList(a: Part, b: Part): boolean {
     const [left, right] = [listEntries(a), listEntries(b)];
     if (left.length !== right.length) return false;
@@ -287,8 +287,8 @@ export class Comparison {
 }
 
 /**
- * What new code may count on and the object of the running kernel has not. One that is read-only only in the patched version
- * stays writable, which does no harm.
+ * What new code may count on and the object of the running kernel has not. One that is read-only only in the patched
+ * version stays writable, which is harmless.
  */
 function storageDifference(a: Part, b: Part): Reason | undefined {
   const [before, after] = [storageOf(a.section.name), storageOf(b.section.name)];

@@ -1,5 +1,5 @@
 /**
- * Pairs the parts of two objects that are the same thing. A wrong pair of functions does no harm: the comparison finds that
+ * Pairs the parts of two objects that are the same thing. A wrong pair of functions is harmless: the comparison finds that
  * they differ, or they do not. A wrong pair of variables would let new code work on the wrong state, so variables whose
  * names carry numbers are paired by who refers to them, and stay apart where that does not decide.
  */
@@ -31,7 +31,9 @@ export function isCopyable(part: Part): boolean {
   }
 }
 
-/** Static locals that macros make for each use, by name; descriptors of pr_debug and tags of allocations by their section. */
+/**
+ * Static locals that macros make for each use, by name; descriptors of pr_debug and tags of allocations by their section.
+ */
 function isLocalCopy(part: Part): boolean {
   const { symbol, name, section } = part;
   if (symbol?.bind !== STB.LOCAL) return false;
@@ -110,7 +112,9 @@ function pair(left: Part, right: Part): void {
 
 const free = (parts: readonly Part[]): Part[] => parts.filter(({ twin }) => twin === undefined);
 
-/** Functions (and unnamed pieces) of one base name: by equal shape, then by who calls them is not needed: the order does. */
+/**
+ * Functions (and unnamed pieces) of one base name: by equal shape, then by who calls them is not needed: the order does.
+ */
 function pairFunctions(left: readonly Part[], right: readonly Part[]): void {
   pairByShape(left, right);
   const [first, second] = [free(left), free(right)];
@@ -158,7 +162,9 @@ function shapeOf(part: Part): string {
   return `${end - start}\n${bytes}\n${references.join('\n')}`;
 }
 
-/** A constant without a name that holds addresses (an entry of ppc64le's `.toc`, clang's tables): it stands for its user. */
+/**
+ * A constant without a name that holds addresses (an entry of ppc64le's `.toc`, clang's tables): it stands for its user.
+ */
 function isBetween(part: Part): boolean {
   return part.symbol === undefined && part.class === 'read-only';
 }
@@ -207,7 +213,9 @@ function usersOf(model: Model, entries: Entries): Users {
   return users;
 }
 
-/** Static locals of one name: those that share a user are the same; of several in one function each has its place. */
+/**
+ * Static locals with the same name: those that share a user are the same; of several in one function each has its place.
+ */
 function pairVariables({ parts: [left, right] }: Group, users: readonly [Users, Users], ambiguous: Set<Part>): void {
   for (const part of left) {
     if (part.twin !== undefined) continue;
@@ -223,8 +231,8 @@ function pairVariables({ parts: [left, right] }: Group, users: readonly [Users, 
 }
 
 /**
- * Pairs as many variables on both sides by where they are used first. For a function that is the same that is certain. In one
- * that changes, code may have changed places: only different content tells the variables apart then, and only where the
+ * Pairs as many variables on both sides by where they are used first. For a function that is the same that is certain. In
+ * one that changes, code may have changed places: only different content tells the variables apart then, and only where the
  * numbers, which count declarations, do not say otherwise.
  */
 function pairByPlace(
@@ -291,7 +299,7 @@ function component(
   return [[...lefts], [...rights]];
 }
 
-/** Pairs those with exactly the same users where that is one to one; true where all of the smaller side found theirs. */
+/** Pairs those with exactly the same users where that is one to one; true if all of the smaller side found theirs. */
 function pairSameUsers(lefts: readonly Part[], rights: readonly Part[], [a, b]: readonly [Users, Users]): boolean {
   const key = (users: Users, part: Part): string => [...(users.get(part)?.keys() ?? [])].sort().join(' ');
   const keys = new Map<string, [Part[], Part[]]>();

@@ -1,4 +1,4 @@
-/** Changes of data: left out, refused, or read-only tables that can travel with the functions that use them. */
+/** Changes of data: left out, refused, or read-only tables that can be included with the functions that use them. */
 import { STB } from '../../formats/elf/constants.ts';
 import type { Reason } from '../options.ts';
 import { note, type Pair } from '../parts/pair.ts';
@@ -8,7 +8,7 @@ import { targetOf } from '../parts/target.ts';
 import { isCopyable, usesOf } from './correlate.ts';
 import { leaveOutInit } from './left-out.ts';
 
-/** Sorts what changed beside functions: left out, refused, or tables that can travel. */
+/** Sorts what changed beside functions: left out, refused, or tables that can be included. */
 export function dataChanges(
   pair: Pair,
   changed: Map<Part, Reason[]>,
@@ -83,8 +83,8 @@ class Users {
 }
 
 /**
- * A static table of constants can travel with the functions that use it, if nothing else does: then no code sees the old
- * one beside the new one. It must hold plain values and strings only: a table of functions (operations) is also told by
+ * A static table of constants can be included with the functions that use it, if nothing else does: then no code sees the
+ * old one beside the new one. It must hold plain values and strings only: a table of functions (operations) is also told by
  * its address, which would be another one.
  */
 function travels(pair: Pair, users: Users, changed: Map<Part, Reason[]>, part: Part, tables: Set<Part>): boolean {
@@ -97,7 +97,7 @@ function travels(pair: Pair, users: Users, changed: Map<Part, Reason[]>, part: P
       const target = targetOf(table.model, table.section, relocation);
       if (target.kind === 'content') return true;
       if (target.kind !== 'part') return false;
-      // Labels of the one function that uses the table (computed goto) are no pointers that anybody else sees.
+      // Labels of the one function that uses the table (computed goto) are not pointers that anybody else sees.
       const label = isInner(target.part, target.offset) && owners.length === 1 && owners[0] === target.part;
       return isCopyable(target.part) || label;
     });

@@ -6,13 +6,13 @@ import { type DwarfMember, type DwarfType, type DwarfTypes, readDwarfTypes, TAG 
 import { ElfFile } from '../../formats/elf/file.ts';
 
 export interface LayoutChange {
-  /** As `struct inode`; of an unnamed one the name that a typedef gives it. */
+  /** Like `struct inode`; of an unnamed one the name that a typedef gives it. */
   readonly name: string;
   /** What is different, one sentence without a full stop. */
   readonly text: string;
 }
 
-/** The structures and unions of both objects whose layout differs; none where debug information is missing. */
+/** The structures and unions of both objects whose layout differs; empty if debug information is missing. */
 export function changedLayouts(original: Uint8Array, patched: Uint8Array): LayoutChange[] {
   const before = readDwarfTypes(new ElfFile(original, 'original'));
   const after = readDwarfTypes(new ElfFile(patched, 'patched'));
@@ -57,7 +57,7 @@ function layoutsOf(types: DwarfTypes): Map<string, Layout> {
   const doubtful = new Set<string>();
   const add = (name: string, type: DwarfType): void => {
     if (layouts.has(name)) {
-      doubtful.add(name); // two of one name (in different functions or files): nothing can be said
+      doubtful.add(name); // two with the same name (in different functions or files): nothing can be said
       return;
     }
     layouts.set(name, { size: type.size ?? 0, fields: fieldsOf(types, type) });

@@ -64,7 +64,9 @@ export function leaveOut(pair: Pair, change: LeftOutChange): void {
   if (change.reason !== 'removed') pair.notes.push(`left out: ${change.text}`);
 }
 
-/** What only one of the objects has and no code refers to: global names that are gone, exports, information on the module. */
+/**
+ * What only one of the objects has and no code refers to: global names that are gone, exports, information on the module.
+ */
 export function findLeftOut(pair: Pair, ignored: ReadonlySet<string>): void {
   const { original, patched } = pair;
   for (const part of original.parts) {
@@ -117,7 +119,7 @@ function isRemovedName(part: Part, patched: Model): boolean {
 interface Text {
   readonly name: string;
   readonly section: string;
-  /** What has to be equal beside the name. */
+  /** What must be equal beside the name. */
   readonly value: string;
 }
 
@@ -137,11 +139,12 @@ function compareTexts(
 }
 
 /**
- * Exported names with what is said of them. Up to 6.3 each has a symbol `__ksymtab_NAME` in a section for its kind; since 6.4
- * a symbol `__export_symbol_NAME` in `.export_symbol`, followed by licence and namespace.
+ * Exported names with what is said of them. Up to 6.3 each has a symbol `__ksymtab_NAME` in a section for its kind; since
+ * 6.4 a symbol `__export_symbol_NAME` in `.export_symbol`, followed by licence and namespace.
  */
 function exportsOf({ object }: Model): Text[] {
   return object.symbols.flatMap((symbol) => {
+    if (!symbol.name.startsWith('__')) return [];
     const { section, value } = symbol;
     const match = /^__(?:ksymtab|export_symbol)_(.+)$/.exec(symbol.name);
     if (match === null || typeof section !== 'object') return [];
@@ -156,7 +159,7 @@ function textsAt({ data }: Section, offset: number, count: number): string[] {
   return Buffer.from(data.subarray(offset)).toString('latin1').split('\0', count);
 }
 
-/** The entries of `.modinfo`, but those that modpost makes anew. */
+/** The entries of `.modinfo`, but those that modpost makes again. */
 function modinfoOf({ object }: Model): Text[] {
   const sections = object.sections.filter(({ name }) => name === '.modinfo');
   const texts = sections.flatMap(({ data }) => Buffer.from(data).toString('latin1').split('\0'));

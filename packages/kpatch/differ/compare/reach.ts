@@ -30,7 +30,7 @@ export function refuseMovedNames({ original, patched, options, refusals }: Pair)
   }
 }
 
-/** Init and exit code of a module runs again when the module is loaded anew. */
+/** Init and exit code of a module runs again when the module is loaded again. */
 export function refuseInit(pair: Pair, part: Part): void {
   const { object, names } = pair.options;
   const { name, section } = part;
@@ -56,7 +56,7 @@ export function refuseUnpatchable(pair: Pair, changed: ReadonlyMap<Part, readonl
   }
 }
 
-/** True where ftrace has a place at the function's entry, by the table of such places or by the call that stands there. */
+/** True if ftrace has a place at the function's entry, by the table of such places or by the call that is there. */
 export function isTraceable(part: Part, entries: Entries): boolean {
   const { trace } = part.model.arch;
   if (trace.isPlace?.(part.section.data, entryOf(part)) === true) return true;
@@ -83,7 +83,7 @@ export function refuseLists(pair: Pair, ignored: ReadonlySet<string>): void {
       }
       if (part.phase !== 'always' && pair.options.object === 'vmlinux') {
         const text = `the list ${name} ${what}: the kernel reads it only when it boots`;
-        pair.leftOut.push({ reason: 'init', name, section: name, text });
+        pair.leftOut.push({ reason: 'list', name, section: name, text });
         pair.notes.push(`left out: ${text}`);
       } else {
         const where = { file: model.object.file, section: name, offset: 0 };

@@ -1,4 +1,4 @@
-/** Builds the output object: what travels, with its references as decided. */
+/** Builds the output object from the included parts and their references. */
 import { SHF, SHT, STB, STT } from '../../formats/elf/constants.ts';
 import {
   type ElfObject,
@@ -49,7 +49,7 @@ class Extractor {
   readonly #homes = new Map<Part, Section>();
   readonly #sectionSymbols = new Map<Section, ElfSymbol>();
   readonly #undefined = new Map<string, ElfSymbol>();
-  /** Where each string or constant came to lie. */
+  /** Offset of each string or constant. */
   readonly #contents = new Map<Section, { home: Section; offsets: Map<number, number> }>();
   readonly #relocations: LivepatchRelocation[] = [];
 
@@ -226,8 +226,8 @@ class Extractor {
   }
 
   /**
-   * The symbol of a reference that is kept as it is. Marks relocate nothing, so what they name in the object need not be there:
-   * objtool leaves one (R_X86_64_NONE) where it made a jump to another section a nop.
+   * The symbol of a reference that is kept as it is. Marks relocate nothing, so what they name in the object need not be
+   * there: objtool leaves one (R_X86_64_NONE) where it made a jump to another section a nop.
    */
   #absolute(symbol: ElfSymbol): ElfSymbol | undefined {
     if (typeof symbol.section === 'object') return undefined;

@@ -1,6 +1,6 @@
 /**
- * The content of a part with its relocations, made independent of where the part stands. Within one section the assembler
- * settles calls and jumps between functions without relocations; here they get them back.
+ * The content of a part with its relocations, independent of its position. Within a section the assembler resolves calls
+ * and jumps between functions without relocations; this module restores the relocations.
  */
 import type { ElfSymbol, Relocation } from '../../formats/elf/object.ts';
 import type { Model, Part } from './part.ts';

@@ -1,8 +1,8 @@
 /**
  * Source line numbers in code. A constant that an instruction loads is one where it reaches, in the register of that
- * argument, a function that takes a line for its message: might_sleep, lockdep, the slow paths of WARN; or any function whose
- * argument before it is the name of a source file or of the function; or a message function, where debug information says
- * that the constant is the line of the instruction that loads it. Everything else that differs is a change.
+ * argument, a function that takes a line for its message: might_sleep, lockdep, the slow paths of WARN; or any function
+ * whose argument before it is the name of a source file or of the function; or a message function, where debug information
+ * says that the constant is the line of the instruction that loads it. Everything else that differs is a change.
  */
 
 import { SHF } from '../../formats/elf/constants.ts';
@@ -40,7 +40,7 @@ const LAST_LINE = 0x1ffff;
 /** How many instructions are followed from the load to the call. */
 const REACH = 64;
 
-/** True where both instructions load a line number into the same register for a message, and nothing else differs. */
+/** True if both instructions load a line number into the same register for a message, and nothing else differs. */
 export function isLineLoad(
   original: Part,
   a: Instruction | undefined,
@@ -60,8 +60,8 @@ export function isLineLoad(
 }
 
 /**
- * Why a constant may be a line: `argument`, the function takes one there; `place`, the argument before it is the name of the
- * source file or function; `printed`, a message function gets it.
+ * Why a constant may be a line: `argument`, the function takes one there; `place`, the argument before it is the name of
+ * the source file or function; `printed`, a message function gets it.
  */
 type Evidence = 'argument' | 'place' | 'printed';
 

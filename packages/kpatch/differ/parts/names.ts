@@ -1,6 +1,6 @@
-/** What compilers append to names, and which names mean nothing from one compilation to the next. */
+/** Compiler suffixes of names, and names that are not stable between compilations. */
 
-/** Suffixes of functions that gcc and clang derive from others. The number counts within the translation unit. */
+/** Suffixes of functions that gcc and clang derive from others. The number counts within the compilation unit. */
 const derivation = /\.(isra|constprop|part|cold|lto_priv)(?:\.\d+)?(?=\.|$)/g;
 
 /**
@@ -42,9 +42,9 @@ export function parentOf(name: string): string | undefined {
 /**
  * Static locals that macros of the kernel make for each use, and tables that the compiler makes: it does not matter which
  * copy code uses, so a changed function takes its own copies along. Flags of WARN_ONCE and its like (`__already_done`,
- * `__warned`, `__print_once`), ratelimit states, lock class keys, counters of allocations, names of functions, switch tables. (Descriptors of pr_debug are
- * known by their section.)
- * Not in the list: the state of DO_ONCE (`___done`), which must not run twice.
+ * `__warned`, `__print_once`), ratelimit states, lock class keys, counters of allocations, names of functions, switch
+ * tables. (Descriptors of pr_debug are known by their section.) Not in the list: the state of DO_ONCE (`___done`), which
+ * must not run twice.
  */
 const perUse =
   '__already_done|__warned|__print_once|__func__|__FUNCTION__|__PRETTY_FUNCTION__|__key|_entry|_entry_ptr|_rs|_alloc_tag_cntr|CSWTCH';

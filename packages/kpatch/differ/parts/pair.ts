@@ -1,4 +1,4 @@
-/** The two objects that are compared, and what is found on the way. */
+/** The two compared objects and the findings. */
 import type { DiffOptions, LeftOutChange, Reason } from '../options.ts';
 import type { Refusals } from '../select/refusals.ts';
 import type { Model, Part } from './part.ts';

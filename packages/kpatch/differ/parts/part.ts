@@ -1,6 +1,6 @@
 /**
- * An object in parts: functions, data objects, pieces without a name. A part is what is paired, compared and extracted.
- * With -ffunction-sections it is mostly a whole section; where several functions share one, each is a part of its own.
+ * Splits an object into parts: functions, data objects, unnamed pieces. Parts are paired, compared and extracted. With
+ * -ffunction-sections most parts are whole sections; if several functions share a section, each is a part.
  */
 
 import { lineTableOf, type SourceLine } from '../../formats/dwarf/line-table.ts';
@@ -25,7 +25,7 @@ export interface Part {
   readonly symbols: readonly ElfSymbol[];
   /** The source file, where the object has several. */
   readonly file: string;
-  /** True where the section holds other parts too. */
+  /** True if the section holds other parts too. */
   readonly shared: boolean;
   /** The part of the other object that is the same thing. */
   twin: Part | undefined;
@@ -165,7 +165,7 @@ export function familyOfPart(part: Part): string {
   return familyOf(part.name);
 }
 
-/** The source line of the code at an offset of the part's section, of its entry unless told; from debug information. */
+/** The source line of the code at an offset of the part's section, by default of its entry; from debug information. */
 export function sourceOf(part: Part, offset: number = entryOf(part)): SourceLine | undefined {
   return part.class === 'text' ? lineTableOf(part.model.object).at(part.section, offset) : undefined;
 }

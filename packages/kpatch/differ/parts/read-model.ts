@@ -10,12 +10,13 @@ import { fragmentCuts, type Located, split, symbolsBySection } from './split.ts'
 export function readModel(object: ElfObject, arch: Architecture, tables: ReadonlySet<string>): Model {
   const kinds = new Map<Section, SectionKind>();
   const symbols = symbolsBySection(object, arch);
-  const referred = sectionsReferredTo(object);
+  let referred: Set<Section> | undefined;
   for (const section of object.sections) {
     const kind = kindOf(section, arch, tables);
     // Code without a name of its own, as `.text..refcount` of 4.13 to 4.15, belongs to the code that jumps to it.
-    const nameless = kind.class === 'text' && (symbols.get(section) ?? []).length === 0 && referred.has(section);
-    kinds.set(section, nameless ? { ...kind, class: 'fragments' } : kind);
+    const nameless = kind.class === 'text' && section.data.length > 0 && !symbols.has(section);
+    if (nameless) referred ??= sectionsReferredTo(object);
+    kinds.set(section, nameless && referred?.has(section) === true ? { ...kind, class: 'fragments' } : kind);
   }
   return new Model(object, arch, kinds, (model) => divide(model, symbols));
 }

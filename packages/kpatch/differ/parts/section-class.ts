@@ -1,4 +1,4 @@
-/** What kind of thing a section holds, by its flags and by the names that the kernel's linker script and macros use. */
+/** Classifies sections by their flags and by the names used in the linker script and macros of the kernel. */
 import { SHF, SHT } from '../../formats/elf/constants.ts';
 import type { Section } from '../../formats/elf/object.ts';
 
@@ -34,7 +34,9 @@ export interface SectionKind {
 
 const exactly = (...patterns: readonly string[]): RegExp => new RegExp(`^(?:${patterns.join('|')})$`);
 
-/** What may follow a name that the linker script takes with all its continuations: `.data`, `.data.x`, `.data..read_mostly`. */
+/**
+ * What may follow a name that the linker script takes with all its continuations: `.data`, `.data.x`, `.data..read_mostly`.
+ */
 const rest = String.raw`(?:\..*)?`;
 
 /**
@@ -76,7 +78,8 @@ export const namedClasses: readonly {
     class: 'data',
     pattern: exactly(
       String.raw`\.(?:s?data|s?bss|rodata|ref\.(?:data|rodata)|init\.(?:data|rodata)|exit\.data|(?:mem|cpu|dev)(?:init|exit)\.(?:ro)?data|toc|opd|got|plt|lbss|ldata|lrodata|ibss|data1|rodata1|tm_clone_table)${rest}`,
-      // Variables that the linker script gathers: tracepoints, class maps and descriptors of dynamic debug, scheduler classes
+      // Variables that the linker script gathers: tracepoints, class maps and descriptors of dynamic debug, scheduler
+      // classes
       // (5.9 and later), variables shared with the vDSO, tags of allocations.
       String.raw`__tracepoints(?:_strings)?|__tracepoint_str|__dyndbg_classes|__dyndbg|__verbose|__(?:stop|dl|rt|fair|ext|idle)_sched_class|\.vvar_\w+|alloc_tags`,
     ),
@@ -87,8 +90,8 @@ const descriptors = /^(?:__dyndbg|__verbose)$/;
 /** Tags of places that allocate memory (CONFIG_MEM_ALLOC_PROFILING, since 6.10). */
 const tags = 'alloc_tags';
 /**
- * Not `.text.init`: that is a function of the name init. Not `.meminit` and `.cpuinit` either: a kernel that can add memory or
- * processors while it runs keeps them.
+ * Not `.text.init`: that is a function of the name init. Not `.meminit` and `.cpuinit` either: a kernel that can add memory
+ * or processors while it runs keeps them.
  */
 const init = exactly(
   String.raw`\.(?:init|head|init_array|early_lsm_info|lsm_info)${rest}`,
@@ -103,12 +106,21 @@ export function kindOfSection(section: Section, tables: ReadonlySet<string>): Se
   return { class: classOf(section, tables), phase };
 }
 
+/** Most sections of an object are these; no other pattern has names that begin like them. */
+const common = /^\.(?:(text)|data|rodata|bss)(?:\.|$)/;
+
+function namedClass(name: string): (typeof namedClasses)[number]['class'] | undefined {
+  const match = common.exec(name);
+  if (match !== null) return match[1] === undefined ? 'data' : undefined;
+  return namedClasses.find(({ pattern }) => pattern.test(name))?.class;
+}
+
 function classOf(section: Section, tables: ReadonlySet<string>): SectionClass {
   const { name, flags, type } = section;
   if (name.startsWith('.kpatch.')) return 'kpatch';
   if (tables.has(name)) return 'table';
   if ((flags & SHF.ALLOC) === 0 || type === SHT.NOTE) return 'ignored';
-  const named = namedClasses.find(({ pattern }) => pattern.test(name))?.class;
+  const named = namedClass(name);
   const code = (flags & SHF.EXECINSTR) !== 0;
   if (named === 'ignored' || named === 'fragments') return named;
   if (code) return 'text';
@@ -143,9 +155,9 @@ export function storageOf(section: string): Storage {
 }
 
 /**
- * Descriptors of UBSAN's checks, one for each: where the check stands in the source, and types. gcc calls them
- * `.Lubsan_data7` (in `.data.rel.local` where code is position-independent); clang gives them no name (`.data..L__unnamed_7`), and nothing that a source file says is writable
- * without one.
+ * Descriptors of UBSAN's checks, one for each: where the check is in the source, and types. gcc calls them
+ * `.Lubsan_data7` (in `.data.rel.local` where code is position-independent); clang gives them no name
+ * (`.data..L__unnamed_7`), and nothing that a source file says is writable without one.
  */
 const sanitizer = /^\.data(?:\.rel(?:\.local)?)?\.\.(?:Lubsan_(?:data|type)|L__unnamed_)\d*$/;
 

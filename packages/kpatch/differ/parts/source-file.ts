@@ -1,6 +1,6 @@
 /**
- * Tells static symbols of one name apart by the source file: a symbol table with FILE symbols lists the static symbols
- * of each translation unit after its FILE symbol, and only one such list fits the object.
+ * Tells static symbols with the same name apart by the source file: a symbol table with FILE symbols lists the static
+ * symbols of each compilation unit after its FILE symbol, and only one such list fits the object.
  */
 import { STB, STT } from '../../formats/elf/constants.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
@@ -59,7 +59,7 @@ function unitsOf(symbols: readonly KernelSymbol[]): Unit[] {
   let unit: Unit | undefined;
   for (const [index, { name, file, bind }] of symbols.entries()) {
     if (bind !== 'local' || file === undefined) continue;
-    // The same file name again after another one, or a list that begins anew, is another unit.
+    // The same file name again after another one, or a list that begins again, is another unit.
     if (unit === undefined || unit.file !== file) {
       unit = { file, names: new Map() };
       units.push(unit);

@@ -38,7 +38,7 @@ export function symbolsBySection(object: ElfObject, arch: Architecture): Map<Sec
 /** No kernel asks for more NOPs before functions than this many bytes. */
 const MOST_PADDING = 64;
 
-/** A run of symbols that overlap or stand at one place, with the range they cover. */
+/** A run of symbols that overlap or are at one place, with the range they cover. */
 interface Cluster {
   start: number;
   end: number;
@@ -65,7 +65,7 @@ export function split(
   if (clusters.length === 0) return whole([]);
   const only = clusters[0]!;
   if (clusters.length === 1 && coversAll(model, section, kind, only)) {
-    // Zeros behind an object, which only align what may follow, are no part of it.
+    // Zeros after an object, which only align what may follow, are not part of it.
     if (text || only.end === only.start) return whole(only.symbols);
     return [makePart(model, section, kind, 0, only.end, only.symbols, false)];
   }
@@ -106,8 +106,8 @@ function everyAddress(size: number): number[] {
 }
 
 /**
- * Bytes before a function's symbol that belong to it, none of them before `from`: those that the architecture knows, or NOPs
- * before the entry that the compiler listed for ftrace (-fpatchable-function-entry=n,m).
+ * Bytes before a function's symbol that belong to it, none of them before `from`: those that the architecture knows, or
+ * NOPs before the entry that the compiler listed for ftrace (-fpatchable-function-entry=n,m).
  */
 function leadInOf(model: Model, section: Section, symbol: ElfSymbol, from: number): number {
   const places = model.patchablePlaces(section);
@@ -118,7 +118,7 @@ function leadInOf(model: Model, section: Section, symbol: ElfSymbol, from: numbe
   return leadIn(symbol, (offset) => model.relocationsIn(section, offset, offset + 1).length > 0);
 }
 
-/** True where one cluster is the whole section but for padding, so that the section is one part. */
+/** True if one cluster is the whole section but for padding, so that the section is one part. */
 function coversAll(model: Model, section: Section, kind: SectionKind, { start, end }: Cluster): boolean {
   const size = sizeOf(section);
   if (kind.class === 'text') return start <= 64; // padding before the entry has no symbol of its own until 6.2
@@ -186,7 +186,7 @@ function isTextPadding(model: Model, section: Section, start: number, end: numbe
   return model.arch.isPadding(section.data, start, end) && model.relocationsIn(section, start, end).length === 0;
 }
 
-/** True where a range of data is zero and has no relocations: padding for alignment. */
+/** True if a range of data is zero and has no relocations: padding for alignment. */
 function isBlank(model: Model, section: Section, start: number, end: number): boolean {
   if (section.type === SHT.NOBITS) return true;
   for (let at = start; at < end; at++) if (section.data[at] !== 0) return false;
@@ -205,8 +205,8 @@ function splitAt(model: Model, section: Section, kind: SectionKind, cuts: readon
 const separate = /^(?:\.altinstr_replacement|\.altinstr_aux|__ftr_alt_)/;
 
 /**
- * Where pieces of code in `.fixup` and its like begin: wherever anything outside refers to, but where the code before runs on
- * into it (a place that may fault in the middle of a piece).
+ * Where pieces of code in `.fixup` and its like begin: wherever anything outside refers to, but where the code before runs
+ * on into it (a place that may fault in the middle of a piece).
  */
 export function fragmentCuts(model: Model): Map<Section, number[]> {
   const cuts = new Map<Section, number[]>();

@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import type { DiffOptions, KernelSymbol } from '../options.ts';
 
-/** How a reference from the patch module to something that stays is made. */
+/** How a reference from the livepatch module to something that stays is made. */
 export interface Resolution {
   /** The name as the kernel has it. */
   readonly name: string;

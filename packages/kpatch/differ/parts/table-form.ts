@@ -1,6 +1,6 @@
 /**
- * Which form the entries of a table have: how many bytes, and which fields. The relocations of the object decide. A size that
- * somebody tells, debug information and the kernel's version only choose between forms that fit the relocations.
+ * Which form the entries of a table have: how many bytes, and which fields. The relocations of the object decide. A size
+ * that somebody tells, debug information and the kernel's version only choose between forms that fit the relocations.
  */
 
 import { fail } from '../../base/errors/error.ts';
@@ -25,7 +25,7 @@ export interface Form {
   readonly size: number;
 }
 
-/** The form of a table's entries. Error: `diff-entry-size` where none fits. */
+/** The form of a table's entries. Error: `diff-entry-size` if none fits. */
 export function formOf(model: Model, section: Section, table: SpecialSection, hints: SizeHints): Form {
   const told = hints.told[section.name];
   const chosen = chooseForm(model, section, table, told, hints);
@@ -77,7 +77,7 @@ function problemWith({ data }: Section, size: number | undefined): string {
   return `its ${data.length} bytes and their relocations are not entries of ${size} bytes`;
 }
 
-/** True where every entry of that size has relocations in the fields of the form, and nowhere else. */
+/** True if every entry of that size has relocations in the fields of the form, and nowhere else. */
 function fits(model: Model, section: Section, form: SpecialSection, size: number | undefined): boolean {
   const { length } = section.data;
   if (size === undefined || size <= 0) return false;

@@ -31,7 +31,7 @@ export function entryBytes({ section, start, end }: Entry): Uint8Array {
   return whole;
 }
 
-/** Reads all tables. Error: `diff-entry-size` where the size of the entries cannot be told. */
+/** Reads all tables. Error: `diff-entry-size` if the size of the entries cannot be determined. */
 export function readEntries(model: Model, tables: readonly SpecialSection[], hints: SizeHints): Entries {
   const entries = new Map<Part, Entry[]>();
   const byName = new Map(tables.map((table) => [table.name, table]));
@@ -97,8 +97,8 @@ function readTable(
 }
 
 /**
- * The place that a location field means. The address counts alone: recordmcount tells all places of a section by their distance
- * from the first function in it.
+ * The place that a location field means. The address counts alone: recordmcount tells all places of a section by their
+ * distance from the first function in it.
  */
 function placeOf(model: Model, section: Section, location: Relocation): { part: Part; offset: number } | undefined {
   const { symbol, addend } = location;

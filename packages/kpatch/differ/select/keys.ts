@@ -12,7 +12,7 @@ import { type Target, targetOf } from '../parts/target.ts';
 /**
  * Jump labels and static calls: the kernel reads the tables when it loads the module, before livepatch relocations of
  * modules are applied. Those of the kernel image come first since 5.8 (7c8e2bdd5f0d).
- * False where the entry is left out because the code works without it; a note says so.
+ * False if the entry is left out because the code works without it; a note says so.
  */
 export function keyWorks(pair: Pair, symbols: KernelSymbols, entry: Entry, part: Part): boolean {
   const { patched, options, refusals, notes } = pair;
@@ -52,7 +52,7 @@ function keyHome({ options }: Pair, symbols: KernelSymbols, target: Target): 'wo
     lookup = symbols.find({ name: target.symbol.name, kind: undefined, local: false, file: '' });
   } else if (target.kind === 'part') {
     const symbol = target.part.twin?.symbol;
-    // A key that travels, new or a copy, is the module's own.
+    // A key that is included, new or a copy, is the module's own.
     if (symbol === undefined || isCopyable(target.part)) return 'works';
     if (options.object !== 'vmlinux') return 'module';
     lookup = symbols.find({

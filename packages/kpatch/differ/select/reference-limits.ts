@@ -1,4 +1,4 @@
-/** What a reference of code that travels must not mean in a running kernel. */
+/** What a reference of code that is included must not mean in a running kernel. */
 import { STT } from '../../formats/elf/constants.ts';
 import type { Relocation, Section } from '../../formats/elf/object.ts';
 import { usesOf } from '../compare/correlate.ts';
@@ -8,7 +8,7 @@ import type { Resolution } from '../parts/symbols.ts';
 import type { Entry } from '../parts/tables.ts';
 import { type Target, useOf } from '../parts/target.ts';
 
-/** Who refers: a part that travels, or an entry of a table that goes with one. */
+/** Who refers: a part that is included, or an entry of a table that goes with one. */
 export interface User {
   readonly part: Part;
   readonly section: Section;
@@ -16,7 +16,7 @@ export interface User {
   readonly name: string;
 }
 
-/** Bytes of the largest variable that is no array or structure, so that nobody goes through it to its end. */
+/** Bytes of the largest variable that is not an array or structure, so that nobody goes through it to its end. */
 const LARGEST_SCALAR = 8;
 
 /**
@@ -70,7 +70,9 @@ export function refuseEnd(
   refusals.add('diff-reference-ambiguous', params, where, user.part);
 }
 
-/** True where code that travels refers to `other` too; for an entry of a list of addresses, the code that uses that entry. */
+/**
+ * True if code that is included refers to `other` too; for an entry of a list of addresses, the code that uses that entry.
+ */
 function usesBoth(user: Part, other: Part, travelling: Iterable<Part>): boolean {
   const functions = isFunction(user) ? [user] : [...travelling].filter(isFunction);
   return functions.some((one) => {

@@ -1,6 +1,6 @@
 /**
- * What becomes of each reference of what travels: it leads to something that travels, to the kernel by an ordinary symbol, or
- * to the kernel by a livepatch relocation.
+ * What becomes of each reference of what is included: it leads to something that is included, to the kernel by an ordinary
+ * symbol, or to the kernel by a livepatch relocation.
  */
 
 import { STB } from '../../formats/elf/constants.ts';
@@ -39,7 +39,7 @@ export type Decision =
       readonly addend: number;
     };
 
-/** What travels, as far as it is known. */
+/** What is included, as far as it is known. */
 export interface Travels {
   readonly parts: ReadonlyMap<Part, unknown>;
   /** Takes a part along. */
@@ -56,7 +56,7 @@ export class References {
   readonly #travels: Travels;
   /** The function that a cold part belongs to. */
   readonly #parents = new Map<Part, Part>();
-  /** Functions that travel unchanged, beside the original. */
+  /** Functions that are included unchanged, beside the original. */
   readonly copies = new Set<Part>();
   /** What stays in the kernel and is referred to. */
   readonly resolutions = new Map<string, Resolution>();
@@ -174,7 +174,7 @@ export class References {
     return 'a jump to it must not leave the module';
   }
 
-  /** Thunks come with each object; what a call reaches only within the module travels as a copy. */
+  /** Thunks come with each object; what a call reaches only within the module is included as a copy. */
   #mustBeNear(part: Part, use: Use, relocation: Relocation, user: User): boolean {
     const { patched, notes } = this.#pair;
     if (patched.arch.isThunk?.(part.name) === true) return true;
@@ -187,8 +187,8 @@ export class References {
   }
 
   /**
-   * True for a constant table of labels of a function that travels (computed goto): the kernel's table has the places of the
-   * old version.
+   * True for a constant table of labels of a function that is included (computed goto): the kernel's table has the places
+   * of the old version.
    */
   #pointsInto(table: Part): boolean {
     if (table.class !== 'read-only' || table.symbol?.bind !== STB.LOCAL) return false;

@@ -1,4 +1,4 @@
-/** Changes that cannot be made in a running kernel. All are collected, so that one run tells the person all of them. */
+/** Changes that cannot be made in a running kernel. All are collected, so that one run tells the user all of them. */
 
 import type { ErrorCode, ParamsOf } from '../../base/errors/catalogue.ts';
 import { fail, type KpatchError, renderWhere, type Value, type Where } from '../../base/errors/error.ts';

@@ -1,6 +1,6 @@
 /**
- * What must travel in the module: the changed and new functions, and from there all they refer to that the running kernel
- * does not have. Each reference is decided once (`references.ts`).
+ * What must be included in the module: the changed and new functions, and from there all they refer to that the running
+ * kernel does not have. Each reference is decided once (`references.ts`).
  */
 import { STB } from '../../formats/elf/constants.ts';
 import { definedIn, type Relocation, type Section } from '../../formats/elf/object.ts';
@@ -21,13 +21,13 @@ import { type Decision, References } from './references.ts';
 export interface Selection {
   /** In the order of the patched object. */
   readonly parts: readonly Part[];
-  /** Why each part travels. */
+  /** Why each part is included. */
   readonly reasons: ReadonlyMap<Part, string>;
   readonly entries: readonly Entry[];
   /** Strings and constants by their sections: where each begins. */
   readonly contents: ReadonlyMap<Section, ReadonlySet<number>>;
   readonly decisions: ReadonlyMap<Relocation, Decision>;
-  /** Functions that travel unchanged, beside the original. */
+  /** Functions that are included unchanged, beside the original. */
   readonly copies: ReadonlySet<Part>;
   readonly references: ReadonlyMap<string, Resolution>;
   readonly unresolved: readonly string[];
@@ -65,7 +65,7 @@ export class Selector {
     const { patched } = this.#pair;
     for (const part of this.#changes.changed.keys()) this.#travel(part, 'it changed');
     for (const part of this.#changes.added) {
-      // A new static function travels only where something that travels uses it.
+      // A new static function is included only where something that is included uses it.
       const thunk = patched.arch.isThunk?.(part.name) === true;
       if (part.phase === 'always' && part.symbol!.bind !== STB.LOCAL && !thunk) this.#travel(part, 'it is new');
     }
@@ -179,7 +179,7 @@ export class Selector {
     this.#decisions.set(relocation, this.#references.decide(relocation, user));
   }
 
-  /** Unknown loaded sections that refer to what travels: their entries may belong to it. */
+  /** Unknown loaded sections that refer to what is included: their entries may belong to it. */
   #refuseUnknownTables(): void {
     const { patched } = this.#pair;
     for (const part of patched.parts) {
@@ -210,7 +210,7 @@ export class Selector {
   }
 }
 
-/** Entries of a part; of a piece of a part, those that lie in it. */
+/** Entries of a part; of a piece of a part, those that are in it. */
 function entriesOf(entries: ReadonlyMap<Part, readonly Entry[]>, part: Part): readonly Entry[] {
   const own = entries.get(part);
   if (own !== undefined || part.class !== 'fragments') return own ?? [];

@@ -1,6 +1,7 @@
 /**
  * A kernel whose parts the user gives: `--image`, `--headers`, `--source`, `--modules`, `--debug-image`. It may have been
- * built by hand, by another distribution, by gcc or clang; it only has to be one kernel, which is checked as for any other.
+ * built by hand, by another distribution, by gcc or clang; all parts must belong to one kernel, which is checked as for any
+ * other.
  */
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -23,7 +24,7 @@ export interface CustomParts {
   readonly source: string;
   /** `/lib/modules/RELEASE` of the kernel. */
   readonly modules?: string;
-  /** Its vmlinux with symbols, which is only held against the image. */
+  /** Its vmlinux with symbols, which is only compared with the image. */
   readonly debugImage?: string;
 }
 
@@ -66,7 +67,7 @@ export async function customOffer(given: CustomParts): Promise<KernelOffer & { r
 }
 
 /**
- * An image with symbols has to be of the same build as the one without; readelf reads only its notes.
+ * An image with symbols must be of the same build as the one without; readelf reads only its notes.
  * Errors: `file-unreadable`, `kernel-release-mismatch`.
  */
 export async function checkDebugImage(given: string, { buildId, release }: TargetKernel): Promise<void> {

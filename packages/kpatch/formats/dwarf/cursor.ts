@@ -1,6 +1,6 @@
 /**
  * Reading DWARF section by section: numbers of all its forms, with the values that relocations put into them (DWARF 5,
- * section 7.5). A read behind the end is a RangeError, which the readers of this folder turn into "nothing is known".
+ * section 7.5). A read after the end is a RangeError, which the readers of this folder turn into "nothing is known".
  */
 import { SHT, SIZE } from '../elf/constants.ts';
 import type { ElfFile, RawSection } from '../elf/file.ts';
@@ -147,7 +147,7 @@ export class DwarfCursor {
   }
 }
 
-/** The text at an offset of a section of texts; undefined where there is none. */
+/** The text at an offset of a section of texts; undefined if there is none. */
 export function dwarfText(file: ElfFile, section: string, at: number): string | undefined {
   if (file.section(section) === undefined) return undefined;
   const cursor = new DwarfCursor(file, section, false);

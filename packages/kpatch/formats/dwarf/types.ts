@@ -57,7 +57,7 @@ export interface DwarfType {
   readonly size: number | undefined;
   /** Key of the type that it is made from. */
   readonly type: number | undefined;
-  /** True where only the name is known here. */
+  /** True if only the name is known here. */
   readonly declaration: boolean;
   readonly members: DwarfMember[];
   /** Of an array: the number of elements of each dimension, 0 where it is open. */
@@ -87,14 +87,14 @@ const typeTags: ReadonlySet<number> = new Set([
 
 /**
  * Reads the types of an object file. Undefined where there is no debug information, or none of a form that is known here:
- * it is a help, not the thing itself, so damage in it is no error.
+ * it is a help, not the thing itself, so damage in it is not an error.
  */
 export function readDwarfTypes(file: ElfFile): DwarfTypes | undefined {
   if (file.section('.debug_info') === undefined || file.section('.debug_abbrev') === undefined) return undefined;
   try {
     return new Reader(file).read();
   } catch (error) {
-    if (error instanceof RangeError) return undefined; // a read behind the end
+    if (error instanceof RangeError) return undefined; // a read after the end
     throw error;
   }
 }

@@ -78,7 +78,7 @@ export class ElfFile implements Source {
    */
   constructor(bytes: Uint8Array, file: string) {
     this.file = file;
-    // A plain array: slice() of a Buffer is no copy, and whoever changes a slice would change the file.
+    // A plain array: slice() of a Buffer is not a copy, and whoever changes a slice would change the file.
     this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { view } = this;
@@ -136,7 +136,7 @@ export class ElfFile implements Source {
 
   /**
    * The symbols of `.symtab` (or of the table of type `type`), without the empty first one, in the file's order;
-   * empty where there is no such table. Errors: `elf-malformed`.
+   * empty if there is no such table. Errors: `elf-malformed`.
    */
   symbols(type: number = SHT.SYMTAB): RawSymbol[] {
     const table = this.sections.find((section) => section.type === type);
@@ -185,7 +185,7 @@ export class ElfFile implements Source {
   }
 }
 
-/** Number of records in a table section. Error: `elf-malformed` where its size is not a multiple of the record's. */
+/** Number of records in a table section. Error: `elf-malformed` if its size is not a multiple of the record's. */
 export function tableLength(source: Source, table: RawSection, record: number): number {
   if (table.entsize !== record || table.size % record !== 0) {
     const problem = `a table of ${table.size} bytes has records of ${table.entsize} bytes instead of ${record}`;
@@ -257,7 +257,7 @@ function readSections(file: ElfFile): RawSection[] {
   return sections;
 }
 
-/** The table of section names; undefined where the file has none. */
+/** The table of section names; undefined if the file has none. */
 function namesOf(file: ElfFile, tableOffset: number, count: number, index: number): StringTable | undefined {
   if (index === 0) return undefined;
   const { view, littleEndian: le } = file;

@@ -6,7 +6,9 @@ export interface ModinfoField {
   readonly value: string;
 }
 
-/** All fields in the section's order; a key may occur several times (`alias`, `parm`). A string without `=` has no value. */
+/**
+ * All fields in the section's order; a key may occur several times (`alias`, `parm`). A string without `=` has no value.
+ */
 export function parseModinfo(bytes: Uint8Array): ModinfoField[] {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
   const fields: ModinfoField[] = [];
@@ -20,7 +22,7 @@ export function parseModinfo(bytes: Uint8Array): ModinfoField[] {
   return fields;
 }
 
-/** The fields of a module file; empty where it has no `.modinfo`. */
+/** The fields of a module file; empty if it has no `.modinfo`. */
 export function modinfoOf(file: ElfFile): ModinfoField[] {
   const section = file.section('.modinfo');
   return section === undefined ? [] : parseModinfo(file.data(section));

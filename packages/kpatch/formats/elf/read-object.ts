@@ -55,7 +55,7 @@ function toSection(elf: ElfFile, raw: RawSection): Section {
       { where: { file: elf.file, section: raw.name, offset: 0 } },
     );
   }
-  // Alignments up to 16 MB: a larger one, or one that is no power of two, would only blow up what is written later.
+  // Alignments up to 16 MB: a larger one, or one that is not a power of two, would only blow up what is written later.
   if (raw.addralign > 0x1000000 || (raw.addralign & (raw.addralign - 1)) !== 0) {
     throw malformed(elf.file, `a section is aligned to ${raw.addralign}`, raw.name, 0);
   }
@@ -160,7 +160,9 @@ function readRelocations(
   return folded;
 }
 
-/** Debug information has more relocations than all the rest, and mostly nobody asks for them: they are read when one does. */
+/**
+ * Debug information has more relocations than all the rest, and mostly nobody asks for them: they are read when one does.
+ */
 function readLater(section: Section, read: () => Relocation[]): void {
   const set = (value: Relocation[]): void => {
     Object.defineProperty(section, 'relocations', { value, writable: true, enumerable: true, configurable: true });
@@ -187,7 +189,7 @@ function readEntries(
     const offset = readU64(view, at, le);
     const symbol = view.getUint32(at + (le ? 12 : 8), le);
     const addend = readI64(view, at + 16, le);
-    // R_*_NONE may stand at the very end of a section; everything else changes at least one byte.
+    // R_*_NONE may are at the very end of a section; everything else changes at least one byte.
     if (offset > targetSize) {
       throw malformed(elf.file, 'a relocation is outside its section', raw.name, index * SIZE.RELA);
     }

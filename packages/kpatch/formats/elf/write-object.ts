@@ -19,7 +19,7 @@ interface Output {
 
 /**
  * Writes an object. Local symbols are put first (gABI), otherwise sections and symbols keep their order; relocations follow
- * their section; the tables come last. Error: `elf-unwritable` where a symbol or section is used but not in the object.
+ * their section; the tables come last. Error: `elf-unwritable` if a symbol or section is used but not in the object.
  */
 export function writeObject(object: ElfObject): Uint8Array {
   return new Writer(object).write();

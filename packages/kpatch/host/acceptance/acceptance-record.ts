@@ -12,7 +12,7 @@ import { readPolicyState } from './policy.ts';
 /** How today's policy judges an installed patch. */
 export interface Judgement {
   readonly patch: InstalledPatch;
-  /** As it would be recorded; absent where it is refused. */
+  /** As it would be recorded; absent if it is refused. */
   readonly acceptance: Acceptance | undefined;
   readonly alarms: readonly string[];
   readonly refusal: KpatchError | undefined;
@@ -31,7 +31,10 @@ export function judgeInstalled(machine: Machine, release: string): Judgement[] {
   });
 }
 
-/** Records how the installed patches are judged now. Where the policy cannot be read, or the disk not written, nothing changes. */
+/**
+ * Records how the installed patches are judged now. Where the policy cannot be read, or the disk not written, nothing
+ * changes.
+ */
 export function refreshAcceptances(machine: Machine, release: string): void {
   if (indexDamaged(machine, release)) return;
   const state = readPolicyState(machine);

@@ -41,7 +41,7 @@ export interface Admission {
   readonly acceptance: Acceptance;
   /** The bytes of the proof that was checked, to be kept beside the module. */
   readonly proof: Buffer | undefined;
-  /** What a person must know although the module is loaded. */
+  /** What the user must know although the module is loaded. */
   readonly alarms: readonly string[];
 }
 
@@ -50,7 +50,7 @@ interface Subject {
   readonly module: ModuleFile;
   readonly options: AdmitOptions;
   readonly state: PolicyState;
-  /** Where these bytes were accepted before, by its index; `at` is absent where the store has no record of them. */
+  /** Where these bytes were accepted before, by its index; `at` is absent if the store has no record of them. */
   readonly before: { readonly acceptance?: Acceptance; readonly at?: Date };
 }
 
@@ -58,7 +58,8 @@ const issued = new WeakMap<Admission, string>();
 
 /**
  * Admits a module or refuses it. Errors: `policy-refused`, `policy-unusable`, `key-revoked`, `patch-unwanted`,
- * `patch-crashed`, and where the caller asks for a proof `proof-invalid`, `proof-key`, `proof-key-missing`, `file-unreadable`.
+ * `patch-crashed`, and where the caller asks for a proof `proof-invalid`, `proof-key`, `proof-key-missing`,
+ * `file-unreadable`.
  */
 export function admit(machine: Machine, module: ModuleFile, options: AdmitOptions): Admission {
   const { admission } = options;
@@ -99,7 +100,7 @@ function decide(subject: Subject): Admission {
   return { acceptance: { policy: policy?.digest ?? 'none', at, keys }, proof: bytes, alarms };
 }
 
-/** An update neither puts back what a person took out, nor what crashed this machine. */
+/** An update neither puts back what the user took out, nor what crashed this machine. */
 function refuseUnattended({ machine, module }: Subject): void {
   const { name, release } = module;
   const at = unwantedSince(machine, module);
@@ -192,7 +193,9 @@ function revocationAlarms(
   const key = hit.key.slice(0, 16);
   const kept = before.acceptance !== undefined && (policy?.rules.revoked ?? 'keep') === 'keep';
   if (!kept) throw fail('key-revoked', { name, key, reason });
-  return [`${name} was signed with the key ${key}..., which is revoked${reason}; it was accepted before and is kept`];
+  return [
+    `${name} was signed with the key ${key}..., which is revoked${reason}; it stays because it was accepted before`,
+  ];
 }
 
 function proofBeside({ module }: Subject): Buffer | undefined {

@@ -1,6 +1,6 @@
 /**
- * Whether a person gave the command, or a package script, a unit or a timer. A policy can let updates do less than a
- * person may do, and what a person has taken out no update puts back.
+ * Whether the user gave the command, or a package script, a unit or a timer. A policy can let updates do less than a
+ * person may do, and what the user has taken out no update puts back.
  */
 import { attribute } from '../machine/attribute.ts';
 
@@ -16,7 +16,10 @@ export const updateMark = 'KPATCH_UPDATE';
 /** A chain of processes is short; a limit keeps a changing /proc from going round. */
 const MOST_ANCESTORS = 64;
 
-/** True where nobody sits in front: `kpatch update`, a systemd service without a terminal, or a script that a package manager runs. */
+/**
+ * True if nobody sits in front: `kpatch update`, a systemd service without a terminal, or a script that a package manager
+ * runs.
+ */
 export function isUnattended(
   env: NodeJS.ProcessEnv = process.env,
   terminal: boolean = process.stdin.isTTY === true,
@@ -32,7 +35,7 @@ export function isUnattended(
 function ancestors(): string[] {
   const names: string[] = [];
   for (let pid = process.ppid; pid > 1 && names.length < MOST_ANCESTORS; ) {
-    // The name stands in parentheses and may hold any character.
+    // The name is in parentheses and may hold any character.
     const stat = attribute(`/proc/${pid}/stat`) ?? '';
     const end = stat.lastIndexOf(')');
     if (end < 0) break;

@@ -9,7 +9,9 @@ export interface HostPolicy {
   readonly channels: readonly string[] | undefined;
   /** What an update may do by itself: install, only fetch and verify, or nothing. */
   readonly update: 'install' | 'fetch' | 'nothing';
-  /** What happens to installed patches that a revoked key signed. Either way nothing new is accepted, and status says so. */
+  /**
+   * What happens to installed patches that a revoked key signed. Either way nothing new is accepted, and status says so.
+   */
   readonly revoked: 'keep' | 'remove';
 }
 
@@ -19,11 +21,11 @@ export interface ProofRules {
   readonly keys: readonly string[];
   /** Names of the plans that count. */
   readonly plans: readonly string[];
-  /** True where the author's test must be part of the proof. */
+  /** True if the author's test must be part of the proof. */
   readonly test: boolean;
   /** Days between the making of the proof and its acceptance; absent: any. */
   readonly maxAgeDays: number | undefined;
-  /** True where the verdict `proven except ...` is good enough. */
+  /** True if the verdict `proven except ...` is good enough. */
   readonly provenExcept: boolean;
 }
 

@@ -12,18 +12,18 @@ export interface PolicyStatus {
   /** SHA-256 over the policy and the files it names; absent unless it is valid. */
   readonly digest: string | undefined;
   readonly revokedKeys: number;
-  /** Patches that a person took out, so that no update installs them. */
+  /** Patches that the user took out, so that no update installs them. */
   readonly unwanted: readonly { readonly name: string; readonly at: string }[];
-  /** What a person should look at: an unusable policy, installed patches that it refuses, revoked keys. */
+  /** What the user should look at: an unusable policy, installed patches that it refuses, revoked keys. */
   readonly alarms: readonly string[];
 }
 
-/** Looks at the policy, and at the installed patches of a release in its light. Never fails. */
+/** Looks at the policy, and at the installed patches of a release in its light. Never throws. */
 export function policyStatus(machine: Machine, release: string): PolicyStatus {
   const state = readPolicyState(machine);
   const { kind, file, revoked } = state;
   const problem = state.kind === 'unusable' ? [`the host policy cannot be used: ${state.problem}`] : [];
-  // Without a policy and without revoked keys nothing can be wrong, and nothing has to be read.
+  // Without a policy and without revoked keys nothing can be wrong, and nothing must be read.
   const plain = kind === 'none' && revoked.length === 0;
   const judged = plain || release === '' ? [] : judgeInstalled(machine, release);
   return {

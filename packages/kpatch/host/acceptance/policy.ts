@@ -45,12 +45,14 @@ export function policyFile(machine: Machine): string {
   return join(machine.etc, 'host-policy.json');
 }
 
-/** Where keys are listed that no longer count: by the administrator, and by the channel's root, which can only take away. */
+/**
+ * Where keys are listed that no longer count: by the administrator, and by the channel's root, which can only take away.
+ */
 export function revokedFiles(machine: Machine): string[] {
   return [join(machine.etc, 'revoked-keys.json'), join(machine.store, 'channel/revoked-keys.json')];
 }
 
-/** Reads the policy of a machine. Never fails: what cannot be used is a state of its own. */
+/** Reads the policy of a machine. Never throws: what cannot be used is a state of its own. */
 export function readPolicyState(machine: Machine): PolicyState {
   const file = policyFile(machine);
   let revoked: RevokedKey[] = [];

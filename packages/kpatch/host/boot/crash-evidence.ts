@@ -9,7 +9,7 @@ import { isOwn } from '../machine/owner.ts';
 
 /** What is known of the end of a boot. */
 export interface CrashEvidence {
-  /** The record that speaks loudest; absent where there is none. */
+  /** The record that speaks loudest; absent if there is none. */
   readonly file?: string;
   /** Modules whose code is in a stack trace of a record. */
   readonly modules: readonly string[];
@@ -18,7 +18,7 @@ export interface CrashEvidence {
 const MOST_FILES = 200;
 const MOST_BYTES = 1 << 20;
 
-/** Records written since a boot began. A record of another user, or with a wrong time, does not count. Never fails. */
+/** Records written since a boot began. A record of another user, or with a wrong time, does not count. Never throws. */
 export function crashEvidence(machine: Machine, since: Date): CrashEvidence {
   const modules = new Set<string>();
   let file: string | undefined;
@@ -42,8 +42,8 @@ export function modulesInTraces(text: string): string[] {
 }
 
 /**
- * `dmesg-efi-1...` and the like, two folders deep: systemd and kdump make one for each crash. Links are not followed: on some
- * distributions everybody can write to /var/crash.
+ * `dmesg-efi-1...` and the like, two folders deep: systemd and kdump make one for each crash. Links are not followed: on
+ * some distributions everybody can write to /var/crash.
  */
 function recordsIn({ crash }: Machine): string[] {
   const files: string[] = [];

@@ -11,7 +11,7 @@ export interface BlockedPatch extends GuardedPatch {
   readonly at: string;
   /** What was observed, as a clause; absent in what an older version wrote. */
   readonly why?: string;
-  /** When it is tried again; absent: when a person says so. */
+  /** When it is tried again; absent: when the user says so. */
   readonly until?: string;
   /** How often it was blocked without evidence. */
   readonly times?: number;
@@ -25,7 +25,7 @@ export interface LostBoot {
   /** When the next boot noticed, ISO 8601. */
   readonly noticed: string;
   readonly patches: readonly GuardedPatch[];
-  /** The crash record of that boot; absent where none was found. */
+  /** The crash record of that boot; absent if none was found. */
   readonly record?: string;
   /** Those of its patches that a stack trace in the record names. */
   readonly named: readonly string[];
@@ -42,7 +42,7 @@ export interface Guard {
   readonly lost?: readonly LostBoot[];
 }
 
-/** True where a parsed file has this form. */
+/** True if a parsed file has this form. */
 export function isGuard(value: unknown): value is Guard {
   if (!isRecord(value) || value.schema !== 'kpatch.boot/1') return false;
   const { trying, blocked, survived = [], lost = [] } = value;

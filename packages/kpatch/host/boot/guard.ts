@@ -1,7 +1,7 @@
 /**
  * The boot guard. Before patches are loaded at boot a marker is written; a timer clears it once the system has been up, and
  * so does an orderly shutdown. A marker that is still there at the next boot means that the boot was lost. Why, the guard
- * decides on evidence: a crash record whose trace names a patch blocks that patch until a person says otherwise. A lost
+ * decides on evidence: a crash record whose trace names a patch blocks that patch until the user says otherwise. A lost
  * boot without one can be a reset button or a power cut, so patches are tried again; several in a row block them, but only
  * for a time, and not if the machine is lost without them too. Nobody with a reset button can take a fix away for good.
  */
@@ -22,7 +22,7 @@ export interface BootVerdict {
   readonly blocked: readonly BlockedPatch[];
   /** Not to be loaded: the marker cannot be written, and no boot with them was survived yet. */
   readonly unguarded: readonly GuardedPatch[];
-  /** Why the marker cannot be written; absent where it is. */
+  /** Why the marker cannot be written; absent if it is. */
   readonly unwritable?: unknown;
   /** The boot before, where it was lost. */
   readonly lost?: LostBoot;
@@ -37,7 +37,7 @@ const LONGEST_BLOCK_MS = 7 * WINDOW_MS;
 
 const NAME = '.boot.json';
 
-/** The guard's state for a release; empty where there is none. A file that cannot be understood counts as none. */
+/** The guard's state for a release; empty if there is none. A file that cannot be understood counts as none. */
 export function readGuard(machine: Machine, release: string): Guard {
   const none: Guard = { schema: 'kpatch.boot/1', blocked: [] };
   try {
@@ -51,7 +51,7 @@ export function readGuard(machine: Machine, release: string): Guard {
 /**
  * Begins a boot: looks at how the last one ended and marks what this one is about to try. Where the marker cannot be
  * written (a full or read-only disk), what has survived a boot before may still be loaded: it is known not to crash this
- * machine, and without it the kernel would run unfixed. Never fails.
+ * machine, and without it the kernel would run unfixed. Never throws.
  */
 export function beginBoot(
   machine: Machine,
@@ -80,7 +80,10 @@ export function beginBoot(
   }
 }
 
-/** The machine has been up with its patches: what was held against them is forgotten. Errors: `disk-full`, `file-unwritable`. */
+/**
+ * The machine has been up with its patches: what was compared with them is forgotten. Errors: `disk-full`,
+ * `file-unwritable`.
+ */
 export function bootSurvived(machine: Machine, release: string): boolean {
   const { trying, lost: _, ...guard } = readGuard(machine, release);
   if (trying === undefined) return false;
@@ -112,18 +115,18 @@ export function blockedAmong(machine: Machine, release: string, patches: readonl
   );
 }
 
-/** The block on a module's bytes, whether it is installed or not; `undefined` where there is none. Never fails. */
+/** The block on a module's bytes, whether it is installed or not; `undefined` where there is none. Never throws. */
 export function blockedByGuard(machine: Machine, release: string, digest: string): BlockedPatch | undefined {
   return blockedNow(machine, release).find(({ sha256 }) => sha256 === digest);
 }
 
-/** Everything that is blocked now, installed or not. Never fails. */
+/** Everything that is blocked now, installed or not. Never throws. */
 export function blockedNow(machine: Machine, release: string): BlockedPatch[] {
   const now = machine.clock.date();
   return readGuard(machine, release).blocked.filter((patch) => isBlocked(patch, now));
 }
 
-/** True where the guard's file is there but cannot be understood. */
+/** True if the guard's file is there but cannot be understood. */
 export function guardDamaged(machine: Machine, release: string): boolean {
   const path = join(folderOf(machine, release), NAME);
   if (!existsSync(path)) return false;

@@ -128,7 +128,9 @@ async function enable(
   }
 }
 
-/** A module of that name is already loaded: waits for its transition, removes it if it is disabled, refuses other content. */
+/**
+ * A module of that name is already loaded: waits for its transition, removes it if it is disabled, refuses other content.
+ */
 async function alreadyThere(
   machine: Machine,
   module: ModuleFile,
@@ -256,7 +258,7 @@ async function removeReplaced(machine: Machine, name: string, report: Reporter):
   else report.warn(`${name} was replaced, but its module stays loaded: ${stays}`);
 }
 
-/** Something a person must know although the patch is loaded. */
+/** Something the user must know although the patch is loaded. */
 async function raise(
   machine: Machine,
   { name, release }: ModuleFile,

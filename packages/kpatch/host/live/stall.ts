@@ -1,4 +1,5 @@
 /** Explains a stalled transition: for each task that blocks it, where the task is and what it waits for. */
+import { isHiddenFromStacks } from '../../module/always-on-stack.ts';
 import type { LoadedPatch } from './livepatches.ts';
 import { functionsOf } from './livepatches.ts';
 import type { Frame, Task } from './tasks.ts';
@@ -11,6 +12,8 @@ export interface Holdup {
   readonly state: string;
   /** The patched function on its stack; absent if there is none (the stack may be unreliable then). */
   readonly function?: string;
+  /** Replaced functions that no stack in /proc shows: scheduler functions. The task may be in them. */
+  readonly unseen?: readonly string[];
   /** Seconds since it was first seen blocking the transition. */
   readonly seconds: number;
   readonly waitsFor: string;
@@ -77,6 +80,7 @@ export function holdupOf(
     return names.has(frame.function.replace(/\.(cold|isra|constprop|part)\b.*$/, '')) || names.has(frame.function);
   };
   const found = task.stack.find(isPatched)?.function;
+  const unseen = [...names].filter(isHiddenFromStacks);
   const stands = found === undefined ? undefined : (aliases.get(found) ?? found);
   return {
     pid: task.pid,
@@ -85,6 +89,7 @@ export function holdupOf(
     kernelThread: task.kernelThread,
     state: stateInWords(task.state),
     ...(stands === undefined ? {} : { function: stands }),
+    ...(stands === undefined && unseen.length > 0 ? { unseen } : {}),
     seconds,
     waitsFor: waitOf(task),
     stack: task.stack.map((frame) =>
@@ -97,8 +102,14 @@ export function holdupOf(
 export function holdupLine(holdup: Holdup): string {
   const { pid, tid, command, kernelThread, state, seconds, waitsFor } = holdup;
   const who = `${command} (${kernelThread ? 'kernel thread' : 'pid'} ${tid === pid ? pid : `${pid}, thread ${tid}`})`;
-  const where = holdup.function === undefined ? 'no patched function on its stack' : `in ${holdup.function}`;
+  const where = whereIs(holdup);
   return `${who}: ${where}, ${state}, waits for ${waitsFor}; blocking for ${Math.round(seconds)} s`;
+}
+
+function whereIs({ function: stands, unseen }: Holdup): string {
+  if (stands !== undefined) return `in ${stands}`;
+  if (unseen === undefined) return 'no patched function on its stack';
+  return `maybe in ${unseen.join(', ')}, which /proc/PID/stack never shows (it omits scheduler functions)`;
 }
 
 function waitOf(task: Task): string {

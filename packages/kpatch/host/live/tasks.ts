@@ -37,8 +37,9 @@ const PF_KTHREAD = 0x00200000;
 const LOOK_AT = 50;
 
 /**
- * Counts the tasks that have switched and inspects at most `limit` of the others (`remaining`). `target` is 1 while a patch is
- * being enabled and 0 while it is being disabled; a task that takes no part has -1. Tasks that exit meanwhile are skipped.
+ * Counts the tasks that have switched and inspects at most `limit` of the others (`remaining`). `target` is 1 while a patch
+ * is being enabled and 0 while it is being disabled; a task that takes no part has -1. Tasks that exit in the meantime are
+ * skipped.
  */
 export function scanTasks(
   machine: Machine,

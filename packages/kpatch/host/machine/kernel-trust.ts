@@ -17,7 +17,7 @@ export interface KernelOpinion {
 }
 
 /**
- * The kernel's answer to a module; `certificates` are those for which its signature was verified here. Never fails.
+ * The kernel's answer to a module; `certificates` are those for which its signature was verified here. Never throws.
  * Rules: kernel/module/signing.c (module_sig_check): a malformed signature is refused even where none is asked for; one by
  * an unknown key, or none, only where signatures are enforced.
  */
@@ -48,7 +48,7 @@ export function kernelOpinion(
   if (keys === undefined) return { answer: 'unknown', reason: 'its keys cannot be read (/proc/keys, as root)' };
   if (keys.length === 0) return { answer: 'refuses', reason: 'the kernel has no keys' };
   if (certificates.length > 0) return { answer: 'refuses', reason: 'the kernel does not have the key that signed it' };
-  return { answer: 'unknown', reason: 'no certificate is known for its signature' };
+  return { answer: 'unknown', reason: 'its signing certificate is unknown' };
 }
 
 /** An asymmetric key in one of the kernel's keyrings: builtin, secondary, machine (MOK), platform (UEFI db). */

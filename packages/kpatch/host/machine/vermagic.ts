@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { run } from '../../base/run.ts';
 import type { Machine } from './machine.ts';
 
-/** Asks modinfo(8) about the first module that modules.dep lists; `undefined` where there is none. Never fails. */
+/** Asks modinfo(8) about the first module that modules.dep lists; `undefined` where there is none. Never throws. */
 export async function kernelVermagic(machine: Machine, release: string): Promise<string | undefined> {
   const folder = join(machine.modules, release);
   const file = await firstModule(folder);

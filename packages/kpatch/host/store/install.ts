@@ -48,8 +48,8 @@ export interface InstallResult {
 /**
  * Installs a module file, or one that was already read. A cumulative patch is loaded first and replaces the previous one in
  * the store only when it is active, so that at any moment either the old or the new patch boots. The caller holds the lock.
- * Errors: those of `readModuleFile` and `admit`, `release-mismatch`, `already-installed`, `name-taken`, the refusals of `order`, those
- * of `loadModule`, `disk-full`, `file-unwritable`, `store-index-damaged`.
+ * Errors: those of `readModuleFile` and `admit`, `release-mismatch`, `already-installed`, `name-taken`, the refusals of
+ * `order`, those of `loadModule`, `disk-full`, `file-unwritable`, `store-index-damaged`.
  */
 export async function installModule(
   machine: Machine,
@@ -147,8 +147,8 @@ export async function installAgain(
 }
 
 /**
- * Removes an installed patch from the store; it stays loaded, and the boot guard remembers a crash. If a person removes it, no
- * update installs it again. The caller holds the lock.
+ * Removes an installed patch from the store; it stays loaded, and the boot guard remembers a crash. If the user removes it,
+ * no update installs it again. The caller holds the lock.
  */
 export async function uninstallPatch(
   machine: Machine,

@@ -61,7 +61,7 @@ export function readRegularFile(path: string): Buffer {
   }
 }
 
-/** As `readModuleFile`, from bytes; `path` is for messages. */
+/** Like `readModuleFile`, from bytes; `path` is for messages. */
 export function moduleFileOf(bytes: Uint8Array, path: string): ModuleFile {
   const where = { where: { file: path } };
   const compression = compressionOf(bytes);

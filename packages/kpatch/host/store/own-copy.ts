@@ -15,7 +15,7 @@ export interface OwnCopy extends Disposable {
 }
 
 /**
- * A private file with the bytes of a module, until it is disposed of. Where `/run` is full, a module that really lies in the
+ * A private file with the bytes of a module, until it is disposed of. Where `/run` is full, a module that really is in the
  * store is loaded from there: only root writes to it, and its digest is compared once more just before.
  * Errors: `disk-full`, `file-unwritable`.
  */

@@ -1,7 +1,7 @@
 /**
  * The index of a release folder in the store: the installed modules with their digests, and a committed change that is not
- * applied to the files yet. An installation takes effect when the index is written: before that the old patch boots, after it
- * the new one.
+ * applied to the files yet. An installation takes effect when the index is written: before that the old patch boots, after
+ * it the new one.
  */
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
@@ -14,7 +14,7 @@ export interface IndexEntry {
   readonly sha256: string;
   /** Time of the installation, ISO 8601. */
   readonly installed: string;
-  /** How it was accepted; absent where an older version installed it, or where the policy of today does not accept it. */
+  /** How it was accepted; absent if an older version installed it, or where the policy of today does not accept it. */
   readonly acceptance?: Acceptance;
 }
 
@@ -28,7 +28,7 @@ export interface Acceptance {
   readonly keys: readonly string[];
 }
 
-/** What a person took out: an update does not put it back. */
+/** What the user took out: an update does not put it back. */
 export interface Unwanted {
   readonly name: string;
   readonly sha256: string;

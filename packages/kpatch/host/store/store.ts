@@ -1,6 +1,6 @@
 /**
- * The store: `/var/lib/kpatch/RELEASE/NAME.ko`, as in dynup/kpatch, with an index next to the modules. Readers see the state in
- * the index, even if a power cut interrupted changes to the files; a writer first completes such changes.
+ * The store: `/var/lib/kpatch/RELEASE/NAME.ko`, as in dynup/kpatch, with an index next to the modules. Readers see the
+ * state in the index, even if a power cut interrupted changes to the files; a writer first completes such changes.
  */
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -33,7 +33,7 @@ export interface InstalledPatch {
   /** Recorded at installation; absent for a module that another tool put there. */
   readonly sha256: string | undefined;
   readonly installed: string | undefined;
-  /** How it was accepted; absent where nothing is recorded. */
+  /** How it was accepted; absent if nothing is recorded. */
   readonly acceptance?: Acceptance | undefined;
 }
 
@@ -236,7 +236,7 @@ function releaseProblem(release: string): string | undefined {
   return good ? undefined : `'${release}' is not a kernel release`;
 }
 
-/** The record of bytes that are installed for a release; `undefined` where there is none. Never fails. */
+/** The record of bytes that are installed for a release; `undefined` where there is none. Never throws. */
 export function recordOf(machine: Machine, release: string, digest: string): IndexEntry | undefined {
   if (releaseProblem(release) !== undefined) return undefined;
   const index = readIndex(join(machine.store, release));

@@ -1,15 +1,15 @@
-/** What a person uninstalled: no update, package script or timer installs it again until a person does. */
+/** What the user uninstalled: no update, package script or timer installs it again until the user does. */
 import type { Machine } from '../machine/machine.ts';
 import { lineOf, type ModuleFile } from './module-file.ts';
 import { changeIndex, folderOf, type InstalledPatch, manifestOfInstalled } from './store.ts';
 import { readIndex, type Unwanted } from './store-index.ts';
 
-/** When the module, or the one that it is a successor of, was uninstalled; `undefined` where nobody did. Never fails. */
+/** When the module, or the one that it is a successor of, was uninstalled; `undefined` where nobody did. Never throws. */
 export function unwantedSince(machine: Machine, module: ModuleFile): string | undefined {
   return unwantedOf(machine, module.release).find((one) => concerns(one, module))?.at;
 }
 
-/** What is not wanted for a release. Never fails. */
+/** What is not wanted for a release. Never throws. */
 export function unwantedOf(machine: Machine, release: string): readonly Unwanted[] {
   try {
     const index = readIndex(folderOf(machine, release));
@@ -19,7 +19,7 @@ export function unwantedOf(machine: Machine, release: string): readonly Unwanted
   }
 }
 
-/** Records that a person took a patch out. Take the store's lock first. Errors: those of writing the index. */
+/** Records that the user took a patch out. Take the store's lock first. Errors: those of writing the index. */
 export function recordUnwanted(machine: Machine, patch: InstalledPatch): void {
   const manifest = manifestOfInstalled(patch);
   const wish: Unwanted = {
@@ -34,7 +34,7 @@ export function recordUnwanted(machine: Machine, patch: InstalledPatch): void {
   });
 }
 
-/** Forgets the wishes that concern a module, because a person installs it. Errors: those of writing the index. */
+/** Forgets the wishes that concern a module, because the user installs it. Errors: those of writing the index. */
 export function forgetUnwanted(machine: Machine, module: ModuleFile): void {
   if (unwantedSince(machine, module) === undefined) return;
   changeIndex(machine, module.release, ({ unwanted = [], ...index }) => {

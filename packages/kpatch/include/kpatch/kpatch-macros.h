@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a source patch can tell kpatch, beside the code that it changes. Include it as "kpatch-macros.h"; kpatch puts it
- * on the include path of the patched source. Every macro but the last three stands at file scope and places a small
+ * on the include path of the patched source. Every macro but the last three is at file scope and places a small
  * record in a section `.kpatch.*`, which the build reads and takes out again: nothing of it stays in the running kernel.
  *
  * The names, the sections and the layouts of the records are those that dynup/kpatch documents in its patch author
@@ -40,7 +40,7 @@ typedef struct klp_object patch_object;
 #define KPATCH_PRE_UNPATCH_CALLBACK(fn)	  KPATCH_CALLBACK(pre_unpatch, void, fn)
 #define KPATCH_POST_UNPATCH_CALLBACK(fn)  KPATCH_CALLBACK(post_unpatch, void, fn)
 
-/* Differences in this section are of no consequence; you know that, kpatch takes your word. Takes a string. */
+/* Differences in this section are irrelevant; you know that, kpatch takes your word. Takes a string. */
 #define KPATCH_IGNORE_SECTION(name)							\
 	static const char * const __UNIQUE_ID(kpatch_ignore_section)			\
 	KPATCH_RECORD(".kpatch.ignore.sections") = name;

@@ -1,6 +1,6 @@
 /**
- * The last look at a patch module before it is handed out: would the target kernel take it, and is it what it says?
- * Everything that the kernel's module loader and livepatch core look at when it is loaded, looked at before.
+ * The final check of a livepatch module: would the target kernel accept it, and does it match its manifest? It checks
+ * everything that the module loader and the livepatch core check when the module is loaded.
  */
 
 import { fail, type KpatchError } from '../../base/errors/error.ts';
@@ -17,7 +17,7 @@ import { hasCallbacks, replacedFunctions } from '../tables.ts';
 import { checkExports, checkLivepatchNames, neededSymbols } from './check-symbols.ts';
 import type { CheckTarget } from './target.ts';
 
-/** What was looked at; every number is of things found right. */
+/** Counts of the checked items; all were correct. */
 export interface ModuleReport {
   /** Of the file. */
   readonly bytes: number;
@@ -29,7 +29,7 @@ export interface ModuleReport {
   readonly functions: number;
   readonly vermagic: string;
   readonly namespaces: readonly string[];
-  /** Modules that have to be loaded before it. */
+  /** Modules that must be loaded before it. */
   readonly depends: readonly string[];
 }
 
@@ -71,7 +71,7 @@ export async function checkModule(
   };
 }
 
-/** The vermagic of the kernel's own modules, which is the kernel's; undefined where it has none at hand. */
+/** The vermagic of the kernel's own modules, which is the kernel's; undefined if it has none at hand. */
 export async function kernelVermagic(facts: Pick<KernelFacts, 'modules' | 'moduleFile'>): Promise<string | undefined> {
   const [first] = facts.modules.names.sort();
   if (first === undefined) return undefined;

@@ -4,7 +4,7 @@ import type { Symvers } from '../../kernel/symvers.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
 import type { ObjectSymbol } from '../../prepare/facts.ts';
 
-/** What has to be known of the target; `KernelFacts` has all of it. */
+/** What must be known of the target; `KernelFacts` has all of it. */
 export interface CheckTarget {
   readonly kernel: Pick<TargetKernel, 'release' | 'buildId'>;
   readonly config: Pick<KernelConfig, 'has'>;

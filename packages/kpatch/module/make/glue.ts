@@ -1,5 +1,5 @@
 /**
- * The glue: the C file of a patch module that hands its functions to the kernel's livepatch core. Static tables and
+ * The glue: the C file of a livepatch module that registers its functions with the livepatch core. It has static tables and
  * two short functions (before Linux 6.3 those of reload.ts too), so that it can be read and reviewed
  * (Documentation/livepatch/livepatch.rst, include/linux/livepatch.h).
  */
@@ -28,7 +28,7 @@ export interface GlueObject {
   readonly object: string;
   readonly functions: readonly GlueFunction[];
   readonly callbacks: GlueCallbacks;
-  /** True where livepatch relocations wait for this module. */
+  /** True if livepatch relocations wait for this module. */
   readonly relocated: boolean;
 }
 
@@ -51,8 +51,8 @@ export interface LivepatchInterface {
   readonly replace: boolean;
   readonly states: boolean;
   /**
-   * The fields of relocations that stay when a module is removed, so that it is refused when it comes back: Linux 5.8 to 6.2; see
-   * reload.ts. Absent where nothing has to be cleared.
+   * The fields of relocations that stay when a module is removed, so that it is refused when it comes back: Linux 5.8 to
+   * 6.2; see reload.ts. Absent if nothing must be cleared.
    */
   readonly keepsRelocations?: FieldSizes;
   /** MODULE_IMPORT_NS takes a string. */
@@ -107,7 +107,10 @@ function prototype(phase: CallbackName, symbol: string): string {
   return `extern ${phase === 'pre_patch' ? 'int' : 'void'} ${symbol}(struct klp_object *object);`;
 }
 
-/** The objects with the callbacks that the kernel is told, and the code of those that are made here: they clear after the author's. */
+/**
+ * The objects with the callbacks that the kernel is told, and the code of those that are made here: they clear after the
+ * author's.
+ */
 function withClearing(objects: readonly GlueObject[]): { objects: readonly GlueObject[]; code: readonly string[] } {
   const code: string[] = [];
   const told = objects.map((object, index) => {

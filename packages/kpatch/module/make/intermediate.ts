@@ -172,7 +172,7 @@ export function readPatchedFunctions(object: ElfObject): PatchedFunction[] {
   });
 }
 
-/** The four moments at which the kernel calls back (struct klp_callbacks). */
+/** The four callback phases (struct klp_callbacks). */
 export const callbackPhases = ['pre_patch', 'post_patch', 'pre_unpatch', 'post_unpatch'] as const;
 
 export interface PatchCallback {
@@ -183,7 +183,9 @@ export interface PatchCallback {
   readonly offset: number;
 }
 
-/** The callbacks: entries of a pointer to the function and a pointer to the object's name. Error: `intermediate-malformed`. */
+/**
+ * The callbacks: entries of a pointer to the function and a pointer to the object's name. Error: `intermediate-malformed`.
+ */
 export function readCallbacks(object: ElfObject): PatchCallback[] {
   return callbackPhases.flatMap((phase) => {
     const entries = table(object, `.kpatch.callbacks.${phase}`, 16);
@@ -195,7 +197,9 @@ export function readCallbacks(object: ElfObject): PatchCallback[] {
   });
 }
 
-/** The tables that wait for livepatch relocations (`struct kpatch_arch`: sec 0, objname 8). Error: `intermediate-malformed`. */
+/**
+ * The tables that wait for livepatch relocations (`struct kpatch_arch`: sec 0, objname 8). Error: `intermediate-malformed`.
+ */
 export function readArchSections(object: ElfObject): { section: Section; object: string }[] {
   const entries = table(object, '.kpatch.arch', 16);
   if (entries === undefined) return [];

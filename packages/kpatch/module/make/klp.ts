@@ -14,7 +14,9 @@ export const SHN_LIVEPATCH = 0xff20;
 /** Marks a relocation section as the livepatch core's (include/uapi/linux/elf.h). */
 export const SHF_RELA_LIVEPATCH = 0x00100000;
 
-/** MODULE_NAME_LEN - 1 on 64-bit machines, the width that the kernel scans for an object's name (kernel/livepatch/core.c). */
+/**
+ * MODULE_NAME_LEN - 1 on 64-bit machines, the width that the kernel scans for an object's name (kernel/livepatch/core.c).
+ */
 const OBJECT_NAME = 55;
 /** Sections that only carry information between our own programs. */
 const intermediate = /^\.kpatch\.(symbols|relocations|arch)$/;
@@ -36,7 +38,8 @@ export function makeLivepatchRelocations(
     const name = nameOf(relocation, limit, crossing);
     const symbol = symbols.get(name) ?? livepatchSymbol(name, relocation.symbol);
     symbols.set(name, symbol);
-    // klp_resolve_symbols refuses vmlinux's symbols in relocations that wait for a module; but those of vmlinux are made when
+    // klp_resolve_symbols refuses vmlinux's symbols in relocations that wait for a module; but those of vmlinux are made
+    // when
     // the patch is loaded, in whatever section of it.
     const home = !crossing && relocation.symbol.object === 'vmlinux' ? 'vmlinux' : relocation.object;
     const key = `.klp.rela.${home}.${relocation.section.name}`;
@@ -64,7 +67,7 @@ function nameOf(relocation: KernelRelocation, limit: number, crossing: boolean):
   if (bytes > limit || Buffer.byteLength(object) > OBJECT_NAME || name.includes(',') || object.includes('.')) {
     throw fail('klp-symbol-unnameable', { symbol: name, object, limit }, { where: { symbol: name } });
   }
-  // What vmlinux needs is needed at once, when no module has to be there. A module's may refer to another that it depends on.
+  // What vmlinux needs is needed at once, when no module must be there. A module's may refer to another that it depends on.
   if (!crossing && object !== relocation.object && relocation.object === 'vmlinux') {
     throw fail(
       'klp-relocation-crosses',

@@ -19,6 +19,8 @@ export interface LinkInput {
   readonly folders: readonly string[];
   /** What make is told of the compiler and its tools. */
   readonly compiler: readonly string[];
+  /** The build root that they are in. */
+  readonly buildRoot: string | undefined;
   readonly name: string;
   /** The C source of the glue. */
   readonly glue: string;
@@ -60,7 +62,7 @@ export async function linkModule(input: LinkInput): Promise<Uint8Array> {
   ];
   shareFolder(folder);
   const result = await sandboxed('make', args, {
-    view: { readOnly: input.folders, writable: [folder] },
+    view: { readOnly: input.folders, writable: [folder], buildRoot: input.buildRoot },
     env: { ...cleanEnvironment(), TMPDIR: folder },
     timeoutMs: 300_000,
   });

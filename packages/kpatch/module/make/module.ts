@@ -1,4 +1,4 @@
-/** A patch module from the differences of its translation units: glue, link, livepatch relocations, manifest. */
+/** A livepatch module from the differences of its compilation units: glue, link, livepatch relocations, manifest. */
 
 import { temporaryFolder } from '../../base/files.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
@@ -28,7 +28,7 @@ export interface ModuleInput {
 export interface PatchModule {
   /** The module, unsigned. */
   readonly bytes: Uint8Array;
-  /** The C source of the glue, for those who want to read it. */
+  /** The C source of the glue code. */
   readonly glue: string;
 }
 
@@ -57,6 +57,7 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
     headers: kernel.paths.headers,
     folders: kernelFolders(kernel.paths),
     compiler: compilerArguments(kernel.compiler),
+    buildRoot: kernel.compiler.root,
     name: manifest.name,
     glue,
     objects: parts.objects,

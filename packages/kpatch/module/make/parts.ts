@@ -1,4 +1,6 @@
-/** The parts of a patch module before it is linked: their symbols made ready, so that the glue can name the functions. */
+/**
+ * Prepares the symbols of the parts of a livepatch module for linking, so that the glue code can refer to the functions.
+ */
 
 import { fail } from '../../base/errors/error.ts';
 import { STB, STT } from '../../formats/elf/constants.ts';

@@ -1,11 +1,12 @@
 /**
- * C code that lets a patched module come back. The livepatch core writes the relocations of `.klp.rela.OBJECT.*` when OBJECT is
- * loaded, and refuses a field that is not zero. Linux 6.3 clears them when OBJECT is removed (commit 0c05e7bd2d01); before that
- * the module could not be loaded again under the same patch. Here the patch does it itself, in the callback that the core makes
- * at that very place (`post_unpatch`, kernel/livepatch/core.c, klp_cleanup_module_patches_limited).
+ * C code that allows a patched module to be loaded again. The livepatch core applies the relocations of
+ * `.klp.rela.OBJECT.*` when OBJECT is loaded, and refuses a field that is not zero. Linux 6.3 clears them when OBJECT is
+ * removed (commit 0c05e7bd2d01); before that, the module could not be loaded again while the patch was active. This code
+ * clears them in the callback that the core calls at that point (`post_unpatch`, kernel/livepatch/core.c,
+ * klp_cleanup_module_patches_limited).
  *
- * The fields are in read-only memory, so they are written through a second mapping of their pages; nobody runs code there, as
- * the module that it replaces is on its way out. When the whole patch is disabled there is nothing to clear.
+ * The fields are in read-only memory, so they are written through a second mapping of their pages; nobody runs code there,
+ * as the module that it replaces is on its way out. When the whole patch is disabled there is nothing to clear.
  */
 import type { LoaderRules } from '../../platform/loader.ts';
 

@@ -1,4 +1,4 @@
-/** Signing a module as the kernel's scripts/sign-file does; the CMS message is made by openssl(1). */
+/** Signs a module like scripts/sign-file of the kernel; openssl(1) creates the CMS message. */
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,8 +37,8 @@ function readKey(file: string): KeyObject {
 }
 
 /**
- * Signs a module; a signature that it has already is replaced. `hash` is the kernel's CONFIG_MODULE_SIG_HASH. With an RSA key
- * the same input gives the same bytes. Errors: those of `checkSigningKey`, `tool-missing`, `tool-failed`.
+ * Signs a module; a signature that it has already is replaced. `hash` is the kernel's CONFIG_MODULE_SIG_HASH. With an RSA
+ * key the same input gives the same bytes. Errors: those of `checkSigningKey`, `tool-missing`, `tool-failed`.
  */
 export async function signModule(bytes: Uint8Array, signing: SigningKey, hash: string): Promise<Uint8Array> {
   const certificate = checkSigningKey(signing);

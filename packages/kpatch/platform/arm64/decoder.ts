@@ -1,6 +1,6 @@
 /**
  * Instructions of aarch64 (Arm Architecture Reference Manual, C4 "A64 instruction set encoding") as far as the rules need
- * them. Where an encoding is not told apart finely, more registers count as written than are.
+ * them. Where an encoding is not distinguished finely, more registers count as written than are.
  */
 import type { Decoder, Flow, Instruction } from '../platform.ts';
 import { signed, wordDecoder } from '../words.ts';

@@ -8,6 +8,7 @@ import { emulator } from './emulator.ts';
 import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_AARCH64, relocationOf } from './relocations.ts';
+import { runPre } from './run-pre.ts';
 import { specialSections } from './special.ts';
 
 const NOP = 0xd503201f;
@@ -31,7 +32,7 @@ export const aarch64: Platform = {
     sections: ['__mcount_loc', '__patchable_function_entries'],
     callees: ['_mcount', '__fentry__'],
     // -fpatchable-function-entry=2 puts the place at the entry or behind `bti c`; =4,2 (since 6.2) 8 bytes before it. With
-    // -pg (before 5.5) the call of _mcount stands behind the instructions that make the frame.
+    // -pg (before 5.5) the call of _mcount is after the instructions that make the frame.
     before: 8,
     after: 16,
   },
@@ -45,6 +46,7 @@ export const aarch64: Platform = {
   naming,
   boot,
   emulator,
+  runPre,
   loader,
 };
 

@@ -1,4 +1,6 @@
-/** Tables of the aarch64 kernel whose entries belong to functions. Sizes from arch/arm64/include/asm of the versions named. */
+/**
+ * Tables of the aarch64 kernel whose entries belong to functions. Sizes from arch/arm64/include/asm of the versions named.
+ */
 import { type KernelRules, since } from '../kernel-rules.ts';
 import {
   bugTable,
@@ -21,8 +23,9 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     jumpLabelSize: since(kernel, 4, 20) ? 16 : 24, // c296146c058c: relative entries since 4.20
   };
   return [
-    // struct alt_instr: two 32-bit offsets, 16 bits of capability, the two lengths. The replacement stands behind the
-    // function in its own section (.subsection 1) since 5.13, in .altinstr_replacement before; with a callback the offset is
+    // struct alt_instr: two 32-bit offsets, 16 bits of capability, the two lengths. The replacement is behind the
+    // function in its own section (.subsection 1) since 5.13, in .altinstr_replacement before; with a callback the offset
+    // is
     // that of the callback and the length 0.
     {
       name: '.altinstructions',

@@ -1,6 +1,6 @@
 /**
  * Instructions of loongarch64 (LoongArch Reference Manual, volume 1, appendix B) as far as the rules need them. Where an
- * encoding is not told apart finely, more registers count as written than are.
+ * encoding is not distinguished finely, more registers count as written than are.
  */
 import type { Decoder, Flow, Instruction } from '../platform.ts';
 import { signed, wordAt, wordDecoder } from '../words.ts';

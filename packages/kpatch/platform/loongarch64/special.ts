@@ -31,7 +31,7 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
   };
   return [
     // struct alt_instr, since 6.2: two 32-bit offsets, 16 bits of feature, the two lengths. As on aarch64 the replacement
-    // stands behind the function in its own section.
+    // is after the function in its own section.
     {
       name: '.altinstructions',
       size: 12,

@@ -1,6 +1,6 @@
 /**
- * Instructions of ppc64le (Power ISA, book I) as far as the rules need them. Where an encoding is not told apart finely, more
- * registers count as written than are.
+ * Instructions of ppc64le (Power ISA, book I) as far as the rules need them. Where an encoding is not distinguished finely,
+ * more registers count as written than are.
  */
 import type { Decoder, Flow, Instruction } from '../platform.ts';
 import { signed, wordAt, wordDecoder } from '../words.ts';
@@ -52,7 +52,8 @@ function branchOf(word: number, opcode: number, offset: number): Branch | undefi
 }
 
 /**
- * LI and LIS, and an ORI that completes the constant of the instruction before it (numbers from 32768 up do not fit into LI).
+ * LI and LIS, and an ORI that completes the constant of the instruction before it (numbers from 32768 up do not fit into
+ * LI).
  */
 function loadOf(
   word: number,

@@ -29,7 +29,8 @@ export const ppc64le: Platform = {
   trace: {
     sections: ['__mcount_loc', '__patchable_function_entries'],
     callees: ['_mcount', '__fentry__'],
-    // -mprofile-kernel calls _mcount as the second or third instruction of the local entry; -fpatchable-function-entry (since
+    // -mprofile-kernel calls _mcount as the second or third instruction of the local entry; -fpatchable-function-entry
+    // (since
     // 6.1) has NOPs there, and with -fpatchable-function-entry=n,m some before the global entry.
     before: 24,
     after: 8,
@@ -78,8 +79,8 @@ function use(type: number, bytes: Uint8Array, offset: number): Use {
 }
 
 /**
- * The kernel's module loader sends a call of something outside of the module through a stub that changes the TOC pointer, and
- * needs a NOP behind the call to put its restoring there. gcc leaves it out where it knows that the callee is in the object.
+ * The kernel's module loader sends a call of something outside the module through a stub that changes the TOC pointer, and
+ * needs a NOP after the call to put its restoring there. gcc leaves it out where it knows that the callee is in the object.
  */
 function nearCall(bytes: Uint8Array, offset: number): string | undefined {
   const word = wordAt(bytes, offset);

@@ -1,4 +1,7 @@
-/** Tables of the ppc64le kernel whose entries belong to functions. Sizes from arch/powerpc/include/asm of the versions named. */
+/**
+ * Tables of the ppc64le kernel whose entries belong to functions. Sizes from arch/powerpc/include/asm of the versions
+ * named.
+ */
 import { type KernelRules, since } from '../kernel-rules.ts';
 import {
   bugTable,
@@ -13,8 +16,8 @@ import {
 } from '../special.ts';
 
 /**
- * asm/feature-fixups.h, the same since 2.6: mask, value, then the distances of start, end, start and end of the alternative,
- * all of 8 bytes and all from the start of the entry. The alternatives stand in `__ftr_alt_*`.
+ * asm/feature-fixups.h, the same since 2.6: mask, value, then the distances of start, end, start and end of the
+ * alternative, all of 8 bytes and all from the start of the entry. The alternatives are in `__ftr_alt_*`.
  */
 const features = ['__ftr_fixup', '__mmu_ftr_fixup', '__fw_ftr_fixup'];
 const FEATURE_SIZE = 48;

@@ -1,7 +1,7 @@
 /**
  * Instructions of s390x (z/Architecture Principles of Operation, appendix B) as far as the rules need them. The two highest
- * bits of the first byte say how long an instruction is. Where an encoding is not told apart finely, more registers count as
- * written than are.
+ * bits of the first byte say how long an instruction is. Where an encoding is not distinguished finely, more registers
+ * count as written than are.
  */
 import type { Decoder, Flow, Instruction } from '../platform.ts';
 

@@ -7,7 +7,7 @@ const END = 0x260;
 
 export const boot: BootImageRules = {
   open,
-  // Kernel text is mapped at the top; modules and everything else of the kernel lie in the upper half.
+  // Kernel text is mapped at the top; modules and everything else of the kernel are in the upper half.
   lowestAddress: 0xffff_0000_0000_0000n,
   absolutePerCpu: true, // init/Kconfig: x86-64 with SMP; gone since 6.15
 };

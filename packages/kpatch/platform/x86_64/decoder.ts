@@ -92,7 +92,7 @@ function flowOf(raw: import('iced-x86').Instruction): Flow {
     case FlowControl.ConditionalBranch:
       return 'branch';
     case FlowControl.Exception:
-      return 'next'; // UD2 of WARN continues; that of BUG has nothing behind it that matters
+      return 'next'; // UD2 of WARN continues; that of BUG has nothing after it that matters
     default:
       return 'end';
   }

@@ -6,7 +6,7 @@ import { R_X86_64 } from './relocations.ts';
 type Iced = typeof import('iced-x86');
 type Raw = import('iced-x86').Instruction;
 
-/** Kernel code and data lie in the top 2 GB of the address space, so distances fit in 32 bits. */
+/** Kernel code and data are in the top 2 GB of the address space, so distances fit in 32 bits. */
 const KERNEL = 0xffffffff80000000n;
 
 export const listing: ListingRules = {

@@ -1,8 +1,8 @@
 /** What fills the space between and inside functions on x86-64. */
 
 /**
- * Bytes of the NOP at `at`: 66 or 2E any number of times, then 90 or 0F 1F /0, as compilers and the assembler put them in; 0 for
- * anything else and for one that does not end before `end`.
+ * Bytes of the NOP at `at`: 66 or 2E any number of times, then 90 or 0F 1F /0, as compilers and the assembler put them in;
+ * 0 for anything else and for one that does not end before `end`.
  */
 export function nopLength(bytes: Uint8Array, at: number, end: number): number {
   let opcode = at;
@@ -19,7 +19,7 @@ function longNopLength(bytes: Uint8Array, at: number, opcode: number): number {
   return opcode - at + 3 + sib + displacement;
 }
 
-/** True where the bytes from `start` to `end` are INT3, zeros and NOPs. */
+/** True if the bytes from `start` to `end` are INT3, zeros and NOPs. */
 export function isPadding(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start; at < end; ) {
     const byte = bytes[at];

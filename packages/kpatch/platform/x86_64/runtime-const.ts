@@ -1,7 +1,8 @@
 /**
- * Runtime constants (arch/x86/include/asm/runtime-const.h, Linux 6.11, commit e3c92e81711d): code loads a placeholder, and the
- * booting kernel writes the variable's value over it, in its own code only. Code of a module would keep the placeholder, so
- * it loads the variable itself, as asm-generic/runtime-const.h does. Both instructions are made ten bytes long.
+ * Runtime constants (arch/x86/include/asm/runtime-const.h, Linux 6.11, commit e3c92e81711d): code loads a placeholder, and
+ * the booting kernel writes the variable's value over it, in its own code only. Code of a module would keep the
+ * placeholder, so it loads the variable itself, as asm-generic/runtime-const.h does. Both instructions are made ten bytes
+ * long.
  */
 import { SHF, SHT } from '../../formats/elf/constants.ts';
 import { type ElfObject, newSymbol, type Section } from '../../formats/elf/object.ts';
@@ -42,7 +43,7 @@ export function loadRuntimeConstants(object: ElfObject): void {
   }
 }
 
-/** The load of a 64-bit constant at a place, with its register; undefined where there is another instruction. */
+/** The load of a 64-bit constant at a place, with its register; undefined if there is another instruction. */
 function loadAt(home: Section, at: number): { home: Section; at: number; register: number } | undefined {
   const { data } = home;
   const [rex, opcode] = [data[at] ?? 0, data[at + 1] ?? 0];

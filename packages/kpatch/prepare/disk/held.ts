@@ -4,7 +4,7 @@ import { readFileSync, statSync } from 'node:fs';
 /** Files with a flock(2) on them, as /proc/locks has them: `MAJOR:MINOR:INODE`, the device in hexadecimal. */
 export type Locks = ReadonlySet<string>;
 
-/** The locks that are held now; none where the kernel does not say. */
+/** The locks that are held now; empty if the kernel does not say. */
 export function heldLocks(): Locks {
   try {
     const lines = readFileSync('/proc/locks', 'latin1').split('\n');

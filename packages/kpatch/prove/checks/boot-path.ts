@@ -51,6 +51,7 @@ export const applied: GuestCheck = {
     const read = async (name: string): Promise<string> =>
       (await session.sh(`cat ${SERVICE_RESULT}/${name}`, { step: 'read the result of the boot' })).output;
     // Log lines from before the load do not concern the patch.
+    state.patchedAtBoot = true;
     state.complaintsBefore = parseLog(await read('log')).map(({ text }) => text);
     const status = Number.parseInt(await read('status'), 10);
     const output = await read('output');

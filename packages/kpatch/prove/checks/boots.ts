@@ -4,6 +4,7 @@ import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 import { complaintsIn, parseLog } from '../run/kernel-log.ts';
 import { enabledFunctions, parseEnabledFunctions } from '../run/livepatch.ts';
+import { loadTarget } from '../run/targets.ts';
 
 export const boots: GuestCheck = {
   id: 'boots',
@@ -21,7 +22,9 @@ export const boots: GuestCheck = {
     state.enabledBefore = await enabledFunctions(session);
     const traced = parseEnabledFunctions(state.enabledBefore).map(({ name }) => name);
     if (traced.length > 0) yield { text: `already traced: ${traced.join(', ')}` };
-    const log = complaintsIn(parseLog((await session.sh('dmesg -r')).output));
+    const records = parseLog((await session.sh('dmesg -r')).output);
+    state.logLines = records.length;
+    const log = complaintsIn(records);
     if (log.length > 0) {
       // Complaints of the unpatched kernel do not count against the patch; they are noted and ignored later.
       state.complaintsBefore = log.map(({ text }) => text);
@@ -37,17 +40,17 @@ export const boots: GuestCheck = {
 /** Functions of a module can only be redirected while it is loaded. */
 export const targets: GuestCheck = {
   id: 'targets',
-  title: 'the modules that the patch changes are loaded',
+  title: 'the modules that the patch changes are loaded, or named as exceptions',
   where: 'guest',
   needed: true,
   applies: ({ subject }) => subject.targetModules.length > 0,
   async *run(session) {
-    const { subject } = session;
+    const { subject, exceptions } = session;
     for (const module of subject.targetModules) {
-      const loaded = await session.sh(`modprobe ${module}`, { step: `modprobe ${module}` });
-      if (loaded.status !== 0)
-        throw new ClaimFailed(`the module ${module}, which the patch changes, cannot be loaded`, loaded.output);
-      yield { text: `${module}, which the patch changes, is loaded` };
+      const text = await loadTarget(session, module);
+      yield exceptions.has(module) ? { text, data: { exception: module } } : { text };
     }
+    // What a module prints when it asks for firmware comes a little later.
+    await session.sh('sleep 0.3');
   },
 };

@@ -12,6 +12,7 @@ import {
   takeOut,
   waitForTransition,
 } from '../run/livepatch.ts';
+import { loadTarget, presentTargets } from '../run/targets.ts';
 
 export const lateModules: GuestCheck = {
   id: 'late-modules',
@@ -20,14 +21,16 @@ export const lateModules: GuestCheck = {
   applies: ({ subject }) => subject.targetModules.length > 0,
   async *run(session) {
     const { subject } = session;
+    for (const module of subject.targetModules) await loadTarget(session, module);
+    const targets = presentTargets(session);
     // An earlier check of this boot may have loaded them, and one may use another.
-    for (const module of [...subject.targetModules, ...subject.targetModules]) {
+    for (const module of [...targets, ...targets]) {
       if (await canGo(session, module)) await must(session, `rmmod ${module}`, `${module} cannot be removed`);
     }
     await insert(session, subject);
     await waitForTransition(session, subject.name, 'patched');
     yield { text: 'the patch was loaded first' };
-    for (const module of subject.targetModules) {
+    for (const module of targets) {
       if (await isLoaded(session, module)) {
         yield { text: `${module} was already in use before the patch` };
         continue;
@@ -52,14 +55,14 @@ export const lateModules: GuestCheck = {
         }
       }
     }
-    for (const module of subject.targetModules) await must(session, `modprobe ${module}`, `${module} cannot be loaded`);
+    for (const module of targets) await must(session, `modprobe ${module}`, `${module} cannot be loaded`);
     await runTestOnce(session);
     await takeOut(session, subject);
     yield { text: 'the patch was unloaded while the modules were loaded' };
     await insert(session, subject);
     await waitForTransition(session, subject.name, 'patched');
-    for (const module of subject.targetModules) await expectRedirected(session, module, true);
-    for (const module of subject.targetModules) {
+    for (const module of targets) await expectRedirected(session, module, true);
+    for (const module of targets) {
       if (await canGo(session, module)) await must(session, `rmmod ${module}`, `${module} cannot be removed`);
     }
     await takeOut(session, subject);
@@ -80,7 +83,7 @@ const refusal = /livepatch: (failed to initialize patch|patch '.*' failed for mo
 /**
  * Loads a module that was loaded and removed while the patch was active. False if the kernel refuses because it did not
  * clear the relocations at removal: kernels without "livepatch: Clear relocation targets on a module removal" refuse every
- * patch with such relocations. The messages are not held against this patch then.
+ * patch with such relocations. The messages are not compared with this patch then.
  */
 async function comesBack(session: Session, module: string): Promise<boolean> {
   const { status } = await session.sh(`modprobe ${module}`, { step: `modprobe ${module}` });

@@ -3,6 +3,7 @@ import { plural } from '../../base/errors/plural.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 import { complaintsIn, parseLog } from '../run/kernel-log.ts';
+import { normalMessage } from '../run/stock-log.ts';
 
 export const logClean: GuestCheck = {
   id: 'log-clean',
@@ -12,7 +13,8 @@ export const logClean: GuestCheck = {
     const { output } = await session.sh('dmesg -r', { step: 'read the kernel log' });
     const records = parseLog(output);
     const before = new Set(session.state.complaintsBefore);
-    const found = complaintsIn(records).filter(({ text }) => !before.has(text));
+    const stock = session.stockComplaints;
+    const found = complaintsIn(records).filter(({ text }) => !before.has(text) && !stock.has(normalMessage(text)));
     const lines = records.map(({ text }) => text);
     const said = lines.filter((text) => /livepatch|taint/.test(text));
     if (found.length > 0) {

@@ -26,6 +26,12 @@ export interface ProofInput {
   readonly signal?: AbortSignal;
 }
 
+/** With what the boots of one proof share. */
+export interface RunInput extends ProofInput {
+  readonly exceptions: Map<string, string>;
+  readonly stockComplaints: Set<string>;
+}
+
 /** Context of checks that only read files; `key` names the check in its events. */
 export function staticSession(input: ProofInput, key: string): StaticSession {
   const { subject, predecessors, kernel, test, program, onEvent } = input;

@@ -17,8 +17,8 @@ export interface TestFile {
 }
 
 /**
- * Reads a declaration `PATH` or `PATH as GUEST-PATH`. PATH is below the script's folder; in the guest it is in the folder that the test
- * begins in, unless told. `wrong` makes the error of a declaration that cannot be followed.
+ * Reads a declaration `PATH` or `PATH as GUEST-PATH`. PATH is below the script's folder; in the guest it is in the folder
+ * that the test starts, unless GUEST-PATH is given. `wrong` makes the error of a declaration that cannot be followed.
  */
 export function readTestFile(declaration: string, script: string, wrong: (problem: string) => Error): TestFile[] {
   const [, path = '', given] = /^(.*?)(?:\s+as\s+(\S+))?$/.exec(declaration) ?? [];

@@ -14,8 +14,7 @@ const CONTEXT = 8;
 
 /** `repeat` is the command line that repeats the proof. */
 export function reportPage(proof: Proof, facts: ReportFacts, repeat: string): string {
-  const proven = proof.verdict === 'proven';
-  const title = `${proven ? 'Proven' : 'Not proven'}: ${proof.module.name} on Linux ${proof.kernel.release}`;
+  const title = `${headline(proof)}: ${proof.module.name} on Linux ${proof.kernel.release}`;
   const sections: readonly (readonly [id: string, name: string, body: Html])[] = [
     ['source', 'What the patch changes in the source', sourceSection(facts.patches)],
     ['code', 'What changes in the machine code', codeSection(facts.functions)],
@@ -49,11 +48,16 @@ ${bodies}
   return page.toString();
 }
 
+/** `Proven`, `Proven except NAMES` or `Not proven`. */
+function headline({ verdict: [first = '', ...rest] }: Proof): string {
+  return first.toUpperCase() + rest.join('');
+}
+
 function verdict(proof: Proof): Html {
   const held = proof.checks.filter(({ outcome }) => outcome === 'held').length;
-  const proven = proof.verdict === 'proven';
+  const proven = proof.verdict.startsWith('proven');
   const reasons = proof.reasons.map((reason) => html`<li>${reason}</li>`);
-  return html`<div class="verdict ${proven ? 'proven' : 'not-proven'}"><strong>${proven ? '✓ Proven' : '✗ Not proven'}</strong>
+  return html`<div class="verdict ${proven ? 'proven' : 'not-proven'}"><strong>${proven ? '✓' : '✗'} ${headline(proof)}</strong>
 <p>${held} of ${count(proof.checks.length, 'check')} of the plan “${proof.plan}” held, in ${count(proof.boots.length, 'boot')} of the stock kernel, in ${seconds(proof.ms)}.</p>
 ${reasons.length > 0 && html`<ul>${reasons}</ul>`}</div>`;
 }

@@ -28,6 +28,13 @@ export interface BootState {
   readonly testStatus: { [phase: string]: number };
   /** Kernel complaints before any patch was loaded. */
   complaintsBefore?: readonly string[];
+  /** Lines of the kernel log before any module of this proof was loaded. */
+  logLines?: number;
+  stockLogRead?: boolean;
+  /** Target modules that are not in the guest at all, not even as a stand-in. */
+  absent?: Set<string>;
+  /** True if the patch was loaded at boot, so that no step of this boot shows the stock kernel. */
+  patchedAtBoot?: boolean;
   transition?: Transition;
   /** Calls of the new functions while the test ran. */
   calls?: readonly CallCount[];
@@ -43,6 +50,10 @@ export interface Session {
   readonly program: GuestFiles | undefined;
   readonly guest: Guest;
   readonly state: BootState;
+  /** Target modules that the stock kernel cannot load in a guest, with the reason; of all boots together. */
+  readonly exceptions: Map<string, string>;
+  /** What the stock kernel complains about, normalised (`normalMessage`); of all boots together. */
+  readonly stockComplaints: Set<string>;
   /** Runs a shell script in the guest; see `Guest.run`. */
   sh(script: string, options?: ScriptOptions): Promise<ScriptResult>;
   /** Passes the store of installed patches, a tar archive, to the boot that starts with it. */
@@ -52,7 +63,7 @@ export interface Session {
 }
 
 /** A check that only reads files, before any guest starts. */
-export type StaticSession = Omit<Session, 'guest' | 'state' | 'sh' | 'keepStore'>;
+export type StaticSession = Omit<Session, 'guest' | 'state' | 'sh' | 'keepStore' | 'exceptions' | 'stockComplaints'>;
 
 interface CheckBase {
   /** A short name, unique: `transition`. */
@@ -86,7 +97,7 @@ export interface PlannedBoot {
   readonly kernelArguments: readonly string[];
   readonly memoryMiB: number;
   readonly cpus: number;
-  /** True where booting is part of what is looked at: no kept guest is resumed. */
+  /** True if booting is part of what is looked at: no kept guest is resumed. */
   readonly cold?: boolean;
   /**
    * For guests that contain kpatch: `install` saves its store; `reboot` starts with that store and loads the installed

@@ -23,7 +23,7 @@ export type ProofEvent =
       readonly boot: string;
       readonly acceleration: string;
       readonly ms: number;
-      /** SHA-256 of the kept guest that was resumed; absent where the kernel was booted. */
+      /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
       readonly kept?: string;
     }
   | { readonly type: 'begin'; readonly check: string; readonly boot: string; readonly title: string }
@@ -46,7 +46,8 @@ export interface CheckHead {
   readonly title: string;
 }
 
-export type Verdict = 'proven' | 'not proven';
+/** `proven except NAMES`: everything that was tried held, and these modules could not be run. */
+export type Verdict = 'proven' | 'not proven' | `proven except ${string}`;
 
 /** Thrown by a check whose claim is false. */
 export class ClaimFailed extends Error {

@@ -5,9 +5,23 @@ import type { PatchedFunction, Subject } from '../input/subject.ts';
 import type { Session } from './check.ts';
 import { ClaimFailed } from './event.ts';
 import type { Transition } from './observations.ts';
+import { rememberStockLog } from './stock-log.ts';
 
 /** Loading waits for RCU grace periods, which are long in an emulated guest on a busy machine. */
 const STEP_DEADLINE_MS = 300_000;
+
+/** Loading and unloading pay grace periods of RCU for each function; so long for one in an emulated guest, at most. */
+const SECONDS_PER_FUNCTION = 1.5;
+
+/** Seconds that a load or unload of this proof may take longer than that of a patch of one function. */
+export function secondsForFunctions({ subject, predecessors }: Session): number {
+  const counts = [subject, ...predecessors].map(({ functions }) => functions?.length ?? 1);
+  return SECONDS_PER_FUNCTION * (Math.max(...counts) - 1);
+}
+
+function stepDeadlineMs(session: Session): number {
+  return STEP_DEADLINE_MS + 1000 * Math.max(0, secondsForFunctions(session));
+}
 
 const SYSFS = '/sys/kernel/livepatch';
 
@@ -27,7 +41,7 @@ export async function waitForTransition(
   seconds = 60,
 ): Promise<Transition> {
   const stale = towards === 'patched' ? 0 : 1;
-  const limit = Math.ceil(seconds * busyness());
+  const limit = Math.ceil((seconds + secondsForFunctions(session)) * busyness());
   const script = `
 start=$(cut -d' ' -f1 /proc/uptime)
 limit=$(( \${start%.*} + ${limit} ))
@@ -67,9 +81,10 @@ echo "$(cut -d' ' -f1 /proc/uptime) 0"`;
 
 /** Loads a module; throws `ClaimFailed` with the kernel messages if it is refused. */
 export async function insert(session: Session, subject: Subject): Promise<void> {
+  await rememberStockLog(session);
   const { status, output } = await session.sh(
     `insmod ${guestPath(subject)} || { status=$?; dmesg | tail -n 6; exit $status; }`,
-    { step: `insmod ${subject.name}.ko`, deadlineMs: STEP_DEADLINE_MS },
+    { step: `insmod ${subject.name}.ko`, deadlineMs: stepDeadlineMs(session) },
   );
   if (status !== 0) throw new ClaimFailed('the kernel refuses the module', output);
 }
@@ -79,7 +94,7 @@ export async function takeOut(session: Session, subject: Subject, seconds = 60):
   const { name } = subject;
   const disabled = await session.sh(`echo 0 >${SYSFS}/${name}/enabled`, {
     step: `disable ${name}`,
-    deadlineMs: STEP_DEADLINE_MS,
+    deadlineMs: stepDeadlineMs(session),
   });
   if (disabled.status !== 0) throw new ClaimFailed('the kernel refuses to disable the patch', disabled.output);
   const transition = await waitForTransition(session, name, 'unpatched', seconds);
@@ -100,7 +115,7 @@ until rmmod ${name} 2>/tmp/rmmod; do
   sleep 0.1
 done
 ! grep -q '^${name} ' /proc/modules`,
-    { step: `rmmod ${name}`, deadlineMs: STEP_DEADLINE_MS },
+    { step: `rmmod ${name}`, deadlineMs: stepDeadlineMs(session) },
   );
   if (status !== 0) throw new ClaimFailed('the module cannot be removed after the patch was disabled', output);
 }

@@ -8,7 +8,7 @@ export interface BootRecord {
   readonly acceleration: string;
   /** Until the guest took commands, milliseconds. */
   readonly bootMs: number;
-  /** SHA-256 of the kept guest that was resumed; absent where the kernel was booted. */
+  /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
   readonly kept?: string;
   readonly console: string;
 }

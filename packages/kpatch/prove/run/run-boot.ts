@@ -5,13 +5,14 @@ import { emulatorFor } from '../../vm/emulator.ts';
 import { type BootOptions, boot, type Guest } from '../../vm/guest.ts';
 import type { GuestFile } from '../../vm/initramfs.ts';
 import { bootKept } from '../../vm/kept.ts';
-import { type ProofInput, staticSession } from '../input/proof-input.ts';
+import { type RunInput, staticSession } from '../input/proof-input.ts';
 import { bootService, STORE_ARCHIVE } from './boot-service.ts';
 import type { BootState, Check, GuestCheck, PlannedBoot, Session } from './check.ts';
 import { isGuestEnd } from './event.ts';
 import { guestPath } from './livepatch.ts';
 import { type BootRecord, type CheckRecord, keyOf } from './record.ts';
 import { type CheckContext, notRun, runCheck } from './run-check.ts';
+import { standIns } from './targets.ts';
 
 export interface BootRun {
   readonly checks: readonly CheckRecord[];
@@ -28,7 +29,7 @@ const SERVICE_DEADLINE_MS = 300_000;
 export async function runBoot(
   planned: PlannedBoot,
   checks: readonly GuestCheck[],
-  input: ProofInput,
+  input: RunInput,
   store?: Uint8Array,
 ): Promise<BootRun> {
   const { onEvent, userChecks = [] } = input;
@@ -63,12 +64,12 @@ export async function runBoot(
   };
 }
 
-function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | undefined): Promise<Guest> {
+async function start(planned: PlannedBoot, input: RunInput, store: Uint8Array | undefined): Promise<Guest> {
   const { kernel, kept, signal, onEvent } = input;
   const { id, system, memoryMiB, cpus, kernelArguments } = planned;
   const progress = (text: string): void => onEvent({ type: 'progress', check: keyOf(id, ''), text });
   const options: BootOptions = {
-    ...guestContent(planned, input, store),
+    ...(await guestContent(planned, input, store)),
     image: kernel.image,
     memoryMiB,
     cpus,
@@ -94,11 +95,11 @@ function start(planned: PlannedBoot, input: ProofInput, store: Uint8Array | unde
 }
 
 /** What this proof needs in the guest. */
-function guestContent(
+async function guestContent(
   planned: PlannedBoot,
-  { subject, predecessors, kernel, test, program = {}, files }: ProofInput,
+  { subject, predecessors, kernel, test, program = {}, files }: RunInput,
   store: Uint8Array | undefined,
-): Pick<BootOptions, 'files' | 'modules'> {
+): Promise<Pick<BootOptions, 'files' | 'modules'>> {
   const own: Record<string, GuestFile> = { ...files, ...(planned.system === undefined ? {} : program) };
   for (const module of [subject, ...predecessors]) own[guestPath(module)] = module.bytes;
   if (test !== undefined) own['/kpatch/test'] = { content: test.text, mode: 0o755 };
@@ -107,15 +108,18 @@ function guestContent(
   const targets = [subject, ...predecessors].flatMap(({ targetModules }) => targetModules);
   const available = [...new Set([...targets, ...(test?.modules ?? [])])];
   if (kernel.modules === undefined || available.length === 0) return { files: own };
-  return { files: own, modules: { folder: kernel.modules, available } };
+  const copies = await standIns(kernel.modules, subject.targetModules);
+  return { files: { ...own, ...copies }, modules: { folder: kernel.modules, available } };
 }
 
-function sessionOf(input: ProofInput, guest: Guest, keepStore: (archive: Uint8Array) => void) {
+function sessionOf(input: RunInput, guest: Guest, keepStore: (archive: Uint8Array) => void) {
   const state: BootState = { testStatus: {} };
   return (key: string): Session => ({
     ...staticSession(input, key),
     guest,
     state,
+    exceptions: input.exceptions,
+    stockComplaints: input.stockComplaints,
     sh: (script, options) => guest.run(script, options),
     keepStore,
   });

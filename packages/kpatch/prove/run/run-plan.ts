@@ -1,7 +1,7 @@
 /** Runs a plan for one module on one kernel and reports everything as events. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fail } from '../../base/errors/error.ts';
-import { type ProofInput, staticSession } from '../input/proof-input.ts';
+import { type ProofInput, type RunInput, staticSession } from '../input/proof-input.ts';
 import { trimmed } from '../plans.ts';
 import type { Check, GuestCheck, PlannedBoot, StaticCheck } from './check.ts';
 import type { CheckHead } from './event.ts';
@@ -17,7 +17,8 @@ export const FILES = 'files';
  * Errors (of this machine, not of the patch): `tool-missing`, `busybox-missing`, `guest-memory`, `guest-module`,
  * `file-unreadable`, `disk-full`, `interrupted`.
  */
-export async function runPlan(input: ProofInput): Promise<PlanResult> {
+export async function runPlan(given: ProofInput): Promise<PlanResult> {
+  const input: RunInput = { ...given, exceptions: new Map(), stockComplaints: new Set() };
   const { kernel, subject, onEvent } = input;
   if (subject.release !== kernel.release) {
     throw fail('prove-other-kernel', { file: subject.file, built: subject.release, wanted: kernel.release });
@@ -78,7 +79,7 @@ interface ChosenBoot {
 }
 
 /** Runs the boots, several at once, started in the order of the plan; the results are in that order too. */
-async function runBoots(boots: readonly ChosenBoot[], input: ProofInput): Promise<BootRun[]> {
+async function runBoots(boots: readonly ChosenBoot[], input: RunInput): Promise<BootRun[]> {
   const { guests = 1, onEvent } = input;
   const ran: Promise<BootRun>[] = [];
   /** The plan lists the boot that installs before the one that needs its store. */
@@ -118,13 +119,15 @@ async function runBoots(boots: readonly ChosenBoot[], input: ProofInput): Promis
 function resultOf(
   checks: readonly CheckRecord[],
   ran: readonly BootRun[],
-  { onEvent }: ProofInput,
+  { onEvent, exceptions }: RunInput,
   begun: number,
 ): PlanResult {
   const reasons = checks.flatMap(({ outcome, title, reason }) =>
     outcome === 'failed' ? [`${title}: ${reason ?? 'no'}`] : [],
   );
-  const verdict = checks.every(({ outcome }) => outcome === 'held') ? 'proven' : 'not proven';
+  const names = [...exceptions.keys()].sort().join(', ');
+  const held = checks.every(({ outcome }) => outcome === 'held');
+  const verdict = held ? (names === '' ? 'proven' : (`proven except ${names}` as const)) : 'not proven';
   const ms = performance.now() - begun;
   onEvent({ type: 'verdict', verdict, reasons, ms });
   const boots = ran.flatMap(({ boot }) => (boot === undefined ? [] : [boot]));

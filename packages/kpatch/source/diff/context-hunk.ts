@@ -6,14 +6,14 @@ import type { LineReader } from './lines.ts';
 interface Half {
   readonly start: number;
   readonly count: number;
-  /** Sign (' ', '-', '+', '!') and text; undefined where the half was left out because nothing changes in it. */
+  /** Sign (' ', '-', '+', '!') and text; undefined if the half was left out because nothing changes in it. */
   lines: { readonly sign: string; readonly text: string; readonly noNewline: boolean }[] | undefined;
 }
 
 export const stars = /^\*{8}/;
 
 /**
- * Reads the next hunk; undefined where the next line is not a row of stars. A half whose lines are left out consists of the
+ * Reads the next hunk; undefined if the next line is not a row of stars. A half whose lines are left out consists of the
  * context of the other. Error: `patch-malformed`.
  */
 export function readContextHunk(reader: LineReader): Hunk | undefined {

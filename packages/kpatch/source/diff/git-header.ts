@@ -19,7 +19,7 @@ export interface GitHeader {
   readonly special?: string;
 }
 
-/** The header with one more line of it; undefined where the line does not belong to it. */
+/** The header with one more line of it; undefined if the line does not belong to it. */
 export function readGitLine(git: GitHeader, line: string): GitHeader | undefined {
   const text = line.trimEnd();
   const index = /^index [0-9a-f]+(?:,[0-9a-f]+)*\.\.[0-9a-f]+(?: (\d{6}))?$/.exec(text);

@@ -20,7 +20,7 @@ const MOST = 1e9;
 export const hunkStart = /^@@ -(\d{1,12})(?:,(\d{1,12}))? ?\+(\d{1,12})(?:,(\d{1,12}))? ?@/;
 
 /**
- * Reads the next hunk; undefined where the next line does not start one. It ends when the counts of its first line are used
+ * Reads the next hunk; undefined if the next line does not start one. It ends when the counts of its first line are used
  * up. Blank context lines that were cut off at the end of the file are restored, as GNU patch does.
  * Error: `patch-malformed`.
  */

@@ -1,6 +1,6 @@
 /**
- * The text of a patch as lines of bytes. A patch has no encoding: each character of these strings stands for one byte (latin1),
- * so what reaches the compiler is what the author wrote. `displayed` converts for messages.
+ * The text of a patch as lines of bytes. A patch has no encoding: each character of these strings stands for one byte
+ * (latin1), so what reaches the compiler is what the author wrote. `displayed` converts for messages.
  */
 import { fail, type KpatchError } from '../../base/errors/error.ts';
 import { printable } from '../../base/printable.ts';
@@ -17,7 +17,7 @@ export interface Wrapping {
 
 export const unwrapped: Wrapping = { indent: 0, nesting: 0, stripCr: false };
 
-/** Bytes as text for a person: UTF-8 where they are that, without control characters. */
+/** Bytes as text for people: UTF-8 where they are that, without control characters. */
 export function displayed(bytes: string): string {
   return printable(Buffer.from(bytes, 'latin1').toString('utf8'));
 }

@@ -2,7 +2,7 @@
 
 /** What `--- `, `+++ ` or `*** ` says of a file. */
 export interface HeaderName {
-  /** As it stands there; undefined for /dev/null. */
+  /** As it is there; undefined for /dev/null. */
   readonly name: string | undefined;
   /** The header says that the file does not exist: /dev/null, or the time at which Unix time starts. */
   readonly absent: boolean;
@@ -58,7 +58,7 @@ function quoted(text: string): [name: string | undefined, after: string] {
   return [undefined, ''];
 }
 
-/** The two names of `diff --git a/x b/x`; undefined where the line does not say where one ends. */
+/** The two names of `diff --git a/x b/x`; undefined if the line does not say where one ends. */
 export function gitNames(text: string): [old: string, new: string] | undefined {
   const rest = text.trimEnd();
   if (rest.startsWith('"')) {

@@ -1,7 +1,7 @@
 /**
- * Finds the diffs in a patch file: what stands around them (mails, signatures, lists of changes) is skipped. A diff starts where
- * GNU patch sees one, also indented or below other text, so that kpatch and GNU patch read the same changes. Where that is not
- * what git reads, the patch is refused.
+ * Finds the diffs in a patch file: what stands around them (mails, signatures, lists of changes) is skipped. A diff starts
+ * where GNU patch sees one, also indented or below other text, so that kpatch and GNU patch read the same changes. Where
+ * that is not what git reads, the patch is refused.
  */
 import { fail, type KpatchError } from '../../base/errors/error.ts';
 import { readContextHunk, stars } from './context-hunk.ts';
@@ -10,7 +10,7 @@ import { type Hunk, hunkStart, readHunk } from './hunk.ts';
 import { displayed, indentOf, LineReader, malformed, type Wrapping } from './lines.ts';
 import { gitNames, type HeaderName, headerName } from './names.ts';
 
-/** Whether a file exists on one side of a diff: `none` is certain (/dev/null), `empty` is no lines. */
+/** Whether a file exists on one side of a diff: `none` is certain (/dev/null), `empty` means no lines. */
 export type Existence = 'lines' | 'empty' | 'none';
 
 /** The diff of one file. */
@@ -35,7 +35,10 @@ export interface Found {
   readonly around: readonly string[];
 }
 
-/** Finds all diffs. Errors: `patch-malformed`, `patch-ambiguous`, `patch-binary`, `patch-special-file`, `patch-style`, `patch-encoded`. */
+/**
+ * Finds all diffs. Errors: `patch-malformed`, `patch-ambiguous`, `patch-binary`, `patch-special-file`, `patch-style`,
+ * `patch-encoded`.
+ */
 export function findSections(file: string, lines: readonly string[]): Found {
   return new Scanner(file, lines).scan();
 }
@@ -95,7 +98,7 @@ class Scanner {
     this.#readText(raw, line);
   }
 
-  /** True where a diff was read. */
+  /** True if a diff was read. */
   #startsHunk(line: string, indent: number): boolean {
     const context = stars.test(line) && /^[ \tX]*\*\*\* \d/.test(this.#lines[this.#at + 1] ?? '');
     if (!line.startsWith('@@ -') && !context) return false;
@@ -133,7 +136,7 @@ class Scanner {
     this.#add({ line, old, new: fresh, hunks, indent });
   }
 
-  /** Lines behind the last hunk that look like more of it: readers that count and readers that look would disagree. */
+  /** Lines after the last hunk that look like more of it: readers that count and readers that look would disagree. */
   #checkEnd(reader: LineReader): void {
     const { at } = reader;
     for (let line = reader.next(); line !== undefined && /^[ \t+-]/.test(line); line = reader.next()) {
@@ -165,7 +168,7 @@ class Scanner {
     this.#command = undefined;
   }
 
-  /** Reads a line that names a file; true where it is one. */
+  /** Reads a line that names a file; true if it is one. */
   #readName(line: string, raw: string, indent: number): boolean {
     const header = this.#header;
     const dashed = /^(?:- )*(?=--- )/.exec(line)?.[0];
@@ -188,7 +191,7 @@ class Scanner {
     return true;
   }
 
-  /** Two lines with names have to be followed by a hunk: without one the patch was cut off. */
+  /** Two lines with names must be followed by a hunk: without one the patch was cut off. */
   #requireHunk(): void {
     const [above, line, below, more] = [-2, -1, 0, 1].map((step) => this.#lines[this.#at + step] ?? '');
     const unified = /^[ \t]*(?:- )*--- /.test(above!) && /^[ \t]*\+\+\+ /.test(line!);
@@ -202,7 +205,7 @@ class Scanner {
     return /^[ \tX]*\*{8}/.test(this.#lines[at] ?? '');
   }
 
-  /** Reads a line of git's own header; true where it is one. */
+  /** Reads a line of git's own header; true if it is one. */
   #readGit(line: string, raw: string, indent: number): boolean {
     if (line.startsWith('diff --git ')) {
       this.#endGitHeader();
@@ -261,7 +264,8 @@ class Scanner {
       const target = names.slice(names.lastIndexOf(' and ') + 1).replace(/^and /, '');
       throw fail('patch-binary', { file, target: displayed(target) }, where);
     }
-    // `diff -r` names both types of a file that became another one, as `File a is a symbolic link while file b is a regular file`.
+    // `diff -r` names both types of a file that became another one, as `File a is a symbolic link while file b is a regular
+    // file`.
     if (line.startsWith('File ') && line.includes(' while file '))
       throw fail(
         'patch-special-file',

@@ -1,4 +1,7 @@
-/** C source as lines of text without comments, and its words: all that is needed to see which names a piece of source mentions. */
+/**
+ * C source as lines of text without comments, and its words: all that is needed to see which names a piece of source
+ * mentions.
+ */
 
 /** The text with line splices undone and each comment replaced by a space; strings and character constants stay. */
 export function withoutComments(text: string): string {
@@ -28,8 +31,9 @@ function commentEnd(text: string, at: number): number | undefined {
 }
 
 /**
- * Finds the ends of strings and character constants: the place behind the closing quote, undefined where a quote is not closed on
- * its line. Then all later quotes of its kind on this line are escaped, so they are not closed either and are not searched again.
+ * Finds the ends of strings and character constants: the place after the closing quote, undefined if a quote is not closed
+ * on its line. Then all later quotes of its kind on this line are escaped, so they are not closed either and are not
+ * searched again.
  */
 function quotes(text: string): (at: number) => number | undefined {
   const openUntil: Record<string, number> = {};
@@ -75,7 +79,7 @@ export function isName(word: string | undefined): word is string {
   return word !== undefined && /^[A-Za-z_]\w*$/.test(word);
 }
 
-/** The place behind the bracket that closes the one at `at`; the end where none does. */
+/** The place after the bracket that closes the one at `at`; the end where none does. */
 export function closing(tokens: readonly string[], at: number): number {
   let depth = 0;
   for (let index = at; index < tokens.length; index++) {
@@ -94,7 +98,7 @@ export interface Macro {
   readonly body: readonly string[];
 }
 
-/** Reads `NAME(parameters) body` as it stands behind `#define`; undefined where it has no name. */
+/** Reads `NAME(parameters) body` as it is behind `#define`; undefined if it has no name. */
 export function readMacro(definition: string): Macro | undefined {
   const [, name, list, body] = /^\s*([A-Za-z_]\w*)(?:\(([^)]*)\))?([\s\S]*)$/.exec(definition) ?? [];
   if (name === undefined) return undefined;

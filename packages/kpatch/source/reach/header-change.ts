@@ -5,15 +5,15 @@ import { type HeaderItem, headerItems } from './header-items.ts';
 export interface HeaderChange {
   /** Path in the tree. */
   readonly file: string;
-  /** Text before and after the patch; undefined where the file does not exist then. */
+  /** Text before and after the patch; undefined if the file does not exist then. */
   readonly before: string | undefined;
   readonly after: string | undefined;
 }
 
 export interface ChangedNames {
-  /** Names of the definitions that differ; none where only comments or white space do. */
+  /** Names of the definitions that differ; empty if only comments or white space do. */
   readonly names: readonly string[];
-  /** Why the effect of the change cannot be told by names; undefined where it can. */
+  /** Why the effect of the change cannot be determined by names; undefined if it can. */
   readonly whole?: string;
 }
 

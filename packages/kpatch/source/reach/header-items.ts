@@ -1,6 +1,6 @@
 /**
- * The top level of a header: its definitions one by one, each with the names by which other code uses it. Not a parser of C:
- * what it cannot attribute to names for sure it says so of (`open`), and whoever uses it must then suppose the worst.
+ * The top level of a header: its definitions one by one, each with the names by which other code uses it. Not a parser of
+ * C: what it cannot attribute to names for sure it says so of (`open`), and whoever uses it must then suppose the worst.
  */
 import { closing, isName, readMacro, tokensOf, withoutComments } from './c-text.ts';
 
@@ -12,7 +12,7 @@ export interface HeaderItem {
   readonly text: string;
 }
 
-/** Words that stand in declarations beside names: keywords of C, and the kernel's macros for attributes. */
+/** Words that are in declarations beside names: keywords of C, and the kernel's macros for attributes. */
 const attributes = new Set(
   `auto break case char const continue default do double else extern float for goto if inline int long register restrict
   return short signed sizeof static struct switch typedef union unsigned void volatile while enum _Bool bool typeof
@@ -107,7 +107,7 @@ class Scanner {
   }
 }
 
-/** Whether the tokens up to a closing brace are a function: its body stands behind a closing parenthesis or an attribute. */
+/** Whether the tokens up to a closing brace are a function: its body is after a closing parenthesis or an attribute. */
 function isFunction(tokens: readonly string[]): boolean {
   const { head } = split(tokens);
   if (head.includes('=') || /^(typedef|struct|union|enum)$/.test(head[0] ?? '') === false)
@@ -122,7 +122,7 @@ function split(tokens: readonly string[]): { head: string[]; body: string[] } {
   return at < 0 ? { head: own, body: [] } : { head: own.slice(0, at), body: own.slice(at) };
 }
 
-/** Macro calls without a semicolon stand in one piece with what follows them, which begins with a storage class. */
+/** Macro calls without a semicolon are in one piece with what follows them, which begins with a storage class. */
 function pieces(tokens: readonly string[]): string[][] {
   let depth = 0;
   const cuts: number[] = [];
@@ -184,7 +184,7 @@ function isMacroName(name: string): boolean {
   return /^_*[A-Z][A-Z0-9_]*$/.test(name);
 }
 
-/** Whether what stands in parentheses behind the name are a function's parameters: the first has a type and a name. */
+/** Whether what is in parentheses after the name are a function's parameters: the first has a type and a name. */
 function hasParameters(head: readonly string[], name: string): boolean {
   const from = head.indexOf(name) + 2;
   const first = head
@@ -256,7 +256,7 @@ function declared(tokens: readonly string[]): string[] {
   return names;
 }
 
-/** Names behind a star in parentheses: functions that give, or variables that hold, pointers to functions. */
+/** Names after a star in parentheses: functions that give, or variables that hold, pointers to functions. */
 function starred(head: readonly string[]): string[] {
   return head.filter((part, index) => isName(part) && head[index - 1] === '*' && head[index - 2] === '(');
 }

@@ -1,6 +1,6 @@
 /**
- * Names that are nowhere written whole: the preprocessor's `##` joins them from pieces. To say that a text does not mention a
- * name one must know the macros that could make it there. What is kept for each such macro is the set of its own pieces;
+ * Names that are nowhere written whole: the preprocessor's `##` joins them from pieces. To say that a text does not mention
+ * a name one must know the macros that could make it there. What is kept for each such macro is the set of its own pieces;
  * a text could make a name if the name can be cut into words of the text and pieces of the macros that the text mentions.
  */
 import { readFileSync } from 'node:fs';
@@ -41,7 +41,7 @@ export class Pasting {
   readonly #macros: ReadonlyMap<string, ReadonlySet<string>>;
   /** Piece → the macros that have it. */
   readonly #owners = new Map<string, string[]>();
-  /** Macros that join only what they are given: a text that mentions one, or `##` itself, has to be read to judge it. */
+  /** Macros that join only what they are given: a text that mentions one, or `##` itself, must be read to judge it. */
   readonly anyJoiners: readonly string[];
   readonly #relevant = new WeakMap<readonly string[], Set<string>>();
 
@@ -119,7 +119,7 @@ function cutAll(name: string, most: number): string[][] {
   return result;
 }
 
-/** As `readPasting`, kept in `folder` between calls. */
+/** Like `readPasting`, kept in `folder` between calls. */
 export async function pasting(search: TreeSearch, folder: string): Promise<Pasting> {
   const file = join(folder, 'pasting-2.json');
   try {
@@ -179,7 +179,7 @@ function append<T>(map: Map<string, T[]>, word: string, value: T): void {
   else list.push(value);
 }
 
-/** Adds what one macro does; true where that is news. */
+/** Adds what one macro does; true if that is news. */
 function learn(macro: Macro, joiners: Map<string, Joiner>): boolean {
   const { name, parameters, body } = macro;
   const old = joiners.get(name);

@@ -1,8 +1,9 @@
 /**
- * Which translation units a change of a header reaches. All that include it could be affected; most do not use what changed.
- * A unit is left out only where that is certain: neither its own text nor any definition of the headers it includes mentions
- * a changed name, followed through all definitions that mention one. Where names do not tell (macro calls at the outer
- * level, conditions of the preprocessor, fragments that are no definitions), every unit that includes the place is kept.
+ * Finds the units that a changed header affects. All units that include it could be affected, but most do not use the
+ * change. A unit is left out only if that is certain: neither its own text nor any definition of the headers it includes
+ * mentions a changed name, followed through all definitions that mention one. If names are not conclusive (macro calls at
+ * the outer level, conditions of the preprocessor, fragments that are not definitions), every unit that includes the place
+ * is kept.
  */
 import { readdirSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -20,7 +21,7 @@ import { JOIN, wordIndex } from './word-index.ts';
 export interface ReachedUnit {
   /** Its source file. */
   readonly source: string;
-  /** The names through which the change reaches it; none where it was kept because names do not tell. */
+  /** The names through which the change affects it; empty if it was kept because names are not conclusive. */
   readonly names: readonly string[];
 }
 
@@ -29,15 +30,15 @@ export interface Reach {
   readonly units: readonly ReachedUnit[];
   /** How many units include the file. */
   readonly includers: number;
-  /** Why all of them were kept; undefined where those that do not use what changed were left out. */
+  /** Why all of them were kept; undefined if those that do not use what changed were left out. */
   readonly whole?: string;
   /** The names that count as changed. */
   readonly names: readonly string[];
 }
 
-/** With fewer units than this, compiling all of them is quicker than looking. */
+/** With fewer units than this, compiling all of them is faster than the analysis. */
 const FEW = 4;
-/** Beyond these numbers the change is everywhere, and following it costs more than it saves. */
+/** Above these limits, following the change costs more than it saves. */
 const MOST_NAMES = 2000;
 const MOST_HEADERS = 1500;
 const MOST_ROUNDS = 12;
@@ -236,7 +237,7 @@ class Spread {
 
   /**
    * Files that can join any words. The macros of headers are known with their pieces, so of these only those that call a
-   * macro without pieces; a unit's own macros are not known.
+   * macro without pieces; a unit's own macros are unknown.
    */
   async #joiners(files: readonly string[] | 'headers'): Promise<readonly string[]> {
     if (files !== 'headers') return this.#search.containing([JOIN, ...this.#pasting.anyJoiners], files);
@@ -246,7 +247,7 @@ class Spread {
 
   /** The names that the text of a unit mentions, or could make. */
   #usedBy(unit: string): string[] {
-    // A list that a macro of the unit is applied to stands in files that are included after the macro.
+    // A list that a macro of the unit is applied to is in files that are included after the macro.
     const lists = this.#search.text(unit).includes(JOIN)
       ? [...this.#graph.includedBy([unit])].filter((path) => path !== unit && !/^(include|arch)\//.test(path))
       : [];

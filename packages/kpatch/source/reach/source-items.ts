@@ -1,13 +1,13 @@
 /**
- * The definitions of a C file by name, for telling a person which of them a patch edits. `header-items.ts` gives no name to
- * what a header should not have (functions and variables that are not static), since there it has to suppose the worst; in a
- * source file they are the usual thing.
+ * The definitions of a C file by name, for telling the user which of them a patch edits. `header-items.ts` gives no name to
+ * what a header should not have (functions and variables that are not static), since there it has to suppose the worst; in
+ * a source file they are the usual thing.
  */
 import { diffArrays } from 'diff';
 import { type HeaderItem, headerItems } from './header-items.ts';
 
 export interface SourceItem {
-  /** The names by which it is known; none where that cannot be told. */
+  /** The names by which it is known; empty if that cannot be determined. */
   readonly names: readonly string[];
   /** Without comments, white space as single spaces. */
   readonly text: string;
@@ -41,7 +41,7 @@ function namesOf({ kind, names, text }: HeaderItem): readonly string[] {
   const variable = /(\w+)(?: \[[^\]]*\])*(?: __\w+)* =/.exec(head)?.[1];
   if (variable !== undefined) return [variable];
   if (!text.includes('{')) return [];
-  // The function is the first name with parentheses that is no attribute: those have two of them, or stand in capitals.
+  // The function is the first name with parentheses that is not an attribute: those have two of them, or are in capitals.
   const called = [...head.matchAll(/\b([A-Za-z_]\w*) \( (?!\()/g)].map(([, name]) => name!);
   const name = called.find(
     (one) => !/^(__\w+__|__(?:printf|scanf|aligned|section|acquires|releases|must_hold))$/.test(one),

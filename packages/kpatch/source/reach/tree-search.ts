@@ -1,4 +1,6 @@
-/** Finding words in the files of a kernel tree: by its index, by grep in what is not indexed; and the text of single files. */
+/**
+ * Finding words in the files of a kernel tree: by its index, by grep in what is not indexed; and the text of single files.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../base/run.ts';
@@ -22,14 +24,14 @@ export class TreeSearch {
     this.#headers = headers;
   }
 
-  /** The text of a file of the tree; empty where it does not exist. */
+  /** The text of a file of the tree; empty if it does not exist. */
   text(file: string): string {
     const text = this.#texts.get(file) ?? this.peek(file);
     this.#texts.set(file, text);
     return text;
   }
 
-  /** As `text`, for a file that is looked at once. */
+  /** Like `text`, for a file that is looked at once. */
   peek(file: string): string {
     try {
       return readFileSync(join(this.tree, file), 'latin1');
@@ -82,7 +84,7 @@ export class TreeSearch {
   }
 
   async #search(words: readonly string[], files: readonly string[], found: string[]): Promise<void> {
-    const joins = words.includes(JOIN); // is no word, and found in one as little as alone
+    const joins = words.includes(JOIN); // is not a word and never part of one
     for (const [texts, option] of [
       [joins ? [JOIN] : [], '-lF'],
       [words.filter((word) => word !== JOIN), '-lwF'],

@@ -14,7 +14,7 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { writeModule } from '../channel/module-file.ts';
 import { provokes } from '../provoke.ts';
 
-/** A record as the kernel's CNA writes it; CVSS stands in the container of another provider. */
+/** A record as the kernel's CNA writes it; CVSS is in the container of another provider. */
 const cve5 = {
   dataType: 'CVE_RECORD',
   dataVersion: '5.1',

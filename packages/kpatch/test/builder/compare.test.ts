@@ -14,7 +14,7 @@ test('diff-init-changed: a new file that would have to be started', async () => 
   ];
   for (const source of sources) {
     const error = await provokes('diff-init-changed', () => refuseInit(compile(source), unit, 'vmlinux'));
-    assert.match(error.message, /the initialisation in the new file fs\/new\.c/);
+    assert.match(error.message, /the initialisation code in the new file fs\/new\.c/);
   }
   refuseInit(compile('int work(void) { return 0; }'), unit, 'vmlinux');
 });

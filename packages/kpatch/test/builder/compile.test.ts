@@ -1,4 +1,4 @@
-/** Compiling in overlays, on trees that the test makes: a `scripts/Makefile.build` of a few lines stands in for kbuild. */
+/** Compiling in overlays, on trees that the test makes: a `scripts/Makefile.build` of a few lines is in for kbuild. */
 import assert from 'node:assert/strict';
 import {
   existsSync,

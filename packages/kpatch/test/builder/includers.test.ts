@@ -1,4 +1,4 @@
-/** What a changed file that is no unit reaches, where the patch itself changes which file includes which. */
+/** What a changed file that is not an unit reaches, where the patch itself changes which file includes which. */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * Builds as they happen to be called: many at once on one prepared kernel, killed at any moment, from other folders and
- * settings. Each of them ends with the same module, byte for byte. The long form (KPATCH_SOAK=1) prepares a kernel in a cache
- * of its own, so that the bytes are those of another place too and every original is compiled anew.
+ * settings. Each of them ends with the same module, byte for byte. The long form (KPATCH_SOAK=1) prepares a kernel in a
+ * cache of its own, so that the bytes are those of another place too and every original is compiled again.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';

@@ -74,7 +74,7 @@ describe('--after: the predecessor', () => {
 });
 
 describe('--after: the successor', () => {
-  test('its version rises by one unless told', async () => {
+  test('its version rises by one by default', async () => {
     const previous = predecessor();
     assert.equal(successorVersion(previous, undefined), 4);
     assert.equal(successorVersion(previous, 9), 9);

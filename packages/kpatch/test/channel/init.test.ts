@@ -8,7 +8,7 @@ import type { ErrorCode } from '#kpatch/base/errors/catalogue.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { layout } from '#kpatch/channel/repository/config.ts';
 
-test('a folder that is a channel already is not begun anew', () => {
+test('a folder that is a channel already is not created again', () => {
   using folder = temporaryFolder('kpatch-test-');
   const { config } = layout(folder.path);
   mkdirSync(dirname(config), { recursive: true });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 
-/** Makes GNUPGHOME a new home for this process; it goes with it. Short, since gpg's sockets lie in it. */
+/** Makes GNUPGHOME a new home for this process; it goes with it. Short, since gpg's sockets are in it. */
 export function gnupgHome(): string {
   const home = mkdtempSync(join(tmpdir(), 'kg-'));
   process.env.GNUPGHOME = home;

@@ -1,4 +1,4 @@
-/** A static web server on loopback, whose answers a test can change: what stands in for a mirror, a broken one too. */
+/** A static web server on loopback, whose answers a test can change: what is in for a mirror, a broken one too. */
 import { createReadStream, statSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -152,7 +152,7 @@ const cases: Case[] = [
     check: ({ travelling }) => assert.ok(travelling.some(({ kind }) => kind === 'cold part')),
   },
   {
-    what: 'functions that share a section are told apart',
+    what: 'functions that share a section are distinguished',
     before: `#define S __attribute__((section(".sched.text")))
       static S noinline int a(int x) { return use(x); } S noinline int b(int x) { return a(x) + 1; } S int c(int x) { return b(x); }`,
     after: `#define S __attribute__((section(".sched.text")))

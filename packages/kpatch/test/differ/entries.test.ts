@@ -1,4 +1,6 @@
-/** Tables that compilers here do not write (objtool, clang 16): each entry travels with its function, and only with it. */
+/**
+ * Tables that compilers here do not write (objtool, clang 16): each entry is included with its function, and only with it.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { diff } from '#kpatch/differ/diff.ts';
@@ -60,7 +62,9 @@ test('a relocation of no kind names nothing: none is left without a symbol that 
   assert.ok(!symbols.some(({ name, type }) => name === '' && type !== STT.SECTION));
 });
 
-/** Three functions in one section whose places for ftrace are told by their distance from the first, as recordmcount does. */
+/**
+ * Three functions in one section whose places for ftrace are told by their distance from the first, as recordmcount does.
+ */
 function recorded(factor: number): Uint8Array {
   const here = '__attribute__((section(".sched.text"))) noinline';
   const bundle = `${here} int e(int a) { return use(a) + 7; } ${here} int f(int a) { return use(a) * ${factor}; } ${here} int g(int a) { return e(a) + f(a); }`;

@@ -25,7 +25,10 @@ export interface FuzzReport {
 const LONGEST = 2000;
 /** How many times the size of its input a run may take, in memory. */
 const FACTOR = 10;
-/** What the run-time takes whatever the input: its young generation, code that it compiles meanwhile, pages that it keeps. */
+/**
+ * What the run-time takes whatever the input: its young generation, code that it compiles in the meantime, pages that it
+ * keeps.
+ */
 const ALLOWANCE = 32 << 20;
 
 /** A small generator of numbers that gives the same ones for the same seed (xorshift32). */

@@ -87,7 +87,7 @@ function joined(sources: readonly string[]): Uint8Array {
   return new Uint8Array(readFileSync(path('all.o')));
 }
 
-test('several source files in one object: static functions of one name are told apart by their file', () => {
+test('several source files in one object: static functions of one name are distinguished by their file', () => {
   const unit = (name: string, n: number): string =>
     `static noinline int init(int a) { static int count; return use(a + count++) ^ ${n}; } int ${name}(int a) { return init(a); }`;
   const before = joined([unit('first', 1), unit('second', 2)]);

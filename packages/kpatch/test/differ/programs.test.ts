@@ -66,6 +66,16 @@ IMPORT(one, "import_ns=ONE") IMPORT(two, "some.import_ns=TWO") IMPORT(other, "so
   ]);
 });
 
+test('create-diff-object: with --klp-arch the tables that livepatch applies are named, as kernels before 5.8 need it', () => {
+  const [before, after] = [1, 2].map((n) => `int f(int a) { ALTERNATIVE("nop", "pause", 4); return use(a + ${n}); }`);
+  const names = (words: string[]): string[] => {
+    const { output } = run('create-diff-object', before!, after!, (path) => [...words, ...seven(path)]);
+    return readObject(output!, 'out.o').sections.map(({ name }) => name);
+  };
+  for (const word of ['-a', '--klp-arch']) assert.ok(names([word]).includes('.kpatch.arch'));
+  assert.ok(!names([]).includes('.kpatch.arch'));
+});
+
 test('create-diff-object: --arch, which newer build scripts pass, is taken', () => {
   const words = (path: (name: string) => string): string[] => ['--arch=x86_64', ...seven(path)];
   const { status } = run('create-diff-object', 'int f(int a) { return use(a); }', 'int f(int a) { return 3; }', words);
@@ -117,6 +127,10 @@ test('create-diff-object: changed init parts are refused, also beside other chan
     assert.match(stderr, /no effect in a running kernel: d \(\.init\.data\), start \(\.init\.text\)/);
     assert.equal(output, undefined);
   }
+  // A list that the kernel reads at boot comes: left out beside other changes, and refused alone.
+  const list = 'static void *call __attribute__((used, section(".initcall6.init"))) = (void *)1;';
+  assert.equal(run('create-diff-object', source(1, 1), source(2, 1) + list, seven).status, 0);
+  assert.equal(run('create-diff-object', source(1, 1), source(1, 1) + list, seven).status, 2);
   const g = 'int g(int a) { return a; }';
   assert.equal(run('create-diff-object', source(1, 1) + g, source(1, 1), seven).status, 3);
   const words = (path: (name: string) => string): string[] => ['diff', path('a.o'), path('b.o')];

@@ -1,5 +1,5 @@
 /**
- * One translation unit that uses every table and every kind of section that the headers of the corpus know, on every
+ * One compilation unit that uses every table and every kind of section that the headers of the corpus know, on every
  * architecture; for property tests.
  */
 

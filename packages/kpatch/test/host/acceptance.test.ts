@@ -127,6 +127,19 @@ test('a proven module is accepted by every way, and its record says how', async 
   assert.deepEqual(statusOf(machine).todo, []);
 });
 
+test('a proof with exceptions counts where the policy allows it', async () => {
+  using given = strict({ provenExcept: true });
+  const { machine, key } = given;
+  const file = machine.module({ name: 'one' });
+  const open = proofOf(file).checks.map((check, at) => ({ ...check, outcome: at === 0 ? 'not run' : 'held' }) as const);
+  prove(file, key, { verdict: 'proven except amd64_edac' as 'proven', checks: open });
+  await install(machine, file);
+  const failed = open.map((check) => ({ ...check, outcome: 'failed' }) as const);
+  const next = machine.module({ name: 'two', manifest: { version: 2 } });
+  prove(next, key, { verdict: 'proven except amd64_edac' as 'proven', checks: failed });
+  await provokes('policy-refused', () => install(machine, next));
+});
+
 test('a proof that ages, a certificate that ends, a clock that jumps: what was accepted is still loaded at boot', async () => {
   using given = strict({ maxAgeDays: 30 });
   const { machine, key } = given;
@@ -210,7 +223,10 @@ test('a key that is revoked later: its installed patches are kept with an alarm,
     (await boot(machine)).loads.map(({ name }) => name),
     ['one'],
   );
-  assert.match(statusOf(machine).todo.join('\n'), /one was signed with the key .*revoked \(leaked\).* is kept/);
+  assert.match(
+    statusOf(machine).todo.join('\n'),
+    /one was signed with the key .*revoked \(leaked\).* stays because it was accepted before/,
+  );
   setPolicy(machine, { proof: { required: true, keys: [key.name] }, revoked: 'remove' });
   machine.reboot();
   const { failures, loads } = await boot(machine);

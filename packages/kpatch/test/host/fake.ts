@@ -30,7 +30,7 @@ export interface ModuleFields {
   readonly filling?: string;
 }
 
-/** The bytes of a patch module as far as a host looks at it. */
+/** The bytes of a livepatch module as far as a host looks at it. */
 export function moduleBytes(fields: ModuleFields): Uint8Array {
   const { name, vermagic = VERMAGIC, livepatch = true, manifest = {}, buildId, filling = '' } = fields;
   const info = [`name=${name}`, `vermagic=${vermagic}`, ...(livepatch ? ['livepatch=Y'] : []), `filling=${filling}`];
@@ -80,9 +80,9 @@ export interface FakeTask {
   readonly state?: string;
   readonly kernelThread?: boolean;
   readonly stack?: readonly string[];
-  /** Milliseconds until it comes over; never unless told. */
+  /** Milliseconds until it switches (default: never). */
   readonly movesAfter?: number;
-  /** Comes over when it is signalled. */
+  /** Switches when it is signalled. */
   readonly movesOnSignal?: boolean;
 }
 
@@ -101,7 +101,7 @@ export class FakeMachine implements Machine {
   /** What was done to the kernel, in order. */
   readonly acts: string[] = [];
   readonly journal: Record<string, string>[] = [];
-  /** Tasks that have not come over when a transition begins. */
+  /** Tasks that have not switched when a transition begins. */
   tasks: FakeTask[] = [];
   /** Answers of the next insmods; `undefined` loads as usual. */
   refusals: (string | undefined)[] = [];

@@ -238,7 +238,7 @@ test('two commands at once: the second waits, or says so', async () => {
   assert.equal(await second, 'done');
 });
 
-test('what another tool loaded under the name is told apart by its build-id', async () => {
+test('what another tool loaded under the name is recognised by its build-id', async () => {
   using machine = new FakeMachine();
   const [mine, other] = ['ab'.repeat(20), 'cd'.repeat(20)];
   const module = readModuleFile(machine.module({ name: 'one', buildId: mine }));

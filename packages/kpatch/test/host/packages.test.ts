@@ -34,17 +34,19 @@ const ENABLED = 'echo $(systemctl is-enabled kpatch.service kpatch-survived.time
 const METRICS =
   'mkdir -p /var/lib/prometheus/node-exporter; kpatch metrics --output /var/lib/prometheus/node-exporter/kpatch.prom';
 
-/** What a machine has after months of use: the files that 0.1 left on one that follows a channel, a cache, a timer's stamp. */
+/**
+ * What a machine has after months of use: the files that 0.1 left on one that follows a channel, a cache, a timer's stamp.
+ */
 const USED = `mount -t tmpfs tmpfs /var/cache; mkdir -p /var/cache/kpatch/packages /var/lib/systemd/timers
 echo >/var/cache/kpatch/packages/a_1_amd64.deb; echo >/var/lib/systemd/timers/stamp-kpatch-update.timer
 ${written('machine.tar.gz')} | tar -xzC / --exclude=./usr`;
 
-/** A command that prints a file that 0.1 wrote: what lies in a checkout below /tmp is hidden there. */
+/** A command that prints a file that 0.1 wrote: what is in a checkout below /tmp is hidden there. */
 function written(name: string): string {
   return `echo '${readFileSync(fixture(name), 'base64')}' | base64 -d`;
 }
 
-/** Every file of kpatch outside of the package manager's own database. */
+/** Every file of kpatch outside the package manager's own database. */
 const ANYTHING = `find /etc /run /usr/lib /usr/libexec /usr/bin /usr/sbin /usr/share /var -xdev -path '*kpatch*' -not -path '/var/lib/dpkg/*' \
 -not -path '/var/cache/*' | sort`;
 
@@ -158,8 +160,9 @@ test('dpkg: the package of 0.1 is upgraded: what is switched off, installed and 
 ${written('packages/kpatch_0.1.0-1_amd64.deb')} >/tmp/old.deb; dpkg --no-triggers -i /tmp/old.deb >/dev/null; ${USED}
 systemctl disable kpatch-metrics.timer 2>/dev/null; dpkg --no-triggers -i $deb >/dev/null
 ${ENABLED}; kpatch list; cat /etc/kpatch/channel.conf | grep ^mode=
+grep ^Condition /etc/systemd/system/kpatch-update.service
 dpkg --no-triggers -P kpatch >/dev/null 2>&1; ${ANYTHING} | diff /tmp/before -`);
-  assert.equal(printed, UPGRADED);
+  assert.equal(printed, `${UPGRADED}ConditionFileIsExecutable=/usr/sbin/kpatch\n`);
 });
 
 test('rpm: the package of 0.1 is upgraded: what is switched off, installed and set stays', async () => {

@@ -172,7 +172,7 @@ attack(
     const refusal = await provokes('store-unsafe', () => {
       throw failures[0]?.error;
     });
-    assert.match(statusOf(machine).todo.join('\n'), /others than root can write to/);
+    assert.match(statusOf(machine).todo.join('\n'), /users other than root can write to/);
     chmodSync(folder, 0o755);
     assert.equal((await loadAll(machine, { guarded: true }, report)).loads.length, 1);
     return refusal;

@@ -78,7 +78,7 @@ test('at each step of a replacement exactly one of the two is installed', () => 
   renameSync(join(folder, '.staged/two.ko'), join(folder, 'two.ko'));
   assert.deepEqual(names(machine), ['two']);
   assert.equal(readInstalled(findInstalled(machine, RELEASE, 'two')).name, 'two');
-  // 4: the next command finishes it, and doing so twice does no harm
+  // 4: the next command finishes it, and doing so twice is harmless
   recover(machine, RELEASE);
   recover(machine, RELEASE);
   assert.deepEqual(visible(machine), ['two.ko']);

@@ -50,7 +50,7 @@ test('a stalled transition is explained, signalled after 15 s, taken back after 
   );
 });
 
-test('a task that comes over when it is signalled ends the stall', async () => {
+test('a task that switches when it is signalled ends the stall', async () => {
   using machine = new FakeMachine();
   machine.tasks = [{ ...reader, movesOnSignal: true }];
   const start = machine.now;

@@ -77,7 +77,7 @@ attack(
   {
     area: 'text',
     attacker: 'local user',
-    how: 'a task named with escape sequences holds a transition up while root watches',
+    how: 'a task named with escape sequences blocks a transition while root watches',
   },
   () => {
     using machine = new FakeMachine();

@@ -133,7 +133,9 @@ describe('a kernel of a dnf repository', () => {
     rmSync(at('repository', `kernel-devel-${release}.rpm`));
     execFileSync('createrepo_c', ['-q', at('repository')]);
     execFileSync('rm', ['-rf', at('dnf-cache')]);
-    await provokes('kernel-part-missing', async () => provider.find(release, { report, packages: at('packages') }));
+    await provokes('kernel-part-missing', async () =>
+      provider.find(release, { report, packages: at('packages'), cache: at('cache') }),
+    );
   });
 });
 

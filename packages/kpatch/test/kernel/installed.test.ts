@@ -79,7 +79,7 @@ describe('an installed kernel', () => {
     assert.equal((await inspectCached(release)).state, 'complete');
   });
 
-  it('is prepared anew when the package was replaced by another build', async () => {
+  it('is prepared again when the package was replaced by another build', async () => {
     writeFiles(root, {
       [`usr/src/linux-headers-${release}/Module.symvers`]: '0x00000001\tother\tvmlinux\tEXPORT_SYMBOL\t\n',
     });

@@ -9,7 +9,7 @@ export interface WrittenSymbol {
 export interface Layout {
   /** Where the addresses stand: before the number of symbols (until Linux 6.3) or after the token index (since 6.4). */
   readonly addressesFirst: boolean;
-  readonly kind: 'absolute' | 'relative' | 'percpu';
+  readonly kind: 'absolute' | 'relative' | 'percpu' | 'self';
   /** Bytes of a marker: 8 before Linux 4.20. */
   readonly markerSize: 4 | 8;
   /** Write the sequence by name (3 bytes a symbol, since 6.2). */
@@ -23,6 +23,7 @@ export const layouts: Readonly<Record<string, Layout>> = {
   'Linux 6.2': { addressesFirst: true, kind: 'percpu', markerSize: 4, sequence: true },
   'Linux 6.12': { addressesFirst: false, kind: 'percpu', markerSize: 4, sequence: true },
   'Linux 6.18': { addressesFirst: false, kind: 'relative', markerSize: 4, sequence: true },
+  'Linux 7.2': { addressesFirst: false, kind: 'self', markerSize: 4, sequence: true },
 };
 
 const BASE = 0xffffffff81000000n;
@@ -54,12 +55,16 @@ const bigEndian: Put = {
   marker: (into, value, at, size) => into.writeUInt32BE(value, at + size - 4),
 };
 
-/** The tables for symbols in ascending order of address, 8-byte aligned. */
+/**
+ * The tables for symbols in ascending order of address, 8-byte aligned. `place` is the address that the tables get, which
+ * counts where each offset is relative to itself.
+ */
 export function kallsymsTables(
   symbols: readonly WrittenSymbol[],
   layout: Layout,
   base = BASE,
   order: 'little' | 'big' = 'little',
+  place = 0n,
 ): Buffer {
   const put = order === 'little' ? littleEndian : bigEndian;
   const tokens = Array.from({ length: 256 }, (_, i) => (i >= 0x20 && i < 0x7f ? String.fromCharCode(i) : `~${i}`));
@@ -80,20 +85,21 @@ export function kallsymsTables(
     put.u16(index, sum, 2 * i);
     return sum + bytes.length;
   }, 0);
-  const count = Buffer.alloc(8);
+  const count = Buffer.alloc(layout.kind === 'self' ? 4 : 8);
   put.u32(count, symbols.length, 0);
   const markers = Buffer.alloc(offsets.length * layout.markerSize);
   offsets.forEach((offset, i) => {
     put.marker(markers, offset, i * layout.markerSize, layout.markerSize);
   });
-  const addresses = addressTable(symbols, layout, base, put);
   const sequence = layout.sequence ? [sequenceTable(symbols)] : [];
   const start = [count, Buffer.concat(names), markers];
   const end = [Buffer.concat(tokenBytes), index];
+  const before = [...start, ...end].reduce((sum, bytes) => sum + aligned(bytes, layout).length, 0);
+  const addresses = addressTable(symbols, layout, layout.kind === 'self' ? place + BigInt(before) : base, put);
   const parts = layout.addressesFirst
     ? [...addresses, ...start, ...sequence, ...end]
     : [...start, ...end, ...addresses, ...sequence];
-  return Buffer.concat(parts.map(aligned));
+  return Buffer.concat(parts.map((bytes) => aligned(bytes, layout)));
 }
 
 function addressTable(symbols: readonly WrittenSymbol[], { kind }: Layout, lowest: bigint, put: Put): Buffer[] {
@@ -105,6 +111,12 @@ function addressTable(symbols: readonly WrittenSymbol[], { kind }: Layout, lowes
     return [table];
   }
   const offsets = Buffer.alloc(4 * symbols.length);
+  if (kind === 'self') {
+    symbols.forEach(({ address }, i) => {
+      put.i32(offsets, Number(address - lowest) - 4 * i, 4 * i);
+    });
+    return [offsets];
+  }
   symbols.forEach(({ address }, i) => {
     if (kind === 'relative') put.u32(offsets, Number(address - lowest), 4 * i);
     else put.i32(offsets, Number(address < lowest ? address : lowest - 1n - address), 4 * i);
@@ -119,4 +131,8 @@ function sequenceTable(symbols: readonly WrittenSymbol[]): Buffer {
   return Buffer.from(order.flatMap((i) => [i >> 16, (i >> 8) & 0xff, i & 0xff]));
 }
 
-const aligned = (bytes: Buffer): Buffer => Buffer.concat([bytes, Buffer.alloc((8 - (bytes.length % 8)) % 8)]);
+/** Linux 7.x aligns to 4 bytes, earlier kernels to 8 (scripts/kallsyms.c, output_label). */
+function aligned(bytes: Buffer, { kind }: Layout): Buffer {
+  const to = kind === 'self' ? 4 : 8;
+  return Buffer.concat([bytes, Buffer.alloc((to - (bytes.length % to)) % to)]);
+}

@@ -27,22 +27,34 @@ const symbols: WrittenSymbol[] = [
   { name: '_end', type: 'B', address: base + 0x200000n },
 ];
 
-/** The least ELF file around some bytes: a header without tables. */
+/** Where the image is in memory. */
+const loaded = base + 0x1000000n;
+const HEADER = 64 + 56;
+
+/** The least ELF file around some bytes: a header and one segment that loads all of it. */
 function imageOf(content: Buffer): KernelImage {
-  const header = Buffer.alloc(64);
+  const header = Buffer.alloc(HEADER);
   header.write('\x7fELF\x02\x01\x01', 'latin1');
   header.writeUInt16LE(x86_64.machine, 18);
+  header.writeBigUInt64LE(64n, 0x20);
+  header.writeUInt16LE(56, 0x36);
+  header.writeUInt16LE(1, 0x38);
+  header.writeUInt32LE(1, 64);
+  header.writeBigUInt64LE(loaded, 64 + 16);
+  header.writeBigUInt64LE(BigInt(HEADER + content.length), 64 + 32);
   return new KernelImage(Buffer.concat([header, content]), 'vmlinux');
 }
 
-/** Bytes before and after, so that the tables have to be found; with zeros and small numbers that could deceive. */
+/** Bytes before and after, so that the tables must be found; with zeros and small numbers that could deceive. */
 const noise = Buffer.from(Array.from({ length: 4096 }, (_, i) => [0, 9, 0x31, 0, 0xff, i & 0xff][i % 6]!));
 
 describe('kallsyms', () => {
   for (const [name, layout] of Object.entries(layouts)) {
     it(`is found and decoded as ${name} lays it out`, () => {
-      const expected = layout.kind === 'relative' ? symbols.filter(({ address }) => address >= base) : symbols;
-      const kallsyms = readKallsyms(imageOf(Buffer.concat([noise, kallsymsTables(expected, layout), noise])));
+      const without = layout.kind === 'relative' || layout.kind === 'self';
+      const expected = without ? symbols.filter(({ address }) => address >= base) : symbols;
+      const tables = kallsymsTables(expected, layout, base, 'little', loaded + BigInt(HEADER + noise.length));
+      const kallsyms = readKallsyms(imageOf(Buffer.concat([noise, tables, noise])));
       assert.equal(kallsyms.size, expected.length);
       const read = [...kallsyms].map(({ name, type, address }) => ({ name, type, address }));
       assert.deepEqual(read, expected);

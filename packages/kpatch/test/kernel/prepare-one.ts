@@ -4,4 +4,4 @@ import { consoleReporter } from '#kpatch/base/report.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 
 process.stdout.write('begun\n');
-await prepareKernel(process.argv[2], { report: consoleReporter(process.stdout) });
+await prepareKernel(process.argv[2], { report: consoleReporter(process.stdout), localCompiler: true });

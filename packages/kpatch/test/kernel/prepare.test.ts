@@ -36,7 +36,8 @@ describe('a kernel of a package source', () => {
   const source = new PackageSource(join(folder.path, 'apt'));
   const saved = { ...process.env };
   const report = silentReporter();
-  const prepare = (wanted?: string): ReturnType<typeof prepareKernel> => prepareKernel(wanted, { report });
+  const prepare = (wanted?: string): ReturnType<typeof prepareKernel> =>
+    prepareKernel(wanted, { report, localCompiler: true });
 
   before(() => {
     Object.assign(process.env, source.environment, { XDG_CACHE_HOME: join(folder.path, 'cache') });
@@ -242,7 +243,7 @@ describe('a kernel of a package source', () => {
     assert.equal(kernel.distribution, 'custom');
     assert.equal(existsSync(join(kernel.paths.tree, 'fs/one.o')), false);
     assert.equal((await prepareCustomKernel(parts, { report })).paths.root, kernel.paths.root);
-    // An image with symbols is held against the image on every use, whether the kernel is prepared or not.
+    // An image with symbols is compared with the image on every use, whether the kernel is prepared or not.
     assert.ok(kernel.buildId !== undefined);
     await prepareCustomKernel({ ...parts, debugImage: kernel.paths.vmlinux }, { report });
     await provokes('kernel-release-mismatch', () =>

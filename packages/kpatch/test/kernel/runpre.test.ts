@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { STT } from '#kpatch/formats/elf/constants.ts';
-import type { ElfObject, ElfSymbol } from '#kpatch/formats/elf/object.ts';
+import { definedIn, type ElfObject, type ElfSymbol } from '#kpatch/formats/elf/object.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
 import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
 import { type RunningCode, vmlinuxCode } from '#kpatch/kernel/running-code.ts';
+import { architectureOf } from '#kpatch/platform/registry.ts';
 import { RunPreMatcher, type RunPreResult } from '#kpatch/runpre/match.ts';
 import { moduleCode } from '#kpatch/runpre/module-code.ts';
 import { compile, type FakeMachine, linkKernel, readCompiled } from './fake-kernel.ts';
@@ -205,60 +206,83 @@ describe('run-pre match', () => {
   });
 });
 
-const s390x: FakeMachine = {
-  prefix: 's390x-linux-gnu-',
-  compiler: 'gcc-12',
-  flags: ['-march=z13', '-mno-packed-stack'],
-  base: 0x100000n,
-  order: 'big',
+/** One with the other byte order, one whose addresses take two fields. */
+const machines: Readonly<Record<string, FakeMachine>> = {
+  s390x: {
+    prefix: 's390x-linux-gnu-',
+    compiler: 'gcc-12',
+    flags: ['-march=z13', '-mno-packed-stack'],
+    base: 0x100000n,
+    order: 'big',
+  },
+  aarch64: {
+    prefix: 'aarch64-linux-gnu-',
+    compiler: 'gcc-12',
+    flags: ['-mgeneral-regs-only', '-mcmodel=small', '-mno-outline-atomics'],
+    base: 0xffff800008000000n,
+    order: 'little',
+  },
 };
 
-describe('run-pre match on s390x, a machine with the other byte order', () => {
-  const folder = temporaryFolder('kpatch-runpre-s390x-');
-  after(() => folder.dispose());
-  const object = readCompiled(compile(folder.path, 'alpha', alpha, sections, s390x));
-  const code = codeOf(folder.path, { alpha, beta }, [], s390x);
+for (const [name, machine] of Object.entries(machines)) {
+  describe(`run-pre match on ${name}`, () => {
+    const folder = temporaryFolder('kpatch-runpre-machine-');
+    after(() => folder.dispose());
+    const object = readCompiled(compile(folder.path, 'alpha', alpha, sections, machine));
+    const code = codeOf(folder.path, { alpha, beta }, [], machine);
 
-  it('finds every function of a file in vmlinux, with sections of its own or not', () => {
-    assert.deepEqual(verdicts(matchAll(object, code)), alphaFits);
-    const plain = readCompiled(compile(folder.path, 'plain', alpha, [], s390x));
-    assert.deepEqual(verdicts(matchAll(plain, code)), alphaFits);
-  });
+    it('finds every function of a file in vmlinux, with sections of its own or not', () => {
+      assert.deepEqual(verdicts(matchAll(object, code)), alphaFits);
+      const plain = readCompiled(compile(folder.path, 'plain', alpha, [], machine));
+      assert.deepEqual(verdicts(matchAll(plain, code)), alphaFits);
+    });
 
-  it('sees a constant, a call that goes elsewhere, another string and other data', () => {
-    const variants: [string, string, string][] = [
-      ['check', 'counter > 10', 'counter > 11'],
-      ['alpha_tail', 'return check(x + 1)', 'return arch_hook(x + 1)'],
-      ['alpha_text', 'printk("alpha %d\\n", 5)', 'printk("gamma %d\\n", 5)'],
-      ['alpha_read', 'table[x & 3] + shared', 'table[x & 3] + counter'],
-    ];
-    for (const [name, from, to] of variants) {
-      assert.ok(alpha.includes(from), from);
-      const other = codeOf(folder.path, { alpha: alpha.replace(from, to), beta }, [], s390x);
-      assert.equal(verdicts(matchAll(object, other))[name], 'differs', name);
-    }
-  });
+    it('sees a constant, a call that goes elsewhere, another string and other data', () => {
+      const variants: [string, string, string][] = [
+        ['check', 'counter > 10', 'counter > 11'],
+        ['alpha_tail', 'return check(x + 1)', 'return arch_hook(x + 1)'],
+        ['alpha_text', 'printk("alpha %d\\n", 5)', 'printk("gamma %d\\n", 5)'],
+        ['alpha_read', 'table[x & 3] + shared', 'table[x & 3] + counter'],
+      ];
+      for (const [name, from, to] of variants) {
+        assert.ok(alpha.includes(from), from);
+        const other = codeOf(folder.path, { alpha: alpha.replace(from, to), beta }, [], machine);
+        assert.equal(verdicts(matchAll(object, other))[name], 'differs', name);
+      }
+    });
 
-  it('finds a tampered byte in any function', () => {
-    const target = functionsOf(object).find(({ name }) => name === 'alpha_sum')!;
-    const [symbol] = code.symbols('alpha_sum');
-    for (let at = 0; at < target.size; at++) {
-      const tampered: RunningCode = {
-        ...code,
-        read(address, length) {
-          const bytes = code.read(address, length);
-          const place = Number(symbol!.address - address) + at;
-          if (bytes === undefined || place < 0 || place >= length) return bytes;
-          const copy = Uint8Array.from(bytes);
-          copy[place]! ^= 0x40;
-          return copy;
-        },
-      };
-      const relocated = object.sections.some(
-        (section) =>
-          section === target.section && section.relocations.some(({ offset }) => at >= offset && at < offset + 4),
-      );
-      assert.equal(new RunPreMatcher(object, tampered).match(target).matched, relocated, `byte ${at}`);
-    }
+    it('shows both instructions of a difference whole', () => {
+      const changed = { alpha: alpha.replace('return 7', 'return 9'), beta: beta.replace('return 7', 'return 9') };
+      const result = matchAll(object, codeOf(folder.path, changed, [], machine)).probe;
+      assert.ok(result?.matched === false && result.firstDifference !== undefined);
+      assert.match(result.firstDifference.expectedInstruction, /,(?:#0x)?7\b|, #0x7\b/);
+      assert.match(result.firstDifference.foundInstruction, /,(?:#0x)?9\b|, #0x9\b/);
+    });
+
+    it('finds a tampered byte in any function', () => {
+      const { runPre } = architectureOf(object);
+      const target = functionsOf(object).find(({ name }) => name === 'alpha_sum')!;
+      const [symbol] = code.symbols('alpha_sum');
+      for (let at = 0; at < target.size; at++) {
+        const tampered: RunningCode = {
+          ...code,
+          read(address, length) {
+            const bytes = code.read(address, length);
+            const place = Number(symbol!.address - address) + at;
+            if (bytes === undefined || place < 0 || place >= length) return bytes;
+            const copy = Uint8Array.from(bytes);
+            copy[place]! ^= 0x40;
+            return copy;
+          },
+        };
+        const relocated = definedIn(target)!.relocations.some(({ offset, type }) => {
+          const field = runPre!.field(type);
+          const bits =
+            field === undefined || at < offset || at >= offset + field.size ? 0 : (field.mask?.[at - offset] ?? 0xff);
+          return (bits & 0x40) !== 0; // fields are read through target()
+        });
+        assert.equal(new RunPreMatcher(object, tampered).match(target).matched, relocated, `byte ${at}`);
+      }
+    });
   });
-});
+}

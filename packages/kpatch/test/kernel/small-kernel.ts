@@ -5,8 +5,9 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
-import { aptFetch, aptShow, unpackDeb } from '#kpatch/distro/debian/apt.ts';
-import { packagesFolder } from '#kpatch/prepare/cache.ts';
+import { machineArchive } from '#kpatch/distro/debian/archive.ts';
+import { unpackDeb } from '#kpatch/distro/debian/unpack.ts';
+import { cacheRoot, packagesFolder } from '#kpatch/prepare/cache.ts';
 
 /** What is set beside `make tinyconfig`; all else follows from it. */
 const options = `
@@ -35,11 +36,11 @@ export interface SmallKernel {
 
 /** Unpacks the source of the newest package linux-source-6.1 into `folder`; gives the path of the tree. */
 export async function kernelSource(folder: string): Promise<string> {
-  const [stanza] = await aptShow('linux-source-6.1');
+  const [stanza] = await machineArchive.show('linux-source-6.1');
   assert.ok(stanza, 'apt knows no linux-source-6.1');
   const unpacked = join(folder, 'package');
-  const context = { report: silentReporter(), packages: packagesFolder() };
-  await unpackDeb(await aptFetch(stanza, context), unpacked);
+  const context = { report: silentReporter(), packages: packagesFolder(), cache: cacheRoot() };
+  await unpackDeb(await machineArchive.fetch(stanza, context), unpacked);
   await runOk('tar', ['xf', join(unpacked, 'usr/src/linux-source-6.1.tar.xz'), '-C', folder]);
   return join(folder, 'linux-source-6.1');
 }

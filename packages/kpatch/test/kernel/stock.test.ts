@@ -1,4 +1,6 @@
-/** The newest stock 6.1 kernel: prepared as its vendor built it, its symbols and its code read back, its functions proven. */
+/**
+ * The newest stock 6.1 kernel: prepared as its vendor built it, its symbols and its code read back, its functions proven.
+ */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -109,7 +111,7 @@ describe('the newest stock kernel', () => {
     }
     const doubtful = results.filter((result) => !result.matched && result.reason !== 'overridden');
     assert.deepEqual(doubtful, []);
-    assert.ok(results.filter(({ matched }) => matched).length > 150, `${results.length} functions`);
+    assert.ok(results.filter(({ matched }) => matched).length > 150, `${results.length} matches`);
   });
 
   it('is left as it was by compiling', async () => {

@@ -76,6 +76,19 @@ describe("a kernel's own structures", () => {
     );
   });
 
+  it('are the same for each compiler, and where code is compiled for the link', async () => {
+    const question = tree(backported);
+    const byGcc = await askKernel(question);
+    for (const [CC, flags] of [
+      ['gcc', '-O2 -flto'],
+      ['clang-14', '-O2'],
+      ['clang-14', '-O2 -flto=thin -fvisibility=hidden -fsanitize=cfi'],
+    ] as const) {
+      const variables = { ...question.variables, CC, KBUILD_CFLAGS: flags };
+      assert.deepEqual(await askKernel({ ...question, variables }), byGcc, `${CC} ${flags}`);
+    }
+  });
+
   it('may be fewer: what the kernel does not have goes by its version, or is absent', async () => {
     const { structures } = await askKernel(tree({ 'linux/kallsyms.h': '#define KSYM_NAME_LEN 128' }));
     assert.deepEqual(structures, {});

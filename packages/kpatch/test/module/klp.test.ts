@@ -211,6 +211,7 @@ struct callback pre[] IN(".kpatch.callbacks.pre_patch") = { { before, vmlinux } 
       headers: folder,
       folders: [],
       compiler: ['CC=gcc'],
+      buildRoot: undefined,
       name: 'x',
       glue: '',
       objects: [],

@@ -176,7 +176,7 @@ test('loongarch64: the entry that travels counts from its new place', () => {
   );
 });
 
-/** f with an alternative, an exception and a WARN; the replacement stands behind the function. */
+/** f with an alternative, an exception and a WARN; the replacement is after the function. */
 function tables(options: {
   line?: number;
   flags?: number;

@@ -1,6 +1,6 @@
 /**
- * A machine that only this test knows goes through everything that looks at code: its record is registered, and nothing else is
- * touched. Both objects and the kernel are written here.
+ * A machine that only this test knows goes through everything that looks at code: its record is registered, and nothing
+ * else is touched. Both objects and the kernel are written here.
  */
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
@@ -28,7 +28,7 @@ const BASE = 0x4000_0000_0010_0000n;
 const CODE = SHF.ALLOC | SHF.EXECINSTR;
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.replaceAll(' ', ''), 'hex'));
 
-/** A function behind the eight bytes that ftrace uses, with its entry in the table of places. */
+/** A function after the eight bytes that ftrace uses, with its entry in the table of places. */
 function func(writer: ObjectWriter, name: string, body: Content, local = false): void {
   const lead = Buffer.concat([Buffer.alloc(8), body.bytes]);
   const references = (body.references ?? []).map(([offset, ...rest]): Reference => [offset + 8, ...rest]);
@@ -87,7 +87,7 @@ interface Linked {
   readonly symbols: WrittenSymbol[];
 }
 
-/** Lays code and data of the objects out one behind the other and fills in their relocations. */
+/** Lays code and data of the objects out one after the other and fills in their relocations. */
 function link(objects: readonly ElfObject[]): Linked {
   const sections = objects.flatMap((object) => object.sections).filter(({ name }) => /^\.(text|data)/.test(name));
   const places = new Map<unknown, number>();
@@ -126,7 +126,7 @@ function link(objects: readonly ElfObject[]): Linked {
   return { memory, symbols };
 }
 
-/** The kernel as it boots: a header, then its memory with the symbols behind the code. */
+/** The kernel as it boots: a header, then its memory with the symbols after the code. */
 function kernelImage(body = turned): Buffer {
   const { memory, symbols } = link([readObject(otherUnit(), 'b.o'), readObject(unit(3, body), 'a.o')]);
   const tables = kallsymsTables(symbols, { ...layouts['Linux 5.10']!, kind: 'relative' }, BASE, 'big');
@@ -168,7 +168,7 @@ describe('a machine that only a test knows', () => {
     ]);
   });
 
-  it('is told apart from other code: a constant, a callee, the bits beside a field, a branch', async () => {
+  it('differs from other code: a constant, a callee, the bits beside a field, a branch', async () => {
     const changes: readonly (readonly [name: string, change: (memory: Buffer, at: number) => void])[] = [
       ['count', (memory, at) => void memory.writeUInt8(4, at + 3)],
       ['count', (memory, at) => void memory.writeIntBE(memory.readIntBE(at + 9, 3) + 4, at + 9, 3)],

@@ -8,7 +8,7 @@
  */
 import type { Decoder, Instruction, Platform, RelocationKind } from '#kpatch/platform/platform.ts';
 import { type Branch, type LinkedField, plainField } from '#kpatch/platform/run-pre.ts';
-import type { SpecialSection } from '#kpatch/platform/special.ts';
+import { longs, type SpecialSection, words } from '#kpatch/platform/special.ts';
 
 /** Relocation types. */
 export const R_MILL = { CALL24: 0, JUMP24: 1, ADDRESS: 62, DISTANCE: 63, NONE: 200 } as const;
@@ -19,7 +19,7 @@ const kinds: Readonly<Record<number, RelocationKind>> = {
   [R_MILL.ADDRESS]: { name: 'R_MILL_ADDRESS', form: 'absolute', bias: 0, bytes: 8 },
   [R_MILL.DISTANCE]: { name: 'R_MILL_DISTANCE', form: 'pc-relative', bias: 0, bytes: 4 },
   [R_MILL.NONE]: { name: 'R_MILL_NONE', form: 'none', bias: 0 },
-} as Readonly<Record<number, RelocationKind>>;
+};
 
 /** The low 24 bits of the instruction, in halfwords. */
 const low24: LinkedField = {
@@ -69,6 +69,7 @@ const jumpTable: SpecialSection = {
   name: '__jump_table',
   size: 20,
   location: 0,
+  fields: [...words(0), ...longs(4), ...words(12)],
   key: { kind: 'jump label', field: 4, flags: 3 },
 };
 const hooks: SpecialSection = { name: '__hooks', size: 8, location: 0, trace: true, derived: true };

@@ -239,6 +239,7 @@ test('a proof counts only when it is whole, proven, of this module and kernel, a
 
   for (const [change, problem] of [
     [{ verdict: 'not proven' }, /verdict/],
+    [{ verdict: 'proven except amd64_edac' }, /exceptions count only where the host policy allows them/],
     [{ checks: [] }, /no checks/],
     [{ checks: [{ ...proof.checks[0], outcome: 'not run' }] }, /did not pass/],
     [{ module: { ...proof.module, sha256: '00'.repeat(32) } }, /another module/],

@@ -24,7 +24,7 @@ export async function handMadeModule(kernel: StockKernel, module: HandMade): Pro
   using folder = temporaryFolder('kpatch-handmade-');
   writeFileSync(join(folder.path, `${module.name}.c`), sourceOf(module));
   writeFileSync(join(folder.path, 'Makefile'), `obj-m := ${module.name}.o\n`);
-  // Type information for BPF (6.12 has it) would need pahole, and a patch module does not need it.
+  // Type information for BPF (6.12 has it) would need pahole, and a livepatch module does not need it.
   const settings = ['CC=gcc-12', 'CONFIG_DEBUG_INFO_BTF_MODULES='];
   await runOk('make', ['-s', '-C', kernel.headers, `M=${folder.path}`, ...settings, 'modules']);
   return readFileSync(join(folder.path, `${module.name}.ko`));

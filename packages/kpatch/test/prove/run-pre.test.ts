@@ -1,4 +1,7 @@
-/** The static checks against a kernel made by the test: a patch of the wrong one of two functions of a name, a false manifest. */
+/**
+ * The static checks against a kernel made by the test: a patch of the wrong one of two functions of a name, a false
+ * manifest.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -49,7 +52,7 @@ function digest(object: string, name: string, position = 1): string {
   return codeDigest(code, code.symbols(name)[position - 1]!.address)!;
 }
 
-/** Why the check fails for a module with these members of its manifest; undefined where it holds. */
+/** Why the check fails for a module with these members of its manifest; undefined if it holds. */
 async function outcome(check: StaticCheck, changes: Partial<Manifest>): Promise<string | undefined> {
   const file = join(folder.path, 'made.ko');
   writeFileSync(file, madeModule({ manifest: changes }));

@@ -148,6 +148,7 @@ attack(builder('linking reads a secret of the builder and writes into the header
     headers,
     folders: [headers],
     compiler: [],
+    buildRoot: undefined,
     name: 'x',
     glue: '',
     objects: [],

@@ -7,7 +7,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { readBytes, temporaryFolder } from '#kpatch/base/files.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
 import { readPackage } from '#kpatch/channel/package/read.ts';
-import { unpackDeb } from '#kpatch/distro/debian/apt.ts';
+import { unpackDeb } from '#kpatch/distro/debian/unpack.ts';
 import { unpackSourceRpm } from '#kpatch/distro/fedora/rpm.ts';
 import { type CpioEntry, cpio } from '#kpatch/formats/cpio.ts';
 import { decompress } from '#kpatch/formats/payload.ts';

@@ -239,7 +239,7 @@ attack(
     } finally {
       delete process.env.AWS_SECRET_ACCESS_KEY;
     }
-    return 'the environment is made anew';
+    return 'the environment is created again';
   },
 );
 

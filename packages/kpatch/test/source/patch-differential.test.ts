@@ -1,6 +1,6 @@
 /**
- * kpatch's reader against GNU patch: random patches, whole and damaged, through both. Either the trees are the same byte for byte,
- * or kpatch refuses. Seeded: `KPATCH_SEED=N` repeats a run; `KPATCH_SOAK` runs for long.
+ * kpatch's reader against GNU patch: random patches, whole and damaged, through both. Either the trees are the same byte
+ * for byte, or kpatch refuses. Seeded: `KPATCH_SEED=N` repeats a run; `KPATCH_SOAK` runs for long.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -35,7 +35,7 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 interface Outcome {
-  /** The tree afterwards; undefined where the patch was refused or did not apply. */
+  /** The tree afterwards; undefined if the patch was refused or did not apply. */
   readonly tree?: Tree;
   readonly strip?: number;
   readonly fuzz?: boolean;

@@ -1,4 +1,7 @@
-/** Patch files as git, cgit, mail programs, quilt and diff write them: what they do to a small tree, or why they are refused. */
+/**
+ * Patch files as git, cgit, mail programs, quilt and diff write them: what they do to a small tree, or why they are
+ * refused.
+ */
 import assert from 'node:assert/strict';
 import {
   existsSync,
@@ -59,7 +62,7 @@ function overlay(): SourceOverlay {
 interface Applied {
   readonly strip: number;
   readonly root: string;
-  /** What became of a file; undefined where it is gone. */
+  /** What became of a file; undefined if it is gone. */
   readonly text: (file: string) => string | undefined;
 }
 

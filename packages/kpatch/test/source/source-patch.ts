@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 
-/** From the text of a file (empty where it does not exist) to what it shall be. */
+/** From the text of a file (empty if it does not exist) to what it shall be. */
 export type Edits = Readonly<Record<string, (text: string) => string>>;
 
 /** What `diff -u` prints for these changes of files of the tree. */

@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
 after(() => rmSync(folder, { recursive: true }));
 const { image, release, modules } = await stockKernel();
 
-/** True while a process with this number exists and is no zombie. */
+/** True while a process with this number exists and is not a zombie. */
 function alive(pid: number): boolean {
   try {
     return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
@@ -78,7 +78,7 @@ test('a guest that hangs in a step is ended at the deadline', async () => {
   await gone(guest.pid);
 });
 
-test('guests that never come up are told apart, in bounded time, with their console', async () => {
+test('guests that never come up are distinguished, in bounded time, with their console', async () => {
   const init = (text: string): string => `#!/bin/sh\n${text}\n`;
   // As all deadlines this one is longer on a busy machine.
   const short = { image, cpus: 1, bootDeadlineMs: 15_000 };

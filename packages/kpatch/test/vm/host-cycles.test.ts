@@ -14,7 +14,7 @@ const CYCLES = Number(process.env.KPATCH_CYCLES ?? (process.env.KPATCH_SOAK === 
 const WARM_UP = Math.min(20, Math.ceil(CYCLES / 4));
 /** A cycle that left anything behind would leave the pages of a module: text, data, read-only data. */
 const PAGE_KIB = 4;
-/** What other things in the kernel take and give back meanwhile. */
+/** What other things in the kernel take and give back in the meantime. */
 const NOISE_KIB = 2048;
 
 /** Memory that only the kernel itself uses, in KiB. */

@@ -10,11 +10,11 @@ import { buildHandMade } from './host-modules.ts';
 import { type StockKernel, stockKernel } from './stock-kernel.ts';
 
 const root = join(import.meta.dirname, '../../../..');
-/** Where the modules made by hand lie in a guest. */
+/** Where the modules made by hand are in a guest. */
 export const LP = '/root/lp';
 
 /**
- * The folder with the packages, made anew where a source is newer than they are. The environment's KPATCH_PACKAGES names
+ * The folder with the packages, made again where a source is newer than they are. The environment's KPATCH_PACKAGES names
  * a folder with others to test.
  */
 export async function packages(): Promise<string> {
@@ -92,9 +92,9 @@ export async function bootHost(options: HostGuestOptions = {}): Promise<Guest> {
 }
 
 /**
- * For guests of many transitions. At the beginning and the end of each, 6.12 rewrites every call of cond_resched() in the kernel
- * (klp_cond_resched_enable of kernel/livepatch/transition.c), and all processors have to take part in each rewriting: on a busy
- * machine, whose emulated processors wait for each other, that takes 40 s, with one processor 3 s.
+ * For guests of many transitions. At the beginning and the end of each, 6.12 rewrites every call of cond_resched() in the
+ * kernel (klp_cond_resched_enable of kernel/livepatch/transition.c), and all processors have to take part in each
+ * rewriting: on a busy machine, whose emulated processors wait for each other, that takes 40 s, with one processor 3 s.
  */
 export const ONE_PROCESSOR = { bootOptions: { cpus: 1 } } as const;
 

@@ -1,4 +1,7 @@
-/** Live patches written by hand for tests of the host: C against the stock kernel's headers, with the manifest that each should have. */
+/**
+ * Live patches written by hand for tests of the host: C against the stock kernel's headers, with the manifest that each
+ * should have.
+ */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
@@ -65,7 +68,7 @@ export const handMade: readonly HandMade[] = [
   { ...cumulative('lp_state', 6), states: [{ id: 7, version: 2 }] },
 ];
 
-/** A module that is no patch: its probe may change where `loadavg_proc_show` goes on, as a patch does. */
+/** A module that is not a patch: its probe may change where `loadavg_proc_show` goes on, as a patch does. */
 const hook = `#include <linux/module.h>
 #include <linux/kprobes.h>
 static void after(struct kprobe *p, struct pt_regs *regs, unsigned long flags) {}
@@ -84,7 +87,7 @@ export async function buildHandMade(kernel: StockKernel): Promise<ReadonlyMap<st
   writeFileSync(join(folder.path, 'Kbuild'), `${names.map((name) => `obj-m += ${name}.o`).join('\n')}\n`);
   writeFileSync(join(folder.path, 'hook.c'), hook);
   for (const module of handMade) writeFileSync(join(folder.path, `${module.name}.c`), source(module));
-  // Type information for BPF (6.12 has it) would need pahole, and a patch module does not need it.
+  // Type information for BPF (6.12 has it) would need pahole, and a livepatch module does not need it.
   const settings = ['CC=gcc-12', 'CONFIG_DEBUG_INFO_BTF_MODULES='];
   await runOk('make', ['-C', kernel.headers, `M=${folder.path}`, ...settings, 'modules'], { timeoutMs: 300_000 });
   const modules = new Map<string, Buffer>();

@@ -1,8 +1,8 @@
 /**
  * The packages on a machine where systemd runs: what their scripts tell it. In software emulation it would take minutes to
- * unpack the executable, so these packages are the real ones with a link of a few bytes in its place; everything else about them
- * is tested by test/host/packages.test.ts. Each time systemd reads its units anew takes seconds there: the upgrade and the rpm are for
- * `make soak`.
+ * unpack the executable, so these packages are the real ones with a link of a few bytes in its place; everything else about
+ * them is tested by test/host/packages.test.ts. Each time systemd reads its units again takes seconds there: the upgrade
+ * and the rpm are for `make soak`.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -44,7 +44,8 @@ const ACTIVE = `echo $(systemctl is-active ${TIMERS})`;
 type Step = readonly [script: string, printed: string];
 
 const debComes: readonly Step[] = [
-  // The cache of kernels is this machine's, and to remove it whole file by file, as a purge does, takes the guest very long.
+  // The cache of kernels is this machine's, and to remove it whole file by file, as a purge does, takes the guest very
+  // long.
   ['mount -t tmpfs tmpfs /var/cache && mkdir /var/cache/kpatch', ''],
   [
     `mkdir -p /root/dpkg/info /root/dpkg/updates /root/dpkg/triggers; : >/root/dpkg/status; : >/root/dpkg/available

@@ -1,7 +1,7 @@
 /**
  * Power cuts and kill -9 while patches are installed, replaced and uninstalled. The guest is frozen at a random instant and
- * its disk copied: that is the disk that a power cut would have left (what the guest had not written out is lost). Each copy
- * is checked with the host's own code; some of the cuts are real, and the machine is booted again from what was left.
+ * its disk copied: that is the disk that a power cut would have left (what the guest had not written out is lost). Each
+ * copy is checked with the host's own code; some of the cuts are real, and the machine is booted again from what was left.
  * KPATCH_POWER_CUTS sets their number.
  */
 import assert from 'node:assert/strict';
@@ -63,7 +63,7 @@ async function bootsFrom(image: string, name: string): Promise<string> {
     assert.deepEqual(verify(machine), []);
     const patches = releases.flatMap((release) => bootSet(machine, release));
     for (const patch of patches) readInstalled(patch);
-    assert.ok(patches.length <= 1, `${patches.length} patches would boot`);
+    assert.ok(patches.length <= 1, `${patches.length} of them would boot`);
     return patches[0]?.name ?? '-';
   };
   const found = look();
@@ -95,7 +95,8 @@ async function powerCuts(series: (typeof kernels)[number]): Promise<void> {
     let failed = '';
     try {
       if (real > 0) {
-        // What the cut before has left is loaded under the guard, which holds nothing against it, and all agrees.
+        // What the cut before has left is loaded under the guard, which holds nothing against it, and everything is
+        // consistent.
         const { status, output } = await guest.run(inside('kpatch load --all --boot && kpatch verify'), {
           deadlineMs: 120_000,
         });
@@ -161,7 +162,10 @@ async function waitFor(condition: () => boolean): Promise<void> {
   assert.ok(condition(), 'the guest did not begin');
 }
 
-/** Waits until the guest has written to its disk so many times, as far as one can see; a guest that is done is not waited for. */
+/**
+ * Waits until the guest has written to its disk so many times, as far as one can see; a guest that is done is not waited
+ * for.
+ */
 async function written(disk: string, times: number): Promise<void> {
   const end = performance.now() + 20_000;
   for (let last = statSync(disk).mtimeMs, left = times; left > 0 && performance.now() < end; ) {

@@ -72,7 +72,7 @@ const hooks: readonly Step[] = [
   [
     `echo p:mine loadavg_proc_show >${TRACING}/kprobe_events && echo 1 >${TRACING}/events/kprobes/mine/enable && kpatch load --dry-run ${LP}/lp_one.ko`,
     0,
-    /warning +users: a probe sits in loadavg_proc_show/,
+    /warning +users: there is a probe inside loadavg_proc_show/,
   ],
   [
     `kpatch load ${LP}/lp_one.ko && cat /proc/loadavg; kpatch unload lp_one; echo 0 >${TRACING}/events/kprobes/mine/enable; echo >${TRACING}/kprobe_events`,
@@ -93,7 +93,7 @@ const hooks: readonly Step[] = [
   ],
   // A store that became read-only after a boot that was survived: what was there then is loaded, what came later is not.
   [
-    `mount -t tmpfs tmpfs /var/lib/kpatch; kpatch install --no-load ${LP}/lp_one.ko; kpatch load --all --boot && kpatch load --survived && kpatch unload lp_one && kpatch install --no-load ${LP}/lp_foreign.ko; mount -o remount,ro /var/lib/kpatch; kpatch load --all --boot; s=$?; cat /proc/loadavg; kpatch unload lp_one; umount /var/lib/kpatch; exit $s`,
+    `mount -t tmpfs -o mode=755 tmpfs /var/lib/kpatch; kpatch install --no-load ${LP}/lp_one.ko; kpatch load --all --boot && kpatch load --survived && kpatch unload lp_one && kpatch install --no-load ${LP}/lp_foreign.ko; mount -o remount,ro /var/lib/kpatch; kpatch load --all --boot; s=$?; cat /proc/loadavg; kpatch unload lp_one; umount /var/lib/kpatch; exit $s`,
     1,
     /lp_foreign: .*\[?guard|cannot write the boot guard(.|\n)*\nlp_one\n/,
   ],
@@ -114,7 +114,7 @@ const signatures: readonly Step[] = [
   [
     `mount -t securityfs none /sys/kernel/security && echo integrity >/sys/kernel/security/lockdown && kpatch load ${LP}/lp_one.ko`,
     4,
-    /locked down \(integrity\) \[signature-required\]/,
+    /lockdown mode is integrity \[signature-required\]/,
   ],
   ['kpatch status; kpatch list; ls /sys/module | grep -c lp_', 1, /Installed patch modules:\n0\n$/],
 ];
@@ -154,12 +154,12 @@ const faults: readonly Step[] = [
   ['pkill -9 sleepers; sleep 4; kpatch verify', 1, /loaded but not installed/],
   ['kpatch unload lp_vfork && kpatch verify', 0, /Consistent\./],
   [
-    `mount -t tmpfs -o size=100k tmpfs /var/lib/kpatch; dd if=/dev/zero of=/var/lib/kpatch/fill bs=1k 2>/dev/null; kpatch install ${LP}/lp_one.ko; s=$?; kpatch list; umount /var/lib/kpatch; exit $s`,
+    `mount -t tmpfs -o size=100k,mode=755 tmpfs /var/lib/kpatch; dd if=/dev/zero of=/var/lib/kpatch/fill bs=1k 2>/dev/null; kpatch install ${LP}/lp_one.ko; s=$?; kpatch list; umount /var/lib/kpatch; exit $s`,
     1,
     /\[disk-full\](.|\n)*Loaded patch modules:\n\nInstalled patch modules:\n$/,
   ],
   [
-    `mount -t tmpfs -o ro tmpfs /var/lib/kpatch; kpatch install ${LP}/lp_one.ko; s=$?; kpatch list; umount /var/lib/kpatch; exit $s`,
+    `mount -t tmpfs -o ro,mode=755 tmpfs /var/lib/kpatch; kpatch install ${LP}/lp_one.ko; s=$?; kpatch list; umount /var/lib/kpatch; exit $s`,
     1,
     /\[file-unwritable\](.|\n)*Loaded patch modules:\n\nInstalled patch modules:\n$/,
   ],

@@ -90,7 +90,7 @@ test('--cold boots all the same, with addresses of its own, and the guest is kep
   assert.match(output, /^[0-9a-f]{16} T _text$/m);
 });
 
-test('damaged and foreign files are removed, with a note, and the guest is made anew', async () => {
+test('damaged and foreign files are removed, with a note, and the guest is created again', async () => {
   const [one, two] = files() as [string, string];
   const fd = openSync(join(folder, one), 'r+');
   writeSync(fd, Buffer.from('damage'), 0, 6, 40_000_000);

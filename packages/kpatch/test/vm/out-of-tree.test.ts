@@ -1,4 +1,4 @@
-/** A module from outside of the kernel, made by the test, patched on stock kernels. */
+/** A module from outside the kernel tree, made by the test, patched on stock kernels. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -198,7 +198,7 @@ describe('what cannot be patched', { concurrency: 1 }, () => {
     const list = 'demo-ext-y := main.o part/helper.o';
     const less = patchOf('less', 'Kbuild', list, 'demo-ext-y := main.o');
     await provokes('source-kind-unsupported', () => attempt({ patch: less }));
-    // kbuild compiles anew where flags change, and what comes of it is compared as any change is.
+    // kbuild compiles again where flags change, and what comes of it is compared as any change is.
     const flags = 'ccflags-y := -I$(src)/include -DBASE=20';
     const other20 = patchOf('flags', 'Kbuild', flags, flags.replace('20', '21'));
     const { functions } = await attempt({ patch: other20 });

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { lock } from '#kpatch/base/lock.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
-import { aptFetch, aptShow, aptUpdateIfEmpty, unpackDeb } from '#kpatch/distro/debian/apt.ts';
-import { partsBelow } from '#kpatch/distro/debian/debian.ts';
+import { machineArchive } from '#kpatch/distro/debian/archive.ts';
+import { partsBelow } from '#kpatch/distro/debian/kernels.ts';
+import { unpackDeb } from '#kpatch/distro/debian/unpack.ts';
 import { parseDependencies, type Stanza } from '#kpatch/formats/deb822.ts';
 import { cacheRoot, packagesFolder } from '#kpatch/prepare/cache.ts';
 
@@ -36,8 +37,8 @@ export function stockKernel(series: keyof typeof metaPackages = '6.1'): Promise<
 }
 
 async function unpackOnce(meta: string): Promise<StockKernel> {
-  const context = { report: silentReporter(), packages: packagesFolder() };
-  await aptUpdateIfEmpty(context);
+  const context = { report: silentReporter(), packages: packagesFolder(), cache: cacheRoot() };
+  await machineArchive.updateIfEmpty(context);
   const release = await newestOf(meta);
   const root = join(cacheRoot(), 'test-kernels', release);
   using _held = await lock(`${root}.lock`, `the test kernel ${release}`, { waitMs: 900_000 });
@@ -48,7 +49,7 @@ async function unpackOnce(meta: string): Promise<StockKernel> {
     const packages = [image, headers, ...(await Promise.all(others.map(({ name }) => newest(name))))];
     mkdirSync(join(root, '..'), { recursive: true });
     using unfinished = temporaryFolder('.unpack-', join(root, '..'));
-    for (const stanza of packages) await unpackDeb(await aptFetch(stanza, context), unfinished.path);
+    for (const stanza of packages) await unpackDeb(await machineArchive.fetch(stanza, context), unfinished.path);
     renameSync(unfinished.path, root);
   }
   const { image, headers, modules } = partsBelow(root, release);
@@ -65,7 +66,7 @@ async function newestOf(meta: string): Promise<string> {
 }
 
 async function newest(name: string): Promise<Stanza> {
-  const [stanza] = await aptShow(name);
+  const [stanza] = await machineArchive.show(name);
   if (stanza === undefined) throw new Error(`apt knows no package ${name}`);
   return stanza;
 }

@@ -1,7 +1,7 @@
 /**
- * UEFI firmware whose variable `db` holds a certificate, for guests: kernels with CONFIG_LOAD_UEFI_KEYS put the certificates
- * of `db` into their platform keyring, and Debian's take module signatures by those (certs/system_keyring.c, load_uefi.c).
- * The layout of the variable store is that of EDK II (MdeModulePkg/Include/Guid/VariableFormat.h).
+ * UEFI firmware whose variable `db` holds a certificate, for guests: kernels with CONFIG_LOAD_UEFI_KEYS put the
+ * certificates of `db` into their platform keyring, and Debian's take module signatures by those (certs/system_keyring.c,
+ * load_uefi.c). The layout of the variable store is that of EDK II (MdeModulePkg/Include/Guid/VariableFormat.h).
  */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -51,7 +51,7 @@ function variable(name: string, vendor: string, data: Buffer): Buffer {
 export function firmwareThatTrusts(folder: string, certificateFile: string): string[] {
   const der = new X509Certificate(readFileSync(certificateFile)).raw;
   const store = readFileSync(EMPTY_VARIABLES);
-  // EFI_FIRMWARE_VOLUME_HEADER.HeaderLength is at 48; the header of the variable store behind it has 28 bytes.
+  // EFI_FIRMWARE_VOLUME_HEADER.HeaderLength is at 48; the header of the variable store after it has 28 bytes.
   const start = store.readUInt16LE(48) + 28;
   variable('db', DATABASE, signatureList(der)).copy(store, start);
   const file = join(folder, 'variables.fd');

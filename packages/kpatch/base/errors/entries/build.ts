@@ -22,9 +22,9 @@ export const buildErrors = table({
   },
   'patch-ambiguous': {
     exit: 2,
-    what: '{file} can be read in more than one way: {problem}',
-    why: 'git and GNU patch would not make the same change',
-    fix: 'write the patch again with `git format-patch` or `diff -u`',
+    what: '{file} is ambiguous: {problem}',
+    why: 'git and GNU patch would apply it differently',
+    fix: 'create the patch again with `git format-patch` or `diff -u`',
   },
   'patch-style': {
     exit: 2,
@@ -35,7 +35,7 @@ export const buildErrors = table({
   'patch-encoded': {
     exit: 2,
     what: '{file} is {encoding}, which kpatch does not decode',
-    why: 'the bytes of the patch have to be those that the compiler reads',
+    why: 'the patch must contain the exact bytes that the compiler will read',
     fix: 'decode or unpack it first, for example with `git mailinfo`, `iconv` or `xz -d`',
   },
   'patch-too-large': {
@@ -101,7 +101,7 @@ export const buildErrors = table({
   'series-option': {
     exit: 2,
     what: '{series} has the option {option} for a patch',
-    why: 'the option changes what the patch does, and kpatch only knows -p',
+    why: 'the option changes the effect of the patch, and kpatch supports only -p',
     fix: 'write the patch so that it applies without the option; for -R, write the reverse patch',
   },
   'not-built': {

@@ -5,14 +5,14 @@ export const channelErrors = table({
   'channel-not-allowed': {
     exit: 4,
     what: 'the host policy does not allow the channel {url}',
-    why: 'this machine follows only channels that its administrator named: {allowed}',
+    why: 'this machine may only follow these channels: {allowed}',
     fix: 'see `kpatch policy show`; to allow it, add its address to `channels` in the policy',
   },
   'update-not-allowed': {
-    exit: 4,
-    what: 'the host policy lets updates do nothing by themselves (update: "nothing")',
+    exit: 3,
+    what: 'the host policy does not allow automatic updates (update: "nothing")',
     why: 'nothing was fetched or changed',
-    fix: 'run `kpatch update` by hand, or set `update` to "fetch" or "install" in the policy',
+    fix: 'run `kpatch update` yourself, or set `update` to "fetch" or "install" in the policy',
   },
   'channel-not-json': {
     exit: 1,

@@ -17,7 +17,7 @@ export const diffErrors = table({
   'diff-unrelated': {
     exit: 1,
     what: '{original} and {patched} have no function or variable in common',
-    why: 'they are not two versions of one source file, so comparing them has no meaning',
+    why: 'they are not two versions of the same source file',
     fix: 'give the object before the patch and the object of the same source file after it',
   },
   'diff-no-code': {
@@ -29,7 +29,7 @@ export const diffErrors = table({
   'diff-left-out': {
     exit: 4,
     what: 'these changes have no effect in a running kernel: {changes}',
-    why: 'the kernel used that code and data before, or reads it only from files, so no live patch can make the change',
+    why: 'the kernel used that code and data at boot or reads it only from files, so a live patch cannot change it',
     fix: 'reboot into a kernel that contains the change',
   },
   'diff-function-unknown': {

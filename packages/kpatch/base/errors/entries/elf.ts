@@ -23,8 +23,8 @@ export const elfErrors = table({
   'platform-unknown': {
     exit: 1,
     what: 'kpatch does not support the machine {name}',
-    why: 'it needs to know the instructions, relocations and kernel images of a machine',
-    fix: 'use one of {known}, or add the machine as docs/adding.md describes',
+    why: 'it must know the instructions, relocations and kernel images of a machine',
+    fix: 'use one of {known}, or add the machine (see docs/adding.md)',
   },
   'elf-truncated': {
     exit: 1,

@@ -47,7 +47,7 @@ export const generalErrors = table({
   'output-too-large': {
     exit: 1,
     what: '`{command}` printed more than {bytes} bytes',
-    why: 'kpatch stopped it: a damaged or hostile file can unpack to more than this machine has memory for',
+    why: 'kpatch stopped it, because a damaged or malicious file can unpack to more data than fits into memory',
     fix: 'check where the file comes from',
   },
   interrupted: {

@@ -40,9 +40,9 @@ export const kernelErrors = table({
   },
   'kernel-structure-unknown': {
     exit: 4,
-    what: "this kernel's struct {structure} ({size} bytes, in {section}) has a layout that kpatch does not know",
+    what: 'struct {structure} of this kernel ({size} bytes, in {section}) has an unknown layout',
     why: 'code that its entries describe could be left out of the patch',
-    fix: 'report the kernel as a bug of kpatch, with its release and its package',
+    fix: 'report this as a bug in kpatch, with the kernel release and package',
   },
   'kernel-no-livepatch': {
     exit: 4,
@@ -100,8 +100,50 @@ export const kernelErrors = table({
   },
   'cache-settings': {
     exit: 1,
-    what: '{file} line {line} is not a limit of the cache: {text}',
+    what: '{file} line {line} is not a valid cache limit: {text}',
     why: '',
     fix: 'write max_size=SIZE (20G, 500M) or older_than=AGE (12h, 30d, 8w)',
+  },
+  'distribution-ambiguous': {
+    exit: 2,
+    what: 'kernels named {release} exist in {distributions}',
+    why: 'the compiler and the source differ between them',
+    fix: 'add --distribution, for example --distribution {first}',
+  },
+  'distribution-mirror': {
+    exit: 1,
+    what: 'no mirror of {distribution} is known on this machine',
+    why: 'kpatch takes the kernel and its compiler from the archive of the distribution that the kernel belongs to',
+    fix: 'give the URL of the archive with --mirror URL, or set KPATCH_MIRROR',
+  },
+  'distribution-keyring': {
+    exit: 1,
+    what: 'the archive keys of {distribution} are missing ({file})',
+    why: 'packages from an archive are only used if its signature can be verified',
+    fix: 'install the package {package}',
+  },
+  'distribution-untrusted': {
+    exit: 4,
+    what: 'the archive of {distribution} is not signed by its archive key',
+    why: 'anyone on the network could have changed its packages',
+    fix: 'check the mirror; if the archive has a new key, update the keyring package',
+  },
+  'distribution-expired': {
+    exit: 4,
+    what: 'the package lists of {distribution} have expired',
+    why: 'an outdated mirror or an attacker could hide newer packages',
+    fix: 'use another mirror (--mirror URL), or accept the old lists with --allow-expired',
+  },
+  'build-root-sandbox': {
+    exit: 1,
+    what: 'programs of the build root {folder} only run in the sandbox',
+    why: 'they need their own libraries in place of those of this machine',
+    fix: 'build without --no-sandbox, or use the compiler of this machine with --local-compiler',
+  },
+  'build-root-unavailable': {
+    exit: 1,
+    what: 'there is no build root for {release} ({distribution})',
+    why: 'kpatch does not know how to get the compiler of this distribution',
+    fix: 'install {compiler} and build with --local-compiler',
   },
 });

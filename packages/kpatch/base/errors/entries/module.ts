@@ -148,9 +148,9 @@ export const moduleErrors = table({
   },
   'signature-weak': {
     exit: 4,
-    what: 'the signature of {file} fits, and does not count: {problem}',
-    why: 'the kernel overlooks this; a weak or expired key says little about who signed',
-    fix: 'have the module signed again with a current certificate, at least RSA 2048 and SHA-256',
+    what: 'the signature of {file} is valid but too weak: {problem}',
+    why: 'the kernel does not check this, but a weak or expired key does not prove who signed the module',
+    fix: 'sign the module again with a current certificate, at least RSA 2048 and SHA-256',
   },
   'signature-wrong': {
     exit: 1,

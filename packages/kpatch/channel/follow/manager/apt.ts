@@ -1,4 +1,6 @@
-/** Following by apt. Only the channel's own source is fetched, and only the packages of live patches are ever taken from it. */
+/**
+ * Following by apt. Only the channel's own source is fetched, and only the packages of live patches are ever taken from it.
+ */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../../../base/errors/error.ts';
@@ -121,9 +123,10 @@ export class AptManager implements Manager {
   }
 
   /**
-   * The channel may bring live patches and its own package, and nothing else: whoever holds its key cannot replace any other
-   * package. Its name is known once its metadata has been read and checked. One that is no plain name, or stands beside another
-   * code name, would match no pin: such a channel is not followed. (That either changes later, apt itself refuses.)
+   * The channel may bring live patches and its own package, and nothing else: whoever holds its key cannot replace any
+   * other package. Its name is known once its metadata has been read and checked. One that is not a plain name, or is
+   * beside another code name, would match no pin: such a channel is not followed. (That either changes later, apt itself
+   * refuses.)
    */
   #pin(): void {
     const release = this.#release();

@@ -7,7 +7,10 @@ import { AptManager } from './apt.ts';
 import { DnfManager } from './dnf.ts';
 import type { Manager } from './manager.ts';
 
-/** The manager of the machine whose files lie below `root`. Errors: `channel-no-manager`; `usage` where a link in an image leads out of it. */
+/**
+ * The manager of the machine whose files are below `root`. Errors: `channel-no-manager`; `usage` if a link in an image
+ * leads out of it.
+ */
 export function managerOf(root: string): Manager {
   keepInside(root);
   // A machine of the RHEL family may have dpkg for building, and a Debian machine dnf: what it is made of decides.

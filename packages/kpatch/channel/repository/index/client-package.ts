@@ -1,6 +1,7 @@
 /**
- * The package `kpatch-channel`, which a channel publishes about itself: its keys and its kernels' support windows. Machines get
- * both with their other packages, signed and checked by apt or dnf, so that following needs no download code of its own.
+ * The package `kpatch-channel`, which a channel publishes about itself: its keys and its kernels' support windows. Machines
+ * get both with their other packages, signed and checked by apt or dnf, so that following needs no download code of its
+ * own.
  */
 import { join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
@@ -19,8 +20,8 @@ function machineDocument(publication: Publication): string {
 
 /**
  * The package's spec; its version is the day and time of the publication that first has this content, to the millisecond: a
- * publication that was killed leaves its package in the pool and in apt-ftparchive's cache, which knows a file by its name and
- * second, so the publication after it must never give that name to another content.
+ * publication that was killed leaves its package in the pool and in apt-ftparchive's cache, which knows a file by its name
+ * and second, so the publication after it must never give that name to another content.
  */
 function clientSpec(publication: Publication, keys: { armored: string; binary: Uint8Array }): PackageSpec {
   const { config, date } = publication;
@@ -58,9 +59,11 @@ function clientSpec(publication: Publication, keys: { armored: string; binary: U
   };
 }
 
-/** Digest of what the package says; where it is the one of the last publication, that package is published again as it is. */
+/**
+ * Digest of what the package says; where it is the one of the last publication, that package is published again as it is.
+ */
 export function clientDigest(publication: Publication, keys: { armored: string }): string {
-  // The signer counts too: once a key is retired, the package that it signed is made anew.
+  // The signer counts too: once a key is retired, the package that it signed is made again.
   return sha256([machineDocument(publication), keys.armored, publication.config.keys[0]].join('\0'));
 }
 
@@ -94,7 +97,7 @@ export function aptSource(url: string, suite: string, component: string): string
   ].join('\n');
 }
 
-/** The repository file of dnf: packages and metadata must be signed, metadata is looked at anew every hour. */
+/** The repository file of dnf: packages and metadata must be signed, metadata is looked at again every hour. */
 export function dnfRepository(url: string, description: string): string {
   return [
     '[kpatch-channel]',

@@ -108,7 +108,9 @@ function capital(word: string): string {
   return `${word[0]?.toUpperCase() ?? ''}${word.slice(1)}`;
 }
 
-/** `YEAR/id.json`: the id in lower case, what is no letter, digit, plus or dash an underscore (CSAF 2.0, section 5.1). */
+/**
+ * `YEAR/id.json`: the id in lower case, what is not a letter, digit, plus or dash an underscore (CSAF 2.0, section 5.1).
+ */
 function csafPath(id: string, patch: PublishedPatch): string {
   return `${patch.issued.slice(0, 4)}/${id.toLowerCase().replace(/[^+\-a-z0-9]+/g, '_')}.json`;
 }
@@ -126,7 +128,8 @@ export async function keepCsaf(
 }
 
 /**
- * Puts the advisories below `tree/csaf`. A document is written and signed once, kept in `store`, and linked into each publication.
+ * Puts the advisories below `tree/csaf`. A document is written and signed once, kept in `store`, and linked into each
+ * publication.
  * Error: `channel-key`.
  */
 export async function writeCsaf(

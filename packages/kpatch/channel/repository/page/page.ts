@@ -1,4 +1,6 @@
-/** The page for people: which kernels, which patch, which CVEs, until when. One file, no request leaves it, no server code. */
+/**
+ * The page for people: which kernels, which patch, which CVEs, until when. One file, no request leaves it, no server code.
+ */
 import { contentPolicy, type Html, html, inlineScript, inlineStyle, joined } from '../../../base/html.ts';
 import { versionText } from '../../package/record.ts';
 import { type Publication, type PublishedKernel, publishedKernels } from '../publication.ts';
@@ -35,7 +37,7 @@ ${sheet.element}
 </header>
 <main>
 <section aria-labelledby="calendar-title">
-<h2 id="calendar-title">Until when</h2>
+<h2 id="calendar-title">Support calendar</h2>
 <p class="hint">Each kernel receives live patches for ${config.windowMonths} months from its release. Then it has to be rebooted into a newer one.</p>
 ${calendar(kernels, today)}
 </section>

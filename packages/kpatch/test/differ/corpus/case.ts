@@ -9,7 +9,7 @@ export interface Case {
   readonly after: string | readonly (readonly [string, string])[];
   /** `changed f`, `new g` (names without suffixes of the compiler), or the code of a refusal. */
   readonly expect: readonly string[] | string | ((target: Target) => readonly string[] | string);
-  /** Where nothing is expected to change: the result's status, `unchanged` unless told. */
+  /** Where nothing is expected to change: the result's status, default `unchanged`. */
   readonly status?: DiffResult['status'];
   /** Targets that the case is about; all where it is absent. */
   readonly on?: (target: Target) => boolean;

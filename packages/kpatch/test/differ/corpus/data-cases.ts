@@ -10,7 +10,8 @@ export const dataCases: readonly Case[] = [
     before:
       'struct s { long a, b, c, d, e, f; }; void f(struct s *p) { *p = (struct s){ 11, 22, 33, 44, 55, 66 }; } void g(struct s *p) { *p = (struct s){ 10, 20, 30, 40, 50, 60 }; }',
     after: [['33', '34']],
-    // Where both are in one section without names, what code reaches from a place in it cannot be told: all users count.
+    // Where both are in one section without names, what code reaches from a place in it cannot be determined: all users
+    // count.
     expect: ({ arch, clang }) => (arch === 'x86-64' || clang ? ['changed f'] : ['changed f', 'changed g']),
   },
   {

@@ -9,7 +9,7 @@ import { type Case, onArch } from './case.ts';
 const oldSections = ['-fno-function-sections'];
 const at = (name: string): string => `__attribute__((section(".text.${name}")))`;
 
-/** Messages of netlink (NL_SET_ERR_MSG): static locals of one name, all of one function. */
+/** Messages of netlink (NL_SET_ERR_MSG): static locals with the same name, all of one function. */
 const messages = (after: readonly (readonly [string, string])[], name: string): Case[] => [
   {
     name: `several messages of netlink in a function: ${name}`,

@@ -1,4 +1,4 @@
-/** Source lines in code and tables: what only tells a line for a message is no change. */
+/** Source lines in code and tables: what only tells a line for a message is not a change. */
 import type { Case } from './case.ts';
 
 const shift = (name: string, before: string, lines = 3): Case => ({
@@ -54,7 +54,7 @@ export const lineCases: readonly Case[] = [
   shift('might_sleep beyond line 5000', `${'\n'.repeat(5000)}int f(int a) { might_sleep(); return use(a) + 1; }`),
   {
     ...shift('might_sleep across line 4096', `${'\n'.repeat(4094)}int f(int a) { might_sleep(); return use(a) + 1; }`),
-    // The larger number takes another instruction: the code behind it moves, and what moves is not told from what changes.
+    // The larger number takes another instruction: the code after it moves, and what moves is not told from what changes.
     expect: ({ arch }) => (arch === 'loongarch64' ? ['changed f'] : []),
   },
   {

@@ -1,4 +1,7 @@
-/** What macros of the kernel make beside code, for each use of them: it travels with its function, and its lines do not count. */
+/**
+ * What macros of the kernel make beside code, for each use of them: it is included with its function, and its lines do not
+ * count.
+ */
 import assert from 'node:assert/strict';
 import type { Case } from './case.ts';
 import { travels } from './verdict.ts';

@@ -1,6 +1,6 @@
 /**
- * Tables as kernels before 5.14 have them. Nothing tells the differ which kernel the objects are of: it is always given 6.1,
- * and the relocations have to show the form of the entries.
+ * Tables as kernels before 5.14 have them. Nothing tells the differ which kernel the objects are of: it is always given
+ * 6.1, and the relocations have to show the form of the entries.
  */
 import assert from 'node:assert/strict';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
@@ -19,7 +19,7 @@ const keys = 'struct static_key one __read_mostly, two __read_mostly;\n';
 const bug =
   '#define OLD_BUG(flags) asm volatile("1: " TRAP "\\n.pushsection __bug_table,\\"aw\\"\\n2: " QUAD " 1b, %c0\\n.short %c1, %c2\\n.org 2b+24\\n.popsection" : : "i"(__FILE__), "i"(__LINE__), "i"(flags))\n';
 
-/** A counter that is checked (4.13 to 4.15): the code for the overflow stands in a section without symbols. */
+/** A counter that is checked (4.13 to 4.15): the code for the overflow is in a section without symbols. */
 const refcount =
   '#define REFCOUNT(x) asm volatile("incl %0\\n js 111f\\n.pushsection .text..refcount\\n111: lea %0,%%rcx\\n112: .byte 0x0f,0xff\\n.popsection\\n113:\\n.pushsection __ex_table,\\"a\\"\\n.balign 4\\n.long 112b - .\\n.long 113b - .\\n.long ex_handler_refcount - .\\n.popsection" : "+m"(x) : : "cx")\n';
 
@@ -128,7 +128,7 @@ int f(int *p) { return ${'OLD_PROBE(p, 2b) + '.repeat(count - 1)} OLD_PROBE(p, 2
       const pieces = travelling.filter(({ section }) => section === '.text..refcount');
       assert.equal(pieces.length, 1);
       const { sections } = readObject(output(), 'out.o');
-      // lea and the trap behind it in one piece, which the entry of the exception table names in its middle.
+      // lea and the trap after it in one piece, which the entry of the exception table names in its middle.
       const [piece] = sections.filter(({ name }) => name === '.text..refcount');
       assert.deepEqual([...piece!.data], [0x48, 0x8d, 0x4f, 0x04, 0x0f, 0xff]);
       const [entry] = sections.find(({ name }) => name === '__ex_table')!.relocations;

@@ -1,6 +1,6 @@
 /**
- * The rules of the differ, where each exists, and which cases show it. The table in docs/differ-rules.md is printed from this and
- * from what the tests run, so a rule without a case on an architecture is seen there and fails the test.
+ * The rules of the differ, where each exists, and which cases show it. The table in docs/differ-rules.md is printed from
+ * this and from what the tests run, so a rule without a case on an architecture is seen there and fails the test.
  */
 import { catalogue } from '#kpatch/base/errors/catalogue.ts';
 import { type CasePair, pairsOf } from './pairs.ts';
@@ -13,7 +13,7 @@ interface Rule {
   readonly text: string;
   /** Matches the names of the cases that show it. */
   readonly cases: RegExp;
-  /** Where it exists; everywhere unless told. */
+  /** Where it exists (default: everywhere). */
   readonly on?: readonly Arch[];
 }
 

@@ -7,7 +7,7 @@ import { travels } from './verdict.ts';
 const both = (macro: string): string =>
   `int f(int a) { ${macro}; return use(a) + 1; } int h(int a) { ${macro}; return use(a) + 3; }`;
 
-/** One of two functions changes: its entry travels, and no other. */
+/** One of two functions changes: its entry is included, and no other. */
 const travelling = (section: string, macro: string, ...on: readonly Target['arch'][]): Case => ({
   name: `places of ${section}`,
   before: both(macro),

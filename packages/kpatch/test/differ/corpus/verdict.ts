@@ -1,4 +1,4 @@
-/** The differ's verdict on a pair of the corpus, held against what the case expects. */
+/** The differ's verdict on a pair of the corpus, compared with what the case expects. */
 import assert from 'node:assert/strict';
 import { KpatchError } from '#kpatch/base/errors/error.ts';
 import { diff } from '#kpatch/differ/diff.ts';

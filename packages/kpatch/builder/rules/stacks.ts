@@ -1,0 +1,25 @@
+/** Warns of functions that some task may never leave: the transition of a patch that replaces one may not complete. */
+import { readObject } from '../../formats/elf/read-object.ts';
+import { neverLeft, threadMains, threadMainWarning } from '../../module/always-on-stack.ts';
+import type { CompiledPair } from '../pairs.ts';
+
+interface ReplacedFunction {
+  readonly object: string;
+  readonly name: string;
+  readonly kind: string;
+}
+
+/** One sentence for each such function. */
+export function stackWarnings(
+  functions: readonly ReplacedFunction[],
+  pairs: readonly Pick<CompiledPair, 'unit' | 'original'>[],
+): string[] {
+  const changed = functions.filter(({ kind }) => kind === 'changed');
+  const always = changed.flatMap(({ object, name }) => {
+    const why = neverLeft(object, name);
+    return why === undefined ? [] : [`the transition will not complete: ${name} is replaced, and ${why}`];
+  });
+  const names = new Set(changed.map(({ name }) => name));
+  const mains = pairs.flatMap(({ unit, original }) => threadMains(readObject(original.bytes, unit.object), names));
+  return [...always, ...[...new Set(mains)].map(threadMainWarning)];
+}

@@ -1,0 +1,194 @@
+/**
+ * Kernels of Debian and Ubuntu, from an archive of packages. A release R is `linux-image-R` (signed; the unsigned twin holds the
+ * same vmlinuz), since Debian 14 with the image in `linux-binary-R` and the modules in `linux-modules-R`. Its headers are
+ * `linux-headers-R` and what that depends on. Its source is `linux-source-X.Y` of the version that the image was built from
+ * (Built-Using or Source of the image package), which is rarely the newest.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fail } from '../../base/errors/error.ts';
+import { parseDependencies, type Stanza } from '../../formats/deb822.ts';
+import { parseRelease } from '../../kernel/release.ts';
+import { platformHere } from '../../platform/registry.ts';
+import { settleLinks } from '../../sandbox/output.ts';
+import type { KernelOffer, KernelProvider, ProviderContext, UnpackedParts } from '../provider.ts';
+import { type AptArchive, machineArchive } from './archive.ts';
+import { unpackDeb } from './unpack.ts';
+
+/** A provider for one archive. `distribution` is the ID in os-release that its kernels get. */
+export function debianKernels(
+  name: string,
+  distribution: () => string,
+  archiveOf: (context: ProviderContext) => Promise<AptArchive>,
+): KernelProvider {
+  const opened = async (context: ProviderContext): Promise<AptArchive> => {
+    const archive = await archiveOf(context);
+    await archive.updateIfEmpty(context);
+    return archive;
+  };
+  return {
+    name,
+    async newest(context) {
+      const archive = await opened(context);
+      for (const meta of [`linux-image-${platformHere().naming.debian}`, 'linux-image-generic']) {
+        const image = await imageOf(archive, meta, 4);
+        if (image !== undefined) return image.slice('linux-image-'.length);
+      }
+      return undefined;
+    },
+    async find(release, context) {
+      const archive = await opened(context);
+      const offer = await findIn(archive, release, distribution(), context);
+      return offer;
+    },
+    async known(context) {
+      const names = await (await archiveOf(context)).names('linux-image-');
+      return names
+        .map((image) => image.slice('linux-image-'.length))
+        .filter((release) => /^\d/.test(release) && !/-(dbg|unsigned)$/.test(release));
+    },
+  };
+}
+
+/** The packages that this machine's own apt offers. */
+export const machineKernels = debianKernels('apt', distributionHere, () => Promise.resolve(machineArchive));
+
+async function findIn(
+  archive: AptArchive,
+  release: string,
+  distribution: string,
+  context: ProviderContext,
+): Promise<KernelOffer | undefined> {
+  const images = [
+    ...(await archive.show(`linux-image-${release}`)),
+    ...(await archive.show(`linux-image-unsigned-${release}`)),
+    ...(await archive.show(`linux-image-${release}-unsigned`)),
+  ];
+  // Since Debian 14 the package of the image is empty and depends on this one.
+  const binaries = [
+    ...(await archive.show(`linux-binary-${release}`)),
+    ...(await archive.show(`linux-binary-${release}-unsigned`)),
+  ];
+  const image = binaries[0] ?? images[0];
+  return image === undefined ? undefined : offerOf(archive, release, image, distribution, context);
+}
+
+/** ID of os-release(5): packages of this machine's sources are of this machine's distribution. */
+export function distributionHere(): string {
+  const file = ['/etc/os-release', '/usr/lib/os-release'].find(existsSync);
+  const text = file === undefined ? '' : readFileSync(file, 'utf8');
+  return /^ID="?([a-z0-9._-]+)"?$/m.exec(text)?.[1] ?? 'debian';
+}
+
+/** Follows a meta package to the image package it stands for, at most `steps` times. */
+async function imageOf(archive: AptArchive, name: string, steps: number): Promise<string | undefined> {
+  const [newest] = await archive.show(name);
+  const next = parseDependencies(newest?.Depends).find((dependency) => /^linux-image-/.test(dependency.name));
+  if (next === undefined || steps === 0) return undefined;
+  return /^linux-image-\d/.test(next.name) ? next.name : imageOf(archive, next.name, steps - 1);
+}
+
+/** The version of the source package that an image package was built from. */
+export function sourceVersionOf(image: Stanza): string {
+  const builtUsing = parseDependencies(image['Built-Using']).find(({ name }) => /^linux(-hwe.*)?$/.test(name));
+  if (builtUsing?.version !== undefined) return builtUsing.version;
+  const source = /^linux\S* \(([^)]+)\)$/.exec(image.Source ?? '');
+  return source !== null && !/signed/.test(image.Source!) ? source[1]! : image.Version!;
+}
+
+async function offerOf(
+  archive: AptArchive,
+  release: string,
+  image: Stanza,
+  distribution: string,
+  context: ProviderContext,
+): Promise<KernelOffer> {
+  const sourceVersion = sourceVersionOf(image);
+  const missing = (part: string, name: string): Error => fail('kernel-part-missing', { release, part, package: name });
+  const pick = async (name: string, version: string, part: string): Promise<Stanza> => {
+    const found = (await archive.show(name)).find((stanza) => stanza.Version === version);
+    if (found === undefined) throw missing(part, `${name}=${version}`);
+    return found;
+  };
+  const headers = await pick(`linux-headers-${release}`, image.Version!, 'headers');
+  const parts = [image, headers];
+  for (const { name, version, relation } of parseDependencies(headers.Depends)) {
+    if (!/^linux-(headers-|kbuild-)/.test(name)) continue;
+    // Programs of the build (linux-kbuild) need not be of the same version: the headers ask for at least theirs, and the
+    // archive keeps only the newest of a series. Headers proper are asked for with `=`.
+    const offered = relation === '=' ? [] : await archive.show(name);
+    const same = offered.some((stanza) => stanza.Version === sourceVersion);
+    parts.push(same || offered.length === 0 ? await pick(name, version ?? sourceVersion, 'headers') : offered[0]!);
+  }
+  // Ubuntu, and Debian since 14, keep modules, configuration and System.map in packages of their own.
+  for (const name of [`linux-base-${release}`, `linux-modules-${release}`, `linux-modules-extra-${release}`]) {
+    const found = (await archive.show(name)).find(
+      ({ Version }) => Version === sourceVersion || Version === image.Version,
+    );
+    if (found !== undefined) parts.push(found);
+  }
+  const version = parseRelease(release);
+  const sourceName = await sourcePackage(
+    archive,
+    version === undefined ? release : `${version.major}.${version.minor}`,
+    sourceVersion,
+  );
+  const source = await pick(sourceName, sourceVersion, 'source');
+  const files = new Map<Stanza, string>();
+  return {
+    release,
+    distribution,
+    sourceVersion,
+    packages: [...parts, source].map((stanza) => ({ name: stanza.Package!, version: stanza.Version! })),
+    async fetch() {
+      for (const stanza of [...parts, source]) files.set(stanza, await archive.fetch(stanza, context));
+      return { kind: 'deb', path: files.get(source)! };
+    },
+    async unpack(root) {
+      for (const stanza of parts) await unpackDeb(files.get(stanza)!, root);
+      settleLinks(root);
+      return partsBelow(root, release);
+    },
+  };
+}
+
+/** `linux-source-6.1`; Ubuntu's is `linux-source-5.15.0`. */
+export function sourcePackageNames(version: string): string[] {
+  return [`linux-source-${version}`, `linux-source-${version}.0`];
+}
+
+async function sourcePackage(archive: AptArchive, version: string, wanted: string): Promise<string> {
+  const names = sourcePackageNames(version);
+  for (const name of names) {
+    if ((await archive.show(name)).some((stanza) => stanza.Version === wanted)) return name;
+  }
+  return names[0]!;
+}
+
+/** Where the parts are below a folder into which the packages were unpacked. */
+export function partsBelow(root: string, release: string): UnpackedParts {
+  const modules = ['lib/modules', 'usr/lib/modules'].map((folder) => join(root, folder, release)).find(existsSync);
+  const images = [
+    join(root, 'boot', `vmlinuz-${release}`),
+    ...(modules === undefined ? [] : [join(modules, 'vmlinuz')]),
+  ];
+  const image = images.find(existsSync) ?? images[0]!;
+  const headers = join(root, 'usr/src', `linux-headers-${release}`);
+  for (const [part, path] of [
+    ['image', image],
+    ['headers', headers],
+  ] as const) {
+    if (!existsSync(path)) throw fail('kernel-part-missing', { release, part, package: basename(path) });
+  }
+  relocateHeaders(root, headers);
+  return { image, headers, modules };
+}
+
+/** The headers' Makefile names its common part by absolute path: point it below `root`. */
+function relocateHeaders(root: string, headers: string): void {
+  const makefile = join(headers, 'Makefile');
+  if (!existsSync(makefile)) return;
+  const text = readFileSync(makefile, 'utf8');
+  const moved = text.replace(/(^|[\s=])\/usr\/src\//gm, `$1${root}/usr/src/`);
+  if (moved !== text) writeFileSync(makefile, moved);
+}

@@ -1,0 +1,79 @@
+/** Debian: releases, their suites and keys, kernels and build roots. */
+import { join } from 'node:path';
+import { fail } from '../../base/errors/error.ts';
+import { namesOf, platformHere } from '../../platform/registry.ts';
+import type { Distribution } from '../distribution.ts';
+import { buildRootPlan } from './build-root.ts';
+import { debianKernels } from './kernels.ts';
+import { type Suites, suiteArchive } from './suites.ts';
+
+interface Release {
+  readonly version: string;
+  readonly codename: string;
+  /** Further suites that hold kernels. */
+  readonly backports?: boolean;
+  /** In development: no security suite, and kernels may be in `sid` only. */
+  readonly testing?: boolean;
+}
+
+const releases: readonly Release[] = [
+  { version: '11', codename: 'bullseye' },
+  { version: '12', codename: 'bookworm', backports: true },
+  { version: '13', codename: 'trixie', backports: true },
+  { version: '14', codename: 'forky', testing: true },
+];
+
+function suitesOf({ version, codename, backports, testing }: Release): Suites {
+  const common = {
+    title: `debian ${version}`,
+    architecture: platformHere().naming.debian,
+    components: ['main'],
+    keyring: '/usr/share/keyrings/debian-archive-keyring.gpg',
+    keyringPackage: 'debian-archive-keyring',
+    path: 'debian',
+    securityPath: 'debian-security',
+  };
+  if (testing === true) return { ...common, suites: [{ name: codename }, { name: 'sid' }] };
+  const more = backports === true ? [{ name: `${codename}-backports` }] : [];
+  const security = { name: `${codename}-security`, security: true };
+  return { ...common, suites: [{ name: codename }, { name: `${codename}-updates` }, ...more, security] };
+}
+
+function releaseOf(version: string): Release {
+  const found = releases.find((one) => one.version === version || one.codename === version);
+  if (found !== undefined) return found;
+  const known = releases.map((one) => one.version).join(', ');
+  throw fail('usage', { problem: `Debian '${version}' is not known here; known are ${known}` });
+}
+
+/** Kernel series whose names carry no `+deb` yet. */
+const series: Readonly<Record<string, string>> = { '5.10.0': '11', '6.1.0': '12' };
+
+export const debian: Distribution = {
+  id: 'debian',
+  title: 'Debian',
+  versions: releases.map(({ version }) => version),
+  versionsOf(kernel) {
+    if (!namesOf('debian').some((name) => kernel.endsWith(`-${name}`))) return [];
+    // 6.12.117+deb12-…, 6.1.0-0.deb11.48-…
+    const stated = /[+.]deb(\d+)/.exec(kernel)?.[1];
+    if (stated !== undefined) return [stated];
+    const [, base] = /^(\d+\.\d+\.\d+)-\d+-/.exec(kernel) ?? [];
+    const version = base === undefined ? undefined : series[base];
+    return version === undefined ? [] : [version];
+  },
+  provider(version, options) {
+    const release = releaseOf(version);
+    return debianKernels(
+      `debian ${release.version}`,
+      () => 'debian',
+      (context) => suiteArchive(suitesOf(release), join(context.cache, 'apt'), options),
+    );
+  },
+  async buildRoot(version, compiler, options, context) {
+    const release = releaseOf(version);
+    const archive = await suiteArchive(suitesOf(release), join(context.cache, 'apt'), options);
+    await archive.updateIfEmpty(context);
+    return await buildRootPlan(archive, compiler, context);
+  },
+};

@@ -1,0 +1,49 @@
+/** The distributions that are known, and which of them a kernel belongs to. */
+import { fail } from '../base/errors/error.ts';
+import { machineKernels } from './debian/kernels.ts';
+import { debian } from './debian/record.ts';
+import type { Distribution, DistributionRelease } from './distribution.ts';
+import { dnfProvider } from './fedora/dnf.ts';
+import { fedora, rhel } from './fedora/record.ts';
+import { installedProvider } from './installed.ts';
+import type { KernelProvider } from './provider.ts';
+import { ubuntu } from './ubuntu/record.ts';
+
+/** What this machine itself offers: installed kernels, then its own package sources. */
+export const machineProviders: readonly KernelProvider[] = [installedProvider(), machineKernels, dnfProvider()];
+
+const distributions: Distribution[] = [debian, ubuntu, fedora, rhel];
+
+/** Adds a distribution; the last that was added is asked first. */
+export function registerDistribution(distribution: Distribution): void {
+  distributions.unshift(distribution);
+}
+
+/** The record of a distribution by its ID. Error: `usage`. */
+export function distributionOf(id: string): Distribution {
+  const found = distributions.find((one) => one.id === id);
+  if (found !== undefined) return found;
+  const known = distributions.map((one) => one.id).join(', ');
+  throw fail('usage', { problem: `distribution '${id}' is not known; known are ${known}` });
+}
+
+/** Reads `debian:11`. Error: `usage`. */
+export function parseDistribution(text: string): DistributionRelease {
+  const [id = '', version = ''] = text.split(':');
+  const { versions } = distributionOf(id);
+  if (version !== '') return { distribution: id, version };
+  throw fail('usage', { problem: `give a version with the distribution, as ${id}:${versions.at(-1)}` });
+}
+
+/**
+ * The distribution release that a kernel belongs to by its name; undefined if no distribution knows such names.
+ * Error: `distribution-ambiguous` if two releases have kernels of this name.
+ */
+export function releaseOfKernel(kernel: string): DistributionRelease | undefined {
+  const found = distributions.flatMap(({ id, versionsOf }) =>
+    versionsOf(kernel).map((version) => ({ distribution: id, version })),
+  );
+  if (found.length < 2) return found[0];
+  const names = found.map(({ distribution, version }) => `${distribution}:${version}`);
+  throw fail('distribution-ambiguous', { release: kernel, distributions: names.join(', '), first: names[0]! });
+}

@@ -1,0 +1,97 @@
+/**
+ * kpatch as a library: build a live patch, compare objects, prove a module in virtual machines, read modules, look at a host.
+ *
+ * Every function throws `KpatchError` with an entry of the catalogue (docs/errors.md). Paths are those of this machine, times
+ * are milliseconds, digests are SHA-256 in lower-case hexadecimal.
+ *
+ * ```ts
+ * import { build, hostStatus, readModule } from 'kpatch';
+ *
+ * const { module, functions } = await build({ patches: ['fix.patch'], release: '6.1.0-57-amd64' });
+ * writeFileSync('fix.ko', module);
+ * console.log(readModule('fix.ko').manifest?.functions, hostStatus().patches);
+ * ```
+ */
+import { type Reporter, silentReporter } from './base/report.ts';
+import { type BuildRequest, type BuildResult, build as buildModule } from './builder/build.ts';
+import { thisMachine } from './host/machine/machine.ts';
+import { type Status, statusOf } from './host/status.ts';
+import { type ModuleFile, readModuleFile } from './host/store/module-file.ts';
+import type { Proof } from './module/proof.ts';
+import { KernelFacts } from './prepare/facts.ts';
+import { holdKernel, prepareKernel, requireLivepatch } from './prepare/kernel.ts';
+import { readSubject } from './prove/input/subject.ts';
+import { readTestScript } from './prove/input/test-script.ts';
+import { plans } from './prove/plans.ts';
+import { prove as makeProof } from './prove/proof.ts';
+import type { ProofEvent } from './prove/run/event.ts';
+
+export { KpatchError } from './base/errors/error.ts';
+export { consoleReporter, type Reporter, silentReporter } from './base/report.ts';
+export { version } from './base/version.ts';
+export type { BuildRequest, BuildResult, BuiltFunction } from './builder/build.ts';
+export { diff } from './differ/diff.ts';
+export type { ChangedFunction, DiffOptions, DiffResult } from './differ/options.ts';
+export type { Status } from './host/status.ts';
+export type { ModuleFile } from './host/store/module-file.ts';
+export type { Manifest } from './module/manifest.ts';
+export { type Proof, type ProofDemand, requireProof, signProof } from './module/proof.ts';
+export type { ProofEvent } from './prove/run/event.ts';
+
+/** A build request in which everything but the patches has a default: cumulative, strict, no CVE names. */
+export type LibraryBuildRequest = Pick<BuildRequest, 'patches'> & Partial<BuildRequest>;
+
+/**
+ * Builds a livepatch module. It prepares the kernel first if it is not in the cache, which downloads its packages.
+ * Errors: as `kpatch build`; `no-change` if the patches change no code of this kernel.
+ */
+export async function build(request: LibraryBuildRequest, report: Reporter = silentReporter()): Promise<BuildResult> {
+  const defaults = { cves: [], replace: true, skipCompilerCheck: false, keepLineChanges: false };
+  return await buildModule({ ...defaults, ...request }, report);
+}
+
+/**
+ * Reads a livepatch module file, also one that another tool built: `manifest` is undefined then. It verifies no signature.
+ * Errors: `file-unreadable`, `module-not-livepatch`, `module-compressed`, `manifest-damaged`, those of reading ELF.
+ */
+export function readModule(path: string): ModuleFile {
+  return readModuleFile(path);
+}
+
+/** The live patches of this machine, or of an image below `root`. It changes nothing and needs no privileges. */
+export function hostStatus(root = '/'): Status {
+  return statusOf(thisMachine(root));
+}
+
+export interface ProveOptions {
+  readonly plan?: 'quick' | 'full';
+  /** The author's test: a shell script that runs before, with and after the patch. */
+  readonly test?: string;
+  /** Modules that this one replaces: the upgrade from each, and back, is tried. */
+  readonly predecessors?: readonly string[];
+  readonly onEvent?: (event: ProofEvent) => void;
+  readonly signal?: AbortSignal;
+  readonly report?: Reporter;
+}
+
+/**
+ * Runs a plan of checks on the kernel that the module was built for, in virtual machines, and returns the unsigned proof.
+ * A module that fails is no error: read `verdict` and `reasons`. Errors: as `kpatch prove`.
+ */
+export async function prove(module: string, options: ProveOptions = {}): Promise<Proof> {
+  const { plan = 'quick', test, predecessors = [], onEvent = () => {}, signal, report = silentReporter() } = options;
+  const subject = readSubject(module);
+  const kernel = await prepareKernel(subject.release, { report });
+  requireLivepatch(kernel);
+  using _held = await holdKernel(kernel);
+  const { release, buildId, paths } = kernel;
+  return await makeProof({
+    subject,
+    predecessors: predecessors.map(readSubject),
+    kernel: { release, buildId, image: paths.image, modules: paths.modules, facts: new KernelFacts(kernel) },
+    test: test === undefined ? undefined : readTestScript(test),
+    plan: plans[plan],
+    onEvent,
+    ...(signal === undefined ? {} : { signal }),
+  });
+}

@@ -1,0 +1,83 @@
+/** Build roots in the cache: made once for each compiler of a distribution release, shared by all kernels that it built. */
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { temporaryFolder, writeAtomically } from '../base/files.ts';
+import { lock } from '../base/lock.ts';
+import type { Reporter } from '../base/report.ts';
+import { runOk } from '../base/run.ts';
+import type { ArchiveOptions, DistributionRelease } from '../distro/distribution.ts';
+import { distributionOf } from '../distro/registry.ts';
+import type { PackageVersion } from '../kernel/target.ts';
+import type { BuildRoot, WantedCompiler } from '../toolchain/build-root.ts';
+import { cacheRoot, packagesFolder, packagesLock } from './cache.ts';
+
+/** How long to wait for another kpatch that makes the same build root. */
+const WAIT_MS = 900_000;
+
+interface Stored {
+  readonly format: 1;
+  readonly packages: readonly PackageVersion[];
+}
+
+/** The folder of all build roots. */
+export function buildRootsFolder(): string {
+  return join(cacheRoot(), 'roots');
+}
+
+/** `DISTRIBUTION-VERSION-gcc-12.2.0-14`: the distribution release and what the kernel says of its compiler. */
+export function buildRootKey({ distribution, version }: DistributionRelease, compiler: WantedCompiler): string {
+  // `gcc-12 (VENDOR 12.2.0-14) 12.2.0`
+  const exact = /\(\w[\w ]* (\d[^)\s]*)\)/.exec(compiler.text)?.[1] ?? compiler.major ?? 'default';
+  return `${distribution}-${version}-${compiler.family}-${exact}`.replace(/[^A-Za-z0-9.-]+/g, '-');
+}
+
+/**
+ * The build root for a compiler, from the cache or made now; undefined if the distribution has none.
+ * Errors: those of `Distribution.buildRoot`, `tool-failed`, `disk-full`, `locked`.
+ */
+export async function buildRoot(
+  release: DistributionRelease,
+  compiler: WantedCompiler,
+  options: ArchiveOptions,
+  report: Reporter,
+): Promise<BuildRoot | undefined> {
+  const record = distributionOf(release.distribution);
+  if (record.buildRoot === undefined) return undefined;
+  const key = buildRootKey(release, compiler);
+  const folder = join(buildRootsFolder(), key);
+  const present = read(folder);
+  if (present !== undefined) return { folder, key, packages: present.packages };
+  using _held = await lock(join(buildRootsFolder(), `.${key}.lock`), `the build root ${key}`, {
+    waitMs: WAIT_MS,
+    onWait: () => report.note(`another kpatch is making the build root ${key}; waiting for it`),
+  });
+  const made = read(folder);
+  if (made !== undefined) return { folder, key, packages: made.packages };
+  using _packages = await lock(packagesLock(), 'the downloaded packages', { shared: true, waitMs: WAIT_MS });
+  const context = { report, packages: packagesFolder(), cache: cacheRoot() };
+  const plan = await record.buildRoot(release.version, compiler, options, context);
+  const files = await plan.fetch();
+  await report.stage(`unpack the build root ${key}`, async () => {
+    mkdirSync(buildRootsFolder(), { recursive: true });
+    using unfinished = temporaryFolder('.unfinished-', buildRootsFolder());
+    await plan.unpack(files, unfinished.path);
+    await runOk('chmod', ['-R', 'u+rwX,go+rX,go-w', unfinished.path]);
+    const stored: Stored = { format: 1, packages: plan.packages };
+    // Written last: a folder with this file is whole.
+    writeAtomically(join(unfinished.path, 'build-root.json'), `${JSON.stringify(stored, null, 1)}\n`);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(unfinished.path, folder);
+  });
+  return { folder, key, packages: plan.packages };
+}
+
+function read(folder: string): Stored | undefined {
+  const file = join(folder, 'build-root.json');
+  if (!existsSync(file)) return undefined;
+  try {
+    const stored = JSON.parse(readFileSync(file, 'utf8')) as Stored;
+    return stored.format === 1 && Array.isArray(stored.packages) ? stored : undefined;
+  } catch {
+    return undefined;
+  }
+}
