@@ -213,6 +213,7 @@ export const doctorDocument = printed('kpatch.doctor/1', 'doctor', 'What this ma
       state: v.picklist(['ok', 'warning', 'missing']),
       found: v.string(),
       fix: v.optional(v.string()),
+      package: v.optional(described(v.string(), 'The package that provides what is missing.')),
     }),
   ),
 });
