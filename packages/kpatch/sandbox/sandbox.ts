@@ -60,6 +60,14 @@ export function sandboxedSync(
   return kept === undefined ? sandboxedSync(command, args, options) : { status: kept.status, stdout: `${stdout}` };
 }
 
+let tried: Promise<void> | undefined;
+
+/** Makes sure, once, that there is a sandbox here, for callers that start a program themselves. Error: `sandbox-unavailable`. */
+export function requireSandbox(): Promise<void> {
+  tried ??= sandboxedOk('true', [], { view: {} }).then(() => {});
+  return tried;
+}
+
 /** What a sandbox for a virtual machine has that others have not. */
 export interface GuestNeeds {
   /** Device files that it may use. */
