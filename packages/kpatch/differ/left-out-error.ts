@@ -2,6 +2,22 @@
 import { fail, type KpatchError } from '../base/errors/error.ts';
 import type { LeftOutChange } from './options.ts';
 
+/**
+ * The error for a patch that changes nothing in the running kernel: `no-change` only where the compiled objects mean the same,
+ * `change-overridden` where the kernel does not contain the changed functions, else `diff-left-out`. `notes` go into the detail.
+ */
+export function noEffectError(
+  leftOut: readonly LeftOutChange[],
+  notes: readonly string[],
+  release: string,
+): KpatchError {
+  if (leftOut.some(({ reason }) => reason !== 'overridden')) return leftOutError(leftOut);
+  const more = notes.length === 0 ? {} : { detail: notes.join('\n') };
+  if (leftOut.length === 0) return fail('no-change', { release }, more);
+  const functions = [...new Set(leftOut.map(({ name }) => name))].join(', ');
+  return fail('change-overridden', { release, functions }, more);
+}
+
 /** Names listed in the message itself; the detail has all. */
 const LISTED = 4;
 

@@ -134,6 +134,12 @@ export const buildErrors = table({
     why: 'the compiled functions are identical with and without it (it changes only comments, white space or names)',
     fix: 'no action needed for this kernel',
   },
+  'change-overridden': {
+    exit: 3,
+    what: 'the patch changes only functions that {release} does not contain: {functions}',
+    why: 'they are weak, and the kernel uses the definitions of other files',
+    fix: 'no action needed for this kernel',
+  },
   'name-invalid': {
     exit: 2,
     what: "'{name}' is not a valid kernel module name",
