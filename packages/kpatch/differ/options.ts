@@ -104,7 +104,7 @@ export interface Travelling {
 /** A reference from what is included to what stays. */
 export interface KernelReference {
   readonly name: string;
-  /** `vmlinux` or a module; undefined if nobody was found to define it (another object of the same patch may). */
+  /** `vmlinux` or a module; undefined if no definition was found (another object of the same patch may have one). */
   readonly object: string | undefined;
   readonly exported: boolean;
   readonly sympos: number;

@@ -1,4 +1,4 @@
-/** What a machine must have to build, to prove and to load live patches; each thing is looked at by itself. */
+/** Checks each thing that a machine needs to build, prove and load live patches. */
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, release as runningRelease, tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';

@@ -88,7 +88,7 @@ export const fullPlan: Plan = {
   name: 'full',
   statics,
   boots: [
-    // Addresses of its own, and the boot itself is looked at.
+    // It has other addresses, and its boot is part of the check.
     { ...stock, cold: true },
     cyclesBoot(1),
     cyclesBoot(2),

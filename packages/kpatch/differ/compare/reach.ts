@@ -104,7 +104,7 @@ function refuseIds({ refusals, leftOut }: Pair, part: Part, what: 'is gone' | 'i
   refusals.add('diff-list-changed', { section: section.name, how: `${name} ${what}` }, where);
 }
 
-/** Functions that are gone although somebody may have kept a pointer to them. */
+/** Removed functions to which pointers may still exist. */
 export function refuseRemoved(pair: Pair): void {
   const { original } = pair;
   const removed = new Set(
