@@ -1,11 +1,10 @@
 /** The stages of a build: patches → plan → compiled pairs → differences → module. One function for each stage, in this order. */
 
 import { sha256 } from '../base/digest.ts';
-import { fail, type KpatchError } from '../base/errors/error.ts';
+import { fail } from '../base/errors/error.ts';
 import { temporaryFolder } from '../base/files.ts';
 import type { Reporter, StageTime } from '../base/report.ts';
 import { version as toolVersion } from '../base/version.ts';
-import { leftOutError } from '../differ/left-out-error.ts';
 import type { DiffResult } from '../differ/options.ts';
 import type { CustomParts } from '../distro/custom/custom.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
@@ -29,6 +28,7 @@ import { checkCompiler } from '../toolchain/compiler.ts';
 import { type Cause, Causes, type Edit } from './cause.ts';
 import { type Difference, PairComparison, requireRunPre } from './compare.ts';
 import { type CompileInput, compileInTree, compileOutOfTree } from './compiled.ts';
+import { nothingChanged } from './irrelevance.ts';
 import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
 import type { LeftOut } from './plan.ts';
 import { requireResolved } from './rules/definitions.ts';
@@ -142,7 +142,12 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const { pairs, patched, adjustments, edits, leftOut } = compiled;
   await report.stage('compare', () => comparison.add(pairs));
   const { differences } = comparison;
-  if (!differences.some(({ result }) => hasEffect(result))) throw withoutEffect(comparison, kernel.release);
+  if (!differences.some(({ result }) => hasEffect(result))) {
+    const added = differences.flatMap(({ result }) => result.functions.map(({ name }) => name));
+    const { leftOut: changes, notes } = comparison;
+    const elsewhere = await compiled.elsewhere();
+    throw nothingChanged({ release: kernel.release, leftOut, changes, notes, added, elsewhere });
+  }
   await requireResolved(differences, kernel.release, (name) => facts.requiredBy(name));
   if (request.skipRunPre)
     report.warn('run-pre match skipped: the replaced functions were not compared with the code of the kernel');
@@ -189,15 +194,6 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     notes: [...comparison.notes, ...comesOnlyOnce(differences, kernel.release, rules)],
     times: report.times,
   };
-}
-
-/**
- * The error for a patch that changes nothing in the running kernel: `no-change` only where the compiled objects mean the same,
- * `diff-left-out` where they differ in what has no effect before a reboot.
- */
-function withoutEffect({ leftOut, notes }: PairComparison, release: string): KpatchError {
-  if (leftOut.some(({ reason }) => reason !== 'overridden')) return leftOutError(leftOut);
-  return fail('no-change', { release }, notes.length === 0 ? {} : { detail: notes.join('\n') });
 }
 
 /** False if there are only new functions, which nothing in the running kernel calls. */
