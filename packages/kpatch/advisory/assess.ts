@@ -12,7 +12,7 @@ export interface KernelVersions {
   readonly from: string;
   /** The newest of its distribution. */
   readonly to: string;
-  /** As advisories name it (`Debian:12`); records of other distributions are then not looked at. */
+  /** As advisories name it (`Debian:12`); records of other distributions are then ignored. */
   readonly distribution?: string;
 }
 

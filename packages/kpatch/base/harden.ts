@@ -1,6 +1,6 @@
 /** What a process that may run as root does not take over from the user who started it. */
 
-/** Variables that make Node or OpenSSL load code or trust certificates of somebody else. */
+/** Variables that make Node or OpenSSL load foreign code or trust foreign certificates. */
 export const risky = [
   'NODE_OPTIONS',
   'NODE_EXTRA_CA_CERTS',

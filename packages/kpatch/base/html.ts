@@ -1,6 +1,6 @@
 /**
  * HTML that escapes by construction. A page is written with the tag `html`: what is in the template is markup, what is put
- * into it is text, unless it was made by `html` itself. Nobody has to remember to escape.
+ * into it is text, unless it was made by `html` itself. No caller needs to remember to escape.
  */
 import { createHash } from 'node:crypto';
 import { printable } from './printable.ts';

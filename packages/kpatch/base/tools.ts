@@ -1,5 +1,6 @@
 /** The Debian package of each program that kpatch calls, for error messages and `kpatch doctor`. */
 const packages: Readonly<Record<string, string>> = {
+  'apt-cache': 'apt',
   ar: 'binutils',
   bc: 'bc',
   bison: 'bison',

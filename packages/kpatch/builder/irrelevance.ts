@@ -1,6 +1,6 @@
 /** The outcomes of a build without a module: shown to be irrelevant to the kernel, or refused because that is not certain. */
 import { fail, type KpatchError } from '../base/errors/error.ts';
-import { leftOutError } from '../differ/left-out-error.ts';
+import { leftOutError, noEffectError } from '../differ/left-out-error.ts';
 import type { LeftOutChange } from '../differ/options.ts';
 
 /** Why a patch, or one of its files, does not matter to a kernel. */
@@ -56,11 +56,8 @@ export function nothingChanged({ release, leftOut, changes, notes, added, elsewh
   const unused = added.map((name) => ({ file: name, reason: 'it is new, and nothing in the running kernel calls it' }));
   if (unproven.length + unused.length > 0)
     return nothingPatchable([...unused, ...unproven], [...unused, ...elsewhere, ...leftOut], release);
-  const detail = [...notes, ...leftOut.map(({ file, reason }) => `left out: ${file}: ${reason}`)].join('\n');
-  const names = [...new Set(changes.map(({ name }) => name))].join(', ');
-  return changes.length === 0
-    ? fail('no-change', { release }, { reason: 'same-code', leftOut, ...(detail === '' ? {} : { detail }) })
-    : fail('change-overridden', { release, names }, { reason: 'overridden', leftOut, detail });
+  const lines = [...notes, ...leftOut.map(({ file, reason }) => `left out: ${file}: ${reason}`)];
+  return noEffectError(changes, lines, release, leftOut);
 }
 
 function nothingPatchable(unproven: readonly LeftOut[], all: readonly LeftOut[], release: string): KpatchError {

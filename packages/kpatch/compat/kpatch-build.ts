@@ -204,7 +204,8 @@ function failed(error: unknown, logFile: string | undefined): number {
 /** The sentence that scripts search for. */
 function sentenceOf(error: KpatchError): string {
   const file = error.where.file ?? '';
-  if (error.code === 'no-change' || error.code === 'not-built') return 'no functional changes found';
+  const nothing = ['no-change', 'change-overridden', 'not-built'].includes(error.code);
+  if (nothing) return 'no functional changes found';
   if (error.code.startsWith('patch-')) return `${file} file failed to apply`;
   return 'kpatch build failed';
 }

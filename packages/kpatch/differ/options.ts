@@ -104,7 +104,7 @@ export interface Travelling {
 /** A reference from what is included to what stays. */
 export interface KernelReference {
   readonly name: string;
-  /** `vmlinux` or a module; undefined if nobody was found to define it (another object of the same patch may). */
+  /** `vmlinux` or a module; undefined if no definition was found (another object of the same patch may have one). */
   readonly object: string | undefined;
   readonly exported: boolean;
   readonly sympos: number;
@@ -113,11 +113,12 @@ export interface KernelReference {
 /** A change that has no effect in the running kernel, so that the module does not contain it. */
 export interface LeftOutChange {
   /**
-   * `init`, `exit`: code or data used only when the kernel boots or a module is loaded or removed. `overridden`: a weak
+   * `init`, `exit`: code or data used only when the kernel boots or a module is loaded or removed. `list`:
+   * a list that the kernel reads at boot, which comes or goes. `overridden`: a weak
    * function, of which the kernel has another definition. `removed`: a global name that is gone. `export`, `module
    * information`: read by others from files. `section`: a section of an unknown kind that no code uses.
    */
-  readonly reason: 'init' | 'exit' | 'overridden' | 'removed' | 'export' | 'module information' | 'section';
+  readonly reason: 'init' | 'exit' | 'list' | 'overridden' | 'removed' | 'export' | 'module information' | 'section';
   readonly name: string;
   readonly section: string;
   /** What it is and why it has no effect, one phrase without a full stop. */

@@ -27,7 +27,7 @@ async function find(root: string, release: string, context: ProviderContext): Pr
   const build = at('lib/modules', release, 'build');
   if (image === undefined || !existsSync(join(build, '.config'))) return undefined;
   const owner = await ownerOf(root, image);
-  if (owner === undefined) return undefined; // without its package nobody knows which source it was built from
+  if (owner === undefined) return undefined; // without its package, the source it was built from is unknown
   const sourceVersion = sourceVersionOf(owner);
   const source = await findSource(root, release, sourceVersion, context);
   if (source === undefined) return undefined;

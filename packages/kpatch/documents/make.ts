@@ -114,7 +114,16 @@ export const diffDocument = printed('kpatch.diff/1', 'diff', 'What changed betwe
   leftOut: described(
     v.array(
       v.object({
-        reason: v.picklist(['init', 'exit', 'overridden', 'removed', 'export', 'module information', 'section']),
+        reason: v.picklist([
+          'init',
+          'exit',
+          'list',
+          'overridden',
+          'removed',
+          'export',
+          'module information',
+          'section',
+        ]),
         name: v.string(),
         section: v.string(),
         text: v.string(),
@@ -204,6 +213,7 @@ export const doctorDocument = printed('kpatch.doctor/1', 'doctor', 'What this ma
       state: v.picklist(['ok', 'warning', 'missing']),
       found: v.string(),
       fix: v.optional(v.string()),
+      package: v.optional(described(v.string(), 'The package that provides what is missing.')),
     }),
   ),
 });

@@ -17,7 +17,7 @@ export interface SignatureDemand {
   readonly at?: Date;
 }
 
-/** What a signature must be where nobody says otherwise. */
+/** The default requirements for a signature. */
 export const usualDemand: SignatureDemand = {
   hashes: ['sha256', 'sha384', 'sha512', 'sha3-256', 'sha3-384', 'sha3-512'],
   minimumRsaBits: 2048,

@@ -1,12 +1,10 @@
-/** What a machine must have to build, to prove and to load live patches; each thing is looked at by itself. */
+/** Checks each thing that a machine needs to build, prove and load live patches. */
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, release as runningRelease, tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { packageOf } from '../base/tools.ts';
-import { readConfig } from '../kernel/config.ts';
 import { platformHere } from '../platform/registry.ts';
 import { sandboxedOk } from '../sandbox/sandbox.ts';
-import { compilerOf, versionText } from '../toolchain/compiler.ts';
 import { cacheRoot } from './cache.ts';
 
 export type Purpose = 'build' | 'prove' | 'load';
@@ -17,15 +15,21 @@ export interface Check {
   /** `missing`: it will not work; `warning`: it works, with a drawback. */
   readonly state: 'ok' | 'warning' | 'missing';
   readonly found: string;
-  /** What to do; only where the state is not ok. */
+  /** What to do; only if the state is not ok. */
   readonly fix?: string;
+  /** The package that provides what is missing. */
+  readonly package?: string;
 }
 
-const buildTools = ['make', 'gcc', 'ld', 'objcopy', 'bc', 'flex', 'bison', 'patch', 'xz', 'tar', 'dpkg-deb', 'flock'];
-/** Headers of libraries that the kernel's host programs are built with. */
-const buildHeaders = [
-  ['gelf.h', 'libelf-dev', 'objtool'],
-  ['openssl/opensslv.h', 'libssl-dev', 'sign-file'],
+/** Programs of this machine that every build needs; compilers come in build roots. */
+const buildTools = ['bwrap', 'setpriv', 'prlimit', 'flock', 'patch', 'tar', 'xz', 'zstd', 'cpio'];
+/** Programs that unpack packages and kernels, by what fetches them. */
+const fetchTools = { 'apt-get': ['dpkg-deb', 'apt-cache'], dnf: ['rpm2cpio', 'rpmspec', 'make', 'gcc'] } as const;
+/** Programs and headers of a build without a build root: custom kernels, kernels of RPM distributions, `--local-compiler`. */
+const localTools = ['make', 'gcc', 'ld', 'objcopy', 'bc', 'flex', 'bison'];
+const localHeaders = [
+  ['gelf.h', 'libelf-dev'],
+  ['openssl/opensslv.h', 'libssl-dev'],
 ] as const;
 
 /** Looks at everything; nothing is changed and nothing needs root. */
@@ -33,10 +37,9 @@ export async function checkMachine(): Promise<Check[]> {
   const { emulator } = platformHere();
   return [
     ...buildTools.map((tool) => toolCheck('build', tool)),
-    ...buildHeaders.map(headerCheck),
-    await compilerCheck(),
     await sandboxCheck(),
-    sourcesCheck(),
+    ...sourcesChecks(),
+    localCompilerCheck(),
     spaceCheck('build', existing(cacheRoot()), 4, 'for one prepared kernel'),
     toolCheck('prove', emulator.program, emulator.package),
     toolCheck('prove', 'busybox', 'busybox-static'),
@@ -64,28 +67,34 @@ function findTool(tool: string): string | undefined {
 function toolCheck(purpose: Purpose, tool: string, name = packageOf(tool)): Check {
   const path = findTool(tool);
   if (path !== undefined) return { purpose, thing: tool, state: 'ok', found: path };
-  return { purpose, thing: tool, state: 'missing', found: 'not installed', fix: `apt-get install ${name}` };
+  return {
+    purpose,
+    thing: tool,
+    state: 'missing',
+    found: 'not installed',
+    fix: `apt-get install ${name}`,
+    package: name,
+  };
 }
 
-function headerCheck([header, name, user]: readonly [string, string, string]): Check {
-  const found = [`/usr/include/${header}`, `/usr/include/${platformHere().naming.triple}/${header}`].find(existsSync);
-  const thing = `${name} (for ${user})`;
-  if (found !== undefined) return { purpose: 'build', thing, state: 'ok', found };
-  return { purpose: 'build', thing, state: 'missing', found: 'not installed', fix: `apt-get install ${name}` };
-}
-
-/** The compiler of the running kernel, where its configuration can be read; else that of Debian 12. */
-async function compilerCheck(): Promise<Check> {
+/** What is missing to compile with this machine's own compiler. Kernels with a build root do not need it. */
+function localCompilerCheck(): Check {
   const purpose = 'build';
-  const config = [`/boot/config-${runningRelease()}`, `/lib/modules/${runningRelease()}/build/.config`].find(
-    existsSync,
-  );
-  const { command, builtBy } =
-    config === undefined ? { command: 'gcc-12', builtBy: '' } : await compilerOf(readConfig(config));
-  const thing = `${command} (${builtBy === '' ? 'the compiler of the stock kernels' : `built ${runningRelease()}`})`;
-  const found = await versionText(command);
-  if (found !== undefined) return { purpose, thing, state: 'ok', found };
-  return { purpose, thing, state: 'missing', found: 'not installed', fix: `apt-get install ${command}` };
+  const thing = 'compiler of this machine';
+  const { triple } = platformHere().naming;
+  const tools = localTools.filter((tool) => findTool(tool) === undefined).map(packageOf);
+  const headers = localHeaders
+    .filter(([header]) => ![`/usr/include/${header}`, `/usr/include/${triple}/${header}`].some(existsSync))
+    .map(([, name]) => name);
+  const missing = [...new Set([...tools, ...headers])];
+  if (missing.length === 0) return { purpose, thing, state: 'ok', found: 'present' };
+  return {
+    purpose,
+    thing,
+    state: 'warning',
+    found: `${missing.join(', ')} not installed; kernels with a build root do not need it`,
+    fix: 'optional, for custom kernels and --local-compiler',
+  };
 }
 
 /** Starts a program in the sandbox: that bubblewrap is installed does not tell whether it works here. */
@@ -101,14 +110,15 @@ async function sandboxCheck(): Promise<Check> {
   }
 }
 
-function sourcesCheck(): Check {
+function sourcesChecks(): Check[] {
   const purpose = 'build';
   const thing = 'package sources';
-  for (const tool of ['apt-get', 'dnf']) {
-    if (findTool(tool) !== undefined) return { purpose, thing, state: 'ok', found: tool };
+  for (const [tool, needed] of Object.entries(fetchTools)) {
+    if (findTool(tool) === undefined) continue;
+    return [{ purpose, thing, state: 'ok', found: tool }, ...needed.map((one) => toolCheck(purpose, one))];
   }
   const fix = 'give each kernel with --image, --headers and --source';
-  return { purpose, thing, state: 'warning', found: 'neither apt nor dnf', fix };
+  return [{ purpose, thing, state: 'warning', found: 'neither apt nor dnf', fix }];
 }
 
 function existing(path: string): string {
@@ -170,6 +180,7 @@ function loadChecks(): Check[] {
           fix: 'boot a kernel with CONFIG_LIVEPATCH=y, such as the stock kernel of the distribution',
         },
     toolCheck(purpose, 'insmod'),
+    toolCheck(purpose, 'flock'),
     process.getuid?.() === 0
       ? { purpose, thing: 'root', state: 'ok', found: 'yes' }
       : { purpose, thing: 'root', state: 'warning', found: 'no', fix: 'load with sudo' },

@@ -101,7 +101,7 @@ export async function prepareCustomKernel(parts: CustomParts, { report }: { repo
   return kernel;
 }
 
-/** The distribution release that a kernel belongs to; undefined if providers are given, or nobody knows. */
+/** The distribution release that a kernel belongs to; undefined if providers are given or it is unknown. */
 function originOf(release: string, { providers, distribution }: PrepareKernelOptions): DistributionRelease | undefined {
   return providers === undefined ? (distribution ?? releaseOfKernel(release)) : undefined;
 }

@@ -82,7 +82,7 @@ export async function prepareOffer(
   await takeBack(made);
   await runOk('chmod', ['-R', 'a-w', ...made]);
   await writeManifest(kernel);
-  // Asked while somebody waits anyway; what is wrong with it, the first build tells.
+  // Done here because preparation takes time anyway; the first build reports any problem.
   await new KernelFacts(kernel).rules().catch(() => {});
   return kernel;
 }

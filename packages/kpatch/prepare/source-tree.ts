@@ -17,7 +17,7 @@ const streams = {
     'name=$(dpkg-deb --fsys-tarfile "$1" | tar -tv --wildcards "./usr/src/*linux-source-*.tar.*" | grep ^- | head -n 1 | sed "s/.* //")',
     `dpkg-deb --fsys-tarfile "$1" | tar -x -O "$name" | ${unpacked}`,
   ].join('; '),
-  // A tree in which somebody built: sources only, so that nothing of that build is taken for ours.
+  // A tree that was built in: copy only sources, so that no build results are mistaken for ours.
   folder:
     'tar -c -C "$1" --exclude-vcs --exclude="*.o" --exclude="*.o.cmd" --exclude="*.ko" --exclude="*.a" --exclude=./vmlinux --exclude=./include/config --exclude=./include/generated .',
   archive: `name=$1; ${unpacked} < "$1"`,

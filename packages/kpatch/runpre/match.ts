@@ -249,8 +249,8 @@ function show({ contest, ours, theirs }: { contest: Contest; ours: number; their
   const skew = theirs - ours;
   const found = address + BigInt(at - compiled.start + skew);
   const bytes = code.read(found, 16) ?? code.read(found, 1) ?? new Uint8Array(0);
-  const text = (data: Uint8Array, from: number): string =>
-    arch.disassemble(data, from, Math.min(from + 1, data.length))[0]?.text ?? 'nothing';
+  const text = (data: Uint8Array, from: number, length: number): string =>
+    arch.disassemble(data, from, Math.min(from + length, data.length))[0]?.text ?? 'nothing';
   const relocation = compiled.relocations.find(
     ({ offset }) => offset >= at && offset < at + 16 && offset <= compiled.start + ours,
   );
@@ -266,7 +266,7 @@ function show({ contest, ours, theirs }: { contest: Contest; ours: number; their
         : ` (${code.describe(target.address + BigInt(field!.bias))})`;
   return {
     offset: at - compiled.start,
-    expectedInstruction: `${text(compiled.section.data, at)}${expected}`,
-    foundInstruction: `${text(bytes, 0)}${points}`,
+    expectedInstruction: `${text(compiled.section.data, at, decoder.instruction(at)?.length ?? 1)}${expected}`,
+    foundInstruction: `${text(bytes, 0, arch.decoder(bytes).instruction(0)?.length ?? 1)}${points}`,
   };
 }

@@ -20,7 +20,7 @@ const LIMIT = 1 << 30;
 
 /**
  * The bytes of `file` (a path below `root`). It must be a plain file that really is there: the program could have put a
- * link to somebody's secret in its place, or in the place of a folder above it. Errors: `sandbox-output`,
+ * link to a secret file in its place, or in the place of a folder above it. Errors: `sandbox-output`,
  * `file-unreadable`.
  */
 export function readOutput(root: string, file: string, limit = LIMIT): Buffer {

@@ -1,6 +1,6 @@
 /**
  * Runs one program in a sandbox of bubblewrap: without network, without privileges, seeing the toolchain and what its view
- * names. Nothing that it starts outlives it, so nobody changes files while kpatch looks at them between two programs.
+ * names. Nothing that it starts outlives it, so files do not change while kpatch reads them between two programs.
  *
  * Root makes the namespaces itself and gives up its user number inside, before anything foreign runs: no user namespace is
  * needed, and folders that only root can reach can be shown. Everybody else needs unprivileged user namespaces.
@@ -58,6 +58,14 @@ export function sandboxedSync(
   const result = { status: status ?? 1, stdout, stderr: stderr.toString() };
   const kept = looked(result);
   return kept === undefined ? sandboxedSync(command, args, options) : { status: kept.status, stdout: `${stdout}` };
+}
+
+let tried: Promise<void> | undefined;
+
+/** Makes sure, once, that there is a sandbox here, for callers that start a program themselves. Error: `sandbox-unavailable`. */
+export function requireSandbox(): Promise<void> {
+  tried ??= sandboxedOk('true', [], { view: {} }).then(() => {});
+  return tried;
 }
 
 /** What a sandbox for a virtual machine has that others have not. */

@@ -1,5 +1,5 @@
 /**
- * The user that programs in a sandbox run as. Root gives up its rights: a number that belongs to nobody runs them.
+ * The user that programs in a sandbox run as. Root gives up its rights: they run with an unused user ID.
  * Everybody else keeps their own number, and the sandbox hides their files instead.
  */
 import { chmodSync, chownSync, lchownSync, readdirSync } from 'node:fs';

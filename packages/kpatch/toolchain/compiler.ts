@@ -49,7 +49,7 @@ export function wantedCompiler(config: KernelConfig): WantedCompiler {
 async function toolArguments(config: KernelConfig, major: string | undefined, root?: string): Promise<string[]> {
   const linkers = [`ld.lld-${major}`, 'ld.lld'];
   const linker = config.has('LD_IS_LLD') ? ((await firstInstalled(linkers, root)) ?? linkers[0]!) : undefined;
-  // Which of the two assemblers clang uses where nobody says so has changed (Linux 5.15).
+  // The default assembler for clang changed in Linux 5.15.
   const assembler = config.has('AS_IS_LLVM') ? ['LLVM_IAS=1'] : config.has('AS_IS_GNU') ? ['LLVM_IAS=0'] : [];
   return [...(linker === undefined ? [] : [`LD=${linker}`]), ...(config.has('CC_IS_CLANG') ? assembler : [])];
 }

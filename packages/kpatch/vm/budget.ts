@@ -80,7 +80,7 @@ async function tryPlace(folder: string, mib: number, last: boolean, ticket?: Ent
   }
 }
 
-/** Who is next. One that does not look (its process is stopped) keeps nobody waiting. */
+/** The next in line. A stopped process does not block the others. */
 function firstOfQueue(folder: string): string | undefined {
   const waiting = [...entries(folder, 'waiting')].filter(([, { looked = 0 }]) => looked > Date.now() - STOPPED_MS);
   return waiting.sort(([, a], [, b]) => (a.since ?? 0) - (b.since ?? 0))[0]?.[0];

@@ -81,7 +81,7 @@ export class Console {
       this.#line(rest.subarray(0, end));
       rest = rest.subarray(end + 1);
     }
-    // A line without end is looked at in pieces, so that it cannot grow without bound.
+    // Split an endless line into pieces, so that it cannot grow without bound.
     if (rest.length > 4096) {
       this.#line(rest);
       rest = Buffer.alloc(0);
@@ -89,7 +89,7 @@ export class Console {
     this.#partial = Buffer.from(rest);
   }
 
-  /** Adds what a resumed guest had printed before it was saved; nobody is told of it. */
+  /** Adds what a resumed guest had printed before it was saved (not reported). */
   recall(text: string): void {
     this.#kept.add(Buffer.from(text));
   }

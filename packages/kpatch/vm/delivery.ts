@@ -7,6 +7,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { writeError } from '../base/files.ts';
+import { giveFolder } from '../sandbox/user.ts';
 import { AGENT_FOLDER } from './agent.ts';
 import type { Guest } from './guest.ts';
 import type { GuestFile } from './initramfs.ts';
@@ -42,6 +43,7 @@ export function deliveryDisk(folder: string, archive: Uint8Array): string[] {
     } finally {
       closeSync(fd);
     }
+    giveFolder(path);
   } catch (error) {
     throw writeError(path, error);
   }

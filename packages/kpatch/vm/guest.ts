@@ -6,6 +6,7 @@ import { interrupted } from '../base/cleanup.ts';
 import { fail, type KpatchError } from '../base/errors/error.ts';
 import { temporaryFolder, writeError } from '../base/files.ts';
 import type { Emulator } from '../platform/emulator.ts';
+import { giveFolder, shareFolder } from '../sandbox/user.ts';
 import { type Accelerations, chooseAcceleration } from './acceleration.ts';
 import { AGENT_FOLDER, initScript } from './agent.ts';
 import { type Place, takePlace } from './budget.ts';
@@ -340,7 +341,9 @@ export async function prepared(
   };
   try {
     const path = join(folder.path, 'initramfs');
+    shareFolder(folder.path);
     write(path, archive);
+    giveFolder(path);
     const acceleration = await chooseAcceleration(options.acceleration ?? 'auto', (kvm, deadlineMs) =>
       start({ ...options, bootDeadlineMs: deadlineMs }, path, kvm, place, () => {}).then((guest) => guest.stop()),
     );

@@ -3,11 +3,13 @@
  * PR_SET_PDEATHSIG, prctl(2)), however that happens; and on a normal end or Ctrl-C it is killed here.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { onExit } from '../base/cleanup.ts';
 import { fail } from '../base/errors/error.ts';
 import { killGroup, run } from '../base/run.ts';
 import type { Emulator } from '../platform/emulator.ts';
+import { requireSandbox } from '../sandbox/sandbox.ts';
+import { enclosed, isEnclosed, pidInside, readableMachine, seccomp } from './enclosure.ts';
 import { Qmp } from './qmp.ts';
 
 export type Acceleration = 'tcg' | 'kvm';
@@ -60,20 +62,28 @@ export async function qemuVersion(emulator: Emulator): Promise<string> {
   return /version (\d[\w.]*)/.exec(await qemuBuild(emulator))?.[1] ?? 'unknown';
 }
 
-/** Starts QEMU. Error: `tool-missing`. */
-export async function startQemu(machine: Machine): Promise<Qemu> {
-  await qemuVersion(machine.emulator);
+/** Starts QEMU in its sandbox. Errors: `tool-missing`, `sandbox-unavailable`. */
+export async function startQemu(wanted: Machine): Promise<Qemu> {
+  await qemuVersion(wanted.emulator);
+  const isInside = isEnclosed(wanted);
+  if (isInside) await requireSandbox();
+  const machine = isInside ? readableMachine(wanted) : wanted;
+  const plain = { program: machine.emulator.program, args: argumentsOf(machine), options: { env: process.env } };
+  const { program, args, options } = isInside ? enclosed(machine, plain.args, INFORMANT) : plain;
   // The shell closes the gap between the fork and the prctl: if the parent is gone by then, nothing is started.
   const guard = ['--pdeathsig', 'KILL', 'sh', '-c', '[ "$PPID" = "$0" ] && exec "$@"', String(process.pid)];
-  const child = spawn('setpriv', [...guard, machine.emulator.program, ...argumentsOf(machine)], {
+  const child = spawn('setpriv', [...guard, program, ...args], {
+    env: options.env,
     detached: true,
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe', machine.resumeFrom ?? 'ignore'],
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe', machine.resumeFrom ?? 'ignore', 'pipe'],
   });
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (cause) => reject(fail('tool-missing', { tool: 'setpriv', package: 'util-linux' }, { cause })));
   });
-  return handleOf(child, child.pid!);
+  const informant = (child.stdio as unknown as Readable[])[INFORMANT]!;
+  const qemu = handleOf(child, child.pid!);
+  return isInside ? { ...qemu, pid: (await pidInside(informant)) ?? qemu.pid } : qemu;
 }
 
 function handleOf(child: ChildProcess, pid: number): Qemu {
@@ -107,6 +117,8 @@ const CONSOLE = 3;
 const CHANNEL = 4;
 const MONITOR = 5;
 const STATE = 6;
+/** Of bubblewrap, not of QEMU. */
+const INFORMANT = 7;
 
 /** QEMU's arguments for this machine: those of a resumed guest and of the one that was saved differ in `-incoming` only. */
 export function argumentsOf(machine: Machine): string[] {
@@ -114,6 +126,7 @@ export function argumentsOf(machine: Machine): string[] {
   const { accel, cpu } = emulator[acceleration];
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ...(machine.more?.includes('-virtfs') === true ? [] : seccomp),
     ...emulator.arguments,
     ...['-accel', accel, '-cpu', cpu],
     ...['-smp', String(machine.cpus), '-m', `${machine.memoryMiB}M`],

@@ -3,6 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fail } from '../base/errors/error.ts';
+import { giveFolder } from '../sandbox/user.ts';
 import type { Guest } from './guest.ts';
 import { tidyKept, writeKept } from './kept-file.ts';
 
@@ -59,6 +60,7 @@ async function transfer({ monitor }: Guest, socket: string, write: (chunk: Buffe
   received.catch(() => {});
   try {
     await new Promise<void>((resolve) => server.listen(socket, resolve));
+    giveFolder(socket); // QEMU connects to it
     await monitor.run('migrate-set-parameters', { 'max-bandwidth': 100_000_000_000 });
     await monitor.run('migrate', { uri: `unix:${socket}` });
     await Promise.all([received, sent(monitor)]);

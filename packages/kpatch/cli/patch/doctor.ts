@@ -1,5 +1,6 @@
 /** `kpatch doctor`: checks whether this machine can build, prove and load live patches. */
 import type { Command } from 'commander';
+import { fail } from '../../base/errors/error.ts';
 import { type Check, checkMachine, type Purpose } from '../../prepare/doctor.ts';
 import { action, type Outcome } from '../command.ts';
 
@@ -9,6 +10,7 @@ export function register(program: Command): void {
   program
     .command('doctor')
     .description('check whether this machine can build, prove and load live patches')
+    .addHelpText('after', '\nExit status: 0 if it can do all that was asked, 1 if it cannot.')
     .option('--for <purpose>', 'check only what this purpose needs: build, prove or load')
     .option('--json', 'print JSON')
     .action(action(run));
@@ -16,14 +18,16 @@ export function register(program: Command): void {
 
 async function run(_context: object, options: { for?: string }): Promise<Outcome> {
   const wanted = purposes.filter((purpose) => options.for === undefined || purpose === options.for);
+  if (wanted.length === 0) {
+    throw fail('usage', { problem: `--for is build, prove or load, not '${options.for}'` });
+  }
   const checks = (await checkMachine()).filter(({ purpose }) => wanted.includes(purpose));
   const fit = Object.fromEntries(wanted.map((purpose) => [purpose, isFit(checks, purpose)]));
-  const verdict = wanted.map((purpose) => `${fit[purpose] === true ? 'fit' : 'NOT fit'} to ${purpose}`).join(', ');
   return {
-    exit: wanted.includes('build') && fit.build === false ? 1 : 0,
+    exit: wanted.every((purpose) => fit[purpose] === true) ? 0 : 1,
     schema: 'kpatch.doctor/1',
     data: { fit, checks },
-    text: [...checks.map(line), '', `This machine is ${verdict}.`].join('\n'),
+    text: [...wanted.flatMap((purpose) => section(purpose, checks)), ...installText(checks)].join('\n'),
   };
 }
 
@@ -31,7 +35,26 @@ function isFit(checks: readonly Check[], purpose: Purpose): boolean {
   return checks.every((check) => check.purpose !== purpose || check.state !== 'missing');
 }
 
-function line({ purpose, state, thing, found, fix }: Check): string {
-  const mark = { ok: 'ok', warning: 'warn', missing: 'MISSING' }[state];
-  return `${purpose.padEnd(6)} ${mark.padEnd(8)} ${thing}: ${found}${fix === undefined ? '' : ` -> ${fix}`}`;
+/** One purpose: the verdict, then what is missing, what has a drawback, and in one line what is there. */
+function section(purpose: Purpose, checks: readonly Check[]): string[] {
+  const own = checks.filter((check) => check.purpose === purpose);
+  const good = own.filter(({ state }) => state === 'ok').map(({ thing }) => thing);
+  return [
+    `${purpose}: ${isFit(checks, purpose) ? 'ready' : 'NOT READY'}`,
+    ...own.filter(({ state }) => state === 'missing').map((check) => line('missing', check)),
+    ...own.filter(({ state }) => state === 'warning').map((check) => line('note', check)),
+    ...(good.length === 0 ? [] : [`  ok       ${good.join(', ')}`]),
+    '',
+  ];
+}
+
+function line(mark: string, { thing, found, fix }: Check): string {
+  return `  ${mark.padEnd(8)} ${thing}: ${found}${fix === undefined ? '' : `\n           fix: ${fix}`}`;
+}
+
+/** One command that installs everything that is missing. */
+function installText(checks: readonly Check[]): string[] {
+  const names = checks.filter(({ state }) => state === 'missing').flatMap((check) => check.package ?? []);
+  const missing = [...new Set(names)].sort();
+  return missing.length === 0 ? [] : ['Install what is missing:', `  apt-get install ${missing.join(' ')}`];
 }

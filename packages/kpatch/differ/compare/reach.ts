@@ -83,7 +83,7 @@ export function refuseLists(pair: Pair, ignored: ReadonlySet<string>): void {
       }
       if (part.phase !== 'always' && pair.options.object === 'vmlinux') {
         const text = `the list ${name} ${what}: the kernel reads it only when it boots`;
-        pair.leftOut.push({ reason: 'init', name, section: name, text });
+        pair.leftOut.push({ reason: 'list', name, section: name, text });
         pair.notes.push(`left out: ${text}`);
       } else {
         const where = { file: model.object.file, section: name, offset: 0 };
@@ -104,7 +104,7 @@ function refuseIds({ refusals, leftOut }: Pair, part: Part, what: 'is gone' | 'i
   refusals.add('diff-list-changed', { section: section.name, how: `${name} ${what}` }, where);
 }
 
-/** Functions that are gone although somebody may have kept a pointer to them. */
+/** Removed functions to which pointers may still exist. */
 export function refuseRemoved(pair: Pair): void {
   const { original } = pair;
   const removed = new Set(

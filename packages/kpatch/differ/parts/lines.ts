@@ -94,7 +94,7 @@ function evidenceOf(part: Part, load: Instruction): Evidence | undefined {
       return evidenceAt(part, out.name, argument, path);
     }
     if (instruction.flow === 'call' || instruction.flow === 'branch' || instruction.flow === 'end') return undefined;
-    if (instruction.copies === register) return undefined; // somebody else gets the number too
+    if (instruction.copies === register) return undefined; // the number is used elsewhere too
     const completes = instruction.completes === true && instruction.load?.register === register;
     if ((instruction.writes & (1 << register)) !== 0 && !completes) return undefined;
     path.push({ part: home, instruction });

@@ -51,7 +51,7 @@ function chooseForm(
     const form = fitting.find(({ size }) => size === wanted) ?? first;
     return { form, size: form.size! };
   }
-  // A form that nobody has described: of it only what all forms have is used.
+  // An unknown form: use only what all forms have in common.
   const unknown = unknownForm(table);
   const measured = measure(model, section, table);
   for (const size of [told, debugSize(table, hints), measured]) {

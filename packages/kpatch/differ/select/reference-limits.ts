@@ -16,7 +16,7 @@ export interface User {
   readonly name: string;
 }
 
-/** Bytes of the largest variable that is not an array or structure, so that nobody goes through it to its end. */
+/** Bytes of the largest variable that is not an array or structure, so that code does not iterate to its end. */
 const LARGEST_SCALAR = 8;
 
 /**
@@ -61,7 +61,7 @@ export function refuseEnd(
   if (before?.symbol === undefined) return;
   const [left, right] = [before.twin, part.twin];
   if (left !== undefined && right !== undefined && left.section === right.section && left.end === right.start) return;
-  // Nobody takes the end of an array alone.
+  // Code does not take the end of an array alone.
   if (!usesBoth(user.part, before, travelling)) return;
   const { refusals, options } = pair;
   const { name, section, start } = part;

@@ -189,6 +189,6 @@ function relocateHeaders(root: string, headers: string): void {
   const makefile = join(headers, 'Makefile');
   if (!existsSync(makefile)) return;
   const text = readFileSync(makefile, 'utf8');
-  const moved = text.replace(/(^|\s)\/usr\/src\//gm, `$1${root}/usr/src/`);
+  const moved = text.replace(/(^|[\s=])\/usr\/src\//gm, `$1${root}/usr/src/`);
   if (moved !== text) writeFileSync(makefile, moved);
 }

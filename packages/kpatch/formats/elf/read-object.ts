@@ -161,7 +161,7 @@ function readRelocations(
 }
 
 /**
- * Debug information has more relocations than all the rest, and mostly nobody asks for them: they are read when one does.
+ * Debug information has more relocations than all the rest, and they are rarely needed, so they are read on demand.
  */
 function readLater(section: Section, read: () => Relocation[]): void {
   const set = (value: Relocation[]): void => {

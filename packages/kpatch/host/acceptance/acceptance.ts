@@ -30,7 +30,7 @@ export interface AdmitOptions {
   readonly proof?: string;
   /** Files with public keys (PEM) by one of which the proof must be signed. */
   readonly proofKey?: readonly string[];
-  /** Nobody sits in front; found out from the process unless given. */
+  /** True for an automatic update; by default derived from the process. */
   readonly unattended?: boolean;
   /** What was found out before about the same bytes. */
   readonly admission?: Admission;
@@ -87,7 +87,7 @@ function decide(subject: Subject): Admission {
     return { acceptance: before.acceptance, proof: proofBeside(subject), alarms: [alarm] };
   }
   const policy = state.kind === 'valid' ? state.policy : undefined;
-  // With a damaged index nobody knows what is new: a boot must not lose what was accepted.
+  // With a damaged index it is unknown what is new, and a boot must not lose accepted patches.
   const known = !indexDamaged(machine, module.release);
   if (unattended && known && policy !== undefined && policy.rules.update !== 'install') {
     throw refusal(module, `updates may not install by themselves (update: "${policy.rules.update}")`);
@@ -109,7 +109,7 @@ function refuseUnattended({ machine, module }: Subject): void {
   if (crashed !== undefined) throw fail('patch-crashed', { name, at: crashed.at });
 }
 
-/** The proof, checked as far as the policy and the caller ask for it; one that nobody asks for is kept where it is good. */
+/** The proof, checked as far as the policy and the caller ask for it; one that is not required is kept if it is valid. */
 function checkedProof(subject: Subject, policy: LoadedPolicy | undefined): { proof?: Proof; bytes?: Buffer } {
   const { module, options } = subject;
   const asked = options.requireProof === true || options.proof !== undefined || options.proofKey !== undefined;
@@ -121,7 +121,7 @@ function checkedProof(subject: Subject, policy: LoadedPolicy | undefined): { pro
       const bytes = readBytes(file);
       return { proof: requireProofBytes(bytes, file, basicDemand(subject)), bytes };
     } catch {
-      return {}; // nobody asked for it
+      return {}; // not required
     }
   }
   if (asked && !demanded && options.proofKey === undefined && (policy?.proofKeys.length ?? 0) === 0) {
@@ -156,7 +156,7 @@ function policyDemand({ machine, before, module }: Subject, policy: LoadedPolicy
   if (policy === undefined) return {};
   const { plans, test, maxAgeDays, provenExcept } = policy.rules.proof;
   const demand = { keys: policy.proofKeys, plans, test, except: provenExcept };
-  // Age counts when a module is accepted, never again. Where the index is damaged nobody knows when that was.
+  // Age counts when a module is accepted, never again. If the index is damaged, that time is unknown.
   if (maxAgeDays === undefined || before.at !== undefined || indexDamaged(machine, module.release)) return demand;
   const now = machine.clock.date().getTime();
   return { ...demand, made: { from: new Date(now - maxAgeDays * DAY_MS), to: new Date(now + DAY_MS) } };

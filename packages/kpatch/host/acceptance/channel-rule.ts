@@ -19,7 +19,7 @@ export function requireChannel(machine: Machine, url: string): void {
   throw fail('channel-not-allowed', { url, allowed: channels.join(', ') || 'none' }, { where: { file: state.file } });
 }
 
-/** Checks that an update may run although nobody sits in front. Error: `update-not-allowed`. */
+/** Checks that the policy allows automatic updates. Error: `update-not-allowed`. */
 export function requireUpdate(machine: Machine, unattended = isUnattended()): void {
   const state = readPolicyState(machine);
   if (unattended && state.kind === 'valid' && state.policy.rules.update === 'nothing') {

@@ -17,7 +17,7 @@ export const updateMark = 'KPATCH_UPDATE';
 const MOST_ANCESTORS = 64;
 
 /**
- * True if nobody sits in front: `kpatch update`, a systemd service without a terminal, or a script that a package manager
+ * True for automatic operations: `kpatch update`, a systemd service without a terminal, or a script that a package manager
  * runs.
  */
 export function isUnattended(

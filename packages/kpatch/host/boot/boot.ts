@@ -118,7 +118,7 @@ export async function loadAll(machine: Machine, options: LoadAllOptions, report:
   return { release, loads, blocked, failures, disabled: false };
 }
 
-/** The policy can ask that what a revoked key signed is taken out; what is loaded stays until somebody unloads it. */
+/** The policy can require that patches signed by a revoked key are removed from the store; they stay loaded until unloaded. */
 async function removeRevoked(
   machine: Machine,
   patch: InstalledPatch,

@@ -3,7 +3,7 @@
  * so does an orderly shutdown. A marker that is still there at the next boot means that the boot was lost. Why, the guard
  * decides on evidence: a crash record whose trace names a patch blocks that patch until the user says otherwise. A lost
  * boot without one can be a reset button or a power cut, so patches are tried again; several in a row block them, but only
- * for a time, and not if the machine is lost without them too. Nobody with a reset button can take a fix away for good.
+ * for a time, and not if the machine is lost without them too. So pressing the reset button cannot remove a fix permanently.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

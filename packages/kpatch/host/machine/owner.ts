@@ -9,7 +9,7 @@ export function isOwn({ uid, gid, mode }: Stats): boolean {
   return ours && group && (mode & 0o002) === 0;
 }
 
-/** The first of the paths that somebody else could change, links followed. What cannot be looked at is left to its reader. */
+/** The first of the paths that somebody else could change, links followed. Unreadable paths are ignored here; reading them fails later. */
 export function foreign(paths: readonly string[]): string | undefined {
   return paths.find((path) => {
     const stat = statOf(path);

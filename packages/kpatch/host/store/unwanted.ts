@@ -4,7 +4,7 @@ import { lineOf, type ModuleFile } from './module-file.ts';
 import { changeIndex, folderOf, type InstalledPatch, manifestOfInstalled } from './store.ts';
 import { readIndex, type Unwanted } from './store-index.ts';
 
-/** When the module, or the one that it is a successor of, was uninstalled; `undefined` where nobody did. Never throws. */
+/** When the module, or the one that it is a successor of, was uninstalled; `undefined` if it was not. Never throws. */
 export function unwantedSince(machine: Machine, module: ModuleFile): string | undefined {
   return unwantedOf(machine, module.release).find((one) => concerns(one, module))?.at;
 }

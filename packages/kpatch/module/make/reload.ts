@@ -5,7 +5,7 @@
  * clears them in the callback that the core calls at that point (`post_unpatch`, kernel/livepatch/core.c,
  * klp_cleanup_module_patches_limited).
  *
- * The fields are in read-only memory, so they are written through a second mapping of their pages; nobody runs code there,
+ * The fields are in read-only memory, so they are written through a second mapping of their pages; no code runs there,
  * as the module that it replaces is on its way out. When the whole patch is disabled there is nothing to clear.
  */
 import type { LoaderRules } from '../../platform/loader.ts';

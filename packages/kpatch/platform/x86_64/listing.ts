@@ -116,7 +116,7 @@ interface Found {
 function* inCode(bytes: Buffer, start: number, wanted: ReadonlyMap<number, bigint>): Iterable<Found> {
   for (let at = 0; at + 5 <= bytes.length; at++) {
     const opcode = bytes[at];
-    // mov $address,%reg as REX.W C7 /0: the address is handed to somebody who will call it.
+    // mov $address,%reg as REX.W C7 /0: the address is passed to code that will call it.
     const move = opcode === 0xc7 && bytes[at - 1] === 0x48 && (bytes[at + 1]! & 0xf8) === 0xc0;
     if (move && at + 6 <= bytes.length) {
       const pointer = wanted.get(bytes.readUInt32LE(at + 2) - 0x80000000);

@@ -137,7 +137,7 @@ function packages(locks: Locks): Found[] {
   });
 }
 
-/** A proof that resumes a guest has opened its file, and each use touches it: its removal disturbs nobody. */
+/** A proof that resumes a guest has opened its file, and each use touches it: so removing it is harmless. */
 function guests(): Found[] {
   const folder = join(cacheRoot(), 'guests');
   return namesIn(folder).flatMap((name): Found[] => {

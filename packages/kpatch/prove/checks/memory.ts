@@ -127,7 +127,7 @@ async function growthInEach(session: Session, batch: () => Promise<void>, least:
 const keep = (grown: Growth, wanted: (place: string, count: number) => boolean): Growth =>
   new Map([...grown].filter(([place, count]) => wanted(place, count)));
 
-/** So many places are looked at for the one that the patch leads to. */
+/** Maximum number of call sites to search for the one that the patch leads to. */
 const PLACES = 8;
 
 interface Blamed {

@@ -34,7 +34,7 @@ export function readTestFile(declaration: string, script: string, wrong: (proble
   ];
 }
 
-/** A test of somebody else must not take other files of this machine into the guest, also not through a link. */
+/** An untrusted test must not copy other files of this machine into the guest, not even through a link. */
 function requireBelow(folder: string, from: string, wrong: (problem: string) => Error): void {
   if (!existsSync(from)) throw wrong(`${from} cannot be read: there is no such file`);
   const real = realpathSync(from);

@@ -97,7 +97,7 @@ export interface PlannedBoot {
   readonly kernelArguments: readonly string[];
   readonly memoryMiB: number;
   readonly cpus: number;
-  /** True if booting is part of what is looked at: no kept guest is resumed. */
+  /** True if the check needs a real boot instead of a resumed guest. */
   readonly cold?: boolean;
   /**
    * For guests that contain kpatch: `install` saves its store; `reboot` starts with that store and loads the installed

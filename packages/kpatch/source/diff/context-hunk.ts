@@ -78,8 +78,14 @@ function merge(reader: LineReader, old: NonNullable<Half['lines']>, fresh: NonNu
   let at = 0;
   let to = 0;
   while (at < old.length || to < fresh.length) {
-    for (; at < old.length && old[at]!.sign !== ' '; at++) put('-', old[at]!);
-    for (; to < fresh.length && fresh[to]!.sign !== ' '; to++) put('+', fresh[to]!);
+    const [removed, added] = [group(old, at), group(fresh, to)];
+    // `!` says that lines of one half stand for lines of the other.
+    if (removed.some(({ sign }) => sign === '!') !== added.some(({ sign }) => sign === '!'))
+      throw reader.malformed('the changed lines of the two halves of a hunk do not belong together');
+    for (const line of removed) put('-', line);
+    for (const line of added) put('+', line);
+    at += removed.length;
+    to += added.length;
     if (at >= old.length && to >= fresh.length) break;
     const [left, right] = [old[at++], fresh[to++]];
     if (left === undefined || right === undefined || left.text !== right.text || left.noNewline !== right.noNewline)
@@ -87,4 +93,11 @@ function merge(reader: LineReader, old: NonNullable<Half['lines']>, fresh: NonNu
     put(' ', left);
   }
   return lines;
+}
+
+/** The changed lines from a place to the next line of context. */
+function group(lines: NonNullable<Half['lines']>, from: number): NonNullable<Half['lines']> {
+  let end = from;
+  while (end < lines.length && lines[end]!.sign !== ' ') end++;
+  return lines.slice(from, end);
 }

@@ -65,9 +65,7 @@ class Body {
   }
 
   #add(line: string): void {
-    // An editor or mail program removed the space of a context line.
-    const signed =
-      line === '' || line.startsWith('\t') ? ` ${line}` : line.startsWith('=') ? ` ${line.slice(1)}` : line;
+    const signed = isSigned(line) ? line : withSign(line);
     const sign = signed[0];
     if (sign !== ' ' && sign !== '-' && sign !== '+')
       throw this.#reader.malformed(
@@ -80,4 +78,15 @@ class Body {
     const last = sign === '-' ? this.#old === 0 : sign === '+' ? this.#new === 0 : this.#old === 0 && this.#new === 0;
     if (last && this.#reader.takeNoNewline()) this.#lines.push(NO_NEWLINE);
   }
+}
+
+function isSigned(line: string): boolean {
+  const sign = line[0];
+  return sign === ' ' || sign === '+' || sign === '-';
+}
+
+/** A context line whose space an editor or a mail program removed; GNU patch reads `=` as a space too. */
+function withSign(line: string): string {
+  if (line === '' || line.startsWith('\t')) return ` ${line}`;
+  return line.startsWith('=') ? ` ${line.slice(1)}` : line;
 }

@@ -42,11 +42,14 @@ export function indentOf(line: string): { readonly columns: number; readonly len
   return { columns, length };
 }
 
+const HASH = 0x23;
+
 /** Reads the lines of one diff without their wrapping. */
 export class LineReader {
   readonly #file: string;
   readonly #lines: readonly string[];
   readonly #wrapping: Wrapping;
+  readonly #plain: boolean;
   /** Index of the next line. */
   at: number;
 
@@ -54,14 +57,16 @@ export class LineReader {
     this.#file = file;
     this.#lines = lines;
     this.#wrapping = wrapping;
+    this.#plain = wrapping.indent === 0 && wrapping.nesting === 0 && !wrapping.stripCr;
     this.at = at;
   }
 
   /** The next line, undefined at the end. Like GNU patch it skips lines that start with `#`. */
   peek(): string | undefined {
     for (; this.at < this.#lines.length; this.at++) {
-      const line = unwrap(this.#lines[this.at]!, this.#wrapping);
-      if (!line.startsWith('#')) return line;
+      const raw = this.#lines[this.at]!;
+      const line = this.#plain ? raw : unwrap(raw, this.#wrapping);
+      if (line.charCodeAt(0) !== HASH) return line;
     }
     return undefined;
   }

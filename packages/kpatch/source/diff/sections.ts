@@ -73,6 +73,8 @@ class Scanner {
   #mail = true;
   #quotedPrintable = false;
   #command: number | undefined;
+  /** Line of a `diff` command whose diff was not found yet. */
+  #announced: number | undefined;
 
   constructor(file: string, lines: readonly string[]) {
     this.#file = file;
@@ -92,6 +94,7 @@ class Scanner {
     const { columns, length } = indentOf(raw);
     const line = length === 0 ? raw : raw.slice(length);
     if (columns === 0) this.#refuseStyles(line);
+    if (/^(?:\*\*\* \d+(?:,\d+)? \*{4}|--- \d+(?:,\d+)? -{4})$/.test(line)) this.#refuseSeparated();
     if (this.#startsHunk(line, columns)) return;
     this.#at++;
     if (this.#readName(line, raw, columns) || this.#readGit(line, raw, columns)) return;
@@ -106,19 +109,26 @@ class Scanner {
       this.#readHunks(context, indent);
       return true;
     }
-    if (this.#sections.length > 0 && !this.#mail && (context || hunkStart.test(line)))
-      throw malformed(this.#file, this.#at + 1, 'a hunk is separated from the names of its file');
+    if (context || hunkStart.test(line)) this.#refuseSeparated();
     return false;
+  }
+
+  /** A hunk of which the names are not known would be lost. In the text of a mail it is a quotation. */
+  #refuseSeparated(): void {
+    if (this.#sections.length > 0 && !this.#mail)
+      throw malformed(this.#file, this.#at + 1, 'a hunk is separated from the names of its file');
   }
 
   #readHunks(context: boolean, indent: number): void {
     const header = this.#header;
     const line = this.#at + 1;
     if (header.prereq === true) throw this.#ambiguous(line, 'it has a Prereq: line, which only GNU patch obeys');
-    if (header.indent !== indent || /^[ \t]*X/.test(this.#lines[this.#at]!))
+    const below = this.#lines[this.#at + 1] ?? '';
+    const uneven = context && indentOf(below).columns !== indent;
+    if (header.indent !== indent || uneven || /^[ \t]*X/.test(this.#lines[this.#at]!))
       throw this.#ambiguous(line, 'a hunk is indented differently from the names of its file');
     // As GNU patch does it: the names decide in a unified diff, the first line numbers in a context diff.
-    const stripCr = context ? this.#lines[this.#at + 1]!.endsWith('\r') : header.stripCr === true;
+    const stripCr = context ? below.endsWith('\r') : header.stripCr === true;
     const wrapping: Wrapping = { indent, nesting: header.nesting ?? 0, stripCr };
     const reader = new LineReader(this.#file, this.#lines, this.#at, wrapping);
     const hunks: Hunk[] = [];
@@ -130,9 +140,9 @@ class Scanner {
     this.#at = reader.at;
     // A hunk can follow the header of git directly.
     const [left, right] = header.git?.names ?? [];
-    const [above, below] = context ? [header.asterisks, header.minus] : [header.minus, header.plus];
-    const none = above === undefined && below === undefined;
-    const [old, fresh] = none && left !== undefined ? [plainName(left), plainName(right!)] : [above, below];
+    const named = context ? [header.asterisks, header.minus] : [header.minus, header.plus];
+    const none = named.every((name) => name === undefined);
+    const [old, fresh] = none && left !== undefined ? [plainName(left), plainName(right!)] : named;
     this.#add({ line, old, new: fresh, hunks, indent });
   }
 
@@ -166,6 +176,7 @@ class Scanner {
     this.#text = false;
     this.#mail = false;
     this.#command = undefined;
+    this.#announced = undefined;
   }
 
   /** Reads a line that names a file; true if it is one. */
@@ -211,6 +222,7 @@ class Scanner {
       this.#endGitHeader();
       if (this.#text) this.#group++;
       this.#text = false;
+      this.#announced = this.#at;
       const names = gitNames(line.slice(11));
       const { prereq = false } = this.#header;
       const git = { line: this.#at, names, indent };
@@ -241,7 +253,13 @@ class Scanner {
   /** A line that belongs to no diff. */
   #readText(raw: string, line: string): void {
     this.#around.push(raw);
-    if (/^(?:From |From: |Subject: |Date: )/.test(raw)) this.#mail = true;
+    if (/^(?:From |From: |Subject: |Date: )/.test(raw)) {
+      this.#mail = true;
+      this.#announced = undefined;
+    }
+    if (line.startsWith('diff -')) this.#announced = this.#at;
+    else if (this.#announced !== undefined && /^(?:\+|-(?!-))/.test(line))
+      throw malformed(this.#file, this.#announced, 'the lines below this one are not a diff that can be read');
     const encoding = /^content-transfer-encoding:\s*([\w-]+)/i.exec(raw)?.[1];
     if (encoding !== undefined) this.#quotedPrintable = encoding.toLowerCase() === 'quoted-printable';
     if (raw.startsWith('From ')) this.#quotedPrintable = false;

@@ -31,7 +31,7 @@ export class TreeSearch {
     return text;
   }
 
-  /** Like `text`, for a file that is looked at once. */
+  /** Like `text`, for a file that is read only once. */
   peek(file: string): string {
     try {
       return readFileSync(join(this.tree, file), 'latin1');

@@ -105,13 +105,13 @@ describe('changes of a Makefile', () => {
   });
 
   test('a line of any length is checked at once', async () => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     for (const text of [
       `obj-y += ${'/'.repeat(60_000)}!`,
       `obj-y += ${'a.o'.repeat(20_000)}!`,
       `${' '.repeat(60_000)}!`,
     ])
       await provokes('source-kind-unsupported', () => check(text));
-    assert.ok(performance.now() - start < 1000);
+    assert.ok(process.cpuUsage(start).user < 1_000_000);
   });
 });

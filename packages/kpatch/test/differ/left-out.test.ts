@@ -4,10 +4,11 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { KpatchError } from '#kpatch/base/errors/error.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { diff } from '#kpatch/differ/diff.ts';
-import { leftOutError } from '#kpatch/differ/left-out-error.ts';
-import type { DiffResult } from '#kpatch/differ/options.ts';
+import { leftOutError, noEffectError } from '#kpatch/differ/left-out-error.ts';
+import type { DiffResult, LeftOutChange } from '#kpatch/differ/options.ts';
 import { provokes } from '../provoke.ts';
 import { compile, differ, gcc, optionsFor, prelude } from './fixture.ts';
 
@@ -51,6 +52,28 @@ test('an overridden weak function is not part of the kernel: no change, and a no
   const result = diff(original!, patched!, { ...options, symbols });
   assert.deepEqual([result.status, ...reasons(result)], ['unchanged', 'overridden h']);
   assert.match(result.notes.join('\n'), /h: it is weak, and the kernel uses the definition of another file/);
+});
+
+test('a patch without an effect: each kind has an error of its own', async () => {
+  const change = (reason: 'init' | 'overridden', name: string): LeftOutChange => ({
+    reason,
+    name,
+    section: '.text',
+    text: '',
+  });
+  const provoke = (
+    code: 'no-change' | 'change-overridden' | 'diff-left-out',
+    list: LeftOutChange[],
+  ): Promise<KpatchError> =>
+    provokes(code, () => {
+      throw noEffectError(list, ['a note'], '6.1.0');
+    });
+  const same = await provoke('no-change', []);
+  assert.deepEqual([same.exit, same.detail], [3, 'a note']);
+  const overridden = await provoke('change-overridden', [change('overridden', 'h'), change('overridden', 'k')]);
+  assert.equal(overridden.exit, 3);
+  assert.match(overridden.message, /6\.1\.0 does not contain: h, k/);
+  assert.equal((await provoke('diff-left-out', [change('overridden', 'h'), change('init', 'start')])).exit, 4);
 });
 
 /** EXPORT_SYMBOL until 6.3, and since. */

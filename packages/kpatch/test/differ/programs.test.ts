@@ -127,6 +127,10 @@ test('create-diff-object: changed init parts are refused, also beside other chan
     assert.match(stderr, /no effect in a running kernel: d \(\.init\.data\), start \(\.init\.text\)/);
     assert.equal(output, undefined);
   }
+  // A list that the kernel reads at boot comes: left out beside other changes, and refused alone.
+  const list = 'static void *call __attribute__((used, section(".initcall6.init"))) = (void *)1;';
+  assert.equal(run('create-diff-object', source(1, 1), source(2, 1) + list, seven).status, 0);
+  assert.equal(run('create-diff-object', source(1, 1), source(1, 1) + list, seven).status, 2);
   const g = 'int g(int a) { return a; }';
   assert.equal(run('create-diff-object', source(1, 1) + g, source(1, 1), seven).status, 3);
   const words = (path: (name: string) => string): string[] => ['diff', path('a.o'), path('b.o')];

@@ -251,6 +251,14 @@ for (const [name, machine] of Object.entries(machines)) {
       }
     });
 
+    it('shows both instructions of a difference whole', () => {
+      const changed = { alpha: alpha.replace('return 7', 'return 9'), beta: beta.replace('return 7', 'return 9') };
+      const result = matchAll(object, codeOf(folder.path, changed, [], machine)).probe;
+      assert.ok(result?.matched === false && result.firstDifference !== undefined);
+      assert.match(result.firstDifference.expectedInstruction, /,(?:#0x)?7\b|, #0x7\b/);
+      assert.match(result.firstDifference.foundInstruction, /,(?:#0x)?9\b|, #0x9\b/);
+    });
+
     it('finds a tampered byte in any function', () => {
       const { runPre } = architectureOf(object);
       const target = functionsOf(object).find(({ name }) => name === 'alpha_sum')!;

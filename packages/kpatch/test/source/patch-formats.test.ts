@@ -272,6 +272,10 @@ describe('refused by name', () => {
     ],
     'more lines than the counts say': ['patch-malformed', tail('+extra\n')],
     'fewer lines than the counts say': ['patch-malformed', change(5).replace('+new\n', '')],
+    'a diff whose names and line numbers are damaged': [
+      'patch-malformed',
+      tail(`diff -u a/fs/b.c b/fs/b.c\n${change(9).replace('+++', ' ++').replace('@@', ' @')}`),
+    ],
     'names without a hunk': ['patch-malformed', tail('--- a/fs/b.c\n+++ b/fs/b.c\n')],
     'a hunk that changes nothing': ['patch-malformed', '--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 @@\n line 1\n'],
     'line numbers beyond any file': ['patch-malformed', change(5).replace('-4,3', '-4,99999999999')],
@@ -372,13 +376,14 @@ describe('attacks', () => {
       change(5).repeat(400),
     ];
     for (const input of inputs) {
-      const start = performance.now();
+      const start = process.cpuUsage();
       try {
         parseSourcePatch('x.patch', Buffer.from(input));
       } catch (error) {
         assert.match(String((error as { code?: string }).code), /^patch-/);
       }
-      assert.ok(performance.now() - start < 500, `${input.slice(0, 20)} took ${performance.now() - start} ms`);
+      const { user } = process.cpuUsage(start);
+      assert.ok(user < 1_000_000, `${input.slice(0, 20)} took ${user / 1000} ms`);
     }
   });
 });

@@ -93,12 +93,12 @@ export function changedTree(dice: Dice, tree: Tree): Map<string, { text: string;
   const after = new Map([...tree].map(([path, file]) => [path, { ...file }]));
   for (const [path, file] of tree) {
     if (dice.once(2)) after.set(path, { ...file, text: edited(dice, file.text) });
-    const fate = dice.below(15);
+    // GNU patch cannot read a name with a space from a header of git, so this file has to have hunks.
+    const fate = path.includes(' ') ? -1 : dice.below(15);
     if (fate === 0) after.delete(path);
     if (fate === 1) after.set(path, { ...file, text: '' });
-    // GNU patch cannot read a name with a space from a header of git.
-    if (fate === 2 && !path.includes(' ')) after.set(`fs/moved-${after.size}.c`, after.get(path)!);
-    if (fate === 2 && !path.includes(' ') && dice.once(2)) after.delete(path);
+    if (fate === 2) after.set(`fs/moved-${after.size}.c`, after.get(path)!);
+    if (fate === 2 && dice.once(2)) after.delete(path);
   }
   if (dice.once(4))
     after.set('fs/new.c', { text: textOf(dice, someLines(dice, dice.below(6))), executable: dice.once(4) });

@@ -310,7 +310,8 @@ describe('planning', () => {
 
 describe('names of modules', () => {
   test('from the patch, or as given', async () => {
-    assert.equal(nameFor('0001-fix-it.patch'), 'livepatch_0001_fix_it');
+    for (const file of ['0001-fix-it.patch', '0001-fix-it.diff.gz', '0001-fix-it.mbox', '0001-fix-it'])
+      assert.equal(nameFor(file), 'livepatch_0001_fix_it');
     assert.equal(nameFor(`${'x'.repeat(80)}.patch`).length, 55);
     assert.equal(checkName('a_b1'), 'a_b1');
     for (const name of ['', '1a', 'a-b', 'a b', 'x'.repeat(56), 'ä'])

@@ -72,7 +72,7 @@ const hooks: readonly Step[] = [
   [
     `echo p:mine loadavg_proc_show >${TRACING}/kprobe_events && echo 1 >${TRACING}/events/kprobes/mine/enable && kpatch load --dry-run ${LP}/lp_one.ko`,
     0,
-    /warning +users: a probe sits in loadavg_proc_show/,
+    /warning +users: there is a probe inside loadavg_proc_show/,
   ],
   [
     `kpatch load ${LP}/lp_one.ko && cat /proc/loadavg; kpatch unload lp_one; echo 0 >${TRACING}/events/kprobes/mine/enable; echo >${TRACING}/kprobe_events`,

@@ -148,8 +148,8 @@ export const buildErrors = table({
   },
   'change-overridden': {
     exit: 3,
-    what: 'the patch changes no code that {release} uses: {names}',
-    why: 'the changed functions are weak, and the kernel uses the definitions of other files',
+    what: 'the patch changes only functions that {release} does not contain: {functions}',
+    why: 'they are weak, and the kernel uses the definitions of other files',
     fix: 'no action needed for this kernel',
   },
   'name-invalid': {

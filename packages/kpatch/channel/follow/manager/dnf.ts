@@ -52,7 +52,7 @@ export class DnfManager implements Manager {
     const metadata = this.metadata();
     const { newest } = readState(this.#root);
     if (metadata === undefined) return;
-    // dnf takes whatever is signed: that it is not older than what was seen, and still valid, is looked at here.
+    // dnf accepts any signed metadata, so check here that it is not older than what was seen and is still valid.
     const iso = (seconds: number): string => new Date(seconds * 1000).toISOString();
     if (metadata.published < newest) {
       if (old !== undefined) await this.#dnf('--repo', repository, 'clean', 'metadata');

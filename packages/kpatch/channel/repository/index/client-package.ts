@@ -97,7 +97,7 @@ export function aptSource(url: string, suite: string, component: string): string
   ].join('\n');
 }
 
-/** The repository file of dnf: packages and metadata must be signed, metadata is looked at again every hour. */
+/** The repository file of dnf: packages and metadata must be signed; metadata expires after an hour. */
 export function dnfRepository(url: string, description: string): string {
   return [
     '[kpatch-channel]',
