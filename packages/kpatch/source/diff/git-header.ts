@@ -23,7 +23,8 @@ export interface GitHeader {
 export function readGitLine(git: GitHeader, line: string): GitHeader | undefined {
   const text = line.trimEnd();
   const index = /^index [0-9a-f]+(?:,[0-9a-f]+)*\.\.[0-9a-f]+(?: (\d{6}))?$/.exec(text);
-  if (index !== null) return index[1] === undefined ? git : withMode(git, index[1], false);
+  // A mode in this line says that it does not change, also where a damaged header says otherwise above.
+  if (index !== null) return index[1] === undefined ? git : withMode(git, index[1], git.mode !== undefined);
   if (/^(?:dis)?similarity index \d+%$/.test(text)) return git;
   const [, what, mode] = /^(old mode|new mode|new file mode|deleted file mode) (\d{6})$/.exec(text) ?? [];
   if (what === 'old mode') return withMode(git, mode!, false);

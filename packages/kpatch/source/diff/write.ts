@@ -10,7 +10,10 @@ function writeDiff({ path, kind, hunks }: PatchedFile): string {
   const name = quote(path);
   const head = `--- ${kind === 'create' ? '/dev/null' : name}\n+++ ${kind === 'delete' ? '/dev/null' : name}\n`;
   const parts = hunks.map(({ oldStart, oldLines, newStart, newLines, lines }) => {
-    return `@@ -${oldStart},${oldLines} +${newStart},${newLines} @@\n${lines.map((line) => `${line}\n`).join('')}`;
+    // Only with line 0 does GNU patch see that the file does not exist before or after.
+    const from = kind === 'create' && oldLines === 0 ? 0 : oldStart;
+    const to = kind === 'delete' && newLines === 0 ? 0 : newStart;
+    return `@@ -${from},${oldLines} +${to},${newLines} @@\n${lines.map((line) => `${line}\n`).join('')}`;
   });
   return head + parts.join('');
 }

@@ -238,6 +238,8 @@ describe('files that come and go', () => {
       'b/fs/a.c\tThu Jan  1 00:00:00 1970',
     ])
       assert.equal((await apply(`--- a/fs/a.c\n+++ ${to}\n@@ -1,30 +0,0 @@\n${gone}`)).text('fs/a.c'), undefined);
+    const odd = `${git('fs/a.c', 'deleted file mode 100644')}--- a/fs/a.c\n+++ /dev/null\n@@ -1,30 +7,0 @@\n${gone}`;
+    assert.equal((await apply(odd)).text('fs/a.c'), undefined);
     for (const from of ['/dev/null', 'a/fs/n.c\t1970-01-01 00:00:00.000000000 +0000', 'a/fs/n.c'])
       assert.equal((await apply(`--- ${from}\n+++ b/fs/n.c\n@@ -0,0 +1 @@\n+one\n`)).text('fs/n.c'), 'one\n');
   });
