@@ -5,7 +5,6 @@ import { fail } from '../base/errors/error.ts';
 import { temporaryFolder } from '../base/files.ts';
 import type { Reporter, StageTime } from '../base/report.ts';
 import { version as toolVersion } from '../base/version.ts';
-import { noEffectError } from '../differ/left-out-error.ts';
 import type { DiffResult } from '../differ/options.ts';
 import type { CustomParts } from '../distro/custom/custom.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
@@ -29,6 +28,7 @@ import { checkCompiler } from '../toolchain/compiler.ts';
 import { type Cause, Causes, type Edit } from './cause.ts';
 import { type Difference, PairComparison, requireRunPre } from './compare.ts';
 import { type CompileInput, compileInTree, compileOutOfTree } from './compiled.ts';
+import { nothingChanged } from './irrelevance.ts';
 import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
 import type { LeftOut } from './plan.ts';
 import { requireResolved } from './rules/definitions.ts';
@@ -143,7 +143,10 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   await report.stage('compare', () => comparison.add(pairs));
   const { differences } = comparison;
   if (!differences.some(({ result }) => hasEffect(result))) {
-    throw noEffectError(comparison.leftOut, comparison.notes, kernel.release);
+    const added = differences.flatMap(({ result }) => result.functions.map(({ name }) => name));
+    const { leftOut: changes, notes } = comparison;
+    const elsewhere = await compiled.elsewhere();
+    throw nothingChanged({ release: kernel.release, leftOut, changes, notes, added, elsewhere });
   }
   await requireResolved(differences, kernel.release, (name) => facts.requiredBy(name));
   if (request.skipRunPre)

@@ -17,6 +17,7 @@ import { type CompiledPair, compilePairs } from './pairs.ts';
 import { type LeftOut, planBuild, sortFiles, withoutFiles } from './plan.ts';
 import { addedUnits, isMakefile } from './rules/makefiles.ts';
 import { checkOffsets } from './rules/offsets.ts';
+import { unbuiltOf, usedElsewhere } from './unbuilt.ts';
 
 /** Input of both ways of compiling. */
 export interface CompileInput {
@@ -41,6 +42,8 @@ export interface Compiled {
   readonly adjustments: readonly Adjustment[];
   readonly edits: readonly Edit[];
   readonly leftOut: readonly LeftOut[];
+  /** Changed files that are also part of code outside kbuild's lists of objects (only needed if no unit changes). */
+  readonly elsewhere: () => Promise<LeftOut[]>;
 }
 
 /** Apply, plan, compile, for the kernel tree. */
@@ -51,14 +54,16 @@ export async function compileInTree(input: CompileInput): Promise<Compiled> {
   const folder = (part: string): string => mkdirSync(folderOf(part), { recursive: true })!;
   const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
   const patches = placeInTree(input.patches, kernel.paths.tree);
-  const { leftOut } = sortFiles(patches, await facts.objects());
+  const unbuilt = unbuiltOf(await facts.objects(), facts, patched);
+  const { leftOut } = sortFiles(patches, await facts.objects(), unbuilt.missing);
   const applied = withoutFiles(patches, leftOut);
   const { adjustments, edits } = await report.stage('apply', () =>
     applySeries(patched, applied, kernel.release, report),
   );
   const plan = await report.stage('plan', async () => {
     const added = await addedUnits(patches, facts, patched);
-    return planBuild(patches, await facts.objects(), added, includersOf(facts, patched, report), kernel.release);
+    const includers = includersOf(facts, patched, report);
+    return planBuild(patches, await facts.objects(), added, includers, kernel.release, unbuilt);
   });
   for (const { file, reason } of plan.leftOut) report.note(`left out: ${file} (${reason})`);
   // Files that no unit includes must not have an effect in another way either. Makefiles were checked line by line.
@@ -71,7 +76,9 @@ export async function compileInTree(input: CompileInput): Promise<Compiled> {
     `compile ${units.length === 1 ? units[0]!.object : plural(units.length, 'unit')}`,
     (update) => compilePairs({ facts, units, patched, folder: folder('original'), jobs, update, look: input.look }),
   );
-  return { pairs, units: units.map(({ object }) => object), patched, adjustments, edits, leftOut: plan.leftOut };
+  const out = plan.leftOut;
+  const elsewhere = (): Promise<LeftOut[]> => usedElsewhere(applied, out, unbuilt, patched);
+  return { pairs, units: units.map(({ object }) => object), patched, adjustments, edits, leftOut: out, elsewhere };
 }
 
 /** Compile, apply, compile again, for an out-of-tree module. */
@@ -92,7 +99,8 @@ export async function compileOutOfTree(input: CompileInput): Promise<Compiled> {
     await module.before();
     return await module.after();
   });
-  return { pairs, units: pairs.map(({ unit }) => unit.object), patched, adjustments, edits, leftOut };
+  const units = pairs.map(({ unit }) => unit.object);
+  return { pairs, units, patched, adjustments, edits, leftOut, elsewhere: async () => [] };
 }
 
 async function applySeries(

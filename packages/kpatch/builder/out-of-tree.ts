@@ -20,7 +20,7 @@ import { readOutput, requireNoEscape } from '../sandbox/output.ts';
 import { sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
 import { giveTree } from '../sandbox/user.ts';
 import { authorHeaders } from '../source/author-header-files.ts';
-import type { SourcePatch } from '../source/patch.ts';
+import { isNoCode, type SourcePatch } from '../source/patch.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
 import { type CompiledPair, emptyObject } from './pairs.ts';
 import type { LeftOut } from './plan.ts';
@@ -67,7 +67,10 @@ export function addGivenModule(facts: KernelFacts, { name, file, release }: Give
 export function filesLeftOut(patches: readonly SourcePatch[]): LeftOut[] {
   const files = [...new Set(patches.flatMap(({ files }) => files.map(({ path }) => path)))];
   const other = files.filter((file) => !['.c', '.h', '.inc', '.S'].includes(extname(file)) && !isMakefile(file));
-  return other.map((file) => ({ file, reason: 'it is not code of the module' }));
+  return other.map((file) => {
+    if (isNoCode(file)) return { file, reason: 'it is not code', proof: 'documents-only' };
+    return { file, reason: 'it is not C source of the module' };
+  });
 }
 
 /** Replaces the files whose names it reads by those of the folder `$1`; removes those that it does not have. */

@@ -30,6 +30,24 @@ export const place = v.object({
   object: v.optional(v.string()),
 });
 
+/** Why a patch, or one of its files, does not matter to a kernel. */
+export const irrelevance = v.picklist([
+  'documents-only',
+  'other-architecture',
+  'not-configured',
+  'same-code',
+  'overridden',
+  'already-applied',
+]);
+
+export const leftOut = v.object({
+  file: v.string(),
+  reason: v.string(),
+  proof: v.optional(
+    described(irrelevance, 'Why the file does not matter to this kernel; absent if that was not shown.'),
+  ),
+});
+
 export const error = v.object({
   code: described(v.string(), 'The entry in docs/errors.md.'),
   what: described(v.string(), 'What happened.'),
@@ -37,6 +55,8 @@ export const error = v.object({
   why: v.optional(described(v.string(), 'Why it matters.')),
   fix: v.optional(described(v.string(), 'What to do.')),
   detail: v.optional(described(v.string(), 'Verbatim output, of a compiler for example.')),
+  reason: v.optional(described(irrelevance, 'With exit status 3: why there is nothing to do.')),
+  leftOut: v.optional(described(v.array(leftOut), 'Changed files that are not in the result, each with the reason.')),
 });
 
 export const finding = v.object({
@@ -75,5 +95,3 @@ export const progress = v.object({
 export const patchState = v.picklist(['enabled', 'disabled', 'enabling', 'disabling']);
 
 export const version = v.object({ major: natural, minor: natural, patch: natural });
-
-export const leftOut = v.object({ file: v.string(), reason: v.string() });

@@ -139,7 +139,11 @@ class Application {
     return fail(
       code,
       { file: this.#patch.name, target, release: this.#release },
-      { where: { file: this.#patch.file }, ...(detail === '' ? {} : { detail }) },
+      {
+        where: { file: this.#patch.file },
+        ...(detail === '' ? {} : { detail }),
+        ...(code === 'patch-already-applied' ? { reason: 'already-applied' } : {}),
+      },
     );
   }
 

@@ -29,12 +29,22 @@ export interface SourcePatch {
   readonly sections: readonly Section[];
 }
 
+/** Folders without code of the kernel, and files that only people and git read. Extensions prove nothing: tables are text files. */
 const noCode =
-  /^(Documentation|tools|samples|scripts|LICENSES|usr)\/|(^|\/)(MAINTAINERS|CREDITS|COPYING|README|\.\w+)$|\.(rst|txt|yaml|yml|dts|dtsi|json|md|py|sh|pl|cocci)$/;
+  /^(?:Documentation|LICENSES|samples|tools|scripts)\/|(?:^|\/)(?:MAINTAINERS|CREDITS|COPYING|TODO|README(?:\.\w+)?|\.[\w.-]+)$/;
+
+/** Programs and settings below tools/ and scripts/ that take part in building the image and its modules. */
+const buildPart =
+  /^tools\/(?:objtool|lib|include|arch|bpf\/resolve_btfids|build)\/|^scripts\/(?:Makefile[^/]*|Kbuild[^/]*|Kconfig[^/]*|[^/]*\.lds[^/]*|link-vmlinux\.sh|(?:kallsyms|sorttable|recordmcount|asn1_compiler|insert-sys-cert)\.\w+|(?:gen|mk|syscall|pahole|cc-|as-|check-local)[^/]*|(?:mod|gcc-plugins|selinux|gdb\/linux\/constants|basic|kconfig|dtc)\/.*)$/;
 
 /** True for a file that no kernel code is compiled from: documents, tests, tools. */
 export function isNoCode(path: string): boolean {
   return noCode.test(path);
+}
+
+/** True for such a file that takes part in the build of a kernel, so that a change can alter its code. */
+export function isBuildPart(path: string): boolean {
+  return buildPart.test(path);
 }
 
 /** Reads a patch file. Errors: `file-unreadable` and those of `parseSourcePatch`. */

@@ -25,6 +25,10 @@ export interface Circumstances {
   readonly where?: Where;
   readonly detail?: string;
   readonly cause?: unknown;
+  /** For exit status 3: why there is nothing to do (the words are in documents/parts.ts). */
+  readonly reason?: string;
+  /** Changed files that are not in the result, each with the reason. */
+  readonly leftOut?: readonly { readonly file: string; readonly reason: string }[];
 }
 
 export class KpatchError extends Error {
@@ -34,6 +38,8 @@ export class KpatchError extends Error {
   readonly fix: string;
   readonly where: Where;
   readonly detail: string | undefined;
+  readonly reason: string | undefined;
+  readonly leftOut: Circumstances['leftOut'];
 
   constructor(code: ErrorCode, params: Readonly<Record<string, Value>>, circumstances: Circumstances = {}) {
     const entry = entryOf(code);
@@ -45,12 +51,24 @@ export class KpatchError extends Error {
     this.fix = documentPaths(fill(entry.fix, params));
     this.where = circumstances.where ?? {};
     this.detail = circumstances.detail;
+    this.reason = circumstances.reason;
+    this.leftOut = circumstances.leftOut;
   }
 
   /** The error as plain data, as `--json` prints it. */
   toJSON(): object {
     const { code, message: what, where, why, fix, detail } = this;
-    return { code, what, where, why, fix, ...(detail === undefined ? {} : { detail }) };
+    const { reason, leftOut } = this;
+    return {
+      code,
+      what,
+      where,
+      why,
+      fix,
+      ...(detail === undefined ? {} : { detail }),
+      ...(reason === undefined ? {} : { reason }),
+      ...(leftOut === undefined ? {} : { leftOut }),
+    };
   }
 }
 

@@ -21,7 +21,9 @@ export function isMakefile(file: string): boolean {
 export function isForeign(file: string, map: ObjectMap): boolean {
   const architecture = /^arch\/([^/]+)\//.exec(file)?.[1];
   const ours = [...map.keys()].find((object) => object.startsWith('arch/'))?.split('/')[1];
-  return architecture !== undefined && architecture !== ours;
+  if (architecture === undefined) return false;
+  // arch/x86/um is the part of user-mode Linux, an architecture of its own.
+  return architecture !== ours || file.startsWith(`arch/${architecture}/um/`);
 }
 
 /**

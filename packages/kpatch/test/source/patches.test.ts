@@ -193,6 +193,7 @@ describe('planning', () => {
       new Map(),
       (file) => (file === 'include/a.h' ? ['fs/a.c', 'fs/z.c'] : []),
       '6.1.0-9-amd64',
+      { missing: (file) => (file.startsWith('fs/z') ? 'Z' : undefined), users: () => [] },
     );
 
   test('units with their objects, through what they are reached; the rest with a reason', async () => {
@@ -239,10 +240,64 @@ describe('planning', () => {
     },
   );
 
-  test('not-built: nothing of it is in this kernel', async () => {
+  test('not-built: every file is shown not to be in this kernel, and the document says how', async () => {
     const error = await provokes('not-built', () => plan('fs/z.c', 'Documentation/x.rst', 'arch/arm/entry.S'));
     assert.equal(error.exit, 3);
-    assert.match(error.detail ?? '', /fs\/z\.c: this kernel does not build it/);
+    assert.match(error.detail ?? '', /fs\/z\.c: this kernel is built without CONFIG_Z/);
+    assert.equal(error.reason, 'not-configured');
+    assert.deepEqual(error.leftOut?.map((out) => (out as { proof?: string }).proof).sort(), [
+      'documents-only',
+      'not-configured',
+      'other-architecture',
+    ]);
+    const reasons: Record<string, string> = {
+      'Documentation/x.rst': 'documents-only',
+      'arch/arm64/boot/dts/a.dts': 'other-architecture',
+      'arch/arm/Kconfig': 'other-architecture',
+      'fs/zdata/table.reg': 'not-configured',
+      'drivers/README': 'documents-only',
+      'tools/testing/x.c': 'documents-only',
+    };
+    for (const [file, reason] of Object.entries(reasons))
+      assert.equal((await provokes('not-built', () => plan(file))).reason, reason, file);
+  });
+
+  test('nothing-patchable: configuration, programs of the build, unused headers; never status 3', async () => {
+    const files = [
+      'init/Kconfig',
+      'arch/x86/configs/x86_64_defconfig',
+      'tools/objtool/check.c',
+      'scripts/mod/modpost.c',
+    ];
+    for (const file of [...files, 'scripts/Makefile.lib', 'include/uapi/linux/unused.h']) {
+      const error = await provokes('nothing-patchable', () => plan(file, 'Documentation/x.rst'));
+      assert.equal(error.exit, 4);
+      assert.match(error.detail ?? '', new RegExp(`^${file}: `, 'm'));
+    }
+  });
+
+  test('source-kind-unsupported: code and tables in kernel folders whatever their names, also beside C source', async () => {
+    const generated = ['arch/x86/crypto/a.pl', 'arch/x86/lib/x86-opcode-map.txt', 'arch/x86/tools/gen.awk', 'lib/a.py'];
+    const image = ['arch/x86/boot/main.c', 'arch/x86/realmode/rm/wakemain.c', 'arch/x86/purgatory/purgatory.c'];
+    const more = ['drivers/firmware/efi/libstub/file.c', 'lib/vdso/gettimeofday.c', 'arch/x86/entry/vdso/Makefile'];
+    const other = ['fs/unlisted.c', 'arch/x86/kernel/vmlinux.lds.S', 'arch/x86/a.dts', 'fs/x.sh', 'kernel/words.json'];
+    for (const file of [...generated, ...image, ...more, ...other]) {
+      await provokes('source-kind-unsupported', () => plan(file));
+      await provokes('source-kind-unsupported', () => plan(file, 'fs/a.c'));
+    }
+  });
+
+  test('configuration-added: code that depends on an option of the same patch', async () => {
+    const patch = (kconfig: string, code: string): Promise<unknown> => {
+      const hunk = (file: string, line: string): string =>
+        `--- a/${file}\n+++ b/${file}\n@@ -1,1 +1,2 @@\n line 1\n+${line}\n`;
+      const text = hunk(kconfig, 'config MORE_CARE') + hunk('fs/a.c', code);
+      return planBuild([parse(text)], map, new Map(), () => [], 'x');
+    };
+    await provokes('configuration-added', () => patch('fs/Kconfig', '#ifdef CONFIG_MORE_CARE'));
+    await provokes('configuration-added', () => patch('fs/Kconfig.debug', 'if (IS_ENABLED(CONFIG_MORE_CARE))'));
+    await patch('fs/Kconfig', 'if (IS_ENABLED(CONFIG_OTHER))');
+    await patch('arch/arm64/Kconfig', '#ifdef CONFIG_MORE_CARE');
   });
 
   test('source-kind-unsupported: assembly, linker scripts, removed files', async () => {

@@ -107,8 +107,20 @@ export const buildErrors = table({
   'not-built': {
     exit: 3,
     what: 'none of the changed files is built into {release}: {files}',
-    why: 'this kernel does not contain the code, so it does not need the fix',
+    why: 'this kernel does not contain the code, so it does not need the fix; the reason for each file is below',
     fix: 'no action needed for this kernel',
+  },
+  'nothing-patchable': {
+    exit: 4,
+    what: 'the patch may matter to {release}, but kpatch cannot patch any of it: {names}',
+    why: 'these parts take effect when a kernel is configured, built or booted, or are not known to be irrelevant (reasons below)',
+    fix: 'reboot into a kernel that was built with the patch',
+  },
+  'configuration-added': {
+    exit: 4,
+    what: 'the change depends on {options}, which the patch adds to the configuration',
+    why: '{release} was configured without it, so the code would not be compiled',
+    fix: 'reboot into a kernel that was built with the patch, or remove the option and its conditions from the patch',
   },
   'source-kind-unsupported': {
     exit: 4,
@@ -131,7 +143,7 @@ export const buildErrors = table({
   'no-change': {
     exit: 3,
     what: 'the patch changes no code of {release}',
-    why: 'the compiled functions are identical with and without it (it changes only comments, white space or names)',
+    why: 'the compiled code is the same with and without it (comments, white space, names, or code that is compiled out)',
     fix: 'no action needed for this kernel',
   },
   'change-overridden': {
