@@ -1,5 +1,5 @@
 /**
- * Holds that stages mention no machine and no distribution: their names, and numbers that only one machine has, may are in
+ * Holds that stages mention no machine and no distribution: their names, and numbers that only one machine has, may be in
  * the folders of platform/ and distro/ only. Comments may name them, as examples and as sources. Prints each line that does
  * not keep to this. With `--outside NAME` it prints every line outside the folder of that machine that mentions it
  * (docs/adding.md).

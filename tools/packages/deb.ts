@@ -23,7 +23,7 @@ export async function buildDeb(
 ): Promise<string> {
   const stage = join(work, 'deb');
   cpSync(tree, stage, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
-  // On a merged /usr, as Debian has had since 12, units may are in either; before that only /lib was read.
+  // On a merged /usr, as Debian has had since 12, units may be in either; before that only /lib was read.
   mkdirSync(join(stage, 'usr/bin'), { recursive: true });
   symlinkSync('../sbin/kpatch', join(stage, 'usr/bin/kpatch'));
   mkdirSync(join(stage, 'lib'), { recursive: true });

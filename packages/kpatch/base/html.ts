@@ -28,7 +28,7 @@ export class Html {
 /** What can be put into a template; lists are put in one after the other, what is undefined or false leaves nothing. */
 export type HtmlPart = Html | string | number | undefined | false | readonly HtmlPart[];
 
-/** A template of markup. A value of an attribute must are in double quotes; nothing can be put into a style or script. */
+/** A template of markup. A value of an attribute must be in double quotes; nothing can be put into a style or script. */
 export function html(strings: TemplateStringsArray, ...parts: readonly HtmlPart[]): Html {
   checkTemplate(strings);
   return make(strings.map((text, at) => `${text}${render(parts[at])}`).join(''));

@@ -29,7 +29,7 @@ export function texts(value: unknown): string[] {
   return list(value).filter((item) => typeof item === 'string');
 }
 
-/** What may are in a JSON document, in bytes; an advisory is a few kilobytes, a large CSAF document some megabytes. */
+/** What may be in a JSON document, in bytes; an advisory is a few kilobytes, a large CSAF document some megabytes. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
 /** Parses a JSON document. Error: `channel-not-json`. */

@@ -1,5 +1,5 @@
 /**
- * Where the sections and outside symbols of an object came to are in the target. Each relocation of each matched function
+ * Where the sections and outside symbols of an object came to be in the target. Each relocation of each matched function
  * says it once more; they must all say the same, and what kallsyms knows by name must agree.
  */
 import { SHF, STB, STT } from '../formats/elf/constants.ts';

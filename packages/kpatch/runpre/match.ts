@@ -202,7 +202,7 @@ export class RunPreMatcher {
   }
 }
 
-/** Functions that may are between two functions of one object; the largest objects have a few thousand. */
+/** Functions that may be between two functions of one object; the largest objects have a few thousand. */
 const MAXIMUM_STEPS = 5000;
 
 /** The output section that a section of code goes to: `.text.f` and `.text` together, `.text.unlikely.f` apart. */

@@ -1,6 +1,6 @@
 /**
  * Brings files into a running guest. Small ones go through the agent's serial port; larger ones are on a read-only disk
- * that the guest has from the start but whose driver is loaded only now, and removed afterwards, so that it does not are in
+ * that the guest has from the start but whose driver is loaded only now, and removed afterwards, so that it does not be in
  * the way of what is tried in the guest. A kernel without that driver gets everything through the serial port.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';

@@ -189,7 +189,7 @@ function readEntries(
     const offset = readU64(view, at, le);
     const symbol = view.getUint32(at + (le ? 12 : 8), le);
     const addend = readI64(view, at + 16, le);
-    // R_*_NONE may are at the very end of a section; everything else changes at least one byte.
+    // R_*_NONE may be at the very end of a section; everything else changes at least one byte.
     if (offset > targetSize) {
       throw malformed(elf.file, 'a relocation is outside its section', raw.name, index * SIZE.RELA);
     }

@@ -33,7 +33,7 @@ export const x86_64: Platform = {
   trace: {
     sections: ['__mcount_loc', '__patchable_function_entries'],
     callees: ['__fentry__'],
-    // ENDBR64 (4 bytes) may are before the call; with call padding nothing else comes between.
+    // ENDBR64 (4 bytes) may be before the call; with call padding nothing else comes between.
     before: 0,
     after: 4,
   },

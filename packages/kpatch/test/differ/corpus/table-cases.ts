@@ -344,7 +344,7 @@ export const tableCases: readonly Case[] = [
     before: `extern struct static_key __tracepoint_seen; int f(int a) { if (static_branch(&__tracepoint_seen)) return use(a) + 1; return 4; }`,
     after: [['+ 1', '+ 2']],
     expect: ['changed f'],
-    notes: [/tracepoint seen is off/],
+    notes: [/tracepoint seen is disabled/],
     object: 'some_module',
     elsewhere: ['__tracepoint_seen'],
   },
