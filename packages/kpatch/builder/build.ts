@@ -156,6 +156,7 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     describe(difference, patched, edits, request.skipRunPre !== true),
   );
   for (const warning of stackWarnings(functions, pairs)) report.warn(warning);
+  const copies = (await compiled.elsewhere()).filter(({ file }) => !file.endsWith('.h'));
   const rules = await facts.rules();
   const states = statesOf(
     pairs.map(({ unit, patched }) => ({ unit: unit.object, bytes: patched.bytes })),
@@ -191,7 +192,11 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
     leftOut,
     adjustments,
     functions,
-    notes: [...comparison.notes, ...comesOnlyOnce(differences, kernel.release, rules)],
+    notes: [
+      ...comparison.notes,
+      ...copies.map(({ file, reason }) => `left out: ${file}: ${reason}; that copy does not change`),
+      ...comesOnlyOnce(differences, kernel.release, rules),
+    ],
     times: report.times,
   };
 }

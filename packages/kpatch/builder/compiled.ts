@@ -54,12 +54,14 @@ export async function compileInTree(input: CompileInput): Promise<Compiled> {
   const folder = (part: string): string => mkdirSync(folderOf(part), { recursive: true })!;
   const patched = new SourceOverlay(kernel.paths.tree, folder('patched'));
   const patches = placeInTree(input.patches, kernel.paths.tree);
-  const unbuilt = unbuiltOf(await facts.objects(), facts, patched);
-  const { leftOut } = sortFiles(patches, await facts.objects(), unbuilt.missing);
+  const objects = await facts.objects();
+  const { leftOut } = sortFiles(patches, objects, unbuiltOf(objects, facts, patched).missing);
   const applied = withoutFiles(patches, leftOut);
   const { adjustments, edits } = await report.stage('apply', () =>
     applySeries(patched, applied, kernel.release, report),
   );
+  // The patches can change what Makefiles say of a file.
+  const unbuilt = unbuiltOf(objects, facts, patched);
   const plan = await report.stage('plan', async () => {
     const added = await addedUnits(patches, facts, patched);
     const includers = includersOf(facts, patched, report);

@@ -165,6 +165,7 @@ function kindOf(file: string): Kind {
   const name = file.slice(file.lastIndexOf('/') + 1);
   if (name.startsWith('Kconfig') || name.endsWith('defconfig') || name.endsWith('.config')) return 'configuration';
   if (isMakefile(file)) return 'makefile';
+  if (/\.lds(?:\.\w+)?$/.test(name)) return 'unsupported';
   if (['.c', '.h', '.inc'].includes(extname(file))) return 'code';
   return 'unsupported';
 }
@@ -176,7 +177,7 @@ const reasons: Readonly<Record<string, readonly [kind: string, reason: string]>>
 };
 
 function unsupported(file: string): Error {
-  const [kind, reason] = reasons[extname(file)] ?? [
+  const [kind, reason] = reasons[/\.lds\b/.test(file) ? '.lds' : extname(file)] ?? [
     imagePart(file) ?? 'not C source',
     'code or data of the kernel may be generated from it, and only functions compiled from C can be replaced',
   ];
