@@ -9,7 +9,8 @@
  *
  * const { module, functions } = await build({ patches: ['fix.patch'], release: '6.1.0-57-amd64' });
  * writeFileSync('fix.ko', module);
- * console.log(readModule('fix.ko').manifest?.functions, hostStatus().patches);
+ * const replaced = readModule('fix.ko').manifest?.functions;
+ * const active = hostStatus().patches;
  * ```
  */
 import { type Reporter, silentReporter } from './base/report.ts';

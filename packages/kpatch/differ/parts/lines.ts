@@ -1,8 +1,10 @@
 /**
- * Source line numbers in code. A constant that an instruction loads is one where it reaches, in the register of that
- * argument, a function that takes a line for its message: might_sleep, lockdep, the slow paths of WARN; or any function
- * whose argument before it is the name of a source file or of the function; or a message function, where debug information
- * says that the constant is the line of the instruction that loads it. Everything else that differs is a change.
+ * Source line numbers in code. A constant that an instruction loads is one if it reaches, in the register of that argument,
+ * a function that takes a line for its message: might_sleep, lockdep, the slow paths of WARN, error functions of file
+ * systems; or a message function whose argument before it is the name of a source file. For any other function the argument
+ * before it must be the name of a source file or of the function, and debug information must show that the constant is the
+ * line of its statement. Everything else that differs is a change: without debug information, `report(__func__, 5)` looks the
+ * same as a line.
  */
 
 import { SHF } from '../../formats/elf/constants.ts';
@@ -13,7 +15,7 @@ import { contentOf, type Target, targetOf, throughList, useOf } from './target.t
 
 /**
  * Which argument (from 0) is the line, also without the name of a file or function before it. From include/linux/kernel.h,
- * bug.h, lockdep.h, uaccess.h of 3.10 to 6.12; of ext4 the number of the argument changed in 6.2.
+ * bug.h, lockdep.h, uaccess.h of 3.10 to 6.12, and the file systems below.
  */
 const lineArguments: Readonly<Record<string, readonly number[]>> = {
   __might_sleep: [1],
@@ -26,8 +28,27 @@ const lineArguments: Readonly<Record<string, readonly number[]>> = {
   warn_slowpath_null: [1],
   warn_slowpath_fmt: [1],
   warn_slowpath_fmt_taint: [1],
+  // fs/ext4: the number of the argument of __ext4_journal_start_sb changed in 6.2.
   __ext4_journal_start_sb: [1, 2],
   __ext4_journal_start_reserved: [1],
+  __ext4_journal_stop: [1],
+  __ext4_journal_get_write_access: [1],
+  __ext4_journal_get_create_access: [1],
+  __ext4_handle_dirty_metadata: [1],
+  __ext4_forget: [1],
+  __ext4_error: [2],
+  __ext4_error_inode: [2],
+  __ext4_error_file: [2],
+  __ext4_std_error: [2],
+  __ext4_abort: [2],
+  __ext4_warning: [2],
+  __ext4_warning_inode: [2],
+  // fs/btrfs: (…, function, line, …).
+  __btrfs_abort_transaction: [2],
+  __btrfs_panic: [2],
+  __btrfs_std_error: [2],
+  __btrfs_handle_fs_error: [2],
+  btrfs_assertfail: [2],
 };
 
 /** Functions that print a format with arguments, and do nothing else with them. */
@@ -52,21 +73,23 @@ export function isLineLoad(
   for (const { value } of [a.load, b.load]) if (value <= 0 || value > LAST_LINE) return false;
   const evidence = evidenceOf(original, a);
   if (evidence === undefined || evidence !== evidenceOf(patched, b)) return false;
-  if (evidence === 'argument') return true;
+  if (evidence === 'argument' || evidence === 'message') return true;
+  // Any other constant that looks like a line may be a number that the patch changes. Only debug information can show that
+  // it is the line of its instruction, before and after. Without it, the function counts as changed, which is always safe.
   const [before, after] = [distanceToLine(original, a), distanceToLine(patched, b)];
-  // With debug information the constant has to move with its line; a printed number needs it.
-  if (before === undefined || after === undefined) return before === after && evidence === 'place';
-  return before === after && Math.abs(before) <= (evidence === 'place' ? STATEMENT : 0);
+  if (before === undefined || before !== after) return false;
+  return evidence === 'place' ? before >= 0 && before <= STATEMENT : before === 0;
 }
 
 /**
- * Why a constant may be a line: `argument`, the function takes one there; `place`, the argument before it is the name of
- * the source file or function; `printed`, a message function gets it.
+ * Why a constant may be a line: `argument`, the function takes one there; `message`, a message function gets it behind the
+ * name of a source file; `printed`, a message function gets it; `place`, another function gets it behind the name of the
+ * source file or function.
  */
-type Evidence = 'argument' | 'place' | 'printed';
+type Evidence = 'argument' | 'message' | 'printed' | 'place';
 
 /** How many lines a statement with a macro has at most: its `__LINE__` and its instructions may be of different lines. */
-const STATEMENT = 40;
+const STATEMENT = 4;
 
 /**
  * How far the constant is from the line of the very instruction that loads it; undefined without debug information.
@@ -152,18 +175,28 @@ function leaves(
 function evidenceAt(part: Part, callee: string, argument: number, path: readonly Step[]): Evidence | undefined {
   if (lineArguments[callee]?.includes(argument) === true) return 'argument';
   const before = addressIn(path, part.model.arch.argumentRegisters[argument - 1]!);
+  if (printers.test(callee)) return before !== undefined && namesFile(before) ? 'message' : 'printed';
   // Macros pass `__FILE__, __LINE__` or `__func__, __LINE__` to functions of their own.
-  if (before !== undefined && namesPlace(before, part)) return 'place';
-  return printers.test(callee) ? 'printed' : undefined;
+  return before !== undefined && namesPlace(before, part) ? 'place' : undefined;
 }
 
 /** True for the name of a source file, or of the function as `__func__`. */
 function namesPlace(target: Target, part: Part): boolean {
   if (target.kind === 'part') return target.offset === 0 && isFunctionName(target.part.name);
-  if (target.kind !== 'content' || target.offset !== 0 || (target.section.flags & SHF.STRINGS) === 0) return false;
-  const text = Buffer.from(contentOf(target.section, target.at)).toString('latin1');
   // clang's `__func__` is a string like any other.
-  return isFileName(text) || text === familyOf(part.name);
+  return namesFile(target) || textOf(target) === familyOf(part.name);
+}
+
+/** True for the name of a source file. */
+function namesFile(target: Target): boolean {
+  const text = textOf(target);
+  return text !== undefined && isFileName(text);
+}
+
+/** The string that begins at the target; undefined if none does. */
+function textOf(target: Target): string | undefined {
+  if (target.kind !== 'content' || target.offset !== 0 || (target.section.flags & SHF.STRINGS) === 0) return undefined;
+  return Buffer.from(contentOf(target.section, target.at)).toString('latin1');
 }
 
 /** What the last instruction that writes the register loads the address of. */

@@ -41,12 +41,14 @@ export async function linkModule(input: LinkInput): Promise<Uint8Array> {
   const { folder, name, objects } = input;
   writeFileSync(join(folder, 'glue.c'), input.glue);
   const parts = objects.map((bytes, index) => {
-    writeFileSync(join(folder, `part-${index}.o_shipped`), bytes);
+    writeFileSync(join(folder, `part-${index}.bin`), bytes);
     // kbuild wants a note of how an object was made (modpost reads it for MODVERSIONS sources).
     writeFileSync(join(folder, `.part-${index}.o.cmd`), `savedcmd_part-${index}.o := shipped\n`);
     return `part-${index}.o`;
   });
-  const kbuild = [`obj-m := ${name}.o`, `${name}-y := glue.o ${parts.join(' ')}`];
+  // Linux 7 no longer has kbuild's own rule for files named NAME_shipped.
+  const copies = parts.map((part) => `$(obj)/${part}: $(obj)/${part.replace(/o$/, 'bin')}\n\tcp $< $@`);
+  const kbuild = [`obj-m := ${name}.o`, `${name}-y := glue.o ${parts.join(' ')}`, ...copies];
   writeFileSync(join(folder, 'Kbuild'), `${kbuild.join('\n')}\n`);
   // No BTF: it needs pahole, and debug information that the parts do not have. `struct module` follows the headers' own
   // configuration all the same, this only tells make.

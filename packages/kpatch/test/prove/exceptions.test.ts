@@ -56,7 +56,7 @@ static void new_select(void *pvt, unsigned char dct) { }`,
   const texts = result.checks.flatMap(({ evidence }) => evidence.map(({ text }) => text)).join('\n');
   assert.match(
     texts,
-    /amd64_edac cannot be loaded without its hardware \(.*\): a copy without its init function stands in/,
+    /amd64_edac cannot be loaded without its hardware \(.*\): a copy without its init function is used instead/,
   );
   assert.match(texts, /amd64_edac, loaded after the patch: its functions are redirected/);
   assert.match(texts, /cfg80211, removed and loaded again/);

@@ -15,7 +15,8 @@ import type { GuestFiles } from '#kpatch/vm/initramfs.ts';
 import { stockKernel } from '../vm/stock-kernel.ts';
 import { type HandMade, handMadeModule } from './livepatch-module.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
+/** Where the test scripts lie; files that they need lie below it. */
+export const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
 after(() => rmSync(folder, { recursive: true }));
 
 export interface Options {

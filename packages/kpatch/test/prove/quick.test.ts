@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { temporaryFolder } from '#kpatch/base/files.ts';
 import { runOk } from '#kpatch/base/run.ts';
 import type { UserCheck } from '#kpatch/prove/input/user-check.ts';
 import { quickPlan, withUserChecks } from '#kpatch/prove/plans.ts';
 import type { PlanResult } from '#kpatch/prove/run/record.ts';
 import { cmdlinePatch } from './livepatch-module.ts';
-import { proveModule, subjectOf } from './prove-module.ts';
+import { folder, proveModule, subjectOf } from './prove-module.ts';
 
 const good = cmdlinePatch('good', 'patched');
 const goodTest = 'cat /proc/uptime; grep patched /proc/cmdline';
@@ -68,17 +67,16 @@ test('a test that gives the same result with and without the patch proves nothin
 });
 
 test('a test brings a program of its own, and modules that nobody patches', async () => {
-  using folder = temporaryFolder('kpatch-test-');
   writeFileSync(
-    join(folder.path, 'tool.c'),
+    join(folder, 'tool.c'),
     `#include <stdio.h>
 #include <string.h>
 int main(void) { char line[100] = ""; fgets(line, 100, fopen("/proc/cmdline", "r")); printf("tool saw %s", line); return strcmp(line, "patched\\n"); }`,
   );
-  await runOk('gcc', ['tool.c', '-o', 'tool'], { cwd: folder.path });
+  await runOk('gcc', ['tool.c', '-o', 'tool'], { cwd: folder });
   // libcrc32c asks for an algorithm by its name, crc32c, which another module has.
   const script = `# needs: module libcrc32c
-# needs: file ${folder.path}/tool
+# needs: file tool
 modprobe libcrc32c || { echo no module; exit 9; }
 ./tool`;
   const { failed, result } = await proveModule(cmdlinePatch('own_tool', 'patched'), { test: script });

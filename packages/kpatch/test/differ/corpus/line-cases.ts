@@ -71,10 +71,25 @@ export const lineCases: readonly Case[] = [
     expect: ['changed f'],
   },
   ...['__FILE__', '__func__'].flatMap((place) => [
+    {
+      // Nothing shows that it is a line: `report(0, place, 5, a)` looks the same.
+      ...shift(
+        `a line behind ${place} for an unknown function, without debug information`,
+        `int report(void *, const char *, int, int); int f(int a) { if (a == 7) report(0, ${place}, __LINE__, a); return use(a) + 1; }`,
+      ),
+      expect: ['changed f'],
+    },
     shift(
-      `a line behind ${place} for a function that no list has`,
-      `int report(void *, const char *, int, int); int f(int a) { if (a == 7) report(0, ${place}, __LINE__, a); return use(a) + 1; } void g(void) { report(0, ${place}, __LINE__, -5); }`,
+      `a line behind ${place} for __btrfs_abort_transaction`,
+      `void __btrfs_abort_transaction(void *, const char *, int, int); int f(int a) { if (a == 7) __btrfs_abort_transaction(0, ${place}, __LINE__, a); return use(a) + 1; }`,
     ),
+    {
+      name: `a number behind ${place} that changes as far as the lines move`,
+      before: `int report(void *, const char *, int, int); int f(int a) { if (a == 7) report(0, ${place}, 20, a); return use(a) + 1; }`,
+      after: `\n\nint report(void *, const char *, int, int); int f(int a) { if (a == 7) report(0, ${place}, 22, a); return use(a) + 1; }`,
+      expect: ['changed f'],
+      flags: ['-g'],
+    } satisfies Case,
     {
       ...shift(
         `a line behind ${place}, and debug information`,
