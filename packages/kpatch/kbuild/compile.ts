@@ -42,7 +42,7 @@ export async function compileUnits(
   for (const { object, owners } of units) {
     overlay.open(dirname(object));
     // A source can be generated from files in subfolders (arch/x86/entry/vdso/vdso32).
-    if (!existsSync(join(overlay.root, object.replace(/\.o$/, '.c')))) overlay.openBelow(dirname(object));
+    if (isGenerated(overlay, { object })) overlay.openBelow(dirname(object));
     overlay.open(owners[0]!.directory); // a target like ../x.o must lead back into the overlay
   }
   const compiled = new Map<Unit, CompiledUnit>();
@@ -50,10 +50,15 @@ export async function compileUnits(
     compiled.set(one.unit, one);
     compilation.onDone?.(one);
   };
-  await inParallel(batches(units), compilation.jobs, async (batch) => {
-    await make(overlay, batch, compilation);
-    for (const one of batch.map((unit) => collect(overlay, unit))) if (overlay.strays(one.read).length === 0) done(one);
-  });
+  await inParallel(
+    batches(units, (unit) => isGenerated(overlay, unit)),
+    compilation.jobs,
+    async (batch) => {
+      await make(overlay, batch, compilation);
+      for (const one of batch.map((unit) => collect(overlay, unit)))
+        if (overlay.strays(one.read).length === 0) done(one);
+    },
+  );
   // Opening folders removes links for a moment, so no compiler may be running.
   for (const unit of units) if (!compiled.has(unit)) done(await unmixed(overlay, unit, compilation));
   return units.map((unit) => compiled.get(unit)!);
@@ -146,16 +151,26 @@ function withoutPlace(variables: KbuildVariables, overlay: SourceOverlay): Kbuil
   return { ...variables, KBUILD_CFLAGS: `${KBUILD_CFLAGS} ${flag}`, KBUILD_AFLAGS: `${KBUILD_AFLAGS} ${flag}` };
 }
 
-function batches(units: readonly Unit[]): Unit[][] {
-  const byDirectory = new Map<string, Unit[]>();
-  for (const unit of units) {
-    const directory = unit.owners[0]!.directory;
-    byDirectory.set(directory, [...(byDirectory.get(directory) ?? []), unit]);
-  }
+/** True if kbuild makes the source of the unit itself, or it is assembly, which can contain a file that kbuild makes. */
+function isGenerated({ root }: SourceOverlay, { object }: Pick<Unit, 'object'>): boolean {
+  return !existsSync(join(root, object.replace(/\.o$/, '.c')));
+}
+
+/**
+ * The units in groups for one make process each. Generated units of a directory stay together, because they can be made from the
+ * same intermediate files (the images of the vDSO), which two processes would write at once.
+ */
+export function batches(units: readonly Unit[], generated: (unit: Unit) => boolean): Unit[][] {
+  const byDirectory = Map.groupBy(units, ({ owners }) => owners[0]!.directory);
   const size = units.length <= 4 ? 1 : BATCH;
-  return [...byDirectory.values()].flatMap((group) =>
-    Array.from({ length: Math.ceil(group.length / size) }, (_, index) => group.slice(index * size, (index + 1) * size)),
-  );
+  return [...byDirectory.values()].flatMap((group) => {
+    const together = group.filter(generated);
+    const rest = group.filter((unit) => !together.includes(unit));
+    const parts = Array.from({ length: Math.ceil(rest.length / size) }, (_, index) =>
+      rest.slice(index * size, (index + 1) * size),
+    );
+    return together.length === 0 ? parts : [together, ...parts];
+  });
 }
 
 /** Processes the items, at most `limit` at once. After the first error it waits for the running ones and throws it. */

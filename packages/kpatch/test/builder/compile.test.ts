@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { compileUnits, inParallel, ObjectStore, readDependencies } from '#kpatch/kbuild/compile.ts';
+import { batches, compileUnits, inParallel, ObjectStore, readDependencies } from '#kpatch/kbuild/compile.ts';
 import { objectMap } from '#kpatch/kbuild/object-map.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import type { Unit } from '#kpatch/kbuild/unit.ts';
@@ -175,6 +175,18 @@ describe('kept objects', () => {
     writeFileSync(path, '');
     assert.equal(store('one').get(compiled.unit), undefined);
   });
+});
+
+test('generated units of a directory are made by one process, because they share intermediate files', () => {
+  const unit = (object: string): Unit => {
+    return { object, owners: [{ object: 'vmlinux', directory: object.slice(0, object.indexOf('/')) }], through: [] };
+  };
+  const units = ['vdso/image-64.o', 'vdso/vma.o', 'vdso/image-x32.o', 'lib/table.o'].map(unit);
+  const made = batches(units, ({ object }) => /image|table/.test(object));
+  assert.deepEqual(
+    made.map((batch) => batch.map(({ object }) => object)),
+    [['vdso/image-64.o', 'vdso/image-x32.o'], ['vdso/vma.o'], ['lib/table.o']],
+  );
 });
 
 test('work in parallel is limited, and the first error ends it', async () => {
