@@ -14,9 +14,10 @@ export const machineProviders: readonly KernelProvider[] = [installedProvider(),
 
 const distributions: Distribution[] = [debian, ubuntu, fedora, rhel];
 
-/** Adds a distribution; the last that was added is asked first. */
-export function registerDistribution(distribution: Distribution): void {
-  distributions.unshift(distribution);
+/** Adds a distribution until the result is disposed of. */
+export function registerDistribution(distribution: Distribution): Disposable {
+  distributions.push(distribution);
+  return { [Symbol.dispose]: () => void distributions.splice(distributions.indexOf(distribution), 1) };
 }
 
 /** The record of a distribution by its ID. Error: `usage`. */

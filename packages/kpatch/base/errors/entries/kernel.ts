@@ -140,10 +140,4 @@ export const kernelErrors = table({
     why: 'they need their own libraries in place of those of this machine',
     fix: 'build without --no-sandbox, or use the compiler of this machine with --local-compiler',
   },
-  'build-root-unavailable': {
-    exit: 1,
-    what: 'there is no build root for {release} ({distribution})',
-    why: 'kpatch does not know how to get the compiler of this distribution',
-    fix: 'install {compiler} and build with --local-compiler',
-  },
 });
