@@ -93,7 +93,7 @@ KPATCH_POST_UNPATCH_CALLBACK(after_unpatch);
 `;
 
 describe('patches that replace no function', { concurrency: 1 }, () => {
-  test('callbacks alone are a live patch; a new function that nothing calls is no change', async () => {
+  test('callbacks alone are a live patch; a new function that nothing calls is none', async () => {
     const { release } = await stockKernel();
     const kernel = await prepareKernel(release, { report: silentReporter() });
     const make = async (name: string, change: (text: string) => string): Promise<BuildResult> => {
@@ -101,7 +101,7 @@ describe('patches that replace no function', { concurrency: 1 }, () => {
       writeFileSync(patch, patchOf(kernel.paths.tree, 'fs/proc/cmdline.c', change));
       return build({ ...request, name, release, patches: [patch] }, silentReporter());
     };
-    await provokes('no-change', () =>
+    await provokes('nothing-patchable', () =>
       make('unused', (source) => `${source}\nvoid nobody_calls_this(void);\nvoid nobody_calls_this(void) { }\n`),
     );
     const { module, functions } = await make('alone', calledBack);
