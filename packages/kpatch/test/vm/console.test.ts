@@ -9,7 +9,7 @@ test('what a guest prints is kept within bounds: its start and its end', () => {
   assert.equal(kept.total, 10_000);
   assert.match(text, /^ {8}0\n/);
   assert.match(text, /\n {6}999\n$/);
-  assert.match(text, /\[\.\.\. 9600 bytes left out \.\.\.\]/);
+  assert.match(text, /\[\.\.\. 9600 bytes omitted \.\.\.\]/);
   assert.ok(text.length < 450);
 });
 

@@ -332,7 +332,7 @@ here static ${split} int e(int a) { return use(a) + 1; } here ${split} int f(int
     after: [['* 2', '* 5']],
     expect: ['changed f'],
     on: onArch('ppc64le'),
-    notes: [/h travels as a copy/],
+    notes: [/h is included as an unchanged copy/],
     check: ({ travelling, references }) => {
       assert.ok(travelling.some(({ name, kind }) => name === 'h' && kind === 'copy'));
       assert.ok(

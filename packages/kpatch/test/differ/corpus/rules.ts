@@ -137,7 +137,7 @@ function ruleList(group: Rule['group'], list: readonly [string, RegExp, (readonl
 
 /** Refusals that are not about a machine, which other tests provoke once; and where those exist that are. */
 const elsewhere =
-  /^diff-(?:machines|function-unknown|include-unknown|entry-size|relocation-unknown|code-bound|reference-inner|symbol-missing|table-late)$/;
+  /^diff-(?:machines|function-unknown|include-unknown|entry-size|relocation-unknown|code-bound|reference-inner|symbol-missing|table-late|lto|unrelated|no-code|left-out)$/;
 const refusalsOn: Readonly<Record<string, readonly Arch[]>> = {
   'diff-sealed': x86,
   'diff-reference-ambiguous': ['x86-64', 's390x', 'aarch64'],
