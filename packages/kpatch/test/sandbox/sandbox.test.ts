@@ -275,6 +275,8 @@ test('in a chroot the error says that it is one', async (context) => {
     mount --bind /usr usr; mount -t proc proc proc; mount --bind "$2" work; exec chroot . /work/node_modules/node/bin/node --input-type=module -e '
     import { sandboxed } from "/work/packages/kpatch/sandbox/sandbox.ts";
     await sandboxed("true", [], { view: {} }).catch((error) => console.log(error.code, error.message));'`;
-  const { stdout, stderr } = await run('unshare', ['-m', 'sh', '-c', script, 'sh', folder.path, root], { env: { NODE_OPTIONS: undefined } });
+  const { stdout, stderr } = await run('unshare', ['-m', 'sh', '-c', script, 'sh', folder.path, root], {
+    env: { NODE_OPTIONS: undefined },
+  });
   assert.match(stdout.toString(), /sandbox-unavailable .*does not work in a chroot/, stderr);
 });
