@@ -26,11 +26,11 @@ awk '/^(SUnreclaim|VmallocUsed|Percpu|KernelStack|PageTables):/ { sum += $2 } EN
 
 const host = join(import.meta.dirname, '../../host');
 const program = `import { existsSync, readFileSync } from 'node:fs';
-import { loadModule } from '${host}/load.ts';
-import { thisMachine } from '${host}/machine.ts';
-import { readModuleFile } from '${host}/module-file.ts';
-import { unloadPatch } from '${host}/unload.ts';
-import { silentReporter } from '${host}/../util/report.ts';
+import { loadModule } from '${host}/live/load.ts';
+import { thisMachine } from '${host}/machine/machine.ts';
+import { readModuleFile } from '${host}/store/module-file.ts';
+import { unloadPatch } from '${host}/live/unload.ts';
+import { silentReporter } from '${host}/../base/report.ts';
 const machine = thisMachine();
 for (let i = 0; i < Number(process.argv[2]); i++) {
   await loadModule(machine, readModuleFile('${LP}/lp_one.ko'), {}, silentReporter());
