@@ -80,7 +80,7 @@ for (const series of kernels) {
     const guest = await bootSmall({ series, files: { [`${LP}/fentry`]: await build() } });
     try {
       const { status, output } = await guest.run(inside(script), { deadlineMs: 180_000 });
-      const named = /warning +users: a BPF program is attached to loadavg_proc_show: it still runs first/;
+      const named = /warning +users: a BPF program is attached to loadavg_proc_show: it still runs before the new code/;
       assert.match(output, new RegExp(`${named.source}\\n(.|\\n)*\\nlp_one\\nrun_cnt:\\s+1\\n`));
       assert.equal(status, 0, output);
       assert.equal((await guest.run(BAD_LOG)).output, '');
