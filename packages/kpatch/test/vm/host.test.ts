@@ -23,7 +23,7 @@ const verbs: readonly Step[] = [
   [`kpatch load ${LP}/lp_one.ko && cat /proc/loadavg`, 0, /^lp_one$/m],
   ['kpatch list', 0, /^Loaded patch modules:\nlp_one \[enabled\]\n\nInstalled patch modules:\n$/],
   ['kpatch list -f', 0, /\n\nLivepatched functions:\nloadavg_proc_show \(vmlinux\) \[lp_one\]\n$/],
-  [`kpatch load ${LP}/lp_one.ko`, 0, /active already/],
+  [`kpatch load ${LP}/lp_one.ko`, 0, /already loaded and active/],
   ['kpatch unload lp_one && ! grep lp_ /proc/loadavg /proc/modules', 0, /lp_one was unloaded/],
   ['kpatch unload lp_one', 1, /not-loaded/],
   ['kpatch signal', 3, /no-transition/],
@@ -44,7 +44,7 @@ const replacing: readonly Step[] = [
 ];
 
 const others: readonly Step[] = [
-  [`kpatch load ${LP}/lp_foreign.ko && kpatch status; cat /proc/loadavg`, 0, /version not known(.|\n)*\nlp_foreign/],
+  [`kpatch load ${LP}/lp_foreign.ko && kpatch status; cat /proc/loadavg`, 0, /unknown version(.|\n)*\nlp_foreign/],
   [`kpatch load ${LP}/lp_one.ko`, 4, /replaces-unknown/],
   [`kpatch load --downgrade ${LP}/lp_one.ko && kpatch unload lp_one && kpatch list`, 0, /Loaded patch modules:\n\n/],
 ];
