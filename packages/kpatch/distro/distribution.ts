@@ -36,7 +36,7 @@ export interface Distribution {
   provider(version: string, options: ArchiveOptions): KernelProvider;
   /**
    * The programs that build a kernel of this version, as packages of that version; undefined if the distribution has no
-   * build roots yet. Errors: as `provider`, `kernel-download`, `build-root-compiler`.
+   * build roots yet. Errors: as `provider`, `kernel-download`, `kernel-part-missing`.
    */
   buildRoot?(
     version: string,

@@ -38,8 +38,7 @@ export function debianKernels(
     },
     async find(release, context) {
       const archive = await opened(context);
-      const offer = await findIn(archive, release, distribution(), context);
-      return offer;
+      return await findIn(archive, release, distribution(), context);
     },
     async known(context) {
       const names = await (await archiveOf(context)).names('linux-image-');
