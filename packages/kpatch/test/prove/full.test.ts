@@ -60,7 +60,7 @@ test('what the test itself leaves behind, with and without the patch, is no leak
   });
   assert.deepEqual(failed, {});
   const seen = result.checks.find(({ check }) => check === 'debug/no-leak')?.evidence.map(({ text }) => text);
-  assert.equal(seen?.at(-1), 'with both versions some hold more');
+  assert.equal(seen?.at(-1), 'some call sites grow with both versions');
 });
 
 test('a patch that leaks memory when it is loaded', async () => {
@@ -197,5 +197,5 @@ test('a good patch holds in each boot, also over a predecessor', async () => {
   assert.deepEqual(failed, {});
   assert.equal(result.verdict, 'proven');
   const applied = result.checks.find(({ check }) => check === 'reboot/applied')?.evidence.map(({ text }) => text);
-  assert.equal(applied?.[0], "at boot 'kpatch load --all --boot' ended with status 0");
+  assert.equal(applied?.[0], "at boot 'kpatch load --all --boot' exited with status 0");
 });
