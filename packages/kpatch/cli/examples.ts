@@ -175,7 +175,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch channel check /srv/mirror --key key.asc'],
     },
     {
-      what: 'Remove what nobody needs; look first',
+      what: 'Remove what is out of date; look first',
       run: ['kpatch channel prune /srv/live --dry-run', 'kpatch channel prune /srv/live'],
     },
     {
