@@ -247,12 +247,15 @@ async function unknown(
   const known = [...new Set([...cachedReleases(), ...lists.flat()])];
   return fail('kernel-unknown', {
     release: JSON.stringify(release),
-    known: nearest(release, known).join(', ') || 'none',
+    known: nearest(release, known),
   });
 }
 
+/** How many known releases a message lists. */
+const NEAREST = 8;
+
 /** Of the known releases those that the user may have meant: of the same flavour, and with the longest common beginning. */
-function nearest(release: string, known: readonly string[]): string[] {
+function nearest(release: string, known: readonly string[]): string {
   const flavour = (text: string): string => text.replace(/^[\d.]+[\d.+~a-z]*-?[\d.]*/, '');
   const common = (text: string): number => {
     let length = 0;
@@ -260,7 +263,9 @@ function nearest(release: string, known: readonly string[]): string[] {
     return length;
   };
   const rank = (text: string): number => common(text) + (flavour(text) === flavour(release) ? 100 : 0);
-  return [...known].sort((a, b) => rank(b) - rank(a) || (a < b ? 1 : -1)).slice(0, 8);
+  const sorted = [...known].sort((a, b) => rank(b) - rank(a) || (a < b ? 1 : -1));
+  const more = sorted.length > NEAREST ? ` and ${sorted.length - NEAREST} more` : '';
+  return sorted.length === 0 ? 'none' : `${sorted.slice(0, NEAREST).join(', ')}${more}`;
 }
 
 /** Ends with `kernel-no-livepatch` where no live patch can ever be loaded into this kernel. */

@@ -19,7 +19,7 @@ import type { Manager } from './manager/manager.ts';
 import { needSettings, readSettings, writeSettings } from './settings.ts';
 import { readState, writeState } from './state.ts';
 import { type Support, supportOf } from './support.ts';
-import { disableUnits, enableUnits, selfCommand, unitsEnabled } from './units.ts';
+import { disableUnits, enableUnits, selfCommand, timerRuns } from './units.ts';
 
 export interface KernelState {
   readonly release: string;
@@ -177,10 +177,11 @@ export async function status(root: string, now = new Date()): Promise<ChannelSta
   const manager = managerOf(root);
   const metadata = manager.metadata();
   const state = readState(root);
-  const kernels = installedKernels(root);
+  const records = new Map(unpacked(root).map(({ record }) => [record.kernel, record]));
+  // A subscription outlives the image of its kernel.
+  const kernels = [...new Set([...installedKernels(root), ...records.keys()])];
   const installed = await manager.installed('kpatch-patch-');
   const offered = await manager.available(kernels.map((kernel) => manager.packageFor(kernel)));
-  const records = new Map(unpacked(root).map(({ record }) => [record.kernel, record]));
   const running = root === '/' ? runningRelease() : '';
   const states = kernels.map((release): KernelState => {
     const name = manager.packageFor(release);
@@ -197,13 +198,16 @@ export async function status(root: string, now = new Date()): Promise<ChannelSta
   });
   const iso = (seconds: number): string => (seconds === 0 ? '' : new Date(seconds * 1000).toISOString());
   const { url, mode } = settings;
-  const known = { url, mode, manager: manager.name, timer: unitsEnabled(root), looked: state.looked };
+  const known = { url, mode, manager: manager.name, timer: timerRuns(root), looked: state.looked };
   const dates = { published: iso(metadata?.published ?? 0), validUntil: iso(metadata?.validUntil ?? 0) };
   return {
     ...known,
     ...dates,
     kernels: states,
-    problems: problemsOf(states, state.problem, dates.validUntil, records, now),
+    problems: [
+      ...problemsOf(states, state.problem, dates.validUntil, records, now),
+      ...(mode === 'auto' && !known.timer ? ['systemd does not run here: run kpatch update from cron'] : []),
+    ],
   };
 }
 

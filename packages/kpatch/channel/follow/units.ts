@@ -85,6 +85,11 @@ export async function disableUnits(root: string): Promise<void> {
   await systemctl(root, ['daemon-reload']);
 }
 
+/** True if the timer is set up and something runs it: systemd, or for an image the systemd that it boots with. */
+export function timerRuns(root: string): boolean {
+  return unitsEnabled(root) && (root !== '/' || existsSync('/run/systemd/system'));
+}
+
 /** True if the timer is set up. */
 export function unitsEnabled(root: string): boolean {
   return existsSync(join(root, timer));

@@ -8,6 +8,7 @@ import { readSources } from '../../advisory/sources.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { coveredBy } from '../../channel/covered.ts';
 import { action, type Outcome } from '../command.ts';
+import { withRoot } from '../root-option.ts';
 
 interface Options {
   readonly kernel?: string;
@@ -22,24 +23,25 @@ interface Options {
 }
 
 export function register(program: Command): void {
-  program
-    .command('advisory [FILE...]')
-    .description('show which CVEs a newer kernel fixes and which of them the live patch covers')
-    .option('-k, --kernel <release>', 'kernel to report on (default: the running one)')
-    .option('--from <version>', 'version of its package (default: derived from the release)')
-    .option('--to <version>', 'version to compare with (default: the newest in the changelogs)')
-    .option('--distribution <name>', 'name of the distribution in OSV, such as Debian:12 (default: this one)')
-    .option('--selection <file>', 'file that selects the CVEs worth a live patch (default: important and critical)')
-    .addOption(new Option('--policy <file>', 'the earlier name of --selection').hideHelp())
-    .option('-m, --module <file...>', 'livepatch modules whose CVEs count as covered (default: the loaded ones)')
-    .option('--all', 'also list the CVEs that wait for a reboot')
-    .option('--root <folder>', 'root directory of the machine to report on')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      '\nFILE: CVE JSON 5, OSV, CSAF or VEX documents, folders of them, kernel changelogs (plain or gzip).',
-    )
-    .action(action(run));
+  withRoot(
+    program
+      .command('advisory [FILE...]')
+      .description('show which CVEs a newer kernel fixes and which of them the live patch covers')
+      .option('-k, --kernel <release>', 'kernel to report on (default: the running one)')
+      .option('--from <version>', 'version of its package (default: derived from the release)')
+      .option('--to <version>', 'version to compare with (default: the newest in the changelogs)')
+      .option('--distribution <name>', 'name of the distribution in OSV, such as Debian:12 (default: this one)')
+      .option('--selection <file>', 'file that selects the CVEs worth a live patch (default: important and critical)')
+      .addOption(new Option('--policy <file>', 'the earlier name of --selection').hideHelp())
+      .option('-m, --module <file...>', 'livepatch modules whose CVEs count as covered (default: the loaded ones)')
+      .option('--all', 'also list the CVEs that wait for a reboot')
+      .option('--json', 'print JSON')
+      .addHelpText(
+        'after',
+        '\nFILE: CVE JSON 5, OSV, CSAF or VEX documents, folders of them, kernel changelogs (plain or gzip).',
+      ),
+    'root directory of the machine to report on',
+  ).action(action(run));
 }
 
 async function run(

@@ -3,24 +3,25 @@ import type { Command } from 'commander';
 import { type ChannelStatus, follow, type KernelState, status } from '../../channel/follow/follow.ts';
 import { supportText } from '../../channel/follow/support.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { withRoot } from '../root-option.ts';
 
 export function registerFollow(channel: Command): void {
-  channel
-    .command('follow <URL>')
-    .description('use a channel as the source of live patches; subscribe with kpatch auto or kpatch update')
-    .requiredOption(
-      '--key <file>',
-      'public key of the channel; compare its fingerprint with the one its owner publishes',
-    )
-    .option('--root <folder>', 'root directory of an image')
-    .option('--json', 'print JSON')
-    .action(action(followIt));
-  channel
-    .command('status')
-    .description('show the patches of this machine and until when its kernels are supported')
-    .option('--root <folder>', 'root directory of an image')
-    .option('--json', 'print JSON')
-    .action(action(show));
+  withRoot(
+    channel
+      .command('follow <URL>')
+      .description('use a channel as the source of live patches; subscribe with kpatch auto or kpatch update')
+      .requiredOption(
+        '--key <file>',
+        'public key of the channel; compare its fingerprint with the one its owner publishes',
+      )
+      .option('--json', 'print JSON'),
+  ).action(action(followIt));
+  withRoot(
+    channel
+      .command('status')
+      .description('show the patches of this machine and until when its kernels are supported')
+      .option('--json', 'print JSON'),
+  ).action(action(show));
 }
 
 interface RootOption {

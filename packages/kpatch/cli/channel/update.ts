@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { update } from '../../channel/follow/follow.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { withRoot } from '../root-option.ts';
 import { updateText } from './update-text.ts';
 
 interface Options {
@@ -11,14 +12,14 @@ interface Options {
 }
 
 export function register(program: Command): void {
-  program
-    .command('update')
-    .description('update every subscribed kernel to its newest live patch')
-    .option('-k, --kernel <release...>', 'also subscribe these kernels')
-    .option('--dry-run', 'only print what would change')
-    .option('--root <folder>', 'root directory of an image')
-    .option('--json', 'print JSON')
-    .action(action(run));
+  withRoot(
+    program
+      .command('update')
+      .description('update every subscribed kernel to its newest live patch')
+      .option('-k, --kernel <release...>', 'also subscribe these kernels')
+      .option('--dry-run', 'only print what would change')
+      .option('--json', 'print JSON'),
+  ).action(action(run));
 }
 
 async function run({ report }: Context, options: Options): Promise<Outcome> {
