@@ -12,6 +12,7 @@ import { KernelImage } from '../kernel/image.ts';
 import type { Kallsyms } from '../kernel/kallsyms.ts';
 import { loadKallsyms } from '../kernel/kallsyms-file.ts';
 import { KernelModules } from '../kernel/modules.ts';
+import { symbolKinds } from '../kernel/symbol-kind.ts';
 import { readSymvers, type Symvers } from '../kernel/symvers.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import type { KernelRules } from '../platform/kernel-rules.ts';
@@ -158,13 +159,12 @@ export class KernelFacts {
 
   async #readSymbols(object: string): Promise<ObjectSymbol[]> {
     if (object !== 'vmlinux') return moduleSymbols(await this.moduleFile(object));
-    return [...this.kallsyms].map(({ name, address, type }) => ({
-      name,
-      address,
-      kind: /[tTwW]/.test(type) ? 'function' : /[dDbBrRvV]/.test(type) ? 'object' : 'other',
-      bind: type === type.toLowerCase() && type !== 'w' && type !== 'v' ? 'local' : 'global',
-      weak: /[wWvV]/.test(type),
-    }));
+    const kindOf = symbolKinds((name) => this.kallsyms.lookup(name)[0]?.address);
+    return [...this.kallsyms].map((symbol) => {
+      const { name, address, type } = symbol;
+      const bind = type === type.toLowerCase() && type !== 'w' && type !== 'v' ? 'local' : 'global';
+      return { name, address, kind: kindOf(symbol), bind, weak: /[wWvV]/.test(type) };
+    });
   }
 }
 
