@@ -28,6 +28,9 @@ const { values } = parseArgs({
 });
 
 const report = consoleReporter();
+/** Certificates that this machine trusts, and where the fresh machine has them. */
+const trusted = '/etc/ssl/certs/ca-certificates.crt';
+const trustedThere = '/etc/ssl/host.crt';
 const checkout = join(import.meta.dirname, '..');
 /** A machine has at most this long for one command of the README, milliseconds. */
 const DEADLINE_MS = { demo: 1_800_000, test: 14_400_000 };
@@ -53,6 +56,8 @@ async function makeRoot(release: string, root: string): Promise<void> {
   writeFileSync(join(root, 'etc/apt/sources.list'), `${lines.join('\n')}\n`);
   rmSync(join(root, 'etc/resolv.conf'), { force: true });
   for (const file of ['/etc/resolv.conf', '/etc/hosts']) copyFileSync(file, join(root, file));
+  // Behind a proxy that ends TLS, the fresh machine has to trust what this one trusts.
+  if (existsSync(trusted)) copyFileSync(trusted, join(root, trustedThere));
   await runOk('git', ['clone', '-q', '--no-hardlinks', checkout, join(root, 'root/kpatch')]);
 }
 
@@ -76,6 +81,8 @@ function onMachine(root: string, command: string, timeoutMs: number): Promise<Ru
     /^(https?_proxy|no_proxy|npm_config_registry)$/i.test(name),
   );
   const env = ['HOME=/root', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'TERM=dumb'];
+  if (existsSync(join(root, trustedThere)))
+    env.push(`CURL_CA_BUNDLE=${trustedThere}`, `NODE_EXTRA_CA_CERTS=${trustedThere}`);
   const all = [...env, ...network.map(([name, value]) => `${name}=${value}`)];
   const shell = [
     'env',
