@@ -50,7 +50,9 @@ async function makeRoot(release: string, root: string): Promise<void> {
   const script = `/usr/share/debootstrap/scripts/${codename}`;
   const scripts = existsSync(script) ? [] : ['/usr/share/debootstrap/scripts/sid'];
   const args = ['--variant=minbase', '--include=make,git,ca-certificates', codename, root, mirror, ...scripts];
-  await runOk('debootstrap', args, { timeoutMs: 1_200_000 });
+  // Its mounts end with it, also if it is killed: below a root that is removed there may be no /proc of this machine.
+  const apart = ['--mount', '--propagation', 'private', 'debootstrap', ...args];
+  await runOk('unshare', apart, { timeoutMs: 1_200_000 });
   const lines = suites.map((suite) => `deb ${mirror} ${suite} main`);
   if (suites.length > 1) lines.push(`deb ${mirror.replace(/debian$/, 'debian-security')} ${codename}-security main`);
   writeFileSync(join(root, 'etc/apt/sources.list'), `${lines.join('\n')}\n`);
