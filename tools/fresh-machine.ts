@@ -5,7 +5,7 @@
  *
  *   tools/fresh-machine.ts [--release 12]… [--tests FILE]… [--no-demo] [--no-tests] [--folder FOLDER] [--keep]
  *
- * `--tests` runs these test files only. Needs root, debootstrap and 15 GB of disk space for each machine.
+ * `--tests` runs these test files only. `--keep` leaves the machine in FOLDER, and the next run with `--keep` uses it again. Needs root, debootstrap and 15 GB of disk space for each machine.
  */
 import { copyFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -60,7 +60,13 @@ async function makeRoot(release: string, root: string): Promise<void> {
   for (const file of ['/etc/resolv.conf', '/etc/hosts']) copyFileSync(file, join(root, file));
   // Behind a proxy that ends TLS, the fresh machine has to trust what this one trusts.
   if (existsSync(trusted)) copyFileSync(trusted, join(root, trustedThere));
-  await runOk('git', ['clone', '-q', '--no-hardlinks', checkout, join(root, 'root/kpatch')]);
+}
+
+/** Clones what is committed here. */
+async function cloneInto(root: string): Promise<void> {
+  const clone = join(root, 'root/kpatch');
+  rmSync(clone, { recursive: true, force: true });
+  await runOk('git', ['clone', '-q', '--no-hardlinks', checkout, clone]);
 }
 
 /** `$1` is the root, `$2` the command line that runs in it, in the clone. Everything ends with the shell. */
@@ -115,7 +121,9 @@ function ending({ stdout, stderr }: RunResult): string {
 async function tryMachine(release: string): Promise<boolean> {
   using folder = temporaryFolder('kpatch-fresh-', values.folder);
   const root = values.keep ? join(values.folder, `kpatch-fresh-${release}`) : join(folder.path, 'root');
-  await report.stage(`a fresh Debian ${release}`, () => makeRoot(release, root));
+  if (!existsSync(join(root, 'etc/resolv.conf')))
+    await report.stage(`a fresh Debian ${release}`, () => makeRoot(release, root));
+  await cloneInto(root);
   const tests = values.tests === undefined ? '' : ` TESTS="${values.tests.join(' ')}"`;
   const commands: [string, number][] = [];
   if (!values['no-demo']) commands.push(['make demo', DEADLINE_MS.demo]);
