@@ -10,7 +10,8 @@
 import { copyFileSync, existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { KpatchError } from '#kpatch/base/errors/error.ts';
+import { renderError } from '#kpatch/base/errors/render.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { consoleReporter } from '#kpatch/base/report.ts';
 import { type RunResult, run, runOk } from '#kpatch/base/run.ts';
