@@ -1,6 +1,6 @@
 /** Checks new functions and data that one difference of a patch defines and another one refers to. */
 import { fail } from '../../base/errors/error.ts';
-import type { Difference } from '../compare.ts';
+import type { Difference } from '../stages/compare.ts';
 
 /** Names of the modules that are always loaded when the module of this name is. */
 export type Requirements = (module: string) => Promise<ReadonlySet<string>>;

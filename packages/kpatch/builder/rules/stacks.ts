@@ -1,7 +1,6 @@
 /** Warns of functions that some task may never leave: the transition of a patch that replaces one may not complete. */
-import { readObject } from '../../formats/elf/read-object.ts';
 import { neverLeft, threadMains, threadMainWarning } from '../../module/always-on-stack.ts';
-import type { CompiledPair } from '../pairs.ts';
+import type { Difference } from '../stages/compare.ts';
 
 interface ReplacedFunction {
   readonly object: string;
@@ -12,7 +11,7 @@ interface ReplacedFunction {
 /** One sentence for each such function. */
 export function stackWarnings(
   functions: readonly ReplacedFunction[],
-  pairs: readonly Pick<CompiledPair, 'unit' | 'original'>[],
+  differences: readonly Pick<Difference, 'original'>[],
 ): string[] {
   const changed = functions.filter(({ kind }) => kind === 'changed');
   const always = changed.flatMap(({ object, name }) => {
@@ -20,6 +19,6 @@ export function stackWarnings(
     return why === undefined ? [] : [`the transition will not complete: ${name} is replaced, and ${why}`];
   });
   const names = new Set(changed.map(({ name }) => name));
-  const mains = pairs.flatMap(({ unit, original }) => threadMains(readObject(original.bytes, unit.object), names));
+  const mains = differences.flatMap(({ original }) => threadMains(original.object, names));
   return [...always, ...[...new Set(mains)].map(threadMainWarning)];
 }
