@@ -1,6 +1,7 @@
 /** Warns of functions that some task may never leave: the transition of a patch that replaces one may not complete. */
+
+import type { ObjectFile } from '../../formats/elf/object-file.ts';
 import { neverLeft, threadMains, threadMainWarning } from '../../module/always-on-stack.ts';
-import type { Difference } from '../stages/compare.ts';
 
 interface ReplacedFunction {
   readonly object: string;
@@ -11,7 +12,7 @@ interface ReplacedFunction {
 /** One sentence for each such function. */
 export function stackWarnings(
   functions: readonly ReplacedFunction[],
-  differences: readonly Pick<Difference, 'original'>[],
+  differences: readonly { readonly original: ObjectFile }[],
 ): string[] {
   const changed = functions.filter(({ kind }) => kind === 'changed');
   const always = changed.flatMap(({ object, name }) => {
