@@ -2,7 +2,7 @@
 import { SHF, SHN, STB, STT } from '../../formats/elf/constants.ts';
 import { ElfFile } from '../../formats/elf/file.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
-import { symbolKinds } from '../../kernel/symbol-kind.ts';
+import { symbolKinds } from '../../formats/symbol-kind.ts';
 import type { KernelSymbol } from '../options.ts';
 
 /** Reads a table in any of the forms. `bytes` is the file's content, `file` its name for messages. */

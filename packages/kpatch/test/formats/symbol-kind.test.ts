@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseKallsyms } from '#kpatch/differ/parts/symbol-table.ts';
-import { symbolKinds } from '#kpatch/kernel/symbol-kind.ts';
+import { symbolKinds } from '#kpatch/formats/symbol-kind.ts';
 
 /** Addresses and letters as in Debian's 7.2.12: the section of data is executable, so its symbols have the letter of code. */
 const listing = `ffffffff81000000 T _stext
