@@ -174,6 +174,7 @@ function outcome(result: BuildResult, output: string): Outcome {
       adjustments,
       notes,
       peakMemoryKiB: process.resourceUsage().maxRSS,
+      parsed: result.parsed,
       stages: times.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
     },
     text: [
