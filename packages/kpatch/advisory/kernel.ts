@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import { namesOf } from '../platform/registry.ts';
-import { describedKernel } from '../prepare/manifest.ts';
 import type { Changelog } from './changelog.ts';
 import { compareBy, type Scheme, upstreamOf } from './version.ts';
 
@@ -27,9 +26,7 @@ export async function packageVersionOf(
     const version = asked?.stdout.toString().trim() ?? '';
     if (asked?.status === 0 && version !== '') return { scheme: 'deb', version };
   }
-  // A kernel that was prepared for building need not be installed.
-  const prepared = root === '/' ? describedKernel(release)?.sourceVersion : undefined;
-  return prepared === undefined ? undefined : { scheme: schemeOf(prepared), version: prepared };
+  return undefined;
 }
 
 /** The release of the running kernel. */

@@ -215,6 +215,61 @@ async function index(kernel: TargetKernel): Promise<void> {
   await new KernelFacts(kernel).includes().catch(() => undefined);
 }
 
+/** The running kernel where it can be patched, and what else could be built for. */
+export interface TargetChoice {
+  readonly running: string;
+  /** Why the running kernel is not the target; undefined if it is. */
+  readonly problem?: string;
+  /** The other kernels: those that are prepared, then the newest that the package sources have. */
+  readonly offers: readonly { readonly release: string; readonly what: string }[];
+}
+
+/** The kernel that runs here. */
+export interface Running {
+  readonly release: string;
+  /** It can load live patches. */
+  readonly capable: boolean;
+}
+
+function runningKernel(): Running {
+  return { release: runningRelease(), capable: existsSync('/sys/kernel/livepatch') };
+}
+
+/** Looks at the running kernel and, only if that cannot be the target, at the others. Prepares nothing. */
+export async function targetChoice(options: PrepareKernelOptions, here = runningKernel()): Promise<TargetChoice> {
+  const { release: running, capable } = here;
+  const providers = providersFor(undefined, options);
+  const context: ProviderContext = { report: options.report, packages: packagesFolder(), cache: cacheRoot() };
+  if (capable && (await isOffered(running, providers, context))) return { running, offers: [] };
+  const problem = capable
+    ? `the running kernel ${running} is neither prepared nor known to the package sources`
+    : `the running kernel ${running} does not support live patching`;
+  const prepared = cachedReleases().filter((one) => describedKernel(one)?.livepatch === true);
+  const newest: string[] = [];
+  for (const provider of providers) {
+    const release = await provider.newest(context).catch(() => undefined);
+    if (release !== undefined && !prepared.includes(release)) newest.push(release);
+  }
+  const offers = [
+    ...prepared.map((release) => ({ release, what: 'prepared' })),
+    ...[...new Set(newest)].map((release) => ({ release, what: 'the newest of the package sources' })),
+  ];
+  return { running, problem, offers };
+}
+
+async function isOffered(
+  release: string,
+  providers: readonly KernelProvider[],
+  context: ProviderContext,
+): Promise<boolean> {
+  if (describedKernel(release) !== undefined) return true;
+  for (const provider of providers) {
+    const offer = await provider.find(release, context).catch(() => undefined);
+    if (offer !== undefined) return true;
+  }
+  return false;
+}
+
 async function defaultRelease(providers: readonly KernelProvider[], context: ProviderContext): Promise<string> {
   const running = runningRelease();
   if (describedKernel(running) !== undefined) return running;

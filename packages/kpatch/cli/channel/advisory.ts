@@ -2,11 +2,18 @@
 
 import { type Command, Option } from 'commander';
 import { type AssessedCve, type Assessment, assess } from '../../advisory/assess.ts';
-import { distributionOf, installedChangelogs, runningRelease, versionsFor } from '../../advisory/kernel.ts';
+import {
+  distributionOf,
+  installedChangelogs,
+  packageVersionOf,
+  runningRelease,
+  versionsFor,
+} from '../../advisory/kernel.ts';
 import { defaultSelection, readSelection } from '../../advisory/selection.ts';
 import { readSources } from '../../advisory/sources.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { coveredBy } from '../../channel/covered.ts';
+import { describedKernel } from '../../prepare/manifest.ts';
 import { action, type Outcome } from '../command.ts';
 import { withRoot } from '../root-option.ts';
 
@@ -56,7 +63,8 @@ async function run(
   const chosen = options.selection ?? options.policy;
   const selection = chosen === undefined ? defaultSelection : readSelection(chosen);
   let sources = readSources(files);
-  const known = await versionsFor(release, sources.changelogs, options, root);
+  const given = { ...options, ...(await preparedVersion(release, options.from, root)) };
+  const known = await versionsFor(release, sources.changelogs, given, root);
   if (sources.changelogs.length === 0) {
     const extra = readSources(installedChangelogs(known.from, root).slice(0, 4));
     sources = { ...sources, changelogs: extra.changelogs };
@@ -75,6 +83,13 @@ async function run(
     data: { kernel: release, ...assessment },
     text: show(release, assessment, options.all === true),
   };
+}
+
+/** A kernel that was prepared for building need not be installed; its version is known all the same. */
+async function preparedVersion(release: string, from: string | undefined, root: string): Promise<{ from?: string }> {
+  if (from !== undefined || root !== '/' || (await packageVersionOf(release, root)) !== undefined) return {};
+  const version = describedKernel(release)?.sourceVersion;
+  return version === undefined ? {} : { from: version };
 }
 
 function show(release: string, assessment: Assessment, all: boolean): string {

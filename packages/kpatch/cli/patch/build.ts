@@ -1,15 +1,24 @@
 /** `kpatch build PATCH...`: from source patches to a livepatch module. */
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
+import { join, relative } from 'node:path';
 import type { Command } from 'commander';
+import { isCveId } from '../../advisory/record.ts';
 import { fail } from '../../base/errors/error.ts';
-import { checkWritable, writeAtomically } from '../../base/files.ts';
-import { type BuildResult, build } from '../../builder/build.ts';
+import { checkWritable, temporaryFolder, writeAtomically } from '../../base/files.ts';
+import { type BuildRequest, type BuildResult, build } from '../../builder/build.ts';
 import { describeCause } from '../../builder/cause.ts';
+import { forecast } from '../../builder/forecast.ts';
 import type { OutOfTreeModule } from '../../builder/out-of-tree.ts';
+import { recordDuration } from '../../builder/timings.ts';
 import type { CustomParts } from '../../distro/custom/custom.ts';
 import type { SigningKey } from '../../module/make/sign.ts';
+import { cacheRoot } from '../../prepare/cache.ts';
+import { obtainPatches } from '../../source/origin/obtain.ts';
 import { action, type Outcome } from '../command.ts';
+import { shellWord } from '../shell-word.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
+import { planOutcome } from './plan-text.ts';
+import { targetOf } from './target.ts';
 
 interface Options extends KernelSourceOptions {
   readonly kernel?: string;
@@ -36,6 +45,7 @@ interface Options extends KernelSourceOptions {
   readonly leaveOutInit?: boolean;
   readonly jobs?: string;
   readonly keepGlue?: string;
+  readonly plan?: boolean;
 }
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
@@ -45,12 +55,17 @@ export function register(program: Command): void {
     .command('build')
     .summary('build a live patch from source patches')
     .description(
-      'Builds a livepatch module from source patches: patch files, folders of patches, or a quilt `series` file, in order.',
+      'Builds a livepatch module from source patches, in order: patch files (also .gz, .xz, .zst), folders of patches, a quilt ' +
+        '`series` file, a commit, a CVE, an https address, or - for standard input.',
     )
     .argument('<patch...>', 'unified diffs against the source of the target kernel')
     .option(
       '-k, --kernel <release>',
-      'target kernel, as in `uname -r` (default: the running one, or the newest available from apt)',
+      'target kernel, as in `uname -r` (default: the running one; if it cannot be patched, kpatch asks)',
+    )
+    .option(
+      '--plan',
+      'compile nothing; print which files would be compiled, the functions expected to change, and the time',
     )
     .option('--image <file>', 'image of a custom kernel (vmlinuz or vmlinux); needs --headers and --source')
     .option('--headers <folder>', 'its folder for building modules')
@@ -79,39 +94,94 @@ export function register(program: Command): void {
     .option('--keep-line-changes', 'treat a shifted line number in a warning as a change')
     .option('--keep-glue <file>', 'also write the generated C source (glue code) of the module')
     .option('--no-sandbox', 'run the compiler and its tools with all your rights (dangerous; recorded in the manifest)')
-    .option('--json', 'print JSON');
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Commits come from kernel.org, or from the repository that /etc/kpatch/build.conf names (users: ~/.config/kpatch/build.conf):
+  repository=/src/linux         a clone, or the address of a repository
+  cves=/src/vulns               CVE records: a clone of vulns.git, or an address with {id}
+For a CVE kpatch takes the fix of the series of the target kernel, or else the original commit.`,
+    );
   withKernelSource(command).action(
-    action<Options, [string[]]>(async ({ report }, options, patches) => {
+    action<Options, [string[]]>(async ({ report, json }, options, patches) => {
+      const started = performance.now();
+      checkOptions(options);
       for (const file of [options.output, options.keepGlue]) if (file !== undefined) checkWritable(file);
-      const result = await build(
-        {
-          patches,
-          kernelSource: kernelSource(options),
-          ...(options.kernel === undefined ? {} : { release: options.kernel }),
-          ...partsOf(options),
-          ...outOfTree(options),
-          ...(options.name === undefined ? {} : { name: options.name }),
-          ...(options.patchVersion === undefined ? {} : { version: natural('--patch-version', options.patchVersion) }),
-          ...(options.after === undefined ? {} : { after: options.after }),
-          withdraw: options.withdraw,
-          ...signing(options),
-          cves: options.cve,
-          replace: options.replace,
-          skipCompilerCheck: options.skipCompilerCheck === true,
-          keepLineChanges: options.keepLineChanges === true,
-          skipRunPre: options.skipRunPre === true,
-          acceptLayouts: options.acceptLayout,
-          leaveOutInit: options.leaveOutInit === true,
-          ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
-        },
+      const release = await targetOf({
+        kernelSource: kernelSource(options),
         report,
-      );
+        json,
+        ...(options.kernel === undefined ? {} : { given: options.kernel }),
+        ...otherTarget(options),
+      });
+      using fetched = temporaryFolder('kpatch-patches-');
+      const obtained = await obtainPatches({
+        names: patches,
+        folder: fetched.path,
+        cache: join(cacheRoot(), 'git'),
+        release: () => release,
+        note: (text) => report.note(text),
+      });
+      const request: BuildRequest = {
+        patches: obtained.files,
+        kernelSource: kernelSource(options),
+        ...(release === undefined ? {} : { release }),
+        ...partsOf(options),
+        ...outOfTree(options),
+        ...(options.name === undefined ? {} : { name: options.name }),
+        ...(options.patchVersion === undefined ? {} : { version: natural('--patch-version', options.patchVersion) }),
+        ...(options.after === undefined ? {} : { after: options.after }),
+        withdraw: options.withdraw,
+        ...signing(options),
+        cves: [...options.cve, ...obtained.cves],
+        replace: options.replace,
+        skipCompilerCheck: options.skipCompilerCheck === true,
+        keepLineChanges: options.keepLineChanges === true,
+        skipRunPre: options.skipRunPre === true,
+        acceptLayouts: options.acceptLayout,
+        leaveOutInit: options.leaveOutInit === true,
+        ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
+      };
+      if (options.plan === true) return planOutcome(await forecast(request, report), withoutPlan());
+      const result = await build(request, report);
       const output = options.output ?? join(process.cwd(), `${result.name}.ko`);
       writeAtomically(output, result.module);
       if (options.keepGlue !== undefined) writeAtomically(options.keepGlue, result.glue);
+      measured(result, request, performance.now() - started);
       return outcome(result, output);
     }),
   );
+}
+
+/** This command line without `--plan`, as a shell reads it. */
+function withoutPlan(): string {
+  const words = process.argv.slice(2).filter((word) => word !== '--plan');
+  return ['kpatch', ...words.map(shellWord)].join(' ');
+}
+
+/** Errors: `usage`. */
+function checkOptions({ cve, withdraw, after }: Options): void {
+  const odd = cve.find((id) => !isCveId(id));
+  if (odd !== undefined) throw fail('usage', { problem: `--cve '${odd}' is not a CVE, such as CVE-2026-12345` });
+  if (withdraw.length > 0 && after === undefined) throw fail('usage', { problem: '--withdraw needs --after MODULE' });
+}
+
+/** A target that is not named by a release. */
+function otherTarget({ image, ootModule }: Options): { other?: string } {
+  if (image !== undefined) return { other: `the custom kernel ${image}` };
+  return ootModule === undefined ? {} : { other: `the kernel that ${ootModule} was built for` };
+}
+
+/** Remembers how long it took, unless the kernel had to be prepared first. */
+function measured(
+  { kernel, units, times }: BuildResult,
+  { jobs = availableParallelism() }: BuildRequest,
+  ms: number,
+): void {
+  const of = (stage: string): number =>
+    times.filter(({ name }) => name.startsWith(stage)).reduce((sum, time) => sum + time.ms, 0);
+  if (of('target kernel') < 5000) recordDuration(kernel.release, units.length, jobs, ms, of('compile '));
 }
 
 /** The parts of a custom kernel; --image, --headers and --source are required together. Error: `usage`. */
@@ -156,6 +226,7 @@ function outcome(result: BuildResult, output: string): Outcome {
   });
   const replaced = functions.filter(({ kind }) => kind === 'changed');
   const matched = replaced.filter(({ digest }) => digest !== undefined).length;
+  const shown = relative(process.cwd(), output).startsWith('..') ? output : relative(process.cwd(), output);
   return {
     schema: 'kpatch.build/1',
     data: {
@@ -183,6 +254,10 @@ function outcome(result: BuildResult, output: string): Outcome {
       `run-pre match: ${matched}/${replaced.length} functions match the kernel image`,
       `${output}: live patch for ${kernel.release}, ${result.module.length} bytes`,
     ].join('\n'),
+    next: [
+      { run: `kpatch prove ${shown}`, what: 'test it in a virtual machine' },
+      { run: `kpatch install ${shown}`, what: `on ${kernel.release}: load it now and at every boot` },
+    ],
   };
 }
 

@@ -88,6 +88,10 @@ for (const family of families) {
     const { publisher, server, machine, keyFile } = stage;
     const { root } = machine;
     await follow(root, server.url, keyFile);
+    if (family.name === 'apt') {
+      const source = readFileSync(join(root, 'etc/apt/sources.list.d/kpatch-channel.sources'), 'utf8');
+      assert.match(source, /^Signed-By: \/etc\/apt\/keyrings\//m, 'apt inside the image finds the key');
+    }
     const first = await auto(root);
     assert.deepEqual(
       first.changes
@@ -378,7 +382,7 @@ test('the commands of a machine: status in words, exit status for monitoring', a
     const result = await run('bin/kpatch', [...args, '--root', machine.root]);
     return { status: result.status, stdout: result.stdout.toString(), stderr: result.stderr };
   };
-  assert.equal((await kpatch('channel', 'status')).status, 2);
+  assert.equal((await kpatch('channel', 'status')).status, 3);
   assert.equal((await kpatch('channel', 'follow', server.url, '--key', keyFile)).status, 0);
   assert.equal((await kpatch('channel', 'status')).status, 1);
   const subscribed = await kpatch('auto');
