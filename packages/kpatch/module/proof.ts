@@ -116,12 +116,13 @@ export function requireProofBytes(bytes: Uint8Array, file: string, demand: Proof
   return proof;
 }
 
-/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` if it is none. */
+/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` if it is not a proof. */
 export function readProof(file: string): Proof {
   return parseProof(readBytes(file), file);
 }
 
-function parseProof(bytes: Uint8Array, file: string): Proof {
+/** The same from bytes. Error: `proof-invalid`. */
+export function parseProof(bytes: Uint8Array, file: string): Proof {
   const refuse = (problem: string): Error => fail('proof-invalid', { file, problem }, { where: { file } });
   if (bytes.length > 100_000_000) throw refuse('it is larger than 100 MB');
   let value: unknown;

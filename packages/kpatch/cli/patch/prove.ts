@@ -11,11 +11,12 @@ import type { ElfObject } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { type Proof, signProof } from '../../module/proof.ts';
 import { proofPath } from '../../module/proof-path.ts';
+import type { ReplacedFunction } from '../../module/tables.ts';
 import { cacheRoot } from '../../prepare/cache.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
 import { holdKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
 import { ownProgram } from '../../prove/input/own-program.ts';
-import { type PatchedFunction, readSubject, type Subject } from '../../prove/input/subject.ts';
+import { readSubject, type Subject } from '../../prove/input/subject.ts';
 import { readTestScript, type TestScript } from '../../prove/input/test-script.ts';
 import { readUserCheck, type UserCheck } from '../../prove/input/user-check.ts';
 import { liveView } from '../../prove/live-view.ts';
@@ -259,7 +260,7 @@ async function writeReport(
   report.note(`report written to ${path}`);
 }
 
-async function codeOf(facts: KernelFacts, functions: readonly PatchedFunction[]): Promise<KernelCode> {
+async function codeOf(facts: KernelFacts, functions: readonly ReplacedFunction[]): Promise<KernelCode> {
   const modules = new Map<string, ElfObject>();
   for (const name of new Set(functions.map(({ object }) => object))) {
     if (facts.modules.names.includes(name))
@@ -269,10 +270,10 @@ async function codeOf(facts: KernelFacts, functions: readonly PatchedFunction[])
 }
 
 /** The functions that livepatch listed in the guest, or those of the manifest if no guest got that far. */
-function functionsIn(proof: Proof, subject: Subject): readonly PatchedFunction[] {
+function functionsIn(proof: Proof, subject: Subject): readonly ReplacedFunction[] {
   for (const { check, evidence } of proof.checks) {
     if (!check.endsWith('/redirected')) continue;
-    const listed = evidence.map(({ data }) => (data as { functions?: PatchedFunction[] } | undefined)?.functions);
+    const listed = evidence.map(({ data }) => (data as { functions?: ReplacedFunction[] } | undefined)?.functions);
     const found = listed.find((functions) => functions !== undefined);
     if (found !== undefined) return found;
   }
