@@ -3,109 +3,34 @@
 import { sha256 } from '../base/digest.ts';
 import { fail } from '../base/errors/error.ts';
 import { temporaryFolder } from '../base/files.ts';
-import type { Reporter, StageTime } from '../base/report.ts';
-import { version as toolVersion } from '../base/version.ts';
+import type { Reporter } from '../base/report.ts';
 import type { DiffResult } from '../differ/options.ts';
-import type { CustomParts } from '../distro/custom/custom.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
-import type { SourceOverlay } from '../kbuild/overlay.ts';
-import type { TargetKernel } from '../kernel/target.ts';
-import { checkModule, kernelVermagic, type ModuleReport } from '../module/check/check.ts';
+import { checkModule, kernelVermagic } from '../module/check/check.ts';
 import { makeModule } from '../module/make/module.ts';
-import { checkSigningKey, type SigningKey, signModule } from '../module/make/sign.ts';
-import type { Manifest } from '../module/manifest.ts';
+import { checkSigningKey, signModule } from '../module/make/sign.ts';
 import { checkName, nameFor } from '../module/name.ts';
 import { has, type KernelRules } from '../platform/kernel-rules.ts';
 import { KernelFacts } from '../prepare/facts.ts';
-import { holdKernel, type KernelSource, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
+import { holdKernel, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
+import { provenanceOf } from '../provenance/slsa.ts';
 import { isSandboxed } from '../sandbox/policy.ts';
 import { readableFiles } from '../sandbox/user.ts';
-import type { Adjustment } from '../source/apply.ts';
-import { cvesOf } from '../source/cves.ts';
-import type { SourcePatch } from '../source/patch.ts';
 import { readSeries } from '../source/series.ts';
 import { checkCompiler } from '../toolchain/compiler.ts';
-import { type Cause, Causes, type Edit } from './cause.ts';
 import { type Difference, PairComparison, requireRunPre } from './compare.ts';
 import { type CompileInput, compileInTree, compileOutOfTree } from './compiled.ts';
+import { describe, manifestOf, parametersOf, settingsOf } from './describe.ts';
+import { kernelInputs, patchInputs } from './inputs.ts';
 import { nothingChanged } from './irrelevance.ts';
-import { type OutOfTreeModule, readGivenModule } from './out-of-tree.ts';
-import type { LeftOut } from './plan.ts';
+import { readGivenModule } from './out-of-tree.ts';
+import type { BuildRequest, BuildResult } from './request.ts';
 import { requireResolved } from './rules/definitions.ts';
 import { stackWarnings } from './rules/stacks.ts';
 import { statesOf } from './rules/states.ts';
 import { checkSuccessor, readPredecessor, successorVersion } from './successor.ts';
 
-export interface BuildRequest {
-  /** Patch files, folders or series files, in order. */
-  readonly patches: readonly string[];
-  /** As in `uname -r` (default: the running or the newest kernel). */
-  readonly release?: string;
-  /** The parts of a custom kernel, instead of a release. */
-  readonly parts?: CustomParts;
-  /** Where the kernel and its compiler come from, if not as the name of the kernel tells. */
-  readonly kernelSource?: KernelSource;
-  /** Patch an out-of-tree module; the patches apply to its source. */
-  readonly outOfTree?: OutOfTreeModule;
-  readonly name?: string;
-  /** Version of the cumulative patch, from 1 (default: one more than that of the previous patch). */
-  readonly version?: number;
-  /** The previous module: the new one must cover all of its functions except those in `withdraw`. */
-  readonly after?: string;
-  readonly withdraw?: readonly string[];
-  readonly sign?: SigningKey;
-  readonly cves: readonly string[];
-  readonly replace: boolean;
-  readonly skipCompilerCheck: boolean;
-  readonly keepLineChanges: boolean;
-  /** Structures whose layout change the user accepts as safe. */
-  readonly acceptLayouts?: readonly string[];
-  /** Skip changed init and exit code of modules. */
-  readonly leaveOutInit?: boolean;
-  /** Skip the run-pre match. */
-  readonly skipRunPre?: boolean;
-  readonly jobs?: number;
-}
-
-export interface BuildResult {
-  readonly kernel: TargetKernel;
-  readonly name: string;
-  /** The module, signed if requested. */
-  readonly module: Uint8Array;
-  /** Digest of the module without its signature. */
-  readonly sha256: string;
-  readonly version: number;
-  readonly signed: boolean;
-  /** Result of the module checks. */
-  readonly checked: ModuleReport;
-  readonly glue: string;
-  readonly units: readonly string[];
-  readonly leftOut: readonly LeftOut[];
-  readonly adjustments: readonly Adjustment[];
-  readonly functions: readonly BuiltFunction[];
-  /** Notes of the differ: what it skipped or treated specially. */
-  readonly notes: readonly string[];
-  readonly times: readonly StageTime[];
-}
-
-/** A function of the patch, with everything known about it. */
-export interface BuiltFunction {
-  readonly name: string;
-  readonly object: string;
-  /** See `ManifestFunction`; 0 for new functions. */
-  readonly sympos: number;
-  readonly kind: 'changed' | 'new';
-  readonly unit: string;
-  /** Digest of the replaced code, if the run-pre match found it in the target kernel. */
-  readonly digest?: string;
-  /** Source file and line, from debug information. */
-  readonly source?: string;
-  readonly reasons: readonly string[];
-  /** Why, in terms of the source. */
-  readonly cause: Cause;
-  /** The source patches that changed it. */
-  readonly patches: readonly string[];
-}
+export type { BuildRequest, BuildResult, BuiltFunction } from './request.ts';
 
 /**
  * Builds a livepatch module. The prepared kernel is only read; all work happens in temporary folders, which are removed.
@@ -124,8 +49,10 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
       : prepareCustomKernel(parts, { report }),
   );
   using _held = await holdKernel(kernel);
+  const inputs = kernelInputs(kernel);
+  inputs.catch(() => {}); // it is awaited later, and the build may fail before
   const facts = new KernelFacts(kernel);
-  await checkTarget(facts, request, report);
+  const compilerText = await checkTarget(facts, request, report);
   const previous = request.after === undefined ? undefined : readPredecessor(request.after, kernel);
   const version = successorVersion(previous, request.version);
   if (!isSandboxed()) report.warn('no sandbox: the compiler and its tools run with all your rights');
@@ -179,10 +106,22 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   );
   const hash = facts.config.get('MODULE_SIG_HASH') ?? 'sha256';
   const signed = request.sign === undefined ? made.bytes : await signModule(made.bytes, request.sign, hash);
+  const provenance = await provenanceOf(
+    {
+      parameters: parametersOf(request, manifest),
+      internal: settingsOf(kernel, compilerText),
+      dependencies: [...patchInputs(patches), ...(await inputs)],
+      file: signed,
+      unsigned: made.bytes,
+    },
+    request.builder,
+  );
   return {
     kernel,
     name,
+    provenance,
     module: signed,
+    unsigned: made.bytes,
     sha256: sha256(made.bytes),
     version,
     signed: request.sign !== undefined,
@@ -220,70 +159,11 @@ function comesOnlyOnce(differences: readonly Difference[], release: string, rule
   });
 }
 
-/** Errors: `kernel-no-livepatch`, `kernel-compiler`, `tool-missing`. */
-async function checkTarget(facts: KernelFacts, request: BuildRequest, report: Reporter): Promise<void> {
+/** Gives the version text of the compiler. Errors: `kernel-no-livepatch`, `kernel-compiler`, `tool-missing`. */
+async function checkTarget(facts: KernelFacts, request: BuildRequest, report: Reporter): Promise<string> {
   const { kernel } = facts;
   if (!kernel.livepatch) throw fail('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
   const { same, found } = await checkCompiler(kernel, { accept: request.skipCompilerCheck });
   if (!same) report.warn(`compiling with "${found}" instead of "${kernel.compiler.builtBy}"`);
-}
-
-function describe(
-  difference: Difference,
-  patched: SourceOverlay,
-  edits: readonly Edit[],
-  matched: boolean,
-): BuiltFunction[] {
-  const { unit, object, result, runPre } = difference;
-  const reaching = edits.filter(({ file }) => unit.through.includes(file));
-  const causes = new Causes(patched, unit.object.replace(/\.o$/, '.c'), reaching);
-  return result.functions.map(({ name, sympos, kind, reasons, source }) => {
-    const cause = causes.of(name);
-    return {
-      name,
-      object,
-      sympos: sympos ?? 0,
-      kind,
-      unit: unit.object,
-      ...digestOf(kind === 'changed' && matched ? runPre.digest(name) : undefined),
-      ...(source === undefined ? {} : { source }),
-      reasons: reasons.map(({ text }) => text),
-      cause,
-      patches: cause.patches,
-    };
-  });
-}
-
-function manifestOf(input: {
-  readonly request: BuildRequest;
-  readonly name: string;
-  readonly version: number;
-  readonly kernel: TargetKernel;
-  readonly patches: readonly SourcePatch[];
-  readonly functions: readonly BuiltFunction[];
-  readonly states: Manifest['states'];
-}): Manifest {
-  const { request, name, version, kernel, patches, functions, states } = input;
-  return {
-    schema: 'kpatch.manifest/1',
-    name,
-    version,
-    release: kernel.release,
-    arch: kernel.arch,
-    ...(kernel.buildId === undefined ? {} : { buildId: kernel.buildId }),
-    replace: request.replace,
-    functions: functions
-      .filter(({ kind }) => kind === 'changed')
-      .map(({ name, object, sympos, digest, patches }) => ({ name, object, sympos, ...digestOf(digest), patches })),
-    cves: cvesOf(request.cves, patches),
-    states,
-    patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
-    runPre: request.skipRunPre ? 'skipped' : 'matched',
-    ...(isSandboxed() ? {} : { sandbox: 'none' }),
-    tool: `kpatch ${toolVersion}`,
-  };
-}
-
-function digestOf(digest: string | undefined): { digest?: string } {
-  return digest === undefined ? {} : { digest };
+  return found;
 }

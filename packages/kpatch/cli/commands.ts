@@ -125,6 +125,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/prove.ts'),
   },
   {
+    name: 'reproduce',
+    summary: 'rebuild a module from its recorded inputs and compare the bytes',
+    load: () => import('./patch/reproduce.ts'),
+  },
+  {
     name: 'diff',
     summary: 'show what changed between two object files, and why',
     load: () => import('./patch/diff.ts'),
