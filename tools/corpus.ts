@@ -7,8 +7,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { KpatchError } from '#kpatch/base/errors/error.ts';
 import { plural } from '#kpatch/base/errors/plural.ts';
+import { renderError } from '#kpatch/base/errors/render.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { consoleReporter, silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';

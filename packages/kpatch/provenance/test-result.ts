@@ -7,9 +7,7 @@ import { statementType, type TestResultStatement } from './statement.ts';
 export function testResultOf(proof: Proof, bytes: string | Uint8Array, file: string): TestResultStatement {
   const { module, kernel, checks, inputs, verdict } = proof;
   const named = (outcome: string): string[] =>
-    checks
-      .filter((one) => one.outcome === outcome)
-      .map(({ boot, check }) => (check.includes('/') ? check : `${boot}/${check}`));
+    checks.filter((one) => one.outcome === outcome).map(({ check }) => check);
   return {
     _type: statementType,
     subject: [{ name: module.file, digest: { sha256: module.sha256 } }],
