@@ -21,9 +21,9 @@ import { type ProvenanceStatement, type Resource, readProvenance } from '../prov
 import { isSandboxed } from '../sandbox/policy.ts';
 import { build } from './build.ts';
 import { type FileDifference, firstDifference } from './first-difference.ts';
-import { kernelInputs } from './inputs.ts';
 import type { OutOfTreeModule } from './out-of-tree.ts';
 import type { BuildRequest } from './request.ts';
+import { kernelInputs } from './stages/inputs.ts';
 
 export interface ReproduceRequest {
   readonly module: string;

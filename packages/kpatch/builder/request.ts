@@ -1,4 +1,4 @@
-/** What a build takes and gives. */
+/** What a build takes and what it returns. */
 import type { StageTime } from '../base/report.ts';
 import type { CustomParts } from '../distro/custom/custom.ts';
 import type { TargetKernel } from '../kernel/target.ts';
@@ -8,8 +8,8 @@ import type { KernelSource } from '../prepare/kernel.ts';
 import type { ProvenanceStatement } from '../provenance/statement.ts';
 import type { Adjustment } from '../source/apply.ts';
 import type { Cause } from './cause.ts';
+import type { LeftOut } from './irrelevance.ts';
 import type { OutOfTreeModule } from './out-of-tree.ts';
-import type { LeftOut } from './plan.ts';
 
 export interface BuildRequest {
   /** Patch files, folders or series files, in order. */
@@ -49,8 +49,8 @@ export interface BuildResult {
   readonly name: string;
   /** The module, signed if requested. */
   readonly module: Uint8Array;
-  /** The module without its signature, and its digest. */
   readonly unsigned: Uint8Array;
+  /** Digest of the module without its signature. */
   readonly sha256: string;
   readonly version: number;
   readonly signed: boolean;
@@ -66,6 +66,8 @@ export interface BuildResult {
   /** What it was built from (docs/provenance.md), not signed. */
   readonly provenance: ProvenanceStatement;
   readonly times: readonly StageTime[];
+  /** ELF files that were parsed, see `parsedFiles`. */
+  readonly parsed: number;
 }
 
 /** A function of the patch, with everything known about it. */

@@ -158,6 +158,7 @@ function outcome(result: BuildResult, output: string, key: string | undefined): 
       adjustments,
       notes,
       peakMemoryKiB: process.resourceUsage().maxRSS,
+      parsed: result.parsed,
       stages: times.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
     },
     text: [

@@ -1,15 +1,15 @@
 /** What a build depends on, with digests: patches, packages, files of the kernel, the toolchain. For the provenance. */
 import { existsSync, realpathSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { sha256, sha256File } from '../base/digest.ts';
-import { readBytes } from '../base/files.ts';
-import { run } from '../base/run.ts';
-import { packageUrl } from '../distro/registry.ts';
-import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
-import { packagesOfBuildRoot } from '../prepare/build-root.ts';
-import { packagesWithDigests } from '../prepare/package-digests.ts';
-import type { Resource } from '../provenance/statement.ts';
-import type { SourcePatch } from '../source/patch.ts';
+import { sha256, sha256File } from '../../base/digest.ts';
+import { readBytes } from '../../base/files.ts';
+import { run } from '../../base/run.ts';
+import { packageUrl } from '../../distro/registry.ts';
+import type { PackageVersion, TargetKernel } from '../../kernel/target.ts';
+import { packagesOfBuildRoot } from '../../prepare/build-root.ts';
+import { packagesWithDigests } from '../../prepare/package-digests.ts';
+import type { Resource } from '../../provenance/statement.ts';
+import type { SourcePatch } from '../../source/patch.ts';
 
 /** Bytes of all patches up to which their content is in the provenance. */
 const CONTENT_LIMIT = 8 << 20;
