@@ -70,9 +70,11 @@ export const buildDocument = printed('kpatch.build/1', 'build', 'A live patch wa
     depends: v.array(v.string()),
   }),
   stages: described(v.array(v.object({ name: v.string(), ms: v.number() })), 'Milliseconds of each stage.'),
-  parsed: described(
-    natural,
-    'ELF files that were parsed, each once: both versions of every unit that changes, the linked and the finished module, modules of the kernel.',
+  parsed: v.optional(
+    described(
+      natural,
+      'ELF files that were parsed, each once: both versions of every unit that changes, the linked and the finished module, modules of the kernel.',
+    ),
   ),
   peakMemoryKiB: natural,
 });
