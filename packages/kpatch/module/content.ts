@@ -3,27 +3,27 @@
  * read a module through this and each decide for themselves what they accept.
  */
 import { sha256 } from '../base/digest.ts';
+import { fail } from '../base/errors/error.ts';
 import { readRegularFile } from '../base/files.ts';
 import { isPlainText } from '../base/printable.ts';
-import { isSigned } from '../formats/appended-signature.ts';
-import { ElfFile } from '../formats/elf/file.ts';
+import { isSigned, splitSignature } from '../formats/appended-signature.ts';
 import { type ModinfoField, modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
+import { ObjectFile } from '../formats/elf/object-file.ts';
 import { type Manifest, readManifest } from './manifest.ts';
 import { isModuleName } from './name.ts';
 
-export class ModuleContent {
+export class ModuleContent extends ObjectFile {
   readonly file: string;
   readonly bytes: Uint8Array;
-  readonly elf: ElfFile;
   readonly modinfo: readonly ModinfoField[];
   #sha256: string | undefined;
   #manifest: { readonly value: Manifest | undefined } | undefined;
 
   /** `file` is for messages. Errors: those of reading ELF. */
   constructor(bytes: Uint8Array, file: string) {
+    super(bytes, file);
     this.file = file;
     this.bytes = bytes;
-    this.elf = new ElfFile(bytes, file);
     this.modinfo = modinfoOf(this.elf);
   }
 
@@ -59,6 +59,15 @@ export class ModuleContent {
   get sha256(): string {
     this.#sha256 ??= sha256(this.bytes);
     return this.#sha256;
+  }
+
+  /** The module without an appended signature, a view. Error: `signature-malformed`. */
+  get unsigned(): Uint8Array {
+    const parts = splitSignature(this.bytes);
+    if (parts === undefined) return this.bytes;
+    const { file } = this;
+    if (typeof parts === 'string') throw fail('signature-malformed', { file, problem: parts }, { where: { file } });
+    return parts.module;
   }
 
   /** Build id of the module, hexadecimal. Error: `elf-malformed`. */

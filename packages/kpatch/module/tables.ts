@@ -5,7 +5,6 @@
  */
 import { SHF, STT } from '../formats/elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';
-import { readObject } from '../formats/elf/read-object.ts';
 import type { ModuleContent } from './content.ts';
 import { readPatchedFunctions } from './make/intermediate.ts';
 
@@ -29,8 +28,8 @@ const PATCH = { objects: 8 } as const;
  * What a module file replaces: by its manifest, or else by its tables; undefined if it has neither. Errors:
  * `manifest-damaged`, `intermediate-malformed`, those of reading ELF.
  */
-export function replacedBy({ manifest, bytes, file }: ModuleContent): readonly ReplacedFunction[] | undefined {
-  return manifest?.functions ?? replacedFunctions(readObject(bytes, file));
+export function replacedBy(module: ModuleContent): readonly ReplacedFunction[] | undefined {
+  return module.manifest?.functions ?? replacedFunctions(module.object);
 }
 
 /**

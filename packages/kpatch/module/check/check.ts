@@ -8,7 +8,6 @@ import { SHF, SHT } from '../../formats/elf/constants.ts';
 import type { ElfFile } from '../../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../../formats/elf/modinfo.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
-import { readObject } from '../../formats/elf/read-object.ts';
 import { architectureOf } from '../../platform/registry.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
 import { ModuleContent } from '../content.ts';
@@ -44,8 +43,7 @@ export async function checkModule(
   vermagic?: string,
 ): Promise<ModuleReport> {
   const content = new ModuleContent(bytes, file);
-  const { elf, name = file } = content;
-  const module = readObject(bytes, file);
+  const { elf, object: module, name = file } = content;
   const namespaces = content.modinfo.filter(({ key }) => key === 'import_ns').map(({ value }) => value);
   const found = content.vermagic?.trim() ?? '';
   const problems = [
