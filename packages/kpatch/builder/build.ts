@@ -1,7 +1,7 @@
 /**
  * A build is a pipeline. Each stage is a file in stages/, takes the results of the stages before it, and returns plain data:
  *
- *     order → target → sources → compile plan → compiled pairs → differences → functions → module → result
+ *     order → target → sources → compile plan → compiled pairs → differences → functions → module → provenance → result
  */
 import { availableParallelism } from 'node:os';
 import { temporaryFolder } from '../base/files.ts';
@@ -16,6 +16,7 @@ import { matchRunning } from './stages/match.ts';
 import { finishModule } from './stages/module.ts';
 import { readOrder } from './stages/order.ts';
 import { ownModule } from './stages/own-module.ts';
+import { stateProvenance } from './stages/provenance.ts';
 import { resultOf } from './stages/result.ts';
 import { findTarget } from './stages/target.ts';
 
@@ -48,6 +49,8 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const compared = await conclude(comparison, target, plan);
   const functions = await matchRunning(compared, sources, target, order, report);
   const finished = await finishModule(compared, functions, order, target, report);
+  const provenance = await stateProvenance(order, target, finished);
   const parsed = parsedFiles() - before;
-  return await resultOf({ order, target, sources, plan, pairs, compared, functions, finished, parsed }, report);
+  const stages = { order, target, sources, plan, pairs, compared, functions, finished, provenance, parsed };
+  return await resultOf(stages, report);
 }
