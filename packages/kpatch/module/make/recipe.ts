@@ -45,7 +45,7 @@ const notes = (name: string): Readonly<Record<Exclude<keyof Recipe, 'inFolder'>,
 
 /**
  * The recipe by which kbuild has just linked the module `name` in `folder`; undefined if its commands are not those of a plain
- * link, or depend on what cannot be told apart from the name.
+ * link, or if a command contains the name as a part of another word.
  */
 export function readRecipe(folder: string, name: string): Recipe | undefined {
   if (name.length < SHORTEST_NAME) return undefined;
