@@ -29,6 +29,7 @@ import { type KernelCode, readSourcePatch, reportFacts, type SourcePatch } from 
 import { reportPage } from '../../prove/report/page.ts';
 import type { Plan, ProofKernel } from '../../prove/run/check.ts';
 import type { ProofEvent } from '../../prove/run/event.ts';
+import { journalOf } from '../../prove/run/journal-key.ts';
 import { seal } from '../../provenance/envelope.ts';
 import { testResultPath } from '../../provenance/statement.ts';
 import { testResultOf } from '../../provenance/test-result.ts';
@@ -44,6 +45,7 @@ interface Options extends KernelSourceOptions {
   readonly test?: string;
   readonly full?: boolean;
   readonly cold?: boolean;
+  readonly resume: boolean;
   readonly allowExceptions?: boolean;
   readonly check: readonly string[];
   readonly with: readonly string[];
@@ -77,6 +79,7 @@ export function register(program: Command): void {
     )
     .option('--full', 'full plan: also under load, cycles, upgrades, memory errors, the boot path (takes minutes)')
     .option('--cold', 'boot every virtual machine instead of resuming a kept one')
+    .option('--no-resume', 'run every boot, even if an interrupted run of the same proof finished it')
     .option('--allow-exceptions', 'succeed also if modules without their hardware could not be run ("proven except")')
     .option('--check <name>', 'run only this check and those it depends on (repeatable)', collect, [])
     .option('--with <file>', 'your own check: a shell or TypeScript file (repeatable)', collect, [])
@@ -229,7 +232,10 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
     const program = options.full === true ? { program: ownProgram() } : {};
     const { onEvent } = view;
     const kept = { folder: join(cacheRoot(), 'guests'), cold: options.cold === true };
-    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program });
+    const input = { subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program };
+    const journal = await journalOf(join(cacheRoot(), 'proofs'), input);
+    if (!options.resume) journal.remove(plan.boots);
+    proof = await prove({ ...input, journal });
   } finally {
     view.close();
   }
@@ -321,6 +327,7 @@ function commandLine(given: readonly string[], options: Options): string {
     ...one('--test', options.test),
     ...(options.full === true ? ['--full'] : []),
     ...(options.cold === true ? ['--cold'] : []),
+    ...(options.resume ? [] : ['--no-resume']),
     ...many('--check', options.check),
     ...many('--with', options.with),
     ...many('--from', options.from),
