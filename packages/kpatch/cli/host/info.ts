@@ -1,12 +1,11 @@
 /** `kpatch info`: prints the metadata of a livepatch module. */
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type KernelOpinion, kernelOpinion } from '../../host/machine/kernel-trust.ts';
 import type { Machine } from '../../host/machine/machine.ts';
 import { findModule } from '../../host/store/find.ts';
 import { lineOf, type ModuleFile } from '../../host/store/module-file.ts';
-import { type Proof, readProof } from '../../module/proof.ts';
-import { proofPath } from '../../module/proof-path.ts';
+import { type Proof, parseProof } from '../../module/proof.ts';
+import { proofBeside, proofPath } from '../../module/proof-path.ts';
 import { readSignature } from '../../module/signature.ts';
 import { certificateName, verifySignature } from '../../module/signature-rules.ts';
 import { limitsOf } from '../../prove/limits.ts';
@@ -88,8 +87,9 @@ interface FoundProof {
 
 /** The proof next to the module. */
 function proofOf({ path }: ModuleFile): FoundProof | undefined {
+  const bytes = proofBeside(path);
   const file = proofPath(path);
-  return existsSync(file) ? { file, proof: readProof(file) } : undefined;
+  return bytes === undefined ? undefined : { file, proof: parseProof(bytes, file) };
 }
 
 function proofFacts({ file, proof }: FoundProof, { sha256 }: ModuleFile) {

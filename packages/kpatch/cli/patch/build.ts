@@ -5,30 +5,26 @@ import type { Command } from 'commander';
 import { isCveId } from '../../advisory/record.ts';
 import { fail } from '../../base/errors/error.ts';
 import { checkWritable, temporaryFolder, writeAtomically } from '../../base/files.ts';
-import { type BuildRequest, type BuildResult, build } from '../../builder/build.ts';
+import { build } from '../../builder/build.ts';
 import { describeCause } from '../../builder/cause.ts';
 import { forecast } from '../../builder/forecast.ts';
-import type { OutOfTreeModule } from '../../builder/out-of-tree.ts';
+import type { BuildRequest, BuildResult } from '../../builder/request.ts';
 import { recordDuration } from '../../builder/timings.ts';
-import type { CustomParts } from '../../distro/custom/custom.ts';
 import type { SigningKey } from '../../module/make/sign.ts';
+import { readPrivateKey } from '../../module/signing-key.ts';
 import { cacheRoot } from '../../prepare/cache.ts';
+import { seal } from '../../provenance/envelope.ts';
+import { provenancePath } from '../../provenance/statement.ts';
 import { obtainPatches } from '../../source/origin/obtain.ts';
-import { action, type Outcome } from '../command.ts';
+import { action, type Context, type Outcome } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
+import { outOfTree, type PartOptions, partsOf, withParts } from './kernel-parts.ts';
 import { planOutcome } from './plan-text.ts';
 import { targetOf } from './target.ts';
 
-interface Options extends KernelSourceOptions {
+interface Options extends KernelSourceOptions, PartOptions {
   readonly kernel?: string;
-  readonly image?: string;
-  readonly headers?: string;
-  readonly source?: string;
-  readonly modules?: string;
-  readonly debugImage?: string;
-  readonly ootModule?: string;
-  readonly ootModuleSrc?: string;
   readonly output?: string;
   readonly name?: string;
   readonly patchVersion?: string;
@@ -46,13 +42,15 @@ interface Options extends KernelSourceOptions {
   readonly jobs?: string;
   readonly keepGlue?: string;
   readonly plan?: boolean;
+  readonly provenanceKey?: string;
+  readonly builderId?: string;
 }
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 export function register(program: Command): void {
-  const command = program
-    .command('build')
+  const command = program.command('build');
+  command
     .summary('build a live patch from source patches')
     .description(
       'Builds a livepatch module from source patches, in order: patch files (also .gz, .xz, .zst), folders of patches, a quilt ' +
@@ -66,14 +64,8 @@ export function register(program: Command): void {
     .option(
       '--plan',
       'compile nothing; print which files would be compiled, the functions expected to change, and the time',
-    )
-    .option('--image <file>', 'image of a custom kernel (vmlinuz or vmlinux); needs --headers and --source')
-    .option('--headers <folder>', 'its folder for building modules')
-    .option('--source <path>', 'its source: a folder or a tar archive')
-    .option('--modules <folder>', 'its modules: /lib/modules/RELEASE')
-    .option('--debug-image <file>', 'its vmlinux with symbols')
-    .option('--oot-module <file>', 'patch this out-of-tree module (the installed .ko file)')
-    .option('--oot-module-src <folder>', 'its source, to which the patches apply')
+    );
+  withParts(command)
     .option('-o, --output <file>', 'write the module to this file (default: NAME.ko in the current folder)')
     .option('-n, --name <name>', 'name of the module (default: derived from the first patch)')
     .option(
@@ -94,6 +86,8 @@ export function register(program: Command): void {
     .option('--keep-line-changes', 'treat a shifted line number in a warning as a change')
     .option('--keep-glue <file>', 'also write the generated C source (glue code) of the module')
     .option('--no-sandbox', 'run the compiler and its tools with all your rights (dangerous; recorded in the manifest)')
+    .option('--provenance-key <file>', 'private key (PEM) to sign the provenance with')
+    .option('--builder-id <uri>', 'name of this builder in the provenance')
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -104,25 +98,14 @@ Commits come from kernel.org, or from the repository that /etc/kpatch/build.conf
 For a CVE kpatch takes the fix of the series of the target kernel, or else the original commit.`,
     );
   withKernelSource(command).action(
-    action<Options, [string[]]>(async ({ report, json }, options, patches) => {
+    action<Options, [string[]]>(async (context, options, patches) => {
+      const { report } = context;
       const started = performance.now();
       checkOptions(options);
       for (const file of [options.output, options.keepGlue]) if (file !== undefined) checkWritable(file);
-      const release = await targetOf({
-        kernelSource: kernelSource(options),
-        report,
-        json,
-        ...(options.kernel === undefined ? {} : { given: options.kernel }),
-        ...otherTarget(options),
-      });
+      const key = options.provenanceKey === undefined ? undefined : readPrivateKey(options.provenanceKey);
       using fetched = temporaryFolder('kpatch-patches-');
-      const obtained = await obtainPatches({
-        names: patches,
-        folder: fetched.path,
-        cache: join(cacheRoot(), 'git'),
-        release: () => release,
-        note: (text) => report.note(text),
-      });
+      const { release, obtained } = await sourcesOf(context, options, patches, fetched.path);
       const request: BuildRequest = {
         patches: obtained.files,
         kernelSource: kernelSource(options),
@@ -141,17 +124,40 @@ For a CVE kpatch takes the fix of the series of the target kernel, or else the o
         skipRunPre: options.skipRunPre === true,
         acceptLayouts: options.acceptLayout,
         leaveOutInit: options.leaveOutInit === true,
+        ...(options.builderId === undefined ? {} : { builder: builderUri(options.builderId) }),
         ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
       };
       if (options.plan === true) return planOutcome(await forecast(request, report), withoutPlan());
       const result = await build(request, report);
       const output = options.output ?? join(process.cwd(), `${result.name}.ko`);
+      // The module comes last: it is never there with the statement of another build.
+      writeAtomically(provenancePath(output), seal(result.provenance, key));
       writeAtomically(output, result.module);
       if (options.keepGlue !== undefined) writeAtomically(options.keepGlue, result.glue);
       measured(result, request, performance.now() - started);
-      return outcome(result, output);
+      return outcome(result, output, key?.id);
     }),
   );
+}
+
+/** The target kernel and the patch files, before anything is prepared. Errors: those of `targetOf` and `obtainPatches`. */
+async function sourcesOf({ report, json }: Context, options: Options, names: readonly string[], folder: string) {
+  const given = options.kernel === undefined ? {} : { given: options.kernel };
+  const release = await targetOf({
+    kernelSource: kernelSource(options),
+    report,
+    json,
+    ...given,
+    ...otherTarget(options),
+  });
+  const obtained = await obtainPatches({
+    names,
+    folder,
+    cache: join(cacheRoot(), 'git'),
+    release: () => release,
+    note: (text) => report.note(text),
+  });
+  return { release, obtained };
 }
 
 /** This command line without `--plan`, as a shell reads it. */
@@ -184,32 +190,17 @@ function measured(
   if (of('target kernel') < 5000) recordDuration(kernel.release, units.length, jobs, ms, of('compile '));
 }
 
-/** The parts of a custom kernel; --image, --headers and --source are required together. Error: `usage`. */
-function partsOf({ kernel, image, headers, source, modules, debugImage }: Options): { parts?: CustomParts } {
-  const all = { image, headers, source, modules, debugImage };
-  const given = Object.entries(all).filter(([, value]) => value !== undefined);
-  if (given.length === 0) return {};
-  if (kernel !== undefined) throw fail('usage', { problem: `--kernel and --${given[0]![0]} cannot be combined` });
-  if (image === undefined || headers === undefined || source === undefined) {
-    throw fail('usage', { problem: 'a custom kernel needs --image, --headers and --source' });
-  }
-  const more = { ...(modules === undefined ? {} : { modules }), ...(debugImage === undefined ? {} : { debugImage }) };
-  return { parts: { image, headers, source, ...more } };
-}
-
-function outOfTree({ ootModule, ootModuleSrc }: Options): { outOfTree?: OutOfTreeModule } {
-  if (ootModule === undefined && ootModuleSrc === undefined) return {};
-  if (ootModule !== undefined && ootModuleSrc !== undefined) {
-    return { outOfTree: { module: ootModule, source: ootModuleSrc } };
-  }
-  throw fail('usage', { problem: '--oot-module and --oot-module-src must be given together' });
-}
-
 function signing({ signKey, signCert }: Options): { sign?: SigningKey } {
   if (signKey === undefined && signCert === undefined) return {};
   if (signKey === undefined) throw fail('sign-incomplete', { given: '--sign-cert' });
   if (signCert === undefined) throw fail('sign-incomplete', { given: '--sign-key' });
   return { sign: { key: signKey, certificate: signCert } };
+}
+
+/** SLSA asks for a URI. Error: `usage`. */
+function builderUri(text: string): string {
+  if (/^[a-z][a-z0-9+.-]*:[!-~]+$/i.test(text) && text.length < 512) return text;
+  throw fail('usage', { problem: '--builder-id needs a URI, such as https://example.org/builders/1' });
 }
 
 function natural(option: string, value: string): number {
@@ -218,7 +209,7 @@ function natural(option: string, value: string): number {
   throw fail('usage', { problem: `${option} needs a positive integer, not '${value}'` });
 }
 
-function outcome(result: BuildResult, output: string): Outcome {
+function outcome(result: BuildResult, output: string, key: string | undefined): Outcome {
   const { kernel, name, functions, leftOut, adjustments, notes, units, times } = result;
   const lines = functions.map(({ kind, name, object, reasons, cause }) => {
     const why = [describeCause(cause), because(reasons)].filter((text) => text !== '').join('; ');
@@ -226,7 +217,8 @@ function outcome(result: BuildResult, output: string): Outcome {
   });
   const replaced = functions.filter(({ kind }) => kind === 'changed');
   const matched = replaced.filter(({ digest }) => digest !== undefined).length;
-  const shown = relative(process.cwd(), output).startsWith('..') ? output : relative(process.cwd(), output);
+  const here = relative(process.cwd(), output);
+  const shown = shellWord(here.startsWith('..') ? output : here);
   return {
     schema: 'kpatch.build/1',
     data: {
@@ -241,6 +233,7 @@ function outcome(result: BuildResult, output: string): Outcome {
       units,
       functions,
       runPre: { matched, of: replaced.length },
+      provenance: { file: provenancePath(output), ...(key === undefined ? {} : { key }) },
       leftOut,
       adjustments,
       notes,
@@ -253,6 +246,7 @@ function outcome(result: BuildResult, output: string): Outcome {
       ...someOf(notes),
       `run-pre match: ${matched}/${replaced.length} functions match the kernel image`,
       `${output}: live patch for ${kernel.release}, ${result.module.length} bytes`,
+      `${provenancePath(output)}: what it was built from, ${key === undefined ? 'not signed (--provenance-key signs it)' : `signed with key ${key.slice(0, 16)}`}`,
     ].join('\n'),
     next: [
       { run: `kpatch prove ${shown}`, what: 'test it in a virtual machine' },
