@@ -40,6 +40,7 @@ export async function finishModule(
   const rules = await facts.rules();
   const manifest = manifestOf(order, target, functions, statesOf(states, rules));
   if (previous !== undefined) checkSuccessor(previous, manifest, request.withdraw ?? []);
+  const variables = await facts.variables();
   const made = await report.stage('link', () =>
     makeModule({
       kernel,
@@ -48,6 +49,7 @@ export async function finishModule(
       differences: differences.map(({ object, result }) => ({ object, bytes: result.output() })),
       namespaces: [...new Set(differences.flatMap(({ result }) => result.namespaces))].sort(),
       settings: objtoolSettings(facts.config),
+      recipe: { derived: facts.derived, variables },
     }),
   );
   const checked = await report.stage('check', async () =>
