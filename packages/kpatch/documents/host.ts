@@ -132,22 +132,24 @@ export const infoDocument = printed('kpatch.info/1', 'info', 'The metadata of a 
   ),
   size: natural,
   manifest: v.nullable(manifestContent),
-  proof: described(
-    v.nullable(
-      v.object({
-        file: v.string(),
-        belongs: described(v.boolean(), 'False if it is the proof of another module file.'),
-        verdict: v.string(),
-        plan: v.string(),
-        made: v.string(),
-        release,
-        held: described(natural, 'Checks that held.'),
-        checks: natural,
-        reasons: v.array(v.string()),
-        signedBy: described(v.nullable(v.string()), 'The key that it names; not verified here.'),
-      }),
+  proof: v.optional(
+    described(
+      v.nullable(
+        v.object({
+          file: v.string(),
+          belongs: described(v.boolean(), 'False if it is the proof of another module file.'),
+          verdict: v.string(),
+          plan: v.string(),
+          made: v.string(),
+          release,
+          held: described(natural, 'Checks that held.'),
+          checks: natural,
+          reasons: v.array(v.string()),
+          signedBy: described(v.nullable(v.string()), 'The key that it names; not verified here.'),
+        }),
+      ),
+      'The proof next to the module; null if there is none.',
     ),
-    'The proof next to the module.',
   ),
 });
 

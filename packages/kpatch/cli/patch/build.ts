@@ -166,8 +166,12 @@ function withoutPlan(): string {
   return ['kpatch', ...words.map(shellWord)].join(' ');
 }
 
-/** Errors: `usage`. */
-function checkOptions({ cve, withdraw, after }: Options): void {
+/** What is wrong by itself, before anybody is asked for a kernel. Errors: `usage`, `sign-incomplete`. */
+function checkOptions(options: Options): void {
+  const { cve, withdraw, after } = options;
+  signing(options);
+  partsOf(options);
+  outOfTree(options);
   const odd = cve.find((id) => !isCveId(id));
   if (odd !== undefined) throw fail('usage', { problem: `--cve '${odd}' is not a CVE, such as CVE-2026-12345` });
   if (withdraw.length > 0 && after === undefined) throw fail('usage', { problem: '--withdraw needs --after MODULE' });
