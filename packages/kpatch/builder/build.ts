@@ -13,7 +13,7 @@ import type { TargetKernel } from '../kernel/target.ts';
 import { checkModule, kernelVermagic, type ModuleReport } from '../module/check/check.ts';
 import { makeModule } from '../module/make/module.ts';
 import { checkSigningKey, type SigningKey, signModule } from '../module/make/sign.ts';
-import type { Manifest } from '../module/manifest.ts';
+import type { Manifest, ShieldNote } from '../module/manifest.ts';
 import { checkName, nameFor } from '../module/name.ts';
 import { has, type KernelRules } from '../platform/kernel-rules.ts';
 import { KernelFacts } from '../prepare/facts.ts';
@@ -64,6 +64,8 @@ export interface BuildRequest {
   readonly leaveOutInit?: boolean;
   /** Skip the run-pre match. */
   readonly skipRunPre?: boolean;
+  /** Recorded in the manifest if the patch is a shield. */
+  readonly shield?: ShieldNote;
   readonly jobs?: number;
 }
 
@@ -280,6 +282,7 @@ function manifestOf(input: {
     patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
     runPre: request.skipRunPre ? 'skipped' : 'matched',
     ...(isSandboxed() ? {} : { sandbox: 'none' }),
+    ...(request.shield === undefined ? {} : { shield: request.shield }),
     tool: `kpatch ${toolVersion}`,
   };
 }

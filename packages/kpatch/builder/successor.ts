@@ -51,7 +51,8 @@ export function readPredecessor(file: string, kernel: SuccessorKernel): Predeces
     const found = release === kernel.release ? `another build of ${release}` : release;
     throw fail('previous-other-kernel', { file, found, release: kernel.release }, where);
   }
-  const functions = manifest?.functions ?? tablesOf(readObject(bytes, file));
+  // A shield fixes nothing: the fix replaces it, whichever functions that changes.
+  const functions = manifest?.shield === undefined ? (manifest?.functions ?? tablesOf(readObject(bytes, file))) : [];
   if (functions === undefined) throw unknown('it has neither a manifest nor a table of replaced functions');
   return {
     file,

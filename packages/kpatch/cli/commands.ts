@@ -14,6 +14,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/build.ts'),
   },
   {
+    name: 'shield',
+    summary: 'refuse calls of a vulnerable function until the fix is there',
+    load: () => import('./patch/shield.ts'),
+  },
+  {
     name: 'kernel',
     summary: 'manage the kernels prepared for building: add, list, show, remove',
     load: () => import('./patch/kernel.ts'),

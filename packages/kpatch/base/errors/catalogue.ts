@@ -9,6 +9,7 @@ import { kernelErrors } from './entries/kernel.ts';
 import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
+import { shieldErrors } from './entries/shield.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -19,6 +20,7 @@ export const catalogue = {
   ...buildErrors,
   ...moduleErrors,
   ...sandboxErrors,
+  ...shieldErrors,
   ...vmErrors,
   ...proveErrors,
   ...hostErrors,
