@@ -32,7 +32,7 @@ export async function locate(facts: KernelFacts, name: string, file?: string): P
   const { release, paths } = facts.kernel;
   if (!/^[A-Za-z_]\w*$/.test(name)) throw fail('shield-function-unknown', { function: JSON.stringify(name), release });
   const objects = await facts.objects();
-  const call = /^__(?:do|se|x64|ia32|arm64)_(?:compat_)?sys_(\w+)$/.exec(name)?.[1];
+  const call = /^__[a-z0-9]+_(?:compat_)?sys_(\w+)$/.exec(name)?.[1];
   const words = call === undefined ? [name] : [name, call];
   const units = [...objects.keys()].map((object) => object.replace(/\.o$/, '.c'));
   const found = (await filesWith(words, paths.tree, units)).map((path): SourceText => {
@@ -40,7 +40,7 @@ export async function locate(facts: KernelFacts, name: string, file?: string): P
   });
   const places = found.flatMap((one) =>
     functionsIn(one.text)
-      .filter(({ names }) => names.includes(name))
+      .filter(({ names }) => names.includes(name) || (call !== undefined && names.length > 1 && names[0] === call))
       .map((definition) => ({ ...one, definition })),
   );
   const [place, ...more] = places.filter((one) => file === undefined || one.file === file);

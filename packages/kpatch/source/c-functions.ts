@@ -13,7 +13,7 @@ export interface CParameter {
 export interface CFunction {
   /** As the source calls it; for a system call the name within `SYSCALL_DEFINE`. */
   readonly name: string;
-  /** Every name by which the kernel can know it. */
+  /** The names by which the source and the kernel know it; several only for a system call. */
   readonly names: readonly string[];
   /** Where its declaration starts. */
   readonly start: number;
@@ -110,7 +110,7 @@ function functionOf(quiet: string, start: number, head: string, open: number, en
   const [, compat, , call] = systemCall.exec(flat) ?? [];
   if (call !== undefined) {
     const stem = `${compat === undefined ? 'sys' : 'compat_sys'}_${call}`;
-    const names = [call, ...['__do_', '__se_', '__x64_', '__ia32_', '__arm64_', ''].map((prefix) => prefix + stem)];
+    const names = [call, stem, `__do_${stem}`, `__se_${stem}`];
     return { name: call, names, parameters: systemCallParameters(flat), ...place };
   }
   if (/^(?:struct|union|enum|typedef)\b[^()]*$/.test(flat) || /=\s*$/.test(flat) || /^[^(]*=/.test(flat))
