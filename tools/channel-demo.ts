@@ -7,7 +7,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '#kpatch/base/digest.ts';
-import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { KpatchError } from '#kpatch/base/errors/error.ts';
+import { renderError } from '#kpatch/base/errors/render.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
 import { bootSystem, makeDisk } from '#kpatch/vm/system.ts';

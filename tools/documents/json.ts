@@ -47,7 +47,9 @@ export function schemaFile(document: DocumentDefinition): string {
 const titles = {
   general: 'All commands',
   make: 'Building',
+  shield: 'Shields',
   proof: 'Proving',
+  provenance: 'Provenance',
   host: 'One machine',
   channel: 'Advisories, packages and channels',
   stored: 'Files and modules',

@@ -22,7 +22,7 @@ import { giveTree } from '../sandbox/user.ts';
 import { authorHeaders } from '../source/author-header-files.ts';
 import { isNoCode, type SourcePatch } from '../source/patch.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
-import { type CompiledPair, emptyObject } from './pairs.ts';
+import type { CompiledPair } from './pairs.ts';
 import type { LeftOut } from './plan.ts';
 import { isMakefile } from './rules/makefiles.ts';
 
@@ -134,8 +134,8 @@ export class OutOfTreeBuild {
       const owners = [{ object: this.#name, directory: dirname(object) }];
       const through = read.filter((file) => this.overlay.copies.has(file));
       const unit: Unit = { object, owners, through, added: known === undefined };
-      const original = known ?? emptyObject(bytes, object);
-      return [{ unit, original: { unit, bytes: original, read }, patched: { unit, bytes, read } }];
+      const original = known === undefined ? undefined : { unit, bytes: known, read };
+      return [{ unit, original, patched: { unit, bytes, read } }];
     });
   }
 

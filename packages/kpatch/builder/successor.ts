@@ -5,10 +5,9 @@
 
 import { fail, KpatchError } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
-import { ElfFile } from '../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
 import type { ElfObject } from '../formats/elf/object.ts';
-import { readObject } from '../formats/elf/read-object.ts';
+import { ObjectFile } from '../formats/elf/object-file.ts';
 import { type Manifest, readManifest } from '../module/manifest.ts';
 import { type ReplacedFunction, replacedFunctions } from '../module/tables.ts';
 
@@ -36,7 +35,8 @@ export interface SuccessorKernel {
  */
 export function readPredecessor(file: string, kernel: SuccessorKernel): Predecessor {
   const bytes = readBytes(file);
-  const elf = new ElfFile(bytes, file);
+  const read = new ObjectFile(bytes, file);
+  const { elf } = read;
   const info = modinfoOf(elf);
   const where = { where: { file } };
   const unknown = (problem: string): Error => fail('previous-unknown', { file, problem }, where);
@@ -52,7 +52,7 @@ export function readPredecessor(file: string, kernel: SuccessorKernel): Predeces
     throw fail('previous-other-kernel', { file, found, release: kernel.release }, where);
   }
   // A shield fixes nothing: the fix replaces it, whichever functions that changes.
-  const functions = manifest?.shield === undefined ? (manifest?.functions ?? tablesOf(readObject(bytes, file))) : [];
+  const functions = manifest?.shield === undefined ? (manifest?.functions ?? tablesOf(read.object)) : [];
   if (functions === undefined) throw unknown('it has neither a manifest nor a table of replaced functions');
   return {
     file,

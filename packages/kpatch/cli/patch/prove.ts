@@ -11,6 +11,7 @@ import type { ElfObject } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { type Proof, signProof } from '../../module/proof.ts';
 import { proofPath } from '../../module/proof-path.ts';
+import { readPrivateKey } from '../../module/signing-key.ts';
 import { cacheRoot } from '../../prepare/cache.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
 import { holdKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
@@ -27,6 +28,9 @@ import { type KernelCode, readSourcePatch, reportFacts, type SourcePatch } from 
 import { reportPage } from '../../prove/report/page.ts';
 import type { Plan, ProofKernel } from '../../prove/run/check.ts';
 import type { ProofEvent } from '../../prove/run/event.ts';
+import { seal } from '../../provenance/envelope.ts';
+import { testResultPath } from '../../provenance/statement.ts';
+import { testResultOf } from '../../provenance/test-result.ts';
 import { useSandbox } from '../../sandbox/policy.ts';
 import { printFailure } from '../command.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
@@ -235,12 +239,21 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
         ? options.proof
         : proofPath(basename(job.file) === job.file ? job.file : resolve(job.file));
     if (typeof options.proof === 'string' || !path.includes('/kpatch-prove-')) {
-      writeAtomically(resolve(path), `${JSON.stringify(proof, null, 1)}\n`);
+      writeProof(path, proof, options.key);
       common.report.note(`proof written to ${path}`);
     }
   }
   if (options.report !== undefined) await writeReport(options.report, proof, subject, kernel, sources, common);
   return proof;
+}
+
+/** Writes the proof and the test result, which says the same to other tools. */
+function writeProof(path: string, proof: Proof, keyFile: string | undefined): void {
+  const text = `${JSON.stringify(proof, null, 1)}\n`;
+  const key = keyFile === undefined ? undefined : readPrivateKey(keyFile);
+  writeAtomically(resolve(path), text);
+  const result = testResultPath(path.replace(/(?:\.proof)?\.json$/, ''));
+  writeAtomically(resolve(result), seal(testResultOf(proof, text, basename(path)), key));
 }
 
 async function writeReport(

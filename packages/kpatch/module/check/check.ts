@@ -5,10 +5,10 @@
 
 import { fail, type KpatchError } from '../../base/errors/error.ts';
 import { SHF, SHT } from '../../formats/elf/constants.ts';
-import { ElfFile } from '../../formats/elf/file.ts';
+import type { ElfFile } from '../../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../../formats/elf/modinfo.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
-import { readObject } from '../../formats/elf/read-object.ts';
+import { ObjectFile } from '../../formats/elf/object-file.ts';
 import { architectureOf } from '../../platform/registry.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
 import { SHF_RELA_LIVEPATCH, SHN_LIVEPATCH } from '../make/klp.ts';
@@ -43,8 +43,7 @@ export async function checkModule(
   target: CheckTarget,
   vermagic?: string,
 ): Promise<ModuleReport> {
-  const elf = new ElfFile(bytes, file);
-  const module = readObject(bytes, file);
+  const { elf, object: module } = new ObjectFile(bytes, file);
   const info = modinfoOf(elf);
   const name = modinfoValue(info, 'name') ?? file;
   const namespaces = info.filter(({ key }) => key === 'import_ns').map(({ value }) => value);
