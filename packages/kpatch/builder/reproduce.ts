@@ -11,9 +11,8 @@ import type { Reporter } from '../base/report.ts';
 import { version } from '../base/version.ts';
 import type { CustomParts } from '../distro/custom/custom.ts';
 import { parseDistribution } from '../distro/registry.ts';
-import { readManifest } from '../module/manifest.ts';
+import { readModuleContent } from '../module/content.ts';
 import type { PublicKey } from '../module/public-key.ts';
-import { isSigned, readSignature } from '../module/signature.ts';
 import { type KernelSource, prepareCustomKernel, prepareKernel } from '../prepare/kernel.ts';
 import { provenanceProblem } from '../provenance/chain.ts';
 import { ownDigest } from '../provenance/slsa.ts';
@@ -56,10 +55,10 @@ export interface Reproduction {
  * and `reproduce-differs` with the name of the input, those of `build`.
  */
 export async function reproduce(request: ReproduceRequest, report: Reporter): Promise<Reproduction> {
-  const bytes = readBytes(request.module);
-  const given = isSigned(bytes) ? readSignature(bytes, request.module)!.module : bytes;
+  const module = readModuleContent(request.module);
   const { statement, signedBy } = await readProvenance(readBytes(request.provenance), request.provenance, request.keys);
-  const digests = { sha256: sha256(bytes), unsigned: sha256(given), manifest: readManifest(given, request.module) };
+  const given = module.unsigned;
+  const digests = { sha256: module.sha256, unsigned: sha256(given), manifest: module.manifest };
   if (provenanceProblem(statement, digests) !== undefined)
     throw fail('provenance-other-module', { file: request.provenance, module: request.module });
   if (request.keys.length > 0 && signedBy.length === 0) {

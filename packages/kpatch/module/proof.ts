@@ -58,6 +58,8 @@ export interface Proof {
     readonly bootMs: number;
     /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
     readonly kept?: string;
+    /** ISO 8601, UTC: when this boot ended, if it ran before the proof was interrupted. */
+    readonly ran?: string;
     readonly console: string;
   }[];
   readonly ms: number;
@@ -108,7 +110,7 @@ export function requireProofBytes(bytes: Uint8Array, file: string, demand: Proof
   return proof;
 }
 
-/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` if it is none. */
+/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` if it is not a proof. */
 export function readProof(file: string): Proof {
   return parseProof(readBytes(file), file);
 }

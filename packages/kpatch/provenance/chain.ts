@@ -7,11 +7,12 @@ import { KpatchError } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import type { Content } from '../documents/document.ts';
 import type { verifyModuleDocument } from '../documents/provenance.ts';
-import { type Manifest, readManifest } from '../module/manifest.ts';
+import { isSigned } from '../formats/appended-signature.ts';
+import { readModuleContent } from '../module/content.ts';
+import type { Manifest } from '../module/manifest.ts';
 import { type Proof, parseProof, requireProofBytes } from '../module/proof.ts';
 import { proofPath } from '../module/proof-path.ts';
 import type { PublicKey } from '../module/public-key.ts';
-import { isSigned, readSignature } from '../module/signature.ts';
 import { certificateName, judgeSignature, usualDemand } from '../module/signature-rules.ts';
 import {
   type ProvenanceStatement,
@@ -41,10 +42,9 @@ interface Subject {
 
 /** Looks at a module file and at the files next to it. Errors: `file-unreadable`, `signature-malformed`, those of reading ELF. */
 export async function verifyModule(file: string, trust: Trust): Promise<VerifiedModule> {
-  const bytes = readBytes(file);
-  const unsigned = isSigned(bytes) ? readSignature(bytes, file)!.module : bytes;
-  const manifest = readManifest(unsigned, file);
-  const subject: Subject = { file, bytes, sha256: sha256(bytes), unsigned: sha256(unsigned), manifest };
+  const module = readModuleContent(file);
+  const { bytes, manifest } = module;
+  const subject: Subject = { file, bytes, sha256: module.sha256, unsigned: sha256(module.unsigned), manifest };
   const links = [
     signatureLink(subject, trust),
     await guarded('provenance', () => provenanceLink(subject, trust)),
