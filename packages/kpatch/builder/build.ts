@@ -9,12 +9,13 @@ import type { Reporter } from '../base/report.ts';
 import { parsedFiles } from '../formats/elf/file.ts';
 import { isSandboxed } from '../sandbox/policy.ts';
 import { readableFiles } from '../sandbox/user.ts';
+import { type Defer, onIntactKernel } from './intact.ts';
 import type { BuildRequest, BuildResult } from './request.ts';
 import { conclude, PairComparison } from './stages/compare.ts';
 import { kernelTree } from './stages/kernel-tree.ts';
 import { matchRunning } from './stages/match.ts';
 import { finishModule } from './stages/module.ts';
-import { readOrder } from './stages/order.ts';
+import { type Order, readOrder } from './stages/order.ts';
 import { ownModule } from './stages/own-module.ts';
 import { stateProvenance } from './stages/provenance.ts';
 import { resultOf } from './stages/result.ts';
@@ -28,9 +29,14 @@ export type { BuildRequest, BuildResult, BuiltFunction } from './request.ts';
  * previous module; `no-change` if no code changes.
  */
 export async function build(request: BuildRequest, report: Reporter): Promise<BuildResult> {
-  const before = parsedFiles();
   const order = await readOrder(request);
-  using target = await findTarget(order, report);
+  return await onIntactKernel((defer) => run(order, report, defer));
+}
+
+async function run(order: Order, report: Reporter, defer: Defer | undefined): Promise<BuildResult> {
+  const before = parsedFiles();
+  const { request } = order;
+  using target = await findTarget(order, report, defer);
   if (!isSandboxed()) report.warn('no sandbox: the compiler and its tools run with all your rights');
   using _readable = readableFiles();
   using folder = temporaryFolder('kpatch-build-');

@@ -6,6 +6,7 @@ import { KernelFacts } from '../../prepare/facts.ts';
 import { holdKernel, prepareCustomKernel, prepareKernel } from '../../prepare/kernel.ts';
 import type { Resource } from '../../provenance/statement.ts';
 import { checkCompiler } from '../../toolchain/compiler.ts';
+import type { Defer } from '../intact.ts';
 import type { BuildRequest } from '../request.ts';
 import { type Predecessor, readPredecessor, successorVersion } from '../successor.ts';
 import { kernelInputs } from './inputs.ts';
@@ -26,11 +27,11 @@ export interface Target extends Disposable {
 }
 
 /** Errors: those of preparing kernels; `kernel-no-livepatch`, `kernel-compiler`, `tool-missing`; those of `readPredecessor`. */
-export async function findTarget({ request, module }: Order, report: Reporter): Promise<Target> {
+export async function findTarget({ request, module }: Order, report: Reporter, defer?: Defer): Promise<Target> {
   const { release = module?.release, parts } = request;
   const kernel = await report.stage('target kernel', () =>
     parts === undefined
-      ? prepareKernel(release, { ...request.kernelSource, report })
+      ? prepareKernel(release, { ...request.kernelSource, report, ...(defer === undefined ? {} : { defer }) })
       : prepareCustomKernel(parts, { report }),
   );
   using stack = new DisposableStack();
