@@ -71,8 +71,8 @@ async function nodeParts(node: string): Promise<Models.Component[]> {
   const runtime = component(Enums.ComponentType.Framework, 'node', versions.node!, 'MIT');
   runtime.purl = `pkg:generic/node@${versions.node}`;
   const parts = Object.entries(versions)
-    // `modules` and `napi` are numbers of interfaces.
-    .filter(([name]) => name !== 'node' && name !== 'modules' && name !== 'napi')
+    // `modules` and `napi` are numbers of interfaces; what has no version is not compiled in.
+    .filter(([name, version]) => version !== '' && !['node', 'modules', 'napi'].includes(name))
     .map(([name, version]) => {
       const part = component(Enums.ComponentType.Library, name, version, undefined);
       part.purl = `pkg:generic/${name}@${encodeURIComponent(version)}`;
