@@ -9,6 +9,7 @@ import { kernelErrors } from './entries/kernel.ts';
 import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
+import { tufErrors } from './entries/tuf.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -23,6 +24,7 @@ export const catalogue = {
   ...proveErrors,
   ...hostErrors,
   ...channelErrors,
+  ...tufErrors,
 } as const;
 
 export type ErrorCode = keyof typeof catalogue;

@@ -38,6 +38,8 @@ export function layout(folder: string) {
     lock: join(folder, '.lock'),
     kernels: join(folder, 'kernels'),
     pool: { deb: join(folder, 'pool/deb'), rpm: join(folder, 'pool/rpm') },
+    modules: join(folder, 'pool/module'),
+    tuf: join(folder, 'tuf'),
     csaf: join(folder, 'csaf'),
     cache: join(folder, 'cache'),
     generations: join(folder, 'generations'),
