@@ -7,8 +7,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { KpatchError } from '#kpatch/base/errors/error.ts';
 import { plural } from '#kpatch/base/errors/plural.ts';
+import { renderError } from '#kpatch/base/errors/render.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { consoleReporter, silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
@@ -28,9 +29,17 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
     'no-load': { type: 'boolean', default: false },
+    'allow-expired': { type: 'boolean', default: false },
+    mirror: { type: 'string' },
     out: { type: 'string' },
   },
 });
+
+/** Where kernels and compilers come from, if not from the mirror of this machine. */
+const archive = {
+  allowExpired: values['allow-expired'],
+  ...(values.mirror === undefined ? {} : { mirror: values.mirror }),
+};
 
 const report = consoleReporter();
 const code = ['arch/x86', 'block', 'certs', 'crypto', 'drivers', 'fs', 'include', 'init', 'io_uring', 'ipc', 'kernel'];
@@ -148,6 +157,7 @@ async function attempt(
       {
         patches: [file],
         release: source.older.release,
+        kernelSource: archive,
         name: `corpus_${index}`,
         version: 1,
         cves: [],
@@ -328,9 +338,14 @@ function keep(name: string, { result, detail, build: built }: Outcome, patch: st
   if (built !== undefined) writeFileSync(join(values.out, `${name}.ko`), built.module);
 }
 
+/** Prepares a kernel, with the compiler of its own distribution release. Errors: as `prepareKernel`. */
+function kernel(release: string | undefined): Promise<TargetKernel> {
+  return report.stage(`kernel ${release ?? '(newest)'}`, () => prepareKernel(release, { report, ...archive }));
+}
+
 async function main(): Promise<boolean> {
-  const older = await report.stage(`kernel ${values.old ?? '(newest)'}`, () => prepareKernel(values.old, { report }));
-  const newer = await report.stage(`kernel ${values.new ?? '(newest)'}`, () => prepareKernel(values.new, { report }));
+  const older = await kernel(values.old);
+  const newer = await kernel(values.new);
   const map = await new KernelFacts(older).objects();
   const files = await report.stage('compare the sources', () => changedFiles(older.paths.tree, newer.paths.tree));
   const seed = Number(values.seed);
@@ -367,4 +382,10 @@ async function main(): Promise<boolean> {
   return printTable(outcomes, failures);
 }
 
-process.exitCode = (await main()) ? 0 : 1;
+try {
+  process.exitCode = (await main()) ? 0 : 1;
+} catch (error) {
+  // A kernel that cannot be fetched or prepared is an answer, not a crash.
+  console.error(error instanceof KpatchError ? renderError(error) : `internal error: ${String(error)}`);
+  process.exitCode = 1;
+}

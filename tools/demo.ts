@@ -4,7 +4,8 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KpatchError, renderError } from '#kpatch/base/errors/error.ts';
+import { KpatchError } from '#kpatch/base/errors/error.ts';
+import { renderError } from '#kpatch/base/errors/render.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { consoleReporter } from '#kpatch/base/report.ts';
 import { type BuildResult, build } from '#kpatch/builder/build.ts';

@@ -1,4 +1,6 @@
 /** Completions for bash, zsh and fish, made from the commands' own declarations. */
+import type { Option } from 'commander';
+import { checkNames } from '#kpatch/prove/plans.ts';
 import type { CommandShape } from './program.ts';
 
 /** Which things complete the argument of a command. */
@@ -16,8 +18,34 @@ const lists = {
   loaded: "kpatch list 2>/dev/null | sed -n 's/^\\([^ ]*\\) \\[.*/\\1/p'",
   installed: "kpatch list 2>/dev/null | sed -n 's/^\\([^ ]*\\) (.*/\\1/p'",
   patches: "kpatch list 2>/dev/null | sed -n 's/^\\([^ ]*\\) [[(].*/\\1/p' | sort -u",
+  /** Kernels that are installed here, and those that are prepared for building. */
+  releases: "{ ls /lib/modules; kpatch kernel list | sed -n 's/^\\([0-9][^ ]*\\) .*/\\1/p'; } 2>/dev/null | sort -u",
   kernels: "kpatch kernel list 2>/dev/null | sed -n 's/^\\([0-9][^ ]*\\) .*/\\1/p'",
 } as const;
+
+/** Which things complete the value of an option that has no fixed choices. */
+const valueKinds: Readonly<Record<string, keyof typeof lists>> = {
+  '--kernel': 'releases',
+  '--kernel-version': 'releases',
+  '--empty': 'releases',
+};
+
+/** The words that complete the value of an option, for a shell: fixed ones, or a command that prints them; else files. */
+function valuesOf(command: string, { long, argChoices }: Option): string | undefined {
+  if (argChoices !== undefined) return argChoices.join(' ');
+  if (command === 'prove' && long === '--check') return checkNames().join(' ');
+  if (command === 'diff') return undefined; // its --kernel is a version, not a release
+  const kind = valueKinds[long ?? ''];
+  return kind === undefined ? undefined : `$(${lists[kind]})`;
+}
+
+/** Options of a command whose values can be completed, with the words. */
+function completed(shape: CommandShape): { option: Option; values: string }[] {
+  return shape.options.flatMap((option) => {
+    const values = valuesOf(shape.name, option);
+    return values === undefined ? [] : [{ option, values }];
+  });
+}
 
 export function bashCompletion(shapes: readonly CommandShape[]): string {
   const nested = shapes.filter(({ subcommands }) => subcommands.length > 0);
@@ -27,13 +55,26 @@ export function bashCompletion(shapes: readonly CommandShape[]): string {
     const pattern = shape.name.includes(' ') ? `'${shape.name}'` : `${shape.name}' '*`;
     return `    ${pattern}) words="${longOptions(shape).join(' ')}${names.replaceAll('"', '\\"')}" ;;`;
   });
+  const values = leaves(shapes).flatMap((shape) =>
+    completed(shape).map(({ option, values }) => {
+      const flags = [option.short, option.long]
+        .filter((flag) => flag !== undefined)
+        .map((flag) => `'${shape.name} ${flag}'`);
+      return `    ${flags.join('|')}) COMPREPLY=($(compgen -W "${values.replaceAll('"', '\\"')}" -- "$current")); return ;;`;
+    }),
+  );
+  const groups = nested.map(({ name }) => name).join('|');
   const choices = nested.map(({ name, subcommands }) => {
     return `    2:${name}) choice="${subcommands.map((sub) => lastWord(sub.name)).join(' ')}" ;;`;
   });
   const all = shapes.map(({ name }) => name).join(' ');
   return `# Completion of kpatch for bash.
 _kpatch() {
-  local current=\${COMP_WORDS[COMP_CWORD]} choice= words=
+  local current=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} command=\${COMP_WORDS[1]} choice= words=
+  [[ ! $command =~ ^(${groups})$ ]] || command+=" \${COMP_WORDS[2]}"
+  case "$command $before" in
+${values.join('\n')}
+  esac
   case $COMP_CWORD:\${COMP_WORDS[1]} in
     1:*) words="${all} help" ;;
     2:help) choice="${all}" ;;
@@ -59,7 +100,9 @@ export function zshCompletion(shapes: readonly CommandShape[]): string {
   const cases = leaves(shapes).map((shape) => {
     const kind = argumentKinds[shape.name];
     const options = shape.options.flatMap((option) => {
-      const value = option.required || option.optional ? ':value:_files' : '';
+      const values = valuesOf(shape.name, option);
+      const action = values === undefined ? '_files' : `{compadd -- ${zshValues(values)}}`;
+      const value = option.required || option.optional ? `:value:${action}` : '';
       return option.long ? [`'${option.long}[${zshText(option.description)}]${value}'`] : [];
     });
     const names = kind === undefined ? '' : `compadd -- $(${lists[kind]}); `;
@@ -117,7 +160,9 @@ export function fishCompletion(shapes: readonly CommandShape[]): string {
       .join('; and ');
     for (const option of shape.options) {
       const short = option.short === undefined ? '' : ` -s ${option.short.slice(1)}`;
-      const value = option.required || option.optional ? ' -r' : '';
+      const values = valuesOf(shape.name, option);
+      const words = values === undefined ? '' : ` -f -a "${fishValues(values)}"`;
+      const value = option.required || option.optional ? ` -r${words}` : '';
       if (option.long === undefined) continue;
       lines.push(
         `complete -c kpatch -n '${seen}'${short} -l ${option.long.slice(2)}${value} -d '${fishText(option.description)}'`,
@@ -141,6 +186,18 @@ function longOptions(shape: CommandShape): string[] {
 
 function lastWord(name: string): string {
   return name.slice(name.lastIndexOf(' ') + 1);
+}
+
+/** Inside the single quotes of an argument specification. */
+function zshValues(values: string): string {
+  return values.replaceAll("'", "'\\''");
+}
+
+/** Command substitution in fish has no dollar. */
+function fishValues(values: string): string {
+  const command = /^\$\((.*)\)$/.exec(values)?.[1];
+  if (command === undefined) return values;
+  return `(${command.replace(/^\{ (.*); \}/, 'begin; $1; end').replace(/[\\"$]/g, '\\$&')})`;
 }
 
 function zshText(text: string): string {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { version } from '#kpatch/base/version.ts';
+import { type Example, examples } from '#kpatch/cli/examples.ts';
 import { usageText } from '#kpatch/compat/kpatch-build-options.ts';
 import { root } from './executable.ts';
 import { argumentText, type CommandShape } from './program.ts';
@@ -17,7 +18,7 @@ const statuses = [
 /** What a page's text file holds: prose, and the sections that begin with a line in capitals. */
 interface PageText {
   readonly prose: string;
-  readonly examples: string;
+  readonly examples: readonly Example[];
   /** Paths, each explained in `FILES.txt`. */
   readonly files: readonly string[];
   readonly seeAlso: readonly string[];
@@ -113,16 +114,16 @@ function synopsis({ name, args, subcommands }: CommandShape): string[] {
   ];
 }
 
-/** Reads `packaging/man/NAME.txt`. Every page must have examples, and every path of it an explanation. */
+/** Reads `packaging/man/NAME.txt`. Every page must have examples (`cli/examples.ts`), and every path of it an explanation. */
 function pageText(name: string): PageText {
-  const [first = '', ...others] = read(`${name}.txt`).split(/^(?=(?:EXAMPLES|FILES|SEE ALSO)$)/m);
+  const [first = '', ...others] = read(`${name}.txt`).split(/^(?=(?:FILES|SEE ALSO)$)/m);
   const parts = new Map(
     others.map((part) => [part.slice(0, part.indexOf('\n')), part.slice(part.indexOf('\n') + 1).trimEnd()]),
   );
-  const examples = parts.get('EXAMPLES');
-  if (examples === undefined) throw new Error(`packaging/man/${name}.txt has no EXAMPLES`);
+  const own = examples[name];
+  if (own === undefined) throw new Error(`packages/kpatch/cli/examples.ts has no examples of ${name}`);
   const words = (part: string): string[] => parts.get(part)?.split(/\s+/).filter(Boolean) ?? [];
-  return { prose: first, examples, files: words('FILES'), seeAlso: words('SEE ALSO') };
+  return { prose: first, examples: own, files: words('FILES'), seeAlso: words('SEE ALSO') };
 }
 
 function read(name: string): string {
@@ -168,14 +169,18 @@ function lastSections({ examples, files, seeAlso }: PageText, also: readonly str
   ];
 }
 
-/** Lines that are indented are commands; the one before them says what they do. */
-function exampleLines(text: string): string[] {
-  return text.split('\n').flatMap((line, i, all) => {
-    if (!line.startsWith('  ')) return [...(i === 0 ? [] : ['.PP']), roff(line)];
-    const first = !all[i - 1]?.startsWith('  ');
-    const last = !all[i + 1]?.startsWith('  ');
-    return [...(first ? ['.PP', '.RS 4', '.nf'] : []), roff(line.trim()), ...(last ? ['.fi', '.RE'] : [])];
-  });
+/** What each example is for, and its commands indented. */
+function exampleLines(all: readonly Example[]): string[] {
+  return all.flatMap(({ what, run }, i) => [
+    ...(i === 0 ? [] : ['.PP']),
+    `${roff(what)}:`,
+    '.PP',
+    '.RS 4',
+    '.nf',
+    ...run.map(roff),
+    '.fi',
+    '.RE',
+  ]);
 }
 
 function heading(title: string, date: string): string {

@@ -3,6 +3,7 @@
  * guests, mirrors and other programs must not control the terminal.
  */
 import { printable } from './printable.ts';
+import { type Line, plainText, render, terminalOf } from './terminal.ts';
 
 /** Writes text to standard output. */
 export function print(text: string): void {
@@ -12,6 +13,36 @@ export function print(text: string): void {
 /** Writes text to standard error. */
 export function printError(text: string): void {
   process.stderr.write(printable(text));
+}
+
+/** Writes lines to standard output, coloured and wrapped if it is a terminal. */
+export function printLines(lines: readonly Line[]): void {
+  writeLines(process.stdout, lines);
+}
+
+/** Writes lines to standard error, coloured and wrapped if it is a terminal. */
+export function printErrorLines(lines: readonly Line[]): void {
+  writeLines(process.stderr, lines);
+}
+
+function writeLines(stream: NodeJS.WriteStream, lines: readonly Line[]): void {
+  if (stream.isTTY === true) stream.write(`${render(lines, terminalOf(stream))}\n`);
+  else stream.write(`${printable(plainText(lines))}\n`);
+}
+
+/**
+ * Output that cannot be written ends the program with one line instead of a stack trace: a full disk is a failure, a reader
+ * that closed the pipe is not.
+ */
+export function handleBrokenOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit();
+      // Standard error may be the stream that failed.
+      if (stream === process.stdout) process.stderr.write(`kpatch: cannot write standard output: ${error.message}\n`);
+      process.exit(1);
+    });
+  }
 }
 
 /** JSON with all characters escaped that could control a terminal: the same document, safe to print. */

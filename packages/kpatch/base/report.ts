@@ -4,6 +4,7 @@
  * running every few seconds. With `--json` only warnings are kept, for the document.
  */
 import { printable, printableLine } from './printable.ts';
+import { terminalOf } from './terminal.ts';
 
 export interface StageTime {
   readonly name: string;
@@ -29,7 +30,7 @@ interface Sink {
   line(text: string): void;
 }
 
-function reporter(sink: Sink): Reporter {
+function reporter(sink: Sink, interactive = false): Reporter {
   const times: StageTime[] = [];
   const warnings: string[] = [];
   return {
@@ -40,13 +41,13 @@ function reporter(sink: Sink): Reporter {
       let text = '';
       const elapsed = (): number => performance.now() - start;
       sink.begin(name);
-      const timer = setInterval(() => sink.update(name, text, elapsed()), process.stderr.isTTY ? 200 : REMIND_MS);
+      const timer = setInterval(() => sink.update(name, text, elapsed()), interactive ? 200 : REMIND_MS);
       timer.unref();
       let ok = false;
       try {
         const result = await work((next) => {
           text = next;
-          if (process.stderr.isTTY) sink.update(name, text, elapsed());
+          if (interactive) sink.update(name, text, elapsed());
         });
         ok = true;
         return result;
@@ -74,7 +75,7 @@ export function consoleReporter(stream: NodeJS.WriteStream = process.stderr): Re
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
   // Contains names of tasks, modules and files, which are untrusted.
   const write = (line: string): void => void stream.write(`${printable(line)}\n`);
-  if (!stream.isTTY) {
+  if (!terminalOf(stream).interactive) {
     return reporter({
       begin: (name) => write(`${name} ...`),
       update: (name, text, ms) => write(`${name} ... ${text}${text === '' ? '' : ', '}${seconds(ms)} so far`),
@@ -85,27 +86,30 @@ export function consoleReporter(stream: NodeJS.WriteStream = process.stderr): Re
   const open: string[] = [];
   const draw = (line: string): void => {
     const text = printableLine(line);
-    const width = Math.max(20, stream.columns || 80);
+    const { width } = terminalOf(stream);
     stream.write(`\r\x1b[2K${text.length < width ? text : `${text.slice(0, width - 2)}…`}`);
   };
-  return reporter({
-    begin(name) {
-      open.push(name);
-      draw(`  ${name} ...`);
+  return reporter(
+    {
+      begin(name) {
+        open.push(name);
+        draw(`  ${name} ...`);
+      },
+      update(name, text, ms) {
+        if (open.at(-1) === name) draw(`  ${name} ... ${seconds(ms)}  ${text}`);
+      },
+      end(name, ms, ok) {
+        open.splice(open.lastIndexOf(name), 1);
+        draw(`${ok ? '✓' : '✗'} ${name}  ${seconds(ms)}`);
+        write('');
+      },
+      line(text) {
+        stream.write('\r\x1b[2K');
+        write(text);
+        const current = open.at(-1);
+        if (current !== undefined) draw(`  ${current} ...`);
+      },
     },
-    update(name, text, ms) {
-      if (open.at(-1) === name) draw(`  ${name} ... ${seconds(ms)}  ${text}`);
-    },
-    end(name, ms, ok) {
-      open.splice(open.lastIndexOf(name), 1);
-      draw(`${ok ? '✓' : '✗'} ${name}  ${seconds(ms)}`);
-      write('');
-    },
-    line(text) {
-      stream.write('\r\x1b[2K');
-      write(text);
-      const current = open.at(-1);
-      if (current !== undefined) draw(`  ${current} ...`);
-    },
-  });
+    true,
+  );
 }

@@ -1,6 +1,6 @@
 /** Compiles the units of a plan before and after the patch. */
 import { join } from 'node:path';
-import { readObject } from '../formats/elf/read-object.ts';
+import type { ElfObject } from '../formats/elf/object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
 import { type CompiledUnit, compileUnits, ObjectStore } from '../kbuild/compile.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
@@ -10,7 +10,8 @@ import type { KernelFacts } from '../prepare/facts.ts';
 
 export interface CompiledPair {
   readonly unit: Unit;
-  readonly original: CompiledUnit;
+  /** Undefined for a unit that the patch adds. */
+  readonly original: CompiledUnit | undefined;
   readonly patched: CompiledUnit;
 }
 
@@ -69,7 +70,7 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
     ]);
     return patched.map((one) => ({
       unit: one.unit,
-      original: originals.get(one.unit) ?? emptyUnit(one),
+      original: originals.get(one.unit),
       patched: one,
     }));
   };
@@ -83,13 +84,9 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   return pairs;
 }
 
-function emptyUnit({ unit, bytes }: CompiledUnit): CompiledUnit {
-  return { unit, read: [], bytes: emptyObject(bytes, unit.object) };
-}
-
-/** The original of a new unit: an empty object of the same kind. */
-export function emptyObject(like: Uint8Array, file: string): Uint8Array {
-  return writeObject({ ...readObject(like, file), sections: [], symbols: [] });
+/** The bytes of an empty object of the same kind: the original of a new unit. */
+export function emptyObject(like: ElfObject): Uint8Array {
+  return writeObject({ ...like, sections: [], symbols: [] });
 }
 
 /** Identifies the source and configuration of a prepared kernel. */

@@ -4,7 +4,6 @@
  */
 import { STT } from '../formats/elf/constants.ts';
 import type { ElfObject, ElfSymbol } from '../formats/elf/object.ts';
-import { readObject } from '../formats/elf/read-object.ts';
 import { codeDigest, type RunningCode } from '../kernel/running-code.ts';
 import type { KernelRules } from '../platform/kernel-rules.ts';
 import { architectureOf } from '../platform/registry.ts';
@@ -12,18 +11,15 @@ import { RunPreMatcher, type RunPreResult } from '../runpre/match.ts';
 
 /** One unit of one object, compared with the target on demand. */
 export class RunPre {
-  readonly #bytes: Uint8Array;
-  readonly #file: string;
+  readonly #object: ElfObject;
   readonly #code: RunningCode;
   readonly #kernel: KernelRules;
-  #object: ElfObject | undefined;
   #matcher: RunPreMatcher | undefined;
   #results: Map<string, RunPreResult> | undefined;
 
-  /** `bytes` is the unpatched unit's object file, compiled for `kernel`. */
-  constructor(bytes: Uint8Array, file: string, code: RunningCode, kernel: KernelRules) {
-    this.#bytes = bytes;
-    this.#file = file;
+  /** `object` is the unpatched unit, compiled for `kernel`. */
+  constructor(object: ElfObject, code: RunningCode, kernel: KernelRules) {
+    this.#object = object;
     this.#code = code;
     this.#kernel = kernel;
   }
@@ -50,18 +46,13 @@ export class RunPre {
     return result?.matched === true ? codeDigest(this.#code, result.address) : undefined;
   }
 
-  #elf(): ElfObject {
-    this.#object ??= readObject(this.#bytes, this.#file);
-    return this.#object;
-  }
-
   #ownSymbol(name: string): ElfSymbol | undefined {
-    return this.#elf().symbols.find((symbol) => symbol.name === name && typeof symbol.section === 'object');
+    return this.#object.symbols.find((symbol) => symbol.name === name && typeof symbol.section === 'object');
   }
 
   #matchAll(): Map<string, RunPreResult> {
     if (this.#results !== undefined) return this.#results;
-    const object = this.#elf();
+    const object = this.#object;
     this.#matcher = new RunPreMatcher(object, this.#code, this.#kernel);
     const { prefixOf } = architectureOf(object);
     const functions = object.symbols.filter(

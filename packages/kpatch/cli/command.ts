@@ -1,8 +1,10 @@
 /** How every command runs: parse, call, print, exit status. The file of a command contains only its options and texts. */
 import type { Command } from 'commander';
-import { type ExitStatus, fail, KpatchError, renderError } from '../base/errors/error.ts';
-import { jsonText, print, printError } from '../base/print.ts';
+import { type CommandUsage, type ExitStatus, fail, KpatchError } from '../base/errors/error.ts';
+import { errorLines } from '../base/errors/render.ts';
+import { jsonText, print, printErrorLines, printLines } from '../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../base/report.ts';
+import { type Line, line, span } from '../base/terminal.ts';
 import type { Printed } from '../documents/registry.ts';
 import { useSandbox } from '../sandbox/policy.ts';
 
@@ -21,7 +23,16 @@ interface OutcomeOf<Name extends keyof Printed> {
   /** Name and version of the document, such as `kpatch.build/1`, see docs/json.md. */
   readonly schema: Name;
   readonly data: Printed[Name];
-  readonly text: string;
+  /** For people: text, or lines with roles where colour helps. */
+  readonly text: string | readonly Line[];
+  /** What to do next. */
+  readonly next?: readonly NextStep[];
+}
+
+/** A command line to run next, and what for. */
+export interface NextStep {
+  readonly run: string;
+  readonly what: string;
 }
 
 /** The interface of a command file in `cli/`: it adds its command to the program. */
@@ -49,27 +60,52 @@ export function action<O extends object, A extends readonly unknown[]>(
       const outcome = await run({ report, json }, options, ...(all as unknown as A));
       printOutcome(outcome, json, report);
     } catch (error) {
-      printFailure(error, json, report.warnings);
+      printFailure(error, json, report.warnings, usageOf(command));
     }
   };
 }
 
 function printOutcome(outcome: Outcome, json: boolean, report: Reporter): void {
-  const { exit = 0, schema, data, text } = outcome;
+  const { exit = 0, schema, data, text, next = [] } = outcome;
   process.exitCode = exit;
-  if (!json) {
-    if (text !== '') print(text.endsWith('\n') ? text : `${text}\n`);
+  if (json) {
+    print(`${jsonText({ schema, warnings: report.warnings, ...data }, 2)}\n`);
     return;
   }
-  print(`${jsonText({ schema, warnings: report.warnings, ...data }, 2)}\n`);
+  if (typeof text !== 'string') printLines(text);
+  else if (text !== '') print(text.endsWith('\n') ? text : `${text}\n`);
+  if (next.length > 0) printLines(nextLines(next));
 }
 
-/** Prints any thrown value as an error of the catalogue and sets the exit status. */
-export function printFailure(thrown: unknown, json: boolean, warnings: readonly string[] = []): void {
-  const error = thrown instanceof KpatchError ? thrown : internal(thrown);
+/** Command lines that follow, aligned, each with what it does. */
+function nextLines(next: readonly NextStep[]): Line[] {
+  const width = Math.max(...next.map(({ run }) => run.length));
+  const rows = next.map(({ run, what }) => {
+    return line([span('command', `  ${run.padEnd(width)}`), span('quiet', `  ${what}`)], width + 4);
+  });
+  return [line([]), line([span('strong', 'Next:')]), ...rows];
+}
+
+/** How a command is called: `kpatch kernel add`, `kpatch kernel add [options] [RELEASE]`. */
+export function usageOf(command: Command): CommandUsage {
+  const names: string[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) names.unshift(at.name());
+  return { name: names.join(' '), usage: `${names.join(' ')} ${command.usage()}` };
+}
+
+/** Prints any thrown value as an error of the catalogue and sets the exit status. Wrong usage shows that of the command. */
+export function printFailure(
+  thrown: unknown,
+  json: boolean,
+  warnings: readonly string[] = [],
+  command?: CommandUsage,
+): void {
+  const known = thrown instanceof KpatchError ? thrown : internal(thrown);
+  const error =
+    known.code === 'usage' && command !== undefined ? fail('usage', { problem: known.message }, { command }) : known;
   process.exitCode = error.exit;
   if (json) print(`${jsonText({ schema: 'kpatch.error/1', warnings, error }, 2)}\n`);
-  else printError(`${renderError(error)}\n`);
+  else printErrorLines(errorLines(error));
 }
 
 function internal(thrown: unknown): KpatchError {

@@ -1,8 +1,17 @@
 /** All commands of `kpatch`, in the order of the help text. The file of a command is imported only when it runs. */
 import type { CommandFile } from './command.ts';
 
+/** Headings of the help, in its order. */
+export const groups = {
+  make: 'Make live patches:',
+  host: 'On this machine:',
+  channel: 'Updates and channels:',
+  other: 'Other:',
+} as const;
+
 export interface CommandEntry {
   readonly name: string;
+  readonly group: keyof typeof groups;
   readonly summary: string;
   readonly load: () => Promise<CommandFile>;
 }
@@ -10,123 +19,138 @@ export interface CommandEntry {
 export const commands: readonly CommandEntry[] = [
   {
     name: 'build',
+    group: 'make',
     summary: 'build a live patch from source patches',
     load: () => import('./patch/build.ts'),
   },
   {
+    name: 'prove',
+    group: 'make',
+    summary: 'test a livepatch module in virtual machines and write a proof',
+    load: () => import('./patch/prove.ts'),
+  },
+  {
+    name: 'reproduce',
+    group: 'make',
+    summary: 'rebuild a module from its recorded inputs and compare the bytes',
+    load: () => import('./patch/reproduce.ts'),
+  },
+  {
+    name: 'diff',
+    group: 'make',
+    summary: 'show what changed between two object files, and why',
+    load: () => import('./patch/diff.ts'),
+  },
+  {
     name: 'kernel',
+    group: 'make',
     summary: 'manage the kernels prepared for building: add, list, show, remove',
     load: () => import('./patch/kernel.ts'),
   },
   {
     name: 'cache',
+    group: 'make',
     summary: 'manage the files that kpatch keeps on disk: list, size, prune',
     load: () => import('./patch/cache.ts'),
   },
   {
-    name: 'doctor',
-    summary: 'check whether this machine can build, prove and load live patches',
-    load: () => import('./patch/doctor.ts'),
-  },
-  {
-    name: 'advisory',
-    summary: 'show which CVEs a newer kernel fixes and which the live patch covers',
-    load: () => import('./channel/advisory.ts'),
-  },
-  {
-    name: 'package',
-    summary: 'build a .deb and an .rpm for each livepatch module',
-    load: () => import('./channel/package.ts'),
+    name: 'status',
+    group: 'host',
+    summary: 'show the kernel, its patches, what the next boot loads, and what to do',
+    load: () => import('./host/status.ts'),
   },
   {
     name: 'load',
+    group: 'host',
     summary: 'load a patch into the running kernel',
     load: () => import('./host/load.ts'),
   },
   {
     name: 'unload',
+    group: 'host',
     summary: 'disable a patch and remove it from the running kernel',
     load: () => import('./host/unload.ts'),
   },
   {
     name: 'install',
+    group: 'host',
     summary: 'load a patch now and at every boot',
     load: () => import('./host/install.ts'),
   },
   {
     name: 'uninstall',
+    group: 'host',
     summary: 'stop loading a patch at boot',
     load: () => import('./host/uninstall.ts'),
   },
-  {
-    name: 'list',
-    summary: 'list loaded and installed patches',
-    load: () => import('./host/list.ts'),
-  },
-  {
-    name: 'info',
-    summary: 'show the contents of a patch',
-    load: () => import('./host/info.ts'),
-  },
-  {
-    name: 'status',
-    summary: 'show the kernel, its patches, what the next boot loads, and what to do',
-    load: () => import('./host/status.ts'),
-  },
+  { name: 'list', group: 'host', summary: 'list loaded and installed patches', load: () => import('./host/list.ts') },
+  { name: 'info', group: 'host', summary: 'show the contents of a patch', load: () => import('./host/info.ts') },
   {
     name: 'signal',
+    group: 'host',
     summary: 'signal the tasks that block a transition',
     load: () => import('./host/signal.ts'),
   },
   {
     name: 'force',
+    group: 'host',
     summary: 'complete a transition without waiting for tasks: last resort',
     load: () => import('./host/force.ts'),
   },
   {
     name: 'verify',
+    group: 'host',
     summary: 'check that installed, recorded and active patches are consistent',
     load: () => import('./host/verify.ts'),
   },
   {
     name: 'policy',
+    group: 'host',
     summary: 'what this machine accepts: show the rules, check them',
     load: () => import('./host/policy.ts'),
   },
   {
     name: 'metrics',
+    group: 'host',
     summary: 'print the state of this machine as Prometheus metrics',
     load: () => import('./host/metrics.ts'),
   },
   {
-    name: 'version',
-    summary: 'print the version of kpatch',
-    load: () => import('./version.ts'),
+    name: 'advisory',
+    group: 'channel',
+    summary: 'show which CVEs a newer kernel fixes and which the live patch covers',
+    load: () => import('./channel/advisory.ts'),
   },
-  {
-    name: 'channel',
-    summary: 'publish live patches as TUF, apt and dnf repositories, or follow such a channel',
-    load: () => import('./channel/channel.ts'),
-  },
-  {
-    name: 'auto',
-    summary: 'subscribe all kernels, present and future, to automatic updates',
-    load: () => import('./channel/auto.ts'),
-  },
-  { name: 'manual', summary: 'turn automatic updates off', load: () => import('./manual.ts') },
   {
     name: 'update',
+    group: 'channel',
     summary: 'update every subscribed kernel to its newest live patch',
     load: () => import('./channel/update.ts'),
   },
   {
-    name: 'prove',
-    summary: 'test a livepatch module in virtual machines and write a proof',
-    load: () => import('./patch/prove.ts'),
+    name: 'auto',
+    group: 'channel',
+    summary: 'subscribe all kernels, present and future, to automatic updates',
+    load: () => import('./channel/auto.ts'),
+  },
+  { name: 'manual', group: 'channel', summary: 'turn automatic updates off', load: () => import('./manual.ts') },
+  {
+    name: 'channel',
+    group: 'channel',
+    summary: 'publish live patches as TUF, apt and dnf repositories, or follow such a channel',
+    load: () => import('./channel/channel.ts'),
   },
   {
-    name: 'diff',
-    summary: 'show what changed between two object files, and why',
-    load: () => import('./patch/diff.ts'),
+    name: 'package',
+    group: 'channel',
+    summary: 'build a .deb and an .rpm for each livepatch module',
+    load: () => import('./channel/package.ts'),
   },
+  {
+    name: 'doctor',
+    group: 'other',
+    summary: 'check whether this machine can build, prove and load live patches',
+    load: () => import('./patch/doctor.ts'),
+  },
+  { name: 'version', group: 'other', summary: 'print the version of kpatch', load: () => import('./version.ts') },
 ];

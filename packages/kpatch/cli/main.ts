@@ -2,60 +2,118 @@
 import { Command, CommanderError } from 'commander';
 import { fail } from '../base/errors/error.ts';
 import { harden } from '../base/harden.ts';
-import { print } from '../base/print.ts';
+import { handleBrokenOutput, print } from '../base/print.ts';
+import { terminalOf } from '../base/terminal.ts';
 import { version } from '../base/version.ts';
-import { printFailure } from './command.ts';
-import { commands } from './commands.ts';
+import { printFailure, usageOf } from './command.ts';
+import { commands, groups } from './commands.ts';
+import { examplesText } from './examples.ts';
+
+/** Rows of help are this wide where the output is not a terminal, and at most this wide on one. */
+const HELP_WIDTH = 100;
 
 /** Runs one command line (without the program name) and sets the exit status of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
   harden();
-  const program = new Command('kpatch')
-    .description('Linux kernel live patching: build, prove, load and update live patches without a reboot.')
-    .version(`kpatch ${version}`, '-V, --version')
-    .helpCommand('help [command]', 'show help for a command')
-    .showSuggestionAfterError(true)
-    .exitOverride()
-    .configureOutput({ writeErr: () => {} });
+  handleBrokenOutput();
+  const json = argv.includes('--json');
   const wanted = argv.filter((word) => !word.startsWith('-'));
-  const name = wanted[0] === 'help' ? wanted[1] : wanted[0];
-  const unknown =
-    wanted[0] === 'help' && name !== undefined && name !== 'help' && !commands.some((command) => command.name === name);
-  if (unknown) return printFailure(fail('usage', { problem: `unknown command '${name}'` }), argv.includes('--json'));
-  const entry = commands.find((command) => command.name === name);
-  if (entry !== undefined) (await entry.load()).register(program);
-  for (const { name: other, summary } of commands) {
-    if (other !== entry?.name) program.command(other).description(summary);
-  }
-  if (argv.length === 0) {
-    print(program.helpInformation());
-    process.exitCode = 2;
+  const asksForHelp = wanted[0] === 'help';
+  const path = asksForHelp ? wanted.slice(1) : wanted;
+  const program = await programFor(path[0]);
+  if (argv.length === 0 || (asksForHelp && (path.length === 0 || path[0] === 'help'))) {
+    print(`${program.helpInformation()}${examplesText('kpatch')}\n`);
+    process.exitCode = argv.length === 0 ? 2 : 0;
     return;
   }
+  if (asksForHelp) return help(program, path, json);
+  const { command, rest } = commandAt(program, path);
+  if (rest[0] === 'help' && command !== program)
+    return help(
+      program,
+      path.filter((word) => word !== 'help'),
+      json,
+    );
+  if (command !== program && command.commands.length > 0 && !asks(argv)) {
+    return printFailure(fail('usage', { problem: missing(command, rest[0]) }), json, [], usageOf(command));
+  }
   try {
-    inheritExit(program);
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
-    if (!(error instanceof CommanderError)) return printFailure(error, argv.includes('--json'));
+    if (!(error instanceof CommanderError)) return printFailure(error, json, [], usageOf(command));
     if (error.exitCode === 0) return;
-    // `kpatch help help`
-    if (error.code === 'commander.help') return void print(program.helpInformation());
-    printFailure(
-      fail('usage', { problem: error.message.replace(/^error: /, '').replace('\n', ' ') }),
-      argv.includes('--json'),
-    );
+    const problem = error.message.replace(/^error: /, '').replace('\n', ' ');
+    printFailure(fail('usage', { problem }), json, [], usageOf(command));
   }
 }
 
-/** Makes subcommands throw like the program, so that a wrong option prints an error of the catalogue with exit status 2. */
-function inheritExit(command: Command): void {
-  for (const sub of command.commands) {
-    sub
-      .exitOverride()
-      .configureOutput({ writeErr: () => {} })
-      .showSuggestionAfterError(true);
-    inheritExit(sub);
+/** The program with the command `name` fully declared and the others by name only, so that help and start-up stay fast. */
+async function programFor(name: string | undefined): Promise<Command> {
+  const program = new Command('kpatch')
+    .description('Linux kernel live patching: build, prove, load and update live patches without a reboot.')
+    .version(`kpatch ${version}`, '-V, --version')
+    .usage('COMMAND [options] [arguments]')
+    .addHelpText('after', examplesText('kpatch'))
+    // Options after a command are those of the command: `build --version 2` must not print the version of the program.
+    .enablePositionalOptions();
+  for (const entry of commands) {
+    if (entry.name === name) (await entry.load()).register(program);
+    else program.command(entry.name).description(entry.summary);
+    program.commands.at(-1)!.helpGroup(groups[entry.group]);
   }
+  program.addHelpCommand(
+    new Command('help').argument('[command...]').description('show help for a command').helpGroup(groups.other),
+  );
+  prepare(program, '');
+  return program;
+}
+
+/** Makes every command throw wrong usage, end its help with examples, and lay it out for the terminal. */
+function prepare(command: Command, path: string): void {
+  command
+    .exitOverride()
+    .showSuggestionAfterError(true)
+    .configureOutput({
+      writeErr: () => {},
+      writeOut: print,
+      getOutHelpWidth: () => Math.min(HELP_WIDTH, terminalOf(process.stdout).width),
+    });
+  for (const sub of command.commands) {
+    const name = path === '' ? sub.name() : `${path} ${sub.name()}`;
+    sub.addHelpText('after', () => examplesText(name));
+    prepare(sub, name);
+  }
+}
+
+/** The command that the words name as far as they do, and the words that are left. */
+function commandAt(program: Command, words: readonly string[]): { command: Command; rest: readonly string[] } {
+  const [first, ...rest] = words;
+  const command = program.commands.find((one) => one.name() === first);
+  return command === undefined ? { command: program, rest: words } : commandAt(command, rest);
+}
+
+function help(program: Command, path: readonly string[], json: boolean): void {
+  const { command, rest } = commandAt(program, path);
+  if (rest.length === 0) {
+    command.outputHelp();
+    return;
+  }
+  const problem =
+    command === program || command.commands.length > 0
+      ? `unknown command '${rest[0]}'`
+      : `${usageOf(command).name} has no command '${rest[0]}'`;
+  printFailure(fail('usage', { problem }), json, [], usageOf(command));
+}
+
+function asks(argv: readonly string[]): boolean {
+  return argv.includes('--help') || argv.includes('-h');
+}
+
+/** What is wrong with a call of a group of commands. */
+function missing(group: Command, word: string | undefined): string {
+  const names = group.commands.map((one) => one.name()).join(', ');
+  const given = word === undefined ? `${usageOf(group).name} needs a command` : `unknown command '${word}'`;
+  return `${given}: ${names}`;
 }
 
 if (import.meta.main) await main(process.argv.slice(2));

@@ -3,7 +3,8 @@
  * same seven arguments, environment variables for table entry sizes, exit statuses, and wording of changes.
  */
 import { basename } from 'node:path';
-import { fail, KpatchError, renderError } from '../base/errors/error.ts';
+import { fail, KpatchError } from '../base/errors/error.ts';
+import { renderError } from '../base/errors/render.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
 import { diff } from '../differ/diff.ts';

@@ -3,7 +3,8 @@
  * the intermediate sections of a linked module into livepatch relocations and symbols.
  */
 import { basename } from 'node:path';
-import { fail, KpatchError, renderError } from '../base/errors/error.ts';
+import { fail, KpatchError } from '../base/errors/error.ts';
+import { renderError } from '../base/errors/render.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
 import { readObject } from '../formats/elf/read-object.ts';

@@ -5,7 +5,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir, release as runningRelease } from 'node:os';
 import { basename, join } from 'node:path';
-import { fail, KpatchError, renderError } from '../base/errors/error.ts';
+import { fail, KpatchError } from '../base/errors/error.ts';
+import { renderError } from '../base/errors/render.ts';
 import { writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
 import { type Reporter, silentReporter } from '../base/report.ts';

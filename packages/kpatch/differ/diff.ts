@@ -1,7 +1,8 @@
 /** The differ: two object files of one compilation unit in, what changed and the intermediate object out. */
 import { fail } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
-import { readObject } from '../formats/elf/read-object.ts';
+import type { ElfFile } from '../formats/elf/file.ts';
+import { ObjectFile } from '../formats/elf/object-file.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
 import { has } from '../platform/kernel-rules.ts';
 import type { Architecture } from '../platform/platform.ts';
@@ -14,7 +15,7 @@ import { Comparison } from './compare/compare.ts';
 import { correlate, isCopyable } from './compare/correlate.ts';
 import { changedLayouts, structSizes } from './compare/layouts.ts';
 import { extract } from './extract/extract.ts';
-import { addIntermediate, type PatchedFunction } from './extract/intermediate.ts';
+import { addIntermediate, type ExtractedFunction } from './extract/intermediate.ts';
 import type {
   ChangedFunction,
   DiffOptions,
@@ -41,13 +42,18 @@ import { type Selection, Selector } from './select/select.ts';
  * be compared; any other `diff-*` error if the change cannot be live patched (exit 4; if there are
  * several, the detail lists all).
  */
-export function diff(original: Uint8Array, patched: Uint8Array, options: DiffOptions): DiffResult {
-  const { pair, comparison, ambiguous, arch } = prepare(original, patched, options);
+export function diff(
+  original: Uint8Array | ObjectFile,
+  patched: Uint8Array | ObjectFile,
+  options: DiffOptions,
+): DiffResult {
+  const files = { original: parsed(original, options.names.original), patched: parsed(patched, options.names.patched) };
+  const { pair, comparison, ambiguous, arch } = prepare(files.original, files.patched, options);
   const changes = findChanges(pair, comparison);
   const symbols = new KernelSymbols(options);
   const selection = new Selector(pair, changes, ambiguous, symbols).select();
   const functions = listFunctions(pair, changes, selection, symbols);
-  if (functions.length > 0) refuseLayouts(pair, original, patched, options);
+  if (functions.length > 0) refuseLayouts(pair, files, options);
   pair.refusals.check();
   return {
     status: statusOf(functions, selection, pair.leftOut),
@@ -76,9 +82,20 @@ function statusOf(
   return leftOut.every(({ reason }) => reason === 'overridden') ? 'unchanged' : 'left out';
 }
 
-function refuseLayouts(pair: Pair, original: Uint8Array, patched: Uint8Array, options: DiffOptions): void {
+/** The files of a pair. */
+interface Files {
+  readonly original: ObjectFile;
+  readonly patched: ObjectFile;
+}
+
+/** A file that the caller has not parsed yet is parsed here. Errors: those of `ElfFile`. */
+export function parsed(object: Uint8Array | ObjectFile, name: string): ObjectFile {
+  return object instanceof ObjectFile ? object : new ObjectFile(object, name);
+}
+
+function refuseLayouts(pair: Pair, { original, patched }: Files, options: DiffOptions): void {
   const where = { file: options.names.patched, section: '.debug_info', offset: 0 };
-  for (const { name, text } of changedLayouts(original, patched)) {
+  for (const { name, text } of changedLayouts(original.elf, patched.elf)) {
     if (options.acceptLayouts?.includes(name) === true)
       pair.notes.push(`the layout of ${name} changes (${text}); accepted`);
     else pair.refusals.add('diff-layout-changed', { type: name, change: text }, where);
@@ -87,14 +104,13 @@ function refuseLayouts(pair: Pair, original: Uint8Array, patched: Uint8Array, op
 
 /** Reads and correlates; what comes after needs no file any more. */
 export function prepare(
-  original: Uint8Array,
-  patched: Uint8Array,
+  original: ObjectFile,
+  patched: ObjectFile,
   options: DiffOptions,
 ): { pair: Pair; comparison: Comparison; ambiguous: ReadonlySet<Part>; arch: Architecture } {
-  const before = readObject(original, options.names.original);
-  const after = readObject(patched, options.names.patched);
-  const arch = architectureOf(before);
-  const other = architectureOf(after);
+  const [read, readPatched] = [original.object, patched.object];
+  const arch = architectureOf(read);
+  const other = architectureOf(readPatched);
   if (arch !== other) {
     throw fail(
       'diff-machines',
@@ -102,10 +118,10 @@ export function prepare(
       { where: { file: options.names.patched, offset: 18 } },
     );
   }
-  requireMachineCode(before);
-  requireMachineCode(after);
-  arch.forModules?.(before);
-  arch.forModules?.(after);
+  requireMachineCode(read);
+  requireMachineCode(readPatched);
+  const before = arch.forModules?.(read) ?? read;
+  const after = arch.forModules?.(readPatched) ?? readPatched;
   const tables = tablesOf(arch, options.kernel);
   const names = new Set(
     tables.flatMap(({ name, parallel }) => (parallel === undefined ? [name] : [name, parallel.name])),
@@ -113,8 +129,8 @@ export function prepare(
   const models = [readModel(before, arch, names), readModel(after, arch, names)] as const;
   const notes: string[] = [];
   const entries = [
-    readEntries(models[0], tables, hintsFrom(original, options, notes)),
-    readEntries(models[1], tables, hintsFrom(patched, options, notes)),
+    readEntries(models[0], tables, hintsFrom(original.elf, options, notes)),
+    readEntries(models[1], tables, hintsFrom(patched.elf, options, notes)),
   ] as const;
   const { ambiguous } = correlate(models[0], models[1], entries);
   requireVersions(models[0], models[1]);
@@ -131,7 +147,7 @@ export function prepare(
 }
 
 /** Debug information is read only where a table needs it. */
-function hintsFrom(object: Uint8Array, { entrySizes = {}, kernel }: DiffOptions, notes: string[]): SizeHints {
+function hintsFrom(object: ElfFile, { entrySizes = {}, kernel }: DiffOptions, notes: string[]): SizeHints {
   let sizes: ReadonlyMap<string, number> | undefined;
   const structSize = (name: string): number | undefined => {
     const known = kernel.target?.structures[name]?.size;
@@ -290,7 +306,7 @@ function output(
   arch: Architecture,
 ): Uint8Array {
   const extraction = extract(pair.patched, selection);
-  const patched: PatchedFunction[] = [];
+  const patched: ExtractedFunction[] = [];
   for (const { part, listed, address } of functions) {
     const symbol = extraction.symbolOf(part);
     if (listed.kind !== 'changed' || symbol === undefined) continue;

@@ -1,6 +1,7 @@
 /** Both versions of a function side by side, disassembled, with relocations named and the first real difference marked. */
 import { fail } from '../base/errors/error.ts';
-import { prepare } from './diff.ts';
+import type { ObjectFile } from '../formats/elf/object-file.ts';
+import { parsed, prepare } from './diff.ts';
 import type { DiffOptions, Reason } from './options.ts';
 import { codeOf } from './parts/code.ts';
 import { parentOf } from './parts/names.ts';
@@ -28,8 +29,14 @@ export interface Explanation {
 }
 
 /** Explains one function. Error: `diff-function-unknown`. */
-export function explain(original: Uint8Array, patched: Uint8Array, options: DiffOptions, name: string): Explanation {
-  const { pair, comparison } = prepare(original, patched, options);
+export function explain(
+  original: Uint8Array | ObjectFile,
+  patched: Uint8Array | ObjectFile,
+  options: DiffOptions,
+  name: string,
+): Explanation {
+  const { names } = options;
+  const { pair, comparison } = prepare(parsed(original, names.original), parsed(patched, names.patched), options);
   const find = (parts: readonly Part[]): Part | undefined =>
     parts.find((part) => isFunction(part) && part.name === name) ??
     parts.find((part) => isFunction(part) && part.symbols.some((symbol) => symbol.name === name));

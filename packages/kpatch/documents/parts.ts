@@ -55,6 +55,7 @@ export const error = v.object({
   why: v.optional(described(v.string(), 'Why it matters.')),
   fix: v.optional(described(v.string(), 'What to do.')),
   detail: v.optional(described(v.string(), 'Verbatim output, of a compiler for example.')),
+  usage: v.optional(described(v.string(), 'With wrong usage: how the command is called.')),
   reason: v.optional(described(irrelevance, 'With exit status 3: why there is nothing to do.')),
   leftOut: v.optional(described(v.array(leftOut), 'Changed files that are not in the result, each with the reason.')),
 });

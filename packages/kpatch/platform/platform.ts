@@ -117,7 +117,7 @@ export interface Architecture {
   /**
    * Rewrites, before anything is compared, what only works in the kernel image itself and has an equal form for modules.
    */
-  readonly forModules?: (object: ElfObject) => void;
+  readonly forModules?: (object: ElfObject) => ElfObject;
 
   /** As people call it, for messages. */
   readonly name: string;

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { STB, STT } from '../formats/elf/constants.ts';
 import { ElfFile } from '../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
+import { symbolKinds } from '../formats/symbol-kind.ts';
 import { type IncludeGraph, includeGraph, includeSearch } from '../kbuild/include-graph.ts';
 import { type KbuildVariables, kbuildVariables } from '../kbuild/kbuild.ts';
 import { type ObjectMap, objectMap } from '../kbuild/object-map.ts';
@@ -158,13 +159,12 @@ export class KernelFacts {
 
   async #readSymbols(object: string): Promise<ObjectSymbol[]> {
     if (object !== 'vmlinux') return moduleSymbols(await this.moduleFile(object));
-    return [...this.kallsyms].map(({ name, address, type }) => ({
-      name,
-      address,
-      kind: /[tTwW]/.test(type) ? 'function' : /[dDbBrRvV]/.test(type) ? 'object' : 'other',
-      bind: type === type.toLowerCase() && type !== 'w' && type !== 'v' ? 'local' : 'global',
-      weak: /[wWvV]/.test(type),
-    }));
+    const kindOf = symbolKinds((name) => this.kallsyms.lookup(name)[0]?.address);
+    return [...this.kallsyms].map((symbol) => {
+      const { name, address, type } = symbol;
+      const bind = type === type.toLowerCase() && type !== 'w' && type !== 'v' ? 'local' : 'global';
+      return { name, address, kind: kindOf(symbol), bind, weak: /[wWvV]/.test(type) };
+    });
   }
 }
 

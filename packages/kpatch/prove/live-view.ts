@@ -4,6 +4,7 @@
  */
 import { plural } from '../base/errors/plural.ts';
 import { printableLine } from '../base/printable.ts';
+import { line, type Role, render, type Span, span, terminalOf } from '../base/terminal.ts';
 import { seconds } from './proof-text.ts';
 import type { ProofEvent } from './run/event.ts';
 
@@ -27,12 +28,27 @@ interface Activity {
   console: string;
 }
 
-const marks = { held: ['✓', 32], failed: ['✗', 31], 'not run': ['–', 33] } as const;
+const marks: Readonly<Record<'held' | 'failed' | 'not run', readonly [string, Role]>> = {
+  held: ['✓', 'good'],
+  failed: ['✗', 'bad'],
+  'not run': ['–', 'warning'],
+};
+
+/** A line that stays; `indent` is the column at which it continues. */
+interface Row {
+  readonly indent: number;
+  readonly parts: readonly (string | Span)[];
+}
+
+function row(part: string | Span, indent = 0): Row {
+  return { indent, parts: [part] };
+}
 
 /** `label` is a prefix for every line, used when several proofs run at once. */
 export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''): LiveView {
-  const terminal = stream.isTTY === true && label === '';
-  const colours = terminal && (process.env.NO_COLOR ?? '') === '';
+  const shown = terminalOf(stream);
+  const terminal = shown.interactive && label === '';
+  const colours = terminal && shown.colours;
   const paint = (code: number, text: string): string => (colours ? `\x1b[${code}m${text}\x1b[0m` : text);
   const prefix = label === '' ? '' : `[${label}] `;
   const begun = Date.now();
@@ -50,7 +66,7 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
   };
   const draw = (): void => {
     if (!terminal || activities.size === 0) return;
-    const width = Math.max(20, stream.columns ?? 80) - 1;
+    const width = terminalOf(stream).width - 1;
     const lines = [paint(1, cut(`${done} of ${titles.size} checks, ${since(begun)}`, width))];
     for (const [boot, { title, begun: start, text, console }] of activities) {
       lines.push(cut(`${boot.padEnd(idWidth)}  ${title} … ${since(start)}  ${text}`.trimEnd(), width));
@@ -59,14 +75,15 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
     stream.write(`${lines.join('\n')}\n`);
     drawn = lines.length;
   };
-  const print = (lines: readonly string[]): void => {
+  const print = (lines: readonly Row[]): void => {
     erase();
-    stream.write(lines.map((line) => `${prefix}${line}\n`).join(''));
+    const rows = lines.map(({ indent, parts }) => line([prefix, ...parts], prefix.length + indent));
+    stream.write(`${render(rows, { interactive: terminal, colours, width: terminalOf(stream).width })}\n`);
     draw();
   };
   const remind = (): void => {
     for (const [boot, { title, begun: start, text }] of activities)
-      print([`  ${boot.padEnd(idWidth)}  ${title} … ${since(start)} so far  ${text}`.trimEnd()]);
+      print([row(`  ${boot.padEnd(idWidth)}  ${title} … ${since(start)} so far  ${text}`.trimEnd(), idWidth + 4)]);
   };
   const redraw = (): void => {
     erase();
@@ -90,14 +107,19 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
         case 'plan':
           for (const { check, title, boot } of event.checks) titles.set(check, { title, boot });
           idWidth = Math.max(...event.checks.map(({ boot }) => boot.length));
-          return print([`plan "${event.plan}" on ${event.release}: ${plural(event.checks.length, 'check')}`]);
+          return print([row(`plan "${event.plan}" on ${event.release}: ${plural(event.checks.length, 'check')}`)]);
         case 'boot':
           return begin(event.boot, `boot ${event.title}`);
         case 'booted': {
           activities.delete(event.boot);
           const how = event.acceleration === 'kvm' ? 'KVM' : 'software emulation';
           const begun = event.kept === undefined ? 'booted' : `resumed from the kept guest ${event.kept.slice(0, 12)}…`;
-          return print([paint(2, `  ${event.boot.padEnd(idWidth)}  ${begun} in ${seconds(event.ms)} (${how})`)]);
+          return print([
+            row(
+              span('quiet', `  ${event.boot.padEnd(idWidth)}  ${begun} in ${seconds(event.ms)} (${how})`),
+              idWidth + 4,
+            ),
+          ]);
         }
         case 'begin':
           return begin(event.boot, event.title);
@@ -116,12 +138,16 @@ export function liveView(stream: NodeJS.WriteStream = process.stderr, label = ''
           activities.delete(boot);
           done++;
           if (event.outcome === 'not run') return;
-          const [mark, colour] = marks[event.outcome];
-          const head = `${paint(colour, mark)} ${boot.padEnd(idWidth)}  ${title}  (${seconds(event.ms)})`;
-          const indent = ' '.repeat(idWidth + 4);
-          const why = event.reason === undefined ? [] : [`${indent}${paint(colour, event.reason)}`];
+          const [mark, role] = marks[event.outcome];
+          const indent = idWidth + 4;
+          const gap = ' '.repeat(indent);
+          const why = event.reason === undefined ? [] : [row(span(role, `${gap}${event.reason}`), indent)];
           const seen = facts.get(event.check) ?? [];
-          return print([head, ...why, ...seen.map((fact) => paint(2, `${indent}${fact}`))]);
+          return print([
+            { indent, parts: [span(role, mark), ` ${boot.padEnd(idWidth)}  ${title}  (${seconds(event.ms)})`] },
+            ...why,
+            ...seen.map((fact) => row(span('quiet', `${gap}${fact}`), indent)),
+          ]);
         }
         case 'verdict':
           activities.clear();

@@ -157,6 +157,9 @@ export function withUserChecks(plan: Plan, checks: readonly GuestCheck[]): Plan 
   return { ...plan, boots };
 }
 
+/** Names of all checks, for `--check` and its completion. */
+export const checkNames = (): string[] => idsOf(fullPlan);
+
 const idsOf = (plan: Plan): string[] => [...new Set(allChecks(plan).map(({ id }) => id))];
 
 /** Checks that others depend on; they stay in every plan. */

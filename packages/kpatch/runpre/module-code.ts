@@ -1,14 +1,15 @@
 /** The code of a module as run-pre matching looks at it: laid out section after section, its relocations still symbolic. */
 import { SHF, SHT, STT } from '../formats/elf/constants.ts';
+import { ElfFile } from '../formats/elf/file.ts';
 import type { ElfSymbol, Relocation, Section } from '../formats/elf/object.ts';
-import { readObject } from '../formats/elf/read-object.ts';
+import { objectOf } from '../formats/elf/read-object.ts';
 import { type FieldTarget, hex, type RunningCode, vmlinuxCode, withOffset } from '../kernel/running-code.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 
 /** The code of an object of a kernel: `vmlinux` or a module's name. Errors: `kernel-module-unknown` and those of `moduleCode`. */
 export async function runningCode(facts: KernelFacts, object: string): Promise<RunningCode> {
   if (object === 'vmlinux') return vmlinuxCode(facts.image, facts.kallsyms);
-  return moduleCode((await facts.moduleFile(object)).bytes, object);
+  return moduleCode(await facts.moduleFile(object), object);
 }
 
 /** Room between the sections of a module, so that no field of one can point into another by accident. */
@@ -18,8 +19,8 @@ const GAP = 0x10000;
  * The code of a module file (`.ko`, unpacked). Livepatch counts equal names in the order of its symbol table
  * (kernel/module/kallsyms.c, module_kallsyms_on_each_symbol). Errors: those of `readObject`.
  */
-export function moduleCode(bytes: Uint8Array, object: string): RunningCode {
-  const elf = readObject(bytes, `${object}.ko`);
+export function moduleCode(module: Uint8Array | ElfFile, object: string): RunningCode {
+  const elf = objectOf(module instanceof ElfFile ? module : new ElfFile(module, `${object}.ko`));
   const bases = new Map<Section, number>();
   let top = GAP;
   for (const section of elf.sections) {

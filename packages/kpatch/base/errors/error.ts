@@ -27,8 +27,18 @@ export interface Circumstances {
   readonly cause?: unknown;
   /** For exit status 3: why there is nothing to do (the words are in documents/parts.ts). */
   readonly reason?: string;
+  /** For wrong usage: the command that was given and its usage line. */
+  readonly command?: CommandUsage;
   /** Changed files that are not in the result, each with the reason. */
   readonly leftOut?: readonly { readonly file: string; readonly reason: string }[];
+}
+
+/** A command as its help names it. */
+export interface CommandUsage {
+  /** `kpatch kernel add`. */
+  readonly name: string;
+  /** `kpatch kernel add [options] [RELEASE]`. */
+  readonly usage: string;
 }
 
 export class KpatchError extends Error {
@@ -38,6 +48,8 @@ export class KpatchError extends Error {
   readonly fix: string;
   readonly where: Where;
   readonly detail: string | undefined;
+  /** For wrong usage of a known command: its usage line. */
+  readonly usage: string | undefined;
   readonly reason: string | undefined;
   readonly leftOut: Circumstances['leftOut'];
 
@@ -48,7 +60,9 @@ export class KpatchError extends Error {
     this.code = code;
     this.exit = entry.exit;
     this.why = documentPaths(fill(entry.why, params));
-    this.fix = documentPaths(fill(entry.fix, params));
+    const { command } = circumstances;
+    this.fix = command === undefined ? documentPaths(fill(entry.fix, params)) : `run \`${command.name} --help\``;
+    this.usage = command?.usage;
     this.where = circumstances.where ?? {};
     this.detail = circumstances.detail;
     this.reason = circumstances.reason;
@@ -58,7 +72,7 @@ export class KpatchError extends Error {
   /** The error as plain data, as `--json` prints it. */
   toJSON(): object {
     const { code, message: what, where, why, fix, detail } = this;
-    const { reason, leftOut } = this;
+    const { usage, reason, leftOut } = this;
     return {
       code,
       what,
@@ -66,6 +80,7 @@ export class KpatchError extends Error {
       why,
       fix,
       ...(detail === undefined ? {} : { detail }),
+      ...(usage === undefined ? {} : { usage }),
       ...(reason === undefined ? {} : { reason }),
       ...(leftOut === undefined ? {} : { leftOut }),
     };
@@ -116,23 +131,4 @@ export function renderWhere(where: Where): string {
   if (where.function !== undefined) parts.push(`function ${where.function}`);
   if (where.symbol !== undefined) parts.push(`symbol ${where.symbol}`);
   return parts.join(', ');
-}
-
-/** The error for a terminal: several lines without a final newline. */
-export function renderError(error: KpatchError): string {
-  const lines = [`kpatch: ${error.message} [${error.code}]`];
-  const where = renderWhere(error.where);
-  if (where !== '') lines.push(`  where: ${where}`);
-  if (error.why !== '') lines.push(`  why:   ${error.why}`);
-  lines.push(`  do:    ${error.fix}`);
-  if (error.detail !== undefined && error.detail.trim() !== '') {
-    lines.push(
-      '',
-      ...error.detail
-        .trimEnd()
-        .split('\n')
-        .map((line) => `  | ${line}`),
-    );
-  }
-  return lines.join('\n');
 }

@@ -1,9 +1,17 @@
 /** Checks new functions and data that one difference of a patch defines and another one refers to. */
 import { fail } from '../../base/errors/error.ts';
-import type { Difference } from '../compare.ts';
+import type { DiffResult } from '../../differ/options.ts';
+import type { Unit } from '../../kbuild/unit.ts';
 
 /** Names of the modules that are always loaded when the module of this name is. */
 export type Requirements = (module: string) => Promise<ReadonlySet<string>>;
+
+/** A changed unit of one object, as far as this check needs it. */
+export interface UnitChange {
+  readonly unit: Unit;
+  readonly object: string;
+  readonly result: DiffResult;
+}
 
 /**
  * Requires that everything the differences refer to is defined (a symbol of the kernel, an export, another difference) and
@@ -12,7 +20,7 @@ export type Requirements = (module: string) => Promise<ReadonlySet<string>>;
  * Errors: `symbols-unresolved`, `symbols-of-module`.
  */
 export async function requireResolved(
-  differences: readonly Pick<Difference, 'unit' | 'object' | 'result'>[],
+  differences: readonly UnitChange[],
   release: string,
   requirements: Requirements,
 ): Promise<void> {

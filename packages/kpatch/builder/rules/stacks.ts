@@ -1,7 +1,7 @@
 /** Warns of functions that some task may never leave: the transition of a patch that replaces one may not complete. */
-import { readObject } from '../../formats/elf/read-object.ts';
+
+import type { ObjectFile } from '../../formats/elf/object-file.ts';
 import { neverLeft, threadMains, threadMainWarning } from '../../module/always-on-stack.ts';
-import type { CompiledPair } from '../pairs.ts';
 
 interface ReplacedFunction {
   readonly object: string;
@@ -12,7 +12,7 @@ interface ReplacedFunction {
 /** One sentence for each such function. */
 export function stackWarnings(
   functions: readonly ReplacedFunction[],
-  pairs: readonly Pick<CompiledPair, 'unit' | 'original'>[],
+  differences: readonly { readonly original: ObjectFile }[],
 ): string[] {
   const changed = functions.filter(({ kind }) => kind === 'changed');
   const always = changed.flatMap(({ object, name }) => {
@@ -20,6 +20,6 @@ export function stackWarnings(
     return why === undefined ? [] : [`the transition will not complete: ${name} is replaced, and ${why}`];
   });
   const names = new Set(changed.map(({ name }) => name));
-  const mains = pairs.flatMap(({ unit, original }) => threadMains(readObject(original.bytes, unit.object), names));
+  const mains = differences.flatMap(({ original }) => threadMains(original.object, names));
   return [...always, ...[...new Set(mains)].map(threadMainWarning)];
 }

@@ -1,6 +1,6 @@
 /** `kpatch package`: builds a `.deb` and an `.rpm` for each livepatch module. */
 import { mkdirSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { readSources } from '../../advisory/sources.ts';
 import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
@@ -29,7 +29,7 @@ export function register(program: Command): void {
       '1',
     )
     .option('-o, --output <folder>', 'folder to write the packages to', '.')
-    .option('--format <format>', 'deb or rpm (default: both)')
+    .addOption(new Option('--format <format>', 'build only this one (default: both)').choices(['deb', 'rpm']))
     .option('--advisories <file...>', 'advisories to read titles and severities of CVEs from')
     .option('--empty <kernel>', 'build the empty package that subscribes a kernel before it has a patch')
     .option('--arch <arch>', 'architecture of the empty package, as `uname -m` prints it (default: this machine)')
@@ -43,7 +43,6 @@ async function run({ report }: Context, options: Options, modules: string[] = []
   const release = Number(options.release);
   if (!Number.isInteger(release) || release < 1 || release > 99_999) throw usage('--release needs a positive integer');
   const { format, empty } = options;
-  if (format !== undefined && format !== 'deb' && format !== 'rpm') throw usage('--format must be deb or rpm');
   if (modules.length === 0 && empty === undefined) throw usage('give a module or --empty KERNEL');
   if (empty !== undefined && !isRelease(empty)) throw usage(`'${empty}' is not a kernel release`);
   const formats = format === undefined ? (['deb', 'rpm'] as const) : [format];

@@ -1,6 +1,5 @@
 /** `kpatch doctor`: checks whether this machine can build, prove and load live patches. */
-import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { type Command, Option } from 'commander';
 import { type Check, checkMachine, type Purpose } from '../../prepare/doctor.ts';
 import { action, type Outcome } from '../command.ts';
 
@@ -11,16 +10,13 @@ export function register(program: Command): void {
     .command('doctor')
     .description('check whether this machine can build, prove and load live patches')
     .addHelpText('after', '\nExit status: 0 if it can do all that was asked, 1 if it cannot.')
-    .option('--for <purpose>', 'check only what this purpose needs: build, prove or load')
+    .addOption(new Option('--for <purpose>', 'check only what this purpose needs').choices(purposes))
     .option('--json', 'print JSON')
     .action(action(run));
 }
 
 async function run(_context: object, options: { for?: string }): Promise<Outcome> {
   const wanted = purposes.filter((purpose) => options.for === undefined || purpose === options.for);
-  if (wanted.length === 0) {
-    throw fail('usage', { problem: `--for is build, prove or load, not '${options.for}'` });
-  }
   const checks = (await checkMachine()).filter(({ purpose }) => wanted.includes(purpose));
   const fit = Object.fromEntries(wanted.map((purpose) => [purpose, isFit(checks, purpose)]));
   return {

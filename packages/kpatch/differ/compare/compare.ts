@@ -8,7 +8,7 @@ import { isLineLoad } from '../parts/lines.ts';
 import { listEntries } from '../parts/list.ts';
 import { bytesOf, entryOf, type Model, type Part } from '../parts/part.ts';
 import { storageOf } from '../parts/section-class.ts';
-import { type Entries, type Entry, entryBytes, replacementLength } from '../parts/tables.ts';
+import { type Entries, type Entry, entryAt, entryBytes, replacementLength } from '../parts/tables.ts';
 import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from '../parts/target.ts';
 import { isCopyable } from './correlate.ts';
 
@@ -171,6 +171,8 @@ export class Comparison {
       if (isCopyable(a.part) && isCopyable(b.part)) return this.#sameContent(a.part, b.part);
       return a.part.twin === b.part;
     }
+    const entries = this.#sameEntries(a, b);
+    if (entries !== undefined) return entries;
     if (a.offset !== b.offset) return false;
     if (a.kind === 'none') return b.kind === 'none';
     if (a.kind === 'external') return b.kind === 'external' && sameExternal(a, b);
@@ -181,6 +183,20 @@ export class Comparison {
       return !this.#keepLines && isSameButForLine(left, right);
     }
     return a.kind === 'section' && b.kind === 'section' && a.section.name === b.section.name;
+  }
+
+  /**
+   * Code that refers to the entry of a table, as WARN() on x86-64 does since 6.19, means the entry, wherever it is in the table.
+   * Undefined if the references are not to entries.
+   */
+  #sameEntries(a: Target, b: Target): boolean | undefined {
+    if (a.kind !== 'section' || b.kind !== 'section') return undefined;
+    const [one, other] = [
+      entryAt(this.#entries[0], a.section, a.offset),
+      entryAt(this.#entries[1], b.section, b.offset),
+    ];
+    if (one === undefined || other === undefined) return undefined;
+    return one.part.twin === other.part && this.#sameEntry(one, other);
   }
 
   #sameContent(a: Part, b: Part): boolean {

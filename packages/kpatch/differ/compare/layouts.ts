@@ -3,7 +3,7 @@
  * with the old layout; new code would read and write beside it. Debug information of both versions shows it.
  */
 import { type DwarfMember, type DwarfType, type DwarfTypes, readDwarfTypes, TAG } from '../../formats/dwarf/types.ts';
-import { ElfFile } from '../../formats/elf/file.ts';
+import type { ElfFile } from '../../formats/elf/file.ts';
 
 export interface LayoutChange {
   /** Like `struct inode`; of an unnamed one the name that a typedef gives it. */
@@ -13,9 +13,9 @@ export interface LayoutChange {
 }
 
 /** The structures and unions of both objects whose layout differs; empty if debug information is missing. */
-export function changedLayouts(original: Uint8Array, patched: Uint8Array): LayoutChange[] {
-  const before = readDwarfTypes(new ElfFile(original, 'original'));
-  const after = readDwarfTypes(new ElfFile(patched, 'patched'));
+export function changedLayouts(original: ElfFile, patched: ElfFile): LayoutChange[] {
+  const before = readDwarfTypes(original);
+  const after = readDwarfTypes(patched);
   if (before === undefined || after === undefined) return [];
   const old = layoutsOf(before);
   const changes: LayoutChange[] = [];
@@ -28,9 +28,9 @@ export function changedLayouts(original: Uint8Array, patched: Uint8Array): Layou
 }
 
 /** Bytes of each structure by its name, where debug information tells; one that has two sizes is not listed. */
-export function structSizes(object: Uint8Array): ReadonlyMap<string, number> {
+export function structSizes(object: ElfFile): ReadonlyMap<string, number> {
   const sizes = new Map<string, number>();
-  const types = readDwarfTypes(new ElfFile(object, 'object'));
+  const types = readDwarfTypes(object);
   if (types === undefined) return sizes;
   const doubtful = new Set<string>();
   for (const { tag, name, declaration, size } of types.types.values()) {

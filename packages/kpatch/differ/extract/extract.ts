@@ -52,6 +52,8 @@ class Extractor {
   /** Offset of each string or constant. */
   readonly #contents = new Map<Section, { home: Section; offsets: Map<number, number> }>();
   readonly #relocations: LivepatchRelocation[] = [];
+  /** Where each entry is in its table. */
+  readonly #entries = new Map<Entry, { readonly home: Section; readonly at: number }>();
 
   constructor(model: Model, selection: Selection) {
     this.#model = model;
@@ -158,6 +160,7 @@ class Extractor {
       let at = 0;
       for (const entry of list) {
         placed.push({ entry, home, at });
+        this.#entries.set(entry, { home, at });
         at += entry.end - entry.start;
       }
       home.data = concat(list.map(entryBytes));
@@ -210,6 +213,11 @@ class Extractor {
         return { symbol: this.#undefinedSymbol(decision.name, decision.symbol), addend: decision.addend };
       case 'entry':
         throw new TypeError('a reference to an entry outside of a table');
+      case 'table': {
+        const { home, at } = this.#entries.get(decision.entry)!;
+        const moved = at - decision.entry.start;
+        return { symbol: this.#sectionSymbol(home), addend: addend + (symbol?.value ?? 0) + moved };
+      }
       case 'content': {
         const { home, offsets } = this.#contents.get(decision.section)!;
         const moved = offsets.get(decision.at)! - decision.at;

@@ -56,7 +56,8 @@ export const namedClasses: readonly {
       String.raw`\.(?:BTF|BTF\.ext|kunit_test_suites|kunit_init_test_suites)`,
       String.raw`\.gnu\.(?:linkonce\.this_module|attributes|hash|(?:build\.attributes|warning|lto_|debuglto_).*)`,
       String.raw`_{2,3}(?:ksymtab|kcrctab)(?:_gpl|_unused|_unused_gpl|_gpl_future)?(?:\+.*)?`,
-      '__ksymtab_strings|__kflagstab|__versions|__version_ext_(?:crcs|names)',
+      // __tracepoint_check: names of used tracepoints, read by scripts/tracepoint-update.c (since 6.19).
+      '__ksymtab_strings|__kflagstab|__versions|__version_ext_(?:crcs|names)|__tracepoint_check',
     ),
   },
   {

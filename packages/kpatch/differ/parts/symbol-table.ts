@@ -2,6 +2,7 @@
 import { SHF, SHN, STB, STT } from '../../formats/elf/constants.ts';
 import { ElfFile } from '../../formats/elf/file.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
+import { symbolKinds } from '../../formats/symbol-kind.ts';
 import type { KernelSymbol } from '../options.ts';
 
 /** Reads a table in any of the forms. `bytes` is the file's content, `file` its name for messages. */
@@ -38,21 +39,17 @@ export function parseReadelf(text: string): KernelSymbol[] {
 
 /** `/proc/kallsyms` or `System.map`: address, type letter (lower case: local), name. Lines of modules are left out. */
 export function parseKallsyms(text: string): KernelSymbol[] {
-  const symbols: KernelSymbol[] = [];
-  for (const line of text.split('\n')) {
-    const fields = /^([0-9a-f]+) ([a-zA-Z]) (\S+)$/.exec(line);
-    if (fields === null) continue;
-    const [, address = '', letter = '', name = ''] = fields;
-    const lower = letter.toLowerCase();
-    symbols.push({
-      name,
-      kind: lower === 't' || lower === 'w' ? 'function' : 'dbrv'.includes(lower) ? 'object' : 'other',
-      bind: letter === lower && lower !== 'w' && lower !== 'v' ? 'local' : 'global',
-      weak: lower === 'w' || lower === 'v',
-      address: BigInt(`0x${address}`),
-    });
-  }
-  return symbols;
+  const lines = [...text.matchAll(/^([0-9a-f]+) ([a-zA-Z]) (\S+)$/gm)].map(([, address, type, name]) => {
+    return { address: BigInt(`0x${address}`), type: type!, name: name! };
+  });
+  const addresses = new Map(lines.map(({ name, address }) => [name, address]));
+  const kindOf = symbolKinds((name) => addresses.get(name));
+  return lines.map((line) => {
+    const { name, address, type } = line;
+    const lower = type.toLowerCase();
+    const bind = type === lower && lower !== 'w' && lower !== 'v' ? 'local' : 'global';
+    return { name, kind: kindOf(line), bind, weak: lower === 'w' || lower === 'v', address };
+  });
 }
 
 /** The defined symbols of an ELF file; of a module those that stay loaded, as its kallsyms has them. */

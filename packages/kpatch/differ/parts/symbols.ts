@@ -66,7 +66,9 @@ export class KernelSymbols {
     const exported = wanted.local ? undefined : this.#options.exported(wanted.name);
     if (exported !== undefined) {
       const home = moduleName(exported.module);
-      if (home !== moduleName(object) || home === 'vmlinux') {
+      // An export for named modules only (EXPORT_SYMBOL_FOR_MODULES, since 6.16) can be imported by no other module.
+      const closed = home === 'vmlinux' && exported.namespace?.startsWith('module:') === true;
+      if (!closed && (home !== moduleName(object) || home === 'vmlinux')) {
         // A module's export is bound when the patched module is loaded, not when the patch is: no dependency arises.
         const ordinary = home === 'vmlinux' || object === 'vmlinux';
         const found = { name: wanted.name, ordinary, object: home, exported: true, sympos: 0, symbol: undefined };

@@ -52,6 +52,23 @@ export function readEntries(model: Model, tables: readonly SpecialSection[], hin
   return entries;
 }
 
+const indexes = new WeakMap<Entries, Map<Section, Map<number, Entry>>>();
+
+/** The entry that begins at an offset of a table. */
+export function entryAt(entries: Entries, section: Section, start: number): Entry | undefined {
+  let index = indexes.get(entries);
+  if (index === undefined) {
+    index = new Map();
+    for (const entry of [...entries.values()].flat()) {
+      const starts = index.get(entry.section);
+      if (starts === undefined) index.set(entry.section, new Map([[entry.start, entry]]));
+      else starts.set(entry.start, entry);
+    }
+    indexes.set(entries, index);
+  }
+  return index.get(section)?.get(start);
+}
+
 function order(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

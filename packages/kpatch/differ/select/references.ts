@@ -12,6 +12,7 @@ import { familyOf } from '../parts/names.ts';
 import type { Pair } from '../parts/pair.ts';
 import { entryOf, isFunction, type Part } from '../parts/part.ts';
 import type { KernelSymbols, Lookup, Resolution } from '../parts/symbols.ts';
+import { type Entry, entryAt } from '../parts/tables.ts';
 import { type Target, targetOf, useOf } from '../parts/target.ts';
 import {
   checkLate,
@@ -30,6 +31,8 @@ export type Decision =
   | { readonly to: 'content'; readonly section: Section; readonly at: number }
   /** A place in the table's entry that holds the relocation. */
   | { readonly to: 'entry'; readonly offset: number }
+  /** The entry of a table, by code. */
+  | { readonly to: 'table'; readonly entry: Entry }
   /** A symbol that the module leaves undefined. */
   | { readonly to: 'ordinary'; readonly symbol: ElfSymbol; readonly name: string; readonly addend: number }
   | {
@@ -84,9 +87,13 @@ export class References {
         return { to: 'content', section: target.section, at: target.at };
       case 'external':
         return this.#external(target.symbol, relocation.addend, user);
-      case 'section':
+      case 'section': {
+        // WARN() on x86-64 gives its own entry of the table to the trap (since 6.19).
+        const entry = entryAt(this.#pair.entries[1], target.section, target.offset);
+        if (entry !== undefined && entry.part === user.part) return { to: 'table', entry };
         refuseSection(this.#pair, target.section, user);
         return { to: 'keep' };
+      }
       case 'part':
         return this.#toPart(target, relocation, user);
     }

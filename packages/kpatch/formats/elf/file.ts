@@ -57,6 +57,13 @@ export function kindOf(type: number): string {
   return kinds[type] ?? `a file of type ${type}`;
 }
 
+let parsed = 0;
+
+/** How many ELF files this process has parsed: shows that no file is parsed twice. */
+export function parsedFiles(): number {
+  return parsed;
+}
+
 export class ElfFile implements Source {
   readonly file: string;
   readonly bytes: Uint8Array;
@@ -77,6 +84,7 @@ export class ElfFile implements Source {
    * Errors: `elf-not-elf`, `elf-bitcode`, `elf-unsupported`, `elf-truncated`, `elf-malformed`.
    */
   constructor(bytes: Uint8Array, file: string) {
+    parsed++;
     this.file = file;
     // A plain array: slice() of a Buffer is not a copy, and whoever changes a slice would change the file.
     this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -98,6 +98,26 @@ export function newSymbol(fields: Partial<ElfSymbol> & Pick<ElfSymbol, 'name'>):
   return { bind: STB.GLOBAL, type: STT.NOTYPE, other: 0, section: 'undef', value: 0, size: 0, ...fields };
 }
 
+/** A copy of an object that can be changed without changing the original. Section data are shared: replace, do not write. */
+export function copyObject(object: ElfObject): ElfObject {
+  const sections = new Map(object.sections.map((section) => [section, { ...section }]));
+  const place = (at: Place): Place => (typeof at === 'object' ? (sections.get(at) ?? at) : at);
+  const symbols = new Map(object.symbols.map((symbol) => [symbol, { ...symbol, section: place(symbol.section) }]));
+  const copyOf = (symbol: ElfSymbol): ElfSymbol => symbols.get(symbol) ?? symbol;
+  const sectionOf = (section: Section | undefined): Section | undefined =>
+    section && (sections.get(section) ?? section);
+  for (const section of sections.values()) {
+    section.relocations = section.relocations.map((one) => ({ ...one, symbol: one.symbol && copyOf(one.symbol) }));
+    section.target = sectionOf(section.target);
+    section.link = sectionOf(section.link);
+    const { group } = section;
+    if (group === undefined) continue;
+    const members = group.members.map((member) => sections.get(member) ?? member);
+    section.group = { flags: group.flags, signature: copyOf(group.signature), members };
+  }
+  return { ...object, sections: [...sections.values()], symbols: [...symbols.values()] };
+}
+
 /** Bytes of a section in memory. */
 export function sizeOf(section: Section): number {
   return section.type === SHT.NOBITS ? section.nobitsSize : section.data.length;

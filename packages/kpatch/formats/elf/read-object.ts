@@ -12,7 +12,12 @@ const nothing = new Uint8Array(0);
  * Errors: those of `ElfFile`, `elf-not-relocatable`, `elf-no-symbols`.
  */
 export function readObject(bytes: Uint8Array, file: string): ElfObject {
-  const elf = new ElfFile(bytes, file);
+  return objectOf(new ElfFile(bytes, file));
+}
+
+/** Like `readObject`, of a file whose headers were read. Errors: `elf-not-relocatable`, `elf-no-symbols`. */
+export function objectOf(elf: ElfFile): ElfObject {
+  const { file } = elf;
   if (elf.type !== ET.REL) {
     throw fail('elf-not-relocatable', { file, kind: kindOf(elf.type) }, { where: { file, offset: 16 } });
   }

@@ -5,7 +5,7 @@
  * long.
  */
 import { SHF, SHT } from '../../formats/elf/constants.ts';
-import { type ElfObject, newSymbol, type Section } from '../../formats/elf/object.ts';
+import { copyObject, type ElfObject, newSymbol, type Section } from '../../formats/elf/object.ts';
 
 /** Sections of places, one for each variable: `runtime_ptr_USER_PTR_MAX`. Each entry is the distance to the constant. */
 const section = /^runtime_ptr_(\w+)$/;
@@ -15,8 +15,18 @@ const PC32 = 2;
 const OPCODE = 2;
 const LENGTH = 10;
 
-/** Rewrites all loads that are of the known form and drops their sections; a section with any other stays as it is. */
-export function loadRuntimeConstants(object: ElfObject): void {
+/**
+ * The object with all loads of the known form rewritten, and without their sections; a section with any other stays as it is.
+ * The object itself does not change: it is returned if it has no such sections, otherwise a copy.
+ */
+export function loadRuntimeConstants(object: ElfObject): ElfObject {
+  if (!object.sections.some(({ name }) => section.test(name))) return object;
+  const copy = copyObject(object);
+  rewrite(copy);
+  return copy;
+}
+
+function rewrite(object: ElfObject): void {
   for (const places of [...object.sections]) {
     const name = section.exec(places.name)?.[1];
     if (name === undefined || places.type !== SHT.PROGBITS || (places.flags & SHF.ALLOC) === 0) continue;

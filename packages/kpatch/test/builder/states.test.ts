@@ -4,7 +4,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
-import { readStates, statesOf } from '#kpatch/builder/rules/states.ts';
+import { declaredStates, readStates, statesOf } from '#kpatch/builder/rules/states.ts';
+import { ElfFile } from '#kpatch/formats/elf/file.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import { authorHeaders } from '#kpatch/source/author-header-files.ts';
 import { placeAuthorHeaders } from '#kpatch/source/author-headers.ts';
@@ -28,17 +29,15 @@ const macros = [...authorHeaders()]
   .sort(([a], [b]) => (a > b ? -1 : 1))
   .map(([, text]) => text.replace(/^#include.*$/gm, ''))
   .join('\n');
-const unit = (text: string): { unit: string; bytes: Uint8Array } => ({
-  unit: 'kernel/a.o',
-  bytes: compile(`${kernel}${macros}${text}`),
-});
+const declared = (text: string) => declaredStates(new ElfFile(compile(text), 'a.o'), 'kernel/a.o');
+const unit = (text: string) => declared(`${kernel}${macros}${text}`);
 const v61 = { major: 6, minor: 1 };
 
 describe('system states', () => {
   test('KPATCH_STATE in several units, sorted by identifier, each once', () => {
     const one = unit('KPATCH_STATE(70000000000, 1);\nKPATCH_STATE(8, 4);');
     const two = unit('KPATCH_STATE(8, 4)\nKPATCH_STATE(3, 0)');
-    assert.deepEqual(statesOf([one, two, unit('int a;')], v61), [
+    assert.deepEqual(statesOf([...one, ...two, ...unit('int a;')], v61), [
       { id: 3, version: 0 },
       { id: 8, version: 4 },
       { id: 70000000000, version: 1 },
@@ -46,15 +45,17 @@ describe('system states', () => {
   });
 
   test('state-invalid: identifier 0, two versions of one, a section that is none', async () => {
-    await provokes('state-invalid', () => statesOf([unit('KPATCH_STATE(0, 1);')], v61));
-    await provokes('state-invalid', () => statesOf([unit('KPATCH_STATE(1, 1);'), unit('KPATCH_STATE(1, 2);')], v61));
-    const short = compile('char a[7] __attribute__((section(".kpatch.states"))) = { 1 };');
-    await provokes('state-invalid', () => readStates(short, 'a.o'));
+    await provokes('state-invalid', () => statesOf(unit('KPATCH_STATE(0, 1);'), v61));
+    await provokes('state-invalid', () =>
+      statesOf([...unit('KPATCH_STATE(1, 1);'), ...unit('KPATCH_STATE(1, 2);')], v61),
+    );
+    const [short] = declared('char a[7] __attribute__((section(".kpatch.states"))) = { 1 };');
+    await provokes('state-invalid', () => readStates(short!));
   });
 
   test('state-unsupported: a kernel before 5.5', async () => {
-    await provokes('state-unsupported', () => statesOf([unit('KPATCH_STATE(1, 1);')], { major: 5, minor: 4 }));
-    assert.deepEqual(statesOf([unit('int a;')], { major: 5, minor: 4 }), []);
+    await provokes('state-unsupported', () => statesOf(unit('KPATCH_STATE(1, 1);'), { major: 5, minor: 4 }));
+    assert.deepEqual(statesOf(unit('int a;'), { major: 5, minor: 4 }), []);
   });
 });
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { changedLayouts } from '#kpatch/differ/compare/layouts.ts';
+import { ElfFile } from '#kpatch/formats/elf/file.ts';
 import { provokes } from '../provoke.ts';
 import { differ } from './fixture.ts';
 
@@ -13,11 +14,11 @@ const use = 'int f(struct s *s) { return s->a; }\n';
 
 function layouts(before: string, after: string, ...flags: string[]): string[] {
   using folder = temporaryFolder('kpatch-test-');
-  const compile = (name: string, source: string): Uint8Array => {
+  const compile = (name: string, source: string): ElfFile => {
     const [input, output] = [join(folder.path, `${name}.c`), join(folder.path, `${name}.o`)];
     writeFileSync(input, source + use);
     execFileSync('gcc', ['-c', '-g', ...flags, input, '-o', output]);
-    return readFileSync(output);
+    return new ElfFile(readFileSync(output), output);
   };
   return changedLayouts(compile('a', before), compile('b', after)).map(({ name, text }) => `${name}: ${text}`);
 }

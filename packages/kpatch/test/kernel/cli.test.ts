@@ -117,7 +117,7 @@ describe('kpatch doctor', () => {
   it('refuses a purpose that it does not know', async () => {
     const { status, stderr } = await run(process.execPath, [main, 'doctor', '--for', 'nonsense']);
     assert.equal(status, 2);
-    assert.match(stderr, /--for is build, prove or load/);
+    assert.match(stderr, /Allowed choices are build, prove, load/);
   });
 
   it('gives the same as JSON', async () => {

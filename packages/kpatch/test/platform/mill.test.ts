@@ -155,7 +155,7 @@ describe('a machine that only a test knows', () => {
   });
 
   it('is matched against the running code: masked fields, branch forms, padding, jump labels', async () => {
-    const runPre = new RunPre(unit(3), 'a.o', await runningKernel(), newestKernel);
+    const runPre = new RunPre(readObject(unit(3), 'a.o'), await runningKernel(), newestKernel);
     const verdicts = ['helper', 'count', 'turn', 'steady'].map((name) => {
       const result = runPre.result(name);
       return result?.matched === true ? `${name} ${result.sympos} by ${result.by}` : `${name} ${result?.reason}`;
@@ -181,7 +181,7 @@ describe('a machine that only a test knows', () => {
       const image = kernelImage();
       const address = (await runningKernel()).symbols(name)[0]!.address;
       change(image, 16 + Number(address - BASE));
-      const result = new RunPre(unit(3), 'a.o', await runningKernel(image), newestKernel).result(name);
+      const result = new RunPre(readObject(unit(3), 'a.o'), await runningKernel(image), newestKernel).result(name);
       assert.equal(result?.matched === false && result.reason, 'differs', name);
     }
     assert.ok(place > BASE);
@@ -189,7 +189,7 @@ describe('a machine that only a test knows', () => {
 
   it('goes through differ and livepatch relocations, with its own types and byte order', async () => {
     const code = await runningKernel();
-    const runPre = new RunPre(unit(3), 'a.o', code, newestKernel);
+    const runPre = new RunPre(readObject(unit(3), 'a.o'), code, newestKernel);
     const local = { bind: 'local' } as const;
     const options: DiffOptions = {
       names: { original: 'a.o', patched: 'b.o' },

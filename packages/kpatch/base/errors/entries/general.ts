@@ -6,7 +6,7 @@ export const generalErrors = table({
     exit: 2,
     what: '{problem}',
     why: '',
-    fix: 'see `kpatch help` or `kpatch COMMAND --help`',
+    fix: 'run `kpatch help`',
   },
   'tool-missing': {
     exit: 1,
