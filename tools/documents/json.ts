@@ -50,6 +50,7 @@ const titles = {
   proof: 'Proving',
   provenance: 'Provenance',
   host: 'One machine',
+  cve: 'CVEs of a kernel',
   channel: 'Advisories, packages and channels',
   stored: 'Files and modules',
 } as const;

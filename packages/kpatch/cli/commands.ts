@@ -110,6 +110,18 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./host/policy.ts'),
   },
   {
+    name: 'cves',
+    group: 'host',
+    summary: 'show for each CVE whether this kernel is affected, fixed or not concerned, and why',
+    load: () => import('./cve/cves.ts'),
+  },
+  {
+    name: 'effective',
+    group: 'host',
+    summary: 'show up to which newer kernel release everything is fixed here',
+    load: () => import('./cve/effective.ts'),
+  },
+  {
     name: 'metrics',
     group: 'host',
     summary: 'print the state of this machine as Prometheus metrics',

@@ -154,6 +154,26 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch policy check new-policy.json', 'kpatch policy check livepatch_fix.ko'],
     },
   ],
+  cves: [
+    {
+      what: 'What is open on this machine, by the records in a folder and the changelog of the newest kernel package',
+      run: ['kpatch cves --open cves/ changelog.gz'],
+    },
+    {
+      what: 'Documents for scanners: a VEX document, and definitions that OpenSCAP evaluates',
+      run: [
+        'kpatch cves --format openvex --output host.vex.json cves/',
+        'kpatch cves --format oval --output kpatch.oval.xml cves/',
+        'oscap oval eval kpatch.oval.xml',
+      ],
+    },
+  ],
+  effective: [
+    {
+      what: 'Up to which release everything is fixed, and what is missing for the next one',
+      run: ['kpatch effective cves/ changelog.gz'],
+    },
+  ],
   metrics: [
     { what: 'Look at the metrics', run: ['kpatch metrics'] },
     {
