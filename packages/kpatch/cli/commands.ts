@@ -42,6 +42,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/diff.ts'),
   },
   {
+    name: 'shield',
+    group: 'make',
+    summary: 'refuse calls of a vulnerable function until the fix is there',
+    load: () => import('./patch/shield.ts'),
+  },
+  {
     name: 'kernel',
     group: 'make',
     summary: 'manage the kernels prepared for building: add, list, show, remove',
