@@ -8,8 +8,8 @@ export function withRoot(command: Command, what = 'work on the system in this fo
   return command.option('--root <folder>', what, rootFolder);
 }
 
-/** A mistyped folder must not be created or reported as a machine without patches. */
-function rootFolder(given: string): string {
+/** The parser of `--root`. A mistyped folder must not be created or reported as a machine without patches. */
+export function rootFolder(given: string): string {
   if (statSync(given, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new InvalidArgumentError('It is not a folder.');
   }

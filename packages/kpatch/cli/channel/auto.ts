@@ -3,20 +3,20 @@ import type { Command } from 'commander';
 import { auto } from '../../channel/follow/follow.ts';
 import { timerRuns } from '../../channel/follow/units.ts';
 import { action, type Context, type Outcome } from '../command.ts';
-import { withRoot } from '../root-option.ts';
+import { rootFolder } from '../root-option.ts';
 import { updateText } from './update-text.ts';
 
 export function register(program: Command): void {
-  withRoot(
-    program
-      .command('auto')
-      .description('subscribe every installed kernel and every later one to automatic updates')
-      .option('--json', 'print JSON'),
-  ).action(action(run));
+  program
+    .command('auto')
+    .description('subscribe every installed kernel and every later one to automatic updates')
+    .option('--root <folder>', 'root directory of an image', rootFolder)
+    .option('--json', 'print JSON')
+    .action(action(run));
 }
 
 async function run({ report }: Context, options: { root?: string }): Promise<Outcome> {
-  const updated = await report.stage('subscribe', () => auto(options.root ?? '/'));
+  const updated = await report.stage('subscribe', () => auto(options.root ?? '/', report));
   const how = timerRuns(options.root ?? '/')
     ? 'a timer checks for new live patches; new kernels are subscribed when they are installed'
     : 'systemd does not run here, so nothing checks for new live patches by itself: run kpatch update from cron';
