@@ -82,9 +82,12 @@ async function demo(work: string): Promise<void> {
   );
   const [newer, older] = kernels as [Kernel, Kernel];
   const module = (kernel: Kernel, version: number): string => built.get(`${kernel.release} ${version}`)!;
+  const proofKey = join(work, 'proof.key');
+  await runOk('openssl', ['genpkey', '-algorithm', 'ed25519', '-out', proofKey]);
+  await runOk('openssl', ['pkey', '-in', proofKey, '-pubout', '-out', join(work, 'proof.pub')]);
   for (const version of [1, 2, 3]) {
     const test = join(examples, `${version}.test.sh`);
-    await own('prove', module(older, version), module(newer, version), '--test', test);
+    await own('prove', module(older, version), module(newer, version), '--test', test, '--key', proofKey);
   }
   seen(
     'six modules are proven',
@@ -116,6 +119,8 @@ async function demo(work: string): Promise<void> {
     '--key',
     'demo@example.org',
     '--require-proof',
+    '--proof-key',
+    join(work, 'proof.pub'),
   );
   const day = (ago: number): string => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
   await own('channel', 'kernel', dir, older.release, '--released', day(60), '--package-version', older.version);

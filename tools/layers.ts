@@ -22,6 +22,7 @@ const order = [
   'differ',
   'runpre',
   'module',
+  'provenance',
   'builder',
   'vm',
   'advisory',

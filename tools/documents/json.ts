@@ -48,6 +48,7 @@ const titles = {
   general: 'All commands',
   make: 'Building',
   proof: 'Proving',
+  provenance: 'Provenance',
   host: 'One machine',
   channel: 'Advisories, packages and channels',
   stored: 'Files and modules',

@@ -1,7 +1,7 @@
 /** The answer of `kpatch advisory`: what a newer kernel would fix, what is fixed live, and what waits for a reboot. */
 import type { Changelog } from './changelog.ts';
 import { fixedBetween } from './changelog.ts';
-import { type Advisory, type Applicability, severityOf, statusAt } from './record.ts';
+import { type Advisory, type Applicability, emptyAdvisory, severityOf, statusAt } from './record.ts';
 import { type SelectionRules, select } from './selection.ts';
 import type { Level } from './severity.ts';
 import { compareBy, type Scheme, upstreamOf } from './version.ts';
@@ -42,8 +42,6 @@ export interface Assessment {
   readonly counts: Readonly<Record<Verdict | 'fixed' | 'selected', number>>;
 }
 
-const noRecord = { severities: [], files: [], applies: [], rejected: false, sources: [] };
-
 /**
  * Joins changelogs (which know what a version fixed) with advisories (which know how bad it is) and the loaded patch.
  * `covered` are the CVEs that the live patch names. Sorted: awaited first, then by severity, then by id.
@@ -66,7 +64,7 @@ export function assess(
   }
   for (const cve of covered) if (!fixed.has(cve)) fixed.set(cve, { title: '', version: '', again: false });
   const cves = [...fixed].map(([cve, fix]): AssessedCve => {
-    const advisory = advisories.get(cve) ?? { id: cve, title: fix.title, ...noRecord };
+    const advisory = advisories.get(cve) ?? { ...emptyAdvisory(cve, []), title: fix.title };
     const severity = severityOf(advisory);
     const { taken, reason } = select(rules, advisory);
     const isCovered = covered.has(cve);

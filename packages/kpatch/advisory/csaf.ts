@@ -31,7 +31,9 @@ export function readCsaf(document: Plain, file: string): Advisory[] {
           ...(title === undefined ? {} : { title }),
           severities: own.length > 0 ? own : general,
           files: [],
-          applies: applicability(object(vulnerability.product_status), kernels),
+          commits: [],
+          problems: [],
+          applies: applicability(object(vulnerability.product_status), kernels, vendor),
           rejected: false,
           sources: [file],
         },
@@ -71,6 +73,7 @@ function scores(vulnerability: Plain, vendor: string): Severity[] {
 
 interface KernelProduct {
   readonly name: string;
+  readonly scheme: 'deb' | 'rpm';
   readonly version: string;
   readonly stream: string;
 }
@@ -108,13 +111,14 @@ function kernelProducts(tree: Plain): Map<string, KernelProduct> {
   return found;
 }
 
-function fromPurl(purl: string | undefined): { name: string; version: string } | undefined {
-  const [, name, version = '', query = ''] =
-    /^pkg:(?:rpm|deb)\/(?:[^/@?]+\/)?([^@?]+)@([^?]+)(.*)$/.exec(purl ?? '') ?? [];
+function fromPurl(purl: string | undefined): Omit<KernelProduct, 'stream'> | undefined {
+  const [, type, name, version = '', query = ''] =
+    /^pkg:(rpm|deb)\/(?:[^/@?]+\/)?([^@?]+)@([^?]+)(.*)$/.exec(purl ?? '') ?? [];
   if (name === undefined || !isKernel(name)) return undefined;
+  const scheme = type === 'deb' ? 'deb' : 'rpm';
   const epoch = /[?&]epoch=(\d+)/.exec(query)?.[1];
   try {
-    return { name, version: decodeURIComponent(epoch === undefined ? version : `${epoch}:${version}`) };
+    return { name, scheme, version: decodeURIComponent(epoch === undefined ? version : `${epoch}:${version}`) };
   } catch {
     return undefined; // not a package URL: a lone percent sign
   }
@@ -122,12 +126,12 @@ function fromPurl(purl: string | undefined): { name: string; version: string } |
 
 let rpmId: RegExp | undefined;
 
-function fromId(id: string): { name: string; version: string } | undefined {
+function fromId(id: string): Omit<KernelProduct, 'stream'> | undefined {
   rpmId ??= new RegExp(
     `(?:^|:)([a-z][a-z-]*)-((?:\\d+:)?[\\w.~^+]+-[\\w.~^+]+)\\.(?:${[...namesOf('rpm'), 'src'].join('|')})$`,
   );
   const [, name, version] = rpmId.exec(id) ?? [];
-  return name !== undefined && version !== undefined && isKernel(name) ? { name, version } : undefined;
+  return name !== undefined && version !== undefined && isKernel(name) ? { name, version, scheme: 'rpm' } : undefined;
 }
 
 function isKernel(name: string): boolean {
@@ -135,7 +139,7 @@ function isKernel(name: string): boolean {
 }
 
 /** A product that is fixed at a version: those of its stream before it were affected. */
-function applicability(status: Plain, kernels: ReadonlyMap<string, KernelProduct>): Applicability[] {
+function applicability(status: Plain, kernels: ReadonlyMap<string, KernelProduct>, by: string): Applicability[] {
   const rules = new Map<string, { product: KernelProduct; rules: VersionRule[] }>();
   const add = (ids: readonly string[], rule: (product: KernelProduct) => VersionRule): void => {
     for (const product of ids.flatMap((id) => kernels.get(id) ?? [])) {
@@ -153,7 +157,8 @@ function applicability(status: Plain, kernels: ReadonlyMap<string, KernelProduct
   add(texts(status.known_affected), ({ version }) => ({ from: version, status: 'affected' }));
   add(texts(status.known_not_affected), ({ version }) => ({ from: version, status: 'unaffected' }));
   return [...rules.values()].map(({ product, rules: own }) => ({
-    scheme: 'rpm',
+    scheme: product.scheme,
+    by,
     ...(product.stream === '' ? {} : { distribution: product.stream }),
     package: product.name,
     otherwise: 'unaffected',

@@ -1,7 +1,8 @@
 /** CVE JSON 5 records, as the CVE programme and the kernel's own CNA (vulns.git) publish them. */
 import { list, number, object, type Plain, text, texts } from '../base/plain.ts';
-import type { Advisory, Applicability, Status, VersionRule } from './record.ts';
+import type { Advisory, Applicability, CommitRange, Status, VersionRule } from './record.ts';
 import { levelOfScore, levelOfWord, type Severity, severityOfVector } from './severity.ts';
+import { compareUpstream } from './version.ts';
 
 /** True if the document says that it is a CVE record of version 5. */
 export function isCve5(document: Plain): boolean {
@@ -17,13 +18,19 @@ export function readCve5(document: Plain, file: string): Advisory[] {
   const cna = object(containers.cna);
   const all = [cna, ...list(containers.adp).map(object)];
   const title = text(cna.title) ?? firstLine(text(object(list(cna.descriptions)[0]).value));
+  const published = text(metadata.datePublished);
+  const products = list(cna.affected).map(object).filter(isLinux);
+  const commits = products.flatMap(commitRanges);
   return [
     {
       id,
       ...(title === undefined ? {} : { title }),
       severities: all.flatMap(severities),
       files: [...new Set(list(cna.affected).flatMap((product) => texts(object(product).programFiles)))],
-      applies: list(cna.affected).map(object).flatMap(applicability),
+      applies: products.flatMap(applicability),
+      commits,
+      ...(published === undefined ? {} : { published }),
+      problems: [...stateProblems(metadata.state), ...products.flatMap(rangeProblems), ...commitProblems(commits)],
       rejected: metadata.state === 'REJECTED',
       sources: [file],
     },
@@ -58,13 +65,63 @@ function scored(score: number | undefined, by: string): Severity | undefined {
   return { level: levelOfScore(score), by: `CVSS ${score.toFixed(1)} by ${by}`, score };
 }
 
+function isLinux(product: Plain): boolean {
+  return text(product.product)?.toLowerCase() === 'linux' || text(product.product) === 'Linux Kernel';
+}
+
+/** The ranges of commits: from the commit that brought the flaw to the one that fixed it, if there is one. */
+function commitRanges(product: Plain): CommitRange[] {
+  return list(product.versions)
+    .map(object)
+    .filter((version) => version.versionType === 'git' && version.status === 'affected')
+    .map((version) => {
+      const [introduced, fixed] = [text(version.version), text(version.lessThan)];
+      return { ...(introduced === undefined ? {} : { introduced }), ...(fixed === undefined ? {} : { fixed }) };
+    });
+}
+
+function stateProblems(state: unknown): string[] {
+  const known = state === 'PUBLISHED' || state === 'REJECTED' || state === undefined;
+  return known ? [] : ['the state of the record is neither PUBLISHED nor REJECTED'];
+}
+
+function commitProblems(commits: readonly CommitRange[]): string[] {
+  const id = /^[0-9a-f]{12,40}$/;
+  return commits.flatMap(({ introduced = '', fixed }) => {
+    if (introduced !== '0' && !id.test(introduced)) return [`"${introduced.slice(0, 60)}" is not the id of a commit`];
+    if (fixed === undefined) return [];
+    if (!id.test(fixed)) return [`"${fixed.slice(0, 60)}" is not the id of a commit`];
+    return fixed === introduced ? [`commit ${fixed.slice(0, 12)} both brings and fixes the flaw`] : [];
+  });
+}
+
+/** Ranges that end before they begin, and one version with two different states. */
+function rangeProblems(product: Plain): string[] {
+  const problems: string[] = [];
+  const single = new Map<string, Status>();
+  for (const { from, below, through, status: state } of ruleList(product)) {
+    const end = below ?? (through === undefined || through === '*' || through.endsWith('.*') ? undefined : through);
+    if (end !== undefined && from !== '0' && compareUpstream(end, from) < (below === undefined ? 0 : 1))
+      problems.push(`the range from ${from} to ${end} ends before it begins`);
+    if (below !== undefined || through !== undefined) continue;
+    if (single.has(from) && single.get(from) !== state) problems.push(`version ${from} has two different states`);
+    single.set(from, state);
+  }
+  return problems;
+}
+
+function ruleList(product: Plain): VersionRule[] {
+  return list(product.versions)
+    .map(object)
+    .filter((version) => version.versionType !== 'git')
+    .flatMap(rule);
+}
+
 /** Ranges of commits say nothing about a package's version, so only ranges of versions are kept. */
 function applicability(product: Plain): Applicability[] {
-  if (text(product.product)?.toLowerCase() !== 'linux' && text(product.product) !== 'Linux Kernel') return [];
-  const versions = list(product.versions).map(object);
-  const rules = versions.filter((version) => version.versionType !== 'git').flatMap(rule);
+  const rules = ruleList(product);
   if (rules.length === 0) return [];
-  return [{ scheme: 'upstream', otherwise: status(product.defaultStatus), rules }];
+  return [{ scheme: 'upstream', by: 'the CVE record', otherwise: status(product.defaultStatus), rules }];
 }
 
 function rule(version: Plain): VersionRule[] {

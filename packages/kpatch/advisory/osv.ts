@@ -1,6 +1,6 @@
 /** OSV records (ossf/osv-schema 1.x): Debian's, Ubuntu's, AlmaLinux', the kernel's own. */
 import { list, object, type Plain, text, texts } from '../base/plain.ts';
-import { type Advisory, type Applicability, cveId, type VersionRule } from './record.ts';
+import { type Advisory, type Applicability, type CommitRange, cveId, type VersionRule } from './record.ts';
 import { levelOfWord, type Severity, severityOfVector } from './severity.ts';
 import type { Scheme } from './version.ts';
 
@@ -20,7 +20,9 @@ export function readOsv(document: Plain, file: string): Advisory[] {
     ...(title === undefined ? {} : { title }),
     severities: [...ratings(document, by), ...affected.flatMap((product) => ratings(product, by))],
     files: [],
-    applies: affected.flatMap(applicability),
+    commits: affected.flatMap(commitRanges),
+    problems: [],
+    applies: affected.flatMap(applicability).map((applies) => ({ ...applies, by })),
     rejected: text(document.withdrawn) !== undefined,
     sources: [file],
   };
@@ -53,6 +55,19 @@ function applicability(product: Plain): Applicability[] {
     .filter((range) => range.type !== 'GIT')
     .flatMap((range) => events(list(range.events).map(object)));
   return rules.length === 0 ? [] : [{ scheme, distribution, package: name, otherwise: 'unaffected', rules }];
+}
+
+/** The ranges of commits of the upstream kernel. */
+function commitRanges(product: Plain): CommitRange[] {
+  return list(product.ranges)
+    .map(object)
+    .filter((range) => range.type === 'GIT' && /\blinux(?:\.git)?\/?$/.test(text(range.repo) ?? ''))
+    .flatMap((range) => {
+      const events = list(range.events).map(object);
+      const introduced = events.map((event) => text(event.introduced)).find((commit) => commit !== undefined);
+      const ends = events.flatMap((event) => text(event.fixed) ?? []);
+      return ends.map((fixed) => ({ ...(introduced === undefined ? {} : { introduced }), fixed }));
+    });
 }
 
 /** Events in order: each `introduced` opens a range that the next `fixed` or `last_affected` ends. */

@@ -15,12 +15,20 @@ export interface VersionRule {
 /** Where a CVE applies: a package of a distribution, or the upstream kernel. */
 export interface Applicability {
   readonly scheme: Scheme;
-  /** The distribution as the source names it, as `Debian:12`. */
+  /** The distribution as the source names it: `Debian:12`, or the code name of a release. */
   readonly distribution?: string;
+  /** Who says so, as evidence names it. */
+  readonly by?: string;
   readonly package?: string;
   /** What holds for versions that no rule names. */
   readonly otherwise: Status;
   readonly rules: readonly VersionRule[];
+}
+
+/** One branch of the upstream kernel: the commit that brought the flaw, and the one that fixed it where there is one. */
+export interface CommitRange {
+  readonly introduced?: string;
+  readonly fixed?: string;
 }
 
 export interface Advisory {
@@ -32,8 +40,20 @@ export interface Advisory {
   readonly files: readonly string[];
   readonly applies: readonly Applicability[];
   readonly rejected: boolean;
+  /** When the record was published, ISO 8601. */
+  readonly published?: string;
+  readonly commits: readonly CommitRange[];
+  /** Since when it is known to be exploited (CISA KEV), as the source gives the day. */
+  readonly exploited?: string;
+  /** What is wrong in the records themselves; versions that such a record calls unaffected are not trusted. */
+  readonly problems: readonly string[];
   /** Files that it was read from. */
   readonly sources: readonly string[];
+}
+
+/** A record that says nothing yet. */
+export function emptyAdvisory(id: string, sources: readonly string[]): Advisory {
+  return { id, severities: [], files: [], applies: [], commits: [], problems: [], rejected: false, sources };
 }
 
 /** What a CVE id looks like (CVE JSON schema: at least four digits). */
@@ -52,12 +72,18 @@ export function severityOf(advisory: Advisory): Severity | undefined {
 /** Joins two records of one CVE: ratings of vendors come first, among equals the more severe. */
 export function join(a: Advisory, b: Advisory): Advisory {
   const title = a.title ?? b.title;
+  const published = a.published ?? b.published;
+  const exploited = a.exploited ?? b.exploited;
   return {
     id: a.id,
     ...(title === undefined ? {} : { title }),
+    ...(published === undefined ? {} : { published }),
+    ...(exploited === undefined ? {} : { exploited }),
     severities: [...a.severities, ...b.severities].sort((x, y) => rank(x) - rank(y) || compareLevels(y.level, x.level)),
     files: [...new Set([...a.files, ...b.files])],
     applies: [...a.applies, ...b.applies],
+    commits: [...a.commits, ...b.commits],
+    problems: [...a.problems, ...b.problems],
     rejected: a.rejected || b.rejected,
     sources: [...a.sources, ...b.sources],
   };
@@ -70,10 +96,15 @@ function rank(severity: Severity): number {
 
 /** What holds for one version: the last rule that names it, else what the source says of all others. */
 export function statusAt(applies: Applicability, version: string): Status {
+  return ruleAt(applies, version).status;
+}
+
+/** The same with the rule that decides; without one if it is what holds for all other versions. */
+export function ruleAt(applies: Applicability, version: string): { status: Status; rule?: VersionRule } {
   const compare = compareBy(applies.scheme);
-  let status = applies.otherwise;
-  for (const rule of applies.rules) if (matches(rule, version, compare)) status = rule.status;
-  return status;
+  let found: VersionRule | undefined;
+  for (const rule of applies.rules) if (matches(rule, version, compare)) found = rule;
+  return found === undefined ? { status: applies.otherwise } : { status: found.status, rule: found };
 }
 
 function matches(rule: VersionRule, version: string, compare: (a: string, b: string) => number): boolean {

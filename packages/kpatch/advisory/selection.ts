@@ -96,11 +96,13 @@ function decision(plain: Readonly<Record<string, unknown>>, at: string, bad: Bad
   return { take, reason };
 }
 
-/** Whether the selection takes a CVE, and why: a rule for the CVE, then for its subsystem, then the severity decides. */
+/** Whether the selection takes a CVE, and why: a rule for the CVE, known exploitation, a rule for its subsystem, then the severity. */
 export function select(rules: SelectionRules, advisory: Advisory): Selection {
   const single = rules.cves.get(advisory.id);
   if (single !== undefined) return { taken: single.take, reason: `rule for this CVE: ${single.reason}` };
   if (advisory.rejected) return { taken: false, reason: 'the CVE was rejected or withdrawn by its source' };
+  if (advisory.exploited !== undefined)
+    return { taken: true, reason: `known to be exploited since ${advisory.exploited} (CISA KEV)` };
   for (const rule of rules.subsystems) {
     if (matches(rule.match, advisory)) return { taken: rule.take, reason: `rule for ${rule.match}: ${rule.reason}` };
   }

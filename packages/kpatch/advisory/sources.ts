@@ -7,8 +7,10 @@ import { object, parseJSON } from '../base/plain.ts';
 import { type Changelog, parseChangelog, readChangelog } from './changelog.ts';
 import { isCsaf, readCsaf } from './csaf.ts';
 import { isCve5, readCve5 } from './cve5.ts';
+import { isKev, readKev } from './kev.ts';
 import { isOsv, readOsv } from './osv.ts';
 import { type Advisory, join as joinRecords } from './record.ts';
+import { isTracker, readTracker } from './tracker.ts';
 
 export interface Sources {
   readonly advisories: ReadonlyMap<string, Advisory>;
@@ -64,6 +66,8 @@ function readOne(document: unknown, file: string): Advisory[] {
   const plain = object(document);
   if (isCve5(plain)) return readCve5(plain, file);
   if (isCsaf(plain)) return readCsaf(plain, file);
+  if (isKev(plain)) return readKev(plain, file);
+  if (isTracker(plain)) return readTracker(plain, file);
   if (isOsv(plain)) return readOsv(plain, file);
   throw fail('channel-unknown-advisory', { file }, { where: { file } });
 }

@@ -4,6 +4,7 @@ import {
   accessSync,
   closeSync,
   constants,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   mkdtempSync,
@@ -78,6 +79,27 @@ export function readBytes(path: string): Buffer {
     return readFileSync(path);
   } catch (error) {
     throw fail('file-unreadable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
+  }
+}
+
+/** Reads a regular file; a pipe or device could block a boot for ever. Error: `file-unreadable`. */
+export function readRegularFile(path: string): Buffer {
+  const unreadable = (reason: string, cause?: unknown): Error =>
+    fail('file-unreadable', { file: path, reason }, { where: { file: path }, cause });
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw unreadable(reasonOf(error), error);
+  }
+  try {
+    const stat = fstatSync(fd);
+    if (stat.isFile()) return readFileSync(fd);
+    throw unreadable(reasonOf(stat.isDirectory() ? { code: 'EISDIR' } : { message: 'it is not a regular file' }));
+  } catch (error) {
+    throw error instanceof KpatchError ? error : unreadable(reasonOf(error), error);
+  } finally {
+    closeSync(fd);
   }
 }
 

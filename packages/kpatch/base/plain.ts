@@ -29,13 +29,13 @@ export function texts(value: unknown): string[] {
   return list(value).filter((item) => typeof item === 'string');
 }
 
-/** What may be in a JSON document, in bytes; an advisory is a few kilobytes, a large CSAF document some megabytes. */
-const MAX_BYTES = 64 * 1024 * 1024;
+/** What may be in a JSON document, in bytes; an advisory is a few kilobytes, Debian's security tracker 70 MB. */
+const MAX_BYTES = 256 * 1024 * 1024;
 
 /** Parses a JSON document. Error: `channel-not-json`. */
 export function parseJSON(bytes: Uint8Array | string, file: string): unknown {
   if (bytes.length > MAX_BYTES) {
-    throw fail('channel-not-json', { file, problem: 'it is larger than 64 MiB' }, { where: { file } });
+    throw fail('channel-not-json', { file, problem: 'it is larger than 256 MiB' }, { where: { file } });
   }
   try {
     return JSON.parse(typeof bytes === 'string' ? bytes : Buffer.from(bytes).toString('utf8')) as unknown;

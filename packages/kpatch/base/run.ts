@@ -1,5 +1,6 @@
 /** Runs other programs: with a timeout, in their own process group, never left behind. */
 import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { interrupted, onExit } from './cleanup.ts';
 import { fail } from './errors/error.ts';
 import { packageOf } from './tools.ts';
@@ -18,6 +19,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** The Debian package that has the program, for the error if it is missing (default: that of tools.ts). */
   readonly packageName?: string;
+  /** Files that the program gets opened for reading, from file descriptor 3 on. */
+  readonly inherit?: readonly string[];
   /** The command line to show in messages, if it differs from the real one. */
   readonly shown?: readonly string[];
 }
@@ -41,7 +44,8 @@ export function run(command: string, args: readonly string[], options: RunOption
   const env = options.env === undefined ? process.env : { ...process.env, ...options.env };
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(fail('interrupted', { signal: String(signal.reason) }));
-    const child = spawn(command, args, { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+    using files = openFiles(options.inherit ?? []);
+    const child = spawn(command, args, { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'pipe', ...files.numbers] });
     const kill = (): void => {
       if (child.pid !== undefined) killGroup(child.pid);
     };
@@ -72,12 +76,12 @@ export function run(command: string, args: readonly string[], options: RunOption
       end(() => fail('output-too-large', { command: commandLine(shown), bytes: maxOutput }));
       return false;
     };
-    child.stdout.on('data', (chunk: Buffer) => {
+    child.stdout!.on('data', (chunk: Buffer) => {
       if (!fits(chunk)) return;
       stdout.push(chunk);
       lines.stdout(chunk);
     });
-    child.stderr.on('data', (chunk: Buffer) => {
+    child.stderr!.on('data', (chunk: Buffer) => {
       if (!fits(chunk)) return;
       stderr.push(chunk);
       lines.stderr(chunk);
@@ -96,9 +100,15 @@ export function run(command: string, args: readonly string[], options: RunOption
       const status = code ?? 128 + (name === 'SIGKILL' ? 9 : name === 'SIGSEGV' ? 11 : 15);
       resolve({ status, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() });
     });
-    child.stdin.on('error', () => {}); // a program may exit without reading all of its input
-    child.stdin.end(options.input ?? '');
+    child.stdin!.on('error', () => {}); // a program may exit without reading all of its input
+    child.stdin!.end(options.input ?? '');
   });
+}
+
+/** Opened files as `stdio` takes them. They are closed here once the program has them. */
+export function openFiles(paths: readonly string[]): Disposable & { readonly numbers: readonly number[] } {
+  const numbers = paths.map((path) => openSync(path, 'r'));
+  return { numbers, [Symbol.dispose]: () => numbers.forEach((fd) => void closeSync(fd)) };
 }
 
 /** Like `run`, but any status except 0 throws `tool-failed`. */

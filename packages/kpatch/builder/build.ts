@@ -1,7 +1,7 @@
 /**
  * A build is a pipeline. Each stage is a file in stages/, takes the results of the stages before it, and returns plain data:
  *
- *     order → target → sources → compile plan → compiled pairs → differences → functions → module → result
+ *     order → target → sources → compile plan → compiled pairs → differences → functions → module → provenance → result
  */
 import { availableParallelism } from 'node:os';
 import { temporaryFolder } from '../base/files.ts';
@@ -9,13 +9,15 @@ import type { Reporter } from '../base/report.ts';
 import { parsedFiles } from '../formats/elf/file.ts';
 import { isSandboxed } from '../sandbox/policy.ts';
 import { readableFiles } from '../sandbox/user.ts';
+import { type Defer, onIntactKernel } from './intact.ts';
 import type { BuildRequest, BuildResult } from './request.ts';
 import { conclude, PairComparison } from './stages/compare.ts';
 import { kernelTree } from './stages/kernel-tree.ts';
 import { matchRunning } from './stages/match.ts';
 import { finishModule } from './stages/module.ts';
-import { readOrder } from './stages/order.ts';
+import { type Order, readOrder } from './stages/order.ts';
 import { ownModule } from './stages/own-module.ts';
+import { stateProvenance } from './stages/provenance.ts';
 import { resultOf } from './stages/result.ts';
 import { findTarget } from './stages/target.ts';
 
@@ -27,9 +29,14 @@ export type { BuildRequest, BuildResult, BuiltFunction } from './request.ts';
  * previous module; `no-change` if no code changes.
  */
 export async function build(request: BuildRequest, report: Reporter): Promise<BuildResult> {
-  const before = parsedFiles();
   const order = await readOrder(request);
-  using target = await findTarget(order, report);
+  return await onIntactKernel((defer) => run(order, report, defer));
+}
+
+async function run(order: Order, report: Reporter, defer: Defer | undefined): Promise<BuildResult> {
+  const before = parsedFiles();
+  const { request } = order;
+  using target = await findTarget(order, report, defer);
   if (!isSandboxed()) report.warn('no sandbox: the compiler and its tools run with all your rights');
   using _readable = readableFiles();
   using folder = temporaryFolder('kpatch-build-');
@@ -48,6 +55,8 @@ export async function build(request: BuildRequest, report: Reporter): Promise<Bu
   const compared = await conclude(comparison, target, plan);
   const functions = await matchRunning(compared, sources, target, order, report);
   const finished = await finishModule(compared, functions, order, target, report);
+  const provenance = await stateProvenance(order, target, finished);
   const parsed = parsedFiles() - before;
-  return await resultOf({ order, target, sources, plan, pairs, compared, functions, finished, parsed }, report);
+  const stages = { order, target, sources, plan, pairs, compared, functions, finished, provenance, parsed };
+  return await resultOf(stages, report);
 }

@@ -6,8 +6,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:
 import { basename, dirname, extname, join, relative } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
-import { ElfFile } from '../formats/elf/file.ts';
-import { modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
+import type { ElfFile } from '../formats/elf/file.ts';
 import { noteText, readDependencies } from '../kbuild/compile.ts';
 import { sectionFlags } from '../kbuild/kbuild.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
@@ -15,6 +14,7 @@ import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { Unit } from '../kbuild/unit.ts';
 import { kernelFolders } from '../kernel/folders.ts';
 import { unpackModule } from '../kernel/modules.ts';
+import { ModuleContent } from '../module/content.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { readOutput, requireNoEscape } from '../sandbox/output.ts';
 import { sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
@@ -46,13 +46,10 @@ const product = /(?:\.(?:o|ko|a|mod|mod\.c|cmd|order|symvers|dwo)|(?:^|\/)(?:\.g
 
 /** Reads the module. Errors: `file-unreadable`, those of reading ELF, `oot-not-a-module`. */
 export async function readGivenModule(path: string): Promise<GivenModule> {
-  const file = new ElfFile(await unpackModule(readBytes(path), path), path);
-  const info = modinfoOf(file);
-  const name = modinfoValue(info, 'name')?.replaceAll('-', '_');
-  const release = modinfoValue(info, 'vermagic')?.split(' ')[0];
+  const { elf, name, release } = new ModuleContent(await unpackModule(readBytes(path), path), path);
   if (name === undefined || release === undefined)
     throw fail('oot-not-a-module', { file: path }, { where: { file: path } });
-  return { name, file, release };
+  return { name, file: elf, release };
 }
 
 /** Adds the module to the facts of the kernel. Error: `oot-other-kernel`. */

@@ -5,6 +5,7 @@ import type { TargetKernel } from '../kernel/target.ts';
 import type { ModuleReport } from '../module/check/check.ts';
 import type { SigningKey } from '../module/make/sign.ts';
 import type { KernelSource } from '../prepare/kernel.ts';
+import type { ProvenanceStatement } from '../provenance/statement.ts';
 import type { Adjustment } from '../source/apply.ts';
 import type { Cause } from './cause.ts';
 import type { LeftOut } from './irrelevance.ts';
@@ -39,6 +40,8 @@ export interface BuildRequest {
   /** Skip the run-pre match. */
   readonly skipRunPre?: boolean;
   readonly jobs?: number;
+  /** URI of this builder, for the provenance. */
+  readonly builder?: string;
 }
 
 export interface BuildResult {
@@ -46,6 +49,7 @@ export interface BuildResult {
   readonly name: string;
   /** The module, signed if requested. */
   readonly module: Uint8Array;
+  readonly unsigned: Uint8Array;
   /** Digest of the module without its signature. */
   readonly sha256: string;
   readonly version: number;
@@ -59,6 +63,8 @@ export interface BuildResult {
   readonly functions: readonly BuiltFunction[];
   /** Notes of the differ: what it skipped or treated specially. */
   readonly notes: readonly string[];
+  /** What it was built from (docs/provenance.md), not signed. */
+  readonly provenance: ProvenanceStatement;
   readonly times: readonly StageTime[];
   /** ELF files that were parsed, see `parsedFiles`. */
   readonly parsed: number;

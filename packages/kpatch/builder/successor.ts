@@ -2,14 +2,10 @@
  * `--after PREVIOUS.ko`: a cumulative patch replaces its predecessor completely, so what the predecessor fixed and the
  * successor does not is fixed no longer. The user must confirm that.
  */
-
 import { fail, KpatchError } from '../base/errors/error.ts';
-import { readBytes } from '../base/files.ts';
-import { modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
-import type { ElfObject } from '../formats/elf/object.ts';
-import { ObjectFile } from '../formats/elf/object-file.ts';
-import { type Manifest, readManifest } from '../module/manifest.ts';
-import { type ReplacedFunction, replacedFunctions } from '../module/tables.ts';
+import { livepatchFacts, type ModuleContent, readModuleContent } from '../module/content.ts';
+import type { Manifest } from '../module/manifest.ts';
+import { type ReplacedFunction, replacedBy } from '../module/tables.ts';
 
 export interface Predecessor {
   readonly file: string;
@@ -34,28 +30,24 @@ export interface SuccessorKernel {
  * Errors: `file-unreadable`, those of reading ELF, `manifest-damaged`, `previous-unknown`, `previous-other-kernel`.
  */
 export function readPredecessor(file: string, kernel: SuccessorKernel): Predecessor {
-  const bytes = readBytes(file);
-  const read = new ObjectFile(bytes, file);
-  const { elf } = read;
-  const info = modinfoOf(elf);
+  const module = readModuleContent(file);
   const where = { where: { file } };
   const unknown = (problem: string): Error => fail('previous-unknown', { file, problem }, where);
-  const vermagic = modinfoValue(info, 'vermagic');
-  if (vermagic === undefined || modinfoValue(info, 'livepatch') === undefined)
-    throw unknown('it is not a livepatch module');
-  const manifest = readManifest(elf);
-  const release = manifest?.release ?? vermagic.split(' ')[0]!;
+  const facts = livepatchFacts(module);
+  if (typeof facts === 'string') throw unknown(facts);
+  const { manifest } = module;
+  const release = manifest?.release ?? facts.release;
   const differs =
     manifest?.buildId !== undefined && kernel.buildId !== undefined && manifest.buildId !== kernel.buildId;
   if (release !== kernel.release || differs) {
     const found = release === kernel.release ? `another build of ${release}` : release;
     throw fail('previous-other-kernel', { file, found, release: kernel.release }, where);
   }
-  const functions = manifest?.functions ?? tablesOf(read.object);
+  const functions = tablesOf(module);
   if (functions === undefined) throw unknown('it has neither a manifest nor a table of replaced functions');
   return {
     file,
-    name: manifest?.name ?? modinfoValue(info, 'name') ?? file,
+    name: manifest?.name ?? facts.name,
     release,
     version: manifest?.version,
     buildId: manifest?.buildId,
@@ -64,11 +56,11 @@ export function readPredecessor(file: string, kernel: SuccessorKernel): Predeces
   };
 }
 
-function tablesOf(module: ElfObject): ReplacedFunction[] | undefined {
+function tablesOf(module: ModuleContent): readonly ReplacedFunction[] | undefined {
   try {
-    return replacedFunctions(module);
+    return replacedBy(module);
   } catch (error) {
-    if (error instanceof KpatchError) return undefined;
+    if (error instanceof KpatchError && error.code === 'intermediate-malformed') return undefined;
     throw error;
   }
 }

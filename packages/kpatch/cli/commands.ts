@@ -30,6 +30,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/prove.ts'),
   },
   {
+    name: 'reproduce',
+    group: 'make',
+    summary: 'rebuild a module from its recorded inputs and compare the bytes',
+    load: () => import('./patch/reproduce.ts'),
+  },
+  {
     name: 'diff',
     group: 'make',
     summary: 'show what changed between two object files, and why',

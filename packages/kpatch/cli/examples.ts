@@ -136,6 +136,10 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
   force: [{ what: 'See which tasks are left, and decide', run: ['kpatch status', 'kpatch force'] }],
   verify: [
     {
+      what: 'Check a module file with the keys of its builder',
+      run: ['kpatch verify fix.ko --key builder.pub --key prover.pub --cert signer.pem'],
+    },
+    {
       what: 'Check, and rebuild a damaged index from the modules that are there',
       run: ['kpatch verify', 'kpatch verify --repair'],
     },
@@ -202,6 +206,16 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     {
       what: 'All checks, a signed proof and a report for the browser',
       run: ['kpatch prove livepatch_fix.ko --full --key prover.key --report proof.html'],
+    },
+  ],
+  reproduce: [
+    {
+      what: 'Rebuild a module whose provenance must be signed by the key of its builder',
+      run: ['kpatch reproduce fix.ko --key builder.pub'],
+    },
+    {
+      what: 'Rebuild a module of a custom kernel, whose files the provenance does not contain',
+      run: ['kpatch reproduce fix.ko --image vmlinuz --headers build --source linux'],
     },
   ],
   diff: [

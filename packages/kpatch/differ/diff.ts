@@ -15,7 +15,7 @@ import { Comparison } from './compare/compare.ts';
 import { correlate, isCopyable } from './compare/correlate.ts';
 import { changedLayouts, structSizes } from './compare/layouts.ts';
 import { extract } from './extract/extract.ts';
-import { addIntermediate, type PatchedFunction } from './extract/intermediate.ts';
+import { addIntermediate, type ExtractedFunction } from './extract/intermediate.ts';
 import type {
   ChangedFunction,
   DiffOptions,
@@ -306,7 +306,7 @@ function output(
   arch: Architecture,
 ): Uint8Array {
   const extraction = extract(pair.patched, selection);
-  const patched: PatchedFunction[] = [];
+  const patched: ExtractedFunction[] = [];
   for (const { part, listed, address } of functions) {
     const symbol = extraction.symbolOf(part);
     if (listed.kind !== 'changed' || symbol === undefined) continue;

@@ -25,6 +25,8 @@ export interface Distribution {
   /** ID in os-release(5). */
   readonly id: string;
   readonly title: string;
+  /** Type of its package URLs (purl). */
+  readonly packageType: 'deb' | 'rpm';
   /** Versions that are known, oldest first. */
   readonly versions: readonly string[];
   /** The versions that have kernels of such a name (`+deb13`, `.el9`); usually one or none. */

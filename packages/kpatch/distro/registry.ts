@@ -1,5 +1,6 @@
 /** The distributions that are known, and which of them a kernel belongs to. */
 import { fail } from '../base/errors/error.ts';
+import type { PackageVersion } from '../kernel/target.ts';
 import { machineKernels } from './debian/kernels.ts';
 import { debian } from './debian/record.ts';
 import type { Distribution, DistributionRelease } from './distribution.ts';
@@ -26,6 +27,15 @@ export function distributionOf(id: string): Distribution {
   if (found !== undefined) return found;
   const known = distributions.map((one) => one.id).join(', ');
   throw fail('usage', { problem: `distribution '${id}' is not known; known are ${known}` });
+}
+
+/** The package URL (purl) of a package of a distribution. */
+export function packageUrl(distribution: string, { name, version }: PackageVersion): string {
+  const type = distributions.find(({ id }) => id === distribution)?.packageType ?? 'generic';
+  const place = type === 'generic' ? type : `${type}/${distribution}`;
+  // Characters that a purl keeps as they are, and the rest percent-encoded.
+  const encoded = (text: string): string => encodeURIComponent(text).replaceAll('%3A', ':');
+  return `pkg:${place}/${encoded(name)}@${encoded(version)}`;
 }
 
 /** Reads `debian:11`. Error: `usage`. */

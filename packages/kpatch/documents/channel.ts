@@ -45,7 +45,19 @@ const configMembers = {
   windowMonths: natural,
   validDays: natural,
   keep: natural,
-  require: v.object({ proof: v.boolean(), moduleSignature: v.boolean() }),
+  require: v.object({
+    proof: v.boolean(),
+    moduleSignature: v.boolean(),
+    proofKeys: v.optional(
+      described(
+        v.array(v.string()),
+        'Files with public keys (PEM), below the folder of the channel, that sign proofs.',
+      ),
+    ),
+    certificates: v.optional(
+      described(v.array(v.string()), 'Files with certificates, below the folder of the channel, that sign modules.'),
+    ),
+  }),
 };
 
 export const channelConfigDocument = stored(
@@ -90,7 +102,9 @@ export const channelKernelStoredDocument = stored(
       v.object({
         record: livePatchRecordDocument.schema,
         issued: v.string(),
-        proven: v.boolean(),
+        proven: described(v.boolean(), 'The proof was checked and holds.'),
+        proofKey: v.optional(described(sha256, 'The key of the channel that signed the proof.')),
+        signer: v.optional(described(sha256, 'The key of the channel that signed the module.')),
         deb: v.nullable(poolFile),
         rpm: v.nullable(poolFile),
       }),

@@ -56,6 +56,15 @@ export function described<const S extends v.GenericSchema>(schema: S, text: stri
   return v.pipe(schema, v.description(text));
 }
 
+/** The content of a value with the members that the schema knows and no others, or its first problem. */
+export function contentOf<S extends v.GenericSchema>(
+  schema: S,
+  value: unknown,
+): { readonly content: v.InferOutput<S> } | { readonly problem: string } {
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  return result.success ? { content: result.output } : { problem: problemIn(schema, value) ?? 'it is malformed' };
+}
+
 /** The first problem of a value, as `functions[2].name: expected a string`; undefined if it fits. */
 export function problemIn(schema: v.GenericSchema, value: unknown): string | undefined {
   const result = v.safeParse(schema, value, { abortEarly: true });

@@ -49,6 +49,12 @@ export const buildDocument = printed('kpatch.build/1', 'build', 'A live patch wa
     v.object({ matched: natural, of: natural }),
     'Replaced functions that match the code of the target kernel, of all replaced functions.',
   ),
+  provenance: v.optional(
+    described(
+      v.object({ file: v.string(), key: v.optional(described(sha256, 'The key that signed it; absent if none did.')) }),
+      'What the module was built from, as an in-toto statement (docs/provenance.md).',
+    ),
+  ),
   leftOut: described(v.array(leftOut), 'Changed files that have no code in this kernel, each with the reason.'),
   adjustments: described(v.array(adjustment), 'Hunks that were applied at another line or with fuzz.'),
   notes: v.array(v.string()),
@@ -64,9 +70,11 @@ export const buildDocument = printed('kpatch.build/1', 'build', 'A live patch wa
     depends: v.array(v.string()),
   }),
   stages: described(v.array(v.object({ name: v.string(), ms: v.number() })), 'Milliseconds of each stage.'),
-  parsed: described(
-    natural,
-    'ELF files that were parsed, each once: both versions of every unit that changes, the linked and the finished module, modules of the kernel.',
+  parsed: v.optional(
+    described(
+      natural,
+      'ELF files that were parsed, each once: both versions of every unit that changes, the linked and the finished module, modules of the kernel.',
+    ),
   ),
   peakMemoryKiB: natural,
 });

@@ -1,7 +1,7 @@
 /** The proof file, and what `kpatch prove --json` prints. */
 import * as v from 'valibot';
 import { described, stored } from './document.ts';
-import { error, natural, release, sha256 } from './parts.ts';
+import { error, natural, release, sha256, time } from './parts.ts';
 
 const outcome = v.picklist(['held', 'failed', 'not run']);
 const evidence = v.object({
@@ -9,6 +9,28 @@ const evidence = v.object({
   data: v.optional(v.looseObject({})),
   varies: v.optional(described(v.boolean(), 'True for times, counts and addresses, which differ from run to run.')),
   detail: v.optional(v.string()),
+});
+
+export const proofCheck = v.object({
+  check: v.string(),
+  boot: v.string(),
+  title: described(v.string(), 'The claim as a sentence.'),
+  outcome,
+  reason: v.optional(v.string()),
+  evidence: v.array(evidence),
+  ms: v.number(),
+});
+
+export const proofBoot = v.object({
+  boot: v.string(),
+  title: v.string(),
+  acceleration: v.string(),
+  bootMs: v.number(),
+  kept: v.optional(described(sha256, 'Digest of the kept guest that was resumed; absent where the kernel was booted.')),
+  ran: v.optional(
+    described(time, 'When this boot ended; present where the proof was interrupted and this boot was not run again.'),
+  ),
+  console: v.string(),
 });
 
 export const proofDocument = stored('kpatch.proof/1', '`MODULE.proof.json`', 'What `kpatch prove` showed.', {
@@ -31,29 +53,8 @@ export const proofDocument = stored('kpatch.proof/1', '`MODULE.proof.json`', 'Wh
   tool: v.string(),
   qemu: v.string(),
   made: described(v.string(), 'ISO 8601, UTC.'),
-  checks: v.array(
-    v.object({
-      check: v.string(),
-      boot: v.string(),
-      title: described(v.string(), 'The claim as a sentence.'),
-      outcome,
-      reason: v.optional(v.string()),
-      evidence: v.array(evidence),
-      ms: v.number(),
-    }),
-  ),
-  boots: v.array(
-    v.object({
-      boot: v.string(),
-      title: v.string(),
-      acceleration: v.string(),
-      bootMs: v.number(),
-      kept: v.optional(
-        described(sha256, 'Digest of the kept guest that was resumed; absent where the kernel was booted.'),
-      ),
-      console: v.string(),
-    }),
-  ),
+  checks: v.array(proofCheck),
+  boots: v.array(proofBoot),
   ms: natural,
   signature: v.optional(
     v.object({

@@ -5,9 +5,10 @@ import * as general from './general.ts';
 import * as host from './host.ts';
 import * as make from './make.ts';
 import * as proof from './proof.ts';
+import * as provenance from './provenance.ts';
 import * as stored from './stored.ts';
 
-const areas = { general, make, proof, host, channel, stored } as const;
+const areas = { general, make, proof, provenance, host, channel, stored } as const;
 
 function isDocument(value: unknown): value is DocumentDefinition {
   return typeof value === 'object' && value !== null && 'origin' in value && 'schema' in value;

@@ -1,10 +1,11 @@
 /** The data of `kpatch status`: the kernel, its patches, what the next boot loads, and what to do. */
 import { join } from 'node:path';
+import type { ReplacedFunction } from '../module/tables.ts';
 import { type PolicyStatus, policyStatus } from './acceptance/policy-status.ts';
 import { blockText, bootSet, lostText } from './boot/boot.ts';
 import { type BlockedPatch, blockedAmong, readGuard } from './boot/guard.ts';
 import { manifestOfLoaded } from './fit.ts';
-import { functionsOf, loadedPatches, type PatchedFunction, type PatchState, stateOf } from './live/livepatches.ts';
+import { functionsOf, loadedPatches, type PatchState, stateOf } from './live/livepatches.ts';
 import { readRecord } from './live/loaded-record.ts';
 import type { Holdup } from './live/stall.ts';
 import type { Progress } from './live/tasks.ts';
@@ -21,7 +22,7 @@ export interface ActivePatch {
   /** From the manifest. */
   readonly version: number | undefined;
   readonly cves: readonly string[];
-  readonly functions: readonly PatchedFunction[];
+  readonly functions: readonly ReplacedFunction[];
   /** ISO 8601; absent if another program loaded it. */
   readonly loaded: string | undefined;
 }

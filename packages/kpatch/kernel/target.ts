@@ -4,6 +4,8 @@ import type { KernelVersion } from './release.ts';
 export interface PackageVersion {
   readonly name: string;
   readonly version: string;
+  /** SHA-256 of the package file; absent if it was never at hand. */
+  readonly sha256?: string;
 }
 
 /** Absolute paths of the parts of a prepared kernel. Callers must not write to them. */

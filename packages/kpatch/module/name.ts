@@ -4,6 +4,11 @@ import { fail } from '../base/errors/error.ts';
 /** MODULE_NAME_LEN - 1 on 64-bit machines (include/linux/module.h). */
 const LONGEST = 55;
 
+/** True for a name that the kernel takes. */
+export function isModuleName(name: string): boolean {
+  return /^\w+$/.test(name) && name.length <= LONGEST;
+}
+
 /** Checks a name that the user chose. Error: `name-invalid`. */
 export function checkName(name: string): string {
   if (!/^[A-Za-z_]\w*$/.test(name) || name.length > LONGEST) throw fail('name-invalid', { name });

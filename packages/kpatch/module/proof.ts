@@ -2,12 +2,12 @@
  * The proof file, `MODULE.proof.json`: what `kpatch prove` saw, with the digests of everything it was seen on. A signature
  * is over the document without its member `signature`, as compact JSON with the members in the order of the file.
  */
-import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { fail } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { isPlainText } from '../base/printable.ts';
 import { parseStrict } from '../base/strict-json.ts';
-import { keyId, type PublicKey, readPublicKey } from './public-key.ts';
+import { type PublicKey, readPublicKey } from './public-key.ts';
+import { isSignedBy, type KeyAlgorithm, readPrivateKey } from './signing-key.ts';
 
 export const proofSchema = 'kpatch.proof/1';
 
@@ -29,7 +29,7 @@ export interface ProofCheck {
 }
 
 export interface ProofSignature {
-  readonly algorithm: 'ed25519' | 'sha256';
+  readonly algorithm: KeyAlgorithm;
   /** SHA-256 of the public key in DER form (SubjectPublicKeyInfo), hexadecimal. */
   readonly key: string;
   /** Base64. */
@@ -58,6 +58,8 @@ export interface Proof {
     readonly bootMs: number;
     /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
     readonly kept?: string;
+    /** ISO 8601, UTC: when this boot ended, if it ran before the proof was interrupted. */
+    readonly ran?: string;
     readonly console: string;
   }[];
   readonly ms: number;
@@ -66,17 +68,9 @@ export interface Proof {
 
 /** Signs a proof with a private key in PEM form. Errors: `file-unreadable`, `proof-key`. */
 export function signProof(proof: Proof, keyFile: string): Proof {
-  const pem = readBytes(keyFile);
-  let key: KeyObject;
-  try {
-    key = createPrivateKey(pem);
-  } catch (cause) {
-    throw fail('proof-key', { file: keyFile, problem: 'it is not a private key in PEM form' }, { cause });
-  }
-  const algorithm = algorithmOf(key, keyFile);
-  const value = sign(algorithm === 'ed25519' ? null : 'sha256', signedBytes(proof), key).toString('base64');
+  const { algorithm, id, sign } = readPrivateKey(keyFile);
   const { signature: _, ...unsigned } = proof;
-  return { ...unsigned, signature: { algorithm, key: keyId(createPublicKey(key)), value } };
+  return { ...unsigned, signature: { algorithm, key: id, value: sign(signedBytes(proof)).toString('base64') } };
 }
 
 /** What a proof must be about to count. */
@@ -116,12 +110,13 @@ export function requireProofBytes(bytes: Uint8Array, file: string, demand: Proof
   return proof;
 }
 
-/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` if it is none. */
+/** Reads a proof file without judging it. Errors: `file-unreadable`, `proof-invalid` if it is not a proof. */
 export function readProof(file: string): Proof {
   return parseProof(readBytes(file), file);
 }
 
-function parseProof(bytes: Uint8Array, file: string): Proof {
+/** The same for bytes that were read before. */
+export function parseProof(bytes: Uint8Array, file: string): Proof {
   const refuse = (problem: string): Error => fail('proof-invalid', { file, problem }, { where: { file } });
   if (bytes.length > 100_000_000) throw refuse('it is larger than 100 MB');
   let value: unknown;
@@ -187,10 +182,9 @@ function signatureProblem(proof: Proof, keys: readonly (string | PublicKey)[]): 
   const { signature } = proof;
   if (signature === undefined) return 'it is not signed';
   for (const one of keys) {
-    const { id, key, file } = typeof one === 'string' ? readPublicKey(one) : one;
-    if (id !== signature.key) continue;
-    const algorithm = algorithmOf(key, file) === 'ed25519' ? null : 'sha256';
-    if (verify(algorithm, signedBytes(proof), key, Buffer.from(signature.value, 'base64'))) return undefined;
+    const key = typeof one === 'string' ? readPublicKey(one) : one;
+    if (key.id !== signature.key) continue;
+    if (isSignedBy(key, signedBytes(proof), Buffer.from(signature.value, 'base64'))) return undefined;
     return 'its signature does not match its content: it was changed after it was signed';
   }
   return `it is signed by a key that is not trusted here (${signature.key.slice(0, 16)}...)`;
@@ -199,13 +193,6 @@ function signatureProblem(proof: Proof, keys: readonly (string | PublicKey)[]): 
 function signedBytes(proof: Proof): Buffer {
   const { signature: _, ...unsigned } = proof;
   return Buffer.from(JSON.stringify(unsigned));
-}
-
-function algorithmOf(key: KeyObject, file: string): ProofSignature['algorithm'] {
-  const type = key.asymmetricKeyType;
-  if (type === 'ed25519') return 'ed25519';
-  if (type === 'rsa' || type === 'ec') return 'sha256';
-  throw fail('proof-key', { file, problem: `keys of type ${type} are not supported` });
 }
 
 type Test = (value: unknown) => boolean;

@@ -5,6 +5,7 @@
  */
 import { SHF, STT } from '../formats/elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';
+import type { ModuleContent } from './content.ts';
 import { readPatchedFunctions } from './make/intermediate.ts';
 
 export interface ReplacedFunction {
@@ -22,6 +23,22 @@ const OBJECT = { functions: 8 } as const;
 
 /** The start of `struct klp_patch`: mod 0, objs 8. */
 const PATCH = { objects: 8 } as const;
+
+/**
+ * What a module file replaces: by its manifest, or else by its tables; undefined if it has neither. Errors:
+ * `manifest-damaged`, `intermediate-malformed`, those of reading ELF.
+ */
+export function replacedBy(module: ModuleContent): readonly ReplacedFunction[] | undefined {
+  return module.manifest?.functions ?? replacedFunctions(module.object);
+}
+
+/**
+ * The objects that the livepatch relocations of a module file name: sections `.klp.rela.OBJECT.SECTION`
+ * (Documentation/livepatch/module-elf-format.rst).
+ */
+export function relocatedObjects({ elf }: ModuleContent): string[] {
+  return elf.sections.flatMap(({ name }) => /^\.klp\.rela\.([^.]+)\./.exec(name)?.[1] ?? []);
+}
 
 /**
  * The functions, in the order of the tables; undefined if the module has none of these. Error: `intermediate-malformed`.

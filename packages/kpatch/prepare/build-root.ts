@@ -71,6 +71,11 @@ export async function buildRoot(
   return { folder, key, packages: plan.packages };
 }
 
+/** The packages that a build root consists of; an empty list if its folder is damaged. */
+export function packagesOfBuildRoot(folder: string): readonly PackageVersion[] {
+  return read(folder)?.packages ?? [];
+}
+
 function read(folder: string): Stored | undefined {
   const file = join(folder, 'build-root.json');
   if (!existsSync(file)) return undefined;

@@ -1,6 +1,7 @@
 /**
  * Has anything in a prepared kernel been changed by hand? Reading 1.5 GB on every use would cost more than a build, so the
  * names, sizes and times of all files are compared with the list that was made when the kernel was complete.
+ * When it is compared: by every command that uses the kernel, and by `kpatch build` beside its work (builder/intact.ts).
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

@@ -32,7 +32,7 @@ import {
 import { limitsFile, readLimits, sizeText } from './disk/limits.ts';
 import { pruneCache } from './disk/prune.ts';
 import { KernelFacts } from './facts.ts';
-import { describedKernel, inspectCached } from './manifest.ts';
+import { describedKernel, inspectCached, inspectInTwo } from './manifest.ts';
 import { prepareOffer, type Toolchain } from './prepare-offer.ts';
 
 /** Where a kernel and its compiler come from. */
@@ -47,6 +47,11 @@ export interface PrepareKernelOptions extends KernelSource {
   readonly report: Reporter;
   /** Asked in this order; the first that knows the release delivers it. */
   readonly providers?: readonly KernelProvider[];
+  /**
+   * Takes the rest of the inspection of a kernel from the cache, which goes on while the caller works: the first file that was
+   * changed, if any. The caller must then discard its work and call `prepareKernel` again without this.
+   */
+  readonly defer?: (changed: Promise<string | undefined>) => void;
 }
 
 /** The machine's own sources first, then the archive of the distribution release that the kernel belongs to. */
@@ -83,7 +88,7 @@ export async function prepareKernel(release: string | undefined, options: Prepar
     wanted,
     () => offerFor(wanted, providers, context),
     toolchainOf(wanted, options),
-    report,
+    options,
   );
   return await withBuildRoot(kernel, options);
 }
@@ -95,7 +100,7 @@ export async function prepareKernel(release: string | undefined, options: Prepar
 export async function prepareCustomKernel(parts: CustomParts, { report }: { report: Reporter }): Promise<TargetKernel> {
   const offer = await customOffer(parts);
   const local: Toolchain = { origin: undefined, buildRoot: () => Promise.resolve(undefined) };
-  const kernel = await prepared(offer.key, () => Promise.resolve(offer), local, report);
+  const kernel = await prepared(offer.key, () => Promise.resolve(offer), local, { report });
   // On every use: what is in the cache was prepared without it, or with another.
   if (parts.debugImage !== undefined) await checkDebugImage(parts.debugImage, kernel);
   return kernel;
@@ -143,10 +148,18 @@ async function prepared(
   key: string,
   find: () => Promise<KernelOffer>,
   toolchain: Toolchain,
-  report: Reporter,
+  { report, defer }: Pick<PrepareKernelOptions, 'report' | 'defer'>,
 ): Promise<TargetKernel> {
-  const first = await inspectCached(key);
-  if (first.state === 'complete') return first.kernel;
+  const first = inspectInTwo(key);
+  if (first.now.state === 'complete') {
+    const { kernel } = first.now;
+    const changed = first.listed();
+    if (defer !== undefined) {
+      defer(changed);
+      return kernel;
+    }
+    if ((await changed) === undefined) return kernel;
+  }
   using _held = await lock(kernelLock(key), `the kernel ${key}`, {
     waitMs: WAIT_MS,
     onWait: () => report.note(`waiting for another kpatch that is using ${key}`),
@@ -155,6 +168,8 @@ async function prepared(
   if (state.state === 'complete') return state.kernel;
   if (state.state === 'damaged') {
     report.warn(`the prepared kernel ${key} was modified (${state.file}); preparing it again`);
+    // It may come from the modified files.
+    for (const folder of derivedFolders(key)) await removeFolder(folder);
   }
   const kernel = await fetchAndPrepare(key, find, toolchain, report); // awaited: the lock is released when this function is left
   await report.stage(`index ${key}`, () => index(kernel));

@@ -51,18 +51,34 @@ export type CacheState =
 
 /** Looks at a release's folder: is it complete and as it was when it was made? Takes about 0.3 s for a whole kernel. */
 export async function inspectCached(release: string): Promise<CacheState> {
+  const { now, listed } = inspectInTwo(release);
+  if (now.state !== 'complete') return now;
+  const changed = await listed();
+  return changed === undefined ? now : { state: 'damaged', file: changed };
+}
+
+export interface Inspection {
+  /** By the manifest and the digests of the files that decide what is built; takes a few milliseconds. */
+  readonly now: CacheState;
+  /** Compares the list of all files: the first one that is not as it was. Only for a complete kernel. */
+  readonly listed: () => Promise<string | undefined>;
+}
+
+/** Like `inspectCached` in two steps, the second of which a caller can run while it works. */
+export function inspectInTwo(release: string): Inspection {
+  const none = (now: CacheState): Inspection => ({ now, listed: async () => undefined });
   const folder = kernelFolder(release);
-  if (!existsSync(folder)) return { state: 'absent' };
+  if (!existsSync(folder)) return none({ state: 'absent' });
   const manifest = readManifest(release);
-  if (manifest === 'absent') return { state: 'incomplete' };
-  if (manifest === 'damaged') return { state: 'damaged', file: 'manifest.json' };
-  if (manifest.format !== FORMAT || manifest.kernel?.paths?.root !== folder) return { state: 'incomplete' };
+  if (manifest === 'absent') return none({ state: 'incomplete' });
+  if (manifest === 'damaged') return none({ state: 'damaged', file: 'manifest.json' });
+  if (manifest.format !== FORMAT || manifest.kernel?.paths?.root !== folder) return none({ state: 'incomplete' });
   for (const [name, digest] of Object.entries(manifest.digests)) {
     const path = join(folder, name);
-    if (!existsSync(path) || sha256(readBytes(path)) !== digest) return { state: 'damaged', file: name };
+    if (!existsSync(path) || sha256(readBytes(path)) !== digest) return none({ state: 'damaged', file: name });
   }
-  const changed = await firstChange(folder, manifest.listing);
-  return changed === undefined ? { state: 'complete', kernel: manifest.kernel } : { state: 'damaged', file: changed };
+  const { kernel, listing } = manifest;
+  return { now: { state: 'complete', kernel }, listed: () => firstChange(folder, listing) };
 }
 
 /** The description of a prepared kernel without looking at its files; undefined if it is not complete. */

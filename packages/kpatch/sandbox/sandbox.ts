@@ -5,11 +5,12 @@
  * Root makes the namespaces itself and gives up its user number inside, before anything foreign runs: no user namespace is
  * needed, and folders that only root can reach can be shown. Everybody else needs unprivileged user namespaces.
  */
-import { spawnSync } from 'node:child_process';
+import { type StdioOptions, spawnSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { fail, KpatchError } from '../base/errors/error.ts';
-import { type RunOptions, type RunResult, run, toolFailed } from '../base/run.ts';
+import { openFiles, type RunOptions, type RunResult, run, toolFailed } from '../base/run.ts';
 import { packageOf } from '../base/tools.ts';
+import { filterFile } from './filter.ts';
 import { limitCommand, TMP_SIZE } from './limits.ts';
 import { isSandboxed } from './policy.ts';
 import { scopeCommand, scopeFailed } from './scope.ts';
@@ -52,7 +53,9 @@ export function sandboxedSync(
 ): { readonly status: number; readonly stdout: string } {
   const line = commandLine(command, args, options);
   const { input = '' } = options;
-  const settings = { ...line.options, input, timeout: 30_000, maxBuffer: 1 << 24 };
+  using files = openFiles(line.options.inherit ?? []);
+  const stdio: StdioOptions = ['pipe', 'pipe', 'pipe', ...files.numbers];
+  const settings = { ...line.options, input, stdio, timeout: 30_000, maxBuffer: 1 << 24 };
   const { status, stdout, stderr, error } = spawnSync(line.program, line.args, settings);
   if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') throw notInstalled();
   const result = { status: status ?? 1, stdout, stderr: stderr.toString() };
@@ -86,6 +89,7 @@ export interface CommandLine {
     readonly cwd?: string;
     readonly env: Record<string, string | undefined>;
     readonly shown: readonly string[];
+    readonly inherit?: readonly string[];
   };
 }
 
@@ -117,10 +121,13 @@ export function commandLine(
   const devices = guest?.devices ?? [];
   const more = devices.flatMap((device) => ['--dev-bind', device, device]);
   if (guest !== undefined) more.push('--info-fd', String(guest.informant));
+  // A virtual machine has a filter of its own.
+  const filter = guest === undefined ? filterFile() : undefined;
   const outer = [
     ...scope,
     ...around,
     'bwrap',
+    ...(filter === undefined ? [] : ['--seccomp', '3']),
     ...isolation(guest?.network),
     ...seen,
     ...more,
@@ -134,7 +141,8 @@ export function commandLine(
     ...givingUpRights(devices.map((device) => statSync(device).gid)),
     ...shown,
   ];
-  return { program: program!, args: words, options: { cwd: '/', env: exactly(env), shown } };
+  const inherit = filter === undefined ? [] : [filter];
+  return { program: program!, args: words, options: { cwd: '/', env: exactly(env), shown, inherit } };
 }
 
 /**

@@ -1,9 +1,13 @@
-/** Applies source patches to the files of an overlay with GNU patch, and reports exactly what did not apply. */
-import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** Applies source patches to the files of an overlay with GNU patch in the sandbox, and reports exactly what did not apply. */
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
-import { run } from '../base/run.ts';
+import { temporaryFolder } from '../base/files.ts';
+import type { RunResult } from '../base/run.ts';
 import type { SourceOverlay } from '../kbuild/overlay.ts';
+import { readOutput } from '../sandbox/output.ts';
+import { sandboxed } from '../sandbox/sandbox.ts';
+import { giveTree } from '../sandbox/user.ts';
 import { type HunkReport, type Report, readReport } from './diff/gnu-report.ts';
 import { displayed } from './diff/lines.ts';
 import { writeDiffs } from './diff/write.ts';
@@ -88,16 +92,11 @@ class Application {
     const files = this.#pending;
     if (files.length === 0) return;
     this.#pending = [];
-    const input = writeDiffs(files);
-    const args = ['-p0', '--forward', '--no-backup-if-mismatch', '--reject-file=-'];
-    const result = await run('patch', args, {
-      cwd: this.#overlay.root,
-      env: { LC_ALL: 'C', POSIXLY_CORRECT: undefined, PATCH_GET: '0', VERSION_CONTROL: undefined },
-      timeoutMs: 60_000,
-      input,
-    });
+    using scratch = temporaryFolder('kpatch-apply-');
+    const result = await this.#runPatch(files, scratch.path);
     const report = readReport(result.stdout.toString('latin1'));
     if (result.status !== 0) throw this.#refusal(files, report, `${result.stdout.toString('latin1')}${result.stderr}`);
+    for (const { path } of files) this.#takeOver(scratch.path, path);
     for (const { diff, hunk, line, offset, fuzz } of report.hunks) {
       const file = files[diff]!;
       if (fuzz === 0) continue;
@@ -105,6 +104,31 @@ class Application {
       this.#adjustments.push({ patch: this.#patch.name, file: file.path, hunk, offset, fuzz, lines });
     }
     for (const file of files) this.#setMode(file);
+  }
+
+  /** Runs GNU patch in the sandbox, on copies of the files and nothing else. */
+  async #runPatch(files: readonly PatchedFile[], scratch: string): Promise<RunResult> {
+    for (const { path } of files) {
+      const copy = join(scratch, path);
+      mkdirSync(dirname(copy), { recursive: true });
+      if (existsSync(this.#path(path))) writeFileSync(copy, this.#bytes(path));
+    }
+    giveTree(scratch);
+    return await sandboxed('patch', ['-d', scratch, '-p0', '--forward', '--no-backup-if-mismatch', '--reject-file=-'], {
+      view: { writable: [scratch] },
+      env: { LC_ALL: 'C', PATCH_GET: '0' },
+      timeoutMs: 60_000,
+      input: writeDiffs(files),
+    });
+  }
+
+  /** Takes a file over as GNU patch left it. */
+  #takeOver(scratch: string, path: string): void {
+    if (lstatSync(join(scratch, path), { throwIfNoEntry: false }) === undefined) {
+      rmSync(this.#path(path), { force: true });
+      return;
+    }
+    writeFileSync(this.#path(path), readOutput(scratch, path));
   }
 
   #setMode({ path, kind, mode }: PatchedFile): void {

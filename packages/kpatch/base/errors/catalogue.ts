@@ -8,6 +8,7 @@ import { hostErrors } from './entries/host.ts';
 import { kernelErrors } from './entries/kernel.ts';
 import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
+import { provenanceErrors } from './entries/provenance.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
 import { vmErrors } from './entries/vm.ts';
 
@@ -21,6 +22,7 @@ export const catalogue = {
   ...sandboxErrors,
   ...vmErrors,
   ...proveErrors,
+  ...provenanceErrors,
   ...hostErrors,
   ...channelErrors,
 } as const;

@@ -19,6 +19,8 @@ import type { Target } from './target.ts';
 export interface FinishedModule {
   /** Signed if requested. */
   readonly bytes: Uint8Array;
+  readonly unsigned: Uint8Array;
+  readonly manifest: Manifest;
   /** Digest of the module without its signature. */
   readonly sha256: string;
   readonly glue: string;
@@ -38,6 +40,7 @@ export async function finishModule(
   const rules = await facts.rules();
   const manifest = manifestOf(order, target, functions, statesOf(states, rules));
   if (previous !== undefined) checkSuccessor(previous, manifest, request.withdraw ?? []);
+  const variables = await facts.variables();
   const made = await report.stage('link', () =>
     makeModule({
       kernel,
@@ -46,6 +49,7 @@ export async function finishModule(
       differences: differences.map(({ object, result }) => ({ object, bytes: result.output() })),
       namespaces: [...new Set(differences.flatMap(({ result }) => result.namespaces))].sort(),
       settings: objtoolSettings(facts.config),
+      recipe: { derived: facts.derived, variables },
     }),
   );
   const checked = await report.stage('check', async () =>
@@ -53,7 +57,7 @@ export async function finishModule(
   );
   const hash = facts.config.get('MODULE_SIG_HASH') ?? 'sha256';
   const bytes = request.sign === undefined ? made.bytes : await signModule(made.bytes, request.sign, hash);
-  return { bytes, sha256: sha256(made.bytes), glue: made.glue, checked };
+  return { bytes, unsigned: made.bytes, manifest, sha256: sha256(made.bytes), glue: made.glue, checked };
 }
 
 function manifestOf(

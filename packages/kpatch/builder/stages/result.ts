@@ -1,6 +1,7 @@
 /** The last stage: what the caller gets to know of a build. */
 import type { Reporter } from '../../base/report.ts';
 import { has, type KernelRules } from '../../platform/kernel-rules.ts';
+import type { ProvenanceStatement } from '../../provenance/statement.ts';
 import type { CompiledPair } from '../pairs.ts';
 import type { BuildResult, BuiltFunction } from '../request.ts';
 import type { Compared, Difference } from './compare.ts';
@@ -19,6 +20,7 @@ export interface Stages {
   readonly compared: Compared;
   readonly functions: readonly BuiltFunction[];
   readonly finished: FinishedModule;
+  readonly provenance: ProvenanceStatement;
   /** ELF files that were parsed. */
   readonly parsed: number;
 }
@@ -31,6 +33,8 @@ export async function resultOf(stages: Stages, report: Reporter): Promise<BuildR
     kernel,
     name: order.name,
     module: finished.bytes,
+    unsigned: finished.unsigned,
+    provenance: stages.provenance,
     sha256: finished.sha256,
     version,
     signed: order.request.sign !== undefined,

@@ -9,7 +9,8 @@ import { buildLivePatch } from '../package/livepatch.ts';
 import { fileNames, packageNames } from '../package/name.ts';
 import { type ReadPackage, readPackage } from '../package/read.ts';
 import { emptyRecord, type LivePatchRecord, recordOf, versionText } from '../package/record.ts';
-import { isProven, type PatchModule, readPatchModule } from '../patch-module.ts';
+import { type PatchModule, readPatchModule } from '../patch-module.ts';
+import { judge, readTrust, requireTrust } from '../trust.ts';
 import { type ChannelConfig, layout } from './config.ts';
 import { signRpms } from './gpg.ts';
 import { keepCsaf } from './index/csaf.ts';
@@ -40,7 +41,7 @@ interface Candidate {
 
 /**
  * Adds modules (`.ko`) and packages (`.deb`, `.rpm` made by `kpatch package`). All are checked before the first is added.
- * Errors: those of reading modules and packages, of the rules, `channel-kernel-unknown`, `channel-key`, `disk-full`.
+ * Errors: those of reading modules and packages, of the rules, `channel-trust-missing`, `channel-kernel-unknown`, `channel-key`, `disk-full`.
  */
 export async function addPatches(
   folder: string,
@@ -48,15 +49,18 @@ export async function addPatches(
   files: readonly string[],
   options: AddOptions,
 ): Promise<Added[]> {
+  const trust = readTrust(folder, config);
+  requireTrust(folder, config, trust);
   const candidates = await readCandidates(files, options);
   const kernels = new Map<string, ChannelKernel>();
   const accepted: { candidate: Candidate; patch: Omit<PublishedPatch, 'deb' | 'rpm'> }[] = [];
   for (const candidate of candidates) {
     const { record, module } = candidate;
     const kernel = kernels.get(record.kernel) ?? readKernel(folder, record.kernel);
-    const patch = { record, issued: options.now.toISOString(), proven: isProven(module.proof) };
-    const asked = { patch, replaces: module.manifest.replace };
-    const broken = brokenRule(asked, kernel, config, dayOf(options.now));
+    const { problems, ...evidence } = judge(module, trust, options.now);
+    const patch = { record, issued: options.now.toISOString(), ...evidence };
+    const asked = { patch, problems, replaces: module.manifest.replace };
+    const broken = brokenRule(asked, kernel, config, trust, dayOf(options.now));
     if (broken !== undefined) throw broken;
     // Several versions may be added at once: the next is judged by this one.
     kernels.set(record.kernel, { ...kernel, patches: [...kernel.patches, { ...patch, deb: null, rpm: null }] });

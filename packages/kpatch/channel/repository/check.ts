@@ -6,6 +6,7 @@ import { createGunzip } from 'node:zlib';
 import { sha256File } from '../../base/digest.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { run } from '../../base/run.ts';
+import { missingTrust, readTrust } from '../trust.ts';
 import { type ChannelConfig, layout } from './config.ts';
 import { KeyRing } from './gpg.ts';
 import { suite } from './index/apt.ts';
@@ -237,7 +238,12 @@ export async function checkChannel(
 ): Promise<Checked> {
   const paths = layout(folder);
   const kernels = readKernels(folder);
-  const rules = kernels.flatMap((kernel) => brokenRules(kernel, config).map((error) => error.message));
+  const trust = readTrust(folder, config);
+  const unchecked = missingTrust(config, trust);
+  const rules = [
+    ...(unchecked === undefined ? [] : [`channel.json: ${unchecked}`]),
+    ...kernels.flatMap((kernel) => brokenRules(kernel, config, trust).map((error) => error.message)),
+  ];
   if (servedNumber(folder) === undefined) {
     return { problems: [...rules, 'nothing has been published yet'], files: 0, packages: 0, date: '', validUntil: '' };
   }

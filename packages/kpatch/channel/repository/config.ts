@@ -1,6 +1,6 @@
 /** What a channel is: its folder's own file `channel.json`, written by `kpatch channel init`. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { writeAtomically } from '../../base/files.ts';
 import { list, number, object, readJSON, text, texts } from '../../base/plain.ts';
@@ -26,7 +26,14 @@ export interface ChannelConfig {
   readonly validDays: number;
   /** Publications that are kept beside the newest. */
   readonly keep: number;
-  readonly require: { readonly proof: boolean; readonly moduleSignature: boolean };
+  readonly require: {
+    readonly proof: boolean;
+    readonly moduleSignature: boolean;
+    /** Files with public keys (PEM), below the channel's folder, by one of which a proof must be signed. */
+    readonly proofKeys?: readonly string[];
+    /** Files with certificates (PEM or DER), below the channel's folder, by one of which a module must be signed. */
+    readonly certificates?: readonly string[];
+  };
 }
 
 export const configDefaults = { windowMonths: 6, validDays: 14, keep: 3 } as const;
@@ -37,6 +44,7 @@ export function layout(folder: string) {
     config: join(folder, 'channel.json'),
     lock: join(folder, '.lock'),
     kernels: join(folder, 'kernels'),
+    keys: join(folder, 'keys'),
     pool: { deb: join(folder, 'pool/deb'), rpm: join(folder, 'pool/rpm') },
     csaf: join(folder, 'csaf'),
     cache: join(folder, 'cache'),
@@ -65,6 +73,8 @@ export function readConfig(folder: string): ChannelConfig {
     require: {
       proof: object(plain.require).proof === true,
       moduleSignature: object(plain.require).moduleSignature === true,
+      proofKeys: texts(object(plain.require).proofKeys),
+      certificates: texts(object(plain.require).certificates),
     },
   } as const;
   const problem = problemOf(config);
@@ -86,6 +96,9 @@ export function problemOf(config: ChannelConfig): string | undefined {
   if (![...config.keys, ...config.formerKeys].every((key) => /^[0-9A-F]{40}$|^[0-9A-F]{64}$/.test(key))) {
     return 'keys must be given by their full fingerprint';
   }
+  const files = [...(config.require.proofKeys ?? []), ...(config.require.certificates ?? [])];
+  if (files.some((file) => isAbsolute(file) || file.split('/').includes('..')))
+    return 'the files of proofKeys and certificates must lie in the folder of the channel';
   if (!between(config.windowMonths, 1, 120)) return 'the support window must be 1 to 120 months';
   if (!between(config.validDays, 1, 366)) return 'the validity must be 1 to 366 days';
   if (!between(config.keep, 1, 100)) return 'the number of publications to keep must be 1 to 100';

@@ -7,6 +7,7 @@ import { writeAtomically } from '../../base/files.ts';
 import { list, number, object, readJSON, text } from '../../base/plain.ts';
 import { compareRecords, type LivePatchRecord, readRecord } from '../package/record.ts';
 import { isRelease } from '../patch-module.ts';
+import type { Evidence } from '../trust.ts';
 import { type ChannelConfig, layout } from './config.ts';
 import { addMonths, lineOf, stateOn, type WindowState } from './window.ts';
 
@@ -18,11 +19,10 @@ export interface PoolFile {
   readonly sha256: string;
 }
 
-export interface PublishedPatch {
+export interface PublishedPatch extends Evidence {
   readonly record: LivePatchRecord;
   /** When it was added, ISO 8601 UTC. */
   readonly issued: string;
-  readonly proven: boolean;
   readonly deb: PoolFile | null;
   readonly rpm: PoolFile | null;
 }

@@ -22,6 +22,7 @@ import { syncFolder, temporaryFolder, writeAtomically, writeError } from '../../
 import { list, number, object, readJSON, text, texts } from '../../base/plain.ts';
 import type { Reporter } from '../../base/report.ts';
 import { run } from '../../base/run.ts';
+import { readTrust } from '../trust.ts';
 import { intoPool, signAll } from './add.ts';
 import { type ChannelConfig, layout } from './config.ts';
 import { exportKeys, secretKey, sign } from './gpg.ts';
@@ -58,7 +59,8 @@ export interface Published {
 export async function publish(folder: string, config: ChannelConfig, now: Date, report: Reporter): Promise<Published> {
   const paths = layout(folder);
   const kernels = readKernels(folder);
-  const broken = kernels.flatMap((kernel) => brokenRules(kernel, config));
+  const trust = readTrust(folder, config);
+  const broken = kernels.flatMap((kernel) => brokenRules(kernel, config, trust));
   if (broken[0] !== undefined) throw broken[0];
   const previous = newestGeneration(folder);
   if (previous !== undefined && Date.parse(previous.date) >= now.getTime()) {

@@ -3,13 +3,17 @@
  * checked.
  */
 import { fail, type KpatchError } from '../../base/errors/error.ts';
+import { keyId } from '../../module/public-key.ts';
 import { compareRecords, versionText } from '../package/record.ts';
+import type { ChannelTrust, Shortfalls } from '../trust.ts';
 import type { ChannelConfig } from './config.ts';
 import { type ChannelKernel, type PublishedPatch, untilOf, windowOf } from './kernel.ts';
 
 /** What the rules look at beside the record itself. */
 export interface Candidate {
-  readonly patch: Pick<PublishedPatch, 'record' | 'proven'>;
+  readonly patch: Pick<PublishedPatch, 'record' | 'proven' | 'proofKey' | 'signer'>;
+  /** Why its proof or signature does not count. */
+  readonly problems: Shortfalls;
   /** True if the module replaces all live patches before it. */
   readonly replaces: boolean;
 }
@@ -19,9 +23,10 @@ export function brokenRule(
   candidate: Candidate,
   kernel: ChannelKernel,
   config: ChannelConfig,
+  trust: ChannelTrust,
   today: string,
 ): KpatchError | undefined {
-  const { record, proven } = candidate.patch;
+  const { record } = candidate.patch;
   const { release } = kernel;
   const version = versionText(record);
   if (windowOf(kernel, config, today) === 'ended') {
@@ -38,10 +43,31 @@ export function brokenRule(
   const before = kernel.patches.at(-1)?.record;
   const order = succession(before, record, release);
   if (order !== undefined) return order;
-  if (config.require.moduleSignature && record.module?.signed !== true)
-    return fail('channel-unsigned-module', { version, release });
-  if (config.require.proof && !proven) return fail('channel-unproven', { version, release });
-  return undefined;
+  return trustRule(candidate.patch, release, config, trust, candidate.problems);
+}
+
+/**
+ * Proof and signature, by what was found out when the patch was added. A patch that was added before the channel named keys
+ * was not checked with them, so it does not count.
+ */
+function trustRule(
+  { record, proven, proofKey, signer }: Candidate['patch'],
+  release: string,
+  { require }: ChannelConfig,
+  { proofKeys, certificates }: ChannelTrust,
+  { proof, signature }: Shortfalls = {},
+): KpatchError | undefined {
+  const version = versionText(record);
+  const known = certificates.map(({ publicKey }) => keyId(publicKey));
+  const isSigned = record.module?.signed === true && (known.length === 0 || known.includes(signer ?? ''));
+  if (require.moduleSignature && !isSigned) {
+    const problem = signature ?? 'none of its certificates verified it when it was added';
+    return fail('channel-unsigned-module', { version, release, problem });
+  }
+  const isProven = proven && (proofKeys.length === 0 || proofKeys.some(({ id }) => id === proofKey));
+  if (!require.proof || isProven) return undefined;
+  const problem = proof ?? 'none of its keys verified the proof when it was added';
+  return fail('channel-unproven', { version, release, problem });
 }
 
 /**
@@ -72,7 +98,7 @@ export function succession(
 }
 
 /** Rules that the patches of a channel break as they stand; windows are left out, since they end by themselves. */
-export function brokenRules(kernel: ChannelKernel, config: ChannelConfig): KpatchError[] {
+export function brokenRules(kernel: ChannelKernel, config: ChannelConfig, trust: ChannelTrust): KpatchError[] {
   return kernel.patches.flatMap((patch, at) => {
     const { record } = patch;
     const version = versionText(record);
@@ -87,10 +113,7 @@ export function brokenRules(kernel: ChannelKernel, config: ChannelConfig): Kpatc
             problem: `its record is for ${record.kernel} ${record.arch}`,
           }),
       succession(kernel.patches[at - 1]?.record, record, release),
-      config.require.moduleSignature && !record.module.signed
-        ? fail('channel-unsigned-module', { version, release })
-        : undefined,
-      config.require.proof && !patch.proven ? fail('channel-unproven', { version, release }) : undefined,
+      trustRule(patch, release, config, trust),
     ];
     return broken.filter((error) => error !== undefined);
   });

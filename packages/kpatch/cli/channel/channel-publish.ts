@@ -1,12 +1,12 @@
 /** The publisher side of `kpatch channel`. */
 import { mkdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isCveId } from '../../advisory/record.ts';
 import { readSources } from '../../advisory/sources.ts';
 import { fail } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
-import { readBytes } from '../../base/files.ts';
+import { readBytes, writeAtomically } from '../../base/files.ts';
 import { lock } from '../../base/lock.ts';
 import { isRelease } from '../../channel/patch-module.ts';
 import { addPatches, exists, putKernel } from '../../channel/repository/add.ts';
@@ -26,6 +26,8 @@ import { prune } from '../../channel/repository/prune.ts';
 import { publish } from '../../channel/repository/publish.ts';
 import { addKey, retireKey } from '../../channel/repository/rotate.ts';
 import { dayOf, parseDay } from '../../channel/repository/window.ts';
+import { readPublicKey } from '../../module/public-key.ts';
+import { readCertificate } from '../../module/signature.ts';
 import { platformHere } from '../../platform/registry.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 
@@ -38,7 +40,9 @@ interface InitOptions {
   readonly validDays?: string;
   readonly keep?: string;
   readonly requireProof?: boolean;
+  readonly proofKey?: string[];
   readonly requireSignature?: boolean;
+  readonly certificate?: string[];
 }
 
 interface KernelOptions {
@@ -67,8 +71,10 @@ export function registerPublish(channel: Command): void {
     .option('--window-months <n>', `months of support for each kernel (${configDefaults.windowMonths})`)
     .option('--valid-days <n>', `days for which a publication is valid (${configDefaults.validDays})`)
     .option('--keep <n>', `older publications to keep (${configDefaults.keep})`)
-    .option('--require-proof', 'accept only patches with a proof')
-    .option('--require-signature', 'accept only signed modules')
+    .option('--require-proof', 'accept only patches with a proof that --proof-key signed')
+    .option('--proof-key <file...>', 'public key (PEM) of who signs proofs')
+    .option('--require-signature', 'accept only modules that --certificate signed')
+    .option('--certificate <file...>', 'certificate (PEM or DER) of who signs modules')
     .option('--json', 'print JSON')
     .action(action(init));
   channel
@@ -151,14 +157,39 @@ async function init(_: Context, options: InitOptions, dir: string): Promise<Outc
     windowMonths: whole(options.windowMonths, configDefaults.windowMonths, '--window-months'),
     validDays: whole(options.validDays, configDefaults.validDays, '--valid-days'),
     keep: whole(options.keep, configDefaults.keep, '--keep'),
-    require: { proof: options.requireProof === true, moduleSignature: options.requireSignature === true },
+    require: requirements(options),
   };
   const problem = problemOf(config);
   if (problem !== undefined) throw fail('usage', { problem });
   mkdirSync(folder, { recursive: true });
+  keepKeys(folder, options);
   writeConfig(folder, config);
   const text = `channel ${config.name} in ${folder}, signed by ${signer.fingerprint}\nnext: kpatch channel kernel ${dir} RELEASE --released DAY`;
   return { schema: 'kpatch.channel-init/1', data: { folder, config }, text };
+}
+
+/** What the channel asks for; the keys are kept in its folder. Error: `usage`. */
+function requirements(options: InitOptions): ChannelConfig['require'] {
+  const { proofKey = [], certificate = [] } = options;
+  const [proof, moduleSignature] = [options.requireProof === true, options.requireSignature === true];
+  if (proof && proofKey.length === 0)
+    throw fail('usage', { problem: '--require-proof needs --proof-key FILE, the public key of who signs proofs' });
+  if (moduleSignature && certificate.length === 0)
+    throw fail('usage', { problem: '--require-signature needs --certificate FILE, of who signs modules' });
+  const named = (files: readonly string[]): string[] => files.map((file) => `keys/${basename(file)}`);
+  return { proof, moduleSignature, proofKeys: named(proofKey), certificates: named(certificate) };
+}
+
+/** Copies the keys into the folder of the channel. Errors: `proof-key`, `sign-certificate-unusable`, `usage`. */
+function keepKeys(folder: string, { proofKey = [], certificate = [] }: InitOptions): void {
+  const files = [...proofKey, ...certificate];
+  if (new Set(files.map((file) => basename(file))).size < files.length)
+    throw fail('usage', { problem: 'the files of --proof-key and --certificate must have different names' });
+  proofKey.forEach(readPublicKey);
+  certificate.forEach(readCertificate);
+  const { keys } = layout(folder);
+  if (files.length > 0) mkdirSync(keys, { recursive: true });
+  for (const file of files) writeAtomically(join(keys, basename(file)), readBytes(file));
 }
 
 async function kernel(_: Context, options: KernelOptions, dir: string, release: string): Promise<Outcome> {

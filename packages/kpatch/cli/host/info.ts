@@ -1,12 +1,11 @@
 /** `kpatch info`: prints the metadata of a livepatch module. */
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type KernelOpinion, kernelOpinion } from '../../host/machine/kernel-trust.ts';
 import type { Machine } from '../../host/machine/machine.ts';
 import { findModule } from '../../host/store/find.ts';
 import { lineOf, type ModuleFile } from '../../host/store/module-file.ts';
-import { readProof } from '../../module/proof.ts';
-import { proofPath } from '../../module/proof-path.ts';
+import { parseProof } from '../../module/proof.ts';
+import { proofBeside, proofPath } from '../../module/proof-path.ts';
 import { readSignature } from '../../module/signature.ts';
 import { certificateName, verifySignature } from '../../module/signature-rules.ts';
 import { limitsOf } from '../../prove/limits.ts';
@@ -81,9 +80,10 @@ function run(_: Context, options: HostOptions & { readonly cert?: string }, patc
 
 /** Summary of the proof next to the module, unless it belongs to another file. */
 function proofLines({ path, sha256 }: ModuleFile): string[] {
+  const bytes = proofBeside(path);
+  if (bytes === undefined) return [];
   const file = proofPath(path);
-  if (!existsSync(file)) return [];
-  const proof = readProof(file);
+  const proof = parseProof(bytes, file);
   const { verdict, reasons, module, plan, made, kernel, checks, signature } = proof;
   if (module.sha256 !== sha256) return [`proof: ${file} belongs to another module file`];
   const held = checks.filter(({ outcome }) => outcome === 'held').length;

@@ -3,23 +3,19 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { fail } from '../../base/errors/error.ts';
 import { checkWritable, writeAtomically } from '../../base/files.ts';
-import { type BuildResult, build } from '../../builder/build.ts';
+import { build } from '../../builder/build.ts';
 import { describeCause } from '../../builder/cause.ts';
-import type { OutOfTreeModule } from '../../builder/out-of-tree.ts';
-import type { CustomParts } from '../../distro/custom/custom.ts';
+import type { BuildResult } from '../../builder/request.ts';
 import type { SigningKey } from '../../module/make/sign.ts';
+import { readPrivateKey } from '../../module/signing-key.ts';
+import { seal } from '../../provenance/envelope.ts';
+import { provenancePath } from '../../provenance/statement.ts';
 import { action, type Outcome } from '../command.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
+import { outOfTree, type PartOptions, partsOf, withParts } from './kernel-parts.ts';
 
-interface Options extends KernelSourceOptions {
+interface Options extends KernelSourceOptions, PartOptions {
   readonly kernel?: string;
-  readonly image?: string;
-  readonly headers?: string;
-  readonly source?: string;
-  readonly modules?: string;
-  readonly debugImage?: string;
-  readonly ootModule?: string;
-  readonly ootModuleSrc?: string;
   readonly output?: string;
   readonly name?: string;
   readonly patchVersion?: string;
@@ -36,13 +32,15 @@ interface Options extends KernelSourceOptions {
   readonly leaveOutInit?: boolean;
   readonly jobs?: string;
   readonly keepGlue?: string;
+  readonly provenanceKey?: string;
+  readonly builderId?: string;
 }
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 
 export function register(program: Command): void {
-  const command = program
-    .command('build')
+  const command = program.command('build');
+  command
     .summary('build a live patch from source patches')
     .description(
       'Builds a livepatch module from source patches: patch files, folders of patches, or a quilt `series` file, in order.',
@@ -51,14 +49,8 @@ export function register(program: Command): void {
     .option(
       '-k, --kernel <release>',
       'target kernel, as in `uname -r` (default: the running one, or the newest available from apt)',
-    )
-    .option('--image <file>', 'image of a custom kernel (vmlinuz or vmlinux); needs --headers and --source')
-    .option('--headers <folder>', 'its folder for building modules')
-    .option('--source <path>', 'its source: a folder or a tar archive')
-    .option('--modules <folder>', 'its modules: /lib/modules/RELEASE')
-    .option('--debug-image <file>', 'its vmlinux with symbols')
-    .option('--oot-module <file>', 'patch this out-of-tree module (the installed .ko file)')
-    .option('--oot-module-src <folder>', 'its source, to which the patches apply')
+    );
+  withParts(command)
     .option('-o, --output <file>', 'write the module to this file (default: NAME.ko in the current folder)')
     .option('-n, --name <name>', 'name of the module (default: derived from the first patch)')
     .option(
@@ -79,10 +71,13 @@ export function register(program: Command): void {
     .option('--keep-line-changes', 'treat a shifted line number in a warning as a change')
     .option('--keep-glue <file>', 'also write the generated C source (glue code) of the module')
     .option('--no-sandbox', 'run the compiler and its tools with all your rights (dangerous; recorded in the manifest)')
+    .option('--provenance-key <file>', 'private key (PEM) to sign the provenance with')
+    .option('--builder-id <uri>', 'name of this builder in the provenance')
     .option('--json', 'print JSON');
   withKernelSource(command).action(
     action<Options, [string[]]>(async ({ report }, options, patches) => {
       for (const file of [options.output, options.keepGlue]) if (file !== undefined) checkWritable(file);
+      const key = options.provenanceKey === undefined ? undefined : readPrivateKey(options.provenanceKey);
       const result = await build(
         {
           patches,
@@ -102,37 +97,19 @@ export function register(program: Command): void {
           skipRunPre: options.skipRunPre === true,
           acceptLayouts: options.acceptLayout,
           leaveOutInit: options.leaveOutInit === true,
+          ...(options.builderId === undefined ? {} : { builder: builderUri(options.builderId) }),
           ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
         },
         report,
       );
       const output = options.output ?? join(process.cwd(), `${result.name}.ko`);
+      // The module comes last: it is never there with the statement of another build.
+      writeAtomically(provenancePath(output), seal(result.provenance, key));
       writeAtomically(output, result.module);
       if (options.keepGlue !== undefined) writeAtomically(options.keepGlue, result.glue);
-      return outcome(result, output);
+      return outcome(result, output, key?.id);
     }),
   );
-}
-
-/** The parts of a custom kernel; --image, --headers and --source are required together. Error: `usage`. */
-function partsOf({ kernel, image, headers, source, modules, debugImage }: Options): { parts?: CustomParts } {
-  const all = { image, headers, source, modules, debugImage };
-  const given = Object.entries(all).filter(([, value]) => value !== undefined);
-  if (given.length === 0) return {};
-  if (kernel !== undefined) throw fail('usage', { problem: `--kernel and --${given[0]![0]} cannot be combined` });
-  if (image === undefined || headers === undefined || source === undefined) {
-    throw fail('usage', { problem: 'a custom kernel needs --image, --headers and --source' });
-  }
-  const more = { ...(modules === undefined ? {} : { modules }), ...(debugImage === undefined ? {} : { debugImage }) };
-  return { parts: { image, headers, source, ...more } };
-}
-
-function outOfTree({ ootModule, ootModuleSrc }: Options): { outOfTree?: OutOfTreeModule } {
-  if (ootModule === undefined && ootModuleSrc === undefined) return {};
-  if (ootModule !== undefined && ootModuleSrc !== undefined) {
-    return { outOfTree: { module: ootModule, source: ootModuleSrc } };
-  }
-  throw fail('usage', { problem: '--oot-module and --oot-module-src must be given together' });
 }
 
 function signing({ signKey, signCert }: Options): { sign?: SigningKey } {
@@ -142,13 +119,19 @@ function signing({ signKey, signCert }: Options): { sign?: SigningKey } {
   return { sign: { key: signKey, certificate: signCert } };
 }
 
+/** SLSA asks for a URI. Error: `usage`. */
+function builderUri(text: string): string {
+  if (/^[a-z][a-z0-9+.-]*:[!-~]+$/i.test(text) && text.length < 512) return text;
+  throw fail('usage', { problem: '--builder-id needs a URI, such as https://example.org/builders/1' });
+}
+
 function natural(option: string, value: string): number {
   const number = Number(value);
   if (Number.isSafeInteger(number) && number > 0) return number;
   throw fail('usage', { problem: `${option} needs a positive integer, not '${value}'` });
 }
 
-function outcome(result: BuildResult, output: string): Outcome {
+function outcome(result: BuildResult, output: string, key: string | undefined): Outcome {
   const { kernel, name, functions, leftOut, adjustments, notes, units, times } = result;
   const lines = functions.map(({ kind, name, object, reasons, cause }) => {
     const why = [describeCause(cause), because(reasons)].filter((text) => text !== '').join('; ');
@@ -170,6 +153,7 @@ function outcome(result: BuildResult, output: string): Outcome {
       units,
       functions,
       runPre: { matched, of: replaced.length },
+      provenance: { file: provenancePath(output), ...(key === undefined ? {} : { key }) },
       leftOut,
       adjustments,
       notes,
@@ -182,6 +166,7 @@ function outcome(result: BuildResult, output: string): Outcome {
       ...someOf(notes),
       `run-pre match: ${matched}/${replaced.length} functions match the kernel image`,
       `${output}: live patch for ${kernel.release}, ${result.module.length} bytes`,
+      `${provenancePath(output)}: what it was built from, ${key === undefined ? 'not signed (--provenance-key signs it)' : `signed with key ${key.slice(0, 16)}`}`,
     ].join('\n'),
   };
 }

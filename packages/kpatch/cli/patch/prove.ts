@@ -11,11 +11,13 @@ import type { ElfObject } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { type Proof, signProof } from '../../module/proof.ts';
 import { proofPath } from '../../module/proof-path.ts';
+import { readPrivateKey } from '../../module/signing-key.ts';
+import type { ReplacedFunction } from '../../module/tables.ts';
 import { cacheRoot } from '../../prepare/cache.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
 import { holdKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
 import { ownProgram } from '../../prove/input/own-program.ts';
-import { type PatchedFunction, readSubject, type Subject } from '../../prove/input/subject.ts';
+import { readSubject, type Subject } from '../../prove/input/subject.ts';
 import { readTestScript, type TestScript } from '../../prove/input/test-script.ts';
 import { readUserCheck, type UserCheck } from '../../prove/input/user-check.ts';
 import { liveView } from '../../prove/live-view.ts';
@@ -27,6 +29,10 @@ import { type KernelCode, readSourcePatch, reportFacts, type SourcePatch } from 
 import { reportPage } from '../../prove/report/page.ts';
 import type { Plan, ProofKernel } from '../../prove/run/check.ts';
 import type { ProofEvent } from '../../prove/run/event.ts';
+import { journalOf } from '../../prove/run/journal-key.ts';
+import { seal } from '../../provenance/envelope.ts';
+import { testResultPath } from '../../provenance/statement.ts';
+import { testResultOf } from '../../provenance/test-result.ts';
 import { useSandbox } from '../../sandbox/policy.ts';
 import { printFailure } from '../command.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
@@ -39,6 +45,7 @@ interface Options extends KernelSourceOptions {
   readonly test?: string;
   readonly full?: boolean;
   readonly cold?: boolean;
+  readonly resume: boolean;
   readonly allowExceptions?: boolean;
   readonly check: readonly string[];
   readonly with: readonly string[];
@@ -72,6 +79,7 @@ export function register(program: Command): void {
     )
     .option('--full', 'full plan: also under load, cycles, upgrades, memory errors, the boot path (takes minutes)')
     .option('--cold', 'boot every virtual machine instead of resuming a kept one')
+    .option('--no-resume', 'run every boot, even if an interrupted run of the same proof finished it')
     .option('--allow-exceptions', 'succeed also if modules without their hardware could not be run ("proven except")')
     .option('--check <name>', 'run only this check and those it depends on (repeatable)', collect, [])
     .option('--with <file>', 'your own check: a shell or TypeScript file (repeatable)', collect, [])
@@ -224,7 +232,10 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
     const program = options.full === true ? { program: ownProgram() } : {};
     const { onEvent } = view;
     const kept = { folder: join(cacheRoot(), 'guests'), cold: options.cold === true };
-    proof = await prove({ subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program });
+    const input = { subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program };
+    const journal = await journalOf(join(cacheRoot(), 'proofs'), input);
+    if (!options.resume) journal.remove(plan.boots);
+    proof = await prove({ ...input, journal });
   } finally {
     view.close();
   }
@@ -235,12 +246,21 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
         ? options.proof
         : proofPath(basename(job.file) === job.file ? job.file : resolve(job.file));
     if (typeof options.proof === 'string' || !path.includes('/kpatch-prove-')) {
-      writeAtomically(resolve(path), `${JSON.stringify(proof, null, 1)}\n`);
+      writeProof(path, proof, options.key);
       common.report.note(`proof written to ${path}`);
     }
   }
   if (options.report !== undefined) await writeReport(options.report, proof, subject, kernel, sources, common);
   return proof;
+}
+
+/** Writes the proof and the test result, which says the same to other tools. */
+function writeProof(path: string, proof: Proof, keyFile: string | undefined): void {
+  const text = `${JSON.stringify(proof, null, 1)}\n`;
+  const key = keyFile === undefined ? undefined : readPrivateKey(keyFile);
+  writeAtomically(resolve(path), text);
+  const result = testResultPath(path.replace(/(?:\.proof)?\.json$/, ''));
+  writeAtomically(resolve(result), seal(testResultOf(proof, text, basename(path)), key));
 }
 
 async function writeReport(
@@ -259,7 +279,7 @@ async function writeReport(
   report.note(`report written to ${path}`);
 }
 
-async function codeOf(facts: KernelFacts, functions: readonly PatchedFunction[]): Promise<KernelCode> {
+async function codeOf(facts: KernelFacts, functions: readonly ReplacedFunction[]): Promise<KernelCode> {
   const modules = new Map<string, ElfObject>();
   for (const name of new Set(functions.map(({ object }) => object))) {
     if (facts.modules.names.includes(name))
@@ -269,10 +289,10 @@ async function codeOf(facts: KernelFacts, functions: readonly PatchedFunction[])
 }
 
 /** The functions that livepatch listed in the guest, or those of the manifest if no guest got that far. */
-function functionsIn(proof: Proof, subject: Subject): readonly PatchedFunction[] {
+function functionsIn(proof: Proof, subject: Subject): readonly ReplacedFunction[] {
   for (const { check, evidence } of proof.checks) {
     if (!check.endsWith('/redirected')) continue;
-    const listed = evidence.map(({ data }) => (data as { functions?: PatchedFunction[] } | undefined)?.functions);
+    const listed = evidence.map(({ data }) => (data as { functions?: ReplacedFunction[] } | undefined)?.functions);
     const found = listed.find((functions) => functions !== undefined);
     if (found !== undefined) return found;
   }
@@ -307,6 +327,7 @@ function commandLine(given: readonly string[], options: Options): string {
     ...one('--test', options.test),
     ...(options.full === true ? ['--full'] : []),
     ...(options.cold === true ? ['--cold'] : []),
+    ...(options.resume ? [] : ['--no-resume']),
     ...many('--check', options.check),
     ...many('--with', options.with),
     ...many('--from', options.from),

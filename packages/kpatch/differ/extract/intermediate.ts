@@ -16,7 +16,7 @@ import type { Resolution } from '../parts/symbols.ts';
 import type { Extraction } from './extract.ts';
 
 /** A function to replace. Sizes in bytes. */
-export interface PatchedFunction {
+export interface ExtractedFunction {
   readonly symbol: ElfSymbol;
   readonly name: string;
   readonly oldAddress: bigint;
@@ -41,7 +41,7 @@ export function addIntermediate(
   extraction: Extraction,
   address64: number,
   object: string,
-  functions: readonly PatchedFunction[],
+  functions: readonly ExtractedFunction[],
   arch: boolean,
 ): void {
   new Intermediate(extraction, address64, object).add(functions, arch);
@@ -62,7 +62,7 @@ class Intermediate {
     this.#object = object;
   }
 
-  add(functions: readonly PatchedFunction[], arch: boolean): void {
+  add(functions: readonly ExtractedFunction[], arch: boolean): void {
     const { object } = this.#extraction;
     const added = [this.#functions(functions), ...this.#relocations()];
     if (arch) added.push(...this.#archTables());
@@ -79,7 +79,7 @@ class Intermediate {
     return newSymbol({ name: '.kpatch.funcs', bind: STB.LOCAL, type: STT.OBJECT, section, size: section.data.length });
   }
 
-  #functions(functions: readonly PatchedFunction[]): Section {
+  #functions(functions: readonly ExtractedFunction[]): Section {
     const section = this.#records('.kpatch.funcs', functions.length, FUNCTION.size);
     const view = viewOf(section);
     for (const [index, { symbol, name, oldAddress, oldSize, newSize, sympos }] of functions.entries()) {

@@ -6,6 +6,7 @@ import type { Stanza } from '../../formats/deb822.ts';
 import type { BuildRootPlan, WantedCompiler } from '../../toolchain/build-root.ts';
 import type { ProviderContext } from '../provider.ts';
 import type { AptArchive } from './archive.ts';
+import { packageOf } from './kernels.ts';
 import { unpackDebs } from './unpack.ts';
 
 /** What kbuild calls beside the compiler, and what its host programs are built with. */
@@ -41,7 +42,7 @@ export async function buildRootPlan(
     if (stanza !== undefined) stanzas.push(stanza);
   }
   return {
-    packages: stanzas.map((stanza) => ({ name: stanza.Package!, version: stanza.Version! })),
+    packages: stanzas.map(packageOf),
     fetch: () => archive.fetchAll(stanzas, context),
     unpack: unpackAll,
   };

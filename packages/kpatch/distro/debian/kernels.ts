@@ -9,6 +9,7 @@ import { basename, join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { parseDependencies, type Stanza } from '../../formats/deb822.ts';
 import { parseRelease } from '../../kernel/release.ts';
+import type { PackageVersion } from '../../kernel/target.ts';
 import { platformHere } from '../../platform/registry.ts';
 import { settleLinks } from '../../sandbox/output.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, UnpackedParts } from '../provider.ts';
@@ -138,7 +139,7 @@ async function offerOf(
     release,
     distribution,
     sourceVersion,
-    packages: [...parts, source].map((stanza) => ({ name: stanza.Package!, version: stanza.Version! })),
+    packages: [...parts, source].map(packageOf),
     async fetch() {
       for (const stanza of [...parts, source]) files.set(stanza, await archive.fetch(stanza, context));
       return { kind: 'deb', path: files.get(source)! };
@@ -149,6 +150,11 @@ async function offerOf(
       return partsBelow(root, release);
     },
   };
+}
+
+/** The package of a stanza, with the digest that its file is checked against. */
+export function packageOf({ Package, Version, SHA256 }: Stanza): PackageVersion {
+  return { name: Package!, version: Version!, ...(SHA256 === undefined ? {} : { sha256: SHA256 }) };
 }
 
 /** `linux-source-6.1`; Ubuntu's is `linux-source-5.15.0`. */

@@ -52,6 +52,7 @@ const series: Readonly<Record<string, string>> = { '5.10.0': '11', '6.1.0': '12'
 export const debian: Distribution = {
   id: 'debian',
   title: 'Debian',
+  packageType: 'deb',
   versions: releases.map(({ version }) => version),
   versionsOf(kernel) {
     if (!namesOf('debian').some((name) => kernel.endsWith(`-${name}`))) return [];

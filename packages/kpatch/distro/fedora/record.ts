@@ -12,6 +12,7 @@ function dnfArguments(version: string, { mirror }: ArchiveOptions): string[] {
 export const fedora: Distribution = {
   id: 'fedora',
   title: 'Fedora',
+  packageType: 'rpm',
   versions: ['42', '43', '44'],
   versionsOf(kernel) {
     const version = /\.fc(\d+)\./.exec(kernel)?.[1];
@@ -23,6 +24,7 @@ export const fedora: Distribution = {
 export const rhel: Distribution = {
   id: 'rhel',
   title: 'RHEL and its kin',
+  packageType: 'rpm',
   versions: ['8', '9', '10'],
   versionsOf(kernel) {
     const version = /\.el(\d+)(?:_\d+)?\./.exec(kernel)?.[1];

@@ -38,6 +38,7 @@ function suitesOf(version: string): Suites {
 export const ubuntu: Distribution = {
   id: 'ubuntu',
   title: 'Ubuntu',
+  packageType: 'deb',
   versions: releases.map(({ version }) => version),
   versionsOf(kernel) {
     const [, base] = /^(\d+\.\d+\.\d+)-\d+-(?:generic|lowlatency|aws|azure|gcp|kvm|oracle)/.exec(kernel) ?? [];

@@ -137,7 +137,7 @@ class Reader {
 
   constructor(file: ElfFile) {
     this.#file = file;
-    this.#info = new DwarfCursor(file, '.debug_info', true);
+    this.#info = DwarfCursor.of(file, '.debug_info', true);
   }
 
   read(): DwarfTypes | undefined {
@@ -318,7 +318,7 @@ class Reader {
   /** clang's index into `.debug_str_offsets`, whose header has 8 bytes (16 in 64-bit DWARF). */
   #indexedString({ offsetSize }: Unit, index: number): string | undefined {
     if (this.#file.section('.debug_str_offsets') === undefined) return undefined;
-    const offsets = new DwarfCursor(this.#file, '.debug_str_offsets', true);
+    const offsets = DwarfCursor.of(this.#file, '.debug_str_offsets', true);
     offsets.at = (offsetSize === 8 ? 16 : 8) + index * offsetSize;
     return dwarfText(this.#file, '.debug_str', offsets.offset(offsetSize));
   }
@@ -326,7 +326,7 @@ class Reader {
   #abbreviations(at: number): Map<number, Abbreviation> {
     const known = this.#tables.get(at);
     if (known !== undefined) return known;
-    const cursor = new DwarfCursor(this.#file, '.debug_abbrev', false);
+    const cursor = DwarfCursor.of(this.#file, '.debug_abbrev', false);
     cursor.at = at;
     const table = new Map<number, Abbreviation>();
     for (let code = cursor.uleb(); code !== 0; code = cursor.uleb()) {

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import { type Proof, type ProofDemand, requireProofBytes } from '../../module/proof.ts';
-import { proofPath } from '../../module/proof-path.ts';
+import { proofBeside, proofPath } from '../../module/proof-path.ts';
 import { keyId } from '../../module/public-key.ts';
 import { judgeSignature } from '../../module/signature-rules.ts';
 import { blockedByGuard } from '../boot/guard.ts';
@@ -84,7 +84,7 @@ function decide(subject: Subject): Admission {
       throw fail('policy-unusable', { file: state.file, problem: state.problem }, { where: { file: state.file } });
     }
     const alarm = `the host policy cannot be used (${state.problem}); ${module.name} was accepted before and is kept`;
-    return { acceptance: before.acceptance, proof: proofBeside(subject), alarms: [alarm] };
+    return { acceptance: before.acceptance, proof: proofBeside(module.path), alarms: [alarm] };
   }
   const policy = state.kind === 'valid' ? state.policy : undefined;
   // With a damaged index it is unknown what is new, and a boot must not lose accepted patches.
@@ -196,11 +196,6 @@ function revocationAlarms(
   return [
     `${name} was signed with the key ${key}..., which is revoked${reason}; it stays because it was accepted before`,
   ];
-}
-
-function proofBeside({ module }: Subject): Buffer | undefined {
-  const file = proofPath(module.path);
-  return existsSync(file) ? readBytes(file) : undefined;
 }
 
 function refusal(module: ModuleFile, problem: string, cause?: unknown): KpatchError {

@@ -1,16 +1,10 @@
 /** The loaded live patches, from `/sys/kernel/livepatch` (Documentation/ABI/testing/sysfs-kernel-livepatch). */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ReplacedFunction } from '../../module/tables.ts';
 import { attribute, flagAttribute, foldersIn, numberAttribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { buildIdIn } from '../machine/running-kernel.ts';
-
-/** A replaced function; `sympos` is its position among the symbols of that name in the object, from 1, or 0 if it is unique. */
-export interface PatchedFunction {
-  readonly name: string;
-  readonly object: string;
-  readonly sympos: number;
-}
 
 export interface LoadedPatch {
   readonly name: string;
@@ -30,7 +24,7 @@ export interface PatchedObject {
   readonly name: string;
   /** True while the object is loaded and patched (Linux 6.1 and later); `undefined` on older kernels. */
   readonly patched: boolean | undefined;
-  readonly functions: readonly PatchedFunction[];
+  readonly functions: readonly ReplacedFunction[];
 }
 
 /** The state of a patch, in the words of `kpatch list`. */
@@ -68,7 +62,7 @@ export function stateOf({ enabled, transition }: LoadedPatch): PatchState {
   return enabled ? 'enabled' : 'disabled';
 }
 
-export function functionsOf(patch: LoadedPatch): PatchedFunction[] {
+export function functionsOf(patch: LoadedPatch): ReplacedFunction[] {
   return patch.objects.flatMap(({ functions }) => functions);
 }
 

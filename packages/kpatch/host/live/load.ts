@@ -3,13 +3,14 @@
 import { onExit } from '../../base/cleanup.ts';
 import { sha256 } from '../../base/digest.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
+import { readRegularFile } from '../../base/files.ts';
 import type { Reporter } from '../../base/report.ts';
 import { type AdmitOptions, admit } from '../acceptance/acceptance.ts';
 import { checkFit, type Finding, requireFit } from '../fit.ts';
 import { journal } from '../machine/journal.ts';
 import type { Machine } from '../machine/machine.ts';
 import { kernelVermagic } from '../machine/vermagic.ts';
-import { type ModuleFile, readRegularFile } from '../store/module-file.ts';
+import type { ModuleFile } from '../store/module-file.ts';
 import { ownCopy } from '../store/own-copy.ts';
 import { loadedPatch, loadedPatches, moduleBuildId, moduleLoaded, moduleUsers } from './livepatches.ts';
 import { readRecord, removeRecord, writeRecord } from './loaded-record.ts';

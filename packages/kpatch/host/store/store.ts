@@ -6,13 +6,13 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSy
 import { basename, dirname, join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
-import { readBytes, syncFolder, writeAtomically, writeError } from '../../base/files.ts';
+import { readBytes, readRegularFile, syncFolder, writeAtomically, writeError } from '../../base/files.ts';
 import type { Manifest } from '../../module/manifest.ts';
 import { proofPath } from '../../module/proof-path.ts';
 import { namesIn, statOf } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { foreign } from '../machine/owner.ts';
-import { type ModuleFile, moduleFileOf, moduleNameOf, readRegularFile } from './module-file.ts';
+import { type ModuleFile, moduleFileOf, moduleNameOf } from './module-file.ts';
 import {
   type Acceptance,
   type Index,

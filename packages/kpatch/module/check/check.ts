@@ -8,11 +8,10 @@ import { SHF, SHT } from '../../formats/elf/constants.ts';
 import type { ElfFile } from '../../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../../formats/elf/modinfo.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
-import { ObjectFile } from '../../formats/elf/object-file.ts';
 import { architectureOf } from '../../platform/registry.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
+import { ModuleContent } from '../content.ts';
 import { SHF_RELA_LIVEPATCH, SHN_LIVEPATCH } from '../make/klp.ts';
-import { readManifest } from '../manifest.ts';
 import { hasCallbacks, replacedFunctions } from '../tables.ts';
 import { checkExports, checkLivepatchNames, neededSymbols } from './check-symbols.ts';
 import type { CheckTarget } from './target.ts';
@@ -43,14 +42,13 @@ export async function checkModule(
   target: CheckTarget,
   vermagic?: string,
 ): Promise<ModuleReport> {
-  const { elf, object: module } = new ObjectFile(bytes, file);
-  const info = modinfoOf(elf);
-  const name = modinfoValue(info, 'name') ?? file;
-  const namespaces = info.filter(({ key }) => key === 'import_ns').map(({ value }) => value);
-  const found = modinfoValue(info, 'vermagic')?.trim() ?? '';
+  const content = new ModuleContent(bytes, file);
+  const { elf, object: module, name = file } = content;
+  const namespaces = content.modinfo.filter(({ key }) => key === 'import_ns').map(({ value }) => value);
+  const found = content.vermagic?.trim() ?? '';
   const problems = [
-    ...checkWhole(elf, module, name),
-    ...checkTarget(elf, name, found, target, vermagic),
+    ...checkWhole(content, module, name),
+    ...checkTarget(content, name, found, target, vermagic),
     ...checkSections(elf, module, name),
     ...checkExports(elf, name, new Set(namespaces), target),
     ...(await checkLivepatchNames(elf, module, name, target)),
@@ -66,7 +64,7 @@ export async function checkModule(
     functions: replacedFunctions(module)?.length ?? 0,
     vermagic: found,
     namespaces,
-    depends: (modinfoValue(info, 'depends') ?? '').split(',').filter((depend) => depend !== ''),
+    depends: (modinfoValue(content.modinfo, 'depends') ?? '').split(',').filter((depend) => depend !== ''),
   };
 }
 
@@ -86,15 +84,16 @@ function throwFirst(problems: readonly KpatchError[]): void {
 }
 
 /** The parts that every livepatch module has. */
-function checkWhole(elf: ElfFile, module: ElfObject, name: string): KpatchError[] {
+function checkWhole(content: ModuleContent, module: ElfObject, name: string): KpatchError[] {
+  const { elf, livepatch, manifest } = content;
   const problems: string[] = [];
   const defined = new Set(module.symbols.filter(({ section }) => typeof section === 'object').map((one) => one.name));
   for (const symbol of ['init_module', 'cleanup_module', '__this_module']) {
     if (!defined.has(symbol)) problems.push(`it does not define ${symbol}`);
   }
   if (elf.section('.gnu.linkonce.this_module') === undefined) problems.push('it has no .gnu.linkonce.this_module');
-  if (modinfoValue(modinfoOf(elf), 'livepatch') === undefined) problems.push('it is not marked as a livepatch module');
-  if (readManifest(elf) === undefined) problems.push('it has no manifest');
+  if (!livepatch) problems.push('it is not marked as a livepatch module');
+  if (manifest === undefined) problems.push('it has no manifest');
   const tables = replacedFunctions(module);
   if ((tables === undefined || tables.length === 0) && !hasCallbacks(module))
     problems.push('it replaces no function and has no callbacks');
@@ -105,7 +104,7 @@ function checkWhole(elf: ElfFile, module: ElfObject, name: string): KpatchError[
 
 /** The kernel that it is for. */
 function checkTarget(
-  elf: ElfFile,
+  { elf, manifest, modinfo }: ModuleContent,
   name: string,
   found: string,
   { kernel }: CheckTarget,
@@ -116,7 +115,7 @@ function checkTarget(
   const where = { where: { file: elf.file } };
   const fits = vermagic === undefined ? found.split(' ')[0] === release : found === vermagic;
   if (!fits) problems.push(fail('module-vermagic', { name, found, release, wanted: vermagic ?? release }, where));
-  const named = [readManifest(elf)?.buildId, modinfoValue(modinfoOf(elf), 'kpatch_build_id')];
+  const named = [manifest?.buildId, modinfoValue(modinfo, 'kpatch_build_id')];
   const other = named.find((one) => one !== buildId);
   if (named.some((one) => one !== buildId)) {
     const params = { name, found: other ?? 'none', wanted: buildId ?? 'none', release };

@@ -33,7 +33,7 @@ export interface KernelRelocation {
   readonly symbol: KernelSymbol;
 }
 
-export interface PatchedFunction {
+export interface Replacement {
   readonly name: string;
   readonly object: string;
   readonly sympos: number;
@@ -157,7 +157,7 @@ export function readKernelRelocations(object: ElfObject): KernelRelocation[] {
 }
 
 /** The functions that are replaced. Error: `intermediate-malformed`. */
-export function readPatchedFunctions(object: ElfObject): PatchedFunction[] {
+export function readPatchedFunctions(object: ElfObject): Replacement[] {
   const functions = table(object, '.kpatch.funcs', FUNCTION.size);
   if (functions === undefined) return [];
   return Array.from({ length: functions.count }, (_, entry) => {

@@ -11,7 +11,7 @@ import { compilerArguments } from '../../toolchain/compiler.ts';
 import { addManifest, type Manifest } from '../manifest.ts';
 import { livepatchInterface, printGlue } from './glue.ts';
 import { dropSections, makeLivepatchRelocations } from './klp.ts';
-import { linkModule } from './link.ts';
+import { linkModule, type RecipeInput } from './link.ts';
 import { type PartInput, prepareParts, removeAliases } from './parts.ts';
 
 export interface ModuleInput {
@@ -23,6 +23,8 @@ export interface ModuleInput {
   readonly namespaces: readonly string[];
   /** See `LinkInput.settings`. */
   readonly settings: readonly string[];
+  /** See `LinkInput.recipe`. */
+  readonly recipe: RecipeInput;
 }
 
 export interface PatchModule {
@@ -62,6 +64,7 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
     glue,
     objects: parts.objects,
     settings: input.settings,
+    recipe: input.recipe,
   });
   const object = readObject(linked, `${manifest.name}.ko`);
   removeAliases(object);

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { readBytes, temporaryFolder } from '../../base/files.ts';
 import { runOk } from '../../base/run.ts';
-import { isSigned, PKCS7, readCertificate, readSignature, reason, signatureMagic, TRAILER } from '../signature.ts';
+import { appendSignature } from '../../formats/appended-signature.ts';
+import { readCertificate, readSignature, reason } from '../signature.ts';
 
 /** Files of a private key (PEM) and its certificate (PEM or DER). */
 export interface SigningKey {
@@ -42,7 +43,7 @@ function readKey(file: string): KeyObject {
  */
 export async function signModule(bytes: Uint8Array, signing: SigningKey, hash: string): Promise<Uint8Array> {
   const certificate = checkSigningKey(signing);
-  const module = isSigned(bytes) ? readSignature(bytes)!.module : bytes;
+  const module = readSignature(bytes)?.module ?? bytes;
   using folder = temporaryFolder('kpatch-sign-');
   const content = join(folder.path, 'module');
   const signer = join(folder.path, 'certificate.pem');
@@ -52,8 +53,5 @@ export async function signModule(bytes: Uint8Array, signing: SigningKey, hash: s
   const passphrase = process.env[PASSPHRASE] === undefined ? [] : ['-passin', `env:${PASSPHRASE}`];
   const files = ['-signer', signer, '-inkey', signing.key, '-in', content];
   const { stdout } = await runOk('openssl', ['cms', ...args, ...passphrase, ...files], { timeoutMs: 60_000 });
-  const trailer = Buffer.alloc(TRAILER);
-  trailer[2] = PKCS7;
-  trailer.writeUInt32BE(stdout.length, 8);
-  return Buffer.concat([module, stdout, trailer, Buffer.from(signatureMagic)]);
+  return appendSignature({ module, message: stdout });
 }

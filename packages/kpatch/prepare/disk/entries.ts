@@ -68,6 +68,7 @@ export async function cacheEntries(): Promise<CacheEntry[]> {
     if (folder === 'derived') return derived(locks);
     if (folder === 'packages') return packages(locks);
     if (folder === 'guests') return guests();
+    if (folder === 'proofs') return proofs();
     if (folder === 'apt') return lists(locks);
     if (folder === 'roots') return roots(locks);
     if (folder === 'node') return code();
@@ -145,6 +146,16 @@ function guests(): Found[] {
     if (!name.endsWith('.guest')) return leftover(name, path);
     const used = statSync(path).mtime.toISOString();
     return [{ kind: 'guest', name, path, used, inUse: false, what: 'booted virtual machine for proofs' }];
+  });
+}
+
+/** Finished boots of proofs that were interrupted; a running proof does without them. */
+function proofs(): Found[] {
+  const folder = join(cacheRoot(), 'proofs');
+  return namesIn(folder).map((name): Found => {
+    const path = join(folder, name);
+    const what = 'finished boot of an interrupted proof';
+    return { kind: 'leftover', name, path, used: timeOf(path), inUse: false, what };
   });
 }
 

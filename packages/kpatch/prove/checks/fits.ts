@@ -1,8 +1,9 @@
 /** The module is for this kernel, and its manifest matches it. */
 import { plural } from '../../base/errors/plural.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
+import type { ReplacedFunction } from '../../module/tables.ts';
 import { hasCallbacks, replacedFunctions } from '../../module/tables.ts';
-import { functionName, type PatchedFunction, type Subject } from '../input/subject.ts';
+import { functionName, type Subject } from '../input/subject.ts';
 import type { StaticCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 
@@ -45,7 +46,7 @@ export const fits: StaticCheck = {
   },
 };
 
-function replaces(functions: readonly PatchedFunction[]): string {
+function replaces(functions: readonly ReplacedFunction[]): string {
   const names = functions.map(functionName);
   if (names.length === 0) return 'it replaces no function; it consists of callbacks only';
   return `it replaces ${plural(names.length, 'function')}: ${names.join(', ')}`;
@@ -53,7 +54,7 @@ function replaces(functions: readonly PatchedFunction[]): string {
 
 /** Functions that are only in the manifest or only in the tables that livepatch reads. */
 function differences({ bytes, file, functions }: Subject): string[] {
-  const key = (func: PatchedFunction): string => `${func.object}:${func.name},${func.sympos}`;
+  const key = (func: ReplacedFunction): string => `${func.object}:${func.name},${func.sympos}`;
   const told = (functions ?? []).map(key);
   const real = (replacedFunctions(readObject(bytes, file)) ?? []).map(key);
   return [

@@ -1,6 +1,7 @@
 /** Every function of the patch is redirected according to livepatch and to ftrace. */
 
-import { functionName, type PatchedFunction } from '../input/subject.ts';
+import type { ReplacedFunction } from '../../module/tables.ts';
+import { functionName } from '../input/subject.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 import { enabledFunctions, listedFunctions, parseEnabledFunctions, patchedObjects } from '../run/livepatch.ts';
@@ -23,7 +24,7 @@ export const redirected: GuestCheck = {
       data: { functions: listed },
     };
     // A function with a unique name is listed at position 1.
-    const same = (a: PatchedFunction, b: PatchedFunction): boolean =>
+    const same = (a: ReplacedFunction, b: ReplacedFunction): boolean =>
       a.object === b.object && a.name === b.name && Math.max(1, a.sympos) === Math.max(1, b.sympos);
     const missing = (subject.functions ?? []).filter((func) => !listed.some((other) => same(func, other)));
     if (missing.length > 0) {

@@ -3,13 +3,14 @@
  */
 import { KpatchError } from '../../base/errors/error.ts';
 import { codeDigest } from '../../kernel/running-code.ts';
+import type { ReplacedFunction } from '../../module/tables.ts';
 import { runningCode } from '../../runpre/module-code.ts';
-import { functionName, type PatchedFunction } from '../input/subject.ts';
+import { functionName } from '../input/subject.ts';
 import type { StaticCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
 
 /** See `ManifestFunction`. */
-type Replaced = PatchedFunction & { readonly digest?: string };
+type Replaced = ReplacedFunction & { readonly digest?: string };
 
 export const runPre: StaticCheck = {
   id: 'run-pre',
@@ -63,6 +64,6 @@ async function found(func: Replaced, codeOf: (object: string) => ReturnType<type
   );
 }
 
-function whereOf({ object }: PatchedFunction): string {
+function whereOf({ object }: ReplacedFunction): string {
   return object === 'vmlinux' ? 'the kernel image' : `${object}.ko`;
 }

@@ -2,6 +2,7 @@
 import type { GuestFiles } from '../../vm/initramfs.ts';
 import type { Plan, ProofKernel, StaticSession } from '../run/check.ts';
 import type { ProofEvent } from '../run/event.ts';
+import type { ProofJournal } from '../run/journal.ts';
 import type { Subject } from './subject.ts';
 import type { TestScript } from './test-script.ts';
 import type { UserCheck } from './user-check.ts';
@@ -22,6 +23,8 @@ export interface ProofInput {
   readonly guests?: number;
   /** Where kept guests are, and whether to boot all the same; without it each guest is booted. */
   readonly kept?: { readonly folder: string; readonly cold?: boolean };
+  /** Where finished boots of an interrupted proof are; without it every boot runs. */
+  readonly journal?: ProofJournal;
   readonly onEvent: (event: ProofEvent) => void;
   readonly signal?: AbortSignal;
 }

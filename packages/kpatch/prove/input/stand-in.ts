@@ -3,6 +3,7 @@
  * it, applies its relocations and tells livepatch of it, as of the module itself; then nothing runs. So everything about
  * patching it can be tried except the run of its code.
  */
+import { splitSignature } from '../../formats/appended-signature.ts';
 import { SHT } from '../../formats/elf/constants.ts';
 import { ElfFile } from '../../formats/elf/file.ts';
 
@@ -23,17 +24,7 @@ export function standIn(module: Uint8Array, file: string): Uint8Array | undefine
   // Type 0 is "no relocation" on every machine: the pointers stay zero, and the kernel calls nothing.
   for (let at = 0; at + RELA <= pointers.size; at += RELA)
     copy.fill(0, pointers.offset + at + R_INFO, pointers.offset + at + 16);
-  return withoutSignature(copy);
-}
-
-/** The end of a signed module: `struct module_signature`, whose last four bytes are the signature's length, and this text (include/linux/module_signature.h). */
-const MARK = '~Module signature appended~\n';
-const SIGNATURE_HEADER = 12;
-
-/** The signature does not fit any more, and the kernel refuses a wrong one where it takes none. */
-function withoutSignature(module: Buffer): Buffer {
-  const end = module.length - MARK.length - SIGNATURE_HEADER;
-  if (end < 0 || module.subarray(module.length - MARK.length).toString('latin1') !== MARK) return module;
-  const length = module.readUInt32BE(end + SIGNATURE_HEADER - 4);
-  return module.subarray(0, Math.max(0, end - length));
+  // The signature does not fit any more, and the kernel refuses a wrong one where it would take none.
+  const signed = splitSignature(copy);
+  return typeof signed === 'object' ? signed.module : copy;
 }

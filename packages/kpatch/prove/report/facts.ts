@@ -7,8 +7,9 @@ import type { ElfObject, ElfSymbol } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import type { KernelImage } from '../../kernel/image.ts';
 import type { Kallsyms } from '../../kernel/kallsyms.ts';
+import type { ReplacedFunction } from '../../module/tables.ts';
 import type { CodeLine } from '../../platform/listing.ts';
-import { functionName, type PatchedFunction, type Subject } from '../input/subject.ts';
+import { functionName, type Subject } from '../input/subject.ts';
 import { type Caller, callersOf } from './callers.ts';
 import { codeInModule, oldCode } from './machine-code.ts';
 
@@ -18,7 +19,7 @@ export interface SourcePatch {
 }
 
 export interface ReplacedCode {
-  readonly func: PatchedFunction;
+  readonly func: ReplacedFunction;
   readonly name: string;
   /** Undefined if the old code was not found. */
   readonly old: readonly CodeLine[] | undefined;
@@ -53,7 +54,7 @@ export function readSourcePatch(file: string, subject: Subject): SourcePatch {
 /** Collects the facts; `functions` are those listed by livepatch or by the manifest. */
 export function reportFacts(
   subject: Subject,
-  functions: readonly PatchedFunction[],
+  functions: readonly ReplacedFunction[],
   kernel: KernelCode | undefined,
   patches: readonly SourcePatch[],
 ): ReportFacts {
@@ -86,7 +87,7 @@ function newSymbol(module: ElfObject, old: string): ElfSymbol | undefined {
 /** Positions of equal names follow the order of the symbol table of the module, as in livepatch. */
 function oldModuleCode(
   kernel: KernelCode | undefined,
-  { object, name, sympos }: PatchedFunction,
+  { object, name, sympos }: ReplacedFunction,
 ): CodeLine[] | undefined {
   const module = kernel?.modules.get(object);
   const places = module?.symbols.filter((symbol) => symbol.name === name && typeof symbol.section === 'object') ?? [];
@@ -94,7 +95,7 @@ function oldModuleCode(
   return symbol === undefined ? undefined : codeInModule(module!, symbol);
 }
 
-function addressOf(kallsyms: Kallsyms, { object, name, sympos }: PatchedFunction): bigint | undefined {
+function addressOf(kallsyms: Kallsyms, { object, name, sympos }: ReplacedFunction): bigint | undefined {
   if (object !== 'vmlinux') return undefined;
   return kallsyms.lookup(name)[Math.max(0, sympos - 1)]?.address;
 }

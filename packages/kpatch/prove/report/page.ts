@@ -208,10 +208,10 @@ function limitsSection(proof: Proof): Html {
 
 function consoleSection(proof: Proof): Html {
   if (proof.boots.length === 0) return html`<p>No virtual machine was started.</p>`;
-  const shown = proof.boots.map(({ title, acceleration, bootMs, kept, console }) => {
+  const shown = proof.boots.map(({ title, acceleration, bootMs, kept, ran, console }) => {
     const how = acceleration === 'kvm' ? 'KVM' : 'software emulation';
     const text = console.trim() === '' ? 'It printed nothing.' : console;
-    return html`<details><summary>${title} (${kept === undefined ? 'booted' : 'resumed'} in ${seconds(bootMs)}, ${how})</summary><div class="scroll" tabindex="0" role="region" aria-label="Console of ${title}"><pre>${text}</pre></div></details>`;
+    return html`<details><summary>${title} (${kept === undefined ? 'booted' : 'resumed'} in ${seconds(bootMs)}, ${how}${ran === undefined ? '' : `, before the interruption, at ${ran}`})</summary><div class="scroll" tabindex="0" role="region" aria-label="Console of ${title}"><pre>${text}</pre></div></details>`;
   });
   return html`${shown}`;
 }

@@ -1,8 +1,10 @@
 /** A check: one claim about a livepatch module that a running kernel shows to be true or false. See `checks/`. */
+
+import type { ReplacedFunction } from '../../module/tables.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
 import type { Guest, ScriptOptions, ScriptResult } from '../../vm/guest.ts';
 import type { GuestFiles } from '../../vm/initramfs.ts';
-import type { PatchedFunction, Subject } from '../input/subject.ts';
+import type { Subject } from '../input/subject.ts';
 import type { TestScript } from '../input/test-script.ts';
 import type { Evidence } from './event.ts';
 import type { CallCount, Transition } from './observations.ts';
@@ -23,7 +25,7 @@ export interface BootState {
   /** `tracing/enabled_functions` before any patch was loaded. */
   enabledBefore?: string;
   /** Functions that livepatch lists after the load. */
-  redirected?: readonly PatchedFunction[];
+  redirected?: readonly ReplacedFunction[];
   /** Status of the test script in each phase. */
   readonly testStatus: { [phase: string]: number };
   /** Kernel complaints before any patch was loaded. */

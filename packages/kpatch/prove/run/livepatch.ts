@@ -1,7 +1,8 @@
 /** Operations on live patches in a guest, and their sysfs state (Documentation/ABI/testing/sysfs-kernel-livepatch). */
 
+import type { ReplacedFunction } from '../../module/tables.ts';
 import { busyness } from '../../vm/guest.ts';
-import type { PatchedFunction, Subject } from '../input/subject.ts';
+import type { Subject } from '../input/subject.ts';
 import type { Session } from './check.ts';
 import { ClaimFailed } from './event.ts';
 import type { Transition } from './observations.ts';
@@ -133,7 +134,7 @@ export async function livePatches(session: Session): Promise<Map<string, { enabl
 }
 
 /** The functions that livepatch lists for a patch: `OBJECT/FUNCTION,SYMPOS`. */
-export async function listedFunctions(session: Session, name: string): Promise<PatchedFunction[]> {
+export async function listedFunctions(session: Session, name: string): Promise<ReplacedFunction[]> {
   const { output } = await session.sh(`cd ${SYSFS}/${name} && ls -1d */*,* 2>/dev/null; true`);
   return [...output.matchAll(/^([^/\s]+)\/(\S+),(\d+)$/gm)].map(([, object, func, sympos]) => ({
     object: object!,

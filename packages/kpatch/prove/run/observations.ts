@@ -1,5 +1,5 @@
 /** Observations of the checks in a guest, as plain data. */
-import type { PatchedFunction } from '../input/subject.ts';
+import type { ReplacedFunction } from '../../module/tables.ts';
 
 /** A sample of a transition: seconds since its start and the number of tasks that have not switched. */
 export interface TransitionPoint {
@@ -13,7 +13,7 @@ export interface Transition {
 }
 
 export interface CallCount {
-  readonly func: PatchedFunction;
+  readonly func: ReplacedFunction;
   /** Undefined if no probe could be set. */
   readonly count: number | undefined;
   readonly problem?: string;

@@ -3,12 +3,12 @@
  * (Documentation/trace/kprobetrace.rst; the counts are in `kprobe_profile`).
  */
 
-import type { PatchedFunction } from '../input/subject.ts';
+import type { ReplacedFunction } from '../../module/tables.ts';
 import type { Session } from './check.ts';
 import type { CallCount } from './observations.ts';
 
 interface Probe {
-  readonly func: PatchedFunction;
+  readonly func: ReplacedFunction;
   readonly event: string | undefined;
   readonly problem?: string;
 }

@@ -10,6 +10,8 @@ export interface BootRecord {
   readonly bootMs: number;
   /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
   readonly kept?: string;
+  /** ISO 8601, UTC: when this boot ended, if it ran before the proof was interrupted. */
+  readonly ran?: string;
   readonly console: string;
 }
 

@@ -5,6 +5,7 @@ import { type ProofInput, type RunInput, staticSession } from '../input/proof-in
 import { trimmed } from '../plans.ts';
 import type { Check, GuestCheck, PlannedBoot, StaticCheck } from './check.ts';
 import type { CheckHead } from './event.ts';
+import type { FinishedBoot } from './journal.ts';
 import { type CheckRecord, keyOf, type PlanResult } from './record.ts';
 import { type BootRun, runBoot } from './run-boot.ts';
 import { notRun, runCheck } from './run-check.ts';
@@ -53,6 +54,7 @@ export async function runPlan(given: ProofInput): Promise<PlanResult> {
         }),
       );
   await others;
+  given.journal?.remove(plan.boots);
   const records = [...statics.map((check) => found.get(check)!), ...ran.flatMap(({ checks }) => checks)];
   return resultOf(records, ran, input, begun);
 }
@@ -80,14 +82,22 @@ interface ChosenBoot {
 
 /** Runs the boots, several at once, started in the order of the plan; the results are in that order too. */
 async function runBoots(boots: readonly ChosenBoot[], input: RunInput): Promise<BootRun[]> {
-  const { guests = 1, onEvent } = input;
+  const { guests = 1, onEvent, journal } = input;
   const ran: Promise<BootRun>[] = [];
   /** The plan lists the boot that installs before the one that needs its store. */
   const installed = async (): Promise<Uint8Array | undefined> => {
     const at = boots.findIndex(({ planned }) => planned.system === 'install');
     return (await ran[at])?.store;
   };
-  const runOne = async ({ planned, checks }: ChosenBoot): Promise<BootRun> => {
+  const runOne = async (chosen: ChosenBoot): Promise<BootRun> => {
+    const before = journal?.finished(chosen.planned.id);
+    if (before !== undefined) return replayed(before, input);
+    const done = await runAnew(chosen);
+    const { exceptions, stockComplaints } = input;
+    if (done.boot !== undefined) journal?.record({ ...done, boot: done.boot, exceptions, stockComplaints });
+    return done;
+  };
+  const runAnew = async ({ planned, checks }: ChosenBoot): Promise<BootRun> => {
     if (planned.system !== 'reboot') return runBoot(planned, checks, input);
     const store = await installed();
     if (store !== undefined) return runBoot(planned, checks, input, store);
@@ -114,6 +124,23 @@ async function runBoots(boots: readonly ChosenBoot[], input: RunInput): Promise<
   const broken = ends.find((end) => end.status === 'rejected');
   if (broken !== undefined) throw broken.reason;
   return Promise.all(ran);
+}
+
+/** Reports a boot that ran before the proof was interrupted as if it ran now. */
+function replayed({ checks, boot, store, exceptions, stockComplaints }: FinishedBoot, input: RunInput): BootRun {
+  const { onEvent } = input;
+  const { boot: id, title, acceleration, bootMs, kept } = boot;
+  for (const [module, reason] of exceptions) input.exceptions.set(module, reason);
+  for (const line of stockComplaints) input.stockComplaints.add(line);
+  onEvent({ type: 'boot', boot: id, title });
+  onEvent({ type: 'booted', boot: id, acceleration, ms: bootMs, ...(kept === undefined ? {} : { kept }) });
+  onEvent({ type: 'progress', check: keyOf(id, ''), text: `done before the interruption, at ${boot.ran}` });
+  for (const { check, boot, title, outcome, evidence, ms } of checks) {
+    onEvent({ type: 'begin', check, boot, title });
+    for (const seen of evidence) onEvent({ type: 'evidence', check, ...seen });
+    onEvent({ type: 'end', check, outcome, ms });
+  }
+  return { checks, boot, ...(store === undefined ? {} : { store }) };
 }
 
 function resultOf(

@@ -11,6 +11,7 @@ import { packageNames } from '#kpatch/channel/package/name.ts';
 import { readPackage } from '#kpatch/channel/package/read.ts';
 import { emptyRecord, readRecord, recordOf } from '#kpatch/channel/package/record.ts';
 import { readPatchModule } from '#kpatch/channel/patch-module.ts';
+import { proofOf } from '../host/trust.ts';
 import { provokes } from '../provoke.ts';
 import { type ModuleFields, writeModule } from './module-file.ts';
 
@@ -43,7 +44,7 @@ test('packages are named as the field names them', () => {
 test('a .deb and an .rpm carry module, proof and record, and say so to dpkg and rpm', async () => {
   using folder = temporaryFolder('kpatch-test-');
   const file = writeModule(folder.path, { version: 3, cves: ['CVE-2026-2', 'CVE-2026-1001'].slice(1) });
-  const proof = JSON.stringify({ module: { sha256: sha256(readFileSync(file)) }, verdict: 'proven' });
+  const proof = JSON.stringify(proofOf(file));
   writeFileSync(file.replace('.ko', '.proof.json'), proof);
   const result = spawnSync('bin/kpatch', ['package', file, '--release', '2', '-o', folder.path, '--json'], {
     encoding: 'utf8',
@@ -194,9 +195,14 @@ test('modules that cannot be packaged truthfully are refused', async () => {
   const file = writeModule(folder.path);
   writeFileSync(
     file.replace('.ko', '.proof.json'),
-    JSON.stringify({ module: { sha256: '0'.repeat(64) }, verdict: 'proven' }),
+    JSON.stringify(proofOf(file, { module: { name: 'one', file: 'one.ko', sha256: '0'.repeat(64) } })),
   );
   await provokes('channel-proof-mismatch', () => readPatchModule(file));
+  writeFileSync(
+    file.replace('.ko', '.proof.json'),
+    JSON.stringify({ module: { sha256: sha256(readFileSync(file)) }, verdict: 'proven' }),
+  );
+  await provokes('proof-invalid', () => readPatchModule(file));
 });
 
 test('a package whose name, record and module differ is not taken', async () => {

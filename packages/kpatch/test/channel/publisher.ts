@@ -1,9 +1,15 @@
 /** A channel made by a test: the library's own functions, with the day that the test says it is. */
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { addPatches, putKernel } from '#kpatch/channel/repository/add.ts';
-import { type ChannelConfig, channelSchema, readConfig, writeConfig } from '#kpatch/channel/repository/config.ts';
+import {
+  type ChannelConfig,
+  channelSchema,
+  layout,
+  readConfig,
+  writeConfig,
+} from '#kpatch/channel/repository/config.ts';
 import { kernelSchema } from '#kpatch/channel/repository/kernel.ts';
 import { publish } from '#kpatch/channel/repository/publish.ts';
 import { type ModuleFields, writeModule } from './module-file.ts';
@@ -73,6 +79,13 @@ export class Publisher {
     const file = writeModule(this.work, { release: running, ...fields });
     const { withdrawn = [], release = 1 } = options;
     return addPatches(this.folder, this.config, [file], { release, withdrawn, advisories: new Map(), now: this.now });
+  }
+
+  /** Changes what the channel asks for; key files are copied into its folder. */
+  require(require: ChannelConfig['require'], ...files: readonly string[]): void {
+    mkdirSync(layout(this.folder).keys, { recursive: true });
+    for (const file of files) copyFileSync(file, join(layout(this.folder).keys, basename(file)));
+    writeConfig(this.folder, { ...this.config, require });
   }
 
   /** Publishes; the clock goes on by a second, so that each publication is newer than the one before. */

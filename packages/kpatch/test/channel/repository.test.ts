@@ -29,6 +29,11 @@ import { prune } from '#kpatch/channel/repository/prune.ts';
 import { publish, servedNumber } from '#kpatch/channel/repository/publish.ts';
 import { addKey, retireKey } from '#kpatch/channel/repository/rotate.ts';
 import { addMonths, daysBetween, parseDay, stateOn } from '#kpatch/channel/repository/window.ts';
+import { signModule } from '#kpatch/module/make/sign.ts';
+import { type Proof, signProof } from '#kpatch/module/proof.ts';
+import { proofPath } from '#kpatch/module/proof-path.ts';
+import { proofKeyPair, proofOf } from '../host/trust.ts';
+import { makeKey as signingKey } from '../module/key.ts';
 import { provokes } from '../provoke.ts';
 import { gnupgHome, makeKey } from './keys.ts';
 import { writeModule } from './module-file.ts';
@@ -186,19 +191,60 @@ test('the rules: each broken one is named, and nothing is added', async () => {
 
 test('a channel that asks for proof and signature takes nothing without', async () => {
   using folder = temporaryFolder('kpatch-test-');
-  const publisher = await Publisher.make(folder.path, key, { require: { proof: true, moduleSignature: true } });
-  await provokes('channel-unsigned-module', () => publisher.add({ version: 1 }));
-  await provokes('channel-unproven', () => publisher.add({ version: 1, signed: true }));
-  const file = writeModule(folder.path, { version: 1, signed: true });
-  writeFileSync(
-    file.replace('.ko', '.proof.json'),
-    JSON.stringify({ module: { sha256: sha256(readFileSync(file)) }, verdict: 'proven' }),
-  );
-  await publisher.add({ version: 1, signed: true });
-  assert.equal(readKernel(publisher.folder, running).patches.at(-1)!.proven, true);
+  const publisher = await Publisher.make(folder.path, key);
+  const signing = signingKey(folder.path, 'modules');
+  publisher.now = new Date(Date.now() + 60_000); // when the certificates made here are valid
+  const [prover, stranger] = [proofKeyPair(folder.path, 'prover'), proofKeyPair(folder.path, 'stranger')];
+  const demand = { proof: true, moduleSignature: true };
+  publisher.require({ ...demand, proofKeys: [], certificates: ['keys/modules.pem'] }, signing.certificate);
+  await provokes('channel-trust-missing', () => publisher.add({ version: 1 }));
+  const keys = { proofKeys: ['keys/prover.pub'], certificates: ['keys/modules.pem'] };
+  publisher.require({ ...demand, ...keys }, prover.pub, signing.certificate);
+
+  const unsigned = writeModule(folder.path, { release: running, version: 1 });
+  const bytes = readFileSync(unsigned);
+  const add = (file: string) =>
+    addPatches(publisher.folder, publisher.config, [file], {
+      release: 1,
+      withdrawn: [],
+      advisories: new Map(),
+      now: publisher.now,
+    });
+  await provokes('channel-unsigned-module', () => add(unsigned));
+  // Twelve zero bytes and the magic string are no signature.
+  await provokes('channel-unsigned-module', () => publisher.add({ version: 1, signed: true }));
+  writeFileSync(unsigned, await signModule(bytes, signingKey(folder.path, 'other'), 'sha256'));
+  await provokes('channel-unsigned-module', () => add(unsigned));
+
+  writeFileSync(unsigned, await signModule(bytes, signing, 'sha256'));
+  const kernel = { release: running, image: '0'.repeat(64) };
+  const proof = proofOf(unsigned, { kernel });
+  const refused = async (document: Proof, expected: RegExp): Promise<void> => {
+    writeFileSync(proofPath(unsigned), JSON.stringify(document));
+    assert.match((await provokes('channel-unproven', () => add(unsigned))).message, expected);
+  };
+  await provokes('channel-unproven', () => add(unsigned));
+  await refused(proof, /it is not signed/);
+  await refused(signProof(proof, stranger.key), /signed by a key that is not trusted here/);
+  const signed = signProof(proof, prover.key);
+  await refused({ ...signed, plan: 'quick' }, /its signature does not match its content/);
+  const open = { ...proof.checks[0]!, outcome: 'not run' } as const;
+  await refused(signProof({ ...proof, checks: [open] }, prover.key), /did not pass/);
+  await refused(signProof({ ...proof, kernel: { ...kernel, release: newer } }, prover.key), /was made for/);
+
+  writeFileSync(proofPath(unsigned), JSON.stringify(signed));
+  await add(unsigned);
+  const added = readKernel(publisher.folder, running).patches.at(-1)!;
+  assert.equal(added.proven, true);
+  assert.equal(added.proofKey, prover.id);
+  await publisher.publish();
+  // What other keys verified does not count, so a change of keys is noticed.
+  publisher.require({ ...demand, ...keys, proofKeys: ['keys/stranger.pub'] }, stranger.pub);
+  await provokes('channel-unproven', () => publisher.publish());
+  publisher.require({ ...demand, ...keys });
   // A record that was changed behind the channel's back is found when it is published.
-  const kernel = readKernel(publisher.folder, running);
-  writeKernel(publisher.folder, { ...kernel, patches: kernel.patches.map((patch) => ({ ...patch, proven: false })) });
+  const known = readKernel(publisher.folder, running);
+  writeKernel(publisher.folder, { ...known, patches: known.patches.map((patch) => ({ ...patch, proven: false })) });
   await provokes('channel-unproven', () => publisher.publish());
 });
 

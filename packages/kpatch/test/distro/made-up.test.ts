@@ -26,6 +26,7 @@ after(async () => {
 const lathe = (asked: string[]): Distribution => ({
   id: 'lathe',
   title: 'Lathe Linux',
+  packageType: 'deb',
   versions: ['6', '7'],
   versionsOf(kernel) {
     const version = /\.lathe(\d+)\./.exec(kernel)?.[1];

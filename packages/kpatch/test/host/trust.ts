@@ -1,6 +1,6 @@
 /** Keys, proofs and a host policy for tests of what a machine accepts. */
 import { generateKeyPairSync } from 'node:crypto';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '#kpatch/base/digest.ts';
 import { type Proof, signProof } from '#kpatch/module/proof.ts';
@@ -17,13 +17,19 @@ export interface TestKey {
   readonly id: string;
 }
 
-/** An Ed25519 key pair in the machine's `/etc/kpatch/keys`. */
-export function makeProofKey(machine: FakeMachine, name: string): TestKey {
+/** An Ed25519 key pair in a folder: `NAME.key` and `NAME.pub`. */
+export function proofKeyPair(folder: string, name: string): TestKey {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  machine.set(`etc/keys/${name}.pub`, publicKey.export({ type: 'spki', format: 'pem' }));
-  machine.set(`etc/keys/${name}.key`, privateKey.export({ type: 'pkcs8', format: 'pem' }));
-  const pub = join(machine.etc, `keys/${name}.pub`);
-  return { key: join(machine.etc, `keys/${name}.key`), pub, name: `keys/${name}.pub`, id: readPublicKey(pub).id };
+  const [key, pub] = [join(folder, `${name}.key`), join(folder, `${name}.pub`)];
+  writeFileSync(pub, publicKey.export({ type: 'spki', format: 'pem' }));
+  writeFileSync(key, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  return { key, pub, name: `keys/${name}.pub`, id: readPublicKey(pub).id };
+}
+
+/** The same in the machine's `/etc/kpatch/keys`. */
+export function makeProofKey(machine: FakeMachine, name: string): TestKey {
+  mkdirSync(join(machine.etc, 'keys'), { recursive: true });
+  return proofKeyPair(join(machine.etc, 'keys'), name);
 }
 
 /** Writes the policy; what is not given is as in the least strict one that has a policy at all. */

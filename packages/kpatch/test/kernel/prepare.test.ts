@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
@@ -9,6 +9,7 @@ import type { KernelProvider } from '#kpatch/distro/provider.ts';
 import { loadKallsyms } from '#kpatch/kernel/kallsyms-file.ts';
 import { KernelModules } from '#kpatch/kernel/modules.ts';
 import { cachedReleases, kernelFolder } from '#kpatch/prepare/cache.ts';
+import { derivedFolder } from '#kpatch/prepare/facts.ts';
 import {
   holdKernel,
   prepareCustomKernel,
@@ -129,6 +130,24 @@ describe('a kernel of a package source', () => {
     rmSync(join(tree, 'fs/one.c'));
     assert.deepEqual(await inspectCached(release), { state: 'damaged', file: 'tree/fs/one.c' });
     await prepare(release);
+  });
+
+  it('is used at once by a caller who takes the inspection over, which finds the damage', async () => {
+    const { tree } = (await prepare(release)).paths;
+    const inspections: Promise<string | undefined>[] = [];
+    const deferred = () =>
+      prepareKernel(release, { report, localCompiler: true, defer: (one) => inspections.push(one) });
+    await deferred();
+    assert.equal(await inspections[0], undefined);
+    chmodSync(join(tree, 'fs/one.c'), 0o644);
+    writeFileSync(join(tree, 'fs/one.c'), 'damaged\n');
+    const derived = derivedFolder(await deferred());
+    assert.equal(await inspections[1], 'tree/fs/one.c');
+    mkdirSync(derived, { recursive: true });
+    writeFileSync(join(derived, 'old'), 'made from the damaged file');
+    await prepare(release);
+    assert.ok(!existsSync(join(derived, 'old')));
+    assert.equal(readFileSync(join(tree, 'fs/one.c'), 'utf8'), 'int one;\n');
   });
 
   it('survives that a preparation is killed, and that several prepare it at once', async () => {

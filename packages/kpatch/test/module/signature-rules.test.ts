@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { run } from '#kpatch/base/run.ts';
 import { kernelOpinion } from '#kpatch/host/machine/kernel-trust.ts';
 import type { SigningKey } from '#kpatch/module/make/sign.ts';
-import { readCertificate, signatureMagic } from '#kpatch/module/signature.ts';
+import { readCertificate } from '#kpatch/module/signature.ts';
 import { judgeSignature, usualDemand, verifySignature } from '#kpatch/module/signature-rules.ts';
 import { attack } from '../attack.ts';
 import { FakeMachine, moduleBytes } from '../host/fake.ts';
@@ -42,7 +42,7 @@ function appended(cms: Uint8Array): Buffer {
   const trailer = Buffer.alloc(12);
   trailer[2] = 2;
   trailer.writeUInt32BE(cms.length, 8);
-  return Buffer.concat([module, cms, trailer, Buffer.from(signatureMagic)]);
+  return Buffer.concat([module, cms, trailer, Buffer.from('~Module signature appended~\n')]);
 }
 
 /** What the host says to a module; `''` where it takes it. */

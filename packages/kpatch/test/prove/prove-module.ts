@@ -9,6 +9,7 @@ import type { UserCheck } from '#kpatch/prove/input/user-check.ts';
 import { quickPlan } from '#kpatch/prove/plans.ts';
 import type { Plan } from '#kpatch/prove/run/check.ts';
 import type { ProofEvent } from '#kpatch/prove/run/event.ts';
+import type { ProofJournal } from '#kpatch/prove/run/journal.ts';
 import type { PlanResult } from '#kpatch/prove/run/record.ts';
 import { runPlan } from '#kpatch/prove/run/run-plan.ts';
 import type { GuestFiles } from '#kpatch/vm/initramfs.ts';
@@ -27,6 +28,9 @@ export interface Options {
   readonly userChecks?: readonly UserCheck[];
   /** The guests that have the program get it. */
   readonly program?: GuestFiles;
+  readonly journal?: ProofJournal;
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: ProofEvent) => void;
 }
 
 export interface Proven {
@@ -53,9 +57,16 @@ export async function proveModule(module: HandMade, options: Options): Promise<P
   if (options.test !== undefined) writeFileSync(script, options.test);
   const test = options.test === undefined ? undefined : readTestScript(script);
   const events: ProofEvent[] = [];
-  const onEvent = (event: ProofEvent): void => void events.push(event);
-  const { userChecks = [], program } = options;
-  const more = program === undefined ? {} : { program };
+  const onEvent = (event: ProofEvent): void => {
+    events.push(event);
+    options.onEvent?.(event);
+  };
+  const { userChecks = [], program, journal, signal } = options;
+  const more = {
+    ...(program === undefined ? {} : { program }),
+    ...(journal === undefined ? {} : { journal }),
+    ...(signal === undefined ? {} : { signal }),
+  };
   const result = await runPlan({ subject, predecessors, kernel, test, plan, userChecks, onEvent, ...more });
   const failed = result.checks.filter(({ outcome }) => outcome === 'failed');
   const name = (check: string): string => (plan.boots.length > 1 ? check : check.replace(/.*\//, ''));

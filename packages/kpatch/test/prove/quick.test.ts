@@ -5,6 +5,8 @@ import { test } from 'node:test';
 import { runOk } from '#kpatch/base/run.ts';
 import type { UserCheck } from '#kpatch/prove/input/user-check.ts';
 import { quickPlan, withUserChecks } from '#kpatch/prove/plans.ts';
+import type { ProofEvent } from '#kpatch/prove/run/event.ts';
+import { ProofJournal } from '#kpatch/prove/run/journal.ts';
 import type { PlanResult } from '#kpatch/prove/run/record.ts';
 import { cmdlinePatch } from './livepatch-module.ts';
 import { folder, proveModule, subjectOf } from './prove-module.ts';
@@ -36,6 +38,35 @@ test('a good patch is proven, each claim with its evidence; a second run differs
     again.checks.map(({ evidence }) => evidence),
     result.checks.map(({ evidence }) => evidence),
   );
+});
+
+test('an interrupted proof goes on after the boots that it finished; a proof that ended starts again', async () => {
+  const journal = new ProofJournal(join(folder, 'proofs'), 'interrupted');
+  const [stock] = quickPlan.boots;
+  const ids = ['boots', 'targets', 'loads', 'transition', 'redirected', 'unloads'];
+  const checks = stock!.checks.filter(({ id }) => ids.includes(id));
+  const boots = ['first', 'second'].map((id) => ({ ...stock!, id, checks }));
+  const plan = { ...quickPlan, statics: [], boots };
+  const stop = new AbortController();
+  const seen: string[] = [];
+  const onEvent = (event: ProofEvent): void => {
+    if (event.type === 'boot') seen.push(event.boot);
+    if (event.type === 'boot' && event.boot === 'second') stop.abort();
+  };
+  await assert.rejects(proveModule(good, { plan, journal, signal: stop.signal, onEvent }), { code: 'interrupted' });
+  assert.deepEqual(seen, ['first', 'second']);
+  const { result, events } = await proveModule(good, { plan, journal });
+  assert.equal(result.verdict, 'proven');
+  assert.deepEqual(
+    result.boots.map(({ boot, ran }) => [boot, ran !== undefined]),
+    [
+      ['first', true],
+      ['second', false],
+    ],
+  );
+  const progress = events.flatMap((event) => (event.type === 'progress' ? [event.text] : []));
+  assert.match(progress.join('\n'), /done before the interruption, at \d{4}-/);
+  assert.equal(journal.finished('first'), undefined);
 });
 
 test('a module written by hand tells what it replaces', async () => {

@@ -124,15 +124,21 @@ export const channelErrors = table({
   },
   'channel-unsigned-module': {
     exit: 4,
-    what: 'the module of patch {version} for {release} is not signed',
-    why: 'this channel requires signed modules because some of its machines load no others',
-    fix: 'sign it (`kpatch build --sign-key KEY --sign-cert CERT`) and add it again',
+    what: 'the module of patch {version} for {release} has no signature that this channel accepts: {problem}',
+    why: 'this channel requires modules signed by one of its certificates because some of its machines load no others',
+    fix: 'sign it (`kpatch build --sign-key KEY --sign-cert CERT`) and add it again; if it was added before, increase --release',
   },
   'channel-unproven': {
     exit: 4,
-    what: 'patch {version} for {release} is not proven',
-    why: 'this channel publishes only patches with a proof',
-    fix: 'run `kpatch prove` on it and keep the proof next to the module',
+    what: 'patch {version} for {release} has no proof that this channel accepts: {problem}',
+    why: 'this channel publishes only patches with a proof that one of its keys signed',
+    fix: 'run `kpatch prove --key KEY` on it, keep the proof next to the module and add it again; if it was added before, increase --release',
+  },
+  'channel-trust-missing': {
+    exit: 4,
+    what: 'the channel {folder} cannot check what it requires: {problem}',
+    why: 'anyone can write the word "proven" into a file; only a signature by a known key shows who checked the patch',
+    fix: 'copy the public key or certificate into the folder keys/ of the channel and name it in channel.json (docs/channel.md)',
   },
   'channel-key': {
     exit: 1,

@@ -1,0 +1,98 @@
+/** The bytes of a module do not depend on who builds it where: two builds in environments that differ in everything that could leak. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { sha256 } from '#kpatch/base/digest.ts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { readProvenance } from '#kpatch/provenance/statement.ts';
+import { makeKey } from '../module/key.ts';
+import { keyPair } from '../provenance/statements.ts';
+
+const root = join(import.meta.dirname, '../../../..');
+const program = join(root, 'bin/kpatch');
+
+interface Environment {
+  /** The command that goes before kpatch. */
+  readonly around: readonly string[];
+  readonly umask: string;
+  readonly variables: Readonly<Record<string, string>>;
+  readonly jobs: string;
+}
+
+const ordinary: Environment = { around: [], umask: '022', variables: { LC_ALL: 'C', TZ: 'UTC' }, jobs: '2' };
+/** Another host name, one processor, another locale and time zone, no rights for others, and misleading settings. */
+const foreign: Environment = {
+  around: ['unshare', '--uts', 'sh', '-c', 'hostname elsewhere && exec "$@"', 'sh', 'taskset', '-c', '0'],
+  umask: '077',
+  variables: {
+    LC_ALL: 'C.UTF-8',
+    LANG: 'de_DE.UTF-8',
+    TZ: 'Pacific/Kiritimati',
+    USER: 'other',
+    LOGNAME: 'other',
+    HOSTNAME: 'elsewhere',
+    KBUILD_BUILD_USER: 'other',
+    KBUILD_BUILD_HOST: 'elsewhere',
+    KBUILD_BUILD_TIMESTAMP: 'yesterday',
+    SOURCE_DATE_EPOCH: '1',
+    GCC_COLORS: 'error=1',
+    MAKEFLAGS: '-j7',
+    KCFLAGS: '-DOTHER',
+  },
+  jobs: '1',
+};
+
+function kpatch(folder: string, { around, umask, variables }: Environment, args: readonly string[]) {
+  mkdirSync(join(folder, 'tmp'), { recursive: true });
+  const words = [...around, program, ...args, '--json'];
+  const env = { ...process.env, TMPDIR: join(folder, 'tmp'), HOME: folder, ...variables };
+  const script = `umask ${umask}; exec "$@"`;
+  const options = { cwd: folder, env, encoding: 'utf8' } as const;
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', script, 'sh', ...words], options);
+  assert.notEqual(stdout, '', stderr);
+  return { status, document: JSON.parse(stdout) };
+}
+
+test('two builds in differing environments give identical bytes and equal statements; reproduce finds that out', async () => {
+  using near = temporaryFolder('kpatch-near-');
+  using far = temporaryFolder('kpatch-a-longer-and-other-name-');
+  const key = keyPair(near.path, 'builder');
+  const signer = makeKey(near.path, 'signer');
+  const build = (folder: string, environment: Environment): { module: string; release: string } => {
+    const patch = join(folder, 'meminfo.patch');
+    cpSync(join(root, 'examples/meminfo.patch'), patch);
+    const keys = ['--provenance-key', key.file, '--sign-key', signer.key, '--sign-cert', signer.certificate];
+    const { status, document } = kpatch(folder, environment, ['build', patch, '-j', environment.jobs, ...keys]);
+    assert.equal(status, 0, JSON.stringify(document));
+    return document as { module: string; release: string };
+  };
+  const one = build(near.path, ordinary);
+  const other = build(far.path, foreign);
+  assert.equal(sha256(readFileSync(one.module)), sha256(readFileSync(other.module)));
+  const statementOf = async (module: string): Promise<unknown> => {
+    const file = module.replace(/\.ko$/, '.provenance.json');
+    const { statement, signedBy } = await readProvenance(readFileSync(file), file, [key.public]);
+    assert.deepEqual(signedBy, [key.public.id]);
+    return statement;
+  };
+  assert.deepEqual(await statementOf(one.module), await statementOf(other.module));
+  const text = JSON.stringify(await statementOf(other.module));
+  assert.doesNotMatch(text, /elsewhere|kpatch-near|longer-and-other|Kiritimati|"other"/);
+
+  const again = kpatch(far.path, foreign, ['reproduce', one.module, '--key', join(near.path, 'builder.pub')]);
+  assert.equal(again.status, 0, JSON.stringify(again.document));
+  assert.equal(again.document.identical, true);
+  assert.equal(again.document.signed, true);
+
+  // A module that was changed: it no longer is the one that the statement is about.
+  const bytes = readFileSync(one.module);
+  bytes[bytes.indexOf('VMALLOCCHUNK')]! ^= 1;
+  const changed = join(far.path, 'changed.ko');
+  writeFileSync(changed, bytes);
+  chmodSync(changed, 0o600);
+  cpSync(one.module.replace(/\.ko$/, '.provenance.json'), join(far.path, 'changed.provenance.json'));
+  const refused = kpatch(far.path, ordinary, ['reproduce', changed]);
+  assert.equal(refused.document.error.code, 'provenance-other-module');
+});
