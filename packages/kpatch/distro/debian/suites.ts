@@ -67,7 +67,9 @@ async function configuration({ architecture }: Suites, allowExpired: boolean): P
   const network = dump.stdout
     .toString()
     .split('\n')
-    .filter((line) => /^Acquire::(?:https?|ftp|Retries|ForceIPv|Check-Valid-Until)\b/.test(line) && !/^\S+ "";$/.test(line));
+    .filter(
+      (line) => /^Acquire::(?:https?|ftp|Retries|ForceIPv|Check-Valid-Until)\b/.test(line) && !/^\S+ "";$/.test(line),
+    );
   return [
     ...network,
     'Dir "@FOLDER@";',
