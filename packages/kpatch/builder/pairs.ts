@@ -91,6 +91,19 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   return pairs;
 }
 
+/** One unit as the kernel has it, compiled or from the cache. Error: `compile-failed`. */
+export async function originalUnit(facts: KernelFacts, unit: Unit, folder: string): Promise<CompiledUnit> {
+  const variables = await facts.variables();
+  const settings = objtoolSettings(facts.config);
+  const store = new ObjectStore(join(facts.derived, 'objects'), identityOf(facts), { variables, settings });
+  const kept = store.get(unit);
+  if (kept !== undefined) return kept;
+  const overlay = new SourceOverlay(facts.kernel.paths.tree, folder);
+  const [made] = await compileUnits(overlay, [unit], { variables, settings, jobs: 1, when: 'before' });
+  store.put(made!);
+  return store.get(unit)!;
+}
+
 /** The bytes of an empty object of the same kind: the original of a new unit. */
 export function emptyObject(like: ElfObject): Uint8Array {
   return writeObject({ ...like, sections: [], symbols: [] });

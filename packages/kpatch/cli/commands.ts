@@ -42,6 +42,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/diff.ts'),
   },
   {
+    name: 'shield',
+    group: 'make',
+    summary: 'refuse calls of a vulnerable function until the fix is there',
+    load: () => import('./patch/shield.ts'),
+  },
+  {
     name: 'kernel',
     group: 'make',
     summary: 'manage the kernels prepared for building: add, list, show, remove',
@@ -108,6 +114,18 @@ export const commands: readonly CommandEntry[] = [
     group: 'host',
     summary: 'what this machine accepts: show the rules, check them',
     load: () => import('./host/policy.ts'),
+  },
+  {
+    name: 'cves',
+    group: 'host',
+    summary: 'show for each CVE whether this kernel is affected, fixed or not concerned, and why',
+    load: () => import('./cve/cves.ts'),
+  },
+  {
+    name: 'effective',
+    group: 'host',
+    summary: 'show up to which newer kernel release everything is fixed here',
+    load: () => import('./cve/effective.ts'),
   },
   {
     name: 'metrics',

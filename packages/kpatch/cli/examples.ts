@@ -46,6 +46,23 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch build fix.patch --image vmlinux --headers /src/linux --source /src/linux'],
     },
   ],
+  shield: [
+    {
+      what: 'Refuse every mount of one file system, and log the attempts',
+      run: ['kpatch shield omfs_fill_super --return -EPERM --log'],
+    },
+    {
+      what: 'Refuse some calls for two weeks',
+      run: [
+        "kpatch shield snd_ctl_elem_add --return -EPERM --when 'info->type == SNDRV_CTL_ELEM_TYPE_ENUMERATED' --expires 14d",
+      ],
+    },
+    { what: 'Build what a vendor published', run: ['kpatch shield --cve CVE-2026-46088.json'] },
+    {
+      what: 'Replace it by the fix',
+      run: ['kpatch build fix.patch --after livepatch_shield_omfs_fill_super.ko'],
+    },
+  ],
   kernel: [
     { what: 'Prepare the running kernel, or the newest one that apt or dnf offers', run: ['kpatch kernel add'] },
     {
@@ -152,6 +169,26 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     {
       what: 'Check a policy before you put it in place, and whether a module would be accepted',
       run: ['kpatch policy check new-policy.json', 'kpatch policy check livepatch_fix.ko'],
+    },
+  ],
+  cves: [
+    {
+      what: 'What is open on this machine, by the records in a folder and the changelog of the newest kernel package',
+      run: ['kpatch cves --open cves/ changelog.gz'],
+    },
+    {
+      what: 'Documents for scanners: a VEX document, and definitions that OpenSCAP evaluates',
+      run: [
+        'kpatch cves --format openvex --output host.vex.json cves/',
+        'kpatch cves --format oval --output kpatch.oval.xml cves/',
+        'oscap oval eval kpatch.oval.xml',
+      ],
+    },
+  ],
+  effective: [
+    {
+      what: 'Up to which release everything is fixed, and what is missing for the next one',
+      run: ['kpatch effective cves/ changelog.gz'],
     },
   ],
   metrics: [

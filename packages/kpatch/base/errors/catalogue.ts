@@ -10,6 +10,7 @@ import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
 import { provenanceErrors } from './entries/provenance.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
+import { shieldErrors } from './entries/shield.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -20,6 +21,7 @@ export const catalogue = {
   ...buildErrors,
   ...moduleErrors,
   ...sandboxErrors,
+  ...shieldErrors,
   ...vmErrors,
   ...proveErrors,
   ...provenanceErrors,
