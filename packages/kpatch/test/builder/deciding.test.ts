@@ -1,4 +1,4 @@
-/** Which units are compiled before all others when a header changes a structure, and how long compiling is said to take. */
+/** Which units are compiled before all others when a header changes a structure; the estimated time of a wide compile. */
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
