@@ -11,6 +11,7 @@ import { proveErrors } from './entries/prove.ts';
 import { provenanceErrors } from './entries/provenance.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
 import { shieldErrors } from './entries/shield.ts';
+import { tufErrors } from './entries/tuf.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -27,6 +28,7 @@ export const catalogue = {
   ...provenanceErrors,
   ...hostErrors,
   ...channelErrors,
+  ...tufErrors,
 } as const;
 
 export type ErrorCode = keyof typeof catalogue;
