@@ -101,31 +101,16 @@ For a CVE kpatch takes the fix of the series of the target kernel, or else the o
     action<Options, [string[]]>(async (context, options, patches) => {
       const { report } = context;
       const started = performance.now();
-      checkOptions(options);
+      const settings = settingsOf(options);
       for (const file of [options.output, options.keepGlue]) if (file !== undefined) checkWritable(file);
       const key = options.provenanceKey === undefined ? undefined : readPrivateKey(options.provenanceKey);
       using fetched = temporaryFolder('kpatch-patches-');
       const { release, obtained } = await sourcesOf(context, options, patches, fetched.path);
       const request: BuildRequest = {
+        ...settings,
         patches: obtained.files,
-        kernelSource: kernelSource(options),
         ...(release === undefined ? {} : { release }),
-        ...partsOf(options),
-        ...outOfTree(options),
-        ...(options.name === undefined ? {} : { name: options.name }),
-        ...(options.patchVersion === undefined ? {} : { version: natural('--patch-version', options.patchVersion) }),
-        ...(options.after === undefined ? {} : { after: options.after }),
-        withdraw: options.withdraw,
-        ...signing(options),
         cves: [...options.cve, ...obtained.cves],
-        replace: options.replace,
-        skipCompilerCheck: options.skipCompilerCheck === true,
-        keepLineChanges: options.keepLineChanges === true,
-        skipRunPre: options.skipRunPre === true,
-        acceptLayouts: options.acceptLayout,
-        leaveOutInit: options.leaveOutInit === true,
-        ...(options.builderId === undefined ? {} : { builder: builderUri(options.builderId) }),
-        ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
       };
       if (options.plan === true) return planOutcome(await forecast(request, report), withoutPlan());
       const result = await build(request, report);
@@ -166,15 +151,30 @@ function withoutPlan(): string {
   return ['kpatch', ...words.map(shellWord)].join(' ');
 }
 
-/** What is wrong by itself, before anybody is asked for a kernel. Errors: `usage`, `sign-incomplete`. */
-function checkOptions(options: Options): void {
+/** What the options alone say of a build, before anybody is asked for a kernel. Errors: `usage`, `sign-incomplete`. */
+function settingsOf(options: Options): Omit<BuildRequest, 'patches' | 'release' | 'cves'> {
   const { cve, withdraw, after } = options;
-  signing(options);
-  partsOf(options);
-  outOfTree(options);
   const odd = cve.find((id) => !isCveId(id));
   if (odd !== undefined) throw fail('usage', { problem: `--cve '${odd}' is not a CVE, such as CVE-2026-12345` });
   if (withdraw.length > 0 && after === undefined) throw fail('usage', { problem: '--withdraw needs --after MODULE' });
+  return {
+    kernelSource: kernelSource(options),
+    ...partsOf(options),
+    ...outOfTree(options),
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.patchVersion === undefined ? {} : { version: natural('--patch-version', options.patchVersion) }),
+    ...(options.after === undefined ? {} : { after: options.after }),
+    withdraw: options.withdraw,
+    ...signing(options),
+    replace: options.replace,
+    skipCompilerCheck: options.skipCompilerCheck === true,
+    keepLineChanges: options.keepLineChanges === true,
+    skipRunPre: options.skipRunPre === true,
+    acceptLayouts: options.acceptLayout,
+    leaveOutInit: options.leaveOutInit === true,
+    ...(options.builderId === undefined ? {} : { builder: builderUri(options.builderId) }),
+    ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
+  };
 }
 
 /** A target that is not named by a release. */
