@@ -24,6 +24,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/build.ts'),
   },
   {
+    name: 'try',
+    group: 'make',
+    summary: 'open a shell in a virtual machine that runs the patched kernel',
+    load: () => import('./patch/try.ts'),
+  },
+  {
     name: 'prove',
     group: 'make',
     summary: 'test a livepatch module in virtual machines and write a proof',

@@ -63,6 +63,14 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch build fix.patch --after livepatch_shield_omfs_fill_super.ko'],
     },
   ],
+  try: [
+    { what: 'Look at the patched kernel', run: ['kpatch try livepatch_fix.ko'] },
+    { what: 'Build the patch first, and bring a driver for the test', run: ['kpatch try fix.patch -m dummy'] },
+    {
+      what: 'Before and after, without a terminal',
+      run: ["kpatch try livepatch_fix.ko -c 'grep Chunk /proc/meminfo; kpatch unload; grep Chunk /proc/meminfo'"],
+    },
+  ],
   kernel: [
     { what: 'Prepare the running kernel, or the newest one that apt or dnf offers', run: ['kpatch kernel add'] },
     {
