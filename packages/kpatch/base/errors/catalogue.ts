@@ -3,6 +3,7 @@ import { buildErrors } from './entries/build.ts';
 import { channelErrors } from './entries/channel.ts';
 import { diffErrors } from './entries/diff.ts';
 import { elfErrors } from './entries/elf.ts';
+import { factoryErrors } from './entries/factory.ts';
 import { generalErrors } from './entries/general.ts';
 import { hostErrors } from './entries/host.ts';
 import { kernelErrors } from './entries/kernel.ts';
@@ -25,6 +26,7 @@ export const catalogue = {
   ...provenanceErrors,
   ...hostErrors,
   ...channelErrors,
+  ...factoryErrors,
 } as const;
 
 export type ErrorCode = keyof typeof catalogue;
