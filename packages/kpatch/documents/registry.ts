@@ -7,9 +7,10 @@ import * as host from './host.ts';
 import * as make from './make.ts';
 import * as proof from './proof.ts';
 import * as provenance from './provenance.ts';
+import * as shield from './shield.ts';
 import * as stored from './stored.ts';
 
-const areas = { general, make, proof, provenance, host, cve, channel, stored } as const;
+const areas = { general, make, shield, proof, provenance, host, cve, channel, stored } as const;
 
 function isDocument(value: unknown): value is DocumentDefinition {
   return typeof value === 'object' && value !== null && 'origin' in value && 'schema' in value;

@@ -13,6 +13,7 @@ import { currentHoldups } from './live/transition.ts';
 import { attribute } from './machine/attribute.ts';
 import type { Machine } from './machine/machine.ts';
 import { runningKernel } from './machine/running-kernel.ts';
+import { shieldTodo } from './shields.ts';
 import { type InstalledPatch, installedPatches, manifestOfInstalled } from './store/store.ts';
 import { type Mismatch, verify } from './verify.ts';
 
@@ -99,7 +100,8 @@ export function statusOf(machine: Machine): Status {
     channel: channelStatus(machine),
     mismatches: verify(machine),
   };
-  return { ...status, todo: todoOf(status) };
+  const shields = active.flatMap(({ name }) => shieldTodo(name, manifestOfLoaded(machine, name), new Date()) ?? []);
+  return { ...status, todo: [...todoOf(status), ...shields] };
 }
 
 function bootsNext(

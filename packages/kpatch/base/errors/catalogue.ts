@@ -11,6 +11,8 @@ import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
 import { provenanceErrors } from './entries/provenance.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
+import { shieldErrors } from './entries/shield.ts';
+import { tufErrors } from './entries/tuf.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -21,11 +23,13 @@ export const catalogue = {
   ...buildErrors,
   ...moduleErrors,
   ...sandboxErrors,
+  ...shieldErrors,
   ...vmErrors,
   ...proveErrors,
   ...provenanceErrors,
   ...hostErrors,
   ...channelErrors,
+  ...tufErrors,
   ...factoryErrors,
 } as const;
 

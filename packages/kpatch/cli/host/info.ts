@@ -4,6 +4,7 @@ import { type KernelOpinion, kernelOpinion } from '../../host/machine/kernel-tru
 import type { Machine } from '../../host/machine/machine.ts';
 import { findModule } from '../../host/store/find.ts';
 import { lineOf, type ModuleFile } from '../../host/store/module-file.ts';
+import type { Manifest } from '../../module/manifest.ts';
 import { parseProof } from '../../module/proof.ts';
 import { proofBeside, proofPath } from '../../module/proof-path.ts';
 import { readSignature } from '../../module/signature.ts';
@@ -113,6 +114,7 @@ function lines(module: ModuleFile, signature: SignatureFacts | undefined): strin
     ...(lineOf(manifest) === '' ? [] : [['line:', lineOf(manifest)]]),
     ['kernel:', `${manifest.release} (build-id ${manifest.buildId ?? 'not recorded'})`],
     ['replaces:', manifest.replace ? 'all loaded patches' : 'nothing'],
+    ...shieldRow(manifest),
     ['CVEs:', manifest.cves.join(' ') || 'none named'],
     [
       'run-pre match:',
@@ -127,4 +129,11 @@ function lines(module: ModuleFile, signature: SignatureFacts | undefined): strin
   });
   const sources = manifest.patches.map(({ name, sha256 }) => `  ${name} ${sha256.slice(0, 16)}`);
   return [...columns(rows), 'functions:', ...functions, 'source patches:', ...sources];
+}
+
+function shieldRow({ shield }: Manifest): string[][] {
+  if (shield === undefined) return [];
+  const which = shield.when === undefined ? 'every call' : `calls with ${shield.when}`;
+  const end = shield.until === undefined ? '' : ` until ${shield.until}`;
+  return [['shield:', `no fix: ${shield.function} returns ${shield.returns} for ${which}${end}`]];
 }
