@@ -18,7 +18,7 @@ install-all: ## the same, with what only tests, packages and channels need
 
 check: install ## formatting, lint, types, layers, names of machines and distributions, generated documents, wording
 	@node_modules/.bin/biome check --error-on-warnings
-	@node_modules/.bin/tsc -p .
+	@node_modules/.bin/tsc -p . --incremental --tsBuildInfoFile node_modules/.tsbuildinfo
 	@$(NODE) tools/layers.ts
 	@$(NODE) tools/names.ts
 	@$(NODE) tools/documents.ts --check
@@ -30,7 +30,7 @@ format: install ## format the sources in place
 docs: install ## write the documents that are printed from the sources
 	@$(NODE) tools/documents.ts
 
-packages: install-all ## one executable that needs no Node, a .deb and an .rpm, into dist/
+packages: install-all ## one executable that needs no Node, a .deb, an .rpm and a bill of materials (CycloneDX), into dist/
 	@$(NODE) tools/packages.ts
 
 test: install-all ## every test (TESTS=FILE… for some)

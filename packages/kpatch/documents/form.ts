@@ -80,7 +80,7 @@ const simple: Readonly<Record<string, Check>> = {
     const fits =
       (form.maxLength === undefined || value.length <= form.maxLength) &&
       (form.pattern === undefined || patternOf(form.pattern).test(value)) &&
-      (form.format !== 'date-time' || !Number.isNaN(Date.parse(value)));
+      (form.format !== 'date-time' || isTime(value));
     return fits
       ? undefined
       : `must be ${form.title ?? (form.format === 'date-time' ? 'a time' : 'text of another form')}`;
@@ -135,6 +135,12 @@ function membersProblem(form: Form, value: unknown, at: string, say: Say): strin
     if (problem !== undefined) return problem;
   }
   return undefined;
+}
+
+/** ISO 8601. Date.parse alone also takes text with remarks in parentheses. */
+function isTime(value: string): boolean {
+  const iso = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}(?::?\d{2})?)$/;
+  return iso.test(value) && !Number.isNaN(Date.parse(value));
 }
 
 function inRange({ minimum = -Infinity, maximum = Infinity }: Form, value: number): boolean {

@@ -1,7 +1,7 @@
 /** Documents that are in files or modules and are read again, also by later versions. */
 import * as v from 'valibot';
 import { described, stored, storedExactly, storedWithout, textOf } from './document.ts';
-import { fileName, line, natural, sha256, time } from './parts.ts';
+import { fileName, line, natural, sha256, shieldNote, time } from './parts.ts';
 
 const manifestMembers = {
   name: described(line, 'Name of the module.'),
@@ -36,6 +36,7 @@ const manifestMembers = {
     '`matched`: each function matches the code of the kernel; `skipped`: not compared.',
   ),
   sandbox: v.optional(described(v.literal('none'), 'Present where the module was built with `--no-sandbox`.')),
+  shield: v.optional(described(shieldNote, 'Present if the module is a shield (docs/shield.md) and not a fix.')),
   tool: described(line, 'Name and version of the program that built the module.'),
 };
 

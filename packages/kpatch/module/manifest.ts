@@ -14,6 +14,8 @@ export const manifestSchema = 'kpatch.manifest/1';
 
 export type Manifest = Stored<typeof manifestDocument>;
 export type ManifestFunction = Manifest['functions'][number];
+/** A module that refuses calls of one function until the fix is there. */
+export type ShieldNote = NonNullable<Manifest['shield']>;
 
 /** The bytes of the section for a manifest; the same manifest gives the same bytes. */
 export function manifestBytes(manifest: Manifest): Uint8Array {

@@ -3,6 +3,7 @@ import { buildErrors } from './entries/build.ts';
 import { channelErrors } from './entries/channel.ts';
 import { diffErrors } from './entries/diff.ts';
 import { elfErrors } from './entries/elf.ts';
+import { factoryErrors } from './entries/factory.ts';
 import { generalErrors } from './entries/general.ts';
 import { hostErrors } from './entries/host.ts';
 import { kernelErrors } from './entries/kernel.ts';
@@ -10,6 +11,8 @@ import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
 import { provenanceErrors } from './entries/provenance.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
+import { shieldErrors } from './entries/shield.ts';
+import { tufErrors } from './entries/tuf.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -20,11 +23,14 @@ export const catalogue = {
   ...buildErrors,
   ...moduleErrors,
   ...sandboxErrors,
+  ...shieldErrors,
   ...vmErrors,
   ...proveErrors,
   ...provenanceErrors,
   ...hostErrors,
   ...channelErrors,
+  ...tufErrors,
+  ...factoryErrors,
 } as const;
 
 export type ErrorCode = keyof typeof catalogue;
