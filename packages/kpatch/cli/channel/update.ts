@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { update } from '../../channel/follow/follow.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { rootFolder } from '../root-option.ts';
 import { updateText } from './update-text.ts';
 
 interface Options {
@@ -18,7 +19,7 @@ export function register(program: Command): void {
     .option('-k, --kernel <release...>', 'also subscribe these kernels')
     .option('--dry-run', 'only print what would change')
     .option('--fetched <folder>', 'use what kpatch channel fetch has put there; nothing is downloaded')
-    .option('--root <folder>', 'root directory of an image')
+    .option('--root <folder>', 'root directory of an image', rootFolder)
     .option('--json', 'print JSON')
     .action(action(run));
 }
