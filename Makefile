@@ -30,7 +30,7 @@ format: install ## format the sources in place
 docs: install ## write the documents that are printed from the sources
 	@$(NODE) tools/documents.ts
 
-packages: install-all ## one executable that needs no Node, a .deb and an .rpm, into dist/
+packages: install-all ## one executable that needs no Node, a .deb, an .rpm and a bill of materials (CycloneDX), into dist/
 	@$(NODE) tools/packages.ts
 
 test: install-all ## every test (TESTS=FILE… for some)

@@ -24,6 +24,7 @@ const order = [
   'module',
   'provenance',
   'builder',
+  'shield',
   'vm',
   'advisory',
   'prove',
@@ -41,7 +42,7 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
   runpre: ['differ', 'source'],
   vm: ['toolchain', 'kbuild', 'source', 'distro', 'prepare', 'differ', 'runpre', 'module', 'builder'],
   advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
-  prove: ['builder', 'source', 'differ', 'advisory'],
+  prove: ['shield', 'builder', 'source', 'differ', 'advisory'],
   host: [
     'kernel',
     'toolchain',
@@ -52,10 +53,23 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
     'differ',
     'runpre',
     'builder',
+    'shield',
     'vm',
     'advisory',
   ],
-  channel: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'builder', 'vm', 'prove'],
+  channel: [
+    'kernel',
+    'toolchain',
+    'kbuild',
+    'source',
+    'prepare',
+    'differ',
+    'runpre',
+    'builder',
+    'shield',
+    'vm',
+    'prove',
+  ],
 };
 
 const root = join(import.meta.dirname, '..', 'packages', 'kpatch');

@@ -1,7 +1,17 @@
 /**
- * `make packages`: the one executable, and a .deb and an .rpm that carry it, into `dist/`. `--executable` makes only that.
+ * `make packages`: the one executable, a .deb and an .rpm that carry it, and its bill of materials (CycloneDX), into `dist/`. `--executable` makes only that.
  */
-import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { temporaryFolder } from '#kpatch/base/files.ts';
@@ -9,10 +19,11 @@ import { run } from '#kpatch/base/run.ts';
 import { version } from '#kpatch/base/version.ts';
 import { bashCompletion, fishCompletion, zshCompletion } from './packages/completion.ts';
 import { buildDeb } from './packages/deb.ts';
-import { buildExecutable, root } from './packages/executable.ts';
+import { buildExecutable, node, root } from './packages/executable.ts';
 import { manPages } from './packages/man.ts';
 import { commandShapes } from './packages/program.ts';
 import { buildRpm } from './packages/rpm.ts';
+import { sbom } from './packages/sbom.ts';
 
 /** Seconds since 1970 that all files get, so that the same sources give the same packages. */
 const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? 1_767_225_600);
@@ -23,7 +34,7 @@ using work = temporaryFolder('kpatch-packages-');
 const executable = join(dist, 'kpatch');
 const made = await buildExecutable(work.path);
 rmSync(executable, { force: true });
-copyFileSync(made, executable);
+copyFileSync(made.path, executable);
 chmodSync(executable, 0o755);
 // What was just written is in the page cache whole; forgotten, only what is used counts as this program's memory.
 await run('sh', ['-c', 'sync -d "$1" && dd if="$1" iflag=nocache count=0 2>/dev/null', 'sh', executable]);
@@ -31,6 +42,11 @@ console.log(executable);
 if (!process.argv.includes('--executable')) {
   const tree = join(work.path, 'tree');
   await layOut(tree);
+  const { bundled } = made;
+  const bill = await sbom({ root, version, executable: readFileSync(executable), bundled, node, epoch });
+  for (const path of [join(dist, `kpatch-${version}.cdx.json`), join(tree, 'usr/share/doc/kpatch/kpatch.cdx.json')])
+    writeFileSync(path, bill);
+  console.log(join(dist, `kpatch-${version}.cdx.json`));
   console.log(await buildDeb(tree, work.path, dist, version, epoch));
   console.log(await buildRpm(tree, work.path, dist, version, epoch));
 }

@@ -47,9 +47,11 @@ export function schemaFile(document: DocumentDefinition): string {
 const titles = {
   general: 'All commands',
   make: 'Building',
+  shield: 'Shields',
   proof: 'Proving',
   provenance: 'Provenance',
   host: 'One machine',
+  cve: 'CVEs of a kernel',
   channel: 'Advisories, packages and channels',
   stored: 'Files and modules',
 } as const;

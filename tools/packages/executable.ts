@@ -7,7 +7,7 @@ import { runOk } from '#kpatch/base/run.ts';
 import { authorHeaders } from '#kpatch/source/author-header-files.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
-const node = join(root, 'node_modules/node/bin/node');
+export const node = join(root, 'node_modules/node/bin/node');
 
 const wasm = 'iced_x86_bg.wasm';
 
@@ -71,12 +71,11 @@ for (const name of ${names}) {
   },
 };
 
-/** Builds `kpatch` into `folder`; gives its path. The same sources give the same bytes. */
-export async function buildExecutable(folder: string): Promise<string> {
-  mkdirSync(folder, { recursive: true });
-  const bundle = join(folder, 'kpatch.cjs');
-  await build({
+/** Bundles the program into one file; gives the paths of the files in it, relative to the checkout. */
+export async function bundleInto(outfile: string): Promise<string[]> {
+  const { metafile } = await build({
     entryPoints: [join(root, 'packaging/entry.ts')],
+    absWorkingDir: root,
     bundle: true,
     platform: 'node',
     target: 'node26',
@@ -88,10 +87,19 @@ export async function buildExecutable(folder: string): Promise<string> {
       js: "const __kpatchFolder = '/usr/share/kpatch/src', __kpatchUrl = 'file:///usr/share/kpatch/src/main.ts';",
     },
     plugins: [wasmAsset, inlineHeaders, lateBuiltins],
-    outfile: bundle,
+    outfile,
     logLevel: 'error',
     legalComments: 'none',
+    metafile: true,
   });
+  return Object.keys(metafile.inputs);
+}
+
+/** Builds `kpatch` into `folder`; gives its path and the files in it. The same sources give the same bytes. */
+export async function buildExecutable(folder: string): Promise<{ readonly path: string; readonly bundled: string[] }> {
+  mkdirSync(folder, { recursive: true });
+  const bundle = join(folder, 'kpatch.cjs');
+  const bundled = await bundleInto(bundle);
   // Symbols of Node are for debugging Node: without them the executable is a fifth smaller.
   const bare = join(folder, 'node');
   copyFileSync(node, bare);
@@ -113,5 +121,5 @@ export async function buildExecutable(folder: string): Promise<string> {
   await runOk(node, ['--build-sea', config], { timeoutMs: 300_000 });
   const executable = join(folder, 'kpatch');
   renameSync(made, executable);
-  return executable;
+  return { path: executable, bundled };
 }

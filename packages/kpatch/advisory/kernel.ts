@@ -49,6 +49,11 @@ export function distributionOf(root = '/'): string | undefined {
   return name === undefined || value('VERSION_ID') === '' ? undefined : `${name}:${value('VERSION_ID')}`;
 }
 
+/** The code name of the distribution's release (`VERSION_CODENAME` of os-release(5)), as security trackers use it. */
+export function suiteOf(root = '/'): string | undefined {
+  return /^VERSION_CODENAME="?([\w.-]+)"?$/m.exec(slurp(join(root, 'etc/os-release')))?.[1];
+}
+
 /** Changelogs of kernel packages that are installed here (`/usr/share/doc/linux-…/changelog*.gz`), of the same series first. */
 export function installedChangelogs(version: string, root = '/'): string[] {
   const docs = join(root, 'usr/share/doc');

@@ -41,12 +41,16 @@ async function run(order: Order, report: Reporter, defer: Defer | undefined): Pr
   const work = { order, target, folder: folder.path, report, jobs };
   const workshop = order.module === undefined ? kernelTree(work) : ownModule(work);
   const sources = await workshop.patch();
+  // Loaded while the compilers run.
+  const fresh = async (): Promise<PairComparison> => {
+    const { newComparison } = await import('./stages/second-half.ts');
+    return newComparison(target, request);
+  };
+  await workshop.decide(sources, async (pairs) => (await fresh()).add(pairs));
   const plan = await workshop.plan(sources);
   let comparison: PairComparison | undefined;
   const comparing = async (): Promise<PairComparison> => {
-    // Loaded while the compilers run.
-    const { newComparison } = await import('./stages/second-half.ts');
-    comparison ??= newComparison(target, request);
+    comparison ??= await fresh();
     return comparison;
   };
   const look = async (round: Parameters<PairComparison['add']>[0]): Promise<void> => (await comparing()).add(round);

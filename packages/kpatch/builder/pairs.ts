@@ -15,6 +15,7 @@ import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { Unit } from '../kbuild/unit.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
+import { CompileTime, describeWide, WIDE } from './compile-time.ts';
 
 export interface CompiledPair {
   readonly unit: Unit;
@@ -32,6 +33,8 @@ export interface PairsInput {
   readonly folder: string;
   readonly jobs: number;
   readonly update: (text: string) => void;
+  /** Takes a sentence for the user. */
+  readonly note: (text: string) => void;
   /**
    * Called with the pairs of each round if there are many, so that errors (such as a changed structure) are found early.
    */
@@ -65,6 +68,8 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   }
   const isMissing = (unit: Unit): boolean => unit.added !== true && !originals.has(unit);
   const total = units.filter(isMissing).length + units.length - known.size;
+  const times = new CompileTime(facts.derived);
+  if (total >= WIDE) input.note(describeWide(units.length, total, times.unitMs, jobs));
   let done = 0;
   const onDone = ({ unit }: CompiledUnit): void =>
     input.update(`${++done} of ${total}: ${unit.object.replace(/\.o$/, '')}`);
@@ -78,6 +83,7 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   /** Compiles both sides at once, each with its share of the compilers. */
   const compile = async (some: readonly Unit[]): Promise<CompiledPair[]> => {
     const absent = some.filter(isMissing);
+    const start = performance.now();
     const share = absent.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
     const common = { variables, settings, jobs: share };
     const after = { ...common, when: 'after', onDone } as const;
@@ -90,6 +96,7 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
       ),
       compileUnits(original, absent, { ...common, when: 'before', onDone: keep }),
     ]);
+    times.record(fresh.length + absent.length, performance.now() - start, jobs);
     for (const one of fresh) known.set(one.unit, one);
     return some.map((unit) => ({ unit, original: originals.get(unit), patched: known.get(unit)! }));
   };
@@ -120,14 +127,34 @@ async function compilePatched(
   compilation: Compilation,
 ): Promise<CompiledUnit[]> {
   if (edited === undefined) return await compileUnits(patched, units, compilation);
+  const { onDone, ...quiet } = compilation;
   const compiled: CompiledUnit[] = [];
   const others: Unit[] = [];
   await inParallel(units, compilation.jobs, async (unit) => {
-    const one = await edited.compile(unit, { ...compilation, jobs: 1 });
+    const one = await edited.compile(unit, { ...quiet, jobs: 1 });
     if (one === undefined) others.push(unit);
-    else compiled.push(one);
+    else {
+      compiled.push(one);
+      onDone?.(one);
+    }
   });
   return [...compiled, ...(await compileUnits(patched, others, compilation))];
+}
+
+/** One unit as the kernel has it, compiled or from the cache. Error: `compile-failed`. */
+export async function originalUnit(facts: KernelFacts, unit: Unit, folder: string): Promise<CompiledUnit> {
+  const variables = await facts.variables();
+  const settings = objtoolSettings(facts.config);
+  const store = new ObjectStore(
+    join(facts.derived, 'objects'),
+    compilationKey(identityOf(facts), { variables, settings }),
+  );
+  const kept = store.get(unit);
+  if (kept !== undefined) return kept;
+  const overlay = new SourceOverlay(facts.kernel.paths.tree, folder);
+  const [made] = await compileUnits(overlay, [unit], { variables, settings, jobs: 1, when: 'before' });
+  store.put(made!);
+  return store.get(unit)!;
 }
 
 /** The bytes of an empty object of the same kind: the original of a new unit. */

@@ -4,6 +4,7 @@ import type { CustomParts } from '../distro/custom/custom.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import type { ModuleReport } from '../module/check/check.ts';
 import type { SigningKey } from '../module/make/sign.ts';
+import type { ShieldNote } from '../module/manifest.ts';
 import type { KernelSource } from '../prepare/kernel.ts';
 import type { ProvenanceStatement } from '../provenance/statement.ts';
 import type { Adjustment } from '../source/apply.ts';
@@ -39,6 +40,8 @@ export interface BuildRequest {
   readonly leaveOutInit?: boolean;
   /** Skip the run-pre match. */
   readonly skipRunPre?: boolean;
+  /** Recorded in the manifest if the patch is a shield. */
+  readonly shield?: ShieldNote;
   readonly jobs?: number;
   /** URI of this builder, for the provenance. */
   readonly builder?: string;

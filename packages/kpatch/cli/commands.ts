@@ -42,6 +42,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/diff.ts'),
   },
   {
+    name: 'shield',
+    group: 'make',
+    summary: 'refuse calls of a vulnerable function until the fix is there',
+    load: () => import('./patch/shield.ts'),
+  },
+  {
     name: 'kernel',
     group: 'make',
     summary: 'manage the kernels prepared for building: add, list, show, remove',
@@ -110,6 +116,18 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./host/policy.ts'),
   },
   {
+    name: 'cves',
+    group: 'host',
+    summary: 'show for each CVE whether this kernel is affected, fixed or not concerned, and why',
+    load: () => import('./cve/cves.ts'),
+  },
+  {
+    name: 'effective',
+    group: 'host',
+    summary: 'show up to which newer kernel release everything is fixed here',
+    load: () => import('./cve/effective.ts'),
+  },
+  {
     name: 'metrics',
     group: 'host',
     summary: 'print the state of this machine as Prometheus metrics',
@@ -137,7 +155,7 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'channel',
     group: 'channel',
-    summary: 'publish live patches as apt and dnf repositories, or follow such a channel',
+    summary: 'publish live patches as TUF, apt and dnf repositories, or follow such a channel',
     load: () => import('./channel/channel.ts'),
   },
   {

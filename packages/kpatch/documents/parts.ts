@@ -96,3 +96,12 @@ export const progress = v.object({
 export const patchState = v.picklist(['enabled', 'disabled', 'enabling', 'disabling']);
 
 export const version = v.object({ major: natural, minor: natural, patch: natural });
+
+/** What a shield does, as its manifest says it. */
+export const shieldNote = v.object({
+  function: v.string(),
+  returns: described(v.string(), 'C expression that refused calls return.'),
+  when: v.optional(described(v.string(), 'C condition on the arguments; absent if every call is refused.')),
+  log: described(v.boolean(), 'True if refused calls are written to the kernel log.'),
+  until: v.optional(described(time, 'From then on calls pass again.')),
+});

@@ -1,14 +1,16 @@
 /** All documents. docs/json.md and the JSON Schema files are generated from this list. */
 import * as channel from './channel.ts';
+import * as cve from './cve.ts';
 import type { Content, DocumentDefinition } from './document.ts';
 import * as general from './general.ts';
 import * as host from './host.ts';
 import * as make from './make.ts';
 import * as proof from './proof.ts';
 import * as provenance from './provenance.ts';
+import * as shield from './shield.ts';
 import * as stored from './stored.ts';
 
-const areas = { general, make, proof, provenance, host, channel, stored } as const;
+const areas = { general, make, shield, proof, provenance, host, cve, channel, stored } as const;
 
 function isDocument(value: unknown): value is DocumentDefinition {
   return typeof value === 'object' && value !== null && 'origin' in value && 'schema' in value;

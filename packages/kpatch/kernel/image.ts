@@ -1,7 +1,8 @@
 /** The kernel's code and data as its image holds them: the vmlinux ELF, without symbols, read at virtual addresses. */
-import { fail } from '../base/errors/error.ts';
+import { fail, KpatchError } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
-import { ELF_MAGIC, NT_GNU_BUILD_ID, PT, SHF, SHT, SIZE } from '../formats/elf/constants.ts';
+import { PT, SHF, SHT } from '../formats/elf/constants.ts';
+import { ElfFile, type Segment } from '../formats/elf/file.ts';
 import type { Platform } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
 import { type ByteOrder, bigEndian, littleEndian } from './byte-order.ts';
@@ -17,12 +18,6 @@ export interface ImageSection {
   readonly executable: boolean;
 }
 
-interface Segment {
-  readonly address: bigint;
-  readonly offset: number;
-  readonly fileSize: number;
-}
-
 export class KernelImage {
   readonly bytes: Buffer;
   readonly file: string;
@@ -30,25 +25,25 @@ export class KernelImage {
   /** `e_machine`; see `platform`. */
   readonly machine: number;
   readonly order: ByteOrder;
+  readonly #elf: ElfFile;
   readonly #segments: readonly Segment[];
 
   /** `bytes` is the whole ELF file, 64 bit. Error: `kernel-image-format`. */
   constructor(bytes: Buffer, file: string) {
     this.bytes = bytes;
     this.file = file;
-    if (bytes.length < SIZE.EHDR || bytes.readUInt32BE(0) !== ELF_MAGIC || bytes[4] !== 2) {
-      throw fail('kernel-image-format', { file, reason: 'not a 64-bit ELF file' }, { where: { file } });
-    }
-    this.order = bytes[5] === 2 ? bigEndian : littleEndian;
-    const { u16, u32, u64 } = this.order;
-    this.machine = u16(bytes, 0x12);
-    this.#segments = this.#table(0x20, 0x36, 0x38, SIZE.PHDR, (at) => ({
-      type: u32(bytes, at),
-      address: u64(bytes, at + 16),
-      offset: Number(u64(bytes, at + 8)),
-      fileSize: Number(u64(bytes, at + 32)),
-    })).filter(({ type, offset, fileSize }) => type === PT.LOAD && offset + fileSize <= bytes.length);
-    this.sections = this.#readSections();
+    this.#elf = elfOf(bytes, file);
+    this.order = this.#elf.littleEndian ? littleEndian : bigEndian;
+    this.machine = this.#elf.machine;
+    this.#segments = this.#elf.segments.filter(({ type }) => type === PT.LOAD);
+    this.sections = this.#elf.sections.map(({ name, addr, offset, size, type, flags }) => ({
+      name,
+      address: addr,
+      offset,
+      size,
+      hasBytes: type !== SHT.NOBITS && type !== SHT.NULL,
+      executable: (flags & SHF.EXECINSTR) !== 0,
+    }));
   }
 
   /** The file at `path`, as the cache keeps it. Errors: `file-unreadable`, `kernel-image-format`. */
@@ -64,8 +59,8 @@ export class KernelImage {
 
   /** `length` bytes at a virtual address, a view; undefined if the file does not hold all of them. */
   read(address: bigint, length: number): Buffer | undefined {
-    for (const { address: start, offset, fileSize } of this.#segments) {
-      if (address < start || address + BigInt(length) > start + BigInt(fileSize)) continue;
+    for (const { vaddr: start, offset, filesz } of this.#segments) {
+      if (address < start || address + BigInt(length) > start + BigInt(filesz)) continue;
       const at = offset + Number(address - start);
       return this.bytes.subarray(at, at + length);
     }
@@ -74,10 +69,8 @@ export class KernelImage {
 
   /** The virtual address of a byte of the file; undefined if it is not loaded. */
   addressOf(fileOffset: number): bigint | undefined {
-    const segment = this.#segments.find(
-      ({ offset, fileSize }) => fileOffset >= offset && fileOffset < offset + fileSize,
-    );
-    return segment === undefined ? undefined : segment.address + BigInt(fileOffset - segment.offset);
+    const segment = this.#segments.find(({ offset, filesz }) => fileOffset >= offset && fileOffset < offset + filesz);
+    return segment === undefined ? undefined : segment.vaddr + BigInt(fileOffset - segment.offset);
   }
 
   section(name: string): ImageSection | undefined {
@@ -100,8 +93,12 @@ export class KernelImage {
 
   /** GNU build-id in lower-case hexadecimal; undefined if there is none. */
   get buildId(): string | undefined {
-    const notes = this.content('.notes') ?? this.content('.note.gnu.build-id');
-    return notes === undefined ? undefined : buildIdOf(notes, this.order);
+    try {
+      return this.#elf.buildId();
+    } catch (error) {
+      if (error instanceof KpatchError) return undefined; // damaged notes
+      throw error;
+    }
   }
 
   /** The banner that /proc/version shows: `Linux version 6.1.0-56-amd64 (…) (…) #1 SMP …`; undefined if not found. */
@@ -111,54 +108,15 @@ export class KernelImage {
     const end = this.bytes.indexOf('\n', at);
     return end < 0 || end - at > 1024 ? undefined : this.bytes.toString('latin1', at, end);
   }
-
-  #readSections(): ImageSection[] {
-    const { bytes } = this;
-    const { u16, u32, u64 } = this.order;
-    const raw = this.#table(0x28, 0x3a, 0x3c, SIZE.SHDR, (at) => ({
-      nameAt: u32(bytes, at),
-      type: u32(bytes, at + 4),
-      flags: u64(bytes, at + 8),
-      address: u64(bytes, at + 16),
-      offset: Number(u64(bytes, at + 24)),
-      size: Number(u64(bytes, at + 32)),
-    }));
-    const names = raw[u16(bytes, 0x3e)];
-    return raw.map(({ nameAt, type, flags, address, offset, size }) => {
-      const start = (names?.offset ?? 0) + nameAt;
-      const end = bytes.indexOf(0, start);
-      const name = names === undefined || end < 0 || end - start > 256 ? '' : bytes.toString('latin1', start, end);
-      const hasBytes = type !== SHT.NOBITS && offset + size <= bytes.length;
-      return { name, address, offset, size, hasBytes, executable: (flags & BigInt(SHF.EXECINSTR)) !== 0n };
-    });
-  }
-
-  /** Reads one of the two header tables; records outside the file are left out. */
-  #table<T>(offsetAt: number, sizeAt: number, countAt: number, minimum: number, read: (at: number) => T): T[] {
-    const { bytes } = this;
-    const { u16, u64 } = this.order;
-    const start = Number(u64(bytes, offsetAt));
-    const size = u16(bytes, sizeAt);
-    const count = u16(bytes, countAt);
-    const records: T[] = [];
-    if (start === 0 || size < minimum) return records;
-    for (let i = 0; i < count && start + (i + 1) * size <= bytes.length; i++) records.push(read(start + i * size));
-    return records;
-  }
 }
 
-/** Looks through ELF notes for the GNU build-id. */
-function buildIdOf(notes: Buffer, { u32 }: ByteOrder): string | undefined {
-  for (let at = 0; at + 12 <= notes.length; ) {
-    const nameSize = u32(notes, at);
-    const size = u32(notes, at + 4);
-    const start = at + 12 + ((nameSize + 3) & ~3);
-    if (nameSize > 64 || start + size > notes.length) return undefined;
-    const name = notes.toString('latin1', at + 12, at + 12 + nameSize);
-    if (u32(notes, at + 8) === NT_GNU_BUILD_ID && name === 'GNU\0') {
-      return notes.toString('hex', start, start + size);
-    }
-    at = start + ((size + 3) & ~3);
+/** The image as an ELF file. Error: `kernel-image-format` with the reason. */
+function elfOf(bytes: Buffer, file: string): ElfFile {
+  try {
+    return new ElfFile(bytes, file);
+  } catch (cause) {
+    if (!(cause instanceof KpatchError)) throw cause;
+    const reason = cause.code === 'elf-not-elf' ? 'not a 64-bit ELF file' : cause.message;
+    throw fail('kernel-image-format', { file, reason }, { where: { file }, cause });
   }
-  return undefined;
 }

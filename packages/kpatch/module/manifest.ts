@@ -26,6 +26,19 @@ export interface ManifestFunction {
   readonly patches: readonly string[];
 }
 
+/** A module that refuses calls of one function until the fix is there. */
+export interface ShieldNote {
+  readonly function: string;
+  /** C expression that refused calls return, such as `-EPERM`. */
+  readonly returns: string;
+  /** C condition on the arguments; absent if every call is refused. */
+  readonly when?: string;
+  /** True if refused calls are written to the kernel log. */
+  readonly log: boolean;
+  /** ISO 8601: from then on calls pass again; absent without an end. */
+  readonly until?: string;
+}
+
 export interface Manifest {
   readonly schema: typeof manifestSchema;
   /** The module's name. */
@@ -50,6 +63,8 @@ export interface Manifest {
   readonly runPre: 'matched' | 'skipped';
   /** `none`: it was built with `--no-sandbox`. Absent if the build ran in a sandbox, and in modules of kpatch 0.1. */
   readonly sandbox?: 'none';
+  /** Present if it is a shield and not a fix. */
+  readonly shield?: ShieldNote;
   /** Name and version of the program that made it. */
   readonly tool: string;
 }
@@ -127,6 +142,15 @@ const fields: Readonly<Record<string, Check>> = {
   patches: listOf(record({ name: text, sha256: text })),
   runPre: (value) => value === 'matched' || value === 'skipped',
   sandbox: optionally((value) => value === 'none'),
+  shield: optionally(
+    record({
+      function: text,
+      returns: text,
+      when: optionally(text),
+      log: (value) => typeof value === 'boolean',
+      until: optionally((value) => text(value) && !Number.isNaN(Date.parse(value as string))),
+    }),
+  ),
   tool: text,
 };
 

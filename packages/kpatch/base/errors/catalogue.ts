@@ -10,6 +10,8 @@ import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
 import { provenanceErrors } from './entries/provenance.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
+import { shieldErrors } from './entries/shield.ts';
+import { tufErrors } from './entries/tuf.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -20,11 +22,13 @@ export const catalogue = {
   ...buildErrors,
   ...moduleErrors,
   ...sandboxErrors,
+  ...shieldErrors,
   ...vmErrors,
   ...proveErrors,
   ...provenanceErrors,
   ...hostErrors,
   ...channelErrors,
+  ...tufErrors,
 } as const;
 
 export type ErrorCode = keyof typeof catalogue;

@@ -84,6 +84,7 @@ function manifestOf(
     patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
     runPre: request.skipRunPre ? 'skipped' : 'matched',
     ...(isSandboxed() ? {} : { sandbox: 'none' }),
+    ...(request.shield === undefined ? {} : { shield: request.shield }),
     tool: `kpatch ${toolVersion}`,
   };
 }

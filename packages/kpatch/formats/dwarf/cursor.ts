@@ -34,6 +34,15 @@ const sizes: Readonly<Record<number, number>> = {
 const offsetForms: ReadonlySet<number> = new Set([0x0e, 0x17, 0x1d, 0x1f, 0x1f20, 0x1f21]);
 const lebForms: ReadonlySet<number> = new Set([0x0d, 0x0f, 0x15, 0x1a, 0x1b, 0x22, 0x23]);
 
+/** Numbers of variable length have at most 64 bits; a damaged file may claim more. */
+const LONGEST = 2 ** 64;
+
+/** What relocations put into the fields of a section. */
+export interface FieldValues {
+  /** The value of the field at `offset`; undefined without a relocation. */
+  at(offset: number): number | undefined;
+}
+
 /** What the size of a form depends on. */
 export interface FormSizes {
   readonly version: number;
@@ -46,19 +55,29 @@ export interface FormSizes {
 export class DwarfCursor {
   readonly view: DataView;
   readonly #le: boolean;
-  readonly #relocations: Relocations | undefined;
+  readonly #relocations: FieldValues | undefined;
   at = 0;
 
-  /** Over a section of the file; `relocated` where its fields have relocations. */
-  constructor(file: ElfFile, section: string, relocated: boolean) {
+  /** Over the bytes of a section; `relocations` where its fields have any. */
+  constructor(bytes: Uint8Array, littleEndian: boolean, relocations?: FieldValues) {
+    this.view = viewOf(bytes);
+    this.#le = littleEndian;
+    this.#relocations = relocations;
+  }
+
+  /** Over a section of a file, empty if there is none of that name; `relocated` where its fields have relocations. */
+  static of(file: ElfFile, section: string, relocated: boolean): DwarfCursor {
     const raw = file.section(section);
-    this.view = viewOf(raw === undefined ? new Uint8Array(0) : file.data(raw));
-    this.#le = file.littleEndian;
-    this.#relocations = relocated ? new Relocations(file, section) : undefined;
+    const bytes = raw === undefined ? new Uint8Array(0) : file.data(raw);
+    return new DwarfCursor(bytes, file.littleEndian, relocated ? new Relocations(file, section) : undefined);
   }
 
   u8(): number {
     return this.view.getUint8(this.at++);
+  }
+
+  i8(): number {
+    return this.view.getInt8(this.at++);
   }
 
   u16(): number {
@@ -84,7 +103,7 @@ export class DwarfCursor {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
       const byte = this.u8();
-      value += (byte & 0x7f) * scale;
+      if (scale < LONGEST) value += (byte & 0x7f) * scale;
       if ((byte & 0x80) === 0) return value;
     }
   }
@@ -93,7 +112,7 @@ export class DwarfCursor {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
       const byte = this.u8();
-      value += (byte & 0x7f) * scale;
+      if (scale < LONGEST) value += (byte & 0x7f) * scale;
       if ((byte & 0x80) === 0) return (byte & 0x40) === 0 ? value : value - scale * 128;
     }
   }
@@ -150,13 +169,13 @@ export class DwarfCursor {
 /** The text at an offset of a section of texts; undefined if there is none. */
 export function dwarfText(file: ElfFile, section: string, at: number): string | undefined {
   if (file.section(section) === undefined) return undefined;
-  const cursor = new DwarfCursor(file, section, false);
+  const cursor = DwarfCursor.of(file, section, false);
   cursor.at = at;
   return cursor.text();
 }
 
 /** What relocations put into the fields of a debug section; fields are asked for in ascending order mostly. */
-class Relocations {
+class Relocations implements FieldValues {
   readonly #view: DataView | undefined;
   readonly #le: boolean;
   readonly #count: number;

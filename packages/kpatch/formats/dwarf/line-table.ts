@@ -3,6 +3,7 @@
  * tells people where something is: where it is missing or malformed there is no answer, and never an error.
  */
 import type { ElfObject, Relocation, Section } from '../elf/object.ts';
+import { DwarfCursor } from './cursor.ts';
 
 export interface SourceLine {
   readonly file: string;
@@ -99,60 +100,66 @@ interface Header {
 class LineReader {
   readonly #object: ElfObject;
   readonly #rows: Rows;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #le: boolean;
+  readonly #cursor: DwarfCursor;
+  readonly #size: number;
   readonly #relocations: ReadonlyMap<number, Relocation>;
-  #at = 0;
 
   constructor(object: ElfObject, section: Section, rows: Rows) {
     this.#object = object;
     this.#rows = rows;
-    this.#bytes = section.data;
-    this.#view = new DataView(section.data.buffer, section.data.byteOffset, section.data.length);
-    this.#le = object.littleEndian;
+    this.#size = section.data.length;
     this.#relocations = new Map(section.relocations.map((relocation) => [relocation.offset, relocation]));
+    this.#cursor = new DwarfCursor(section.data, object.littleEndian, { at: (offset) => this.#value(offset) });
+  }
+
+  /** What a relocation puts into a field. */
+  #value(offset: number): number | undefined {
+    const relocation = this.#relocations.get(offset);
+    return relocation === undefined ? undefined : (relocation.symbol?.value ?? 0) + relocation.addend;
   }
 
   read(): void {
-    while (this.#at + 4 < this.#bytes.length) {
-      const length = this.#u32();
+    const cursor = this.#cursor;
+    while (cursor.at + 4 < this.#size) {
+      const length = cursor.u32();
       if (length >= 0xfffffff0) return; // 64-bit DWARF, which no compiler uses for kernels
-      const end = Math.min(this.#bytes.length, this.#at + length);
+      const end = Math.min(this.#size, cursor.at + length);
       this.#unit(end);
-      this.#at = end;
+      cursor.at = end;
     }
   }
 
   #unit(end: number): void {
-    const version = this.#u16();
+    const cursor = this.#cursor;
+    const version = cursor.u16();
     if (version < 2 || version > 5) return;
-    if (version >= 5) this.#at += 2; // sizes of addresses and segments
-    const headerLength = this.#u32();
-    const program = this.#at + headerLength;
-    const minimum = this.#u8();
-    if (version >= 4) this.#at++; // operations per instruction, for VLIW
-    this.#at++; // whether lines begin statements
-    const lineBase = this.#view.getInt8(this.#at++);
-    const lineRange = this.#u8();
-    const opcodeBase = this.#u8();
+    if (version >= 5) cursor.at += 2; // sizes of addresses and segments
+    const headerLength = cursor.u32();
+    const program = cursor.at + headerLength;
+    const minimum = cursor.u8();
+    if (version >= 4) cursor.at++; // operations per instruction, for VLIW
+    cursor.at++; // whether lines begin statements
+    const lineBase = cursor.i8();
+    const lineRange = cursor.u8();
+    const opcodeBase = cursor.u8();
     if (lineRange === 0 || opcodeBase === 0) return;
     const operands = [0];
-    for (let opcode = 1; opcode < opcodeBase; opcode++) operands.push(this.#u8());
+    for (let opcode = 1; opcode < opcodeBase; opcode++) operands.push(cursor.u8());
     const files = version >= 5 ? this.#files5() : this.#files();
-    this.#at = program;
+    cursor.at = program;
     this.#program({ version, minimum, lineBase, lineRange, opcodeBase, operands, files }, end);
   }
 
   /** DWARF 2 to 4: lists of strings, each ended by an empty one. Files count from 1. */
   #files(): string[] {
+    const cursor = this.#cursor;
     const folders = [''];
-    for (let name = this.#string(); name !== ''; name = this.#string()) folders.push(name);
+    for (let name = cursor.text(); name !== ''; name = cursor.text()) folders.push(name);
     const files = [''];
-    for (let name = this.#string(); name !== ''; name = this.#string()) {
-      const folder = folders[this.#uleb()] ?? '';
-      this.#uleb();
-      this.#uleb();
+    for (let name = cursor.text(); name !== ''; name = cursor.text()) {
+      const folder = folders[cursor.uleb()] ?? '';
+      cursor.uleb();
+      cursor.uleb();
       files.push(join(folder, name));
     }
     return files;
@@ -165,16 +172,17 @@ class LineReader {
   }
 
   #entries(): { path: string; folder: number }[] {
+    const cursor = this.#cursor;
     const formats: [number, number][] = [];
-    const formatCount = this.#u8();
-    for (let index = 0; index < formatCount; index++) formats.push([this.#uleb(), this.#uleb()]);
-    const count = this.#uleb();
+    const formatCount = cursor.u8();
+    for (let index = 0; index < formatCount; index++) formats.push([cursor.uleb(), cursor.uleb()]);
+    const count = cursor.uleb();
     const entries: { path: string; folder: number }[] = [];
     if (formatCount === 0) return entries;
     for (let index = 0; index < count; index++) {
       const entry = { path: '', folder: 0 };
       for (const [content, form] of formats) {
-        const value = this.#value(form);
+        const value = this.#field(form);
         if (content === LNCT.path) entry.path = String(value);
         else if (content === LNCT.directory) entry.folder = Number(value);
       }
@@ -183,34 +191,36 @@ class LineReader {
     return entries;
   }
 
-  #value(form: number): string | number {
+  #field(form: number): string | number {
+    const cursor = this.#cursor;
     switch (form) {
       case FORM.string:
-        return this.#string();
+        return cursor.text();
       case FORM.lineStrp:
         return this.#stringAt('.debug_line_str');
       case FORM.strp:
         return this.#stringAt('.debug_str');
       case FORM.udata:
-        return this.#uleb();
+        return cursor.uleb();
       case FORM.data1:
-        return this.#u8();
+        return cursor.u8();
       case FORM.data2:
-        return this.#u16();
+        return cursor.u16();
       case FORM.data4:
-        return this.#u32();
+        return cursor.u32();
       case FORM.data8:
         return this.#skip(8);
       case FORM.data16:
         return this.#skip(16);
       case FORM.block:
-        return this.#skip(this.#uleb());
+        return this.#skip(cursor.uleb());
       default:
         throw new RangeError('unknown form');
     }
   }
 
   #program(header: Header, end: number): void {
+    const cursor = this.#cursor;
     let section: Section | undefined;
     let offset = 0;
     let line = 1;
@@ -227,96 +237,55 @@ class LineReader {
       if (before !== undefined && !before.end && !last && before.line === line && before.file === name) return;
       list.push({ offset, line, file: name, end: last });
     };
-    while (this.#at < end) {
-      const opcode = this.#u8();
+    while (cursor.at < end) {
+      const opcode = cursor.u8();
       if (opcode >= header.opcodeBase) {
         const adjusted = opcode - header.opcodeBase;
         offset += Math.floor(adjusted / header.lineRange) * header.minimum;
         line += header.lineBase + (adjusted % header.lineRange);
         row(false);
       } else if (opcode === 0) {
-        const length = this.#uleb();
-        const next = this.#at + length;
-        const extended = this.#u8();
+        const length = cursor.uleb();
+        const next = cursor.at + length;
+        const extended = cursor.u8();
         if (extended === LNE.endSequence) {
           row(true);
           [section, offset, line, file] = [undefined, 0, 1, 1];
         } else if (extended === LNE.setAddress) {
-          const relocation = this.#relocations.get(this.#at);
+          const relocation = this.#relocations.get(cursor.at);
           const home = relocation?.symbol?.section;
           section = typeof home === 'object' ? home : undefined;
           offset = (relocation?.symbol?.value ?? 0) + (relocation?.addend ?? 0);
         }
-        this.#at = next;
+        cursor.at = next;
       } else if (opcode === LNS.copy) row(false);
-      else if (opcode === LNS.advancePc) offset += this.#uleb() * header.minimum;
-      else if (opcode === LNS.advanceLine) line += this.#sleb();
-      else if (opcode === LNS.setFile) file = this.#uleb();
+      else if (opcode === LNS.advancePc) offset += cursor.uleb() * header.minimum;
+      else if (opcode === LNS.advanceLine) line += cursor.sleb();
+      else if (opcode === LNS.setFile) file = cursor.uleb();
       else if (opcode === LNS.constAddPc) {
         offset += Math.floor((255 - header.opcodeBase) / header.lineRange) * header.minimum;
       } else if (opcode === LNS.fixedAdvancePc) {
-        if (this.#relocations.has(this.#at)) section = undefined; // the linker decides (relaxation)
-        offset += this.#u16();
-      } else for (let count = header.operands[opcode] ?? 0; count > 0; count--) this.#uleb();
+        if (this.#relocations.has(cursor.at)) section = undefined; // the linker decides (relaxation)
+        offset += cursor.u16();
+      } else for (let count = header.operands[opcode] ?? 0; count > 0; count--) cursor.uleb();
     }
   }
 
   #skip(length: number): number {
-    this.#at += length;
-    if (this.#at > this.#bytes.length) throw new RangeError('the section ends');
+    const cursor = this.#cursor;
+    cursor.at += length;
+    if (cursor.at > this.#size) throw new RangeError('the section ends');
     return 0;
   }
 
-  #u8(): number {
-    return this.#view.getUint8(this.#at++);
-  }
-
-  #u16(): number {
-    this.#at += 2;
-    return this.#view.getUint16(this.#at - 2, this.#le);
-  }
-
-  #u32(): number {
-    this.#at += 4;
-    return this.#view.getUint32(this.#at - 4, this.#le);
-  }
-
-  #uleb(): number {
-    let value = 0;
-    for (let shift = 1; ; shift *= 128) {
-      const byte = this.#u8();
-      if (shift < 2 ** 42) value += (byte & 0x7f) * shift;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  #sleb(): number {
-    let value = 0;
-    for (let shift = 1; ; shift *= 128) {
-      const byte = this.#u8();
-      if (shift < 2 ** 42) value += (byte & 0x7f) * shift;
-      if (byte < 0x80) return (byte & 0x40) !== 0 ? value - shift * 128 : value;
-    }
-  }
-
-  #string(): string {
-    const end = this.#bytes.indexOf(0, this.#at);
-    if (end < 0) throw new RangeError('a string has no end');
-    const text = Buffer.from(this.#bytes.subarray(this.#at, Math.min(end, this.#at + 4096))).toString('latin1');
-    this.#at = end + 1;
-    return text;
-  }
-
-  /** A string of another section; the place is in the relocation, as addends are. */
+  /** A string of another section. */
   #stringAt(name: string): string {
-    const relocation = this.#relocations.get(this.#at);
-    const place = this.#u32();
-    const home = relocation?.symbol?.section;
-    const section = typeof home === 'object' ? home : this.#object.sections.find((one) => one.name === name);
-    const at = relocation === undefined ? place : (relocation.symbol?.value ?? 0) + relocation.addend;
-    if (section === undefined || at < 0 || at >= section.data.length) return '';
-    const end = section.data.indexOf(0, at);
-    return Buffer.from(section.data.subarray(at, end < 0 ? at : Math.min(end, at + 4096))).toString('latin1');
+    const at = this.#cursor.offset(4);
+    const section = this.#object.sections.find((one) => one.name === name);
+    if (section === undefined) return '';
+    const strings = new DwarfCursor(section.data, this.#object.littleEndian);
+    strings.at = at;
+    return strings.text();
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { KpatchError } from '#kpatch/base/errors/error.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
 import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
@@ -69,13 +70,18 @@ describe('kernel image', () => {
     await provokes('kernel-image-format', () => new KernelImage(Buffer.alloc(100), 'x'));
   });
 
-  it('survives any single damaged header byte without another error', () => {
+  it('survives any single damaged header byte, or refuses the image', () => {
     for (let at = 16; at < 64; at++) {
       const bytes = Buffer.from(vmlinux);
       bytes[at] = 0xff;
-      const image = new KernelImage(bytes, 'x');
-      image.read(0xffffffff81000000n, 4);
-      void image.buildId;
+      try {
+        const image = new KernelImage(bytes, 'x');
+        image.read(0xffffffff81000000n, 4);
+        void image.buildId;
+      } catch (error) {
+        assert.ok(error instanceof KpatchError);
+        assert.equal(error.code, 'kernel-image-format');
+      }
     }
   });
 });

@@ -44,6 +44,12 @@ export const channelErrors = table({
     why: 'kpatch lists what was fixed since that version',
     fix: 'give it with --from VERSION (for example 6.1.190-1)',
   },
+  'cves-none': {
+    exit: 3,
+    what: 'no source names a CVE of kernel {release}',
+    why: 'a document without statements is not valid',
+    fix: 'give advisories or the changelog of a newer kernel, or use fewer filters',
+  },
   'channel-module': {
     exit: 2,
     what: '{file} cannot be packaged: {problem}',
@@ -165,7 +171,7 @@ export const channelErrors = table({
     fix: 'correct it, or run `kpatch auto` or `kpatch manual` again',
   },
   'channel-not-followed': {
-    exit: 2,
+    exit: 3,
     what: 'this machine does not follow a channel',
     why: '',
     fix: 'run `kpatch channel follow URL --key FILE`',

@@ -2,6 +2,12 @@ import { table } from '../entry.ts';
 
 /** Errors of `kernel/`. */
 export const kernelErrors = table({
+  'kernel-not-chosen': {
+    exit: 2,
+    what: 'no target kernel: {problem}',
+    why: 'a live patch fits one kernel release only',
+    fix: 'choose the kernel with --kernel RELEASE',
+  },
   'kernel-unknown': {
     exit: 1,
     what: 'kernel {release} is neither installed here nor available from the package sources',

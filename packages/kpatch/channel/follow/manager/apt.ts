@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../../../base/errors/error.ts';
-import { writeAtomically } from '../../../base/files.ts';
+import { temporaryFolder, writeAtomically } from '../../../base/files.ts';
 import { type RunResult, run } from '../../../base/run.ts';
 import { aptKeyring } from '../../client-names.ts';
 import { packageNames } from '../../package/name.ts';
@@ -32,7 +32,7 @@ export class AptManager implements Manager {
 
   configure(url: string, _armored: string, binary: Uint8Array): Promise<void> {
     this.#write(aptKeyring, binary);
-    this.#write(sourceFile, aptSource(url, suite, component).replace(aptKeyring, join(this.#root, aptKeyring)));
+    this.#write(sourceFile, aptSource(url, suite, component));
     this.#pin();
     return Promise.resolve();
   }
@@ -44,7 +44,9 @@ export class AptManager implements Manager {
   async refresh(): Promise<void> {
     if (!existsSync(join(this.#root, sourceFile))) throw fail('channel-not-followed', {});
     // Only this source, and any failure is one: by itself apt-get update ends with 0 when a source cannot be reached.
-    const only = ['-o', `Dir::Etc::sourcelist=${join(this.#root, sourceFile)}`, '-o', 'Dir::Etc::sourceparts=-'];
+    using outside = temporaryFolder('kpatch-apt-');
+    const source = this.#sourceFromHere(outside.path);
+    const only = ['-o', `Dir::Etc::sourcelist=${source}`, '-o', 'Dir::Etc::sourceparts=-'];
     const options = [...only, '-o', 'APT::Get::List-Cleanup=0', '-o', 'APT::Update::Error-Mode=any'];
     const result = await this.#apt('update', ...options);
     // apt keeps the list it has and only warns where a new one does not hold.
@@ -120,6 +122,22 @@ export class AptManager implements Manager {
       env: { LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
       timeoutMs: 1_800_000,
     });
+  }
+
+  /**
+   * The source as this process can use it. In an image the key ring has the path that apt inside the image will see, so a copy
+   * for this run names it from outside.
+   */
+  #sourceFromHere(folder: string): string {
+    const own = join(this.#root, sourceFile);
+    if (this.#root === '/') return own;
+    const text = readFileSync(own, 'utf8').replace(
+      `Signed-By: ${aptKeyring}`,
+      `Signed-By: ${join(this.#root, aptKeyring)}`,
+    );
+    const copy = join(folder, 'kpatch-channel.sources');
+    writeAtomically(copy, text);
+    return copy;
   }
 
   /**

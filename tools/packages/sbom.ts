@@ -1,0 +1,101 @@
+/**
+ * The software bill of materials of the executable, in CycloneDX 1.6: what esbuild really put into the bundle, and Node with the libraries that are
+ * compiled into it. The same executable gives the same document.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Enums, Models, Serialize, Spec } from '@cyclonedx/cyclonedx-library';
+import { sha256 } from '#kpatch/base/digest.ts';
+import { runOk } from '#kpatch/base/run.ts';
+
+export interface SbomInput {
+  /** The root of the checkout. */
+  readonly root: string;
+  readonly version: string;
+  readonly executable: Uint8Array;
+  /** Paths of the files in the bundle, from esbuild's metafile. */
+  readonly bundled: readonly string[];
+  /** The pinned Node. */
+  readonly node: string;
+  /** Seconds since 1970. */
+  readonly epoch: number;
+}
+
+/** The document as JSON text. */
+export async function sbom(input: SbomInput): Promise<string> {
+  const { root, version, executable, bundled, node, epoch } = input;
+  const { Application, Library } = Enums.ComponentType;
+  const digest = sha256(executable);
+  const program = component(Application, 'kpatch', version, 'GPL-2.0-or-later');
+  program.purl = `pkg:generic/kpatch@${version}`;
+  program.hashes.set(Enums.HashAlgorithm['SHA-256'], digest);
+  const bom = new Models.Bom({ metadata: new Models.Metadata({ component: program }) });
+  bom.metadata.timestamp = new Date(epoch * 1000);
+  bom.serialNumber = serialNumber(digest);
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as Lock;
+  for (const folder of packagesOf(bundled)) {
+    const { version: found = '', license, integrity } = lock.packages[folder] ?? {};
+    const name = folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length);
+    const part = component(Library, name, found, license);
+    part.purl = `pkg:npm/${name.replace('@', '%40')}@${found}`;
+    const sha512 = /^sha512-(\S+)$/.exec(integrity ?? '')?.[1];
+    if (sha512 !== undefined)
+      part.hashes.set(Enums.HashAlgorithm['SHA-512'], Buffer.from(sha512, 'base64').toString('hex'));
+    bom.components.add(part);
+    program.dependencies.add(part.bomRef);
+  }
+  const platform = await nodeParts(node);
+  for (const part of platform) bom.components.add(part);
+  program.dependencies.add(platform[0]!.bomRef);
+  const text = new Serialize.JsonSerializer(new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6)).serialize(bom, {
+    sortLists: true,
+    space: 1,
+  });
+  return `${text}\n`;
+}
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { version?: string; license?: string; integrity?: string }>>;
+}
+
+/** Folders of the packages that files belong to, as package-lock.json names them, sorted. */
+export function packagesOf(files: readonly string[]): string[] {
+  const folders = files.flatMap((file) => /^(?:.*\/)?(node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? []);
+  return [...new Set(folders)].sort();
+}
+
+/** Node itself, first, and what it says is compiled into it. */
+async function nodeParts(node: string): Promise<Models.Component[]> {
+  const { stdout } = await runOk(node, ['-p', 'JSON.stringify(process.versions)']);
+  const versions = JSON.parse(stdout.toString()) as Record<string, string>;
+  const runtime = component(Enums.ComponentType.Framework, 'node', versions.node!, 'MIT');
+  runtime.purl = `pkg:generic/node@${versions.node}`;
+  const parts = Object.entries(versions)
+    // `modules` and `napi` are numbers of interfaces; what has no version is not compiled in.
+    .filter(([name, version]) => version !== '' && !['node', 'modules', 'napi'].includes(name))
+    .map(([name, version]) => {
+      const part = component(Enums.ComponentType.Library, name, version, undefined);
+      part.purl = `pkg:generic/${name}@${encodeURIComponent(version)}`;
+      runtime.dependencies.add(part.bomRef);
+      return part;
+    });
+  return [runtime, ...parts];
+}
+
+function component(
+  type: Enums.ComponentType,
+  name: string,
+  version: string,
+  license: string | undefined,
+): Models.Component {
+  const made = new Models.Component(type, name, { version, bomRef: `${name}@${version}` });
+  if (license !== undefined) made.licenses.add(new Models.SpdxLicense(license));
+  return made;
+}
+
+/** A UUID of version 8 (RFC 9562) from the digest of what the document describes. */
+function serialNumber(digest: string): string {
+  const variant = ((Number.parseInt(digest[16]!, 16) & 3) | 8).toString(16);
+  const parts = [digest.slice(0, 8), digest.slice(8, 12), `8${digest.slice(13, 16)}`, variant + digest.slice(17, 20)];
+  return `urn:uuid:${[...parts, digest.slice(20, 32)].join('-')}`;
+}
