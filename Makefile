@@ -18,7 +18,7 @@ install-all: ## the same, with what only tests, packages and channels need
 
 check: install ## formatting, lint, types, layers, names of machines and distributions, generated documents, wording
 	@node_modules/.bin/biome check --error-on-warnings
-	@node_modules/.bin/tsc -p .
+	@node_modules/.bin/tsc -p . --incremental --tsBuildInfoFile node_modules/.tsbuildinfo
 	@$(NODE) tools/layers.ts
 	@$(NODE) tools/names.ts
 	@$(NODE) tools/documents.ts --check
