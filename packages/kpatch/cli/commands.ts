@@ -95,6 +95,12 @@ export const commands: readonly CommandEntry[] = [
     summary: 'stop loading a patch at boot',
     load: () => import('./host/uninstall.ts'),
   },
+  {
+    name: 'rollback',
+    group: 'host',
+    summary: 'go back to the live patch that was active or installed before',
+    load: () => import('./host/rollback.ts'),
+  },
   { name: 'list', group: 'host', summary: 'list loaded and installed patches', load: () => import('./host/list.ts') },
   { name: 'info', group: 'host', summary: 'show the contents of a patch', load: () => import('./host/info.ts') },
   {

@@ -144,6 +144,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch uninstall livepatch_fix', 'kpatch unload livepatch_fix'],
     },
   ],
+  rollback: [{ what: 'See what it would do, then do it', run: ['kpatch rollback --dry-run', 'kpatch rollback'] }],
   list: [{ what: 'What is loaded and installed, and which functions it replaces', run: ['kpatch list --functions'] }],
   info: [
     { what: 'Look at a file', run: ['kpatch info livepatch_fix.ko'] },
