@@ -18,7 +18,7 @@ import { channelAddress, needSettings, readSettings, type Settings, writeSetting
 import { readState, writeState } from './state.ts';
 import type { ChannelStatus, KernelState, Updated } from './status.ts';
 import { supportOf } from './support.ts';
-import { unitsEnabled } from './units.ts';
+import { timerProblems, timerRuns } from './units.ts';
 import { settleUnpacked, unpacked } from './unpacked.ts';
 
 /**
@@ -110,10 +110,11 @@ export async function packagesStatus(root: string, settings: Settings, now: Date
   const manager = managerOf(root);
   const metadata = manager.metadata();
   const state = readState(root);
-  const kernels = installedKernels(root);
+  const records = new Map(unpacked(root).map(({ record }) => [record.kernel, record]));
+  // A subscription outlives the image of its kernel.
+  const kernels = [...new Set([...installedKernels(root), ...records.keys()])];
   const installed = await manager.installed('kpatch-patch-');
   const offered = await manager.available(kernels.map((kernel) => manager.packageFor(kernel)));
-  const records = new Map(unpacked(root).map(({ record }) => [record.kernel, record]));
   const running = root === '/' ? runningRelease() : '';
   const states = kernels.map((release): KernelState => {
     const name = manager.packageFor(release);
@@ -130,13 +131,16 @@ export async function packagesStatus(root: string, settings: Settings, now: Date
   });
   const iso = (seconds: number): string => (seconds === 0 ? '' : new Date(seconds * 1000).toISOString());
   const { url, mode } = settings;
-  const known = { url, mode, manager: manager.name, timer: unitsEnabled(root), looked: state.looked };
+  const known = { url, mode, manager: manager.name, timer: timerRuns(root), looked: state.looked };
   const dates = { published: iso(metadata?.published ?? 0), validUntil: iso(metadata?.validUntil ?? 0) };
   return {
     ...known,
     ...dates,
     kernels: states,
-    problems: problemsOf(states, state.problem, dates.validUntil, records, now),
+    problems: [
+      ...problemsOf(states, state.problem, dates.validUntil, records, now),
+      ...timerProblems(mode, known.timer),
+    ],
   };
 }
 

@@ -1,5 +1,5 @@
 /** The publisher side of `kpatch channel`. */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isCveId } from '../../advisory/record.ts';
@@ -8,6 +8,7 @@ import { fail } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import { lock } from '../../base/lock.ts';
+import { readPublicKeys } from '../../channel/follow/manager/key.ts';
 import { isRelease } from '../../channel/patch-module.ts';
 import { addPatches, exists, putKernel } from '../../channel/repository/add.ts';
 import { checkChannel, checkTree } from '../../channel/repository/check.ts';
@@ -108,7 +109,7 @@ export function registerPublish(channel: Command): void {
   channel
     .command('check <DIR>')
     .description('verify a channel or a mirror the way machines do')
-    .option('--key <file>', 'public key to verify a mirror with (a binary key ring such as key.gpg)')
+    .option('--key <file>', 'public key to verify a mirror with , armored or binary (default: its own key.gpg)')
     .option('--json', 'print JSON')
     .action(action(check));
   channel
@@ -259,7 +260,7 @@ async function publishIt({ report }: Context, options: { tufKeys?: string }, dir
   const config = readConfig(folder);
   using _held = await held(folder);
   const published = await publish(folder, config, now(), report, roleKeys(options.tufKeys));
-  const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
+  const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'live patch package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
   return {
     schema: 'kpatch.channel-publish/1',
     data: {
@@ -274,14 +275,16 @@ async function publishIt({ report }: Context, options: { tufKeys?: string }, dir
 
 async function check(_: Context, options: { key?: string }, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
-  const given = options.key === undefined ? undefined : readBytes(options.key);
+  const given = options.key === undefined ? undefined : readPublicKeys(options.key).binary;
+  if (!exists(folder) && given === undefined && !existsSync(join(folder, 'key.gpg')))
+    throw fail('channel-none', { folder });
   const checked = exists(folder)
     ? await checkOwn(folder, given)
-    : await checkTree(folder, given ?? readBytes(`${folder}/key.gpg`), new Date());
+    : await checkTree(folder, given ?? readBytes(join(folder, 'key.gpg')), new Date());
   const { problems, files, packages, date, validUntil } = checked;
   const text = [
     ...problems.map((problem) => `problem: ${problem}`),
-    `${plural(files, 'file')}, ${plural(packages, 'package')}, published ${date}, valid until ${validUntil}: ${problems.length === 0 ? 'no problems' : plural(problems.length, 'problem')}`,
+    `${plural(files, 'file')}, ${plural(packages, 'package')} with those of the channel itself, published ${date}, valid until ${validUntil}: ${problems.length === 0 ? 'no problems' : plural(problems.length, 'problem')}`,
   ].join('\n');
   return { exit: problems.length === 0 ? 0 : 1, schema: 'kpatch.channel-check/1', data: checked, text };
 }

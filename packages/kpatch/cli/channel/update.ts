@@ -4,6 +4,7 @@ import type { Reporter } from '../../base/report.ts';
 import { update } from '../../channel/follow/follow.ts';
 import { settleUnpacked } from '../../channel/follow/unpacked.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { rootFolder } from '../root-option.ts';
 import { updateText } from './update-text.ts';
 
 interface Options {
@@ -22,7 +23,7 @@ export function register(program: Command): void {
     .option('--dry-run', 'only print what would change')
     .option('--fetched <folder>', 'use what kpatch channel fetch has put there; nothing is downloaded')
     .option('--unpacked', 'only compare what packages have unpacked with what is installed; their trigger runs this')
-    .option('--root <folder>', 'root directory of an image')
+    .option('--root <folder>', 'root directory of an image', rootFolder)
     .option('--json', 'print JSON')
     .action(action(run));
 }

@@ -380,7 +380,7 @@ test('the commands of a machine: status in words, exit status for monitoring', a
     const result = await run('bin/kpatch', [...args, '--root', machine.root]);
     return { status: result.status, stdout: result.stdout.toString(), stderr: result.stderr };
   };
-  assert.equal((await kpatch('channel', 'status')).status, 2);
+  assert.equal((await kpatch('channel', 'status')).status, 3);
   assert.equal((await kpatch('channel', 'follow', server.url, '--packages', '--key', keyFile)).status, 0);
   assert.equal((await kpatch('channel', 'status')).status, 1);
   const subscribed = await kpatch('auto');
