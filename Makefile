@@ -5,7 +5,7 @@ TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
 # Every kpatch that a test starts checks its own JSON output against docs/schemas.
 CHECKED := NODE_OPTIONS=--import=$(CURDIR)/packages/kpatch/test/output-check.ts
 
-.PHONY: help install install-all check format docs packages test attacks demo channel-demo bench fuzz soak corpus clean
+.PHONY: help install install-all check format docs packages test attacks demo channel-demo screenshots bench fuzz soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ format: install ## format the sources in place
 
 docs: install ## write the documents that are printed from the sources
 	@$(NODE) tools/documents.ts
+
+screenshots: install-all ## the pages in every state into docs/images
+	@$(NODE) tools/screenshots.ts
 
 packages: install-all ## one executable that needs no Node, a .deb, an .rpm and a bill of materials (CycloneDX), into dist/
 	@$(NODE) tools/packages.ts
