@@ -30,8 +30,8 @@ const order = [
   'prove',
   'host',
   'channel',
-  'cli',
   'compat',
+  'cli',
 ] as const;
 
 type Room = (typeof order)[number];
