@@ -141,7 +141,7 @@ async function demo(work: string): Promise<void> {
   const key = join(dir, 'public/key.asc');
   const machine = await rpmMachine(join(work, 'rpm-root'), rpm);
   const url = `http://127.0.0.1:${server.port}`;
-  await own('channel', 'follow', url, '--key', key, '--root', machine);
+  await own('channel', 'follow', url, '--packages', '--key', key, '--root', machine);
   await own('update', '-k', older.release, '--root', machine);
 
   say(`\n== a machine that runs ${older.release}`);
@@ -171,7 +171,7 @@ async function demo(work: string): Promise<void> {
     await shown('its network reaches this machine’s loopback and nothing else', network, /^network is up$/m);
     await shown(
       'it follows the channel',
-      `kpatch channel follow http://10.0.2.2:${server.port} --key /root/key.asc`,
+      `kpatch channel follow http://10.0.2.2:${server.port} --key /root/key.asc --packages`,
       /^following/m,
     );
     await shown('kpatch auto subscribes it and loads the first patch', 'kpatch auto; kpatch list', [

@@ -44,12 +44,14 @@ async function run(order: Order, report: Reporter, defer: Defer | undefined): Pr
   const work = { order, target, folder: folder.path, report, jobs };
   const workshop = order.module === undefined ? kernelTree(work) : ownModule(work);
   const sources = await workshop.patch();
-  const plan = await workshop.plan(sources);
-  const comparison = new PairComparison(target.facts, {
+  const options = {
     keepLineChanges: request.keepLineChanges,
     acceptLayouts: request.acceptLayouts ?? [],
     leaveOutInit: request.leaveOutInit === true,
-  });
+  };
+  await workshop.decide(sources, (pairs) => new PairComparison(target.facts, options).add(pairs));
+  const plan = await workshop.plan(sources);
+  const comparison = new PairComparison(target.facts, options);
   const pairs = await workshop.compile(sources, plan, (round) => comparison.add(round));
   await report.stage('compare', () => comparison.add(pairs));
   const compared = await conclude(comparison, target, plan);

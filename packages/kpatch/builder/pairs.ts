@@ -7,6 +7,7 @@ import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { Unit } from '../kbuild/unit.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
+import { CompileTime, describeWide, WIDE } from './compile-time.ts';
 
 export interface CompiledPair {
   readonly unit: Unit;
@@ -24,6 +25,8 @@ export interface PairsInput {
   readonly folder: string;
   readonly jobs: number;
   readonly update: (text: string) => void;
+  /** Takes a sentence for the user. */
+  readonly note: (text: string) => void;
   /**
    * Called with the pairs of each round if there are many, so that errors (such as a changed structure) are found early.
    */
@@ -49,6 +52,8 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   }
   const isMissing = (unit: Unit): boolean => unit.added !== true && !originals.has(unit);
   const total = units.filter(isMissing).length + units.length;
+  const times = new CompileTime(facts.derived);
+  if (total >= WIDE) input.note(describeWide(units.length, total, times.unitMs, jobs));
   let done = 0;
   const onDone = ({ unit }: CompiledUnit): void =>
     input.update(`${++done} of ${total}: ${unit.object.replace(/\.o$/, '')}`);
@@ -62,12 +67,14 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   /** Compiles both sides at once, each with its share of the compilers. */
   const compile = async (some: readonly Unit[]): Promise<CompiledPair[]> => {
     const absent = some.filter(isMissing);
+    const start = performance.now();
     const share = absent.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
     const common = { variables, settings, jobs: share };
     const [patched] = await Promise.all([
       compileUnits(input.patched, some, { ...common, when: 'after', onDone }),
       compileUnits(original, absent, { ...common, when: 'before', onDone: keep }),
     ]);
+    times.record(some.length + absent.length, performance.now() - start, jobs);
     return patched.map((one) => ({
       unit: one.unit,
       original: originals.get(one.unit),

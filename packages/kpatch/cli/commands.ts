@@ -155,7 +155,7 @@ export const commands: readonly CommandEntry[] = [
   {
     name: 'channel',
     group: 'channel',
-    summary: 'publish live patches as apt and dnf repositories, or follow such a channel',
+    summary: 'publish live patches as TUF, apt and dnf repositories, or follow such a channel',
     load: () => import('./channel/channel.ts'),
   },
   {

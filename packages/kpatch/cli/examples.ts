@@ -21,7 +21,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     { what: 'See what is loaded and what needs attention', run: ['kpatch status'] },
     {
       what: 'Take live patches from a channel, for every installed kernel',
-      run: ['kpatch channel follow https://patches.example.org/live --key key.asc', 'kpatch auto'],
+      run: ['kpatch channel follow https://patches.example.org/live --key root.json', 'kpatch auto'],
     },
   ],
   'kpatch-build': [
@@ -206,10 +206,23 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
         'kpatch channel init /srv/live --name example --url https://patches.example.org/live --key patches@example.org',
         'kpatch channel kernel /srv/live 6.1.0-57-amd64 --released 2026-11-26 --package-version 6.1.192-3',
         'kpatch channel add /srv/live kpatch_6_1_0_57_amd64_1_1.ko',
-        'kpatch channel publish /srv/live',
+        'kpatch channel publish /srv/live --tuf-keys keys',
       ],
     },
-    { what: 'Follow', run: ['kpatch channel follow https://patches.example.org/live --key key.asc', 'kpatch auto'] },
+    {
+      what: 'Make keys for the roles, and a root that two of three people sign, each on a machine of their own',
+      run: [
+        'kpatch channel new-key keys/targets.key',
+        'kpatch channel root /srv/live --root-key a.pub b.pub c.pub --threshold 2 --targets-key keys/targets.key.pub --snapshot-key keys/snapshot.key.pub --timestamp-key keys/timestamp.key.pub',
+        'kpatch channel sign next.root.json --key a.key',
+        'kpatch channel import /srv/live next.root.json.*.sig',
+      ],
+    },
+    { what: 'Follow', run: ['kpatch channel follow https://patches.example.org/live --key root.json', 'kpatch auto'] },
+    {
+      what: 'Fetch for a machine without a network',
+      run: ['kpatch channel fetch --to /media/patches', 'kpatch update --fetched /media/patches'],
+    },
     { what: 'See how far this machine has got', run: ['kpatch channel status'] },
     {
       what: 'Check a mirror as machines do, with a key from elsewhere',
@@ -230,7 +243,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
   auto: [
     {
       what: 'Follow a channel, then take all its live patches',
-      run: ['kpatch channel follow https://patches.example.org/live --key key.asc', 'kpatch auto'],
+      run: ['kpatch channel follow https://patches.example.org/live --key root.json', 'kpatch auto'],
     },
   ],
   manual: [{ what: 'No more automatic updates; update by hand', run: ['kpatch manual', 'kpatch update'] }],

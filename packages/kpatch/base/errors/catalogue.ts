@@ -12,6 +12,7 @@ import { provenanceErrors } from './entries/provenance.ts';
 import { reviewErrors } from './entries/review.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
 import { shieldErrors } from './entries/shield.ts';
+import { tufErrors } from './entries/tuf.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -29,6 +30,7 @@ export const catalogue = {
   ...provenanceErrors,
   ...hostErrors,
   ...channelErrors,
+  ...tufErrors,
 } as const;
 
 export type ErrorCode = keyof typeof catalogue;

@@ -16,6 +16,7 @@ import { signRpms } from './gpg.ts';
 import { keepCsaf } from './index/csaf.ts';
 import { type ChannelKernel, type PoolFile, type PublishedPatch, readKernel, writeKernel } from './kernel.ts';
 import { brokenRule } from './rules.ts';
+import { keepModule } from './tuf/modules.ts';
 import { dayOf } from './window.ts';
 
 export interface AddOptions {
@@ -74,6 +75,7 @@ export async function addPatches(
   await signAll(config, made.flat());
   const added: Added[] = [];
   for (const [at, { candidate, patch }] of accepted.entries()) {
+    keepModule(folder, candidate.module);
     const pooled = await intoPool(folder, made[at] ?? [], options.now);
     const kernel = readKernel(folder, candidate.record.kernel);
     await keepCsaf(layout(folder).csaf, config, kernel, { ...patch, ...pooled });

@@ -46,6 +46,8 @@ export function layout(folder: string) {
     kernels: join(folder, 'kernels'),
     keys: join(folder, 'keys'),
     pool: { deb: join(folder, 'pool/deb'), rpm: join(folder, 'pool/rpm') },
+    modules: join(folder, 'pool/module'),
+    tuf: join(folder, 'tuf'),
     csaf: join(folder, 'csaf'),
     cache: join(folder, 'cache'),
     generations: join(folder, 'generations'),

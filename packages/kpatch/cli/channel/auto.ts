@@ -14,7 +14,7 @@ export function register(program: Command): void {
 }
 
 async function run({ report }: Context, options: { root?: string }): Promise<Outcome> {
-  const updated = await report.stage('subscribe', () => auto(options.root ?? '/'));
+  const updated = await report.stage('subscribe', () => auto(options.root ?? '/', report));
   const text = `${updateText(updated)}\nmode auto: a timer checks for new live patches; new kernels are subscribed when they are installed`;
   return {
     exit: updated.waiting.length > 0 && options.root === undefined ? 1 : 0,

@@ -25,7 +25,9 @@ import { type ChannelKernel, findKernel, kernelSchema, readKernels, untilOf } fr
 import { prune } from '../../channel/repository/prune.ts';
 import { publish } from '../../channel/repository/publish.ts';
 import { addKey, retireKey } from '../../channel/repository/rotate.ts';
+import type { TufKeys } from '../../channel/repository/tuf/repository.ts';
 import { dayOf, parseDay } from '../../channel/repository/window.ts';
+import { keysOfFolder } from '../../channel/tuf/key.ts';
 import { readPublicKey } from '../../module/public-key.ts';
 import { readCertificate } from '../../module/signature.ts';
 import { platformHere } from '../../platform/registry.ts';
@@ -100,6 +102,7 @@ export function registerPublish(channel: Command): void {
   channel
     .command('publish <DIR>')
     .description('publish the content of the channel atomically')
+    .option('--tuf-keys <folder>', 'folder with the keys of targets, snapshot and timestamp (or $KPATCH_CHANNEL_KEYS)')
     .option('--json', 'print JSON')
     .action(action(publishIt));
   channel
@@ -244,11 +247,17 @@ async function add({ report }: Context, options: AddCommandOptions, dir: string,
   return { schema: 'kpatch.channel-add/1', data: { added }, text: `${text}\nnext: kpatch channel publish ${dir}` };
 }
 
-async function publishIt({ report }: Context, _: object, dir: string): Promise<Outcome> {
+/** The keys of the roles that sign at every publication. */
+function roleKeys(given: string | undefined): TufKeys {
+  const folder = given ?? process.env.KPATCH_CHANNEL_KEYS;
+  return folder === undefined ? { folder: '(no folder given)', keys: [] } : { folder, keys: keysOfFolder(folder) };
+}
+
+async function publishIt({ report }: Context, options: { tufKeys?: string }, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
   const config = readConfig(folder);
   using _held = await held(folder);
-  const published = await publish(folder, config, now(), report);
+  const published = await publish(folder, config, now(), report, roleKeys(options.tufKeys));
   const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
   return {
     schema: 'kpatch.channel-publish/1',

@@ -12,7 +12,7 @@ import type { PackageSpec } from '../../package/spec.ts';
 import { kernelsSchema, type Publication, publishedKernels } from '../publication.ts';
 
 /** The file that `kpatch status` and `kpatch metrics` read on a machine: windows without the dates of a publication. */
-function machineDocument(publication: Publication): string {
+export function machineDocument(publication: Publication): string {
   const { config } = publication;
   const channel = { name: config.name, description: config.description, url: config.url };
   return `${JSON.stringify({ schema: kernelsSchema, channel, kernels: publishedKernels(publication) }, null, 1)}\n`;
