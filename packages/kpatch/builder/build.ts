@@ -19,6 +19,7 @@ import { type Order, readOrder } from './stages/order.ts';
 import { ownModule } from './stages/own-module.ts';
 import { stateProvenance } from './stages/provenance.ts';
 import { resultOf } from './stages/result.ts';
+import { reviewSources } from './stages/review.ts';
 import { findTarget } from './stages/target.ts';
 
 export type { BuildRequest, BuildResult, BuiltFunction } from './request.ts';
@@ -50,15 +51,16 @@ async function run(order: Order, report: Reporter, defer: Defer | undefined): Pr
     leaveOutInit: request.leaveOutInit === true,
   };
   await workshop.decide(sources, (pairs) => new PairComparison(target.facts, options).add(pairs));
+  const hazards = await reviewSources(sources, request, report);
   const plan = await workshop.plan(sources);
   const comparison = new PairComparison(target.facts, options);
   const pairs = await workshop.compile(sources, plan, (round) => comparison.add(round));
   await report.stage('compare', () => comparison.add(pairs));
   const compared = await conclude(comparison, target, plan);
   const functions = await matchRunning(compared, sources, target, order, report);
-  const finished = await finishModule(compared, functions, order, target, report);
+  const finished = await finishModule({ ...compared, hazards }, functions, order, target, report);
   const provenance = await stateProvenance(order, target, finished);
   const parsed = parsedFiles() - before;
-  const stages = { order, target, sources, plan, pairs, compared, functions, finished, provenance, parsed };
+  const stages = { order, target, sources, plan, pairs, compared, hazards, functions, finished, provenance, parsed };
   return await resultOf(stages, report);
 }

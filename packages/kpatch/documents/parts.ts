@@ -97,6 +97,15 @@ export const patchState = v.picklist(['enabled', 'disabled', 'enabling', 'disabl
 
 export const version = v.object({ major: natural, minor: natural, patch: natural });
 
+/** A hazard that `kpatch review` found. */
+export const hazard = v.object({
+  kind: described(v.string(), 'The kind, see docs/review.md.'),
+  place: described(v.string(), 'File and line in the patched source.'),
+  function: v.string(),
+  reason: described(v.string(), 'What is wrong.'),
+  remedy: described(v.string(), 'What to do about it.'),
+});
+
 /** What a shield does, as its manifest says it. */
 export const shieldNote = v.object({
   function: v.string(),

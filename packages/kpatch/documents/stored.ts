@@ -1,7 +1,7 @@
 /** Documents that are in files or modules and are read again, also by later versions. */
 import * as v from 'valibot';
 import { described, stored, storedWithout } from './document.ts';
-import { functionPlace, natural, release, sha256, shieldNote, time } from './parts.ts';
+import { functionPlace, hazard, natural, release, sha256, shieldNote, time } from './parts.ts';
 
 const manifestMembers = {
   name: described(v.string(), 'Name of the module.'),
@@ -23,6 +23,9 @@ const manifestMembers = {
   patches: v.array(v.object({ name: v.string(), sha256: v.string() })),
   runPre: described(v.picklist(['matched', 'skipped']), '`matched`: each function matches the code of the kernel.'),
   sandbox: v.optional(described(v.literal('none'), 'Present where the module was built with `--no-sandbox`.')),
+  review: v.optional(
+    described(v.array(hazard), 'Hazards that the review found; absent if the patch was not reviewed.'),
+  ),
   shield: v.optional(described(shieldNote, 'Present if the module is a shield (docs/shield.md) and not a fix.')),
   tool: described(v.string(), 'Name and version of the program that built the module.'),
 };
@@ -138,6 +141,9 @@ const policyFileMembers = {
       hashes: v.optional(v.array(v.string())),
       minimumRsaBits: v.optional(natural),
     }),
+  ),
+  hazards: v.optional(
+    v.strictObject({ deny: described(v.array(v.string()), 'Kinds of hazards (docs/review.md), or `all`.') }),
   ),
   channels: v.optional(v.array(v.string())),
   update: v.optional(v.picklist(['install', 'fetch', 'nothing'])),

@@ -26,6 +26,15 @@ export interface ManifestFunction {
   readonly patches: readonly string[];
 }
 
+/** A hazard that the review found in the patch (docs/review.md). */
+export interface HazardNote {
+  readonly kind: string;
+  readonly place: string;
+  readonly function: string;
+  readonly reason: string;
+  readonly remedy: string;
+}
+
 /** A module that refuses calls of one function until the fix is there. */
 export interface ShieldNote {
   readonly function: string;
@@ -63,6 +72,8 @@ export interface Manifest {
   readonly runPre: 'matched' | 'skipped';
   /** `none`: it was built with `--no-sandbox`. Absent if the build ran in a sandbox, and in modules of kpatch 0.1. */
   readonly sandbox?: 'none';
+  /** Hazards that the review found; absent if the patch was not reviewed. */
+  readonly review?: readonly HazardNote[];
   /** Present if it is a shield and not a fix. */
   readonly shield?: ShieldNote;
   /** Name and version of the program that made it. */
@@ -142,6 +153,7 @@ const fields: Readonly<Record<string, Check>> = {
   patches: listOf(record({ name: text, sha256: text })),
   runPre: (value) => value === 'matched' || value === 'skipped',
   sandbox: optionally((value) => value === 'none'),
+  review: optionally(listOf(record({ kind: text, place: text, function: text, reason: text, remedy: text }))),
   shield: optionally(
     record({
       function: text,

@@ -18,7 +18,7 @@ export async function reviewPatches(
   facts: KernelFacts,
   patches: readonly SourcePatch[],
   folder: string,
-): Promise<Hazard[]> {
+): Promise<{ readonly hazards: readonly Hazard[]; readonly reviewed: number }> {
   const { tree } = facts.kernel.paths;
   const objects = await facts.objects();
   const placed = placeInTree(patches, tree).map((patch) => ({
@@ -31,7 +31,7 @@ export async function reviewPatches(
   const files = [...new Set(placed.flatMap((patch) => patch.files.map(({ path }) => path)))];
   for (const patch of placed) await applyPatch(overlay, patch, facts.kernel.release, placed);
   const changes = files.map((file) => ({ file, before: textOf(join(tree, file)), after: overlay.text(file) ?? '' }));
-  return await reviewFiles(changes, tree);
+  return { hazards: await reviewFiles(changes, tree), reviewed: changeOf(changes).functions.length };
 }
 
 /** Reviews changed files; mentions of the changed functions are looked for in the folders of the files. */
@@ -55,6 +55,7 @@ export async function reviewFiles(files: readonly FileChange[], tree: string): P
       .toString('latin1')
       .split('\n')
       .filter((one) => one !== '')
+      .sort()
       .slice(0, 40))
       if (!known.has(file)) mentions.set(file, textOf(join(tree, file)));
   }

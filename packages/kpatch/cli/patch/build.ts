@@ -10,6 +10,7 @@ import type { SigningKey } from '../../module/make/sign.ts';
 import { readPrivateKey } from '../../module/signing-key.ts';
 import { seal } from '../../provenance/envelope.ts';
 import { provenancePath } from '../../provenance/statement.ts';
+import { hazardText, readKinds } from '../../review/review.ts';
 import { action, type Outcome } from '../command.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 import { outOfTree, type PartOptions, partsOf, withParts } from './kernel-parts.ts';
@@ -29,6 +30,7 @@ interface Options extends KernelSourceOptions, PartOptions {
   readonly keepLineChanges?: boolean;
   readonly skipRunPre?: boolean;
   readonly acceptLayout: readonly string[];
+  readonly deny?: string;
   readonly leaveOutInit?: boolean;
   readonly jobs?: string;
   readonly keepGlue?: string;
@@ -66,6 +68,7 @@ export function register(program: Command): void {
     .option('-j, --jobs <number>', 'number of compilers to run at once (default: one for each processor)')
     .option('--skip-compiler-check', 'accept a compiler other than the one that built the kernel (dangerous)')
     .option('--accept-layout <type>', 'accept a changed layout of `struct NAME` (repeatable; dangerous)', collect, [])
+    .option('--deny <kinds>', 'end the build if the review finds a hazard of these kinds (comma-separated, or all)')
     .option('--leave-out-init', 'skip changed init and exit code of modules, with a note')
     .option('--skip-run-pre', 'do not compare the functions to be replaced with the running code (dangerous)')
     .option('--keep-line-changes', 'treat a shifted line number in a warning as a change')
@@ -96,6 +99,7 @@ export function register(program: Command): void {
           keepLineChanges: options.keepLineChanges === true,
           skipRunPre: options.skipRunPre === true,
           acceptLayouts: options.acceptLayout,
+          ...(options.deny === undefined ? {} : { deny: readKinds(options.deny) }),
           leaveOutInit: options.leaveOutInit === true,
           ...(options.builderId === undefined ? {} : { builder: builderUri(options.builderId) }),
           ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
@@ -156,6 +160,7 @@ function outcome(result: BuildResult, output: string, key: string | undefined): 
       provenance: { file: provenancePath(output), ...(key === undefined ? {} : { key }) },
       leftOut,
       adjustments,
+      hazards: [...result.hazards],
       notes,
       peakMemoryKiB: process.resourceUsage().maxRSS,
       parsed: result.parsed,
@@ -163,6 +168,7 @@ function outcome(result: BuildResult, output: string, key: string | undefined): 
     },
     text: [
       ...lines,
+      ...result.hazards.map(hazardText),
       ...someOf(notes),
       `run-pre match: ${matched}/${replaced.length} functions match the kernel image`,
       `${output}: live patch for ${kernel.release}, ${result.module.length} bytes`,

@@ -5,6 +5,8 @@
 export interface HostPolicy {
   readonly proof: ProofRules;
   readonly signature: SignatureRules;
+  /** Kinds of hazards (docs/review.md) that a patch must not have. */
+  readonly hazards: { readonly deny: readonly string[] };
   /** Addresses of the channels that this machine may follow; absent: any. */
   readonly channels: readonly string[] | undefined;
   /** What an update may do by itself: install, only fetch and verify, or nothing. */
@@ -58,6 +60,7 @@ export const defaultPolicy: HostPolicy = {
     provenExcept: false,
   },
   signature: { required: false, certificates: [], hashes: ['sha256', 'sha384', 'sha512'], minimumRsaBits: 2048 },
+  hazards: { deny: [] },
   channels: undefined,
   update: 'install',
   revoked: 'keep',
@@ -70,7 +73,15 @@ type Plain = Readonly<Record<string, unknown>>;
 
 /** The policy in a parsed document. Error: `ShapeError`. */
 export function policyOf(document: unknown): HostPolicy {
-  const members = closed(document, 'the policy', ['schema', 'proof', 'signature', 'channels', 'update', 'revoked']);
+  const members = closed(document, 'the policy', [
+    'schema',
+    'proof',
+    'signature',
+    'hazards',
+    'channels',
+    'update',
+    'revoked',
+  ]);
   const { schema } = members;
   if (schema === 'kpatch.policy/1' || schema === 'kpatch.selection/1') {
     throw new ShapeError(`schema: ${schema} selects CVEs for building; a host policy has the schema ${policySchema}`);
@@ -80,6 +91,7 @@ export function policyOf(document: unknown): HostPolicy {
   const policy: HostPolicy = {
     proof: proofRules(members.proof ?? {}),
     signature: signatureRules(members.signature ?? {}),
+    hazards: { deny: denied(members.hazards ?? { deny: [] }) },
     channels: members.channels === undefined ? undefined : listOf(members.channels, 'channels', address),
     update: oneOf(members.update, 'update', ['install', 'fetch', 'nothing'] as const, base.update),
     revoked: oneOf(members.revoked, 'revoked', ['keep', 'remove'] as const, base.revoked),
@@ -137,6 +149,11 @@ function signatureRules(value: unknown): SignatureRules {
         ? base.minimumRsaBits
         : natural(minimumRsaBits, 'signature.minimumRsaBits', 1024, 16_384),
   };
+}
+
+function denied(value: unknown): string[] {
+  const { deny = [] } = closed(value, 'hazards', ['deny']);
+  return listOf(deny, 'hazards.deny', word);
 }
 
 /** An object that has only the members named. */

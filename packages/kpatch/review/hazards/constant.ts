@@ -46,14 +46,15 @@ function enums(file: string, before: string, after: string, change: Change): Haz
     if (then === undefined) return [];
     const moved = then.find(
       (name, at) =>
-        values.includes(name) &&
-        values.indexOf(name) !== at &&
-        !/^(?:__\w*(?:MAX|LAST|NUM)\w*|\w*_(?:MAX|LAST|COUNT|NUM|END))$|^(?:NUM|MAX|NR)_/.test(name),
+        values.includes(name) && values.indexOf(name) !== at && !limit.test(name) && exchanged(name, change),
     );
-    if (moved === undefined || !exchanged(moved, change)) return [];
+    if (moved === undefined) return [];
     return [hazard(file, moved, String(then.indexOf(moved)), String(values.indexOf(moved)))];
   });
 }
+
+/** The last value, which counts the others. */
+const limit = /^(?:__\w*(?:MAX|LAST|NUM)\w*|\w*_(?:MAX|LAST|COUNT|NUM|END))$|^(?:NUM|MAX|NR)_/;
 
 function enumerations(text: string): Map<string, string[]> {
   const found = new Map<string, string[]>();

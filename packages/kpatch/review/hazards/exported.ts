@@ -22,7 +22,7 @@ function look(change: FunctionChange): Hazard[] {
   if (after === undefined) return make('it is removed although modules from outside the tree may call it', 'keep it');
   const types = (one: typeof before): string =>
     one.parameters
-      .map(({ text, name: own }) => text.replace(new RegExp(`\\b${own}\\b`), ''))
+      .map(({ text, name: own }) => text.replace(new RegExp(`\\b${own}\\b(?!.*\\b${own}\\b)`), ''))
       .join(',')
       .replace(/\b(?:const|__\w+)\b|\s+/g, '');
   const result = (one: typeof before): string =>
