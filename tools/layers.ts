@@ -88,6 +88,16 @@ for (const file of files) {
   graph.set(file, targets);
 }
 
+/** What the other programs of the project may import of kpatch: what its package.json exports. */
+const others = ['factory'];
+const outside = others.flatMap((name) => {
+  const folder = join(root, '..', name);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.startsWith('test/') && !file.includes('node_modules/'))
+    .map((file) => ({ name: `packages/${name}/${file}`, text: readFileSync(join(folder, file), 'utf8') }));
+});
+
 let wrong = 0;
 function complain(line: string): void {
   console.error(line);
@@ -109,6 +119,12 @@ for (const [file, targets] of graph) {
         `packages/kpatch/${file}: imports ${target}, but ${room}/ must not know ${other ?? 'the public interface'}`,
       );
   }
+}
+
+for (const { name, text } of outside) {
+  for (const [, target] of text.matchAll(/(?:from|import\()\s*'([^']+)'/g))
+    if (/kpatch\//.test(target!) && !/^kpatch\/(?:advisories|parts)$/.test(target!))
+      complain(`${name}: imports ${target}; only what packages/kpatch/package.json exports may be used`);
 }
 
 for (const room of order) {

@@ -49,7 +49,7 @@ const policyStatus = v.object({
 
 const statusMembers = {
   release: described(v.string(), 'Empty if no kernel runs (`--root`).'),
-  buildId: v.optional(v.string()),
+  buildId: v.optional(described(v.string(), 'Build id of the running kernel.')),
   livepatch: v.boolean(),
   disabledAtBoot: v.boolean(),
   patches: v.array(
@@ -65,7 +65,13 @@ const statusMembers = {
   cves: v.array(v.string()),
   transition: v.optional(v.object({ patch: v.string(), state: patchState, progress, holdups: v.array(holdup) })),
   boots: described(
-    v.array(v.object({ name: v.string(), version: v.optional(natural) })),
+    v.array(
+      v.object({
+        name: v.string(),
+        version: v.optional(natural),
+        release: v.optional(described(v.string(), 'With `--root`: the kernel that loads it.')),
+      }),
+    ),
     'Patches that the next boot loads, in order.',
   ),
   blocked: described(v.array(blocked), 'Patches that the boot guard does not load.'),
@@ -126,6 +132,25 @@ export const infoDocument = printed('kpatch.info/1', 'info', 'The metadata of a 
   ),
   size: natural,
   manifest: v.nullable(manifestContent),
+  proof: v.optional(
+    described(
+      v.nullable(
+        v.object({
+          file: v.string(),
+          belongs: described(v.boolean(), 'False if it is the proof of another module file.'),
+          verdict: v.string(),
+          plan: v.string(),
+          made: v.string(),
+          release,
+          held: described(natural, 'Checks that held.'),
+          checks: natural,
+          reasons: v.array(v.string()),
+          signedBy: described(v.nullable(v.string()), 'The key that it names; not verified here.'),
+        }),
+      ),
+      'The proof next to the module; null if there is none.',
+    ),
+  ),
 });
 
 const loadResult = {

@@ -86,6 +86,26 @@ const reason = v.object({
   patchedOffset: v.optional(v.number()),
 });
 
+export const buildPlanDocument = printed('kpatch.build-plan/1', 'build --plan', 'What a build would do.', {
+  release,
+  name: v.string(),
+  units: v.array(
+    v.object({
+      object: described(v.string(), 'The object file that is compiled, before and after the patch.'),
+      owners: described(v.array(v.string()), '`vmlinux` or modules that contain it.'),
+      through: described(v.array(v.string()), 'The changed files because of which it is compiled.'),
+    }),
+  ),
+  functions: described(
+    v.array(v.object({ name: v.string(), unit: v.string(), cause })),
+    'Functions expected to change, by the source; the compiler decides.',
+  ),
+  functionsKnown: described(v.boolean(), 'False if there are too many units to read them all.'),
+  leftOut: v.array(leftOut),
+  adjustments: described(v.array(adjustment), 'Hunks that apply at another line or with fuzz.'),
+  expectedMs: described(v.nullable(natural), 'Milliseconds, by the builds measured on this machine; null without any.'),
+});
+
 export const diffDocument = printed('kpatch.diff/1', 'diff', 'What changed between two object files.', {
   status: v.picklist(['changed', 'unchanged']),
   architecture: v.string(),

@@ -3,6 +3,7 @@ import { buildErrors } from './entries/build.ts';
 import { channelErrors } from './entries/channel.ts';
 import { diffErrors } from './entries/diff.ts';
 import { elfErrors } from './entries/elf.ts';
+import { factoryErrors } from './entries/factory.ts';
 import { generalErrors } from './entries/general.ts';
 import { hostErrors } from './entries/host.ts';
 import { kernelErrors } from './entries/kernel.ts';
@@ -31,6 +32,7 @@ export const catalogue = {
   ...hostErrors,
   ...channelErrors,
   ...tufErrors,
+  ...factoryErrors,
 } as const;
 
 export type ErrorCode = keyof typeof catalogue;

@@ -10,6 +10,7 @@ import { fetchFor, followTuf, isRootFile } from '../../channel/follow/tuf/follow
 import { readPolicyState } from '../../host/acceptance/policy.ts';
 import { thisMachine } from '../../host/machine/machine.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { rootFolder } from '../root-option.ts';
 
 export function registerFollow(channel: Command): void {
   channel
@@ -20,20 +21,20 @@ export function registerFollow(channel: Command): void {
       'root.json of the channel; compare the digest that is printed with the one its owner publishes',
     )
     .option('--packages', 'follow by apt or dnf; FILE is then the OpenPGP key, which gets all rights of root')
-    .option('--root <folder>', 'root directory of an image')
+    .option('--root <folder>', 'root directory of an image', rootFolder)
     .option('--json', 'print JSON')
     .action(action(followIt));
   channel
     .command('fetch [RELEASE...]')
     .description('fetch and verify patches into a folder, for kpatch update --fetched; needs no rights')
     .requiredOption('--to <folder>', 'where the files go')
-    .option('--root <folder>', 'root directory of an image')
+    .option('--root <folder>', 'root directory of an image', rootFolder)
     .option('--json', 'print JSON')
     .action(action(fetchIt));
   channel
     .command('status')
     .description('show the patches of this machine and until when its kernels are supported')
-    .option('--root <folder>', 'root directory of an image')
+    .option('--root <folder>', 'root directory of an image', rootFolder)
     .option('--json', 'print JSON')
     .action(action(show));
 }

@@ -11,7 +11,7 @@ import type { Settings } from '../settings.ts';
 import { readState } from '../state.ts';
 import type { ChannelStatus, KernelState } from '../status.ts';
 import { supportOf } from '../support.ts';
-import { unitsEnabled } from '../units.ts';
+import { timerProblems, timerRuns } from '../units.ts';
 import { installedVersion } from './apply.ts';
 import { readClient } from './client.ts';
 import { wantedKernels } from './follow.ts';
@@ -43,7 +43,9 @@ export function tufStatus(root: string, settings: Settings, now: Date): Promise<
   }
   const running = root === '/' ? runningRelease() : '';
   const wanted = new Set(wantedKernels(root, settings, base));
-  const kernels = installedKernels(root).map((release): KernelState => {
+  // A subscription outlives the image of its kernel.
+  const all = [...new Set([...installedKernels(root), ...wanted])];
+  const kernels = all.map((release): KernelState => {
     const newest = listed.get(release)?.[0];
     const installed = installedVersion(base, machine, release);
     const available = newest === undefined ? '' : `${newest.version}-${newest.packageRelease}`;
@@ -59,8 +61,10 @@ export function tufStatus(root: string, settings: Settings, now: Date): Promise<
     return { release, running: release === running, package: release, installed, available, loaded, support };
   });
   const { url, mode } = settings;
+  const timer = timerRuns(root);
+  problems.push(...timerProblems(mode, timer));
   const times = { published: publishedAt(base), validUntil, looked };
-  return Promise.resolve({ url, mode, manager: 'tuf', timer: unitsEnabled(root), ...times, kernels, problems });
+  return Promise.resolve({ url, mode, manager: 'tuf', timer, ...times, kernels, problems });
 }
 
 /** Installed modules that the channel delivered and lists no more: somebody may have had a key of the channel. */
