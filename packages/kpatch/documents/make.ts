@@ -57,7 +57,7 @@ export const buildDocument = printed('kpatch.build/1', 'build', 'A live patch wa
   ),
   leftOut: described(v.array(leftOut), 'Changed files that have no code in this kernel, each with the reason.'),
   adjustments: described(v.array(adjustment), 'Hunks that were applied at another line or with fuzz.'),
-  hazards: described(v.array(hazard), 'What the review found (docs/review.md).'),
+  hazards: v.optional(described(v.array(hazard), 'What the review found (docs/review.md).')),
   notes: v.array(v.string()),
   checked: v.object({
     bytes: natural,
