@@ -71,6 +71,14 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch build fix.patch --after livepatch_shield_omfs_fill_super.ko'],
     },
   ],
+  try: [
+    { what: 'Look at the patched kernel', run: ['kpatch try livepatch_fix.ko'] },
+    { what: 'Build the patch first, and bring a driver for the test', run: ['kpatch try fix.patch -m dummy'] },
+    {
+      what: 'Before and after, without a terminal',
+      run: ["kpatch try livepatch_fix.ko -c 'grep Chunk /proc/meminfo; kpatch unload; grep Chunk /proc/meminfo'"],
+    },
+  ],
   kernel: [
     { what: 'Prepare the running kernel, or the newest one that apt or dnf offers', run: ['kpatch kernel add'] },
     {
@@ -144,6 +152,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch uninstall livepatch_fix', 'kpatch unload livepatch_fix'],
     },
   ],
+  rollback: [{ what: 'See what it would do, then do it', run: ['kpatch rollback --dry-run', 'kpatch rollback'] }],
   list: [{ what: 'What is loaded and installed, and which functions it replaces', run: ['kpatch list --functions'] }],
   info: [
     { what: 'Look at a file', run: ['kpatch info livepatch_fix.ko'] },

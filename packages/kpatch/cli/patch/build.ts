@@ -259,6 +259,7 @@ function outcome(result: BuildResult, output: string, key: string | undefined): 
       `${provenancePath(output)}: what it was built from, ${key === undefined ? 'not signed (--provenance-key signs it)' : `signed with key ${key.slice(0, 16)}`}`,
     ].join('\n'),
     next: [
+      { run: `kpatch try ${shown}`, what: 'a shell in a virtual machine that runs it' },
       { run: `kpatch prove ${shown}`, what: 'test it in a virtual machine' },
       { run: `kpatch install ${shown}`, what: `on ${kernel.release}: load it now and at every boot` },
     ],
