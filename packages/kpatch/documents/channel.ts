@@ -44,6 +44,7 @@ const configMembers = {
   formerKeys: v.optional(
     described(v.array(v.string()), 'Keys that no longer sign; they are still handed out, to check what they signed.'),
   ),
+  revokedKeys: v.optional(described(v.array(v.string()), 'Keys that leaked or were lost; they never sign again.')),
   windowMonths: v.optional(described(natural, 'Months of live patches for each kernel, from its release.')),
   validDays: v.optional(described(natural, 'Days for which a publication is valid.')),
   keep: v.optional(described(natural, 'Publications to keep besides the newest.')),
@@ -80,10 +81,17 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(999_
 
 const recordMembers = {
   kernel: release,
-  arch: line,
+  arch: textOf(/^\w{1,20}$/, 'an architecture'),
   version: described(count, '0-0 is the subscription: the kernel has no patch yet.'),
   release: count,
-  module: v.nullable(v.object({ name: line, sha256, signed: v.boolean(), buildId: line })),
+  module: v.nullable(
+    v.object({
+      name: textOf(/^\w{1,55}$/, 'the name of a module'),
+      sha256,
+      signed: v.boolean(),
+      buildId: textOf(/^[0-9a-f]{0,128}$/, 'a build id'),
+    }),
+  ),
   proof: v.nullable(described(sha256, 'Digest of the proof file, if the package includes it.')),
   cves: v.array(
     v.object({
@@ -184,6 +192,13 @@ export const channelGenerationDocument = storedWithout(
   },
 );
 
+export const unpackedDocument = stored(
+  'kpatch.unpacked/1',
+  '`/var/lib/kpatch/unpacked.json`',
+  'What live patch packages brought into the store.',
+  { patches: v.array(v.object({ release, name: v.string(), sha256 })) },
+);
+
 export const channelInitDocument = printed('kpatch.channel-init/1', 'channel init', 'A channel was made.', {
   folder: v.string(),
   config: channelConfigDocument.schema,
@@ -231,6 +246,7 @@ export const channelPruneDocument = printed('kpatch.channel-prune/1', 'channel p
 export const channelKeyDocument = printed('kpatch.channel-key/1', 'channel key', 'The keys of a channel changed.', {
   keys: v.array(v.string()),
   formerKeys: v.array(v.string()),
+  revokedKeys: v.optional(v.array(v.string())),
   kernels: natural,
 });
 

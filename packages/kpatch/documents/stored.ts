@@ -1,7 +1,7 @@
 /** Documents that are in files or modules and are read again, also by later versions. */
 import * as v from 'valibot';
 import { described, stored, storedExactly, storedWithout, textOf } from './document.ts';
-import { fileName, line, natural, sha256, shieldNote, time } from './parts.ts';
+import { fileName, hazard, line, natural, sha256, shieldNote, time } from './parts.ts';
 
 const manifestMembers = {
   name: described(line, 'Name of the module.'),
@@ -36,6 +36,9 @@ const manifestMembers = {
     '`matched`: each function matches the code of the kernel; `skipped`: not compared.',
   ),
   sandbox: v.optional(described(v.literal('none'), 'Present where the module was built with `--no-sandbox`.')),
+  review: v.optional(
+    described(v.array(hazard), 'Hazards that the review found; absent if the patch was not reviewed.'),
+  ),
   shield: v.optional(described(shieldNote, 'Present if the module is a shield (docs/shield.md) and not a fix.')),
   tool: described(line, 'Name and version of the program that built the module.'),
 };
@@ -229,6 +232,7 @@ const policyFileMembers = {
       minimumRsaBits: v.optional(between(1024, 16_384)),
     }),
   ),
+  hazards: v.optional(v.strictObject({ deny: described(words, 'Kinds of hazards (docs/review.md), or `all`.') })),
   channels: v.optional(
     v.pipe(v.array(textOf(/^(?:https?|file):\/\/[^\s'"\\[\]]+$/, 'an address (https://...)')), v.maxLength(1000)),
   ),
