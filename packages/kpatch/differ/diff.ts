@@ -8,7 +8,7 @@ import { has } from '../platform/kernel-rules.ts';
 import type { Architecture } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
 import { tablesOf } from '../platform/structures.ts';
-import { isCallback } from './compare/author.ts';
+import { isCallback, refuseReserved } from './compare/author.ts';
 import { type Changes, findChanges } from './compare/changes.ts';
 import { requireMachineCode, requireVersions } from './compare/comparable.ts';
 import { Comparison } from './compare/compare.ts';
@@ -120,6 +120,7 @@ export function prepare(
   }
   requireMachineCode(read);
   requireMachineCode(readPatched);
+  for (const object of [read, readPatched]) refuseReserved(object);
   const before = arch.forModules?.(read) ?? read;
   const after = arch.forModules?.(readPatched) ?? readPatched;
   const tables = tablesOf(arch, options.kernel);
