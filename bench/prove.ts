@@ -7,9 +7,11 @@ const root = join(import.meta.dirname, '..');
 const kpatch = join(root, 'bin', 'kpatch');
 using folder = temporaryFolder('kpatch-bench-');
 const modules = [1, 2, 3].map((number) => join(folder.path, `bench${number}.ko`));
+const { stdout } = await runOk(kpatch, ['kernel', 'add', '--json']);
+const { kernel } = JSON.parse(stdout.toString()) as { kernel: { release: string } };
 for (const [at, file] of modules.entries()) {
   const patch = join(root, 'examples', 'meminfo.patch');
-  await runOk(kpatch, ['build', patch, '-n', `bench_meminfo_${at}`, '-o', file]);
+  await runOk(kpatch, ['build', patch, '-k', kernel.release, '-n', `bench_meminfo_${at}`, '-o', file]);
 }
 const test = ['--test', join(root, 'examples', 'meminfo.test.sh'), '--no-proof'];
 

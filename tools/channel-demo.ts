@@ -141,7 +141,7 @@ async function demo(work: string): Promise<void> {
   const key = join(dir, 'public/key.asc');
   const machine = await rpmMachine(join(work, 'rpm-root'), rpm);
   const url = `http://127.0.0.1:${server.port}`;
-  await own('channel', 'follow', url, '--key', key, '--root', machine);
+  await own('channel', 'follow', url, '--packages', '--key', key, '--root', machine);
   await own('update', '-k', older.release, '--root', machine);
 
   say(`\n== a machine that runs ${older.release}`);
@@ -171,7 +171,7 @@ async function demo(work: string): Promise<void> {
     await shown('its network reaches this machine’s loopback and nothing else', network, /^network is up$/m);
     await shown(
       'it follows the channel',
-      `kpatch channel follow http://10.0.2.2:${server.port} --key /root/key.asc`,
+      `kpatch channel follow http://10.0.2.2:${server.port} --key /root/key.asc --packages`,
       /^following/m,
     );
     await shown('kpatch auto subscribes it and loads the first patch', 'kpatch auto; kpatch list', [
@@ -255,7 +255,17 @@ async function demo(work: string): Promise<void> {
   }
 
   say('\n== the RPM side again');
-  const dnf = ['-y', '--installroot', machine, '--disableplugin=*', '--setopt', `reposdir=${machine}/etc/yum.repos.d`];
+  const dnf = [
+    '-y',
+    '--installroot',
+    machine,
+    '--disableplugin=*',
+    '--setopt',
+    `reposdir=${machine}/etc/yum.repos.d`,
+    // The repository file has the path that the machine itself sees.
+    '--setopt',
+    `kpatch-channel.gpgkey=file://${machine}/etc/pki/rpm-gpg/RPM-GPG-KEY-kpatch-channel`,
+  ];
   const cves = await run('dnf', [...dnf, '--refresh', 'updateinfo', 'list', 'cves'], {
     onLine: (line) => say(`    ${line}`),
   });
@@ -264,7 +274,7 @@ async function demo(work: string): Promise<void> {
   const store = join(machine, 'var/lib/kpatch', older.release);
   say(`    ${store.slice(machine.length)}: ${existsSync(store) ? readdirSync(store).join(' ') : 'nothing'}`);
   seen(
-    'dnf upgraded it, and the host’s command installed the third patch',
+    'dnf upgraded it, and kpatch installed the third patch',
     existsSync(store) && readdirSync(store).some((name) => /_3_1\.ko$/.test(name)),
   );
   await own('channel', 'check', dir);

@@ -23,14 +23,16 @@ const order = [
   'runpre',
   'module',
   'provenance',
+  'review',
   'builder',
+  'shield',
   'vm',
   'advisory',
   'prove',
   'host',
   'channel',
-  'cli',
   'compat',
+  'cli',
 ] as const;
 
 type Room = (typeof order)[number];
@@ -41,7 +43,7 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
   runpre: ['differ', 'source'],
   vm: ['toolchain', 'kbuild', 'source', 'distro', 'prepare', 'differ', 'runpre', 'module', 'builder'],
   advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
-  prove: ['builder', 'source', 'differ', 'advisory'],
+  prove: ['review', 'shield', 'builder', 'source', 'differ', 'advisory'],
   host: [
     'kernel',
     'toolchain',
@@ -52,10 +54,25 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
     'differ',
     'runpre',
     'builder',
+    'review',
+    'shield',
     'vm',
     'advisory',
   ],
-  channel: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'builder', 'vm', 'prove'],
+  channel: [
+    'kernel',
+    'toolchain',
+    'kbuild',
+    'source',
+    'prepare',
+    'differ',
+    'runpre',
+    'builder',
+    'review',
+    'shield',
+    'vm',
+    'prove',
+  ],
 };
 
 const root = join(import.meta.dirname, '..', 'packages', 'kpatch');
@@ -70,6 +87,16 @@ for (const file of files) {
   );
   graph.set(file, targets);
 }
+
+/** What the other programs of the project may import of kpatch: what its package.json exports. */
+const others = ['factory'];
+const outside = others.flatMap((name) => {
+  const folder = join(root, '..', name);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.startsWith('test/') && !file.includes('node_modules/'))
+    .map((file) => ({ name: `packages/${name}/${file}`, text: readFileSync(join(folder, file), 'utf8') }));
+});
 
 let wrong = 0;
 function complain(line: string): void {
@@ -92,6 +119,12 @@ for (const [file, targets] of graph) {
         `packages/kpatch/${file}: imports ${target}, but ${room}/ must not know ${other ?? 'the public interface'}`,
       );
   }
+}
+
+for (const { name, text } of outside) {
+  for (const [, target] of text.matchAll(/(?:from|import\()\s*'([^']+)'/g))
+    if (/kpatch\//.test(target!) && !/^kpatch\/(?:advisories|parts)$/.test(target!))
+      complain(`${name}: imports ${target}; only what packages/kpatch/package.json exports may be used`);
 }
 
 for (const room of order) {

@@ -47,6 +47,7 @@ export function schemaFile(document: DocumentDefinition): string {
 const titles = {
   general: 'All commands',
   make: 'Building',
+  shield: 'Shields',
   proof: 'Proving',
   provenance: 'Provenance',
   host: 'One machine',

@@ -71,7 +71,8 @@ export async function reproduce(request: ReproduceRequest, report: Reporter): Pr
     report.warn(`it was built ${internalParameters.sandbox ? 'in' : 'without'} a sandbox, and this rebuild is not`);
   using folder = temporaryFolder('kpatch-reproduce-');
   const patches = patchFiles(resolvedDependencies, request.patches, folder.path);
-  const wanted = requestOf(request, statement, patches);
+  const shield = module.manifest?.shield;
+  const wanted = { ...requestOf(request, statement, patches), ...(shield === undefined ? {} : { shield }) };
   const inputs = await checkInputs(wanted, internalParameters.compiler, resolvedDependencies, report);
   const { unsigned } = await build(wanted, report);
   return {

@@ -21,7 +21,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     { what: 'See what is loaded and what needs attention', run: ['kpatch status'] },
     {
       what: 'Take live patches from a channel, for every installed kernel',
-      run: ['kpatch channel follow https://patches.example.org/live --key key.asc', 'kpatch auto'],
+      run: ['kpatch channel follow https://patches.example.org/live --key root.json', 'kpatch auto'],
     },
   ],
   'kpatch-build': [
@@ -44,6 +44,39 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     {
       what: 'For a kernel that you built yourself',
       run: ['kpatch build fix.patch --image vmlinux --headers /src/linux --source /src/linux'],
+    },
+  ],
+  review: [
+    { what: 'Before a patch is built', run: ['kpatch review fix.patch'] },
+    {
+      what: 'In a script: refuse two kinds of hazards',
+      run: ['kpatch review fix.patch --deny lock-change,registered'],
+    },
+    { what: 'Refuse all kinds while building', run: ['kpatch build fix.patch --deny all'] },
+  ],
+  shield: [
+    {
+      what: 'Refuse every mount of one file system, and log the attempts',
+      run: ['kpatch shield omfs_fill_super --return -EPERM --log'],
+    },
+    {
+      what: 'Refuse some calls for two weeks',
+      run: [
+        "kpatch shield snd_ctl_elem_add --return -EPERM --when 'info->type == SNDRV_CTL_ELEM_TYPE_ENUMERATED' --expires 14d",
+      ],
+    },
+    { what: 'Build what a vendor published', run: ['kpatch shield --cve CVE-2026-46088.json'] },
+    {
+      what: 'Replace it by the fix',
+      run: ['kpatch build fix.patch --after livepatch_shield_omfs_fill_super.ko'],
+    },
+  ],
+  try: [
+    { what: 'Look at the patched kernel', run: ['kpatch try livepatch_fix.ko'] },
+    { what: 'Build the patch first, and bring a driver for the test', run: ['kpatch try fix.patch -m dummy'] },
+    {
+      what: 'Before and after, without a terminal',
+      run: ["kpatch try livepatch_fix.ko -c 'grep Chunk /proc/meminfo; kpatch unload; grep Chunk /proc/meminfo'"],
     },
   ],
   kernel: [
@@ -119,6 +152,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch uninstall livepatch_fix', 'kpatch unload livepatch_fix'],
     },
   ],
+  rollback: [{ what: 'See what it would do, then do it', run: ['kpatch rollback --dry-run', 'kpatch rollback'] }],
   list: [{ what: 'What is loaded and installed, and which functions it replaces', run: ['kpatch list --functions'] }],
   info: [
     { what: 'Look at a file', run: ['kpatch info livepatch_fix.ko'] },
@@ -189,10 +223,23 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
         'kpatch channel init /srv/live --name example --url https://patches.example.org/live --key patches@example.org',
         'kpatch channel kernel /srv/live 6.1.0-57-amd64 --released 2026-11-26 --package-version 6.1.192-3',
         'kpatch channel add /srv/live kpatch_6_1_0_57_amd64_1_1.ko',
-        'kpatch channel publish /srv/live',
+        'kpatch channel publish /srv/live --tuf-keys keys',
       ],
     },
-    { what: 'Follow', run: ['kpatch channel follow https://patches.example.org/live --key key.asc', 'kpatch auto'] },
+    {
+      what: 'Make keys for the roles, and a root that two of three people sign, each on a machine of their own',
+      run: [
+        'kpatch channel new-key keys/targets.key',
+        'kpatch channel root /srv/live --root-key a.pub b.pub c.pub --threshold 2 --targets-key keys/targets.key.pub --snapshot-key keys/snapshot.key.pub --timestamp-key keys/timestamp.key.pub',
+        'kpatch channel sign next.root.json --key a.key',
+        'kpatch channel import /srv/live next.root.json.*.sig',
+      ],
+    },
+    { what: 'Follow', run: ['kpatch channel follow https://patches.example.org/live --key root.json', 'kpatch auto'] },
+    {
+      what: 'Fetch for a machine without a network',
+      run: ['kpatch channel fetch --to /media/patches', 'kpatch update --fetched /media/patches'],
+    },
     { what: 'See how far this machine has got', run: ['kpatch channel status'] },
     {
       what: 'Check a mirror as machines do, with a key from elsewhere',
@@ -213,7 +260,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
   auto: [
     {
       what: 'Follow a channel, then take all its live patches',
-      run: ['kpatch channel follow https://patches.example.org/live --key key.asc', 'kpatch auto'],
+      run: ['kpatch channel follow https://patches.example.org/live --key root.json', 'kpatch auto'],
     },
   ],
   manual: [{ what: 'No more automatic updates; update by hand', run: ['kpatch manual', 'kpatch update'] }],

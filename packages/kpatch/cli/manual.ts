@@ -2,14 +2,15 @@
 import type { Command } from 'commander';
 import { manual } from '../channel/follow/follow.ts';
 import { action, type Context, type Outcome } from './command.ts';
+import { withRoot } from './root-option.ts';
 
 export function register(program: Command): void {
-  program
-    .command('manual')
-    .description('turn automatic updates off; current subscriptions stay')
-    .option('--root <folder>', 'root directory of an image')
-    .option('--json', 'print JSON')
-    .action(action(run));
+  withRoot(
+    program
+      .command('manual')
+      .description('turn automatic updates off; current subscriptions stay')
+      .option('--json', 'print JSON'),
+  ).action(action(run));
 }
 
 async function run(_: Context, options: { root?: string }): Promise<Outcome> {

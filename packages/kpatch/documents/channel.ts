@@ -41,7 +41,8 @@ const configMembers = {
   description: v.string(),
   url: v.string(),
   keys: described(v.array(v.string()), 'Fingerprints of the keys that sign, oldest first.'),
-  formerKeys: v.array(v.string()),
+  formerKeys: described(v.array(v.string()), 'Keys that no longer sign.'),
+  revokedKeys: described(v.optional(v.array(v.string())), 'Keys that leaked or were lost; they never sign again.'),
   windowMonths: natural,
   validDays: natural,
   keep: natural,
@@ -149,6 +150,13 @@ export const channelStateDocument = stored(
   { newest: v.number(), looked: v.string(), problem: v.string() },
 );
 
+export const unpackedDocument = stored(
+  'kpatch.unpacked/1',
+  '`/var/lib/kpatch/unpacked.json`',
+  'What live patch packages brought into the store.',
+  { patches: v.array(v.object({ release, name: v.string(), sha256 })) },
+);
+
 export const channelInitDocument = printed('kpatch.channel-init/1', 'channel init', 'A channel was made.', {
   folder: v.string(),
   config: channelConfigDocument.schema,
@@ -196,13 +204,73 @@ export const channelPruneDocument = printed('kpatch.channel-prune/1', 'channel p
 export const channelKeyDocument = printed('kpatch.channel-key/1', 'channel key', 'The keys of a channel changed.', {
   keys: v.array(v.string()),
   formerKeys: v.array(v.string()),
+  revokedKeys: v.optional(v.array(v.string())),
   kernels: natural,
 });
 
 export const channelFollowDocument = printed('kpatch.channel-follow/1', 'channel follow', 'A channel is followed.', {
   url: v.string(),
-  keys: v.array(v.string()),
+  source: v.optional(v.picklist(['tuf', 'packages'])),
+  keys: described(v.array(v.string()), 'The root keys; for packages the fingerprints of the OpenPGP keys.'),
+  channel: described(v.optional(v.string()), 'Name of the channel in its root metadata.'),
+  threshold: described(v.optional(natural), 'How many root keys must sign.'),
+  digest: described(v.optional(sha256), 'Of the trusted root.json.'),
 });
+
+export const channelFetchDocument = printed('kpatch.channel-fetch/1', 'channel fetch', 'A channel was fetched.', {
+  to: v.string(),
+});
+
+const roleName = v.picklist(['root', 'timestamp', 'snapshot', 'targets']);
+const rootMembers = {
+  channel: v.string(),
+  version: natural,
+  expires: v.string(),
+  roles: v.array(v.object({ role: roleName, threshold: natural, keys: v.array(v.string()) })),
+  revoked: v.array(v.object({ key: sha256, reason: v.string() })),
+};
+
+export const channelRootDocument = printed('kpatch.channel-root/1', 'channel root', 'A root waits for signatures.', {
+  file: described(v.string(), 'The file to sign.'),
+  ...rootMembers,
+});
+
+export const channelSignDocument = printed('kpatch.channel-sign/1', 'channel sign', 'A root was signed.', {
+  file: described(v.string(), 'The file with the signature.'),
+  ...rootMembers,
+});
+
+export const channelImportDocument = printed('kpatch.channel-import/1', 'channel import', 'Signatures were added.', {
+  version: natural,
+  complete: described(v.boolean(), 'True: it is the root of the channel now.'),
+  missing: v.object({
+    before: described(natural, 'Signatures by root keys of the version before that are missing.'),
+    own: natural,
+  }),
+});
+
+export const channelNewKeyDocument = printed('kpatch.channel-new-key/1', 'channel new-key', 'A key was made.', {
+  file: v.string(),
+  public: v.string(),
+  id: sha256,
+});
+
+export const tufSignatureDocument = stored(
+  'kpatch.tuf-signature/1',
+  'the file that `kpatch channel sign` writes',
+  'A signature over a root that waits for signatures.',
+  { channel: v.string(), version: natural, key: sha256, signature: v.string() },
+);
+
+export const tufClientDocument = stored(
+  'kpatch.tuf-client/1',
+  '`/var/lib/kpatch/channel/client.json`',
+  'Subscriptions, and what the channel delivered.',
+  {
+    subscribed: v.array(v.string()),
+    delivered: v.array(v.object({ release, name: v.string(), version: v.string(), sha256 })),
+  },
+);
 
 export const channelStatusDocument = printed(
   'kpatch.channel-status/1',
@@ -211,7 +279,10 @@ export const channelStatusDocument = printed(
   {
     url: v.string(),
     mode: v.picklist(['auto', 'manual']),
-    manager: v.picklist(['apt', 'dnf']),
+    manager: described(
+      v.picklist(['apt', 'dnf', 'tuf']),
+      '`tuf`: kpatch fetches and verifies data itself; else the package manager.',
+    ),
     timer: v.boolean(),
     published: described(v.string(), 'ISO 8601, UTC; empty if nothing has been fetched yet.'),
     validUntil: v.string(),

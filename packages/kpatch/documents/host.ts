@@ -49,7 +49,7 @@ const policyStatus = v.object({
 
 const statusMembers = {
   release: described(v.string(), 'Empty if no kernel runs (`--root`).'),
-  buildId: v.optional(v.string()),
+  buildId: v.optional(described(v.string(), 'Build id of the running kernel.')),
   livepatch: v.boolean(),
   disabledAtBoot: v.boolean(),
   patches: v.array(
@@ -65,7 +65,13 @@ const statusMembers = {
   cves: v.array(v.string()),
   transition: v.optional(v.object({ patch: v.string(), state: patchState, progress, holdups: v.array(holdup) })),
   boots: described(
-    v.array(v.object({ name: v.string(), version: v.optional(natural) })),
+    v.array(
+      v.object({
+        name: v.string(),
+        version: v.optional(natural),
+        release: v.optional(described(v.string(), 'With `--root`: the kernel that loads it.')),
+      }),
+    ),
     'Patches that the next boot loads, in order.',
   ),
   blocked: described(v.array(blocked), 'Patches that the boot guard does not load.'),
@@ -126,6 +132,25 @@ export const infoDocument = printed('kpatch.info/1', 'info', 'The metadata of a 
   ),
   size: natural,
   manifest: v.nullable(manifestContent),
+  proof: v.optional(
+    described(
+      v.nullable(
+        v.object({
+          file: v.string(),
+          belongs: described(v.boolean(), 'False if it is the proof of another module file.'),
+          verdict: v.string(),
+          plan: v.string(),
+          made: v.string(),
+          release,
+          held: described(natural, 'Checks that held.'),
+          checks: natural,
+          reasons: v.array(v.string()),
+          signedBy: described(v.nullable(v.string()), 'The key that it names; not verified here.'),
+        }),
+      ),
+      'The proof next to the module; null if there is none.',
+    ),
+  ),
 });
 
 const loadResult = {
@@ -220,6 +245,7 @@ const policyRules = v.object({
     hashes: v.array(v.string()),
     minimumRsaBits: natural,
   }),
+  hazards: v.object({ deny: v.array(v.string()) }),
   channels: v.optional(v.array(v.string())),
   update: v.picklist(['install', 'fetch', 'nothing']),
   revoked: v.picklist(['keep', 'remove']),
@@ -253,3 +279,17 @@ export const metricsDocument = printed('kpatch.metrics/1', 'metrics', 'The state
   status: v.optional(v.object(statusMembers)),
   written: v.optional(described(v.nullable(v.string()), 'Path of the file; null if its folder does not exist.')),
 });
+
+export const rollbackDocument = printed(
+  'kpatch.rollback/1',
+  'rollback',
+  'An earlier patch is active again, or would be.',
+  {
+    release,
+    from: described(v.string(), 'The patch that was active or installed.'),
+    to: described(v.string(), 'The patch before it.'),
+    installed: described(v.boolean(), 'True if it is also installed in the place of the other.'),
+    steps: described(v.array(v.string()), 'What is done, in order.'),
+    dryRun: v.boolean(),
+  },
+);

@@ -1,7 +1,7 @@
 /** Documents of the commands that build: build, diff, kernel, doctor. */
 import * as v from 'valibot';
 import { described, printed } from './document.ts';
-import { functionPlace, leftOut, natural, release, sha256, version } from './parts.ts';
+import { functionPlace, hazard, leftOut, natural, release, sha256, version } from './parts.ts';
 
 const cause = v.object({
   kind: described(
@@ -57,6 +57,7 @@ export const buildDocument = printed('kpatch.build/1', 'build', 'A live patch wa
   ),
   leftOut: described(v.array(leftOut), 'Changed files that have no code in this kernel, each with the reason.'),
   adjustments: described(v.array(adjustment), 'Hunks that were applied at another line or with fuzz.'),
+  hazards: v.optional(described(v.array(hazard), 'What the review found (docs/review.md).')),
   notes: v.array(v.string()),
   checked: v.object({
     bytes: natural,
@@ -83,6 +84,26 @@ const reason = v.object({
   text: v.string(),
   offset: v.optional(described(v.number(), 'Bytes from the start of the function, in the original.')),
   patchedOffset: v.optional(v.number()),
+});
+
+export const buildPlanDocument = printed('kpatch.build-plan/1', 'build --plan', 'What a build would do.', {
+  release,
+  name: v.string(),
+  units: v.array(
+    v.object({
+      object: described(v.string(), 'The object file that is compiled, before and after the patch.'),
+      owners: described(v.array(v.string()), '`vmlinux` or modules that contain it.'),
+      through: described(v.array(v.string()), 'The changed files because of which it is compiled.'),
+    }),
+  ),
+  functions: described(
+    v.array(v.object({ name: v.string(), unit: v.string(), cause })),
+    'Functions expected to change, by the source; the compiler decides.',
+  ),
+  functionsKnown: described(v.boolean(), 'False if there are too many units to read them all.'),
+  leftOut: v.array(leftOut),
+  adjustments: described(v.array(adjustment), 'Hunks that apply at another line or with fuzz.'),
+  expectedMs: described(v.nullable(natural), 'Milliseconds, by the builds measured on this machine; null without any.'),
 });
 
 export const diffDocument = printed('kpatch.diff/1', 'diff', 'What changed between two object files.', {
@@ -276,4 +297,10 @@ export const cachePruneDocument = printed('kpatch.cache-prune/1', 'cache prune',
   kept: described(v.array(cacheEntry), 'Entries that are in use.'),
   before: described(natural, 'Bytes of the whole cache before.'),
   after: natural,
+});
+
+export const reviewDocument = printed('kpatch.review/1', 'review', 'Hazards of source patches.', {
+  release,
+  hazards: described(v.array(hazard), 'Empty if none was found.'),
+  reviewed: described(natural, 'Number of functions whose source changes.'),
 });

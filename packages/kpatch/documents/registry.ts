@@ -7,9 +7,10 @@ import * as host from './host.ts';
 import * as make from './make.ts';
 import * as proof from './proof.ts';
 import * as provenance from './provenance.ts';
+import * as shield from './shield.ts';
 import * as stored from './stored.ts';
 
-const areas = { general, make, proof, provenance, host, cve, channel, stored } as const;
+const areas = { general, make, shield, proof, provenance, host, cve, channel, stored } as const;
 
 function isDocument(value: unknown): value is DocumentDefinition {
   return typeof value === 'object' && value !== null && 'origin' in value && 'schema' in value;
@@ -29,6 +30,7 @@ export function printedDocument(name: string): DocumentDefinition | undefined {
 
 type Areas = typeof areas;
 type Definitions = { [A in keyof Areas]: Areas[A][keyof Areas[A]] }[keyof Areas];
+export type StoredDefinitions = Extract<Definitions, { readonly origin: { readonly kind: 'stored' } }>;
 type PrintedDefinition = Extract<Definitions, { readonly origin: { readonly kind: 'printed' } }>;
 
 /** A value that becomes the document when it is written as JSON: members may be undefined, and errors know their own form. */

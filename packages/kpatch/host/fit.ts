@@ -56,6 +56,11 @@ export function checkFit(machine: Machine, module: ModuleFile, options: FitOptio
   return checks.flatMap((check) => check(subject));
 }
 
+/** Why a patch must not replace those that are loaded, if so: an older version, another line, or unknown content. */
+export function orderRefusal(machine: Machine, module: ModuleFile): KpatchError | undefined {
+  return checkFit(machine, module).find(({ check, error }) => check === 'order' && error !== undefined)?.error;
+}
+
 /** Throws the first refusal, with the others in its detail. */
 export function requireFit(findings: readonly Finding[]): void {
   const [first, ...others] = findings.flatMap(({ error }) => error ?? []);
@@ -123,6 +128,8 @@ const vermagic: Check = ({ module, options, kernel }) => {
 
 const buildId: Check = ({ module, kernel }) => {
   const wanted = module.manifest?.buildId;
+  // Of another release: the check of the release says it.
+  if (module.release !== kernel.release) return [];
   if (wanted === undefined) return unknown('build-id', 'the module does not state a build-id');
   if (kernel.buildId === undefined) return unknown('build-id', 'this kernel does not expose its build-id');
   if (wanted === kernel.buildId) return fits('build-id', wanted);

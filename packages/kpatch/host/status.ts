@@ -13,7 +13,8 @@ import { currentHoldups } from './live/transition.ts';
 import { attribute } from './machine/attribute.ts';
 import type { Machine } from './machine/machine.ts';
 import { runningKernel } from './machine/running-kernel.ts';
-import { type InstalledPatch, installedPatches, manifestOfInstalled } from './store/store.ts';
+import { shieldTodo } from './shields.ts';
+import { type InstalledPatch, installedPatches, manifestOfInstalled, releasesIn } from './store/store.ts';
 import { type Mismatch, verify } from './verify.ts';
 
 export interface ActivePatch {
@@ -44,7 +45,7 @@ export interface Status {
       }
     | undefined;
   /** Patches that the next boot of this kernel loads, in load order. */
-  readonly boots: readonly { readonly name: string; readonly version: number | undefined }[];
+  readonly boots: readonly NextBoot[];
   readonly blocked: readonly BlockedPatch[];
   /** What the boot guard observed: the boots that were lost in the last day, in words. */
   readonly observed: readonly string[];
@@ -57,6 +58,14 @@ export interface Status {
   readonly mismatches: readonly Mismatch[];
   /** What the administrator should do; empty if nothing needs attention. */
   readonly todo: readonly string[];
+}
+
+/** A patch that the next boot loads. */
+export interface NextBoot {
+  readonly name: string;
+  readonly version: number | undefined;
+  /** Only for an image, where it is not known which kernel boots. */
+  readonly release?: string;
 }
 
 /** Reads the state of the whole machine. Never throws. */
@@ -91,7 +100,7 @@ export function statusOf(machine: Machine): Status {
     patches,
     cves: [...new Set(active.flatMap(({ cves }) => cves))].sort(),
     transition,
-    boots: bootsNext(machine, release, installed, blocked),
+    boots: machine.offline ? bootsOfImage(machine) : bootsNext(machine, release, installed, blocked),
     blocked,
     observed: release === '' ? [] : (readGuard(machine, release).lost ?? []).map(lostText),
     policy: policyStatus(machine, release),
@@ -99,7 +108,8 @@ export function statusOf(machine: Machine): Status {
     channel: channelStatus(machine),
     mismatches: verify(machine),
   };
-  return { ...status, todo: todoOf(status) };
+  const shields = active.flatMap(({ name }) => shieldTodo(name, manifestOfLoaded(machine, name), new Date()) ?? []);
+  return { ...status, todo: [...todoOf(status), ...shields] };
 }
 
 function bootsNext(
@@ -114,6 +124,15 @@ function bootsNext(
     .map((patch) => ({ name: patch.name, version: manifestOfInstalled(patch)?.version }));
 }
 
+/** Any kernel of an image may boot. */
+function bootsOfImage(machine: Machine): Status['boots'] {
+  return releasesIn(machine).flatMap((release) => {
+    const installed = installedPatches(machine, release);
+    const boots = bootsNext(machine, release, installed, blockedAmong(machine, release, installed));
+    return boots.map((boot) => ({ ...boot, release }));
+  });
+}
+
 function channelStatus(machine: Machine): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(attribute(join(machine.store, 'channel/status.json')) ?? '');
@@ -125,6 +144,9 @@ function channelStatus(machine: Machine): Readonly<Record<string, unknown>> | un
 
 function todoOf(status: Omit<Status, 'todo'>): string[] {
   const todo: string[] = [];
+  if (status.release !== '' && !status.livepatch) {
+    todo.push(`${status.release} does not support live patching: boot a kernel with CONFIG_LIVEPATCH=y`);
+  }
   const { transition } = status;
   if (transition !== undefined) {
     const { patch, state } = transition;

@@ -2,7 +2,7 @@
 import { KpatchError } from '../base/errors/error.ts';
 import { bootSet } from './boot/boot.ts';
 import { blockedAmong, guardDamaged } from './boot/guard.ts';
-import { manifestOfLoaded } from './fit.ts';
+import { manifestOfLoaded, orderRefusal } from './fit.ts';
 import { functionsOf, type LoadedPatch, loadedPatch, loadedPatches } from './live/livepatches.ts';
 import { readRecord } from './live/loaded-record.ts';
 import type { Machine } from './machine/machine.ts';
@@ -65,14 +65,28 @@ function verifyLoaded(machine: Machine, release: string): Mismatch[] {
   const found: Mismatch[] = [];
   const installed = installedPatches(machine, release);
   const blocked = new Set(blockedAmong(machine, release, installed).map(({ name }) => name));
-  for (const { name } of bootSet(machine, release)) {
+  for (const patch of bootSet(machine, release)) {
+    const { name } = patch;
     if (loadedPatch(machine, name)?.enabled || blocked.has(name)) continue;
-    found.push({ patch: name, release, problem: 'installed but not active', fix: `kpatch load ${name}` });
+    found.push({ patch: name, release, ...inactive(machine, patch) });
   }
   for (const patch of loadedPatches(machine)) {
     if (patch.enabled) found.push(...verifyActive(machine, release, patch, installed));
   }
   return found;
+}
+
+/** An installed patch that is not active, and what to do: `kpatch load` only if it would not be refused. */
+function inactive(machine: Machine, patch: InstalledPatch): { problem: string; fix: string } {
+  const problem = 'installed but not active';
+  try {
+    const refusal = orderRefusal(machine, readInstalled(patch));
+    if (refusal === undefined) return { problem, fix: `kpatch load ${patch.name}` };
+    const fix = `keep the loaded patch with kpatch install FILE, or go back with kpatch load --downgrade ${patch.name}`;
+    return { problem: `${problem}, and would not be loaded: ${refusal.message}`, fix };
+  } catch (error) {
+    return { problem: `${problem}: ${(error as Error).message}`, fix: `kpatch uninstall ${patch.name}` };
+  }
 }
 
 function verifyActive(

@@ -17,7 +17,7 @@ export function checkName(name: string): string {
 
 /** A name from the first patch's file: `0001-fix-meminfo.patch` is `livepatch_0001_fix_meminfo`. */
 export function nameFor(patchFile: string): string {
-  const stem = patchFile.replace(/(?:\.(?:patch|diff|mbox|eml))?(?:\.(?:gz|zst))?$/, '').replace(/\W+/g, '_');
+  const stem = patchFile.replace(/(?:\.(?:patch|diff|mbox|eml))?(?:\.(?:gz|xz|zst))?$/, '').replace(/\W+/g, '_');
   const full = `livepatch_${stem}`;
   return full.length <= LONGEST ? full : full.slice(0, LONGEST).replace(/_+$/, '');
 }

@@ -230,6 +230,61 @@ async function index(kernel: TargetKernel): Promise<void> {
   await new KernelFacts(kernel).includes().catch(() => undefined);
 }
 
+/** The running kernel where it can be patched, and what else could be built for. */
+export interface TargetChoice {
+  readonly running: string;
+  /** Why the running kernel is not the target; undefined if it is. */
+  readonly problem?: string;
+  /** The other kernels: those that are prepared, then the newest that the package sources have. */
+  readonly offers: readonly { readonly release: string; readonly what: string }[];
+}
+
+/** The kernel that runs here. */
+export interface Running {
+  readonly release: string;
+  /** It can load live patches. */
+  readonly capable: boolean;
+}
+
+function runningKernel(): Running {
+  return { release: runningRelease(), capable: existsSync('/sys/kernel/livepatch') };
+}
+
+/** Looks at the running kernel and, only if that cannot be the target, at the others. Prepares nothing. */
+export async function targetChoice(options: PrepareKernelOptions, here = runningKernel()): Promise<TargetChoice> {
+  const { release: running, capable } = here;
+  const providers = providersFor(undefined, options);
+  const context: ProviderContext = { report: options.report, packages: packagesFolder(), cache: cacheRoot() };
+  if (capable && (await isOffered(running, providers, context))) return { running, offers: [] };
+  const problem = capable
+    ? `the running kernel ${running} is neither prepared nor known to the package sources`
+    : `the running kernel ${running} does not support live patching`;
+  const prepared = cachedReleases().filter((one) => describedKernel(one)?.livepatch === true);
+  const newest: string[] = [];
+  for (const provider of providers) {
+    const release = await provider.newest(context).catch(() => undefined);
+    if (release !== undefined && !prepared.includes(release)) newest.push(release);
+  }
+  const offers = [
+    ...prepared.map((release) => ({ release, what: 'prepared' })),
+    ...[...new Set(newest)].map((release) => ({ release, what: 'the newest of the package sources' })),
+  ];
+  return { running, problem, offers };
+}
+
+async function isOffered(
+  release: string,
+  providers: readonly KernelProvider[],
+  context: ProviderContext,
+): Promise<boolean> {
+  if (describedKernel(release) !== undefined) return true;
+  for (const provider of providers) {
+    const offer = await provider.find(release, context).catch(() => undefined);
+    if (offer !== undefined) return true;
+  }
+  return false;
+}
+
 async function defaultRelease(providers: readonly KernelProvider[], context: ProviderContext): Promise<string> {
   const running = runningRelease();
   if (describedKernel(running) !== undefined) return running;
@@ -262,12 +317,15 @@ async function unknown(
   const known = [...new Set([...cachedReleases(), ...lists.flat()])];
   return fail('kernel-unknown', {
     release: JSON.stringify(release),
-    known: nearest(release, known).join(', ') || 'none',
+    known: nearest(release, known),
   });
 }
 
+/** How many known releases a message lists. */
+const NEAREST = 8;
+
 /** Of the known releases those that the user may have meant: of the same flavour, and with the longest common beginning. */
-function nearest(release: string, known: readonly string[]): string[] {
+function nearest(release: string, known: readonly string[]): string {
   const flavour = (text: string): string => text.replace(/^[\d.]+[\d.+~a-z]*-?[\d.]*/, '');
   const common = (text: string): number => {
     let length = 0;
@@ -275,7 +333,9 @@ function nearest(release: string, known: readonly string[]): string[] {
     return length;
   };
   const rank = (text: string): number => common(text) + (flavour(text) === flavour(release) ? 100 : 0);
-  return [...known].sort((a, b) => rank(b) - rank(a) || (a < b ? 1 : -1)).slice(0, 8);
+  const sorted = [...known].sort((a, b) => rank(b) - rank(a) || (a < b ? 1 : -1));
+  const more = sorted.length > NEAREST ? ` and ${sorted.length - NEAREST} more` : '';
+  return sorted.length === 0 ? 'none' : `${sorted.slice(0, NEAREST).join(', ')}${more}`;
 }
 
 /** Ends with `kernel-no-livepatch` where no live patch can ever be loaded into this kernel. */

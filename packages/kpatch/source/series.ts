@@ -12,14 +12,19 @@ import { readPatch, type SourcePatch } from './patch.ts';
  * Errors: `series-empty`, `series-option`, and those of `readPatch`.
  */
 export function readSeries(names: readonly string[]): SourcePatch[] {
-  return names.flatMap(expand).map(readPatch);
+  return patchFiles(names).map(readPatch);
+}
+
+/** The patch files that `names` stand for, in order. Errors: `series-empty`, `series-option`. */
+export function patchFiles(names: readonly string[]): string[] {
+  return names.flatMap(expand);
 }
 
 function expand(name: string): string[] {
   if (!existsSync(name) || !statSync(name).isDirectory()) return basename(name) === 'series' ? listed(name) : [name];
   const series = join(name, 'series');
   if (existsSync(series)) return listed(series);
-  const files = readdirSync(name).filter((file) => /\.(patch|diff)(\.(gz|zst))?$/.test(file));
+  const files = readdirSync(name).filter((file) => /\.(patch|diff)(\.(gz|xz|zst))?$/.test(file));
   if (files.length === 0) throw fail('series-empty', { folder: name }, { where: { file: name } });
   return files.sort().map((file) => join(name, file));
 }

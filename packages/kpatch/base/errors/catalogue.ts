@@ -3,13 +3,17 @@ import { buildErrors } from './entries/build.ts';
 import { channelErrors } from './entries/channel.ts';
 import { diffErrors } from './entries/diff.ts';
 import { elfErrors } from './entries/elf.ts';
+import { factoryErrors } from './entries/factory.ts';
 import { generalErrors } from './entries/general.ts';
 import { hostErrors } from './entries/host.ts';
 import { kernelErrors } from './entries/kernel.ts';
 import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
 import { provenanceErrors } from './entries/provenance.ts';
+import { reviewErrors } from './entries/review.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
+import { shieldErrors } from './entries/shield.ts';
+import { tufErrors } from './entries/tuf.ts';
 import { vmErrors } from './entries/vm.ts';
 
 export const catalogue = {
@@ -19,12 +23,16 @@ export const catalogue = {
   ...kernelErrors,
   ...buildErrors,
   ...moduleErrors,
+  ...reviewErrors,
   ...sandboxErrors,
+  ...shieldErrors,
   ...vmErrors,
   ...proveErrors,
   ...provenanceErrors,
   ...hostErrors,
   ...channelErrors,
+  ...tufErrors,
+  ...factoryErrors,
 } as const;
 
 export type ErrorCode = keyof typeof catalogue;

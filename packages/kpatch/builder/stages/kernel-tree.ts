@@ -1,10 +1,12 @@
 /** Patches, plans and compiles in the kernel tree. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { KpatchError } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { SourceOverlay } from '../../kbuild/overlay.ts';
 import { placeAuthorHeaders } from '../../source/author-headers.ts';
 import { placeInTree } from '../../source/patch.ts';
+import { decidingUnits } from '../deciding.ts';
 import { includersOf } from '../includers.ts';
 import { type CompiledPair, compilePairs } from '../pairs.ts';
 import { planBuild, sortFiles, withoutFiles } from '../plan.ts';
@@ -17,6 +19,7 @@ import type { CompilePlan, Look, Sources, Work, Workshop } from './workshop.ts';
 export function kernelTree(work: Work): Workshop {
   return {
     patch: () => patchTree(work),
+    decide: (sources, look) => decideInTree(work, sources, look),
     plan: (sources) => planTree(work, sources),
     compile: (sources, plan, look) => compileTree(work, sources, plan, look),
   };
@@ -32,6 +35,33 @@ async function patchTree({ order, target, folder, report }: Work): Promise<Sourc
   const { leftOut } = sortFiles(placed, objects, unbuiltOf(objects, facts, patched).missing);
   const applied = withoutFiles(placed, leftOut);
   return { patched, placed, applied, leftOut, ...(await applySeries(patched, applied, kernel.release, report)) };
+}
+
+/** Compiles the deciding units of changed headers. Errors: those of `look`. A unit that cannot be compiled decides nothing. */
+async function decideInTree({ target, folder, report, jobs }: Work, { patched }: Sources, look: Look): Promise<void> {
+  const { facts } = target;
+  const deciding = await decidingUnits(facts, patched);
+  if (deciding === undefined) return;
+  const { structures, units } = deciding;
+  const title = `first look at ${structures.slice(0, 3).join(', ')}: ${units.map(({ object }) => object).join(', ')}`;
+  await report.stage(title, async (update) => {
+    const common = {
+      facts,
+      units,
+      patched,
+      folder: newFolder(folder, 'deciding'),
+      jobs,
+      look,
+      update,
+      note: () => undefined,
+    };
+    const pairs = await compilePairs(common).catch((error: unknown) => {
+      // The whole plan is compiled with its own messages.
+      if (error instanceof KpatchError && error.code === 'compile-failed') return [];
+      throw error;
+    });
+    await look(pairs);
+  });
 }
 
 /** Finds the units. Errors: those of `planBuild`, of the rules on Makefiles, and of changed assembly offsets. */
@@ -62,7 +92,8 @@ async function compileTree(
 ): Promise<readonly CompiledPair[]> {
   const title = units.length === 1 ? units[0]!.object : plural(units.length, 'unit');
   const common = { facts: target.facts, units, patched, folder: newFolder(folder, 'original'), jobs, look };
-  return await report.stage(`compile ${title}`, (update) => compilePairs({ ...common, update }));
+  const note = (text: string): void => report.note(text);
+  return await report.stage(`compile ${title}`, (update) => compilePairs({ ...common, update, note }));
 }
 
 function newFolder(folder: string, part: string): string {

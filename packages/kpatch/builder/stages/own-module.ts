@@ -21,6 +21,7 @@ export function ownModule({ order, target, folder, report, jobs }: Work): Worksh
       const made = await applySeries(build.overlay, applied, `the module ${name}`, report);
       return { patched: build.overlay, placed, applied, leftOut, ...made };
     },
+    decide: () => Promise.resolve(),
     plan: async ({ leftOut }) => ({ units: [], leftOut, elsewhere: async () => [] }),
     compile: async () =>
       await report.stage(`compile ${name}`, async () => {

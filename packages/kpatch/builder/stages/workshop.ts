@@ -49,6 +49,8 @@ export type Look = (pairs: readonly CompiledPair[]) => Promise<void>;
 /** The stages from patches to compiled pairs, in this order. */
 export interface Workshop {
   patch(): Promise<Sources>;
+  /** Compiles a few units whose comparison shows early that the patch cannot be built, before the rest is even planned. */
+  decide(sources: Sources, look: Look): Promise<void>;
   plan(sources: Sources): Promise<CompilePlan>;
   compile(sources: Sources, plan: CompilePlan, look: Look): Promise<readonly CompiledPair[]>;
 }

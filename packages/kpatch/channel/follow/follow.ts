@@ -1,96 +1,21 @@
-/** Following a channel: subscribe, update, tell how far it has got. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { runningRelease } from '../../advisory/kernel.ts';
-import { fail, KpatchError } from '../../base/errors/error.ts';
-import { readBytes } from '../../base/files.ts';
-import { parseJSON } from '../../base/plain.ts';
-import { run } from '../../base/run.ts';
+/** Following a channel: by TUF, where kpatch fetches and verifies data itself, or by the packages of apt or dnf. */
+import type { Reporter } from '../../base/report.ts';
+import { silentReporter } from '../../base/report.ts';
 import { requireChannel, requireUpdate } from '../../host/acceptance/channel-rule.ts';
-import { updateMark } from '../../host/acceptance/origin.ts';
 import { thisMachine } from '../../host/machine/machine.ts';
-import { clientPackage } from '../client-names.ts';
-import { packageFolder } from '../package/livepatch.ts';
-import { type LivePatchRecord, readRecord, versionText } from '../package/record.ts';
-import { installedKernels } from './kernels.ts';
-import { managerOf } from './manager/detect.ts';
-import { readPublicKeys } from './manager/key.ts';
-import type { Manager } from './manager/manager.ts';
-import { needSettings, readSettings, writeSettings } from './settings.ts';
-import { readState, writeState } from './state.ts';
-import { type Support, supportOf } from './support.ts';
-import { disableUnits, enableUnits, selfCommand, unitsEnabled } from './units.ts';
-
-export interface KernelState {
-  readonly release: string;
-  readonly running: boolean;
-  readonly package: string;
-  /** Version of the installed package; empty if the kernel is not subscribed. */
-  readonly installed: string;
-  /** Newest version in the channel, as far as this machine has seen; empty if the channel does not know the kernel. */
-  readonly available: string;
-  /** Version of the patch that the running kernel has loaded; empty if none of the package's is. */
-  readonly loaded: string;
-  readonly support: Support | undefined;
-}
-
-export interface ChannelStatus {
-  readonly url: string;
-  readonly mode: 'auto' | 'manual';
-  readonly manager: 'apt' | 'dnf';
-  readonly timer: boolean;
-  /** ISO 8601 UTC; empty if nothing has been fetched yet. */
-  readonly published: string;
-  readonly validUntil: string;
-  readonly looked: string;
-  readonly kernels: readonly KernelState[];
-  /** What is not as it should be, in words. */
-  readonly problems: readonly string[];
-}
-
-/**
- * Begins to follow a channel: its address and key, whose fingerprints it gives. Nothing is subscribed yet. Errors:
- * `channel-url`, `channel-key-file`, and those of a refresh.
- */
-export async function follow(root: string, url: string, keyFile: string): Promise<readonly string[]> {
-  const address = url.replace(/\/+$/, '');
-  if (!/^(?:https?|file):\/\/[^\s'"\\[\]]+$/.test(address) || !URL.canParse(address))
-    throw fail('channel-url', { url });
-  requireChannel(thisMachine(root), address);
-  const { armored, binary, fingerprints } = readPublicKeys(keyFile);
-  const manager = managerOf(root);
-  const before = readSettings(root);
-  await manager.configure(address, armored, binary);
-  writeSettings(root, { mode: before?.mode ?? 'manual', url: address });
-  if (before !== undefined && before.url !== address) writeState(root, { newest: 0, looked: '', problem: '' });
-  await look(root, manager);
-  return fingerprints;
-}
-
-/** Fetches the channel's metadata and remembers how that went. */
-async function look(root: string, manager: Manager): Promise<void> {
-  const looked = new Date().toISOString();
-  const { newest } = readState(root);
-  try {
-    await manager.refresh();
-    const published = manager.metadata()?.published ?? 0;
-    if (published < newest) {
-      const iso = (seconds: number): string => new Date(seconds * 1000).toISOString();
-      throw fail('channel-replayed', { url: needSettings(root).url, published: iso(published), newest: iso(newest) });
-    }
-    writeState(root, { newest: published, looked, problem: '' });
-  } catch (error) {
-    if (error instanceof KpatchError) writeState(root, { newest, looked, problem: error.message });
-    throw error;
-  }
-}
+import { packagesStatus, updatePackages } from './packages.ts';
+import { needSettings, writeSettings } from './settings.ts';
+import type { ChannelStatus, Updated } from './status.ts';
+import { type TufUpdateOptions, updateTuf } from './tuf/follow.ts';
+import { tufStatus } from './tuf/status.ts';
+import { disableUnits, enableUnits } from './units.ts';
 
 /** Every kernel, those of today and those to come, gets its live patch without asking. */
-export async function auto(root: string): Promise<Updated> {
+export async function auto(root: string, report = silentReporter()): Promise<Updated> {
   needSettings(root);
   writeSettings(root, { mode: 'auto' });
   await enableUnits(root);
-  return update(root);
+  return update(root, [], false, report);
 }
 
 /** New kernels are no longer subscribed by themselves; what is subscribed stays so. */
@@ -100,146 +25,29 @@ export async function manual(root: string): Promise<void> {
   await disableUnits(root);
 }
 
-export interface Updated {
-  readonly changes: readonly { readonly package: string; readonly from: string; readonly to: string }[];
-  /** Kernels that are installed and that the channel does not know. */
-  readonly unknown: readonly string[];
-  /** Patches that are unpacked but not in use, with what the host said. */
-  readonly waiting: readonly string[];
-}
-
 /**
  * Brings every subscribed kernel to the newest live patch; in mode `auto`, or for the kernels named, subscribes first.
- * Errors: `channel-not-followed`, those of `refresh`, `channel-install`; the machine then keeps what it has.
+ * Errors: `channel-not-followed`, `channel-not-allowed`, `update-not-allowed`, those of the way it follows; the machine then
+ * keeps what it has.
  */
-export async function update(root: string, subscribe: readonly string[] = [], dryRun = false): Promise<Updated> {
+export function update(
+  root: string,
+  subscribe: readonly string[] = [],
+  dryRun = false,
+  report: Reporter = silentReporter(),
+  options: TufUpdateOptions = {},
+): Promise<Updated> {
   const settings = needSettings(root);
   const machine = thisMachine(root);
   requireChannel(machine, settings.url);
   requireUpdate(machine);
-  const manager = managerOf(root);
-  await look(root, manager);
-  const kernels = installedKernels(root);
-  const wanted = settings.mode === 'auto' ? [...new Set([...kernels, ...subscribe])] : subscribe;
-  const before = await manager.installed('kpatch-');
-  const names = wanted.map((kernel) => manager.packageFor(kernel));
-  const subscribed = [...before.keys()].filter((name) => name.startsWith('kpatch-patch-'));
-  const asked = [...new Set([clientPackage, ...subscribed, ...names])];
-  const offered = await manager.available(asked);
-  const unknown = wanted.filter((kernel) => !offered.has(manager.packageFor(kernel)));
-  const changing = asked.filter((name) => offered.has(name) && before.get(name) !== offered.get(name));
-  if (changing.length > 0 && !dryRun) await manager.install(changing);
-  const after = dryRun ? offered : await manager.installed('kpatch-');
-  const changes = changing.map((name) => ({ package: name, from: before.get(name) ?? '', to: after.get(name) ?? '' }));
-  const waiting = dryRun ? [] : await retry(root);
-  return { changes: changes.filter(({ from, to }) => from !== to && to !== ''), unknown, waiting };
-}
-
-/** Offers patches that are unpacked but not in the host's store once more to the host's own command. */
-async function retry(root: string): Promise<string[]> {
-  const waiting: string[] = [];
-  for (const { record, folder } of unpacked(root)) {
-    if (record.module === null || existsSync(join(root, 'var/lib/kpatch', record.kernel, `${record.module.name}.ko`)))
-      continue;
-    if (root !== '/') {
-      waiting.push(`${record.kernel} ${versionText(record)}: will be loaded when this image boots`);
-      continue;
-    }
-    const [program = 'kpatch', ...args] = selfCommand();
-    const file = join(folder, `${record.module.name}.ko`);
-    // The policy holds here as everywhere; what the user took out stays out.
-    const env = { [updateMark]: '1' };
-    const result = await run(program, [...args, 'install', '-k', record.kernel, file], { env });
-    if (result.status !== 0 && result.status !== 3)
-      waiting.push(`${record.kernel} ${versionText(record)}: ${result.stderr.trim().split('\n')[0] ?? ''}`);
-  }
-  return waiting;
-}
-
-/** The records of the live patch packages that are installed. */
-function unpacked(root: string): { record: LivePatchRecord; folder: string }[] {
-  const base = join(root, 'usr/lib/kpatch');
-  const kernels = existsSync(base) ? readdirSync(base) : [];
-  return kernels.flatMap((kernel) => {
-    const file = join(root, packageFolder(kernel), 'advisory.json');
-    if (!existsSync(file)) return [];
-    try {
-      return [{ record: readRecord(parseJSON(readBytes(file), file), file), folder: packageFolder(kernel) }];
-    } catch {
-      return []; // a file that is not a package's says nothing
-    }
-  });
+  return settings.source === 'tuf'
+    ? updateTuf(root, settings, subscribe, dryRun, report, options)
+    : updatePackages(root, settings, subscribe, dryRun, report);
 }
 
 /** How far this machine has got with its channel. Nothing is fetched. */
-export async function status(root: string, now = new Date()): Promise<ChannelStatus> {
+export function status(root: string, now = new Date()): Promise<ChannelStatus> {
   const settings = needSettings(root);
-  const manager = managerOf(root);
-  const metadata = manager.metadata();
-  const state = readState(root);
-  const kernels = installedKernels(root);
-  const installed = await manager.installed('kpatch-patch-');
-  const offered = await manager.available(kernels.map((kernel) => manager.packageFor(kernel)));
-  const records = new Map(unpacked(root).map(({ record }) => [record.kernel, record]));
-  const running = root === '/' ? runningRelease() : '';
-  const states = kernels.map((release): KernelState => {
-    const name = manager.packageFor(release);
-    const record = records.get(release);
-    return {
-      release,
-      running: release === running,
-      package: name,
-      installed: installed.get(name) ?? '',
-      available: offered.get(name) ?? '',
-      loaded: release === running && record !== undefined && isLoaded(record) ? versionText(record) : '',
-      support: supportOf(release, root, now),
-    };
-  });
-  const iso = (seconds: number): string => (seconds === 0 ? '' : new Date(seconds * 1000).toISOString());
-  const { url, mode } = settings;
-  const known = { url, mode, manager: manager.name, timer: unitsEnabled(root), looked: state.looked };
-  const dates = { published: iso(metadata?.published ?? 0), validUntil: iso(metadata?.validUntil ?? 0) };
-  return {
-    ...known,
-    ...dates,
-    kernels: states,
-    problems: problemsOf(states, state.problem, dates.validUntil, records, now),
-  };
-}
-
-function isLoaded(record: LivePatchRecord): boolean {
-  try {
-    return readFileSync(join('/sys/kernel/livepatch', record.module?.name ?? '', 'enabled'), 'utf8').trim() === '1';
-  } catch {
-    return false;
-  }
-}
-
-function problemsOf(
-  kernels: readonly KernelState[],
-  last: string,
-  validUntil: string,
-  records: ReadonlyMap<string, LivePatchRecord>,
-  now: Date,
-): string[] {
-  const problems: string[] = [];
-  if (last !== '') problems.push(`the last check of the channel failed: ${last}`);
-  if (validUntil !== '' && Date.parse(validUntil) < now.getTime()) {
-    problems.push(
-      `the last publication seen expired on ${validUntil}: the mirror is outdated, or this machine cannot reach it`,
-    );
-  }
-  for (const kernel of kernels) {
-    const { release, running, support } = kernel;
-    if (running && support?.state === 'ended')
-      problems.push(`${release} has received no live patches since ${support.until}`);
-    if (kernel.available !== '' && kernel.installed === '') problems.push(`${release} is not subscribed`);
-    else if (kernel.available !== '' && kernel.installed !== kernel.available)
-      problems.push(`${release} has ${kernel.installed}, but ${kernel.available} is available`);
-    const record = records.get(release);
-    if (running && record !== undefined && record.module !== null && kernel.loaded === '') {
-      problems.push(`the live patch ${versionText(record)} of the running kernel is installed but not loaded`);
-    }
-  }
-  return problems;
+  return settings.source === 'tuf' ? tufStatus(root, settings, now) : packagesStatus(root, settings, now);
 }

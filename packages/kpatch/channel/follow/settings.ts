@@ -1,6 +1,5 @@
 /**
- * `/etc/kpatch/channel.conf`: how this machine follows its channel. Lines `key=value`; the packages' scripts read it with
- * grep.
+ * `/etc/kpatch/channel.conf`: how this machine follows its channel. Lines `key=value`.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -13,6 +12,8 @@ export interface Settings {
   /** `auto`: every kernel that is installed gets its live patch; `manual`: only those that were asked for. */
   readonly mode: 'auto' | 'manual';
   readonly url: string;
+  /** `tuf`: kpatch fetches and verifies data itself; `packages`: apt or dnf do. */
+  readonly source: 'tuf' | 'packages';
 }
 
 /** The settings of a machine; `undefined` where it follows no channel. Error: `channel-settings`. */
@@ -27,7 +28,18 @@ export function readSettings(root: string): Settings | undefined {
   if (mode !== 'auto' && mode !== 'manual' && mode !== '') {
     throw fail('channel-settings', { file, problem: `mode=${mode} must be auto or manual` }, { where: { file } });
   }
-  return { mode: mode === 'auto' ? 'auto' : 'manual', url };
+  const source = value('source');
+  if (source !== 'tuf' && source !== 'packages' && source !== '') {
+    throw fail('channel-settings', { file, problem: `source=${source} must be tuf or packages` }, { where: { file } });
+  }
+  // Settings of an earlier version do not say it; there were only packages.
+  return { mode: mode === 'auto' ? 'auto' : 'manual', url, source: source === 'tuf' ? 'tuf' : 'packages' };
+}
+
+/** True if the patch of a package that is removed leaves the kernel too (`on_remove=unload`). */
+export function removalUnloads(root: string): boolean {
+  const file = join(root, settingsFile);
+  return existsSync(file) && /^on_remove=unload$/m.test(readBytes(file).toString('utf8'));
 }
 
 /** The settings. Error: `channel-not-followed`. */
@@ -38,7 +50,7 @@ export function needSettings(root: string): Settings {
 }
 
 const explained = `# How this machine follows its live patch channel; written by kpatch channel follow, kpatch auto and kpatch manual.
-# mode=auto|manual  url=URL  require_proof=yes|no  on_remove=keep|unload
+# source=tuf|packages  mode=auto|manual  url=URL  on_remove=keep|unload
 `;
 
 /** Folders of a machine in which following a channel writes. */
@@ -74,4 +86,11 @@ export function writeSettings(root: string, values: Readonly<Record<string, stri
   }
   mkdirSync(dirname(file), { recursive: true });
   writeAtomically(file, Buffer.from(text, 'latin1'));
+}
+
+/** The address of a channel without a slash at its end. Error: `channel-url`. */
+export function channelAddress(url: string): string {
+  const address = url.replace(/\/+$/, '');
+  if (/^(?:https?|file):\/\/[^\s'"\\[\]]+$/.test(address) && URL.canParse(address)) return address;
+  throw fail('channel-url', { url });
 }

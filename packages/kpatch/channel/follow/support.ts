@@ -1,4 +1,4 @@
-/** Until when the kernels of a machine receive live patches, as its channel says (the package `kpatch-channel`). */
+/** Until when the kernels of a machine receive live patches, as its channel says: by TUF, or in the package `kpatch-channel`. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { list, object, readJSON, text } from '../../base/plain.ts';
@@ -19,8 +19,9 @@ export interface Support {
 
 /** The window of a kernel; `undefined` where the machine follows no channel, or one that does not know the kernel. Total. */
 export function supportOf(release: string, root = '/', now = new Date()): Support | undefined {
-  const file = join(root, clientFolder, 'kernels.json');
-  if (!existsSync(file)) return undefined;
+  const files = [join(root, 'var/lib/kpatch/channel/kernels.json'), join(root, clientFolder, 'kernels.json')];
+  const file = files.find((path) => existsSync(path));
+  if (file === undefined) return undefined;
   try {
     const document = object(readJSON(file));
     const kernel = list(document.kernels)

@@ -85,8 +85,20 @@ export async function disableUnits(root: string): Promise<void> {
   await systemctl(root, ['daemon-reload']);
 }
 
+/** True if the timer is set up and something runs it: systemd, or for an image the systemd that it boots with. */
+export function timerRuns(root: string): boolean {
+  return unitsEnabled(root) && (root !== '/' || existsSync('/run/systemd/system'));
+}
+
+/** In mode `auto` something must look for updates. */
+export function timerProblems(mode: string, running: boolean): string[] {
+  return mode === 'auto' && !running
+    ? ['nothing looks for updates: systemd does not run here; run kpatch update from cron']
+    : [];
+}
+
 /** True if the timer is set up. */
-export function unitsEnabled(root: string): boolean {
+function unitsEnabled(root: string): boolean {
   return existsSync(join(root, timer));
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type ChannelConfig, layout } from './config.ts';
 import { newestPatch, readKernels, untilOf, writeKernel } from './kernel.ts';
 import { newestGeneration, packageFiles, removeOld, servedNumber } from './publish.ts';
+import { modulePoolNames } from './tuf/modules.ts';
 import { dayOf, daysBetween } from './window.ts';
 
 export interface PruneOptions {
@@ -51,7 +52,9 @@ export function prune(folder: string, config: ChannelConfig, options: PruneOptio
     [...packageFiles(kept), ...(client === undefined ? [] : [client.deb, client.rpm])].map(({ file }) => file),
   );
   const files: string[] = [];
-  for (const pool of [paths.pool.deb, paths.pool.rpm]) {
+  const modules = kept.flatMap((kernel) => kernel.patches.flatMap(modulePoolNames));
+  for (const name of modules) wanted.add(name);
+  for (const pool of [paths.pool.deb, paths.pool.rpm, paths.modules]) {
     for (const name of existsSync(pool) ? readdirSync(pool).filter((file) => !wanted.has(file)) : []) {
       files.push(name);
       if (!options.dryRun) rmSync(join(pool, name), { force: true });

@@ -34,6 +34,7 @@ import { type ChannelKernel, type PoolFile, readKernels } from './kernel.ts';
 import { page } from './page/page.ts';
 import { kernelsDocument, type Publication } from './publication.ts';
 import { brokenRules } from './rules.ts';
+import { type TufKeys, writeTuf } from './tuf/repository.ts';
 
 /** What is kept of a publication beside its tree: `generations/N.json`. */
 interface Generation {
@@ -53,10 +54,17 @@ export interface Published {
 }
 
 /**
- * Publishes what the channel holds. Errors: the rules', `channel-clock`, `channel-key`, `disk-full`, `tool-missing`, `tool-failed`;
+ * Publishes what the channel holds. Errors: the rules', `channel-clock`, `channel-key`, `tuf-unsigned`, `tuf-root-expired`,
+ * `disk-full`, `tool-missing`, `tool-failed`;
  * after any of them the publication before is served as it was.
  */
-export async function publish(folder: string, config: ChannelConfig, now: Date, report: Reporter): Promise<Published> {
+export async function publish(
+  folder: string,
+  config: ChannelConfig,
+  now: Date,
+  report: Reporter,
+  tuf: TufKeys = { folder: '(none)', keys: [] },
+): Promise<Published> {
   const paths = layout(folder);
   const kernels = readKernels(folder);
   const trust = readTrust(folder, config);
@@ -75,7 +83,7 @@ export async function publish(folder: string, config: ChannelConfig, now: Date, 
   const forget = onExit(() => rmSync(tree, { recursive: true, force: true }));
   try {
     mkdirSync(tree, { recursive: true });
-    const generation = await makeTree(folder, tree, publication, next, previous, report);
+    const generation = await makeTree(folder, tree, publication, next, previous, report, tuf);
     await run('sync', ['-f', tree]);
     // One that was killed between this rename and the switch left a tree that was never served.
     rmSync(join(paths.generations, String(next)), { recursive: true, force: true });
@@ -99,11 +107,12 @@ async function makeTree(
   next: number,
   previous: Generation | undefined,
   report: Reporter,
+  keysOfRoles: TufKeys,
 ): Promise<Generation> {
   const { config, kernels } = publication;
   const paths = layout(folder);
   const before = previous === undefined ? undefined : join(paths.generations, String(previous.number));
-  const keys = await exportKeys([...config.keys, ...config.formerKeys]);
+  const keys = await exportKeys(config.keys);
   const client = await report.stage('keys and support windows', () => clientFiles(folder, publication, keys, previous));
   await report.stage('packages', () => {
     for (const [_format, target] of [
@@ -116,6 +125,7 @@ async function makeTree(
   const apt = await report.stage('apt repository', () => writeApt(tree, config, publication, paths.cache));
   const dnf = await report.stage('dnf repository', () => writeDnf(tree, config, publication, before));
   await report.stage('advisories', () => writeCsaf(tree, config, publication, paths.csaf));
+  const tuf = await report.stage('TUF repository', () => writeTuf(folder, tree, publication, before, keysOfRoles));
   const document = `${JSON.stringify(kernelsDocument(publication), null, 1)}\n`;
   const files: Readonly<Record<string, string | Uint8Array>> = {
     'kernels.json': document,
@@ -127,7 +137,7 @@ async function makeTree(
     'index.html': page(publication),
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(tree, name), content);
-  const generation = { number: next, date: publication.date.toISOString(), indexes: [...apt, ...dnf], client };
+  const generation = { number: next, date: publication.date.toISOString(), indexes: [...apt, ...dnf, ...tuf], client };
   keepIndexes(folder, tree, next, config.keep);
   return generation;
 }

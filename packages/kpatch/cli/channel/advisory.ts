@@ -2,12 +2,20 @@
 
 import { type Command, Option } from 'commander';
 import { type AssessedCve, type Assessment, assess } from '../../advisory/assess.ts';
-import { distributionOf, installedChangelogs, runningRelease, versionsFor } from '../../advisory/kernel.ts';
+import {
+  distributionOf,
+  installedChangelogs,
+  packageVersionOf,
+  runningRelease,
+  versionsFor,
+} from '../../advisory/kernel.ts';
 import { defaultSelection, readSelection } from '../../advisory/selection.ts';
 import { readSources } from '../../advisory/sources.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { coveredBy } from '../../channel/covered.ts';
+import { describedKernel } from '../../prepare/manifest.ts';
 import { action, type Outcome } from '../command.ts';
+import { withRoot } from '../root-option.ts';
 
 interface Options {
   readonly kernel?: string;
@@ -22,24 +30,25 @@ interface Options {
 }
 
 export function register(program: Command): void {
-  program
-    .command('advisory [FILE...]')
-    .description('show which CVEs a newer kernel fixes and which of them the live patch covers')
-    .option('-k, --kernel <release>', 'kernel to report on (default: the running one)')
-    .option('--from <version>', 'version of its package (default: derived from the release)')
-    .option('--to <version>', 'version to compare with (default: the newest in the changelogs)')
-    .option('--distribution <name>', 'name of the distribution in OSV, such as Debian:12 (default: this one)')
-    .option('--selection <file>', 'file that selects the CVEs worth a live patch (default: important and critical)')
-    .addOption(new Option('--policy <file>', 'the earlier name of --selection').hideHelp())
-    .option('-m, --module <file...>', 'livepatch modules whose CVEs count as covered (default: the loaded ones)')
-    .option('--all', 'also list the CVEs that wait for a reboot')
-    .option('--root <folder>', 'root directory of the machine to report on')
-    .option('--json', 'print JSON')
-    .addHelpText(
-      'after',
-      '\nFILE: CVE JSON 5, OSV, CSAF or VEX documents, folders of them, kernel changelogs (plain or gzip).',
-    )
-    .action(action(run));
+  withRoot(
+    program
+      .command('advisory [FILE...]')
+      .description('show which CVEs a newer kernel fixes and which of them the live patch covers')
+      .option('-k, --kernel <release>', 'kernel to report on (default: the running one)')
+      .option('--from <version>', 'version of its package (default: derived from the release)')
+      .option('--to <version>', 'version to compare with (default: the newest in the changelogs)')
+      .option('--distribution <name>', 'name of the distribution in OSV, such as Debian:12 (default: this one)')
+      .option('--selection <file>', 'file that selects the CVEs worth a live patch (default: important and critical)')
+      .addOption(new Option('--policy <file>', 'the earlier name of --selection').hideHelp())
+      .option('-m, --module <file...>', 'livepatch modules whose CVEs count as covered (default: the loaded ones)')
+      .option('--all', 'also list the CVEs that wait for a reboot')
+      .option('--json', 'print JSON')
+      .addHelpText(
+        'after',
+        '\nFILE: CVE JSON 5, OSV, CSAF or VEX documents, folders of them, kernel changelogs (plain or gzip).',
+      ),
+    'root directory of the machine to report on',
+  ).action(action(run));
 }
 
 async function run(
@@ -54,7 +63,8 @@ async function run(
   const chosen = options.selection ?? options.policy;
   const selection = chosen === undefined ? defaultSelection : readSelection(chosen);
   let sources = readSources(files);
-  const known = await versionsFor(release, sources.changelogs, options, root);
+  const given = { ...options, ...(await preparedVersion(release, options.from, root)) };
+  const known = await versionsFor(release, sources.changelogs, given, root);
   if (sources.changelogs.length === 0) {
     const extra = readSources(installedChangelogs(known.from, root).slice(0, 4));
     sources = { ...sources, changelogs: extra.changelogs };
@@ -73,6 +83,13 @@ async function run(
     data: { kernel: release, ...assessment },
     text: show(release, assessment, options.all === true),
   };
+}
+
+/** A kernel that was prepared for building need not be installed; its version is known all the same. */
+async function preparedVersion(release: string, from: string | undefined, root: string): Promise<{ from?: string }> {
+  if (from !== undefined || root !== '/' || (await packageVersionOf(release, root)) !== undefined) return {};
+  const version = describedKernel(release)?.sourceVersion;
+  return version === undefined ? {} : { from: version };
 }
 
 function show(release: string, assessment: Assessment, all: boolean): string {

@@ -1,5 +1,5 @@
 /** The publisher side of `kpatch channel`. */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isCveId } from '../../advisory/record.ts';
@@ -8,6 +8,7 @@ import { fail } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import { lock } from '../../base/lock.ts';
+import { readPublicKeys } from '../../channel/follow/manager/key.ts';
 import { isRelease } from '../../channel/patch-module.ts';
 import { addPatches, exists, putKernel } from '../../channel/repository/add.ts';
 import { checkChannel, checkTree } from '../../channel/repository/check.ts';
@@ -25,7 +26,9 @@ import { type ChannelKernel, findKernel, kernelSchema, readKernels, untilOf } fr
 import { prune } from '../../channel/repository/prune.ts';
 import { publish } from '../../channel/repository/publish.ts';
 import { addKey, retireKey } from '../../channel/repository/rotate.ts';
+import type { TufKeys } from '../../channel/repository/tuf/repository.ts';
 import { dayOf, parseDay } from '../../channel/repository/window.ts';
+import { keysOfFolder } from '../../channel/tuf/key.ts';
 import { readPublicKey } from '../../module/public-key.ts';
 import { readCertificate } from '../../module/signature.ts';
 import { platformHere } from '../../platform/registry.ts';
@@ -100,12 +103,13 @@ export function registerPublish(channel: Command): void {
   channel
     .command('publish <DIR>')
     .description('publish the content of the channel atomically')
+    .option('--tuf-keys <folder>', 'folder with the keys of targets, snapshot and timestamp (or $KPATCH_CHANNEL_KEYS)')
     .option('--json', 'print JSON')
     .action(action(publishIt));
   channel
     .command('check <DIR>')
     .description('verify a channel or a mirror the way machines do')
-    .option('--key <file>', 'public key to verify a mirror with (a binary key ring such as key.gpg)')
+    .option('--key <file>', 'public key to verify a mirror with , armored or binary (default: its own key.gpg)')
     .option('--json', 'print JSON')
     .action(action(check));
   channel
@@ -121,6 +125,7 @@ export function registerPublish(channel: Command): void {
     .description('rotate the signing key')
     .option('--add <key>', 'add a key; both keys sign from now on')
     .option('--retire <key>', 'stop signing with the old key, once machines know the new one')
+    .option('--revoke <key>', 'the same for a key that leaked or was lost: it never signs again')
     .option('--json', 'print JSON')
     .action(action(key));
 }
@@ -244,12 +249,18 @@ async function add({ report }: Context, options: AddCommandOptions, dir: string,
   return { schema: 'kpatch.channel-add/1', data: { added }, text: `${text}\nnext: kpatch channel publish ${dir}` };
 }
 
-async function publishIt({ report }: Context, _: object, dir: string): Promise<Outcome> {
+/** The keys of the roles that sign at every publication. */
+function roleKeys(given: string | undefined): TufKeys {
+  const folder = given ?? process.env.KPATCH_CHANNEL_KEYS;
+  return folder === undefined ? { folder: '(no folder given)', keys: [] } : { folder, keys: keysOfFolder(folder) };
+}
+
+async function publishIt({ report }: Context, options: { tufKeys?: string }, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
   const config = readConfig(folder);
   using _held = await held(folder);
-  const published = await publish(folder, config, now(), report);
-  const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
+  const published = await publish(folder, config, now(), report, roleKeys(options.tufKeys));
+  const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'live patch package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
   return {
     schema: 'kpatch.channel-publish/1',
     data: {
@@ -264,21 +275,23 @@ async function publishIt({ report }: Context, _: object, dir: string): Promise<O
 
 async function check(_: Context, options: { key?: string }, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
-  const given = options.key === undefined ? undefined : readBytes(options.key);
+  const given = options.key === undefined ? undefined : readPublicKeys(options.key).binary;
+  if (!exists(folder) && given === undefined && !existsSync(join(folder, 'key.gpg')))
+    throw fail('channel-none', { folder });
   const checked = exists(folder)
     ? await checkOwn(folder, given)
-    : await checkTree(folder, given ?? readBytes(`${folder}/key.gpg`), new Date());
+    : await checkTree(folder, given ?? readBytes(join(folder, 'key.gpg')), new Date());
   const { problems, files, packages, date, validUntil } = checked;
   const text = [
     ...problems.map((problem) => `problem: ${problem}`),
-    `${plural(files, 'file')}, ${plural(packages, 'package')}, published ${date}, valid until ${validUntil}: ${problems.length === 0 ? 'no problems' : plural(problems.length, 'problem')}`,
+    `${plural(files, 'file')}, ${plural(packages, 'package')} with those of the channel itself, published ${date}, valid until ${validUntil}: ${problems.length === 0 ? 'no problems' : plural(problems.length, 'problem')}`,
   ].join('\n');
   return { exit: problems.length === 0 ? 0 : 1, schema: 'kpatch.channel-check/1', data: checked, text };
 }
 
 async function checkOwn(folder: string, given: Uint8Array | undefined) {
   const config = readConfig(folder);
-  const ring = given ?? (await exportKeys([...config.keys, ...config.formerKeys])).binary;
+  const ring = given ?? (await exportKeys(config.keys)).binary;
   return checkChannel(folder, config, ring, new Date());
 }
 
@@ -308,20 +321,33 @@ async function pruneIt(
   };
 }
 
-async function key({ report }: Context, options: { add?: string; retire?: string }, dir: string): Promise<Outcome> {
+interface KeyOptions {
+  readonly add?: string;
+  readonly retire?: string;
+  readonly revoke?: string;
+}
+
+async function key({ report }: Context, options: KeyOptions, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
-  if ((options.add === undefined) === (options.retire === undefined))
-    throw fail('usage', { problem: 'give --add KEY or --retire KEY' });
+  const { add, retire, revoke } = options;
+  if ([add, retire, revoke].filter((name) => name !== undefined).length !== 1)
+    throw fail('usage', { problem: 'give --add KEY, --retire KEY or --revoke KEY' });
   using _held = await held(folder);
   const config = readConfig(folder);
+  const old = retire ?? revoke ?? '';
   const next =
-    options.add === undefined
-      ? await report.stage('sign packages with the new key', () => retireKey(folder, config, options.retire!))
-      : await addKey(config, options.add);
+    add === undefined
+      ? await report.stage('sign packages again', () => retireKey(folder, config, old, revoke !== undefined))
+      : await addKey(config, add);
   writeConfig(folder, next);
   return {
     schema: 'kpatch.channel-key/1',
-    data: { keys: next.keys, formerKeys: next.formerKeys, kernels: readKernels(folder).length },
+    data: {
+      keys: next.keys,
+      formerKeys: next.formerKeys,
+      revokedKeys: next.revokedKeys ?? [],
+      kernels: readKernels(folder).length,
+    },
     text: `signing: ${next.keys.join(', ')}\nnext: kpatch channel publish ${dir}`,
   };
 }

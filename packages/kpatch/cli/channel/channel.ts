@@ -2,11 +2,13 @@
 import type { Command } from 'commander';
 import { registerFollow } from './channel-follow.ts';
 import { registerPublish } from './channel-publish.ts';
+import { registerTuf } from './channel-tuf.ts';
 
 export function register(program: Command): void {
   const channel = program
     .command('channel')
-    .description('publish live patches as apt and dnf repositories, or follow such a channel');
+    .description('publish live patches as TUF, apt and dnf repositories, or follow such a channel');
   registerPublish(channel);
+  registerTuf(channel);
   registerFollow(channel);
 }

@@ -1,5 +1,5 @@
 /** The result of `kpatch auto` and `kpatch update`, for people. */
-import type { Updated } from '../../channel/follow/follow.ts';
+import type { Updated } from '../../channel/follow/status.ts';
 
 /** One line for each change, followed by what is pending or unknown. */
 export function updateText(updated: Updated): string {

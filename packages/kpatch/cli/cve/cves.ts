@@ -11,6 +11,7 @@ import { plural } from '../../base/errors/plural.ts';
 import { writeAtomically } from '../../base/files.ts';
 import { version as tool } from '../../base/version.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { rootFolder } from '../root-option.ts';
 import { type MachineOptions, type MachineTriage, triageMachine } from './machine-kernel.ts';
 
 interface Options extends MachineOptions {
@@ -44,7 +45,7 @@ export function withMachineOptions(command: Command): Command {
     .option('--distribution <name>', 'name of the distribution in advisories (default: this one)')
     .option('--selection <file>', 'file that selects the CVEs worth a live patch (default: important and critical)')
     .option('-m, --module <file...>', 'livepatch modules whose CVEs count as fixed (default: the active ones)')
-    .option('--root <folder>', 'root directory of the machine to report on')
+    .option('--root <folder>', 'root directory of the machine to report on', rootFolder)
     .option('--json', 'print JSON')
     .addHelpText(
       'after',

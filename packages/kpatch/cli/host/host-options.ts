@@ -4,6 +4,7 @@ import type { AdmitOptions } from '../../host/acceptance/acceptance.ts';
 import type { Finding } from '../../host/fit.ts';
 import type { LoadOptions, LoadResult } from '../../host/live/load.ts';
 import { type Machine, thisMachine } from '../../host/machine/machine.ts';
+import { withRoot } from '../root-option.ts';
 
 export interface ProofOptions {
   readonly requireProof?: boolean;
@@ -28,7 +29,7 @@ export const LOCK_WAIT_MS = 10_000;
 
 /** Adds `--json` and `--root`, for all host commands. */
 export function withHostOptions(command: Command): Command {
-  return command.option('--json', 'print JSON').option('--root <folder>', 'work on the system in this folder');
+  return withRoot(command.option('--json', 'print JSON'));
 }
 
 /** Adds `--wait`, `--leave` and `--dry-run`, for commands that start a transition. */

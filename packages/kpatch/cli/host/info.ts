@@ -4,7 +4,8 @@ import { type KernelOpinion, kernelOpinion } from '../../host/machine/kernel-tru
 import type { Machine } from '../../host/machine/machine.ts';
 import { findModule } from '../../host/store/find.ts';
 import { lineOf, type ModuleFile } from '../../host/store/module-file.ts';
-import { parseProof } from '../../module/proof.ts';
+import type { Manifest } from '../../module/manifest.ts';
+import { type Proof, parseProof } from '../../module/proof.ts';
 import { proofBeside, proofPath } from '../../module/proof-path.ts';
 import { readSignature } from '../../module/signature.ts';
 import { certificateName, verifySignature } from '../../module/signature-rules.ts';
@@ -72,27 +73,53 @@ function run(_: Context, options: HostOptions & { readonly cert?: string }, patc
   const module = findModule(machine, patch);
   const { bytes, manifest, ...facts } = module;
   const signature = signatureOf(machine, module, options.cert);
-  const data = { ...facts, signature: signature ?? null, size: bytes.length, manifest: manifest ?? null };
-  const proof = proofLines(module);
-  const text = [`Patch information for ${patch}:`, ...lines(module, signature), ...proof].join('\n');
+  const found = proofOf(module);
+  const proof = found === undefined ? null : proofFacts(found, module);
+  const data = { ...facts, signature: signature ?? null, size: bytes.length, manifest: manifest ?? null, proof };
+  const shown = found === undefined ? [] : proofLines(found, module);
+  const text = [`Patch information for ${patch}:`, ...lines(module, signature), ...shown].join('\n');
   return { schema: 'kpatch.info/1', data, text };
 }
 
-/** Summary of the proof next to the module, unless it belongs to another file. */
-function proofLines({ path, sha256 }: ModuleFile): string[] {
+interface FoundProof {
+  readonly file: string;
+  readonly proof: Proof;
+}
+
+/** The proof next to the module. */
+function proofOf({ path }: ModuleFile): FoundProof | undefined {
   const bytes = proofBeside(path);
-  if (bytes === undefined) return [];
   const file = proofPath(path);
-  const proof = parseProof(bytes, file);
+  return bytes === undefined ? undefined : { file, proof: parseProof(bytes, file) };
+}
+
+function proofFacts({ file, proof }: FoundProof, { sha256 }: ModuleFile) {
   const { verdict, reasons, module, plan, made, kernel, checks, signature } = proof;
-  if (module.sha256 !== sha256) return [`proof: ${file} belongs to another module file`];
   const held = checks.filter(({ outcome }) => outcome === 'held').length;
-  const signed =
-    signature === undefined ? 'not signed' : `signed with key ${signature.key.slice(0, 16)}, not verified here`;
+  const { release } = kernel;
+  return {
+    file,
+    belongs: module.sha256 === sha256,
+    verdict,
+    plan,
+    made,
+    release,
+    held,
+    checks: checks.length,
+    reasons,
+    signedBy: signature?.key ?? null,
+  };
+}
+
+/** Summary of the proof, unless it belongs to another file. */
+function proofLines(found: FoundProof, module: ModuleFile): string[] {
+  const { file, belongs, verdict, plan, made, release, held, checks, reasons, signedBy } = proofFacts(found, module);
+  if (!belongs) return [`proof: ${file} belongs to another module file`];
+  const signed = signedBy === null ? 'not signed' : `signed with key ${signedBy.slice(0, 16)}, not verified here`;
   return [
-    `proof: ${verdict} (${held} of ${checks.length} checks of the plan "${plan}" on ${kernel.release}, ${made}; ${signed})`,
+    `proof: ${verdict} (${held} of ${checks} checks of the plan "${plan}" on ${release}, ${made}; ${signed})`,
     ...reasons.map((reason) => `  because ${reason}`),
-    ...limitsOf(proof).map((limit) => `  not shown: ${limit}`),
+    ...limitsOf(found.proof).map((limit) => `  not shown: ${limit}`),
   ];
 }
 
@@ -113,6 +140,7 @@ function lines(module: ModuleFile, signature: SignatureFacts | undefined): strin
     ...(lineOf(manifest) === '' ? [] : [['line:', lineOf(manifest)]]),
     ['kernel:', `${manifest.release} (build-id ${manifest.buildId ?? 'not recorded'})`],
     ['replaces:', manifest.replace ? 'all loaded patches' : 'nothing'],
+    ...shieldRow(manifest),
     ['CVEs:', manifest.cves.join(' ') || 'none named'],
     [
       'run-pre match:',
@@ -127,4 +155,11 @@ function lines(module: ModuleFile, signature: SignatureFacts | undefined): strin
   });
   const sources = manifest.patches.map(({ name, sha256 }) => `  ${name} ${sha256.slice(0, 16)}`);
   return [...columns(rows), 'functions:', ...functions, 'source patches:', ...sources];
+}
+
+function shieldRow({ shield }: Manifest): string[][] {
+  if (shield === undefined) return [];
+  const which = shield.when === undefined ? 'every call' : `calls with ${shield.when}`;
+  const end = shield.until === undefined ? '' : ` until ${shield.until}`;
+  return [['shield:', `no fix: ${shield.function} returns ${shield.returns} for ${which}${end}`]];
 }

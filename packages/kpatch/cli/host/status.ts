@@ -43,9 +43,10 @@ function text(status: Status, support: Support | undefined): string[] {
     rows.push(['Transition', `${transition.patch} is ${transition.state}: ${done} of ${total} tasks have switched`]);
     for (const holdup of transition.holdups) rows.push(['', holdupLine(holdup)]);
   } else rows.push(['Transition', 'none']);
-  const boots = status.boots.map(({ name, version }) =>
-    version === undefined ? name : `${name} (version ${version})`,
-  );
+  const boots = status.boots.map(({ name, version, release }) => {
+    const shown = version === undefined ? name : `${name} (version ${version})`;
+    return release === undefined ? shown : `${shown} for ${release}`;
+  });
   rows.push(['Boots next', bootText(status, boots)]);
   for (const [i, seen] of status.observed.entries()) rows.push([i === 0 ? 'Boot guard' : '', seen]);
   rows.push(['Host policy', policyText(status)]);

@@ -65,5 +65,6 @@ function orderOfUnloading(machine: Machine): string[] {
 
 function outcome(patches: readonly UnloadResult[], what: string): Outcome {
   const lines = patches.map(({ name, seconds }) => `${name} ${what}${seconds > 0 ? ` (${seconds.toFixed(1)} s)` : ''}`);
-  return { schema: 'kpatch.unload/1', data: { patches }, text: lines.join('\n') || 'no patch is loaded' };
+  const text = lines.join('\n') || 'no patch is loaded';
+  return { exit: patches.length === 0 ? 3 : 0, schema: 'kpatch.unload/1', data: { patches }, text };
 }

@@ -35,6 +35,7 @@ import { testResultPath } from '../../provenance/statement.ts';
 import { testResultOf } from '../../provenance/test-result.ts';
 import { useSandbox } from '../../sandbox/policy.ts';
 import { printFailure } from '../command.ts';
+import { shellWord } from '../shell-word.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 
@@ -316,12 +317,13 @@ async function kernelOf(subject: Subject, options: Options, report: Reporter): P
 
 /** The command that repeats this proof. */
 function commandLine(given: readonly string[], options: Options): string {
-  const word = (text: string): string => (/^[\w./+:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-  const many = (name: string, values: readonly string[]): string[] => values.flatMap((value) => [name, word(value)]);
-  const one = (name: string, value: string | undefined): string[] => (value === undefined ? [] : [name, word(value)]);
+  const many = (name: string, values: readonly string[]): string[] =>
+    values.flatMap((value) => [name, shellWord(value)]);
+  const one = (name: string, value: string | undefined): string[] =>
+    value === undefined ? [] : [name, shellWord(value)];
   return [
     'kpatch prove',
-    ...given.map(word),
+    ...given.map(shellWord),
     ...many('--kernel', options.kernel),
     ...one('--kernels', options.kernels),
     ...one('--test', options.test),

@@ -10,6 +10,7 @@ import { DwarfCursor, dwarfText } from './cursor.ts';
 export const TAG = {
   array: 0x01,
   enumeration: 0x04,
+  parameter: 0x05,
   member: 0x0d,
   pointer: 0x0f,
   compileUnit: 0x11,
@@ -64,8 +65,18 @@ export interface DwarfType {
   readonly dimensions: number[];
 }
 
+/** A function that the object defines or inlines. */
+export interface DwarfFunction {
+  readonly name: string;
+  /** Key of its type; undefined for `void`. */
+  readonly type: number | undefined;
+  readonly parameters: { readonly name: string | undefined; readonly type: number | undefined }[];
+}
+
 export interface DwarfTypes {
   readonly types: ReadonlyMap<number, DwarfType>;
+  /** Functions with a body, in their order; copies that the compiler made (clones, inlined ones) are not repeated. */
+  readonly functions: readonly DwarfFunction[];
   /** Bytes of a pointer. */
   readonly addressSize: number;
 }
@@ -132,6 +143,7 @@ class Reader {
   readonly #file: ElfFile;
   readonly #info: DwarfCursor;
   readonly #types = new Map<number, DwarfType>();
+  readonly #functions: DwarfFunction[] = [];
   readonly #tables = new Map<number, Map<number, Abbreviation>>();
   #addressSize = 8;
 
@@ -142,7 +154,7 @@ class Reader {
 
   read(): DwarfTypes | undefined {
     while (this.#info.at < this.#info.view.byteLength) if (!this.#unit()) return undefined;
-    return { types: this.#types, addressSize: this.#addressSize };
+    return { types: this.#types, functions: this.#functions, addressSize: this.#addressSize };
   }
 
   #unit(): boolean {
@@ -170,6 +182,7 @@ class Reader {
     const open: (DwarfType | undefined)[] = [];
     /** Depth below a subprogram, whose types are its own; 0 outside. */
     let inside = 0;
+    let current: DwarfFunction | undefined;
     while (this.#info.at < end) {
       const key = this.#info.at;
       const code = this.#info.uleb();
@@ -182,7 +195,10 @@ class Reader {
       if (abbreviation === undefined) throw new RangeError('an abbreviation is missing');
       const { tag } = abbreviation;
       const wanted = inside === 0 && (typeTags.has(tag) || tag === TAG.member || tag === TAG.subrange);
-      const values = this.#values(unit, abbreviation, wanted);
+      const isFunction = inside === 0 && tag === TAG.subprogram;
+      const isParameter = inside > 0 && inside === open.length && tag === TAG.parameter;
+      const values = this.#values(unit, abbreviation, wanted || isFunction || isParameter);
+      if (isParameter) current?.parameters.push({ name: values.name, type: values.type });
       const parent = open.at(-1);
       let made: DwarfType | undefined;
       if (wanted && tag === TAG.member) parent?.members.push(memberOf(values, this.#file.littleEndian));
@@ -198,6 +214,11 @@ class Reader {
           dimensions: [],
         };
         this.#types.set(key, made);
+      }
+      if (isFunction) {
+        const { name, type, declaration } = values;
+        current = name === undefined || declaration === true ? undefined : { name, type, parameters: [] };
+        if (current !== undefined) this.#functions.push(current);
       }
       if (!abbreviation.children) continue;
       open.push(made);

@@ -40,3 +40,22 @@ export function changedNames({ file, before, after }: HeaderChange): ChangedName
   }
   return { names: [...names] };
 }
+
+/** The structures and unions whose definitions differ, like `struct pid`; of an unnamed one the name that a typedef gives it. */
+export function changedStructures({ before, after }: HeaderChange): string[] {
+  if (before === undefined || after === undefined) return [];
+  const definitions = (text: string): Set<string> =>
+    new Set(headerItems(text).flatMap(({ kind, text: item }) => (kind === 'type' ? [item] : [])));
+  const [old, now] = [definitions(before), definitions(after)];
+  const changed = [...now].filter((text) => !old.has(text));
+  return [
+    ...new Set(
+      changed.flatMap((text) => {
+        const tag = /^(?:typedef )?(struct|union) (\w+) ?\{/.exec(text);
+        if (tag !== null) return [`${tag[1]} ${tag[2]}`];
+        const name = /^typedef (?:struct|union) ?\{.*\} ?(\w+) ?;?$/s.exec(text)?.[1];
+        return name === undefined ? [] : [name];
+      }),
+    ),
+  ];
+}

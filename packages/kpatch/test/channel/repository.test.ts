@@ -43,8 +43,8 @@ gnupgHome();
 const key = makeKey('channel <channel@example.org>');
 
 async function problems(publisher: Publisher, now = new Date()): Promise<readonly string[]> {
-  const { keys, formerKeys } = publisher.config;
-  const { binary } = await exportKeys([...keys, ...formerKeys]);
+  const { keys } = publisher.config;
+  const { binary } = await exportKeys(keys);
   return (await checkChannel(publisher.folder, publisher.config, binary, now)).problems;
 }
 
@@ -423,7 +423,7 @@ test('prune removes old patches and kernels long past their window, and the chan
   const pruned = prune(publisher.folder, publisher.config, options);
   assert.deepEqual(would.patches, pruned.patches);
   assert.deepEqual(pruned.patches, [`${running} 0-0`, `${running} 1-1`]);
-  assert.equal(pruned.files.length, 4);
+  assert.equal(pruned.files.length, 5, 'two packages each, and the module');
   await publisher.publish();
   assert.deepEqual(await problems(publisher), []);
   const later = prune(publisher.folder, publisher.config, {
@@ -526,7 +526,10 @@ test('the commands: init to check, wrong usage, and what is already there', () =
   assert.equal(kpatch('add', dir, module).status, 4);
   const published = kpatch('publish', dir);
   assert.equal(published.status, 0, published.stderr);
-  assert.match(published.stdout, /1 kernel, 4 packages/);
+  assert.match(published.stdout, /1 kernel, 4 live patch packages/);
+  const armored = join(dir, 'public/key.asc');
+  assert.equal(kpatch('check', join(dir, 'public'), '--key', armored).status, 0, 'an armored key, as follow takes it');
+  for (const verb of ['check', 'publish', 'prune']) assert.equal(kpatch(verb, '/nosuch').status, 2, verb);
   const checked = kpatch('check', dir, '--json');
   assert.equal(checked.status, 0, checked.stdout);
   assert.equal(JSON.parse(checked.stdout).schema, 'kpatch.channel-check/1');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { sha256 } from '#kpatch/base/digest.ts';
@@ -8,6 +8,7 @@ import { silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
 import { loadAll } from '#kpatch/host/boot/boot.ts';
 import { loadModule } from '#kpatch/host/live/load.ts';
+import { unloadPatch } from '#kpatch/host/live/unload.ts';
 import { metricsText } from '#kpatch/host/metrics.ts';
 import { statusOf } from '#kpatch/host/status.ts';
 import { installModule } from '#kpatch/host/store/install.ts';
@@ -19,6 +20,21 @@ import { FakeMachine, RELEASE } from './fake.ts';
 
 const report = silentReporter();
 const program = join(import.meta.dirname, '../../../../bin/kpatch');
+
+const PROOF: Omit<Proof, 'module'> = {
+  schema: 'kpatch.proof/1',
+  verdict: 'proven',
+  reasons: [],
+  plan: 'quick',
+  kernel: { release: RELEASE, image: '0'.repeat(64) },
+  inputs: [],
+  tool: 'test',
+  qemu: 'none',
+  made: '2026-01-01T00:00:00Z',
+  checks: [{ check: 'loads', boot: 'first', title: 'it loads', outcome: 'held', evidence: [], ms: 1 }],
+  boots: [],
+  ms: 1,
+};
 
 /** An image below `--root` with what the fake machine has in its store and its sysfs. */
 function imageOf(machine: FakeMachine): string {
@@ -111,21 +127,7 @@ test('--require-proof asks for a valid proof of this very module', async () => {
   machine.set('files/proof.key', privateKey.export({ type: 'pkcs8', format: 'pem' }));
   const signed = ['--require-proof', '--proof-key', join(machine.folder, 'files/proof.pub')];
   assert.match((await install(...signed)).stderr, /file-unreadable/);
-  const proof: Proof = {
-    schema: 'kpatch.proof/1',
-    verdict: 'proven',
-    reasons: [],
-    plan: 'quick',
-    module: { name: 'fix', file: 'fix.ko', sha256: sha256(readFileSync(file)) },
-    kernel: { release: RELEASE, image: '0'.repeat(64) },
-    inputs: [],
-    tool: 'test',
-    qemu: 'none',
-    made: '2026-01-01T00:00:00Z',
-    checks: [{ check: 'loads', boot: 'first', title: 'it loads', outcome: 'held', evidence: [], ms: 1 }],
-    boots: [],
-    ms: 1,
-  };
+  const proof: Proof = { ...PROOF, module: { name: 'fix', file: 'fix.ko', sha256: sha256(readFileSync(file)) } };
   const sign = (document: Proof): Proof => signProof(document, join(machine.folder, 'files/proof.key'));
   const other: Proof = { ...proof, module: { ...proof.module, sha256: '1'.repeat(64) } };
   for (const [content, wrong] of [
@@ -166,7 +168,7 @@ test('wrong usage is status 2 and nothing more', async () => {
     ['help', 'nope'],
     ['uninstall', '-k', '../../etc', 'x'],
   ];
-  const results = await Promise.all(wrong.map((args) => kpatch(...args, '--root', '/nowhere')));
+  const results = await Promise.all(wrong.map((args) => kpatch(...args, '--root', '/')));
   for (const [i, { status, stderr }] of results.entries()) {
     assert.equal(status, 2, `${wrong[i]?.join(' ')}: ${stderr}`);
     assert.doesNotMatch(stderr, /internal/);
@@ -210,6 +212,86 @@ test('status says what a person should do', async () => {
   assert.deepEqual([blocked.length, boots.length, todo.length], [1, 0, 1]);
   assert.match(todo[0] ?? '', /3 boots with it .*'kpatch install --again one'/);
   assert.match(metricsText(machine), /^kpatch_blocked_patches 1$/m);
+});
+
+test('an older installed patch is not offered for loading while a newer one runs', async () => {
+  using machine = new FakeMachine();
+  await installModule(machine, machine.module({ name: 'fix_1', manifest: { version: 1 } }), {}, report);
+  await loadModule(machine, readModuleFile(machine.module({ name: 'fix_2', manifest: { version: 2 } })), {}, report);
+  const [installed] = verify(machine).filter(({ patch }) => patch === 'fix_1');
+  assert.match(installed?.problem ?? '', /^installed but not active, and would not be loaded: .*fix_2/);
+  assert.match(installed?.fix ?? '', /kpatch install FILE, or go back with kpatch load --downgrade fix_1/);
+  await unloadPatch(machine, 'fix_2', {}, report);
+  assert.deepEqual(
+    verify(machine).map(({ fix }) => fix),
+    ['kpatch load fix_1'],
+  );
+});
+
+test('a kernel that cannot be patched needs attention', () => {
+  using machine = new FakeMachine();
+  rmSync(join(machine.sysfs, 'kernel/livepatch'), { recursive: true });
+  assert.match(statusOf(machine).todo.join(), /does not support live patching: boot a kernel with CONFIG_LIVEPATCH=y/);
+  assert.match(metricsText(machine), /^kpatch_healthy 0$/m);
+});
+
+test('status of an image says what each of its kernels would load', async () => {
+  using machine = new FakeMachine();
+  const image = imageOf(machine);
+  const file = machine.module({ name: 'kpatch_fix', manifest: { version: 3 } });
+  await kpatch('install', '--root', image, file);
+  const { status, stdout } = await kpatch('status', '--root', image);
+  assert.equal(status, 0);
+  assert.match(stdout, new RegExp(`Boots next +kpatch_fix \\(version 3\\) for ${RELEASE}\n`));
+});
+
+test('--root with a mistyped folder is wrong usage for every command, and creates nothing', async () => {
+  using machine = new FakeMachine();
+  const file = machine.module({ name: 'fix' });
+  const missing = join(machine.folder, 'typo');
+  const tried = [
+    ...['list', 'status', 'verify', 'metrics', 'auto', 'manual', 'update', 'signal', 'force'].map((one) => [one]),
+    ...[['install', file], ['load', file], ['unload', 'x'], ['uninstall', 'x'], ['info', file], ['advisory']],
+    ...[
+      ['policy', 'show'],
+      ['policy', 'check'],
+      ['channel', 'status'],
+      ['channel', 'follow', 'file:///x', '--key', 'k'],
+    ],
+  ];
+  for (const args of tried) {
+    const { status, stderr } = await kpatch(...args, '--root', missing);
+    assert.equal(status, 2, `${args.join(' ')}: ${stderr}`);
+    assert.match(stderr, /typo' is invalid\. It is not a folder/);
+  }
+  assert.equal(existsSync(missing), false);
+});
+
+test('info --json has the proof that the text has', async () => {
+  using machine = new FakeMachine();
+  const file = machine.module({ name: 'fix' });
+  const read = async (): Promise<unknown> =>
+    (JSON.parse((await kpatch('info', file, '--json')).stdout) as { proof: unknown }).proof;
+  assert.equal(await read(), null);
+  const proof = {
+    ...PROOF,
+    verdict: 'not proven',
+    reasons: ['it stalls'],
+    module: { name: 'fix', file: 'fix.ko', sha256: sha256(readFileSync(file)) },
+  };
+  machine.set('files/fix.proof.json', JSON.stringify(proof));
+  assert.deepEqual(await read(), {
+    file: file.replace('.ko', '.proof.json'),
+    belongs: true,
+    verdict: 'not proven',
+    plan: 'quick',
+    made: PROOF.made,
+    release: RELEASE,
+    held: 1,
+    checks: 1,
+    reasons: ['it stalls'],
+    signedBy: null,
+  });
 });
 
 test('status explains a running transition', async () => {

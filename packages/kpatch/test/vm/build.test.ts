@@ -5,7 +5,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { silentReporter } from '#kpatch/base/report.ts';
 import { readManifest } from '#kpatch/module/manifest.ts';
+import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 import { boot } from '#kpatch/vm/guest.ts';
 import { sourcePatch } from '../source/source-patch.ts';
 
@@ -14,7 +16,9 @@ let folder = '';
 /** The kernel that was built for. */
 let release = '';
 
-before(() => {
+before(async () => {
+  // The newest kernel of the package sources: the one that runs here may not be patchable.
+  release = (await prepareKernel(undefined, { report: silentReporter() })).release;
   folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
   mkdirSync(join(folder, 'tmp'));
 });
@@ -69,9 +73,29 @@ EXPORT_SYMBOL_GPL(extra_value);
 `;
 
 describe('kpatch build', { concurrency: 1 }, () => {
+  test('--plan says what would be compiled and changed, and writes nothing', () => {
+    writeFileSync(join(folder, 'plan.patch'), meminfoPatch(line, '\tshow_val_kb(m, "VmallocChunk:   ", 1ul);'));
+    const before = readdirSync(folder);
+    const { status, document } = kpatch('build', '-k', release, '--plan', 'plan.patch');
+    assert.equal(status, 0, JSON.stringify(document));
+    const { units, functions, leftOut } = document as {
+      units: { object: string; owners: string[]; through: string[] }[];
+      functions: { name: string; cause: { kind: string } }[];
+      leftOut: string[];
+    };
+    assert.deepEqual(units, [{ object: 'fs/proc/meminfo.o', owners: ['vmlinux'], through: ['fs/proc/meminfo.c'] }]);
+    // proc_meminfo_init only takes its address.
+    assert.deepEqual(
+      functions.map(({ name, cause }) => [name, cause.kind]),
+      [['meminfo_proc_show', 'edited']],
+    );
+    assert.deepEqual(leftOut, []);
+    assert.deepEqual(readdirSync(folder), before);
+  });
+
   test('a one-line fix becomes a module that the stock kernel runs', async () => {
     writeFileSync(join(folder, 'fix.patch'), meminfoPatch(line, '\tshow_val_kb(m, "VmallocChunk:   ", 4242ul);'));
-    const { status, document } = kpatch('build', 'fix.patch', '-o', 'fix.ko', '--cve', 'CVE-2026-0001');
+    const { status, document } = kpatch('build', '-k', release, 'fix.patch', '-o', 'fix.ko', '--cve', 'CVE-2026-0001');
     assert.equal(status, 0, JSON.stringify(document));
     assert.equal(document.schema, 'kpatch.build/1');
     const functions = document.functions as { name: string; kind: string; object: string }[];
@@ -81,7 +105,7 @@ describe('kpatch build', { concurrency: 1 }, () => {
     );
     const module = readFileSync(join(folder, 'fix.ko'));
     const manifest = readManifest(module);
-    release = String(document.release);
+    assert.equal(document.release, release);
     assert.equal(manifest?.release, release);
     assert.deepEqual(manifest?.cves, ['CVE-2026-0001']);
     const shown = kpatch('kernel', 'show', String(document.release));
@@ -125,7 +149,7 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
           .replace('"VmallocChunk:   ", 0ul', '"VmallocChunk:   ", extra_value()'),
     });
     writeFileSync(join(folder, 'unexported.patch'), text);
-    const { status, document } = kpatch('build', 'unexported.patch', '-o', 'unexported.ko');
+    const { status, document } = kpatch('build', '-k', release, 'unexported.patch', '-o', 'unexported.ko');
     assert.equal(status, 0, JSON.stringify(document));
     const functions = document.functions as { name: string; kind: string; object: string }[];
     assert.deepEqual(functions.map(({ name, kind, object }) => `${kind} ${name} ${object}`).sort(), [
@@ -153,7 +177,7 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
   });
 
   test('the same inputs give the same bytes', () => {
-    const built = kpatch('build', 'fix.patch', '-o', 'again.ko', '--cve', 'CVE-2026-0001');
+    const built = kpatch('build', '-k', release, 'fix.patch', '-o', 'again.ko', '--cve', 'CVE-2026-0001');
     assert.equal(built.status, 0);
     assert.deepEqual(readFileSync(join(folder, 'again.ko')), readFileSync(join(folder, 'fix.ko')));
   });
@@ -167,7 +191,7 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     const options = { encoding: 'utf8', cwd: folder, env: { ...process.env, TMPDIR: join(folder, 'tmp') } } as const;
     const { status, stderr } = spawnSync(
       join(root, 'bin', 'kpatch'),
-      ['build', 'layout.patch', '--jobs', '2'],
+      ['build', '-k', release, 'layout.patch', '--jobs', '2'],
       options,
     );
     assert.equal(status, 4, stderr);
@@ -179,7 +203,7 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
 
   test('a changed comment is nothing to do', () => {
     writeFileSync(join(folder, 'comment.patch'), meminfoPatch(line, `${line} /* always none */`));
-    const { status, document } = kpatch('build', 'comment.patch', '-o', 'comment.ko');
+    const { status, document } = kpatch('build', '-k', release, 'comment.patch', '-o', 'comment.ko');
     assert.equal(status, 3, JSON.stringify(document));
     assert.equal((document.error as { code: string }).code, 'no-change');
     assert.equal(existsSync(join(folder, 'comment.ko')), false);
@@ -187,7 +211,7 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
 
   test("what does not compile is shown in the compiler's own words, and nothing is left behind", () => {
     writeFileSync(join(folder, 'broken.patch'), meminfoPatch(line, '\tno_such_function(m);'));
-    const { status, document } = kpatch('build', 'broken.patch', '-o', 'broken.ko');
+    const { status, document } = kpatch('build', '-k', release, 'broken.patch', '-o', 'broken.ko');
     const { code, detail } = document.error as { code: string; detail: string };
     assert.equal(status, 1);
     assert.equal(code, 'compile-failed');

@@ -2,6 +2,72 @@ import { table } from '../entry.ts';
 
 /** Errors of `build/`: patches, plans, compilation. */
 export const buildErrors = table({
+  'patch-unknown': {
+    exit: 2,
+    what: '{name} is not a file, a folder, a commit, a CVE, or an address',
+    why: '',
+    fix: 'check the spelling; commits are hashes of 7 to 40 digits, addresses begin with https://, - is standard input',
+  },
+  'patch-address': {
+    exit: 2,
+    what: '{address} is not protected by TLS',
+    why: 'whoever can change the patch on its way could put code into the kernel',
+    fix: 'use an https:// address, or download the file, check it, and give its name',
+  },
+  'patch-unreachable': {
+    exit: 1,
+    what: 'cannot reach {address}: {reason}',
+    why: '',
+    fix: 'check the network; or download the patch elsewhere and give the file; or set `repository=` and `cves=` in {settings} to copies that this machine can reach',
+  },
+  'build-settings': {
+    exit: 2,
+    what: '{file} line {line} is not a setting: {text}',
+    why: '',
+    fix: 'write `repository=FOLDER-OR-ADDRESS` or `cves=FOLDER-OR-ADDRESS`',
+  },
+  'commit-unknown': {
+    exit: 1,
+    what: '{repository} does not have the commit {commit}',
+    why: '',
+    fix: 'run `git fetch` there, or set another `repository=` in {settings}',
+  },
+  'commit-abbreviated': {
+    exit: 2,
+    what: 'the commit {commit} is abbreviated, and {repository} is on another machine',
+    why: 'a server gives commits by their full hash only',
+    fix: 'give all 40 digits, or set `repository=` to a local clone',
+  },
+  'commit-merge': {
+    exit: 2,
+    what: '{commit} is a merge of {count} parents',
+    why: 'a merge has no patch of its own',
+    fix: 'give the commits that it merges, or write the change with `git show --first-parent -m {commit}`',
+  },
+  'cve-unknown': {
+    exit: 1,
+    what: 'no record of {id} in {where}',
+    why: '',
+    fix: 'update the records, or set another `cves=` in {settings}',
+  },
+  'cve-no-fix': {
+    exit: 1,
+    what: 'the record of {id} names no commit that fixes it',
+    why: '',
+    fix: 'find the commit in the advisory and give its hash',
+  },
+  'cve-needs-kernel': {
+    exit: 2,
+    what: '{id} has another fix for each kernel series, and the target kernel is not known yet',
+    why: '',
+    fix: 'give the kernel with --kernel',
+  },
+  'plan-out-of-tree': {
+    exit: 2,
+    what: '--plan cannot be combined with --oot-module',
+    why: 'for an out-of-tree module kbuild decides what is compiled, while it compiles',
+    fix: 'build without --plan',
+  },
   'patch-empty': {
     exit: 2,
     what: '{file} is empty',

@@ -171,7 +171,7 @@ export const channelErrors = table({
     fix: 'correct it, or run `kpatch auto` or `kpatch manual` again',
   },
   'channel-not-followed': {
-    exit: 2,
+    exit: 3,
     what: 'this machine does not follow a channel',
     why: '',
     fix: 'run `kpatch channel follow URL --key FILE`',

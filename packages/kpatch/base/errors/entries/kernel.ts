@@ -2,6 +2,12 @@ import { table } from '../entry.ts';
 
 /** Errors of `kernel/`. */
 export const kernelErrors = table({
+  'kernel-not-chosen': {
+    exit: 2,
+    what: 'no target kernel: {problem}',
+    why: 'a live patch fits one kernel release only',
+    fix: 'choose the kernel with --kernel RELEASE',
+  },
   'kernel-unknown': {
     exit: 1,
     what: 'kernel {release} is neither installed here nor available from the package sources',
@@ -19,6 +25,18 @@ export const kernelErrors = table({
     what: 'could not download {package}',
     why: 'kpatch needs it to prepare the kernel; completed downloads are kept',
     fix: 'check the network and the package sources (apt-get update), then run the command again',
+  },
+  'package-gone': {
+    exit: 1,
+    what: 'the mirror lists {package} but does not have the file',
+    why: 'mirrors remove old files, and for some minutes of every update their lists and files do not belong together',
+    fix: 'run the command again later, use another mirror (--mirror URL), choose another kernel release, or give the parts with --image, --headers and --source',
+  },
+  'package-mismatch': {
+    exit: 4,
+    what: 'the mirror delivers another file for {package} than its signed lists describe',
+    why: 'the mirror is being updated, or somebody changed the file; kpatch uses neither',
+    fix: 'run the command again later or use another mirror (--mirror URL)',
   },
   'kernel-release-mismatch': {
     exit: 1,

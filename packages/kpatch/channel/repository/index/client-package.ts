@@ -12,7 +12,7 @@ import type { PackageSpec } from '../../package/spec.ts';
 import { kernelsSchema, type Publication, publishedKernels } from '../publication.ts';
 
 /** The file that `kpatch status` and `kpatch metrics` read on a machine: windows without the dates of a publication. */
-function machineDocument(publication: Publication): string {
+export function machineDocument(publication: Publication): string {
   const { config } = publication;
   const channel = { name: config.name, description: config.description, url: config.url };
   return `${JSON.stringify({ schema: kernelsSchema, channel, kernels: publishedKernels(publication) }, null, 1)}\n`;
@@ -48,14 +48,6 @@ function clientSpec(publication: Publication, keys: { armored: string; binary: U
       [`${clientFolder}/keyring.asc`, keys.armored],
     ]),
     configFiles: [],
-    // Only a machine that follows has these files; each is replaced in one step.
-    afterInstall: [['keyring.gpg', aptKeyring] as const, ['keyring.asc', rpmKeyFile] as const]
-      .map(
-        ([from, to]) =>
-          `  if [ -e ${to} ]; then\n    cp ${clientFolder}/${from} ${to}.new\n    mv -f ${to}.new ${to}\n  fi\n`,
-      )
-      .join(''),
-    beforeRemove: '',
   };
 }
 

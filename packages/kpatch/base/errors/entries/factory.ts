@@ -1,0 +1,29 @@
+import { table } from '../entry.ts';
+
+/** Errors of the factory (packages/factory). */
+export const factoryErrors = table({
+  'factory-feed': {
+    exit: 1,
+    what: 'cannot read the feed {feed}: {problem}',
+    why: 'what it reported before stays; new records are missing until it can be read',
+    fix: 'check the address, the network and the rights, then run the command again',
+  },
+  'factory-repository': {
+    exit: 1,
+    what: 'cannot use the repository {folder}: {problem}',
+    why: 'fixes are taken from its commits',
+    fix: 'give a full clone of a stable or mainline kernel repository',
+  },
+  'factory-config': {
+    exit: 2,
+    what: 'the factory in {folder} has an invalid {file}: {problem}',
+    why: 'a misread setting could publish the wrong patches',
+    fix: 'correct it, see docs/factory.md',
+  },
+  'factory-database': {
+    exit: 1,
+    what: 'cannot open the database {database}: {problem}',
+    why: 'the queue of the factory lives there',
+    fix: 'check the address, or move the data of the embedded database with `kpatch-factory dump` and `restore`',
+  },
+});

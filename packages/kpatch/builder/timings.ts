@@ -1,0 +1,51 @@
+/** How long builds took on this machine, to say how long the next one will take. Losing the file loses nothing else. */
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import * as v from 'valibot';
+import { writeAtomically } from '../base/files.ts';
+import { cacheRoot } from '../prepare/cache.ts';
+
+const measurement = v.object({
+  /** Milliseconds of one compiler for one unit. */
+  unitMs: v.number(),
+  /** Milliseconds of everything else. */
+  restMs: v.number(),
+});
+const shape = v.record(v.string(), v.array(measurement));
+
+/** Measurements that are kept for each kernel. */
+const KEPT = 9;
+
+function file(): string {
+  return join(cacheRoot(), 'timings.json');
+}
+
+function read(): v.InferOutput<typeof shape> {
+  try {
+    return existsSync(file()) ? v.parse(shape, JSON.parse(readFileSync(file(), 'utf8'))) : {};
+  } catch {
+    return {}; // from another version, or damaged
+  }
+}
+
+/** Records a build: its whole duration and that of compiling, in milliseconds. Never throws. */
+export function recordDuration(release: string, units: number, jobs: number, totalMs: number, compileMs: number): void {
+  if (units === 0) return;
+  const one = { unitMs: (compileMs * Math.min(jobs, units)) / units, restMs: Math.max(0, totalMs - compileMs) };
+  const all = read();
+  try {
+    mkdirSync(dirname(file()), { recursive: true });
+    writeAtomically(file(), JSON.stringify({ ...all, [release]: [...(all[release] ?? []), one].slice(-KEPT) }));
+  } catch {
+    // The cache may be read-only.
+  }
+}
+
+/** Milliseconds that a build will take, from the medians of those measured; undefined if none was. */
+export function expectedDuration(release: string, units: number, jobs: number): number | undefined {
+  const measured = read()[release] ?? [];
+  if (measured.length === 0) return undefined;
+  const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+  const unitMs = median(measured.map((one) => one.unitMs));
+  return Math.round(median(measured.map((one) => one.restMs)) + (unitMs * units) / Math.min(jobs, units));
+}

@@ -1,0 +1,45 @@
+/** The modules and proofs of a channel by their digests, `pool/module/`: what machines that follow by TUF get as data. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { sha256 } from '../../../base/digest.ts';
+import { fail } from '../../../base/errors/error.ts';
+import { readBytes, writeAtomically } from '../../../base/files.ts';
+import { readPackage } from '../../package/read.ts';
+import type { PatchModule } from '../../patch-module.ts';
+import { layout } from '../config.ts';
+import type { PublishedPatch } from '../kernel.ts';
+
+/** File names in the pool of what a patch consists of. */
+export function modulePoolNames({ record }: Pick<PublishedPatch, 'record'>): string[] {
+  const { module, proof } = record;
+  if (module === null) return [];
+  return [`${module.sha256}.ko`, ...(proof === null ? [] : [`${proof}.proof.json`])];
+}
+
+/** Keeps a module and its proof. Errors: `disk-full`, `file-unwritable`. */
+export function keepModule(folder: string, module: PatchModule): void {
+  const { modules } = layout(folder);
+  mkdirSync(modules, { recursive: true });
+  const put = (name: string, bytes: Uint8Array): void => {
+    if (!existsSync(join(modules, name))) writeAtomically(join(modules, name), bytes);
+  };
+  if (module.proof !== undefined) put(`${sha256(module.proof)}.proof.json`, module.proof);
+  put(`${module.sha256}.ko`, module.bytes);
+}
+
+/**
+ * The file in the pool with these contents. A channel that an earlier version made has them only in its packages.
+ * Errors: `channel-damaged`, those of reading a package.
+ */
+export async function poolModule(folder: string, patch: PublishedPatch, name: string): Promise<string> {
+  const { modules, pool } = layout(folder);
+  const file = join(modules, name);
+  if (!existsSync(file) && patch.deb !== null) {
+    const { module } = await readPackage(join(pool.deb, patch.deb.file));
+    if (module !== undefined) keepModule(folder, module);
+  }
+  const damaged = (problem: string): Error => fail('channel-damaged', { folder, problem });
+  if (!existsSync(file)) throw damaged(`${name} is missing from the pool`);
+  if (sha256(readBytes(file)) !== name.slice(0, 64)) throw damaged(`${name} in the pool has other contents`);
+  return file;
+}

@@ -1,0 +1,200 @@
+/**
+ * The root of a channel's TUF repository: which keys each role has, and how many must sign. Root keys stay on machines of
+ * their own: `prepareRoot` writes what is to be signed, `signFile` runs where a key is, `importSignatures` collects.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Metadata, Root } from '@tufjs/models';
+import { fail } from '../../../base/errors/error.ts';
+import { readBytes, writeAtomically } from '../../../base/files.ts';
+import { list, object, type Plain, readJSON, text } from '../../../base/plain.ts';
+import { publicKeyOf } from '../../../module/public-key.ts';
+import { checkDocument, ownMember, type Role, roles } from '../../tuf/document.ts';
+import { readTufPrivateKey, readTufPublicKey, signBytes, type TufPublicKey } from '../../tuf/key.ts';
+import { commonOf, keyOf, metadataOf, metadataText, missingSignatures, models, ownOf } from '../../tuf/metadata.ts';
+import { revokedOf } from '../../tuf/revoked.ts';
+import { type ChannelConfig, layout } from '../config.ts';
+
+/** A machine that was off for a year still follows the next root; a yearly ceremony has a month to spare. */
+export const ROOT_DAYS = 400;
+
+export const signatureSchema = 'kpatch.tuf-signature/1';
+
+export interface RootChange {
+  /** Files with public keys, for each role that changes. */
+  readonly keys: Readonly<Partial<Record<Role, readonly string[]>>>;
+  /** How many root keys must sign; as before unless given, else all but one, at least one. */
+  readonly threshold?: number;
+  readonly days: number;
+  /** Public keys of modules and proofs that no longer count, with reasons. */
+  readonly revoke: readonly { readonly file: string; readonly reason: string }[];
+  readonly now: Date;
+}
+
+/** What is to be signed, for people. */
+export interface RootSummary {
+  readonly channel: string;
+  readonly version: number;
+  readonly expires: string;
+  readonly roles: readonly { readonly role: Role; readonly threshold: number; readonly keys: readonly string[] }[];
+  readonly revoked: readonly { readonly key: string; readonly reason: string }[];
+}
+
+const pendingFile = (folder: string): string => join(layout(folder).tuf, 'next.root.json');
+
+/** The versions of the root that are complete, oldest first. */
+export function rootVersions(folder: string): number[] {
+  const { tuf } = layout(folder);
+  const names = existsSync(tuf) ? readdirSync(tuf) : [];
+  return names
+    .flatMap((name) => /^(\d+)\.root\.json$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+/** The newest complete root; `undefined` for a channel without a TUF repository. */
+export async function newestRoot(folder: string): Promise<Metadata<Root> | undefined> {
+  const version = rootVersions(folder).at(-1);
+  if (version === undefined) return undefined;
+  const file = join(layout(folder).tuf, `${version}.root.json`);
+  const bytes = readBytes(file);
+  checkDocument(bytes, 'root', undefined, file);
+  return metadataOf('root', bytes);
+}
+
+/** Writes the next root, to be signed; gives its path. Errors: `tuf-root`, `tuf-key`, `proof-key`, `file-unreadable`. */
+export async function prepareRoot(folder: string, config: ChannelConfig, change: RootChange): Promise<string> {
+  const before = await newestRoot(folder);
+  const { Root: MadeRoot, Metadata: Made, Key } = await models();
+  const expires = new Date(change.now.getTime() + change.days * 86_400_000);
+  const version = (before?.signed.version ?? 0) + 1;
+  const own = { revoked: revokedKeys(before, change) };
+  const root = new MadeRoot({ ...commonOf(config.name, version, expires, own as Plain), consistentSnapshot: true });
+  for (const { role, keys, threshold } of roleLists(before, change)) {
+    for (const key of keys) root.addKey(key instanceof Key ? key : await keyOf(key), role);
+    Object.assign(root.roles[role]!, { threshold });
+  }
+  const file = pendingFile(folder);
+  const content = metadataText(new Made(root));
+  checkDocument(Buffer.from(content), 'root', config.name, file);
+  mkdirSync(layout(folder).tuf, { recursive: true });
+  writeAtomically(file, content);
+  return file;
+}
+
+type RoleKeys = { role: Role; threshold: number; keys: (TufPublicKey | import('@tufjs/models').Key)[] };
+
+function roleLists(before: Metadata<Root> | undefined, change: RootChange): RoleKeys[] {
+  return roles.map((role) => {
+    const given = change.keys[role]?.map(readTufPublicKey);
+    const old = before?.signed.roles[role];
+    const keys = given ?? old?.keyIDs.map((id) => before!.signed.keys[id]!) ?? [];
+    if (keys.length === 0) throw fail('tuf-root', { problem: `the role ${role} has no key (--${role}-key FILE)` });
+    if (role !== 'root') return { role, threshold: 1, keys };
+    const threshold =
+      change.threshold ?? (given === undefined ? old?.threshold : undefined) ?? Math.max(1, keys.length - 1);
+    if (threshold < 1 || threshold > keys.length)
+      throw fail('tuf-root', { problem: `the threshold is ${threshold}, but there are ${keys.length} root keys` });
+    return { role, threshold, keys };
+  });
+}
+
+/** What was revoked stays so. */
+function revokedKeys(before: Metadata<Root> | undefined, change: RootChange): { key: string; reason: string }[] {
+  const old = before === undefined ? [] : revokedOf(ownOf(before.signed));
+  const more = change.revoke.map(({ file, reason }) => ({ key: publicKeyOf(readBytes(file), file).id, reason }));
+  return [...old.filter(({ key }) => !more.some((one) => one.key === key)), ...more];
+}
+
+/** What a root says, for the person who signs it. Errors: `file-unreadable`, `tuf-malformed`. */
+export async function summaryOf(file: string): Promise<RootSummary> {
+  const signed = checkDocument(readBytes(file), 'root', undefined, file);
+  const named = object(signed.roles);
+  return {
+    channel: text(object(signed[ownMember]).channel) ?? '',
+    version: Number(signed.version),
+    expires: text(signed.expires) ?? '',
+    roles: roles.map((role) => ({
+      role,
+      threshold: Number(object(named[role]).threshold),
+      keys: list(object(named[role]).keyids).map(String),
+    })),
+    revoked: revokedOf(object(signed[ownMember])),
+  };
+}
+
+/**
+ * Signs a pending root with a key, on whatever machine the key is; gives the file with the signature.
+ * Errors: `file-unreadable`, `tuf-malformed`, `tuf-key`, `tuf-signature-file` if the key is not one of its root keys.
+ */
+export async function signFile(file: string, keyFile: string): Promise<string> {
+  const summary = await summaryOf(file);
+  const key = readTufPrivateKey(keyFile);
+  const root = await metadataOf('root', readBytes(file));
+  // Keys of the root before sign too, and a ceremony's machine does not have that root: the publisher's import decides.
+  let signature = '';
+  const { Signature } = await models();
+  root.sign((bytes) => {
+    signature = signBytes(bytes, key);
+    return new Signature({ keyID: key.id, sig: signature });
+  });
+  const { channel, version } = summary;
+  const target = join(file, '..', `${basename(file)}.${key.id.slice(0, 12)}.sig`);
+  const document = { schema: signatureSchema, channel, version, key: key.id, signature };
+  writeAtomically(target, `${JSON.stringify(document, null, 1)}\n`);
+  return target;
+}
+
+export interface Ceremony {
+  readonly version: number;
+  readonly complete: boolean;
+  /** Signatures that are still missing: by keys of the root before, and by its own keys. */
+  readonly missing: { readonly before: number; readonly own: number };
+}
+
+/** Adds signatures to the pending root; once it has enough, it is the channel's root. Errors: `tuf-root`, `tuf-signature-file`. */
+export async function importSignatures(folder: string, files: readonly string[]): Promise<Ceremony> {
+  const file = pendingFile(folder);
+  if (!existsSync(file))
+    throw fail('tuf-root', { problem: 'no root waits for signatures; run `kpatch channel root` first' });
+  const root = await metadataOf('root', readBytes(file));
+  const before = await newestRoot(folder);
+  const { Signature } = await models();
+  const known = { ...before?.signed.keys, ...root.signed.keys };
+  for (const name of files) {
+    const { schema, version, key, signature } = object(readJSON(name));
+    const bad = (problem: string): Error =>
+      fail('tuf-signature-file', { file: name, problem }, { where: { file: name } });
+    if (schema !== signatureSchema) throw bad(`its schema is not ${signatureSchema}`);
+    if (version !== root.signed.version)
+      throw bad(`it signs version ${String(version)}, but version ${root.signed.version} waits`);
+    const id = text(key) ?? '';
+    const signer = Object.hasOwn(known, id) ? known[id] : undefined;
+    if (signer === undefined) throw bad('its key is neither in this root nor in the one before');
+    root.signatures[id] = new Signature({ keyID: id, sig: text(signature) ?? '' });
+    try {
+      signer.verifySignature(root);
+    } catch {
+      throw bad('its signature is not over the pending root');
+    }
+  }
+  const missing = {
+    before: before === undefined ? 0 : missingSignatures(before, 'root', root),
+    own: missingSignatures(root, 'root', root),
+  };
+  const { version } = root.signed;
+  const complete = missing.before === 0 && missing.own === 0;
+  writeAtomically(complete ? join(layout(folder).tuf, `${version}.root.json`) : file, metadataText(root));
+  if (complete) rmSync(file);
+  return { version, complete, missing };
+}
+
+/** All complete roots with their file names, as machines fetch them. */
+export function rootFiles(folder: string): Map<string, Buffer> {
+  return new Map(
+    rootVersions(folder).map((version) => {
+      const name = `${version}.root.json`;
+      return [name, readFileSync(join(layout(folder).tuf, name))];
+    }),
+  );
+}
