@@ -16,7 +16,7 @@ import { readTar } from '#kpatch/formats/tar.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
 import { Kallsyms, readKallsyms } from '#kpatch/kernel/kallsyms.ts';
 import { loadKallsyms, writeKallsyms } from '#kpatch/kernel/kallsyms-file.ts';
-import { readCallbacks, readKernelRelocations, readPatchedFunctions } from '#kpatch/module/make/intermediate.ts';
+import { readCallbacks, readKernelRelocations, readPatchedFunctions } from '#kpatch/module/intermediate.ts';
 import { readManifest } from '#kpatch/module/manifest.ts';
 import { certificateOf, readSignature } from '#kpatch/module/signature.ts';
 import { layouts } from '../kernel/kallsyms-writer.ts';

@@ -6,8 +6,9 @@ import { parseStrict } from '#kpatch/base/strict-json.ts';
 import { readState } from '#kpatch/channel/follow/state.ts';
 import { readRecord } from '#kpatch/channel/package/record.ts';
 import { readConfig } from '#kpatch/channel/repository/config.ts';
+import { problemIn } from '#kpatch/documents/document.ts';
+import { bootGuardDocument } from '#kpatch/documents/stored.ts';
 import { readPolicyFile } from '#kpatch/host/acceptance/policy.ts';
-import { isGuard } from '#kpatch/host/boot/guard-state.ts';
 import { readIndex } from '#kpatch/host/store/store-index.ts';
 import { parseManifest } from '#kpatch/module/manifest.ts';
 import { parseProof } from '#kpatch/module/proof.ts';
@@ -144,7 +145,12 @@ export const documentTargets: readonly Target[] = [
     }),
   ),
   { name: 'live patch record', seeds: () => [json(record)], words, read: parsed((value) => readRecord(value, 'r')) },
-  { name: 'guard state', seeds: () => [json(guard)], words, read: parsed(isGuard) },
+  {
+    name: 'guard state',
+    seeds: () => [json(guard)],
+    words,
+    read: parsed((value) => problemIn(bootGuardDocument.schema, value)),
+  },
   { name: 'store index', seeds: () => [json(index)], words, read: asFile('.index.json', (root) => readIndex(root)) },
   {
     name: 'channel state',
