@@ -9,6 +9,7 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import { leftOutError, noEffectError } from '#kpatch/differ/left-out-error.ts';
 import type { DiffResult, LeftOutChange } from '#kpatch/differ/options.ts';
+import { oldClang } from '../compilers.ts';
 import { provokes } from '../provoke.ts';
 import { compile, differ, gcc, optionsFor, prelude } from './fixture.ts';
 
@@ -133,7 +134,7 @@ test('objects for link-time optimization are refused by name', async () => {
   const slim = [compiled('gcc', flags, one), compiled('gcc', flags, other)];
   const error = await provokes('diff-lto', () => diff(slim[0]!, slim[1]!, optionsFor(slim[0]!)));
   assert.match(error.message, /gcc's intermediate code/);
-  const bitcode = [compiled('clang-14', ['-flto'], one), compiled('clang-14', ['-flto=thin'], other)];
+  const bitcode = [compiled(oldClang, ['-flto'], one), compiled(oldClang, ['-flto=thin'], other)];
   const plain = compiled('gcc', [], one);
   await provokes('elf-bitcode', () => diff(bitcode[0]!, plain, optionsFor(plain)));
   await provokes('elf-bitcode', () => diff(plain, bitcode[1]!, optionsFor(plain)));
