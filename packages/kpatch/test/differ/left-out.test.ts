@@ -34,6 +34,34 @@ test('only init data changes, or only exit code of the kernel image', () => {
   assert.deepEqual([exit.status, ...reasons(exit)], ['left out', 'exit end']);
 });
 
+test('init code that only one version has: other files can call it at boot, so the versions do not mean the same', () => {
+  const fresh = 'int __init fresh(void) { return use(3); }';
+  for (const [before, after] of [
+    [f, `${f} ${fresh}`],
+    [`${f} ${fresh}`, f],
+  ] as const) {
+    const result = differ(before, after);
+    assert.deepEqual([result.status, ...reasons(result)], ['left out', 'init fresh']);
+  }
+  const data = differ(f, `${f} __initdata int fresh = 4;`);
+  assert.deepEqual([data.status, ...reasons(data)], ['left out', 'init fresh']);
+  const exit = differ(f, `${f} void __exit fresh(void) { use(1); }`);
+  assert.deepEqual([exit.status, ...reasons(exit)], ['left out', 'exit fresh']);
+  // Beside a change that can be patched it is a note.
+  const both = differ(f, `${f.replace('use(a)', 'use(a) + 1')} ${fresh}`);
+  assert.deepEqual([both.status, ...reasons(both)], ['changed', 'init fresh']);
+});
+
+test('the line of a message counts only where its format prints it as one, without debug information', () => {
+  const message = (format: string, line: number): string =>
+    `int f(int a) { printk("${format}", __func__, ${line}); return use(a); }`;
+  const statusOf = (format: string): string => differ(message(format, 5), message(format, 7)).status;
+  for (const format of ['%s:%d', '%s: line %d', '%s(%d): x', '%s() line %u'])
+    assert.equal(statusOf(format), 'unchanged', format);
+  for (const format of ['%s: %d', '%s failed with %d', '%s: error %d'])
+    assert.equal(statusOf(format), 'changed', format);
+});
+
 test('a global function or variable is removed', () => {
   const func = differ(`${f} int g(int a) { return use(a) + 1; }`, f);
   assert.deepEqual([func.status, ...reasons(func)], ['left out', 'removed g']);
