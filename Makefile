@@ -18,7 +18,7 @@ install-all: ## the same, with what only tests, packages and channels need
 
 check: install ## formatting, lint, types, layers, names of machines and distributions, generated documents, wording
 	@node_modules/.bin/biome check --error-on-warnings
-	@node_modules/.bin/tsc -p .
+	@node_modules/.bin/tsc -p . --incremental --tsBuildInfoFile node_modules/.tsbuildinfo
 	@$(NODE) tools/layers.ts
 	@$(NODE) tools/names.ts
 	@$(NODE) tools/documents.ts --check
@@ -40,7 +40,7 @@ attacks: install-all ## carry out every attack that the tests know: one line eac
 	@$(NODE) tools/attacks.ts $(AREA)
 
 demo: install ## the whole way: newest stock kernel, one-line fix, live patch, seen in a running guest
-	@$(NODE) tools/demo.ts
+	@$(NODE) tools/demo.ts $(if $(ALLOW_EXPIRED),--allow-expired)
 
 channel-demo: install-all ## a channel end to end: built, proven, published, followed by a machine with apt and by dnf
 	@$(NODE) tools/channel-demo.ts
@@ -50,6 +50,7 @@ bench: install-all ## how fast, how large: each bench/*.ts prints a table
 
 soak: install-all ## the long form of every long check (hours)
 	@KPATCH_SOAK=1 $(CHECKED) $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
+	@$(NODE) tools/fresh-machine.ts
 
 corpus: install ## real fixes between two stock kernels, built and loaded (OLD=, NEW=, COUNT=, SEED=)
 	@$(NODE) tools/corpus.ts $(if $(OLD),--old $(OLD)) $(if $(NEW),--new $(NEW)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))

@@ -255,7 +255,17 @@ async function demo(work: string): Promise<void> {
   }
 
   say('\n== the RPM side again');
-  const dnf = ['-y', '--installroot', machine, '--disableplugin=*', '--setopt', `reposdir=${machine}/etc/yum.repos.d`];
+  const dnf = [
+    '-y',
+    '--installroot',
+    machine,
+    '--disableplugin=*',
+    '--setopt',
+    `reposdir=${machine}/etc/yum.repos.d`,
+    // The repository file has the path that the machine itself sees.
+    '--setopt',
+    `kpatch-channel.gpgkey=file://${machine}/etc/pki/rpm-gpg/RPM-GPG-KEY-kpatch-channel`,
+  ];
   const cves = await run('dnf', [...dnf, '--refresh', 'updateinfo', 'list', 'cves'], {
     onLine: (line) => say(`    ${line}`),
   });
@@ -264,7 +274,7 @@ async function demo(work: string): Promise<void> {
   const store = join(machine, 'var/lib/kpatch', older.release);
   say(`    ${store.slice(machine.length)}: ${existsSync(store) ? readdirSync(store).join(' ') : 'nothing'}`);
   seen(
-    'dnf upgraded it, and the host’s command installed the third patch',
+    'dnf upgraded it, and kpatch installed the third patch',
     existsSync(store) && readdirSync(store).some((name) => /_3_1\.ko$/.test(name)),
   );
   await own('channel', 'check', dir);

@@ -1,6 +1,7 @@
 /**
  * `make demo`: the newest stock kernel, a one-line fix, a live patch; then that very kernel in a virtual machine, before,
  * with and after it. Ends with status 0 only if every step was seen in the guest.
+ * `--allow-expired` accepts expired package lists of the kernel's distribution.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -89,6 +90,7 @@ async function demo(): Promise<boolean> {
       replace: true,
       skipCompilerCheck: false,
       keepLineChanges: false,
+      kernelSource: { allowExpired: process.argv.includes('--allow-expired') },
     },
     report,
   );

@@ -8,6 +8,7 @@ import { examples } from '#kpatch/cli/examples.ts';
 import { documents } from '#kpatch/documents/registry.ts';
 import { rulesDocument } from '../packages/kpatch/test/differ/corpus/rules.ts';
 
+import { formsPage } from './documents/forms.ts';
 import { jsonPage, jsonSchema, schemaFile } from './documents/json.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -15,6 +16,7 @@ const pages: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsDocument,
   'docs/differ-rules.md': rulesDocument,
   'docs/json.md': jsonPage,
+  'packages/kpatch/documents/forms.ts': formsPage,
   ...Object.fromEntries(
     documents.map((one) => [`docs/schemas/${schemaFile(one)}`, () => `${JSON.stringify(jsonSchema(one), null, 2)}\n`]),
   ),

@@ -23,6 +23,7 @@ const order = [
   'runpre',
   'module',
   'provenance',
+  'review',
   'builder',
   'shield',
   'vm',
@@ -30,8 +31,8 @@ const order = [
   'prove',
   'host',
   'channel',
-  'cli',
   'compat',
+  'cli',
 ] as const;
 
 type Room = (typeof order)[number];
@@ -42,7 +43,7 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
   runpre: ['differ', 'source'],
   vm: ['toolchain', 'kbuild', 'source', 'distro', 'prepare', 'differ', 'runpre', 'module', 'builder'],
   advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
-  prove: ['shield', 'builder', 'source', 'differ', 'advisory'],
+  prove: ['review', 'shield', 'builder', 'source', 'differ', 'advisory'],
   host: [
     'kernel',
     'toolchain',
@@ -53,6 +54,7 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
     'differ',
     'runpre',
     'builder',
+    'review',
     'shield',
     'vm',
     'advisory',
@@ -66,6 +68,7 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
     'differ',
     'runpre',
     'builder',
+    'review',
     'shield',
     'vm',
     'prove',

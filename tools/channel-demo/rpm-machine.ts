@@ -39,8 +39,6 @@ export async function rpmMachine(root: string, kpatchRpm: string): Promise<strin
       depends: [],
       files,
       configFiles: [],
-      afterInstall: '',
-      beforeRemove: '',
     },
     base,
   );

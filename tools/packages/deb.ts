@@ -32,7 +32,7 @@ export async function buildDeb(
   mkdirSync(control);
   for (const script of readdirSync(join(root, 'packaging/deb'))) {
     copyFileSync(join(root, 'packaging/deb', script), join(control, script));
-    chmodSync(join(control, script), 0o755);
+    chmodSync(join(control, script), script === 'triggers' ? 0o644 : 0o755);
   }
   const { stdout } = await runOk('du', ['-sk', '--apparent-size', stage]);
   writeFileSync(join(control, 'control'), controlFile(version, Number.parseInt(stdout.toString(), 10)));

@@ -125,6 +125,11 @@ export function reasonOf(error: unknown): string {
   return (code === undefined ? undefined : known[code]) ?? message ?? String(error);
 }
 
+/** True if the output of a program says that the disk is full; tar says it in words of its own. */
+export function saysDiskFull(output: string): boolean {
+  return /No space left on device|\bWrote only \d+ of \d+ bytes\b/.test(output);
+}
+
 /** A folder that is removed by `dispose` or when the process ends. */
 export interface TemporaryFolder {
   readonly path: string;

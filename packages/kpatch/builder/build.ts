@@ -1,7 +1,7 @@
 /**
  * A build is a pipeline. Each stage is a file in stages/, takes the results of the stages before it, and returns plain data:
  *
- *     order → target → sources → compile plan → compiled pairs → differences → functions → module → provenance → result
+ *     order → target → sources → compile plan → compiled pairs → differences → functions → module → result
  */
 import { availableParallelism } from 'node:os';
 import { temporaryFolder } from '../base/files.ts';
@@ -11,14 +11,11 @@ import { isSandboxed } from '../sandbox/policy.ts';
 import { readableFiles } from '../sandbox/user.ts';
 import { type Defer, onIntactKernel } from './intact.ts';
 import type { BuildRequest, BuildResult } from './request.ts';
-import { conclude, PairComparison } from './stages/compare.ts';
+import type { PairComparison } from './stages/compare.ts';
 import { kernelTree } from './stages/kernel-tree.ts';
-import { matchRunning } from './stages/match.ts';
-import { finishModule } from './stages/module.ts';
 import { type Order, readOrder } from './stages/order.ts';
 import { ownModule } from './stages/own-module.ts';
-import { stateProvenance } from './stages/provenance.ts';
-import { resultOf } from './stages/result.ts';
+import { prefetch } from './stages/prefetch.ts';
 import { findTarget } from './stages/target.ts';
 
 export type { BuildRequest, BuildResult, BuiltFunction } from './request.ts';
@@ -44,21 +41,23 @@ async function run(order: Order, report: Reporter, defer: Defer | undefined): Pr
   const work = { order, target, folder: folder.path, report, jobs };
   const workshop = order.module === undefined ? kernelTree(work) : ownModule(work);
   const sources = await workshop.patch();
-  const options = {
-    keepLineChanges: request.keepLineChanges,
-    acceptLayouts: request.acceptLayouts ?? [],
-    leaveOutInit: request.leaveOutInit === true,
+  // Loaded while the compilers run.
+  const fresh = async (): Promise<PairComparison> => {
+    const { newComparison } = await import('./stages/second-half.ts');
+    return newComparison(target, request);
   };
-  await workshop.decide(sources, (pairs) => new PairComparison(target.facts, options).add(pairs));
+  await workshop.decide(sources, async (pairs) => (await fresh()).add(pairs));
+  const { reviewSources } = await import('./stages/review.ts');
+  const hazards = await reviewSources(sources, request, report);
   const plan = await workshop.plan(sources);
-  const comparison = new PairComparison(target.facts, options);
-  const pairs = await workshop.compile(sources, plan, (round) => comparison.add(round));
-  await report.stage('compare', () => comparison.add(pairs));
-  const compared = await conclude(comparison, target, plan);
-  const functions = await matchRunning(compared, sources, target, order, report);
-  const finished = await finishModule(compared, functions, order, target, report);
-  const provenance = await stateProvenance(order, target, finished);
-  const parsed = parsedFiles() - before;
-  const stages = { order, target, sources, plan, pairs, compared, functions, finished, provenance, parsed };
-  return await resultOf(stages, report);
+  let comparison: PairComparison | undefined;
+  const comparing = async (): Promise<PairComparison> => {
+    comparison ??= await fresh();
+    return comparison;
+  };
+  const look = async (round: Parameters<PairComparison['add']>[0]): Promise<void> => (await comparing()).add(round);
+  const [pairs] = await Promise.all([workshop.compile(sources, plan, look), prefetch(target.facts)]);
+  const { finish } = await import('./stages/second-half.ts');
+  const parsed = (): number => parsedFiles() - before;
+  return await finish({ order, target, sources, hazards, plan, pairs }, await comparing(), parsed, report);
 }

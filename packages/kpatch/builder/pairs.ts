@@ -2,7 +2,15 @@
 import { join } from 'node:path';
 import type { ElfObject } from '../formats/elf/object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
-import { type CompiledUnit, compileUnits, ObjectStore } from '../kbuild/compile.ts';
+import {
+  type Compilation,
+  type CompiledUnit,
+  compilationKey,
+  compileUnits,
+  inParallel,
+  ObjectStore,
+} from '../kbuild/compile.ts';
+import { EditedObjects } from '../kbuild/edited-objects.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { Unit } from '../kbuild/unit.ts';
@@ -37,21 +45,29 @@ export interface PairsInput {
 const MANY = 4;
 
 /**
- * Compiles the units. Unpatched units that were compiled before for this kernel come from the cache.
+ * Compiles the units. What was compiled before from the same source comes from the cache.
  * Errors: `compile-failed`, `tree-changed`, those of `look`.
  */
 export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   const { facts, units, jobs } = input;
   const variables = await facts.variables();
   const settings = objtoolSettings(facts.config);
-  const store = new ObjectStore(join(facts.derived, 'objects'), identityOf(facts), { variables, settings });
+  const key = compilationKey(identityOf(facts), { variables, settings });
+  const cache = join(facts.derived, 'objects');
+  const store = new ObjectStore(cache, key);
+  const edited = await editedObjects(input, cache, key);
+  const known = new Map<Unit, CompiledUnit>();
+  for (const unit of edited === undefined ? [] : units) {
+    const kept = edited?.get(unit);
+    if (kept !== undefined) known.set(unit, kept);
+  }
   const originals = new Map<Unit, CompiledUnit>();
   for (const unit of units) {
     const kept = store.get(unit);
     if (kept !== undefined) originals.set(unit, kept);
   }
   const isMissing = (unit: Unit): boolean => unit.added !== true && !originals.has(unit);
-  const total = units.filter(isMissing).length + units.length;
+  const total = units.filter(isMissing).length + units.length - known.size;
   const times = new CompileTime(facts.derived);
   if (total >= WIDE) input.note(describeWide(units.length, total, times.unitMs, jobs));
   let done = 0;
@@ -70,17 +86,21 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
     const start = performance.now();
     const share = absent.length === 0 ? jobs : Math.max(1, Math.ceil(jobs / 2));
     const common = { variables, settings, jobs: share };
-    const [patched] = await Promise.all([
-      compileUnits(input.patched, some, { ...common, when: 'after', onDone }),
+    const after = { ...common, when: 'after', onDone } as const;
+    const [fresh] = await Promise.all([
+      compilePatched(
+        some.filter((unit) => !known.has(unit)),
+        input.patched,
+        edited,
+        after,
+      ),
       compileUnits(original, absent, { ...common, when: 'before', onDone: keep }),
     ]);
-    times.record(some.length + absent.length, performance.now() - start, jobs);
-    return patched.map((one) => ({
-      unit: one.unit,
-      original: originals.get(one.unit),
-      patched: one,
-    }));
+    times.record(fresh.length + absent.length, performance.now() - start, jobs);
+    for (const one of fresh) known.set(one.unit, one);
+    return some.map((unit) => ({ unit, original: originals.get(unit), patched: known.get(unit)! }));
   };
+  using _pruned = { [Symbol.dispose]: () => edited?.prune() };
   if (units.length <= MANY * jobs) return await compile(units);
   const pairs: CompiledPair[] = [];
   for (let size = jobs; pairs.length < units.length; size *= 2) {
@@ -91,11 +111,44 @@ export async function compilePairs(input: PairsInput): Promise<CompiledPair[]> {
   return pairs;
 }
 
+/** More units than this come from a changed header, which nearly all of them read: keeping them would not help an edit of it. */
+const MOST_KEPT = 40;
+
+async function editedObjects(input: PairsInput, cache: string, key: string): Promise<EditedObjects | undefined> {
+  const { facts, units, patched } = input;
+  return units.length > MOST_KEPT ? undefined : new EditedObjects(cache, key, patched, await facts.includes());
+}
+
+/** Compiles patched units, each by itself if it can be kept. */
+async function compilePatched(
+  units: readonly Unit[],
+  patched: SourceOverlay,
+  edited: EditedObjects | undefined,
+  compilation: Compilation,
+): Promise<CompiledUnit[]> {
+  if (edited === undefined) return await compileUnits(patched, units, compilation);
+  const { onDone, ...quiet } = compilation;
+  const compiled: CompiledUnit[] = [];
+  const others: Unit[] = [];
+  await inParallel(units, compilation.jobs, async (unit) => {
+    const one = await edited.compile(unit, { ...quiet, jobs: 1 });
+    if (one === undefined) others.push(unit);
+    else {
+      compiled.push(one);
+      onDone?.(one);
+    }
+  });
+  return [...compiled, ...(await compileUnits(patched, others, compilation))];
+}
+
 /** One unit as the kernel has it, compiled or from the cache. Error: `compile-failed`. */
 export async function originalUnit(facts: KernelFacts, unit: Unit, folder: string): Promise<CompiledUnit> {
   const variables = await facts.variables();
   const settings = objtoolSettings(facts.config);
-  const store = new ObjectStore(join(facts.derived, 'objects'), identityOf(facts), { variables, settings });
+  const store = new ObjectStore(
+    join(facts.derived, 'objects'),
+    compilationKey(identityOf(facts), { variables, settings }),
+  );
   const kept = store.get(unit);
   if (kept !== undefined) return kept;
   const overlay = new SourceOverlay(facts.kernel.paths.tree, folder);

@@ -41,7 +41,8 @@ const configMembers = {
   description: v.string(),
   url: v.string(),
   keys: described(v.array(v.string()), 'Fingerprints of the keys that sign, oldest first.'),
-  formerKeys: v.array(v.string()),
+  formerKeys: described(v.array(v.string()), 'Keys that no longer sign.'),
+  revokedKeys: described(v.optional(v.array(v.string())), 'Keys that leaked or were lost; they never sign again.'),
   windowMonths: natural,
   validDays: natural,
   keep: natural,
@@ -149,6 +150,13 @@ export const channelStateDocument = stored(
   { newest: v.number(), looked: v.string(), problem: v.string() },
 );
 
+export const unpackedDocument = stored(
+  'kpatch.unpacked/1',
+  '`/var/lib/kpatch/unpacked.json`',
+  'What live patch packages brought into the store.',
+  { patches: v.array(v.object({ release, name: v.string(), sha256 })) },
+);
+
 export const channelInitDocument = printed('kpatch.channel-init/1', 'channel init', 'A channel was made.', {
   folder: v.string(),
   config: channelConfigDocument.schema,
@@ -196,6 +204,7 @@ export const channelPruneDocument = printed('kpatch.channel-prune/1', 'channel p
 export const channelKeyDocument = printed('kpatch.channel-key/1', 'channel key', 'The keys of a channel changed.', {
   keys: v.array(v.string()),
   formerKeys: v.array(v.string()),
+  revokedKeys: v.optional(v.array(v.string())),
   kernels: natural,
 });
 

@@ -43,12 +43,36 @@ export function printed<const E extends v.ObjectEntries>(
 }
 
 /** A document that is stored at a path. Its members include `schema`. */
-export function stored<const E extends v.ObjectEntries>(name: string, at: string, title: string, members: E) {
+export function stored<const N extends string, const E extends v.ObjectEntries>(
+  name: N,
+  at: string,
+  title: string,
+  members: E,
+) {
   const schema = v.object({
     schema: v.pipe(v.literal(name), v.description('Name and version of this document.')),
     ...members,
   });
   return { name, title, origin: { kind: 'stored', at }, schema } as const;
+}
+
+/** The same for a file that people write: a member that is not known is an error, since it may be a typing error in a rule. */
+export function storedExactly<const N extends string, const E extends v.ObjectEntries>(
+  name: N,
+  at: string,
+  title: string,
+  members: E,
+) {
+  const schema = v.strictObject({
+    schema: v.pipe(v.literal(name), v.description('Name and version of this document.')),
+    ...members,
+  });
+  return { name, title, origin: { kind: 'stored', at }, schema } as const;
+}
+
+/** Text of a certain form; `what` completes the sentence "must be …". */
+export function textOf(pattern: RegExp, what: string) {
+  return v.pipe(v.string(), v.regex(pattern), v.title(what));
 }
 
 /** Describes a member. */
@@ -75,6 +99,11 @@ export function problemIn(schema: v.GenericSchema, value: unknown): string | und
 }
 
 /** A stored document of the first version, which has no member `schema`. */
-export function storedWithout<const E extends v.ObjectEntries>(name: string, at: string, title: string, members: E) {
+export function storedWithout<const N extends string, const E extends v.ObjectEntries>(
+  name: N,
+  at: string,
+  title: string,
+  members: E,
+) {
   return { name, title, origin: { kind: 'stored', at }, schema: v.object(members) } as const;
 }

@@ -3,7 +3,32 @@ import * as v from 'valibot';
 import { described } from './document.ts';
 
 /** SHA-256, 64 lower-case hexadecimal digits. */
-export const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 digest, 64 hexadecimal digits'));
+export const sha256 = v.pipe(
+  v.string(),
+  v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 digest, 64 hexadecimal digits'),
+  v.title('a SHA-256 digest, 64 lower-case hexadecimal digits'),
+);
+
+/** A character that neither breaks a line nor turns its direction: those that base/printable.ts does not replace. */
+const plain = '[^\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]';
+
+/** Text that is shown as part of a line somewhere. */
+export const line = v.pipe(
+  v.string(),
+  v.maxLength(4095),
+  v.regex(new RegExp(`^${plain}*$`)),
+  v.title('a line of text without control and bidirectional characters'),
+);
+
+/** What a proof came to. A schema may have one pattern only, so this repeats what makes a line. */
+export const proofVerdict = v.pipe(
+  v.string(),
+  v.regex(new RegExp(`^(?:proven|not proven|proven except ${plain}+)$`)),
+  v.title('"proven", "not proven" or "proven except NAMES"'),
+);
+
+/** A plain file name, which cannot lead out of its folder. */
+export const fileName = v.pipe(v.string(), v.regex(/^(?!\.{1,2}$)[^/\u0000]+$/), v.title('a plain file name'));
 
 /** A whole number from 0. */
 export const natural = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -97,11 +122,20 @@ export const patchState = v.picklist(['enabled', 'disabled', 'enabling', 'disabl
 
 export const version = v.object({ major: natural, minor: natural, patch: natural });
 
+/** A hazard that `kpatch review` found. */
+export const hazard = v.object({
+  kind: described(line, 'The kind, see docs/review.md.'),
+  place: described(line, 'File and line in the patched source.'),
+  function: line,
+  reason: described(line, 'What is wrong.'),
+  remedy: described(line, 'What to do about it.'),
+});
+
 /** What a shield does, as its manifest says it. */
 export const shieldNote = v.object({
-  function: v.string(),
-  returns: described(v.string(), 'C expression that refused calls return.'),
-  when: v.optional(described(v.string(), 'C condition on the arguments; absent if every call is refused.')),
+  function: line,
+  returns: described(line, 'C expression that refused calls return.'),
+  when: v.optional(described(line, 'C condition on the arguments; absent if every call is refused.')),
   log: described(v.boolean(), 'True if refused calls are written to the kernel log.'),
   until: v.optional(described(time, 'From then on calls pass again.')),
 });

@@ -1,7 +1,7 @@
 /** The proof file, and what `kpatch prove --json` prints. */
 import * as v from 'valibot';
-import { described, stored } from './document.ts';
-import { error, natural, release, sha256, time } from './parts.ts';
+import { described, printed, stored } from './document.ts';
+import { error, line, natural, proofVerdict, release, sha256, time } from './parts.ts';
 
 const outcome = v.picklist(['held', 'failed', 'not run']);
 const evidence = v.object({
@@ -12,9 +12,9 @@ const evidence = v.object({
 });
 
 export const proofCheck = v.object({
-  check: v.string(),
-  boot: v.string(),
-  title: described(v.string(), 'The claim as a sentence.'),
+  check: line,
+  boot: line,
+  title: described(line, 'The claim as a sentence.'),
   outcome,
   reason: v.optional(v.string()),
   evidence: v.array(evidence),
@@ -35,24 +35,24 @@ export const proofBoot = v.object({
 
 export const proofDocument = stored('kpatch.proof/1', '`MODULE.proof.json`', 'What `kpatch prove` showed.', {
   verdict: described(
-    v.pipe(v.string(), v.regex(/^(?:proven|not proven|proven except .+)$/)),
+    proofVerdict,
     '`proven`, `not proven`, or `proven except NAMES` with the modules that could not be run in a guest.',
   ),
   reasons: v.array(v.string()),
-  plan: v.string(),
-  module: v.object({ name: v.string(), file: v.string(), sha256 }),
+  plan: line,
+  module: v.object({ name: line, file: line, sha256 }),
   kernel: v.object({
-    release,
+    release: line,
     image: described(sha256, 'Digest of the kernel image.'),
     buildId: v.optional(v.string()),
   }),
   inputs: described(
-    v.array(v.object({ role: v.string(), name: v.string(), sha256 })),
+    v.array(v.object({ role: line, name: line, sha256 })),
     'Every other file that was used: test script, predecessors, checks.',
   ),
-  tool: v.string(),
-  qemu: v.string(),
-  made: described(v.string(), 'ISO 8601, UTC.'),
+  tool: line,
+  qemu: line,
+  made: described(line, 'ISO 8601, UTC.'),
   checks: v.array(proofCheck),
   boots: v.array(proofBoot),
   ms: natural,
@@ -80,3 +80,13 @@ export const proveDocument = {
     error: v.optional(error),
   }),
 } as const;
+
+export const tryDocument = printed('kpatch.try/1', 'try --command', 'What a command printed in the patched guest.', {
+  release,
+  patch: v.string(),
+  loaded: described(v.boolean(), 'False with `--no-load`.'),
+  startMs: described(natural, 'Milliseconds until the guest had loaded the patch.'),
+  shared: described(v.boolean(), 'True if the guest could read the current folder.'),
+  status: described(natural, 'Exit status of the command.'),
+  output: v.string(),
+});

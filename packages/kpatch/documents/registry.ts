@@ -30,6 +30,7 @@ export function printedDocument(name: string): DocumentDefinition | undefined {
 
 type Areas = typeof areas;
 type Definitions = { [A in keyof Areas]: Areas[A][keyof Areas[A]] }[keyof Areas];
+export type StoredDefinitions = Extract<Definitions, { readonly origin: { readonly kind: 'stored' } }>;
 type PrintedDefinition = Extract<Definitions, { readonly origin: { readonly kind: 'printed' } }>;
 
 /** A value that becomes the document when it is written as JSON: members may be undefined, and errors know their own form. */

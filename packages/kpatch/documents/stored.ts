@@ -1,30 +1,46 @@
 /** Documents that are in files or modules and are read again, also by later versions. */
 import * as v from 'valibot';
-import { described, stored, storedWithout } from './document.ts';
-import { functionPlace, natural, release, sha256, shieldNote, time } from './parts.ts';
+import { described, stored, storedExactly, storedWithout, textOf } from './document.ts';
+import { fileName, hazard, line, natural, sha256, shieldNote, time } from './parts.ts';
 
 const manifestMembers = {
-  name: described(v.string(), 'Name of the module.'),
+  name: described(line, 'Name of the module.'),
   version: described(natural, 'Rises with each cumulative successor, from 1.'),
-  line: v.optional(described(v.string(), 'Family of cumulative patches; versions are compared within one.')),
-  release,
-  arch: described(v.string(), 'As `uname -m` prints it.'),
-  buildId: v.optional(described(v.string(), 'GNU build id of the kernel image, hexadecimal.')),
+  line: v.optional(described(line, 'Family of cumulative patches; versions are compared within one.')),
+  release: described(line, 'The kernel that it is for, as `uname -r` prints it.'),
+  arch: described(line, 'As `uname -m` prints it.'),
+  buildId: v.optional(described(line, 'GNU build id of the kernel image, hexadecimal.')),
   replace: described(v.boolean(), 'True if it replaces all earlier live patches.'),
   functions: v.array(
     v.object({
-      ...functionPlace.entries,
-      digest: v.optional(described(v.string(), 'SHA-256 of the code that is replaced; absent if it was not compared.')),
-      patches: described(v.array(v.string()), 'Source patches that change this function.'),
+      name: line,
+      object: described(line, '`vmlinux` or a module.'),
+      sympos: described(natural, 'Which symbol of that name in its object, from 1; 0 if there is only one.'),
+      digest: v.optional(
+        described(
+          line,
+          'SHA-256 of the code that is replaced, from its symbol to the next one; absent if it was not compared (see `runPre`).',
+        ),
+      ),
+      patches: described(v.array(line), 'Source patches that change this function.'),
     }),
   ),
-  cves: v.array(v.string()),
-  states: v.array(v.object({ id: natural, version: natural })),
-  patches: v.array(v.object({ name: v.string(), sha256: v.string() })),
-  runPre: described(v.picklist(['matched', 'skipped']), '`matched`: each function matches the code of the kernel.'),
+  cves: v.array(line),
+  states: described(
+    v.array(v.object({ id: natural, version: natural })),
+    'System states (klp_state) that the patch sets.',
+  ),
+  patches: v.array(v.object({ name: line, sha256: line })),
+  runPre: described(
+    v.picklist(['matched', 'skipped']),
+    '`matched`: each function matches the code of the kernel; `skipped`: not compared.',
+  ),
   sandbox: v.optional(described(v.literal('none'), 'Present where the module was built with `--no-sandbox`.')),
+  review: v.optional(
+    described(v.array(hazard), 'Hazards that the review found; absent if the patch was not reviewed.'),
+  ),
   shield: v.optional(described(shieldNote, 'Present if the module is a shield (docs/shield.md) and not a fix.')),
-  tool: described(v.string(), 'Name and version of the program that built the module.'),
+  tool: described(line, 'Name and version of the program that built the module.'),
 };
 
 export const manifestDocument = stored(
@@ -50,7 +66,7 @@ export const storeIndexDocument = stored(
     entries: v.array(
       v.object({
         name: v.string(),
-        file: v.string(),
+        file: fileName,
         sha256: v.string(),
         installed: v.string(),
         acceptance: v.optional(acceptanceContent),
@@ -58,7 +74,7 @@ export const storeIndexDocument = stored(
     ),
     pending: v.optional(
       described(
-        v.object({ staged: v.optional(v.string()), remove: v.array(v.string()) }),
+        v.object({ staged: v.optional(fileName), remove: v.array(fileName) }),
         'A change that was decided but not carried out yet.',
       ),
     ),
@@ -78,17 +94,22 @@ export const bootGuardDocument = stored(
   '`/var/lib/kpatch/RELEASE/.boot.json`',
   'Which patches the machine has booted with, and which did not survive a boot.',
   {
-    trying: v.optional(v.object({ bootId: v.string(), at: time, patches: v.array(guarded) })),
+    trying: v.optional(
+      described(
+        v.object({ bootId: v.string(), at: time, patches: v.array(guarded) }),
+        'The boot that is on trial; absent once it has survived.',
+      ),
+    ),
     blocked: v.array(
       v.object({
         ...guarded.entries,
-        at: time,
-        why: v.optional(v.string()),
-        until: v.optional(time),
-        times: v.optional(natural),
+        at: described(time, 'When the boot began that was lost.'),
+        why: v.optional(described(v.string(), 'What was observed, as a clause.')),
+        until: v.optional(described(time, 'When it is tried again; absent: when the user says so.')),
+        times: v.optional(described(natural, 'How often it was blocked without evidence.')),
       }),
     ),
-    survived: v.optional(v.array(guarded)),
+    survived: v.optional(described(v.array(guarded), 'The patches of the last boot that this machine survived.')),
     lost: v.optional(
       described(
         v.array(
@@ -120,40 +141,54 @@ export const loadedRecordDocument = storedWithout(
   },
 );
 
+/** A file below the policy's folder, so that it is found in an image too and nothing else is read. */
+const keyFiles = v.pipe(
+  v.array(
+    textOf(/^(?!(?:.*\/)?\.\.(?:\/|$))[\w.@+-]+(?:\/[\w.@+-]+)*$/, 'a file below the policy\'s folder, without ".."'),
+  ),
+  v.maxLength(1000),
+);
+const words = v.pipe(v.array(textOf(/^[\w -]{1,64}$/, 'a name')), v.maxLength(1000));
+const between = (least: number, most: number) =>
+  v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
+
 const policyFileMembers = {
   proof: v.optional(
     v.strictObject({
       required: v.optional(v.boolean()),
-      keys: v.optional(described(v.array(v.string()), 'Files with public keys (PEM), below /etc/kpatch.')),
-      plans: v.optional(v.array(v.string())),
+      keys: v.optional(described(keyFiles, 'Files with public keys (PEM), below /etc/kpatch.')),
+      plans: v.optional(words),
       test: v.optional(v.boolean()),
-      maxAgeDays: v.optional(natural),
+      maxAgeDays: v.optional(between(1, 36_500)),
       provenExcept: v.optional(v.boolean()),
     }),
   ),
   signature: v.optional(
     v.strictObject({
       required: v.optional(v.boolean()),
-      certificates: v.optional(described(v.array(v.string()), 'Files with certificates, below /etc/kpatch.')),
-      hashes: v.optional(v.array(v.string())),
-      minimumRsaBits: v.optional(natural),
+      certificates: v.optional(described(keyFiles, 'Files with certificates, below /etc/kpatch.')),
+      hashes: v.optional(words),
+      minimumRsaBits: v.optional(between(1024, 16_384)),
     }),
   ),
-  channels: v.optional(v.array(v.string())),
+  hazards: v.optional(v.strictObject({ deny: described(words, 'Kinds of hazards (docs/review.md), or `all`.') })),
+  channels: v.optional(
+    v.pipe(v.array(textOf(/^(?:https?|file):\/\/[^\s'"\\[\]]+$/, 'an address (https://...)')), v.maxLength(1000)),
+  ),
   update: v.optional(v.picklist(['install', 'fetch', 'nothing'])),
   revoked: v.optional(v.picklist(['keep', 'remove'])),
 };
 
-export const hostPolicyDocument = stored(
+export const hostPolicyDocument = storedExactly(
   'kpatch.host-policy/1',
   '`/etc/kpatch/host-policy.json`',
   'What this machine accepts (docs/policy.md).',
   policyFileMembers,
 );
 
-export const revokedKeysDocument = stored(
+export const revokedKeysDocument = storedExactly(
   'kpatch.revoked-keys/1',
   '`/etc/kpatch/revoked-keys.json`, `/var/lib/kpatch/channel/revoked-keys.json`',
   'Keys that no longer count.',
-  { keys: v.array(v.strictObject({ key: sha256, reason: v.optional(v.string()) })) },
+  { keys: v.pipe(v.array(v.strictObject({ key: sha256, reason: v.optional(v.string()) })), v.maxLength(1000)) },
 );

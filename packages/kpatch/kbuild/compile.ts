@@ -3,12 +3,12 @@
  * the original of a unit is compiled only once per kernel.
  */
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { sha256 } from '../base/digest.ts';
 import { fail } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
 import { readOutput } from '../sandbox/output.ts';
-import { type KbuildVariables, submake } from './kbuild.ts';
+import { type KbuildVariables, separated, submake } from './kbuild.ts';
 import type { SourceOverlay } from './overlay.ts';
 import type { Unit } from './unit.ts';
 
@@ -152,7 +152,7 @@ function withoutPlace(variables: KbuildVariables, overlay: SourceOverlay): Kbuil
 }
 
 /** True if kbuild makes the source of the unit itself, or it is assembly, which can contain a file that kbuild makes. */
-function isGenerated({ root }: SourceOverlay, { object }: Pick<Unit, 'object'>): boolean {
+export function isGenerated({ root }: SourceOverlay, { object }: Pick<Unit, 'object'>): boolean {
   return !existsSync(join(root, object.replace(/\.o$/, '.c')));
 }
 
@@ -191,17 +191,38 @@ export async function inParallel<T>(
 }
 
 /** Increased when objects are compiled differently. */
-const FORMAT = 2;
+const FORMAT = 3;
+
+/**
+ * Identifies everything that the object of a unit depends on beside the source that it reads. `identity` identifies the source and
+ * configuration of the kernel, which never change for one identity.
+ */
+export function compilationKey(
+  identity: string,
+  { variables, settings }: Pick<Compilation, 'variables' | 'settings'>,
+): string {
+  return sha256(JSON.stringify([FORMAT, identity, compilerDigest(variables), variables, settings]));
+}
+
+/** The digest of the compiler's program; undefined if it is not found. */
+function compilerDigest(variables: KbuildVariables): string | undefined {
+  const { buildRoot, exported } = separated(variables);
+  const program = exported.CC?.split(' ').at(-1);
+  if (program === undefined) return undefined;
+  const folders = buildRoot === undefined ? (process.env.PATH ?? '').split(':') : [join(buildRoot, 'usr/bin')];
+  const path = folders.map((folder) => resolve(folder, program)).find((one) => existsSync(one));
+  return path === undefined ? undefined : sha256(readFileSync(path));
+}
 
 /** A cache of unpatched objects, keyed by the digest of everything they depend on. */
 export class ObjectStore {
   readonly #folder: string;
   readonly #key: string;
 
-  /** `identity` identifies the source and configuration of the kernel, which never change for one identity. */
-  constructor(folder: string, identity: string, compilation: Pick<Compilation, 'variables' | 'settings'>) {
+  /** `key` identifies kernel, compiler and command (`compilationKey`). */
+  constructor(folder: string, key: string) {
     this.#folder = folder;
-    this.#key = sha256(JSON.stringify([FORMAT, identity, compilation.variables, compilation.settings]));
+    this.#key = key;
     mkdirSync(folder, { recursive: true });
   }
 

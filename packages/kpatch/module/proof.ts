@@ -4,67 +4,17 @@
  */
 import { fail } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
-import { isPlainText } from '../base/printable.ts';
 import { parseStrict } from '../base/strict-json.ts';
+import { type Stored, storedDocument } from '../documents/form.ts';
+import type { proofDocument } from '../documents/proof.ts';
 import { type PublicKey, readPublicKey } from './public-key.ts';
-import { isSignedBy, type KeyAlgorithm, readPrivateKey } from './signing-key.ts';
+import { isSignedBy, readPrivateKey } from './signing-key.ts';
 
 export const proofSchema = 'kpatch.proof/1';
 
-export interface ProofCheck {
-  readonly check: string;
-  readonly boot: string;
-  /** The claim as a sentence. */
-  readonly title: string;
-  readonly outcome: 'held' | 'failed' | 'not run';
-  readonly reason?: string;
-  /** `varies` marks what differs from run to run: times, counts, addresses. */
-  readonly evidence: readonly {
-    readonly text: string;
-    readonly data?: object;
-    readonly varies?: boolean;
-    readonly detail?: string;
-  }[];
-  readonly ms: number;
-}
-
-export interface ProofSignature {
-  readonly algorithm: KeyAlgorithm;
-  /** SHA-256 of the public key in DER form (SubjectPublicKeyInfo), hexadecimal. */
-  readonly key: string;
-  /** Base64. */
-  readonly value: string;
-}
-
-export interface Proof {
-  readonly schema: typeof proofSchema;
-  /** `proven except NAMES`: all that was tried held, but these modules of the kernel could not be run in a guest. */
-  readonly verdict: 'proven' | 'not proven' | `proven except ${string}`;
-  readonly reasons: readonly string[];
-  readonly plan: string;
-  readonly module: { readonly name: string; readonly file: string; readonly sha256: string };
-  readonly kernel: { readonly release: string; readonly image: string; readonly buildId?: string };
-  /** Every other file that went in: test script, predecessors, the user's checks; `sha256` of each. */
-  readonly inputs: readonly { readonly role: string; readonly name: string; readonly sha256: string }[];
-  readonly tool: string;
-  readonly qemu: string;
-  /** ISO 8601, UTC. */
-  readonly made: string;
-  readonly checks: readonly ProofCheck[];
-  readonly boots: readonly {
-    readonly boot: string;
-    readonly title: string;
-    readonly acceleration: string;
-    readonly bootMs: number;
-    /** SHA-256 of the kept guest that was resumed; absent if the kernel was booted. */
-    readonly kept?: string;
-    /** ISO 8601, UTC: when this boot ended, if it ran before the proof was interrupted. */
-    readonly ran?: string;
-    readonly console: string;
-  }[];
-  readonly ms: number;
-  readonly signature?: ProofSignature;
-}
+export type Proof = Stored<typeof proofDocument>;
+export type ProofCheck = Proof['checks'][number];
+export type ProofSignature = NonNullable<Proof['signature']>;
 
 /** Signs a proof with a private key in PEM form. Errors: `file-unreadable`, `proof-key`. */
 export function signProof(proof: Proof, keyFile: string): Proof {
@@ -119,15 +69,11 @@ export function readProof(file: string): Proof {
 export function parseProof(bytes: Uint8Array, file: string): Proof {
   const refuse = (problem: string): Error => fail('proof-invalid', { file, problem }, { where: { file } });
   if (bytes.length > 100_000_000) throw refuse('it is larger than 100 MB');
-  let value: unknown;
   try {
-    value = parseStrict(Buffer.from(bytes).toString('utf8'));
+    return storedDocument(proofSchema, parseStrict(Buffer.from(bytes).toString('utf8')));
   } catch (error) {
     throw refuse(error instanceof SyntaxError ? 'it is not JSON' : (error as Error).message);
   }
-  const problem = problemOf(value);
-  if (problem !== undefined) throw refuse(problem);
-  return value as Proof;
 }
 
 /** Why a proof does not meet a demand; undefined if it does. Error: `proof-key`. */
@@ -193,51 +139,4 @@ function signatureProblem(proof: Proof, keys: readonly (string | PublicKey)[]): 
 function signedBytes(proof: Proof): Buffer {
   const { signature: _, ...unsigned } = proof;
   return Buffer.from(JSON.stringify(unsigned));
-}
-
-type Test = (value: unknown) => boolean;
-const text: Test = (value) => typeof value === 'string';
-/** Text that is shown as part of a line. */
-const line: Test = (value) => typeof value === 'string' && isPlainText(value);
-const hex: Test = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
-const listOf =
-  (test: Test): Test =>
-  (value) =>
-    Array.isArray(value) && value.every(test);
-const record =
-  (fields: Readonly<Record<string, Test>>): Test =>
-  (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    Object.entries(fields).every(([k, test]) => test((value as never)[k]));
-
-const evidence = record({ text });
-const fields: Readonly<Record<string, Test>> = {
-  schema: (value) => value === proofSchema,
-  verdict: (value) => line(value) && /^(?:proven|not proven|proven except .+)$/.test(value as string),
-  reasons: listOf(text),
-  plan: line,
-  module: record({ name: line, file: line, sha256: hex }),
-  kernel: record({ release: line, image: hex }),
-  inputs: listOf(record({ role: line, name: line, sha256: hex })),
-  tool: line,
-  qemu: line,
-  made: line,
-  checks: listOf(
-    record({
-      check: line,
-      boot: line,
-      title: line,
-      outcome: (value) => value === 'held' || value === 'failed' || value === 'not run',
-      evidence: listOf(evidence),
-    }),
-  ),
-  boots: listOf(record({ boot: text, title: text, console: text })),
-  signature: (value) => value === undefined || record({ algorithm: text, key: hex, value: text })(value),
-};
-
-function problemOf(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null) return 'it is not an object';
-  const wrong = Object.entries(fields).find(([name, test]) => !test((value as Record<string, unknown>)[name]));
-  return wrong === undefined ? undefined : `the member "${wrong[0]}" is missing or invalid`;
 }

@@ -1,6 +1,7 @@
 /** Build roots in the cache: made once for each compiler of a distribution release, shared by all kernels that it built. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { fail } from '../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import { lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
@@ -60,7 +61,13 @@ export async function buildRoot(
   await report.stage(`unpack the build root ${key}`, async () => {
     mkdirSync(buildRootsFolder(), { recursive: true });
     using unfinished = temporaryFolder('.unfinished-', buildRootsFolder());
-    await plan.unpack(files, unfinished.path);
+    try {
+      await plan.unpack(files, unfinished.path);
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).code === 'ENOSPC'
+        ? fail('disk-full', { file: folder }, { cause: error })
+        : error;
+    }
     await runOk('chmod', ['-R', 'u+rwX,go+rX,go-w', unfinished.path]);
     const stored: Stored = { format: 1, packages: plan.packages };
     // Written last: a folder with this file is whole.

@@ -4,6 +4,7 @@
  * missing here (pahole, rustc) would otherwise change options, and with them the layout of structures. What the headers
  * package does not have (host programs, objtool, headers of the build tools) kbuild makes.
  */
+
 import {
   appendFileSync,
   cpSync,
@@ -17,6 +18,7 @@ import {
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
+import { saysDiskFull } from '../base/files.ts';
 import { readConfig } from '../kernel/config.ts';
 import type { KernelCompiler } from '../kernel/target.ts';
 import { requireNoEscape } from '../sandbox/output.ts';
@@ -127,7 +129,7 @@ async function makePrepare({ tree, release, compiler, writers, update }: Prepare
   });
   if (status === 0) return;
   const said = `${stderr}\n${stdout.subarray(-2000).toString()}`;
-  if (/No space left/.test(said)) throw fail('disk-full', { file: tree });
+  if (saysDiskFull(said)) throw fail('disk-full', { file: tree });
   throw fail('kernel-prepare-failed', { release }, { detail: said.trim().split('\n').slice(-30).join('\n') });
 }
 

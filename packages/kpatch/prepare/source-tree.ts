@@ -1,6 +1,8 @@
 /** The source of a kernel, unpacked into a folder. */
+
 import { mkdirSync } from 'node:fs';
 import { fail } from '../base/errors/error.ts';
+import { saysDiskFull } from '../base/files.ts';
 import type { SourceParts } from '../distro/provider.ts';
 import { requireNoEscape } from '../sandbox/output.ts';
 import { sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
@@ -35,7 +37,7 @@ export async function unpackSource(source: SourceParts, tree: string): Promise<v
   const { status, stderr } = await sandboxed('bash', ['-c', script, 'unpack', source.path, tree], {
     view: { readOnly: [source.path], writable: [tree] },
   });
-  if (/No space left/.test(stderr)) throw fail('disk-full', { file: tree });
+  if (saysDiskFull(stderr)) throw fail('disk-full', { file: tree });
   if (status !== 0) {
     throw fail('tool-failed', { command: `unpack ${source.path}`, outcome: `status ${status}` }, { detail: stderr });
   }

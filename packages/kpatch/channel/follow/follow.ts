@@ -43,7 +43,7 @@ export function update(
   requireUpdate(machine);
   return settings.source === 'tuf'
     ? updateTuf(root, settings, subscribe, dryRun, report, options)
-    : updatePackages(root, settings, subscribe, dryRun);
+    : updatePackages(root, settings, subscribe, dryRun, report);
 }
 
 /** How far this machine has got with its channel. Nothing is fetched. */

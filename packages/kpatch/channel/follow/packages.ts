@@ -1,17 +1,15 @@
 /** Following a channel by the packages of apt or dnf. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runningRelease } from '../../advisory/kernel.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
-import { readBytes } from '../../base/files.ts';
-import { parseJSON } from '../../base/plain.ts';
-import { run } from '../../base/run.ts';
+import { readBytes, writeAtomically } from '../../base/files.ts';
+import type { Reporter } from '../../base/report.ts';
 import { requireChannel } from '../../host/acceptance/channel-rule.ts';
-import { updateMark } from '../../host/acceptance/origin.ts';
 import { thisMachine } from '../../host/machine/machine.ts';
 import { clientPackage } from '../client-names.ts';
-import { packageFolder } from '../package/livepatch.ts';
-import { type LivePatchRecord, readRecord, versionText } from '../package/record.ts';
+import { settingsFile } from '../package/livepatch.ts';
+import { type LivePatchRecord, versionText } from '../package/record.ts';
 import { installedKernels } from './kernels.ts';
 import { managerOf } from './manager/detect.ts';
 import { readPublicKeys } from './manager/key.ts';
@@ -20,7 +18,8 @@ import { channelAddress, needSettings, readSettings, type Settings, writeSetting
 import { readState, writeState } from './state.ts';
 import type { ChannelStatus, KernelState, Updated } from './status.ts';
 import { supportOf } from './support.ts';
-import { selfCommand, timerProblems, timerRuns } from './units.ts';
+import { timerProblems, timerRuns } from './units.ts';
+import { settleUnpacked, unpacked } from './unpacked.ts';
 
 /**
  * Begins to follow a channel: its address and key, whose fingerprints it gives. Nothing is subscribed yet. Errors:
@@ -32,11 +31,31 @@ export async function followPackages(root: string, url: string, keyFile: string)
   const { armored, binary, fingerprints } = readPublicKeys(keyFile);
   const manager = managerOf(root);
   const before = readSettings(root);
-  await manager.configure(address, armored, binary);
-  writeSettings(root, { mode: before?.mode ?? 'manual', url: address, source: 'packages' });
-  if (before !== undefined && before.url !== address) writeState(root, { newest: 0, looked: '', problem: '' });
-  await look(root, manager);
+  const undo = keepFiles(root, [settingsFile, ...manager.files()]);
+  try {
+    await manager.configure(address, armored, binary);
+    writeSettings(root, { mode: before?.mode ?? 'manual', url: address, source: 'packages' });
+    if (before !== undefined && before.url !== address) writeState(root, { newest: 0, looked: '', problem: '' });
+    await look(root, manager);
+  } catch (error) {
+    // A source that does not hold must not stay behind.
+    undo();
+    throw error;
+  }
   return fingerprints;
+}
+
+/** Remembers files; the result puts them back as they were. */
+function keepFiles(root: string, paths: readonly string[]): () => void {
+  const kept = paths
+    .map((path) => join(root, path))
+    .map((file) => ({ file, bytes: existsSync(file) ? readBytes(file) : undefined }));
+  return () => {
+    for (const { file, bytes } of kept) {
+      if (bytes === undefined) rmSync(file, { force: true });
+      else writeAtomically(file, bytes);
+    }
+  };
 }
 
 /** Fetches the channel's metadata and remembers how that went. */
@@ -66,6 +85,7 @@ export async function updatePackages(
   settings: Settings,
   subscribe: readonly string[],
   dryRun: boolean,
+  report: Reporter,
 ): Promise<Updated> {
   const manager = managerOf(root);
   await look(root, manager);
@@ -81,44 +101,8 @@ export async function updatePackages(
   if (changing.length > 0 && !dryRun) await manager.install(changing);
   const after = dryRun ? offered : await manager.installed('kpatch-');
   const changes = changing.map((name) => ({ package: name, from: before.get(name) ?? '', to: after.get(name) ?? '' }));
-  const waiting = dryRun ? [] : await retry(root);
+  const { waiting } = dryRun ? { waiting: [] } : await settleUnpacked(root, report);
   return { changes: changes.filter(({ from, to }) => from !== to && to !== ''), unknown, waiting };
-}
-
-/** Offers patches that are unpacked but not in the host's store once more to the host's own command. */
-async function retry(root: string): Promise<string[]> {
-  const waiting: string[] = [];
-  for (const { record, folder } of unpacked(root)) {
-    if (record.module === null || existsSync(join(root, 'var/lib/kpatch', record.kernel, `${record.module.name}.ko`)))
-      continue;
-    if (root !== '/') {
-      waiting.push(`${record.kernel} ${versionText(record)}: will be loaded when this image boots`);
-      continue;
-    }
-    const [program = 'kpatch', ...args] = selfCommand();
-    const file = join(folder, `${record.module.name}.ko`);
-    // The policy holds here as everywhere; what the user took out stays out.
-    const env = { [updateMark]: '1' };
-    const result = await run(program, [...args, 'install', '-k', record.kernel, file], { env });
-    if (result.status !== 0 && result.status !== 3)
-      waiting.push(`${record.kernel} ${versionText(record)}: ${result.stderr.trim().split('\n')[0] ?? ''}`);
-  }
-  return waiting;
-}
-
-/** The records of the live patch packages that are installed. */
-function unpacked(root: string): { record: LivePatchRecord; folder: string }[] {
-  const base = join(root, 'usr/lib/kpatch');
-  const kernels = existsSync(base) ? readdirSync(base) : [];
-  return kernels.flatMap((kernel) => {
-    const file = join(root, packageFolder(kernel), 'advisory.json');
-    if (!existsSync(file)) return [];
-    try {
-      return [{ record: readRecord(parseJSON(readBytes(file), file), file), folder: packageFolder(kernel) }];
-    } catch {
-      return []; // a file that is not a package's says nothing
-    }
-  });
 }
 
 /** How far this machine has got with its channel. Nothing is fetched. */

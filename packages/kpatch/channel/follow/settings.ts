@@ -1,6 +1,5 @@
 /**
- * `/etc/kpatch/channel.conf`: how this machine follows its channel. Lines `key=value`; the packages' scripts read it with
- * grep.
+ * `/etc/kpatch/channel.conf`: how this machine follows its channel. Lines `key=value`.
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -37,6 +36,12 @@ export function readSettings(root: string): Settings | undefined {
   return { mode: mode === 'auto' ? 'auto' : 'manual', url, source: source === 'tuf' ? 'tuf' : 'packages' };
 }
 
+/** True if the patch of a package that is removed leaves the kernel too (`on_remove=unload`). */
+export function removalUnloads(root: string): boolean {
+  const file = join(root, settingsFile);
+  return existsSync(file) && /^on_remove=unload$/m.test(readBytes(file).toString('utf8'));
+}
+
 /** The settings. Error: `channel-not-followed`. */
 export function needSettings(root: string): Settings {
   const settings = readSettings(root);
@@ -45,7 +50,7 @@ export function needSettings(root: string): Settings {
 }
 
 const explained = `# How this machine follows its live patch channel; written by kpatch channel follow, kpatch auto and kpatch manual.
-# source=tuf|packages  mode=auto|manual  url=URL  require_proof=yes|no  on_remove=keep|unload
+# source=tuf|packages  mode=auto|manual  url=URL  on_remove=keep|unload
 `;
 
 /** Folders of a machine in which following a channel writes. */

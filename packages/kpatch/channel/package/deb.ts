@@ -16,16 +16,14 @@ export async function buildDeb(spec: PackageSpec, file: string): Promise<void> {
   stage(root, spec.files, epoch);
   const control = join(root, 'DEBIAN');
   mkdirSync(control, { mode: 0o755 });
-  const put = (name: string, content: string, mode = 0o644): void => {
-    writeFileSync(join(control, name), content, { mode });
-    chmodSync(join(control, name), mode);
+  const put = (name: string, content: string): void => {
+    writeFileSync(join(control, name), content, { mode: 0o644 });
+    chmodSync(join(control, name), 0o644);
     utimesSync(join(control, name), epoch, epoch);
   };
   put('control', controlFile(spec));
   put('md5sums', md5sums(spec.files));
   if (spec.configFiles.length > 0) put('conffiles', `${spec.configFiles.join('\n')}\n`);
-  if (spec.afterInstall !== '') put('postinst', script('configure', spec.afterInstall), 0o755);
-  if (spec.beforeRemove !== '') put('prerm', script('remove', spec.beforeRemove), 0o755);
   chmodSync(root, 0o755);
   for (const path of [control, root]) utimesSync(path, epoch, epoch);
   await runOk('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', root, file], {
@@ -55,9 +53,4 @@ function md5sums(files: PackageSpec['files']): string {
     ([path, content]) => `${createHash('md5').update(content).digest('hex')}  ${path.replace(/^\//, '')}`,
   );
   return `${lines.sort().join('\n')}\n`;
-}
-
-/** dpkg calls each script for several reasons (Debian Policy 6.5); only one of them is ours. */
-function script(reason: string, body: string): string {
-  return `#!/bin/sh\nset -e\nif [ "$1" = ${reason} ]; then\n${body.trimEnd()}\nfi\nexit 0\n`;
 }

@@ -1,4 +1,5 @@
-/** The package of one live patch for one kernel: module, proof, record, and scripts that call the host's own command. */
+/** The package of one live patch for one kernel: module, proof, record. It has no scripts: the trigger of
+ * kpatch's own package compares what is unpacked with the store. */
 import { join } from 'node:path';
 import type { PatchModule } from '../patch-module.ts';
 import { buildDeb } from './deb.ts';
@@ -12,7 +13,7 @@ export function packageFolder(kernel: string): string {
   return `/usr/lib/kpatch/${kernel}`;
 }
 
-/** What administrators decide about packages of live patches; read by their scripts. */
+/** What administrators decide about the channel. */
 export const settingsFile = '/etc/kpatch/channel.conf';
 
 /** The package of a record; `module` is absent for the subscription of a kernel that has no patch yet. */
@@ -44,33 +45,7 @@ export function livePatchSpec(record: LivePatchRecord, module: PatchModule | und
     depends: ['kpatch'],
     files,
     configFiles: [],
-    afterInstall: module === undefined ? '' : afterInstall(kernel, `${folder}/${module.manifest.name}.ko`),
-    beforeRemove: module === undefined ? '' : beforeRemove(kernel, module.manifest.name),
   };
-}
-
-/**
- * A patch that cannot be loaded now (a task holds up the transition, the host refuses it) must not break the package manager:
- * the machine keeps what it had, and `kpatch update` tries again. Status 3 means that it is so already.
- */
-function afterInstall(kernel: string, file: string): string {
-  return `  options=
-  if grep -qs '^require_proof=yes$' ${settingsFile}; then options=--require-proof; fi
-  status=0
-  kpatch install $options -k ${kernel} ${file} || status=$?
-  if [ "$status" != 0 ] && [ "$status" != 3 ]; then
-    echo "kpatch: the live patch for ${kernel} is installed but not active; see 'kpatch status', retry with 'kpatch update'" >&2
-  fi
-`;
-}
-
-/** A removed package's patch does not come back at boot; whether it also leaves the running kernel is the administrator's word. */
-function beforeRemove(kernel: string, module: string): string {
-  return `  kpatch uninstall -k ${kernel} ${module} || :
-  if grep -qs '^on_remove=unload$' ${settingsFile} && [ "$(uname -r)" = ${kernel} ]; then
-    kpatch unload ${module} || :
-  fi
-`;
 }
 
 /** Builds the packages of a record into a folder; gives their paths. Formats: `deb`, `rpm` or both. */

@@ -3,7 +3,7 @@
 import { type Advisory, isCveId, severityOf } from '../../advisory/record.ts';
 import type { Level } from '../../advisory/severity.ts';
 import { fail } from '../../base/errors/error.ts';
-import { list, number, object, text } from '../../base/plain.ts';
+import { number, object, type Plain, text } from '../../base/plain.ts';
 import { isRelease, type PatchModule } from '../patch-module.ts';
 
 export const recordSchema = 'kpatch.livepatch/1';
@@ -92,12 +92,33 @@ export function readRecord(document: unknown, file: string): LivePatchRecord {
   const version = number(plain.version);
   const release = number(plain.release);
   if (!isCount(version) || !isCount(release)) throw bad('version and release must be integers');
-  const module = plain.module === null ? null : object(plain.module);
-  if (module !== null && (text(module.name) === undefined || !/^[0-9a-f]{64}$/.test(text(module.sha256) ?? ''))) {
-    throw bad('it does not name its module');
-  }
-  if (!list(plain.cves).every((cve) => isCveId(text(object(cve).id) ?? ''))) throw bad('it lists an invalid CVE id');
+  if (!/^\w{1,20}$/.test(text(plain.arch) ?? '')) throw bad('it names no architecture');
+  if (plain.module !== null && !isModule(object(plain.module))) throw bad('it does not describe its module');
+  if (plain.proof !== null && !isDigest(plain.proof)) throw bad('the digest of its proof is not a SHA-256');
+  if (!Array.isArray(plain.cves) || !plain.cves.every(isFixedCve)) throw bad('its list of CVEs is invalid');
+  if (!Array.isArray(plain.withdrawn) || !plain.withdrawn.every(isWithdrawn))
+    throw bad('its list of withdrawn CVEs is invalid');
   return document as LivePatchRecord;
+}
+
+function isDigest(value: unknown): boolean {
+  return /^[0-9a-f]{64}$/.test(text(value) ?? '');
+}
+
+function isModule({ name, sha256, signed, buildId }: Plain): boolean {
+  const named = /^\w{1,55}$/.test(text(name) ?? '') && isDigest(sha256);
+  return named && typeof signed === 'boolean' && /^[0-9a-f]{0,128}$/.test(text(buildId) ?? 'none');
+}
+
+function isFixedCve(value: unknown): boolean {
+  const { id, title, severity } = object(value);
+  const words = ['low', 'moderate', 'important', 'critical', 'unrated'];
+  return isCveId(text(id) ?? '') && typeof title === 'string' && words.includes(text(severity) ?? '');
+}
+
+function isWithdrawn(value: unknown): boolean {
+  const { id, reason } = object(value);
+  return isCveId(text(id) ?? '') && typeof reason === 'string';
 }
 
 function isCount(value: number | undefined): value is number {

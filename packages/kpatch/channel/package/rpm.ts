@@ -51,7 +51,7 @@ function specText(spec: PackageSpec, staging: string): string {
     `Summary: ${spec.summary}`,
     'License: GPL-2.0-or-later',
     'AutoReqProv: no',
-    ...spec.depends.flatMap((name) => [`Requires: ${name}`, `Requires(post): ${name}`]),
+    ...spec.depends.map((name) => `Requires: ${name}`),
     '%description',
     ...spec.description,
     '%install',
@@ -59,9 +59,6 @@ function specText(spec: PackageSpec, staging: string): string {
     `cp -a ${staging}/. %{buildroot}/`,
     '%files',
     ...files,
-    ...(spec.afterInstall === '' ? [] : ['%post', spec.afterInstall.trimEnd(), ':']),
-    // rpm counts what is left of the package: 0 is a removal, 1 an upgrade.
-    ...(spec.beforeRemove === '' ? [] : ['%preun', 'if [ "$1" = 0 ]; then', spec.beforeRemove.trimEnd(), 'fi', ':']),
     '',
   ].join('\n');
 }

@@ -17,10 +17,6 @@ export interface PackageSpec {
   readonly files: ReadonlyMap<string, Uint8Array | string>;
   /** Files of these that an administrator may change. */
   readonly configFiles: readonly string[];
-  /** Shell lines that run after installing or upgrading. */
-  readonly afterInstall: string;
-  /** Shell lines that run before the package is removed for good. */
-  readonly beforeRemove: string;
 }
 
 /** Packages get the time of SOURCE_DATE_EPOCH (seconds), else a fixed one, so that the same inputs give the same bytes. */

@@ -1,10 +1,10 @@
 /** Adds live patches to a channel: checked against the rules, packaged, signed, put into the pool; published later. */
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Advisory } from '../../advisory/record.ts';
 import { sha256, sha256File } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
-import { temporaryFolder, writeError } from '../../base/files.ts';
+import { readBytes, temporaryFolder, writeError } from '../../base/files.ts';
 import { buildLivePatch } from '../package/livepatch.ts';
 import { fileNames, packageNames } from '../package/name.ts';
 import { type ReadPackage, readPackage } from '../package/read.ts';
@@ -36,12 +36,11 @@ export interface Added {
 interface Candidate {
   readonly record: LivePatchRecord;
   readonly module: PatchModule;
-  /** Packages as they were given; those that are missing are made. */
-  readonly given: Readonly<Partial<Record<'deb' | 'rpm', string>>>;
 }
 
 /**
- * Adds modules (`.ko`) and packages (`.deb`, `.rpm` made by `kpatch package`). All are checked before the first is added.
+ * Adds modules (`.ko`) and packages (`.deb`, `.rpm`) that `kpatch package` makes of the same
+ * content. All are checked before the first is added.
  * Errors: those of reading modules and packages, of the rules, `channel-trust-missing`, `channel-kernel-unknown`, `channel-key`, `disk-full`.
  */
 export async function addPatches(
@@ -70,7 +69,7 @@ export async function addPatches(
   using work = temporaryFolder('.add-', folder);
   const made: string[][] = [];
   for (const { candidate } of accepted) {
-    made.push(await complete(candidate.record, candidate.module, candidate.given, work.path));
+    made.push(await complete(candidate.record, candidate.module, work.path));
   }
   await signAll(config, made.flat());
   const added: Added[] = [];
@@ -100,7 +99,7 @@ async function readCandidates(files: readonly string[], options: AddOptions): Pr
         options.advisories,
         options.withdrawn,
       );
-      candidates.set(keyOf(record), { record, module, given: {} });
+      candidates.set(keyOf(record), { record, module });
     } else read.push(await readPackage(file));
   }
   for (const { record, module, file, format } of read) {
@@ -114,7 +113,8 @@ async function readCandidates(files: readonly string[], options: AddOptions): Pr
         { where: { file } },
       );
     }
-    candidates.set(keyOf(record), { record, module, given: { ...before?.given, [format]: file } });
+    await requireOurs(record, module, file, format);
+    candidates.set(keyOf(record), { record, module });
   }
   return [...candidates.values()].sort(
     (a, b) => a.record.version - b.record.version || a.record.release - b.record.release,
@@ -125,16 +125,27 @@ function keyOf(record: LivePatchRecord): string {
   return `${record.kernel} ${versionText(record)}`;
 }
 
-/** Both packages in the folder `work`, as given or made of the module. */
-async function complete(
+/**
+ * Requires that a package is what kpatch makes of its own content, byte for byte. Anything else in it, such as a script, a
+ * further file or a field that replaces other packages, would be signed unseen. Error: `channel-package`.
+ */
+async function requireOurs(
   record: LivePatchRecord,
-  module: PatchModule | undefined,
-  given: Candidate['given'],
-  work: string,
-): Promise<string[]> {
-  const missing = (['deb', 'rpm'] as const).filter((format) => given[format] === undefined);
-  await buildLivePatch(record, module, work, missing);
-  for (const file of Object.values(given)) copyFileSync(file, join(work, basename(file)));
+  module: PatchModule,
+  file: string,
+  format: 'deb' | 'rpm',
+): Promise<void> {
+  using work = temporaryFolder('kpatch-rebuild-');
+  const made = await buildLivePatch(record, module, work.path, [format]);
+  if (readBytes(made[format] ?? '').equals(readBytes(file))) return;
+  const problem =
+    'kpatch makes another package of its content, so it holds something else too, or other tools built it';
+  throw fail('channel-package', { file, problem }, { where: { file }, detail: 'add the module and its proof instead' });
+}
+
+/** Both packages of a record in the folder `work`. */
+async function complete(record: LivePatchRecord, module: PatchModule | undefined, work: string): Promise<string[]> {
+  await buildLivePatch(record, module, work);
   const names = fileNames(packageNames(record.kernel), record.version, record.release, record.arch);
   return [join(work, names.deb), join(work, names.rpm)];
 }
@@ -186,7 +197,7 @@ export async function putKernel(
   if (kernel.patches.length > 0) return writeKernel(folder, kernel);
   using work = temporaryFolder('.kernel-', folder);
   const record = emptyRecord(kernel.release, kernel.arch);
-  const made = await complete(record, undefined, {}, work.path);
+  const made = await complete(record, undefined, work.path);
   await signAll(config, made);
   const pooled = await intoPool(folder, made, now);
   writeKernel(folder, { ...kernel, patches: [{ record, issued: now.toISOString(), proven: false, ...pooled }] });

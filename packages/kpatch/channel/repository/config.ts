@@ -18,8 +18,10 @@ export interface ChannelConfig {
    * Fingerprints of the keys that sign, oldest first; all sign indexes, the oldest signs rpm packages (see docs, "Keys").
    */
   readonly keys: readonly string[];
-  /** Keys that no longer sign, but are still handed out, so that what they signed can be checked. */
+  /** Keys that no longer sign. Machines are not given them: everything is signed again by the keys that sign. */
   readonly formerKeys: readonly string[];
+  /** Keys that leaked or were lost; they never sign again. */
+  readonly revokedKeys?: readonly string[];
   /** Months of live patches for each kernel, from its release. */
   readonly windowMonths: number;
   /** Days that a publication is valid: a machine that sees an older one knows that its mirror stands still. */
@@ -69,6 +71,7 @@ export function readConfig(folder: string): ChannelConfig {
     url: text(plain.url) ?? '',
     keys: texts(plain.keys),
     formerKeys: texts(plain.formerKeys),
+    revokedKeys: texts(plain.revokedKeys),
     windowMonths: number(plain.windowMonths) ?? configDefaults.windowMonths,
     validDays: number(plain.validDays) ?? configDefaults.validDays,
     keep: number(plain.keep) ?? configDefaults.keep,
@@ -95,7 +98,8 @@ export function problemOf(config: ChannelConfig): string | undefined {
   if (!isChannelName(config.name)) return 'the name must consist of letters, digits and dashes';
   if (/[\n\r]/.test(config.description)) return 'the description must be a single line';
   if (!isUrl(config.url)) return 'the URL must start with http, https or file';
-  if (![...config.keys, ...config.formerKeys].every((key) => /^[0-9A-F]{40}$|^[0-9A-F]{64}$/.test(key))) {
+  const fingerprints = [...config.keys, ...config.formerKeys, ...(config.revokedKeys ?? [])];
+  if (!fingerprints.every((key) => /^[0-9A-F]{40}$|^[0-9A-F]{64}$/.test(key))) {
     return 'keys must be given by their full fingerprint';
   }
   const files = [...(config.require.proofKeys ?? []), ...(config.require.certificates ?? [])];

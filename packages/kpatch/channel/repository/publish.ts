@@ -112,7 +112,7 @@ async function makeTree(
   const { config, kernels } = publication;
   const paths = layout(folder);
   const before = previous === undefined ? undefined : join(paths.generations, String(previous.number));
-  const keys = await exportKeys([...config.keys, ...config.formerKeys]);
+  const keys = await exportKeys(config.keys);
   const client = await report.stage('keys and support windows', () => clientFiles(folder, publication, keys, previous));
   await report.stage('packages', () => {
     for (const [_format, target] of [

@@ -1,5 +1,5 @@
-/** Rotating the key: first both sign and machines learn the new one, then the old one stops. */
-import { copyFileSync, renameSync, statSync } from 'node:fs';
+/** Rotating the key of packages: first both sign and machines learn the new one, then the old one stops. */
+import { copyFileSync, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256File } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
@@ -13,6 +13,8 @@ export async function addKey(config: ChannelConfig, name: string): Promise<Chann
   const { fingerprint } = await secretKey(name);
   if (config.keys.includes(fingerprint))
     throw fail('channel-key', { key: fingerprint, problem: 'it is already a signing key' });
+  if (config.revokedKeys?.includes(fingerprint))
+    throw fail('channel-key', { key: fingerprint, problem: 'it was revoked, and never signs again' });
   return {
     ...config,
     keys: [...config.keys, fingerprint],
@@ -21,10 +23,16 @@ export async function addKey(config: ChannelConfig, name: string): Promise<Chann
 }
 
 /**
- * The configuration without a key. An rpm package bears one signature, so those that the old key signed are signed again.
- * A key that is lost or has leaked can be retired too: it is only named. Error: `channel-key`.
+ * The configuration without a key: retired, so that it may sign again one day, or revoked for good. Either way nothing that
+ * only this key signed remains: packages and advisories are signed again, and machines get a key ring without it. The key
+ * itself is not needed. Error: `channel-key`.
  */
-export async function retireKey(folder: string, config: ChannelConfig, name: string): Promise<ChannelConfig> {
+export async function retireKey(
+  folder: string,
+  config: ChannelConfig,
+  name: string,
+  revoke = false,
+): Promise<ChannelConfig> {
   const wanted = name.toUpperCase().replace(/^0X|\s/g, '');
   const old = config.keys.find((key) => key === wanted || (wanted.length >= 16 && key.endsWith(wanted)));
   if (old === undefined)
@@ -33,11 +41,20 @@ export async function retireKey(folder: string, config: ChannelConfig, name: str
   const [signer] = keys;
   if (signer === undefined)
     throw fail('channel-key', { key: name, problem: 'it is the only key; add its successor first' });
-  if (config.keys[0] === old) await signAnew(folder, signer);
-  return { ...config, keys, formerKeys: [...config.formerKeys, old] };
+  // An rpm package bears one signature, that of the oldest key.
+  if (config.keys[0] === old) await signAgain(folder, signer);
+  dropAdvisorySignatures(layout(folder).csaf);
+  if (!revoke) return { ...config, keys, formerKeys: [...config.formerKeys, old] };
+  return { ...config, keys, revokedKeys: [...(config.revokedKeys ?? []), old] };
 }
 
-async function signAnew(folder: string, key: string): Promise<void> {
+/** Advisories without a signature are signed by the next publication. Published trees keep theirs: they are hard links. */
+function dropAdvisorySignatures(csaf: string): void {
+  const names = existsSync(csaf) ? readdirSync(csaf, { recursive: true, encoding: 'utf8' }) : [];
+  for (const name of names) if (name.endsWith('.asc')) rmSync(join(csaf, name));
+}
+
+async function signAgain(folder: string, key: string): Promise<void> {
   const { pool } = layout(folder);
   for (const kernel of readKernels(folder)) {
     using work = temporaryFolder('.sign-', folder);

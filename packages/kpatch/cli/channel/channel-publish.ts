@@ -125,6 +125,7 @@ export function registerPublish(channel: Command): void {
     .description('rotate the signing key')
     .option('--add <key>', 'add a key; both keys sign from now on')
     .option('--retire <key>', 'stop signing with the old key, once machines know the new one')
+    .option('--revoke <key>', 'the same for a key that leaked or was lost: it never signs again')
     .option('--json', 'print JSON')
     .action(action(key));
 }
@@ -290,7 +291,7 @@ async function check(_: Context, options: { key?: string }, dir: string): Promis
 
 async function checkOwn(folder: string, given: Uint8Array | undefined) {
   const config = readConfig(folder);
-  const ring = given ?? (await exportKeys([...config.keys, ...config.formerKeys])).binary;
+  const ring = given ?? (await exportKeys(config.keys)).binary;
   return checkChannel(folder, config, ring, new Date());
 }
 
@@ -320,20 +321,33 @@ async function pruneIt(
   };
 }
 
-async function key({ report }: Context, options: { add?: string; retire?: string }, dir: string): Promise<Outcome> {
+interface KeyOptions {
+  readonly add?: string;
+  readonly retire?: string;
+  readonly revoke?: string;
+}
+
+async function key({ report }: Context, options: KeyOptions, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
-  if ((options.add === undefined) === (options.retire === undefined))
-    throw fail('usage', { problem: 'give --add KEY or --retire KEY' });
+  const { add, retire, revoke } = options;
+  if ([add, retire, revoke].filter((name) => name !== undefined).length !== 1)
+    throw fail('usage', { problem: 'give --add KEY, --retire KEY or --revoke KEY' });
   using _held = await held(folder);
   const config = readConfig(folder);
+  const old = retire ?? revoke ?? '';
   const next =
-    options.add === undefined
-      ? await report.stage('sign packages with the new key', () => retireKey(folder, config, options.retire!))
-      : await addKey(config, options.add);
+    add === undefined
+      ? await report.stage('sign packages again', () => retireKey(folder, config, old, revoke !== undefined))
+      : await addKey(config, add);
   writeConfig(folder, next);
   return {
     schema: 'kpatch.channel-key/1',
-    data: { keys: next.keys, formerKeys: next.formerKeys, kernels: readKernels(folder).length },
+    data: {
+      keys: next.keys,
+      formerKeys: next.formerKeys,
+      revokedKeys: next.revokedKeys ?? [],
+      kernels: readKernels(folder).length,
+    },
     text: `signing: ${next.keys.join(', ')}\nnext: kpatch channel publish ${dir}`,
   };
 }

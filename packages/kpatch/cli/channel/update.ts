@@ -1,6 +1,8 @@
 /** `kpatch update`: updates every subscribed kernel to its newest live patch. */
 import type { Command } from 'commander';
+import type { Reporter } from '../../base/report.ts';
 import { update } from '../../channel/follow/follow.ts';
+import { settleUnpacked } from '../../channel/follow/unpacked.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { rootFolder } from '../root-option.ts';
 import { updateText } from './update-text.ts';
@@ -10,6 +12,7 @@ interface Options {
   readonly dryRun?: boolean;
   readonly root?: string;
   readonly fetched?: string;
+  readonly unpacked?: boolean;
 }
 
 export function register(program: Command): void {
@@ -19,12 +22,14 @@ export function register(program: Command): void {
     .option('-k, --kernel <release...>', 'also subscribe these kernels')
     .option('--dry-run', 'only print what would change')
     .option('--fetched <folder>', 'use what kpatch channel fetch has put there; nothing is downloaded')
+    .option('--unpacked', 'only compare what packages have unpacked with what is installed; their trigger runs this')
     .option('--root <folder>', 'root directory of an image', rootFolder)
     .option('--json', 'print JSON')
     .action(action(run));
 }
 
 async function run({ report }: Context, options: Options): Promise<Outcome> {
+  if (options.unpacked) return settle(report, options.root ?? '/');
   const fetched = options.fetched === undefined ? {} : { fetched: options.fetched };
   const updated = await report.stage('update', () =>
     update(options.root ?? '/', options.kernel, options.dryRun, report, fetched),
@@ -36,5 +41,22 @@ async function run({ report }: Context, options: Options): Promise<Outcome> {
     schema: 'kpatch.update/1',
     data: updated,
     text: updateText(updated),
+  };
+}
+
+async function settle(report: Reporter, root: string): Promise<Outcome> {
+  const { installed, removed, waiting } = await settleUnpacked(root, report);
+  const change = (from: string, to: string) => (one: string) => ({ package: one, from, to });
+  const changes = [...installed.map(change('', 'installed')), ...removed.map(change('installed', ''))];
+  const lines = [
+    ...installed.map((one) => `${one}: installed`),
+    ...removed.map((one) => `${one}: uninstalled`),
+    ...waiting.map((one) => `not active yet: ${one}`),
+  ];
+  return {
+    exit: waiting.length > 0 ? 1 : changes.length === 0 ? 3 : 0,
+    schema: 'kpatch.update/1',
+    data: { changes, unknown: [], waiting },
+    text: lines.length === 0 ? 'everything that is unpacked is installed' : lines.join('\n'),
   };
 }

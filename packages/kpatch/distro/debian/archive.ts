@@ -7,10 +7,14 @@ import { join } from 'node:path';
 import { sha256File } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
-import { temporaryFolder } from '../../base/files.ts';
+import { saysDiskFull, temporaryFolder } from '../../base/files.ts';
 import { type RunResult, run } from '../../base/run.ts';
 import { parseStanzas, type Stanza } from '../../formats/deb822.ts';
 import type { ProviderContext } from '../provider.ts';
+
+/** How apt-get says that a mirror delivers other bytes than its signed lists describe, and that it has no such file. */
+const inconsistent = /Hash Sum mismatch|File has unexpected size|Size mismatch/i;
+const gone = /\b404\b|\bFile not found\b/i;
 
 /** Where apt keeps packages that it has fetched for this machine. */
 const ARCHIVES = '/var/cache/apt/archives';
@@ -58,7 +62,7 @@ export class AptArchive {
     await this.update(context);
   }
 
-  /** Fetches the package lists. Errors: `kernel-download`, `distribution-expired`, `distribution-keyring`. */
+  /** Fetches the package lists. Errors: `kernel-download`, `package-mismatch`, `distribution-expired`, `distribution-untrusted`. */
   async update({ report }: ProviderContext): Promise<void> {
     await report.stage(`apt-get update (${this.title})`, async () => {
       const { status, stderr } = await this.#run('apt-get', ['update', '-qq'], { timeoutMs: 300_000 });
@@ -67,6 +71,9 @@ export class AptArchive {
       }
       if (/NO_PUBKEY|EXPKEYSIG|is not signed|BADSIG|REVKEYSIG/.test(stderr)) {
         throw fail('distribution-untrusted', { distribution: this.title }, { detail: stderr });
+      }
+      if (inconsistent.test(stderr)) {
+        throw fail('package-mismatch', { package: `the package lists of ${this.title}` }, { detail: stderr });
       }
       // apt-get ends with 0 if a server could not be reached, and warns.
       if (status !== 0 || /^[EW]: Failed to fetch/m.test(stderr)) {
@@ -77,7 +84,7 @@ export class AptArchive {
 
   /**
    * The package file for a stanza of `show`, downloaded unless it is there already with the right digest; gives its path.
-   * Errors: `kernel-download`, `disk-full`.
+   * Errors: `kernel-download`, `package-gone`, `package-mismatch`, `disk-full`.
    */
   async fetch(stanza: Stanza, context: ProviderContext): Promise<string> {
     const present = await presentFile(stanza, context.packages);
@@ -114,13 +121,15 @@ export class AptArchive {
     const names = stanzas.map(({ Package, Version, Architecture }) => `${Package}${archOf(Architecture)}=${Version}`);
     const args = ['-q', '-o', 'Acquire::Retries=3', 'download', ...names];
     const { status, stderr } = await this.#run('apt-get', args, { cwd: folder.path, timeoutMs: 1_800_000 });
-    if (/No space left/.test(stderr)) throw fail('disk-full', { file: packages });
+    if (saysDiskFull(stderr)) throw fail('disk-full', { file: packages });
     for (const stanza of stanzas) {
       const from = join(folder.path, fileName(stanza));
       // A mirror that is half synchronised has the list but not the file, or another file.
       if (!existsSync(from) || (stanza.SHA256 !== undefined && (await sha256File(from)) !== stanza.SHA256)) {
         const detail = stderr.trim() || `apt-get exited with status ${status}`;
-        throw fail('kernel-download', { package: `${stanza.Package}=${stanza.Version}` }, { detail });
+        const named = { package: `${stanza.Package}=${stanza.Version}` };
+        if (inconsistent.test(stderr) || status === 0) throw fail('package-mismatch', named, { detail });
+        throw fail(gone.test(stderr) ? 'package-gone' : 'kernel-download', named, { detail });
       }
       renameSync(from, join(packages, fileName(stanza)));
     }

@@ -141,7 +141,8 @@ async function offerOf(
     sourceVersion,
     packages: [...parts, source].map(packageOf),
     async fetch() {
-      for (const stanza of [...parts, source]) files.set(stanza, await archive.fetch(stanza, context));
+      // The source first: it is what mirrors lose, and the largest.
+      for (const stanza of [source, ...parts]) files.set(stanza, await archive.fetch(stanza, context));
       return { kind: 'deb', path: files.get(source)! };
     },
     async unpack(root) {

@@ -60,16 +60,14 @@ export async function suiteArchive(
   return new AptArchive(title, config);
 }
 
-/** Proxies, and whether expired lists are accepted, are this machine's; folders and the architecture are not. */
+/** Proxies and the like are this machine's; folders and the architecture are not. */
 async function configuration({ architecture }: Suites, allowExpired: boolean): Promise<string> {
   const dump = await run('apt-config', ['dump'], { env: { LC_ALL: 'C' } }).catch(() => undefined);
   if (dump === undefined) throw fail('tool-missing', { tool: 'apt-config', package: 'apt' });
   const network = dump.stdout
     .toString()
     .split('\n')
-    .filter(
-      (line) => /^Acquire::(?:https?|ftp|Retries|ForceIPv|Check-Valid-Until)\b/.test(line) && !/^\S+ "";$/.test(line),
-    );
+    .filter((line) => /^Acquire::(?:https?|ftp|Retries|ForceIPv)\b/.test(line) && !/^\S+ "";$/.test(line));
   return [
     ...network,
     'Dir "@FOLDER@";',

@@ -1,7 +1,9 @@
 /** RPM packages, unpacked without being installed. */
+
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
+import { saysDiskFull } from '../../base/files.ts';
 import { settleLinks } from '../../sandbox/output.ts';
 import { sandboxed, sandboxedOk } from '../../sandbox/sandbox.ts';
 import { giveFolder } from '../../sandbox/user.ts';
@@ -16,7 +18,7 @@ export async function unpackRpm(path: string, root: string): Promise<void> {
   const { status, stderr } = await sandboxed('bash', ['-c', script, 'unpack', path, root], {
     view: { readOnly: [path], writable: [root] },
   });
-  if (/No space left/.test(stderr)) throw fail('disk-full', { file: root });
+  if (saysDiskFull(stderr)) throw fail('disk-full', { file: root });
   const absent = /(rpm2cpio|cpio): (command )?not found/.exec(stderr)?.[1];
   if (absent !== undefined) throw fail('tool-missing', { tool: absent, package: absent });
   if (status !== 0)

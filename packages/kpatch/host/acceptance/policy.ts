@@ -9,12 +9,13 @@ import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
 import { reasonOf } from '../../base/files.ts';
 import { parseStrict } from '../../base/strict-json.ts';
+import { FormError } from '../../documents/form.ts';
 import { type PublicKey, publicKeyOf } from '../../module/public-key.ts';
 import { certificateOf } from '../../module/signature.ts';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { foreign } from '../machine/owner.ts';
-import { type HostPolicy, policyOf, type RevokedKey, revokedKeysOf, ShapeError } from './policy-shape.ts';
+import { type HostPolicy, policyOf, type RevokedKey, revokedKeysOf } from './policy-shape.ts';
 
 /** The policy with everything it names, read and checked. */
 export interface LoadedPolicy {
@@ -59,7 +60,7 @@ export function readPolicyState(machine: Machine): PolicyState {
   try {
     const path = foreign([machine.etc]);
     // Who can write there can take the policy away.
-    if (path !== undefined) throw new ShapeError(`others than root can write to ${path} (chown root:, chmod go-w)`);
+    if (path !== undefined) throw new FormError(`others than root can write to ${path} (chown root:, chmod go-w)`);
     revoked = revokedFiles(machine).flatMap((path) => {
       const bytes = trustedFile(path);
       return bytes === undefined ? [] : revokedKeysOf(jsonOf(bytes, path));
@@ -76,7 +77,7 @@ export function readPolicyState(machine: Machine): PolicyState {
 export function readPolicyFile(file: string, folder: string): LoadedPolicy {
   try {
     const bytes = trustedFile(file);
-    if (bytes === undefined) throw new ShapeError('there is no such file');
+    if (bytes === undefined) throw new FormError('there is no such file');
     return loadPolicy(policyOf(jsonOf(bytes, file)), bytes, folder);
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
@@ -98,7 +99,7 @@ function loadPolicy(rules: HostPolicy, bytes: Buffer, folder: string): LoadedPol
     files.map((name) => {
       const path = join(folder, name);
       const content = trustedFile(path);
-      if (content === undefined) throw new ShapeError(`the file ${path} that it names does not exist`);
+      if (content === undefined) throw new FormError(`the file ${path} that it names does not exist`);
       digests.push(sha256(content));
       return read(content, path);
     });
@@ -110,24 +111,24 @@ function loadPolicy(rules: HostPolicy, bytes: Buffer, folder: string): LoadedPol
   return { rules, digest: sha256(digests.join('\n')), proofKeys, certificates };
 }
 
-/** The bytes of a file that only root may write; `undefined` where there is none. Error: `ShapeError`. */
+/** The bytes of a file that only root may write; `undefined` where there is none. Error: `FormError`. */
 function trustedFile(path: string): Buffer | undefined {
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ShapeError(`${path} cannot be read: ${reasonOf(error)}`);
+    throw new FormError(`${path} cannot be read: ${reasonOf(error)}`);
   }
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile()) throw new ShapeError(`${path} is not a regular file`);
-    if (stat.size > MAX_BYTES) throw new ShapeError(`${path} is larger than 1 MiB`);
-    if ((stat.mode & 0o022) !== 0) throw new ShapeError(`${path} can be written by others than its owner (chmod go-w)`);
-    if (stat.uid !== 0 && stat.uid !== process.geteuid?.()) throw new ShapeError(`${path} does not belong to root`);
+    if (!stat.isFile()) throw new FormError(`${path} is not a regular file`);
+    if (stat.size > MAX_BYTES) throw new FormError(`${path} is larger than 1 MiB`);
+    if ((stat.mode & 0o022) !== 0) throw new FormError(`${path} can be written by others than its owner (chmod go-w)`);
+    if (stat.uid !== 0 && stat.uid !== process.geteuid?.()) throw new FormError(`${path} does not belong to root`);
     return readFileSync(fd);
   } catch (error) {
-    throw error instanceof ShapeError ? error : new ShapeError(`${path} cannot be read: ${reasonOf(error)}`);
+    throw error instanceof FormError ? error : new FormError(`${path} cannot be read: ${reasonOf(error)}`);
   } finally {
     closeSync(fd);
   }
@@ -137,7 +138,7 @@ function jsonOf(bytes: Buffer, file: string): unknown {
   try {
     return parseStrict(bytes.toString('utf8'));
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw new ShapeError(`${file}: ${(error as Error).message}`);
-    throw new ShapeError(`${file} is not JSON: ${error.message}`);
+    if (!(error instanceof SyntaxError)) throw new FormError(`${file}: ${(error as Error).message}`);
+    throw new FormError(`${file} is not JSON: ${error.message}`);
   }
 }

@@ -8,11 +8,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
+import { formProblem, storedDocument } from '../../documents/form.ts';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { folderOf, type InstalledPatch } from '../store/store.ts';
 import { crashEvidence } from './crash-evidence.ts';
-import { type BlockedPatch, type Guard, type GuardedPatch, isGuard, type LostBoot } from './guard-state.ts';
+import type { BlockedPatch, Guard, GuardedPatch, LostBoot } from './guard-state.ts';
 
 export type { BlockedPatch, Guard, GuardedPatch, LostBoot } from './guard-state.ts';
 
@@ -41,8 +42,7 @@ const NAME = '.boot.json';
 export function readGuard(machine: Machine, release: string): Guard {
   const none: Guard = { schema: 'kpatch.boot/1', blocked: [] };
   try {
-    const value: unknown = JSON.parse(attribute(join(folderOf(machine, release), NAME)) ?? '');
-    return isGuard(value) ? value : none;
+    return storedDocument('kpatch.boot/1', JSON.parse(attribute(join(folderOf(machine, release), NAME)) ?? ''));
   } catch {
     return none;
   }
@@ -131,7 +131,7 @@ export function guardDamaged(machine: Machine, release: string): boolean {
   const path = join(folderOf(machine, release), NAME);
   if (!existsSync(path)) return false;
   try {
-    return !isGuard(JSON.parse(attribute(path) ?? ''));
+    return formProblem('kpatch.boot/1', JSON.parse(attribute(path) ?? '')) !== undefined;
   } catch {
     return true;
   }

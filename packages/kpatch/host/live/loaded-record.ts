@@ -5,6 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
+import { storedDocument } from '../../documents/form.ts';
 import { type Manifest, parseManifest } from '../../module/manifest.ts';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -36,9 +37,8 @@ export function writeRecord(machine: Machine, module: ModuleFile, seconds: numbe
 /** The record of a loaded module; `undefined` if another program loaded it, even under a recorded name. */
 export function readRecord(machine: Machine, name: string): LoadedRecord | undefined {
   try {
-    const record = JSON.parse(attribute(recordPath(machine, name)) ?? '') as Record<string, unknown>;
+    const record = storedDocument('kpatch.loaded', JSON.parse(attribute(recordPath(machine, name)) ?? ''));
     const { sha256, buildId, manifest, loaded, seconds } = record;
-    if (typeof sha256 !== 'string' || typeof loaded !== 'string' || typeof seconds !== 'number') return undefined;
     const now = moduleBuildId(machine, name);
     if (buildId !== undefined && now !== undefined && buildId !== now) return undefined;
     return {

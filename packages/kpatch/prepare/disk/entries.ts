@@ -18,7 +18,7 @@ import { describedKernel } from '../manifest.ts';
 import { heldLocks, isHeld, type Locks } from './held.ts';
 
 /**
- * `kernel`: a prepared kernel. `derived`: what follows from it (object map, include graph). `objects`: its compiled unpatched
+ * `kernel`: a prepared kernel. `derived`: what follows from it (object map, include graph). `objects`: its compiled
  * units. `guest`: a booted virtual machine that proofs resume. `packages`: a downloaded package, or the packages of one
  * release. `lists`: package lists of another distribution release. `root`: a build root, the compiler and tools of a
  * distribution release. `code`: the program's own compiled code. `leftover`: what a killed kpatch left, and data of a kernel
@@ -119,7 +119,7 @@ function derived(locks: Locks): Found[] {
     const whole: Found = { ...common, kind: 'derived', used, what: `object map and include graph of ${key}` };
     const objects = join(path, 'objects');
     if (!existsSync(objects)) return [whole];
-    const what = `compiled unpatched units of ${key}`;
+    const what = `compiled units of ${key}`;
     return [whole, { ...common, kind: 'objects', path: objects, used: later(used, timeOf(objects)), what }];
   });
 }

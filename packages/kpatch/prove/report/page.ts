@@ -17,6 +17,7 @@ export function reportPage(proof: Proof, facts: ReportFacts, repeat: string): st
   const title = `${headline(proof)}: ${proof.module.name} on Linux ${proof.kernel.release}`;
   const sections: readonly (readonly [id: string, name: string, body: Html])[] = [
     ['source', 'What the patch changes in the source', sourceSection(facts.patches)],
+    ['hazards', 'Hazards that the review found', hazardSection(facts.hazards)],
     ['code', 'What changes in the machine code', codeSection(facts.functions)],
     ['picture', 'Redirected functions and their callers', pictureSection(facts.functions)],
     ['timeline', 'The transition over time', timelineSection(proof)],
@@ -96,6 +97,15 @@ function sourceSection(patches: readonly SourcePatch[]): Html {
     return html`<h3>${name}</h3><div class="scroll" tabindex="0" role="region" aria-label="Source patch ${name}"><pre>${lines}</pre></div>`;
   });
   return html`${shown}`;
+}
+
+function hazardSection(hazards: ReportFacts['hazards']): Html {
+  if (hazards === undefined) return html`<p>The patch was not reviewed.</p>`;
+  if (hazards.length === 0) return html`<p>None. The review reads source text and knows some kinds only.</p>`;
+  const items = hazards.map(({ kind, place, function: name, reason, remedy }) => {
+    return html`<dt>${kind}: ${name} (${place})</dt><dd>${reason}. To do: ${remedy}.</dd>`;
+  });
+  return html`<dl class="facts">${items}</dl>`;
 }
 
 function codeSection(functions: readonly ReplacedCode[]): Html {

@@ -13,7 +13,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { batches, compileUnits, inParallel, ObjectStore, readDependencies } from '#kpatch/kbuild/compile.ts';
+import {
+  batches,
+  compilationKey,
+  compileUnits,
+  inParallel,
+  ObjectStore,
+  readDependencies,
+} from '#kpatch/kbuild/compile.ts';
 import { objectMap } from '#kpatch/kbuild/object-map.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import type { Unit } from '#kpatch/kbuild/unit.ts';
@@ -150,7 +157,8 @@ fs/image.c: FORCE
 });
 
 describe('kept objects', () => {
-  const store = (identity: string): ObjectStore => new ObjectStore(join(folder, 'store'), identity, compilation);
+  const store = (identity: string): ObjectStore =>
+    new ObjectStore(join(folder, 'store'), compilationKey(identity, compilation));
   const compiled = { unit: unit('fs/a.o'), bytes: Buffer.from('an object'), read: ['fs/a.c'] };
 
   test('are found again under the same identity only', () => {

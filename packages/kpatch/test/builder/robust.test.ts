@@ -72,7 +72,7 @@ async function built(patch: string, name: string, settings?: Settings): Promise<
   child.stderr!.on('data', (chunk: Buffer) => (said += chunk));
   assert.equal(await new Promise((resolve) => child.on('close', resolve)), 0, said);
   const bytes = readFileSync(output);
-  rmSync(output);
+  for (const made of [output, output.replace(/\.ko$/, '.provenance.json')]) rmSync(made, { force: true });
   return bytes;
 }
 

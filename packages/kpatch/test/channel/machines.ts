@@ -65,8 +65,6 @@ export async function rhelMachine(folder: string): Promise<TestMachine> {
       depends: [],
       files,
       configFiles: [],
-      afterInstall: '',
-      beforeRemove: '',
     },
     rpm,
   );

@@ -43,8 +43,8 @@ gnupgHome();
 const key = makeKey('channel <channel@example.org>');
 
 async function problems(publisher: Publisher, now = new Date()): Promise<readonly string[]> {
-  const { keys, formerKeys } = publisher.config;
-  const { binary } = await exportKeys([...keys, ...formerKeys]);
+  const { keys } = publisher.config;
+  const { binary } = await exportKeys(keys);
   return (await checkChannel(publisher.folder, publisher.config, binary, now)).problems;
 }
 

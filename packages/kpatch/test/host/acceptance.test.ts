@@ -176,7 +176,7 @@ test('with a policy that cannot be used, a boot loads what was accepted and noth
     [['one'], ['by_hand policy-unusable']],
   );
   assert.ok(machine.journal.some((entry) => entry.KPATCH_OUTCOME === 'alarm' && entry.KPATCH_PATCH === 'one'));
-  assert.match(statusOf(machine).todo.join('\n'), /the host policy cannot be used: the policy: the member "prof"/);
+  assert.match(statusOf(machine).todo.join('\n'), /the host policy cannot be used: the member "prof"/);
   const file = machine.module({ name: 'two', manifest: { version: 2 } });
   prove(file, key);
   await provokes('policy-unusable', () => install(machine, file));

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { type CompiledUnit, compileUnits, ObjectStore } from '#kpatch/kbuild/compile.ts';
+import { type CompiledUnit, compilationKey, compileUnits, ObjectStore } from '#kpatch/kbuild/compile.ts';
 import { readObjectMap } from '#kpatch/kbuild/object-map.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import type { Unit } from '#kpatch/kbuild/unit.ts';
@@ -127,7 +127,7 @@ attack(
 
 attack(builder('a patched build puts an object of its own into the store of unpatched objects'), async () => {
   const place = join(folder, 'store');
-  const store = new ObjectStore(place, 'kernel', compilation);
+  const store = new ObjectStore(place, compilationKey('kernel', compilation));
   const overlay = overlayOf(`%.o: %.c\n\tgcc -c -o $@ $<; touch ${place}/evil; ls ${place} > seen; true\n`, {
     'fs/a.c': 'int a;\n',
   });

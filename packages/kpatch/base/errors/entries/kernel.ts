@@ -26,6 +26,18 @@ export const kernelErrors = table({
     why: 'kpatch needs it to prepare the kernel; completed downloads are kept',
     fix: 'check the network and the package sources (apt-get update), then run the command again',
   },
+  'package-gone': {
+    exit: 1,
+    what: 'the mirror lists {package} but does not have the file',
+    why: 'mirrors remove old files, and for some minutes of every update their lists and files do not belong together',
+    fix: 'run the command again later, use another mirror (--mirror URL), choose another kernel release, or give the parts with --image, --headers and --source',
+  },
+  'package-mismatch': {
+    exit: 4,
+    what: 'the mirror delivers another file for {package} than its signed lists describe',
+    why: 'the mirror is being updated, or somebody changed the file; kpatch uses neither',
+    fix: 'run the command again later or use another mirror (--mirror URL)',
+  },
   'kernel-release-mismatch': {
     exit: 1,
     what: 'the {part} is for {found}, not for {wanted}',

@@ -1,22 +1,24 @@
 /**
- * Following by apt. Only the channel's own source is fetched, and only the packages of live patches are ever taken from it.
+ * Following by apt. The channel is a source of kpatch's own calls alone: no other apt command of the machine knows it, so it
+ * cannot bring another package, whatever its metadata says of itself. What a call would install is looked at first.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fail } from '../../../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../../../base/files.ts';
 import { type RunResult, run } from '../../../base/run.ts';
-import { aptKeyring } from '../../client-names.ts';
+import { aptKeyring, clientPackage } from '../../client-names.ts';
 import { packageNames } from '../../package/name.ts';
-import { isChannelName } from '../../repository/config.ts';
 import { component, suite } from '../../repository/index/apt.ts';
 import { aptSource } from '../../repository/index/client-package.ts';
 import { readSettings } from '../settings.ts';
 import type { Manager, Metadata } from './manager.ts';
 import { refusal } from './refusal.ts';
 
-const sourceFile = 'etc/apt/sources.list.d/kpatch-channel.sources';
-const pinFile = 'etc/apt/preferences.d/kpatch-channel';
+/** What earlier versions wrote: the channel as a source of every apt command, held by a pin. */
+const former = ['etc/apt/sources.list.d/kpatch-channel.sources', 'etc/apt/preferences.d/kpatch-channel'];
+/** The channel's lists, which no other apt command clears: they are how apt notices that a publication is older. */
+const listFolder = 'var/lib/kpatch/apt';
 
 export class AptManager implements Manager {
   readonly name = 'apt';
@@ -30,30 +32,28 @@ export class AptManager implements Manager {
     return packageNames(kernel).deb;
   }
 
-  configure(url: string, _armored: string, binary: Uint8Array): Promise<void> {
-    this.#write(aptKeyring, binary);
-    this.#write(sourceFile, aptSource(url, suite, component));
-    this.#pin();
+  configure(_url: string, _armored: string, binary: Uint8Array): Promise<void> {
+    for (const file of former) rmSync(join(this.#root, file), { force: true });
+    const file = join(this.#root, aptKeyring);
+    mkdirSync(dirname(file), { recursive: true });
+    writeAtomically(file, binary);
     return Promise.resolve();
   }
 
-  forget(): void {
-    for (const file of [sourceFile, pinFile, aptKeyring]) rmSync(join(this.#root, file), { force: true });
+  /** Paths of what `configure` writes or removes. */
+  files(): readonly string[] {
+    return [aptKeyring, ...former];
   }
 
   async refresh(): Promise<void> {
-    if (!existsSync(join(this.#root, sourceFile))) throw fail('channel-not-followed', {});
-    // Only this source, and any failure is one: by itself apt-get update ends with 0 when a source cannot be reached.
-    using outside = temporaryFolder('kpatch-apt-');
-    const source = this.#sourceFromHere(outside.path);
-    const only = ['-o', `Dir::Etc::sourcelist=${source}`, '-o', 'Dir::Etc::sourceparts=-'];
-    const options = [...only, '-o', 'APT::Get::List-Cleanup=0', '-o', 'APT::Update::Error-Mode=any'];
+    if (!existsSync(join(this.#root, aptKeyring))) throw fail('channel-not-followed', {});
+    // Any failure is one: by itself apt-get update ends with 0 when a source cannot be reached.
+    const options = ['-o', 'APT::Get::List-Cleanup=0', '-o', 'APT::Update::Error-Mode=any'];
     const result = await this.#apt('update', ...options);
     // apt keeps the list it has and only warns where a new one does not hold.
     const output = textOf(result);
     if (result.status !== 0 || /^W: .*(?:signature|GPG error|not signed)/m.test(output))
       throw refusal(this.#url(), output);
-    this.#pin();
   }
 
   metadata(): Metadata | undefined {
@@ -94,7 +94,9 @@ export class AptManager implements Manager {
 
   async install(names: readonly string[]): Promise<void> {
     const options = ['-y', '--no-remove', '--no-install-recommends', '-o', 'Dpkg::Options::=--force-confold'];
-    const result = await this.#apt('install', ...options, ...names);
+    const plan = await this.#apt('install', '-s', ...options, ...names);
+    this.#requireOwn(plan.status === 0 ? plan.stdout.toString() : '');
+    const result = plan.status === 0 ? await this.#apt('install', ...options, ...names) : plan;
     if (result.status === 0) return;
     const output = textOf(result);
     const failed = refusal(this.#url(), output);
@@ -113,59 +115,44 @@ export class AptManager implements Manager {
     return this.#run('apt-get', '-o', 'DPkg::Lock::Timeout=600', ...sandbox, ...dpkg, ...args);
   }
 
-  #run(command: string, ...args: string[]): Promise<RunResult> {
+  async #run(command: string, ...args: string[]): Promise<RunResult> {
     const image =
       this.#root === '/'
         ? []
         : ['-o', `Dir=${this.#root}`, '-o', `Dir::State::status=${join(this.#root, 'var/lib/dpkg/status')}`];
-    return run(command, [...image, ...args], {
+    // The source is in a file of this call alone. The path of the key is the one that this apt sees, also in an image.
+    using work = temporaryFolder('kpatch-apt-');
+    const source = join(work.path, 'channel.sources');
+    const text = aptSource(this.#url(), suite, component).replace(aptKeyring, join(this.#root, aptKeyring));
+    writeFileSync(source, text, { mode: 0o644 });
+    const lists = join(this.#root, listFolder);
+    mkdirSync(lists, { recursive: true, mode: 0o755 });
+    const own = {
+      'Dir::Etc::sourcelist': source,
+      'Dir::Etc::sourceparts': '-',
+      'Dir::Etc::preferences': '/dev/null',
+      'Dir::Etc::preferencesparts': '-',
+      'Dir::State::lists': lists,
+      // The caches of the other apt commands are of other sources.
+      'Dir::Cache::pkgcache': '',
+      'Dir::Cache::srcpkgcache': '',
+    };
+    const options = Object.entries(own).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+    return await run(command, [...image, ...options, ...args], {
       env: { LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
       timeoutMs: 1_800_000,
     });
   }
 
   /**
-   * The source as this process can use it. In an image the key ring has the path that apt inside the image will see, so a copy
-   * for this run names it from outside.
+   * Requires that a simulated call installs live patches and the channel's own package, and changes nothing else: a patch
+   * could depend on a newer package of the system that the channel brings along. Error: `channel-inconsistent`.
    */
-  #sourceFromHere(folder: string): string {
-    const own = join(this.#root, sourceFile);
-    if (this.#root === '/') return own;
-    const text = readFileSync(own, 'utf8').replace(
-      `Signed-By: ${aptKeyring}`,
-      `Signed-By: ${join(this.#root, aptKeyring)}`,
-    );
-    const copy = join(folder, 'kpatch-channel.sources');
-    writeAtomically(copy, text);
-    return copy;
-  }
-
-  /**
-   * The channel may bring live patches and its own package, and nothing else: whoever holds its key cannot replace any
-   * other package. Its name is known once its metadata has been read and checked. One that is not a plain name, or is
-   * beside another code name, would match no pin: such a channel is not followed. (That either changes later, apt itself
-   * refuses.)
-   */
-  #pin(): void {
-    const release = this.#release();
-    if (release === undefined) return;
-    const text = readFileSync(release, 'utf8');
-    const field = (name: string): string => {
-      return [...text.matchAll(new RegExp(`^${name}:(.*)$`, 'gmi'))]
-        .map(([, value = '']) => value.trim())
-        .join(' and ');
-    };
-    const origin = field('Origin');
-    if (!isChannelName(origin) || field('Codename') !== suite) {
-      const url = this.#url();
-      this.forget();
-      rmSync(release, { force: true });
-      const problem = `its Release file has Origin '${origin}' and Codename '${field('Codename')}', so apt could install other packages from it; it was removed from the sources`;
-      throw fail('channel-inconsistent', { url, problem });
-    }
-    const stanza = (packages: string, priority: number): string =>
-      `Package: ${packages}\nPin: release o=${origin}, n=${suite}\nPin-Priority: ${priority}\n`;
-    this.#write(pinFile, `${stanza('kpatch-patch-* kpatch-channel', 500)}\n${stanza('*', -1)}`);
+  #requireOwn(plan: string): void {
+    const changed = [...plan.matchAll(/^(?:Inst|Remv|Purg) (\S+)/gm)].map(([, name = '']) => name.replace(/:\w+$/, ''));
+    const other = changed.find((name) => !name.startsWith('kpatch-patch-') && name !== clientPackage);
+    if (other === undefined) return;
+    throw fail('channel-inconsistent', { url: this.#url(), problem: `its packages would also change ${other}` });
   }
 
   /** The checked list as apt keeps it; its name is the address with the slashes as underscores. */
@@ -174,18 +161,12 @@ export class AptManager implements Manager {
     const escaped = (this.#url().startsWith('file:') ? `/${address}` : address)
       .replaceAll('_', '%5f')
       .replaceAll('/', '_');
-    const file = join(this.#root, 'var/lib/apt/lists', escaped);
+    const file = join(this.#root, listFolder, escaped);
     return existsSync(file) ? file : undefined;
   }
 
   #url(): string {
     return readSettings(this.#root)?.url ?? '';
-  }
-
-  #write(path: string, content: string | Uint8Array): void {
-    const file = join(this.#root, path);
-    mkdirSync(dirname(file), { recursive: true });
-    writeAtomically(file, content);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Following by dnf. The repository file lets only the packages of live patches come from the channel. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { sha256 } from '../../../base/digest.ts';
 import { fail } from '../../../base/errors/error.ts';
 import { writeAtomically } from '../../../base/files.ts';
 import { type RunResult, run } from '../../../base/run.ts';
@@ -32,16 +33,13 @@ export class DnfManager implements Manager {
 
   configure(url: string, armored: string): Promise<void> {
     this.#write(rpmKeyFile, armored);
-    const text = dnfRepository(url, 'Live patches for the Linux kernel').replace(
-      rpmKeyFile,
-      join(this.#root, rpmKeyFile),
-    );
-    this.#write(repositoryFile, text);
+    // With the path that the machine itself sees: in an image, calls from outside give another one.
+    this.#write(repositoryFile, dnfRepository(url, 'Live patches for the Linux kernel'));
     return Promise.resolve();
   }
 
-  forget(): void {
-    for (const file of [repositoryFile, rpmKeyFile]) rmSync(join(this.#root, file), { force: true });
+  files(): readonly string[] {
+    return [repositoryFile, rpmKeyFile];
   }
 
   async refresh(): Promise<void> {
@@ -132,17 +130,30 @@ export class DnfManager implements Manager {
             `reposdir=${join(this.#root, 'etc/yum.repos.d')}`,
             '--setopt',
             'varsdir=/nonexistent',
+            '--setopt',
+            `${repository}.gpgkey=file://${join(this.#root, rpmKeyFile)}`,
           ];
-    return run('dnf', ['-y', `--setopt=${repository}.skip_if_unavailable=0`, ...image, ...args], {
+    const cache = ['--setopt', `cachedir=${join(this.#root, this.#cache())}`];
+    return run('dnf', ['-y', `--setopt=${repository}.skip_if_unavailable=0`, ...cache, ...image, ...args], {
       env: { LC_ALL: 'C.UTF-8' },
       timeoutMs: 1_800_000,
     });
   }
 
   #repomd(): string | undefined {
-    const cache = join(this.#root, 'var/cache/dnf');
+    const cache = join(this.#root, this.#cache());
     const folders = existsSync(cache) ? readdirSync(cache).filter((name) => name.startsWith(`${repository}-`)) : [];
     return folders.map((name) => join(cache, name, 'repodata/repomd.xml')).find((file) => existsSync(file));
+  }
+
+  /**
+   * A cache of this address and key alone: metadata of another address says nothing about this one, and a key that was
+   * replaced must not count because dnf imported it once.
+   */
+  #cache(): string {
+    const key = join(this.#root, rpmKeyFile);
+    const known = existsSync(key) ? sha256(readFileSync(key)) : '';
+    return join('var/cache/kpatch/dnf', sha256(`${this.#url()} ${known}`).slice(0, 16));
   }
 
   #url(): string {

@@ -14,8 +14,8 @@ export interface Manager {
   packageFor(kernel: string): string;
   /** Writes the source of the channel and the key that it is checked with. */
   configure(url: string, armored: string, binary: Uint8Array): Promise<void>;
-  /** Removes what `configure` wrote. */
-  forget(): void;
+  /** Paths, below the root, of what `configure` writes or removes: a failed `follow` puts them back. */
+  files(): readonly string[];
   /** Fetches and checks the channel's metadata. Errors: `channel-frozen`, `channel-untrusted`, `channel-inconsistent`, `channel-unreachable`. */
   refresh(): Promise<void>;
   metadata(): Metadata | undefined;

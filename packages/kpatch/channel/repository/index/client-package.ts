@@ -48,14 +48,6 @@ function clientSpec(publication: Publication, keys: { armored: string; binary: U
       [`${clientFolder}/keyring.asc`, keys.armored],
     ]),
     configFiles: [],
-    // Only a machine that follows has these files; each is replaced in one step.
-    afterInstall: [['keyring.gpg', aptKeyring] as const, ['keyring.asc', rpmKeyFile] as const]
-      .map(
-        ([from, to]) =>
-          `  if [ -e ${to} ]; then\n    cp ${clientFolder}/${from} ${to}.new\n    mv -f ${to}.new ${to}\n  fi\n`,
-      )
-      .join(''),
-    beforeRemove: '',
   };
 }
 
