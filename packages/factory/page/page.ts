@@ -1,5 +1,5 @@
 /** The pages of the factory: CVE by kernel with outcomes, the funnel, and one CVE with all its evidence. Server-rendered, without script. */
-import { contentPolicy, type Html, type HtmlPart, html, inlineStyle } from 'kpatch/parts';
+import { contentPolicy, type Html, type HtmlPart, html, inlineStyle, plural } from 'kpatch/parts';
 import { type CveOutcome, funnelStages, type KernelReport, type Outcome, outcomes } from '../report/outcomes.ts';
 import { style } from './style.ts';
 
@@ -75,7 +75,7 @@ export function overviewPage(overview: Overview, filter: Filter, size = PAGE_SIZ
     funnel(overview.kernels),
     html`<h2 id="cves">CVEs</h2>`,
     filterForm(overview, filter),
-    html`<p>${rows.length === 1 ? '1 CVE' : `${rows.length} CVEs`}${pages > 1 ? `, page ${page} of ${pages}` : ''}</p>`,
+    html`<p>${plural(rows.length, 'CVE')}${pages > 1 ? `, page ${page} of ${pages}` : ''}</p>`,
     html`<div class="scroll" tabindex="0" role="region" aria-labelledby="cves"><table><thead><tr><th scope="col">CVE</th>${kernels.map(({ release }) => html`<th scope="col">${release}</th>`)}</tr></thead>
 <tbody>${shown.map(
       ({
