@@ -48,6 +48,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/diff.ts'),
   },
   {
+    name: 'review',
+    group: 'make',
+    summary: 'report what is wrong with a patch although it would load',
+    load: () => import('./patch/review.ts'),
+  },
+  {
     name: 'shield',
     group: 'make',
     summary: 'refuse calls of a vulnerable function until the fix is there',

@@ -46,6 +46,14 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch build fix.patch --image vmlinux --headers /src/linux --source /src/linux'],
     },
   ],
+  review: [
+    { what: 'Before a patch is built', run: ['kpatch review fix.patch'] },
+    {
+      what: 'In a script: refuse two kinds of hazards',
+      run: ['kpatch review fix.patch --deny lock-change,registered'],
+    },
+    { what: 'Refuse all kinds while building', run: ['kpatch build fix.patch --deny all'] },
+  ],
   shield: [
     {
       what: 'Refuse every mount of one file system, and log the attempts',

@@ -245,6 +245,7 @@ const policyRules = v.object({
     hashes: v.array(v.string()),
     minimumRsaBits: natural,
   }),
+  hazards: v.object({ deny: v.array(v.string()) }),
   channels: v.optional(v.array(v.string())),
   update: v.picklist(['install', 'fetch', 'nothing']),
   revoked: v.picklist(['keep', 'remove']),

@@ -10,6 +10,7 @@ import { kernelErrors } from './entries/kernel.ts';
 import { moduleErrors } from './entries/module.ts';
 import { proveErrors } from './entries/prove.ts';
 import { provenanceErrors } from './entries/provenance.ts';
+import { reviewErrors } from './entries/review.ts';
 import { sandboxErrors } from './entries/sandbox.ts';
 import { shieldErrors } from './entries/shield.ts';
 import { tufErrors } from './entries/tuf.ts';
@@ -22,6 +23,7 @@ export const catalogue = {
   ...kernelErrors,
   ...buildErrors,
   ...moduleErrors,
+  ...reviewErrors,
   ...sandboxErrors,
   ...shieldErrors,
   ...vmErrors,

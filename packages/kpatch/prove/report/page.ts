@@ -23,6 +23,7 @@ export function reportPage(proof: Proof, facts: ReportFacts, repeat: string): st
     // Whoever opens the report of a failure wants to see the failure.
     ...(failed ? [checks] : []),
     { id: 'source', name: 'What the patch changes in the source', body: sourceSection(facts.patches) },
+    { id: 'hazards', name: 'Hazards that the review found', body: hazardSection(facts.hazards) },
     { id: 'code', name: 'What changes in the machine code', body: codeSection(facts.functions) },
     { id: 'picture', name: 'Redirected functions and their callers', body: pictureSection(facts.functions) },
     { id: 'timeline', name: 'The transition over time', body: timelineSection(proof) },
@@ -73,6 +74,17 @@ function identity(proof: Proof): Html {
 function sourceSection(patches: readonly SourcePatch[]): Html {
   if (patches.length === 0) return html`<p>No source patch was given (<code>--patch FILE</code>).</p>`;
   return html`${patches.map(({ name, text }) => html`<h3>${name}</h3>${scrolling(`Source patch ${name}`, diffLines(text))}`)}`;
+}
+
+function hazardSection(hazards: ReportFacts['hazards']): Html {
+  if (hazards === undefined) return html`<p>The patch was not reviewed.</p>`;
+  if (hazards.length === 0) return html`<p>None. The review reads source text and knows some kinds only.</p>`;
+  return factList(
+    hazards.map(({ kind, place, function: name, reason, remedy }) => [
+      `${kind}: ${name} (${place})`,
+      `${reason}. To do: ${remedy}.`,
+    ]),
+  );
 }
 
 function codeSection(functions: readonly ReplacedCode[]): Html {
