@@ -55,8 +55,8 @@ soak: install-all ## the long form of every long check (hours)
 	@KPATCH_SOAK=1 $(CHECKED) $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
 	@$(NODE) tools/fresh-machine.ts
 
-corpus: install ## real fixes between two stock kernels, built and loaded (OLD=, NEW=, COUNT=, SEED=)
-	@$(NODE) tools/corpus.ts $(if $(OLD),--old $(OLD)) $(if $(NEW),--new $(NEW)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+corpus: install ## real fixes between two stock kernels, built and loaded (OLD=, NEW=, COUNT=, SEED=, ALLOW_EXPIRED=1, RECORD=1: keep it in docs/kernels.md)
+	@$(NODE) tools/corpus.ts $(if $(OLD),--old $(OLD)) $(if $(NEW),--new $(NEW)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(ALLOW_EXPIRED),--allow-expired) $(if $(RECORD),--record)
 
 fuzz: install-all ## 100,000 mutated objects through the differ
 	@$(NODE) tools/fuzz.ts 100000
