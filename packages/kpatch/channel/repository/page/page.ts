@@ -118,7 +118,7 @@ function fixes(patch: PublishedKernel['patch']): Html | string {
   return html`<details><summary>${plural(patch.cves.length, 'CVE')}${upTo}</summary><ul>${items}</ul></details>`;
 }
 
-/** The script counts the days anew when the page is looked at. */
+/** The script counts the days again when the page is looked at. */
 function stateText(state: WindowState, today: string, until: string): string {
   if (state !== 'ending') return state;
   const left = daysBetween(today, until);
