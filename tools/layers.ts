@@ -10,6 +10,7 @@ import { join, relative } from 'node:path';
 const order = [
   'base',
   'documents',
+  'design',
   'sandbox',
   'formats',
   'platform',

@@ -7,7 +7,7 @@ import { ObjectFile } from '../formats/elf/object-file.ts';
 import type { Architecture } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
 import { tablesOf } from '../platform/structures.ts';
-import { isCallback } from './compare/author.ts';
+import { isCallback, refuseReserved } from './compare/author.ts';
 import { type Changes, findChanges } from './compare/changes.ts';
 import { requireMachineCode, requireVersions } from './compare/comparable.ts';
 import { Comparison } from './compare/compare.ts';
@@ -125,6 +125,7 @@ export function prepare(
   }
   requireMachineCode(read);
   requireMachineCode(readPatched);
+  for (const object of [read, readPatched]) refuseReserved(object);
   const before = arch.forModules?.(read) ?? read;
   const after = arch.forModules?.(readPatched) ?? readPatched;
   const tables = tablesOf(arch, options.kernel);
