@@ -10,6 +10,7 @@ import { join, relative } from 'node:path';
 const order = [
   'base',
   'documents',
+  'design',
   'sandbox',
   'formats',
   'platform',
@@ -23,6 +24,7 @@ const order = [
   'runpre',
   'module',
   'provenance',
+  'review',
   'builder',
   'shield',
   'vm',
@@ -30,8 +32,8 @@ const order = [
   'prove',
   'host',
   'channel',
-  'cli',
   'compat',
+  'cli',
 ] as const;
 
 type Room = (typeof order)[number];
@@ -42,7 +44,7 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
   runpre: ['differ', 'source'],
   vm: ['toolchain', 'kbuild', 'source', 'distro', 'prepare', 'differ', 'runpre', 'module', 'builder'],
   advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
-  prove: ['shield', 'builder', 'source', 'differ', 'advisory'],
+  prove: ['review', 'shield', 'builder', 'source', 'differ', 'advisory'],
   host: [
     'kernel',
     'toolchain',
@@ -53,6 +55,7 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
     'differ',
     'runpre',
     'builder',
+    'review',
     'shield',
     'vm',
     'advisory',
@@ -66,6 +69,7 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
     'differ',
     'runpre',
     'builder',
+    'review',
     'shield',
     'vm',
     'prove',

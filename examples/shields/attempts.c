@@ -37,7 +37,8 @@ static int element(int type)
 
 	if (card < 0)
 		return ended("open", card);
-	snprintf((char *)info.id.name, sizeof(info.id.name), "kpatch test %d", type);
+	/* The kernel complains of a name that exists already. */
+	snprintf((char *)info.id.name, sizeof(info.id.name), "kpatch test %d", getpid());
 	info.access = SNDRV_CTL_ELEM_ACCESS_READWRITE;
 	if (type == SNDRV_CTL_ELEM_TYPE_ENUMERATED) {
 		info.value.enumerated.items = 2;

@@ -47,6 +47,8 @@ async function run(order: Order, report: Reporter, defer: Defer | undefined): Pr
     return newComparison(target, request);
   };
   await workshop.decide(sources, async (pairs) => (await fresh()).add(pairs));
+  const { reviewSources } = await import('./stages/review.ts');
+  const hazards = await reviewSources(sources, request, report);
   const plan = await workshop.plan(sources);
   let comparison: PairComparison | undefined;
   const comparing = async (): Promise<PairComparison> => {
@@ -57,5 +59,5 @@ async function run(order: Order, report: Reporter, defer: Defer | undefined): Pr
   const [pairs] = await Promise.all([workshop.compile(sources, plan, look), prefetch(target.facts)]);
   const { finish } = await import('./stages/second-half.ts');
   const parsed = (): number => parsedFiles() - before;
-  return await finish({ order, target, sources, plan, pairs }, await comparing(), parsed, report);
+  return await finish({ order, target, sources, hazards, plan, pairs }, await comparing(), parsed, report);
 }

@@ -7,6 +7,7 @@ import type { SigningKey } from '../module/make/sign.ts';
 import type { ShieldNote } from '../module/manifest.ts';
 import type { KernelSource } from '../prepare/kernel.ts';
 import type { ProvenanceStatement } from '../provenance/statement.ts';
+import type { Hazard } from '../review/hazard.ts';
 import type { Adjustment } from '../source/apply.ts';
 import type { Cause } from './cause.ts';
 import type { LeftOut } from './irrelevance.ts';
@@ -40,6 +41,8 @@ export interface BuildRequest {
   readonly leaveOutInit?: boolean;
   /** Skip the run-pre match. */
   readonly skipRunPre?: boolean;
+  /** Kinds of hazards that end the build. */
+  readonly deny?: readonly string[];
   /** Recorded in the manifest if the patch is a shield. */
   readonly shield?: ShieldNote;
   readonly jobs?: number;
@@ -64,6 +67,8 @@ export interface BuildResult {
   readonly leftOut: readonly LeftOut[];
   readonly adjustments: readonly Adjustment[];
   readonly functions: readonly BuiltFunction[];
+  /** What the review found. */
+  readonly hazards: readonly Hazard[];
   /** Notes of the differ: what it skipped or treated specially. */
   readonly notes: readonly string[];
   /** What it was built from (docs/provenance.md), not signed. */

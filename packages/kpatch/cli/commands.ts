@@ -24,6 +24,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/build.ts'),
   },
   {
+    name: 'try',
+    group: 'make',
+    summary: 'open a shell in a virtual machine that runs the patched kernel',
+    load: () => import('./patch/try.ts'),
+  },
+  {
     name: 'prove',
     group: 'make',
     summary: 'test a livepatch module in virtual machines and write a proof',
@@ -40,6 +46,12 @@ export const commands: readonly CommandEntry[] = [
     group: 'make',
     summary: 'show what changed between two object files, and why',
     load: () => import('./patch/diff.ts'),
+  },
+  {
+    name: 'review',
+    group: 'make',
+    summary: 'report what is wrong with a patch although it would load',
+    load: () => import('./patch/review.ts'),
   },
   {
     name: 'shield',
@@ -88,6 +100,12 @@ export const commands: readonly CommandEntry[] = [
     group: 'host',
     summary: 'stop loading a patch at boot',
     load: () => import('./host/uninstall.ts'),
+  },
+  {
+    name: 'rollback',
+    group: 'host',
+    summary: 'go back to the live patch that was active or installed before',
+    load: () => import('./host/rollback.ts'),
   },
   { name: 'list', group: 'host', summary: 'list loaded and installed patches', load: () => import('./host/list.ts') },
   { name: 'info', group: 'host', summary: 'show the contents of a patch', load: () => import('./host/info.ts') },

@@ -46,6 +46,14 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch build fix.patch --image vmlinux --headers /src/linux --source /src/linux'],
     },
   ],
+  review: [
+    { what: 'Before a patch is built', run: ['kpatch review fix.patch'] },
+    {
+      what: 'In a script: refuse two kinds of hazards',
+      run: ['kpatch review fix.patch --deny lock-change,registered'],
+    },
+    { what: 'Refuse all kinds while building', run: ['kpatch build fix.patch --deny all'] },
+  ],
   shield: [
     {
       what: 'Refuse every mount of one file system, and log the attempts',
@@ -61,6 +69,14 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     {
       what: 'Replace it by the fix',
       run: ['kpatch build fix.patch --after livepatch_shield_omfs_fill_super.ko'],
+    },
+  ],
+  try: [
+    { what: 'Look at the patched kernel', run: ['kpatch try livepatch_fix.ko'] },
+    { what: 'Build the patch first, and bring a driver for the test', run: ['kpatch try fix.patch -m dummy'] },
+    {
+      what: 'Before and after, without a terminal',
+      run: ["kpatch try livepatch_fix.ko -c 'grep Chunk /proc/meminfo; kpatch unload; grep Chunk /proc/meminfo'"],
     },
   ],
   kernel: [
@@ -136,6 +152,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch uninstall livepatch_fix', 'kpatch unload livepatch_fix'],
     },
   ],
+  rollback: [{ what: 'See what it would do, then do it', run: ['kpatch rollback --dry-run', 'kpatch rollback'] }],
   list: [{ what: 'What is loaded and installed, and which functions it replaces', run: ['kpatch list --functions'] }],
   info: [
     { what: 'Look at a file', run: ['kpatch info livepatch_fix.ko'] },

@@ -245,6 +245,7 @@ const policyRules = v.object({
     hashes: v.array(v.string()),
     minimumRsaBits: natural,
   }),
+  hazards: v.object({ deny: v.array(v.string()) }),
   channels: v.optional(v.array(v.string())),
   update: v.picklist(['install', 'fetch', 'nothing']),
   revoked: v.picklist(['keep', 'remove']),
@@ -278,3 +279,17 @@ export const metricsDocument = printed('kpatch.metrics/1', 'metrics', 'The state
   status: v.optional(v.object(statusMembers)),
   written: v.optional(described(v.nullable(v.string()), 'Path of the file; null if its folder does not exist.')),
 });
+
+export const rollbackDocument = printed(
+  'kpatch.rollback/1',
+  'rollback',
+  'An earlier patch is active again, or would be.',
+  {
+    release,
+    from: described(v.string(), 'The patch that was active or installed.'),
+    to: described(v.string(), 'The patch before it.'),
+    installed: described(v.boolean(), 'True if it is also installed in the place of the other.'),
+    steps: described(v.array(v.string()), 'What is done, in order.'),
+    dryRun: v.boolean(),
+  },
+);

@@ -1,7 +1,7 @@
 /** Documents of the commands that build: build, diff, kernel, doctor. */
 import * as v from 'valibot';
 import { described, printed } from './document.ts';
-import { functionPlace, leftOut, natural, release, sha256, version } from './parts.ts';
+import { functionPlace, hazard, leftOut, natural, release, sha256, version } from './parts.ts';
 
 const cause = v.object({
   kind: described(
@@ -57,6 +57,7 @@ export const buildDocument = printed('kpatch.build/1', 'build', 'A live patch wa
   ),
   leftOut: described(v.array(leftOut), 'Changed files that have no code in this kernel, each with the reason.'),
   adjustments: described(v.array(adjustment), 'Hunks that were applied at another line or with fuzz.'),
+  hazards: v.optional(described(v.array(hazard), 'What the review found (docs/review.md).')),
   notes: v.array(v.string()),
   checked: v.object({
     bytes: natural,
@@ -296,4 +297,10 @@ export const cachePruneDocument = printed('kpatch.cache-prune/1', 'cache prune',
   kept: described(v.array(cacheEntry), 'Entries that are in use.'),
   before: described(natural, 'Bytes of the whole cache before.'),
   after: natural,
+});
+
+export const reviewDocument = printed('kpatch.review/1', 'review', 'Hazards of source patches.', {
+  release,
+  hazards: described(v.array(hazard), 'Empty if none was found.'),
+  reviewed: described(natural, 'Number of functions whose source changes.'),
 });

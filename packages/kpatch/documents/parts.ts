@@ -122,6 +122,15 @@ export const patchState = v.picklist(['enabled', 'disabled', 'enabling', 'disabl
 
 export const version = v.object({ major: natural, minor: natural, patch: natural });
 
+/** A hazard that `kpatch review` found. */
+export const hazard = v.object({
+  kind: described(line, 'The kind, see docs/review.md.'),
+  place: described(line, 'File and line in the patched source.'),
+  function: line,
+  reason: described(line, 'What is wrong.'),
+  remedy: described(line, 'What to do about it.'),
+});
+
 /** What a shield does, as its manifest says it. */
 export const shieldNote = v.object({
   function: line,

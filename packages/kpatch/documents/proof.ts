@@ -1,7 +1,7 @@
 /** The proof file, and what `kpatch prove --json` prints. */
 import * as v from 'valibot';
-import { described, stored } from './document.ts';
-import { error, line, natural, proofVerdict, sha256, time } from './parts.ts';
+import { described, printed, stored } from './document.ts';
+import { error, line, natural, proofVerdict, release, sha256, time } from './parts.ts';
 
 const outcome = v.picklist(['held', 'failed', 'not run']);
 const evidence = v.object({
@@ -80,3 +80,13 @@ export const proveDocument = {
     error: v.optional(error),
   }),
 } as const;
+
+export const tryDocument = printed('kpatch.try/1', 'try --command', 'What a command printed in the patched guest.', {
+  release,
+  patch: v.string(),
+  loaded: described(v.boolean(), 'False with `--no-load`.'),
+  startMs: described(natural, 'Milliseconds until the guest had loaded the patch.'),
+  shared: described(v.boolean(), 'True if the guest could read the current folder.'),
+  status: described(natural, 'Exit status of the command.'),
+  output: v.string(),
+});

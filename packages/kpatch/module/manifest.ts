@@ -14,6 +14,8 @@ export const manifestSchema = 'kpatch.manifest/1';
 
 export type Manifest = Stored<typeof manifestDocument>;
 export type ManifestFunction = Manifest['functions'][number];
+/** A hazard that the review found in the patch (docs/review.md). */
+export type HazardNote = NonNullable<Manifest['review']>[number];
 /** A module that refuses calls of one function until the fix is there. */
 export type ShieldNote = NonNullable<Manifest['shield']>;
 

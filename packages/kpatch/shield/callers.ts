@@ -1,8 +1,8 @@
 /** Who calls a function, and what the callers do with its result: which return values they understand. */
 import { type CFunction, callsIn, functionsIn } from '../source/c-functions.ts';
+import { lockCalls } from '../source/locks.ts';
 import type { Problem } from './early-return.ts';
 import type { SourceText } from './locate.ts';
-import { lockCalls } from './locks.ts';
 
 export interface Caller {
   readonly function: string;

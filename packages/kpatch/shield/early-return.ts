@@ -3,7 +3,7 @@
  * from the source of the function and of its file. What it cannot show to be safe is a problem.
  */
 import { type CFunction, callsIn, functionsIn } from '../source/c-functions.ts';
-import { unbalanced } from './locks.ts';
+import { unbalanced } from '../source/locks.ts';
 
 /** Why an early return is unsafe: a word for the kind, and a sentence without a full stop. */
 export interface Problem {

@@ -52,10 +52,10 @@ export function readableMachine<T extends Enclosed>(machine: T): T {
   return { ...machine, image };
 }
 
-/** Files that an argument of QEMU names: `file=PATH,format=raw,readonly=on`; a comma in a path is doubled. */
+/** Files that an argument of QEMU names: `file=PATH,format=raw,readonly=on`, `path=PATH,readonly=on`; a comma in a path is doubled. */
 function filesOf(argument: string): { file: string; readOnly: boolean }[] {
   const fields = argument.replaceAll(',,', '\0').split(',');
-  const value = fields.find((field) => /^(?:file|mem-path)=\//.test(field));
+  const value = fields.find((field) => /^(?:file|mem-path|path)=\//.test(field));
   if (value === undefined) return [];
   return [
     { file: value.slice(value.indexOf('=') + 1).replaceAll('\0', ','), readOnly: fields.includes('readonly=on') },

@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { interrupted } from '../base/cleanup.ts';
 import { fail, type KpatchError } from '../base/errors/error.ts';
 import { temporaryFolder, writeError } from '../base/files.ts';
@@ -124,6 +125,11 @@ export class Guest {
   /** The kernel's words if it has panicked. */
   get panic(): string | undefined {
     return this.#console.panic;
+  }
+
+  /** The guest's end of the first serial port: what is written there, a program in the guest that reads the console gets. */
+  get terminal(): Duplex {
+    return this.#qemu.console;
   }
 
   get pid(): number {

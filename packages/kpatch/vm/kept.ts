@@ -20,6 +20,7 @@ import { KeptFileUnusable, keptFolder, keptWithKey, openKept, removeKept, touchK
 import { moduleFiles } from './modules.ts';
 import { argumentsOf, type Machine, qemuBuild, startQemu } from './qemu.ts';
 import { saveGuest } from './save.ts';
+import { shareDevice } from './share.ts';
 
 const RESUME_DEADLINE_MS = 20_000;
 
@@ -30,6 +31,8 @@ export interface Keeping {
   readonly drivers?: string;
   /** The kernel's release, for the file's name. */
   readonly label: string;
+  /** A folder of this machine that the guest can mount, read-only, see `shareDevice`. */
+  readonly share?: string;
   /** Boots even where a guest is kept. The booted one is kept too. */
   readonly cold?: boolean;
   /** Told why a kept guest was not used, or none could be kept. */
@@ -49,9 +52,14 @@ export async function bootKept(options: BootOptions, keeping: Keeping): Promise<
   const archive = fileArchive(brought);
   const first = await firstFilesystem(emulator, keeping.drivers);
   const guest = await prepared(rest, first, async (ground) => {
-    const own = { ...rest, devices: [...(emulator.keep?.generationId ?? []), ...deliveryDisk(ground.folder, archive)] };
+    const shared = keeping.share === undefined ? [] : shareDevice(keeping.share);
+    const own = {
+      ...rest,
+      devices: [...(emulator.keep?.generationId ?? []), ...deliveryDisk(ground.folder, archive), ...shared],
+    };
     if (ground.acceleration === 'kvm') return bootOn(own, ground);
-    const key = await keyOf(machineOf(own, ground.initramfs, ground.acceleration), first, ground);
+    const machine = machineOf(own, ground.initramfs, ground.acceleration);
+    const key = await keyOf(machine, first, [ground.folder, ...(keeping.share === undefined ? [] : [keeping.share])]);
     return (await resumeOne(own, ground, key, keeping)) ?? bootAndKeep(own, ground, key, keeping);
   });
   try {
@@ -70,13 +78,15 @@ async function firstFilesystem(emulator: Emulator, drivers: string | undefined):
 }
 
 /** Sixteen hexadecimal digits for everything that a kept guest depends on. */
-async function keyOf(machine: Machine, first: Uint8Array, { folder }: Ground): Promise<string> {
+async function keyOf(machine: Machine, first: Uint8Array, folders: readonly string[]): Promise<string> {
   const facts = {
     qemu: await qemuBuild(machine.emulator),
     image: sha256(readBytes(machine.image)),
     first: sha256(first),
     // The paths of files differ each time; what is in them is above, and the disk is not read before the guest is kept.
-    arguments: argumentsOf(machine).map((word) => word.replaceAll(folder, '').replaceAll(machine.image, '')),
+    arguments: argumentsOf(machine).map((word) =>
+      [...folders, machine.image].reduce((text, path) => text.replaceAll(path, ''), word),
+    ),
   };
   return sha256(JSON.stringify(facts)).slice(0, 16);
 }

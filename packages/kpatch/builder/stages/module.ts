@@ -7,6 +7,7 @@ import { checkModule, kernelVermagic, type ModuleReport } from '../../module/che
 import { makeModule } from '../../module/make/module.ts';
 import { signModule } from '../../module/make/sign.ts';
 import type { Manifest } from '../../module/manifest.ts';
+import type { Hazard } from '../../review/hazard.ts';
 import { isSandboxed } from '../../sandbox/policy.ts';
 import { cvesOf } from '../../source/cves.ts';
 import type { BuiltFunction } from '../request.ts';
@@ -29,7 +30,7 @@ export interface FinishedModule {
 
 /** Errors: those of states, of the previous module, of linking, checking and signing. */
 export async function finishModule(
-  { differences, states }: Compared,
+  { differences, states, hazards }: Compared & { readonly hazards: readonly Hazard[] },
   functions: readonly BuiltFunction[],
   order: Order,
   target: Target,
@@ -38,7 +39,7 @@ export async function finishModule(
   const { facts, kernel, previous } = target;
   const { request, name } = order;
   const rules = await facts.rules();
-  const manifest = manifestOf(order, target, functions, statesOf(states, rules));
+  const manifest = manifestOf(order, target, functions, statesOf(states, rules), hazards);
   if (previous !== undefined) checkSuccessor(previous, manifest, request.withdraw ?? []);
   const variables = await facts.variables();
   const made = await report.stage('link', () =>
@@ -46,7 +47,7 @@ export async function finishModule(
       kernel,
       rules,
       manifest,
-      differences: differences.map(({ object, result }) => ({ object, bytes: result.output() })),
+      patches: differences.map(({ result }) => result.patch()),
       namespaces: [...new Set(differences.flatMap(({ result }) => result.namespaces))].sort(),
       settings: objtoolSettings(facts.config),
       recipe: { derived: facts.derived, variables },
@@ -65,6 +66,7 @@ function manifestOf(
   { kernel, version }: Target,
   functions: readonly BuiltFunction[],
   states: Manifest['states'],
+  hazards: readonly Hazard[],
 ): Manifest {
   return {
     schema: 'kpatch.manifest/1',
@@ -84,6 +86,7 @@ function manifestOf(
     patches: patches.map(({ name, sha256 }) => ({ name, sha256 })),
     runPre: request.skipRunPre ? 'skipped' : 'matched',
     ...(isSandboxed() ? {} : { sandbox: 'none' }),
+    ...(request.shield === undefined ? { review: hazards.map((one) => ({ ...one })) } : {}),
     ...(request.shield === undefined ? {} : { shield: request.shield }),
     tool: `kpatch ${toolVersion}`,
   };

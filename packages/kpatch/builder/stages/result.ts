@@ -2,6 +2,7 @@
 import type { Reporter } from '../../base/report.ts';
 import { has, type KernelRules } from '../../platform/kernel-rules.ts';
 import type { ProvenanceStatement } from '../../provenance/statement.ts';
+import type { Hazard } from '../../review/hazard.ts';
 import type { CompiledPair } from '../pairs.ts';
 import type { BuildResult, BuiltFunction } from '../request.ts';
 import type { Compared, Difference } from './compare.ts';
@@ -18,6 +19,7 @@ export interface Stages {
   readonly plan: CompilePlan;
   readonly pairs: readonly CompiledPair[];
   readonly compared: Compared;
+  readonly hazards: readonly Hazard[];
   readonly functions: readonly BuiltFunction[];
   readonly finished: FinishedModule;
   readonly provenance: ProvenanceStatement;
@@ -44,6 +46,7 @@ export async function resultOf(stages: Stages, report: Reporter): Promise<BuildR
     leftOut: plan.leftOut,
     adjustments: sources.adjustments,
     functions: stages.functions,
+    hazards: stages.hazards,
     notes: [
       ...compared.notes,
       ...copies.map(({ file, reason }) => `left out: ${file}: ${reason}; that copy does not change`),

@@ -1,5 +1,6 @@
 /** The stages after compiling: differences → functions → module → result. */
 import type { Reporter } from '../../base/report.ts';
+import type { Hazard } from '../../review/hazard.ts';
 import type { CompiledPair } from '../pairs.ts';
 import type { BuildRequest, BuildResult } from '../request.ts';
 import { conclude, PairComparison } from './compare.ts';
@@ -16,6 +17,7 @@ export interface FirstHalf {
   readonly order: Order;
   readonly target: Target;
   readonly sources: Sources;
+  readonly hazards: readonly Hazard[];
   readonly plan: CompilePlan;
   readonly pairs: readonly CompiledPair[];
 }
@@ -28,7 +30,7 @@ export function newComparison({ facts }: Target, request: BuildRequest): PairCom
 
 /** Runs the stages. Errors: theirs. */
 export async function finish(
-  { order, target, sources, plan, pairs }: FirstHalf,
+  { order, target, sources, hazards, plan, pairs }: FirstHalf,
   comparison: PairComparison,
   parsed: () => number,
   report: Reporter,
@@ -36,8 +38,20 @@ export async function finish(
   await report.stage('compare', () => comparison.add(pairs));
   const compared = await conclude(comparison, target, plan);
   const functions = await matchRunning(compared, sources, target, order, report);
-  const finished = await finishModule(compared, functions, order, target, report);
+  const finished = await finishModule({ ...compared, hazards }, functions, order, target, report);
   const provenance = await stateProvenance(order, target, finished);
-  const stages = { order, target, sources, plan, pairs, compared, functions, finished, provenance, parsed: parsed() };
+  const stages = {
+    order,
+    target,
+    sources,
+    plan,
+    pairs,
+    compared,
+    hazards,
+    functions,
+    finished,
+    provenance,
+    parsed: parsed(),
+  };
   return await resultOf(stages, report);
 }

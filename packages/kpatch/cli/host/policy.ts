@@ -68,6 +68,7 @@ function showText(state: PolicyState, rules: HostPolicy, keys: readonly KeyFacts
     ['policy', source],
     ['proof', proof.required ? wanted : 'not required'],
     ['module signature', signature.required ? signed : 'not required by the policy (the kernel may require one)'],
+    ['hazards', rules.hazards.deny.length === 0 ? 'any' : `none of the kinds ${rules.hazards.deny.join(', ')}`],
     ['channels', channels === undefined ? 'any' : channels.join(' ') || 'none'],
     ['updates', updateWords[rules.update]],
     ['patches of a revoked key', rules.revoked === 'keep' ? 'kept, with an alarm' : 'removed from the store'],

@@ -15,6 +15,7 @@ import { readPrivateKey } from '../../module/signing-key.ts';
 import { cacheRoot } from '../../prepare/cache.ts';
 import { seal } from '../../provenance/envelope.ts';
 import { provenancePath } from '../../provenance/statement.ts';
+import { hazardText, readKinds } from '../../review/review.ts';
 import { obtainPatches } from '../../source/origin/obtain.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
@@ -38,6 +39,7 @@ interface Options extends KernelSourceOptions, PartOptions {
   readonly keepLineChanges?: boolean;
   readonly skipRunPre?: boolean;
   readonly acceptLayout: readonly string[];
+  readonly deny?: string;
   readonly leaveOutInit?: boolean;
   readonly jobs?: string;
   readonly keepGlue?: string;
@@ -81,6 +83,7 @@ export function register(program: Command): void {
     .option('-j, --jobs <number>', 'number of compilers to run at once (default: one for each processor)')
     .option('--skip-compiler-check', 'accept a compiler other than the one that built the kernel (dangerous)')
     .option('--accept-layout <type>', 'accept a changed layout of `struct NAME` (repeatable; dangerous)', collect, [])
+    .option('--deny <kinds>', 'end the build if the review finds a hazard of these kinds (comma-separated, or all)')
     .option('--leave-out-init', 'skip changed init and exit code of modules, with a note')
     .option('--skip-run-pre', 'do not compare the functions to be replaced with the running code (dangerous)')
     .option('--keep-line-changes', 'treat a shifted line number in a warning as a change')
@@ -171,6 +174,7 @@ function settingsOf(options: Options): Omit<BuildRequest, 'patches' | 'release' 
     keepLineChanges: options.keepLineChanges === true,
     skipRunPre: options.skipRunPre === true,
     acceptLayouts: options.acceptLayout,
+    ...(options.deny === undefined ? {} : { deny: readKinds(options.deny) }),
     leaveOutInit: options.leaveOutInit === true,
     ...(options.builderId === undefined ? {} : { builder: builderUri(options.builderId) }),
     ...(options.jobs === undefined ? {} : { jobs: natural('--jobs', options.jobs) }),
@@ -240,6 +244,7 @@ function outcome(result: BuildResult, output: string, key: string | undefined): 
       provenance: { file: provenancePath(output), ...(key === undefined ? {} : { key }) },
       leftOut,
       adjustments,
+      hazards: [...result.hazards],
       notes,
       peakMemoryKiB: process.resourceUsage().maxRSS,
       parsed: result.parsed,
@@ -247,12 +252,14 @@ function outcome(result: BuildResult, output: string, key: string | undefined): 
     },
     text: [
       ...lines,
+      ...result.hazards.map(hazardText),
       ...someOf(notes),
       `run-pre match: ${matched}/${replaced.length} functions match the kernel image`,
       `${output}: live patch for ${kernel.release}, ${result.module.length} bytes`,
       `${provenancePath(output)}: what it was built from, ${key === undefined ? 'not signed (--provenance-key signs it)' : `signed with key ${key.slice(0, 16)}`}`,
     ].join('\n'),
     next: [
+      { run: `kpatch try ${shown}`, what: 'a shell in a virtual machine that runs it' },
       { run: `kpatch prove ${shown}`, what: 'test it in a virtual machine' },
       { run: `kpatch install ${shown}`, what: `on ${kernel.release}: load it now and at every boot` },
     ],

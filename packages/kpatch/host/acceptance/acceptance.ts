@@ -20,6 +20,7 @@ import type { ModuleFile } from '../store/module-file.ts';
 import { indexDamaged, recordOf } from '../store/store.ts';
 import type { Acceptance } from '../store/store-index.ts';
 import { unwantedSince } from '../store/unwanted.ts';
+import { hazardProblem } from './hazards.ts';
 import { isUnattended } from './origin.ts';
 import { type LoadedPolicy, type PolicyState, readPolicyState } from './policy.ts';
 
@@ -92,6 +93,8 @@ function decide(subject: Subject): Admission {
   if (unattended && known && policy !== undefined && policy.rules.update !== 'install') {
     throw refusal(module, `updates may not install by themselves (update: "${policy.rules.update}")`);
   }
+  const hazard = hazardProblem(module.manifest, policy?.rules.hazards.deny ?? []);
+  if (hazard !== undefined) throw refusal(module, hazard);
   const { proof, bytes } = checkedProof(subject, policy);
   const signer = policy === undefined ? undefined : checkedSigner(subject, policy);
   const keys = [...(proof?.signature === undefined ? [] : [proof.signature.key]), ...(signer ?? [])];

@@ -7,6 +7,8 @@ import { FormError, storedDocument } from '../../documents/form.ts';
 export interface HostPolicy {
   readonly proof: ProofRules;
   readonly signature: SignatureRules;
+  /** Kinds of hazards (docs/review.md) that a patch must not have. */
+  readonly hazards: { readonly deny: readonly string[] };
   /** Addresses of the channels that this machine may follow; absent: any. */
   readonly channels: readonly string[] | undefined;
   /** What an update may do by itself: install, only fetch and verify, or nothing. */
@@ -60,6 +62,7 @@ export const defaultPolicy: HostPolicy = {
     provenExcept: false,
   },
   signature: { required: false, certificates: [], hashes: ['sha256', 'sha384', 'sha512'], minimumRsaBits: 2048 },
+  hazards: { deny: [] },
   channels: undefined,
   update: 'install',
   revoked: 'keep',
@@ -71,11 +74,12 @@ export function policyOf(document: unknown): HostPolicy {
   if (schema === 'kpatch.policy/1' || schema === 'kpatch.selection/1') {
     throw new FormError(`schema: ${schema} selects CVEs for building; a host policy has the schema ${policySchema}`);
   }
-  const { proof, signature, channels, update, revoked } = storedDocument(policySchema, document);
+  const { proof, signature, hazards, channels, update, revoked } = storedDocument(policySchema, document);
   const base = defaultPolicy;
   const policy: HostPolicy = {
     proof: { ...base.proof, ...proof },
     signature: { ...base.signature, ...signature },
+    hazards: { ...base.hazards, ...hazards },
     channels: channels?.map((one, index) => addressOf(one, `channels[${index}]`)),
     update: update ?? base.update,
     revoked: revoked ?? base.revoked,

@@ -14,6 +14,7 @@ import { journal } from '../machine/journal.ts';
 import type { Machine } from '../machine/machine.ts';
 import { runningKernel } from '../machine/running-kernel.ts';
 import { lineOf, type ModuleFile, readModuleFile } from './module-file.ts';
+import { keepPrevious } from './previous.ts';
 import {
   findInstalled,
   type InstalledPatch,
@@ -88,6 +89,11 @@ export async function installModule(
   try {
     if (load) loaded = await loadModule(machine, module, { ...options, admission }, report, staged.path);
     interrupted.throwIfAborted();
+    try {
+      keepPrevious(machine, module, replaced);
+    } catch (error) {
+      report.warn(`the replaced patch is not kept for kpatch rollback: ${(error as Error).message}`);
+    }
     staged.commit(replaced, admission.acceptance, admission.proof);
   } catch (error) {
     staged.discard();

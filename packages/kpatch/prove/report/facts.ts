@@ -7,6 +7,7 @@ import type { ElfObject, ElfSymbol } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import type { KernelImage } from '../../kernel/image.ts';
 import type { Kallsyms } from '../../kernel/kallsyms.ts';
+import type { HazardNote } from '../../module/manifest.ts';
 import type { ReplacedFunction } from '../../module/tables.ts';
 import type { CodeLine } from '../../platform/listing.ts';
 import { functionName, type Subject } from '../input/subject.ts';
@@ -30,6 +31,8 @@ export interface ReplacedCode {
 export interface ReportFacts {
   readonly patches: readonly SourcePatch[];
   readonly functions: readonly ReplacedCode[];
+  /** What the review found in the patch; undefined if it was not reviewed. */
+  readonly hazards?: readonly HazardNote[];
 }
 
 /** The symbols and code of the kernel; without them the report has no machine code. */
@@ -64,6 +67,7 @@ export function reportFacts(
   const callers = kernel === undefined ? new Map<bigint, Caller[]>() : callersOf(kernel.image, kernel.kallsyms, known);
   return {
     patches,
+    ...(subject.manifest?.review === undefined ? {} : { hazards: subject.manifest.review }),
     functions: functions.map((func, at) => {
       const address = addresses[at];
       const symbol = newSymbol(module, func.name);

@@ -2,6 +2,12 @@ import { table } from '../entry.ts';
 
 /** Errors of `host/`. */
 export const hostErrors = table({
+  'no-previous': {
+    exit: 3,
+    what: 'no earlier live patch for {release} is known',
+    why: 'kpatch keeps the one patch that an installed patch replaced',
+    fix: 'install the module that you want with `kpatch install --downgrade FILE`, or run the original code with `kpatch unload NAME`',
+  },
   'not-root': {
     exit: 1,
     what: 'only root can change the running kernel',

@@ -1,5 +1,5 @@
 /** Locks in the text of a function: which it takes, which it releases, in the order of the text. */
-import { type CCall, callsIn } from '../source/c-functions.ts';
+import { type CCall, callsIn } from './c-functions.ts';
 
 export interface LockCall {
   readonly kind: 'take' | 'release';
@@ -23,7 +23,7 @@ const pairs: readonly (readonly [RegExp, RegExp, string])[] = [
 
 /** Functions with "lock" in their names that take none. */
 const other =
-  /block(s|ed|ing|size|dev)?$|_lock_(init|held|is)|^(?:spin|mutex|rwsem|raw_spin|rwlock|lockdep)_(?:lock_)?(?:init|is|destroy|assert)|lockdep|_assert|is_locked|unlocked|_locked$|deadlock|clock|flock|lock_class|assert_\w+/;
+  /block(s|ed|ing|size|dev)?$|_lock_(init|held|is)|^(?:spin|mutex|rwsem|raw_spin|rwlock|lockdep)_(?:lock_)?(?:init|is|destroy|assert)|lockdep|_assert|is_locked|unlocked|_locked$|deadlock|clock|flock|lock_class|assert_\w+|guard/;
 
 /** The lock calls of a body (blanked text) in their order. */
 export function lockCalls(body: string): LockCall[] {

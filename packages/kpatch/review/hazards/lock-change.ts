@@ -1,0 +1,78 @@
+/**
+ * A lock or RCU section that is taken in one function and released in another, where the patch changes only one side, or another lock
+ * for the same data: a task between the two, or an unchanged function, still uses the old lock.
+ */
+import { type LockCall, lockCalls, unbalanced } from '../../source/locks.ts';
+import { type Change, type FunctionChange, placeOf } from '../change.ts';
+import type { Hazard, HazardKind } from '../hazard.ts';
+
+export const lockChange: HazardKind = {
+  kind: 'lock-change',
+  title: 'Which lock a function holds for its caller changes, or the same data is protected by another lock.',
+  find: (change) => change.functions.flatMap((one) => [...handover(one), ...replaced(one, change)]),
+};
+
+function handover(change: FunctionChange): Hazard[] {
+  const { before, after } = change;
+  if (before === undefined || after === undefined) return [];
+  const [old, now] = [unbalanced(before.body), unbalanced(after.body)];
+  const differs = (a: readonly LockCall[], b: readonly LockCall[]): LockCall | undefined =>
+    a.find(({ key }) => !b.some((other) => other.key === key));
+  const taken = differs(now.kept, old.kept) ?? differs(old.kept, now.kept);
+  const released = differs(now.released, old.released) ?? differs(old.released, now.released);
+  const lock = taken ?? released;
+  // A variable that was renamed is the same lock.
+  if (lock === undefined || (old.kept.length === now.kept.length && old.released.length === now.released.length))
+    return [];
+  const what = taken === undefined ? 'releases for its caller' : 'returns with';
+  return [
+    {
+      kind: 'lock-change',
+      place: placeOf(change, change.added[0] ?? change.removed[0]),
+      function: change.name,
+      reason: `which lock it ${what} changes (${lock.text}): a task that entered the old version, or an unchanged function, does the other half as before`,
+      remedy: 'take and release the lock in the same function, or replace every function that does the other half',
+    },
+  ];
+}
+
+/** Takes another lock than before, while unchanged functions of the files still take the old one. */
+function replaced(change: FunctionChange, { unchanged, functions }: Change): Hazard[] {
+  const { before, after } = change;
+  if (before === undefined || after === undefined) return [];
+  const keys = (body: string): Set<string> =>
+    new Set(
+      lockCalls(body)
+        .filter(({ kind }) => kind === 'take')
+        .map(target),
+    );
+  const [old, now] = [keys(before.body), keys(after.body)];
+  const gone = [...old].filter((key) => !now.has(key));
+  const come = [...now].filter((key) => !old.has(key));
+  if (gone.length === 0 || come.length === 0) return [];
+  const all = [
+    ...unchanged,
+    ...functions.flatMap((one) => (one.after === undefined ? [] : [{ ...one.after, file: one.file }])),
+  ];
+  const others = all.filter((one) => one.name !== change.name && [...keys(one.body)].some((key) => gone.includes(key)));
+  const many =
+    functions.filter((one) => one.before !== undefined && [...keys(one.before.body)].some((key) => gone.includes(key)))
+      .length > 1;
+  if (others.length === 0 && !many) return [];
+  return [
+    {
+      kind: 'lock-change',
+      place: placeOf(change, change.added[0]),
+      function: change.name,
+      reason: `it takes ${come[0]} instead of ${gone[0]}, which ${others[0]?.name ?? 'the old code of other functions'} still takes for the same data: during the transition, or for good, both run at the same time`,
+      remedy: 'take the new lock in addition to the old one',
+    },
+  ];
+}
+
+/** The member or variable that is locked, whatever leads to it. */
+function target({ key }: LockCall): string {
+  const [family, ...rest] = key.split(' ');
+  const on = rest.join(' ');
+  return `${family} ${on.replace(/^.*(?:->|\.)/, '')}`.trim();
+}
