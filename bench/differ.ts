@@ -2,10 +2,12 @@
  * How fast the differ is: 100 pairs of 3 KB to 1.2 MB (median 60 KB) in one process, the largest alone, the growth when the
  * size doubles, and one call of create-diff-object. Times are of the processor, so that other work does not disturb them.
  */
+
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
+import { intermediateObject } from '#kpatch/compat/intermediate.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import type { DiffOptions } from '#kpatch/differ/options.ts';
 import { targets } from '../packages/kpatch/test/differ/corpus/targets.ts';
@@ -35,7 +37,7 @@ function pairOf(size: number): Pair {
 function work({ original, patched, options }: Pair): number {
   const start = process.cpuUsage();
   const result = diff(original, patched, options);
-  if (result.status === 'changed') result.output();
+  if (result.status === 'changed') intermediateObject(result.patch());
   const { user, system } = process.cpuUsage(start);
   return (user + system) / 1000;
 }

@@ -10,6 +10,7 @@ import { join, relative } from 'node:path';
 const order = [
   'base',
   'documents',
+  'design',
   'sandbox',
   'formats',
   'platform',
@@ -32,8 +33,8 @@ const order = [
   'prove',
   'host',
   'channel',
-  'cli',
   'compat',
+  'cli',
 ] as const;
 
 type Room = (typeof order)[number];

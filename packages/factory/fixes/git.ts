@@ -100,11 +100,11 @@ export class Git {
   }
 
   /** A commit of the files in a folder, for a kernel whose source is not in the repository. It takes half a minute for a kernel. */
-  async importTree(folder: string, parent?: string): Promise<string> {
+  async importTree(folder: string): Promise<string> {
     await this.ok(['read-tree', '--empty']);
     await this.ok(['add', '--force', '--all', '.'], { workTree: resolve(folder) });
     const tree = (await this.ok(['write-tree'])).toString().trim();
-    const after = parent === undefined ? [] : ['-p', parent];
-    return (await this.ok(['commit-tree', tree, ...after, '-m', 'source'])).toString().trim();
+    // Without a parent: which commits of the repository are in this source shows only where they are applied.
+    return (await this.ok(['commit-tree', tree, '-m', 'source'])).toString().trim();
   }
 }

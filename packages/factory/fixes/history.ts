@@ -38,6 +38,9 @@ export function parseCommit(id: string, subject: string, body: string, position:
   };
 }
 
+/** A stable series has about 30,000 commits in its whole life. */
+const MOST = 50_000;
+
 export class History {
   readonly commits: readonly Commit[];
   readonly #byId = new Map<string, Commit>();
@@ -53,18 +56,13 @@ export class History {
     }
   }
 
-  /** Reads the commits from `base` to `branch`, without merges. Error: `factory-repository`. */
-  static async read(git: Git, base: string, branch: string): Promise<History> {
+  /**
+   * Reads the commits from `base` to `branch`, without merges; without a base, the newest ones. Error: `factory-repository`.
+   */
+  static async read(git: Git, base: string | undefined, branch: string): Promise<History> {
+    const range = base === undefined ? [`--max-count=${MOST}`, branch] : [`${base}..${branch}`];
     const format = '%H%x1f%s%x1f%B%x1e';
-    const log = await git.ok([
-      'log',
-      '--topo-order',
-      '--reverse',
-      '--no-merges',
-      `--format=${format}`,
-      `${base}..${branch}`,
-      '--',
-    ]);
+    const log = await git.ok(['log', '--topo-order', '--reverse', '--no-merges', `--format=${format}`, ...range, '--']);
     const records = log.toString('utf8').split('\x1e').slice(0, -1);
     return new History(
       records.map((record, position) => {

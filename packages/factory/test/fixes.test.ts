@@ -167,11 +167,11 @@ test('what is excluded leaves with everything that depends on it, and the rest s
   }));
 
 test('a source that is not in the repository is imported; the repository stays as it is', () =>
-  within({ 'a.c': lines(20) }, async ({ repository, git, history, base }) => {
+  within({ 'a.c': lines(20) }, async ({ repository, git, history }) => {
     const fix = repository.commit('fix', { 'a.c': lines(20, { 2: 'x' }) });
     using folder = temporaryFolder('kpatch-source-');
     const other = new TestRepository(join(folder.path, 'source'), { 'a.c': lines(20, { 18: 'of the distribution' }) });
-    const imported = await git.importTree(other.folder, base);
+    const imported = await git.importTree(other.folder);
     const all = await history();
     const found = await makeSeries([{ commit: all.get(fix)!, cves: ['CVE-2026-1001'] }], all, git, imported);
     assert.equal(found.patches.length, 1);

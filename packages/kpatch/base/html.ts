@@ -83,8 +83,10 @@ export function contentPolicy(options: {
   readonly styles: readonly Inline[];
   readonly scripts?: readonly Inline[];
   readonly styleAttributes?: boolean;
+  /** A form of the page may be sent to its own server. */
+  readonly forms?: boolean;
 }): Html {
-  const { styles, scripts = [], styleAttributes = false } = options;
+  const { styles, scripts = [], styleAttributes = false, forms = false } = options;
   const sources = (all: readonly Inline[]): string => all.map(({ source }) => source).join(' ') || "'none'";
   const rules = [
     "default-src 'none'",
@@ -93,7 +95,7 @@ export function contentPolicy(options: {
     `script-src ${sources(scripts)}`,
     'img-src data:',
     "base-uri 'none'",
-    "form-action 'none'",
+    `form-action ${forms ? "'self'" : "'none'"}`,
   ];
   return html`<meta http-equiv="Content-Security-Policy" content="${rules.join('; ')}">`;
 }

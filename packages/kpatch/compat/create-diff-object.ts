@@ -16,9 +16,8 @@ import { SHF } from '../formats/elf/constants.ts';
 import { ElfFile } from '../formats/elf/file.ts';
 import { modinfoOf } from '../formats/elf/modinfo.ts';
 import { newSection } from '../formats/elf/object.ts';
-import { readObject } from '../formats/elf/read-object.ts';
-import { writeObject } from '../formats/elf/write-object.ts';
 import { parseSymvers } from '../kernel/symvers.ts';
+import { intermediateObject } from './intermediate.ts';
 
 /** 0 changed, 1 error, 2 the change cannot be live patched, 3 no change. */
 const EXIT = { changed: 0, error: 1, fatal: 2, unchanged: 3 } as const;
@@ -77,7 +76,7 @@ export function createDiffObject(
     const refused = refusedChanges(result);
     if (refused.length > 0) throw leftOutError(refused, words[1]);
     if (result.status !== 'changed') return EXIT.unchanged;
-    writeAtomically(words[6]!, withNamespaces(result, words[1]!));
+    writeAtomically(words[6]!, withNamespaces(result, words[1]!, archTables));
     return EXIT.changed;
   } catch (error) {
     if (!(error instanceof KpatchError)) throw error;
@@ -117,14 +116,14 @@ function run(
  * The intermediate object with the symbol namespaces that the module must import: those named in the source, and those of
  * the exports that the patch uses. modpost reads them from `.modinfo` (MODULE_IMPORT_NS).
  */
-function withNamespaces(result: DiffResult, patched: string): Uint8Array {
+function withNamespaces(result: DiffResult, patched: string, archTables: boolean): Uint8Array {
   const said = modinfoOf(new ElfFile(readBytes(patched), patched)).filter(({ key }) => /(?:^|\.)import_ns$/.test(key));
   const names = [...new Set([...said.map(({ value }) => value), ...result.namespaces])].sort();
-  if (names.length === 0) return result.output();
-  const object = readObject(result.output(), patched);
+  const patch = result.patch();
+  if (names.length === 0) return intermediateObject(patch, archTables);
   const data = Buffer.from(names.map((name) => `import_ns=${name}\0`).join(''));
-  object.sections.push(newSection({ name: '.modinfo', flags: SHF.ALLOC, data: new Uint8Array(data) }));
-  return writeObject(object);
+  patch.elf.sections.push(newSection({ name: '.modinfo', flags: SHF.ALLOC, data: new Uint8Array(data) }));
+  return intermediateObject(patch, archTables);
 }
 
 /** The kernel version is used only if no size is given and the entries do not show it. */

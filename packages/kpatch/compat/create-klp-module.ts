@@ -9,8 +9,9 @@ import { readBytes, writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
 import { readObject } from '../formats/elf/read-object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
-import { makeLivepatchRelocations } from '../module/make/klp.ts';
-import { makeArchSections } from '../module/make/klp-arch.ts';
+import { readKernelRelocations } from '../module/intermediate.ts';
+import { dropSections, makeLivepatchRelocations } from '../module/make/klp.ts';
+import { makeArchSections } from './klp-arch.ts';
 
 /** 0 done, 1 failed, 64 wrong usage, as with argp (EX_USAGE of sysexits.h). */
 const EXIT = { done: 0, failed: 1, usage: 64 } as const;
@@ -70,7 +71,9 @@ export function createKlpModule(
     const tables = object.sections.filter(({ name }) => name.startsWith('.kpatch.')).map(({ name }) => name);
     if (options.arch) makeArchSections(object, { '.parainstructions': paravirtSize(environment) });
     // With .klp.arch the module is for a kernel before 5.8, which allows more references.
-    makeLivepatchRelocations(object, options.arch ? { major: 5, minor: 7 } : { major: 6, minor: 1 });
+    const relocations = readKernelRelocations(object);
+    makeLivepatchRelocations(object, relocations, options.arch ? { major: 5, minor: 7 } : { major: 6, minor: 1 });
+    dropSections(object, ({ name }) => /^\.kpatch\.(symbols|relocations|arch)$/.test(name));
     if (options.debug) print(`${describe(object.sections, tables)}\n`);
     writeAtomically(output, writeObject(object), 0o664);
     return EXIT.done;

@@ -1,21 +1,19 @@
-/** The differ: two object files of one compilation unit in, what changed and the intermediate object out. */
+/** The differ: two object files of one compilation unit in, what changed and what the module needs out. */
 import { fail } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
 import type { ElfFile } from '../formats/elf/file.ts';
+import type { ElfObject } from '../formats/elf/object.ts';
 import { ObjectFile } from '../formats/elf/object-file.ts';
-import { writeObject } from '../formats/elf/write-object.ts';
-import { has } from '../platform/kernel-rules.ts';
 import type { Architecture } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
 import { tablesOf } from '../platform/structures.ts';
-import { isCallback } from './compare/author.ts';
+import { isCallback, refuseReserved } from './compare/author.ts';
 import { type Changes, findChanges } from './compare/changes.ts';
 import { requireMachineCode, requireVersions } from './compare/comparable.ts';
 import { Comparison } from './compare/compare.ts';
 import { correlate, isCopyable } from './compare/correlate.ts';
 import { changedLayouts, structSizes } from './compare/layouts.ts';
 import { extract } from './extract/extract.ts';
-import { addIntermediate, type ExtractedFunction } from './extract/intermediate.ts';
 import type {
   ChangedFunction,
   DiffOptions,
@@ -33,6 +31,13 @@ import { KernelSymbols } from './parts/symbols.ts';
 import type { SizeHints } from './parts/table-form.ts';
 import { readEntries } from './parts/tables.ts';
 import { contentOf } from './parts/target.ts';
+import {
+  callbackPhases,
+  callbackSection,
+  type ExtractedFunction,
+  type PatchCallback,
+  type UnitPatch,
+} from './patch.ts';
 import { Refusals } from './select/refusals.ts';
 import { type Selection, Selector } from './select/select.ts';
 
@@ -68,7 +73,7 @@ export function diff(
     namespaces: selection.namespaces,
     leftOut: pair.leftOut,
     notes: [...new Set(pair.notes)],
-    output: () => output(pair, selection, functions, arch),
+    patch: () => patchOf(pair, selection, functions),
   };
 }
 
@@ -120,6 +125,7 @@ export function prepare(
   }
   requireMachineCode(read);
   requireMachineCode(readPatched);
+  for (const object of [read, readPatched]) refuseReserved(object);
   const before = arch.forModules?.(read) ?? read;
   const after = arch.forModules?.(readPatched) ?? readPatched;
   const tables = tablesOf(arch, options.kernel);
@@ -299,32 +305,41 @@ function listReferences(selection: Selection): KernelReference[] {
   return references.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.sympos - b.sympos));
 }
 
-function output(
-  pair: Pair,
-  selection: Selection,
-  functions: readonly ListedFunction[],
-  arch: Architecture,
-): Uint8Array {
-  const extraction = extract(pair.patched, selection);
+function patchOf(pair: Pair, selection: Selection, functions: readonly ListedFunction[]): UnitPatch {
+  const { object: elf, relocations, symbolOf } = extract(pair.patched, selection);
+  const { object } = pair.options;
   const patched: ExtractedFunction[] = [];
   for (const { part, listed, address } of functions) {
-    const symbol = extraction.symbolOf(part);
+    const symbol = symbolOf(part);
     if (listed.kind !== 'changed' || symbol === undefined) continue;
-    patched.push({
-      symbol,
-      name: listed.name,
-      oldAddress: address,
-      oldSize: listed.originalSize,
-      newSize: listed.size,
-      sympos: listed.sympos ?? 0,
-    });
+    const { name, originalSize: oldSize, size: newSize, sympos = 0 } = listed;
+    patched.push({ symbol, name, oldAddress: address, oldSize, newSize, sympos });
   }
-  addIntermediate(
-    extraction,
-    arch.address64,
-    pair.options.object,
-    patched,
-    !has(pair.options.kernel, 'earlyRelocations'),
-  );
-  return writeObject(extraction.object);
+  return {
+    object,
+    elf,
+    functions: patched,
+    relocations: relocations.map((relocation) => ({ ...relocation, object })),
+    callbacks: callbacksIn(elf),
+  };
 }
+
+/** The callbacks of the author, in the order of their phases. Error: `intermediate-malformed` for one without a function. */
+function callbacksIn({ file, sections }: ElfObject): PatchCallback[] {
+  return callbackPhases.flatMap((phase) =>
+    sections
+      .filter(({ name }) => name === callbackSection(phase))
+      .flatMap((section) =>
+        Array.from({ length: Math.floor(section.data.length / CALLBACK) }, (_, index) => {
+          const offset = index * CALLBACK;
+          const pointer = section.relocations.find((relocation) => relocation.offset === offset);
+          if (pointer?.symbol !== undefined) return { phase, symbol: pointer.symbol, offset: pointer.addend };
+          const problem = 'a callback without a function';
+          throw fail('intermediate-malformed', { file, problem }, { where: { file, section: section.name, offset } });
+        }),
+      ),
+  );
+}
+
+/** struct kpatch_*_callback { callback; char *objname } */
+const CALLBACK = 16;

@@ -1,5 +1,6 @@
 /** Input and output of the differ, as plain data. */
 import type { KernelRules } from '../platform/kernel-rules.ts';
+import type { UnitPatch } from './patch.ts';
 
 /** A symbol of the object that is patched (the kernel image or a module), as the kernel's kallsyms has it. */
 export interface KernelSymbol {
@@ -147,6 +148,6 @@ export interface DiffResult {
   readonly leftOut: readonly LeftOutChange[];
   /** What was left out or handled in a special way, one sentence each. */
   readonly notes: readonly string[];
-  /** The intermediate object with its `.kpatch.*` sections. Only for `changed`. */
-  readonly output: () => Uint8Array;
+  /** What the module needs; new with each call. Only for `changed`. Error: `intermediate-malformed` for a wrong callback. */
+  readonly patch: () => UnitPatch;
 }

@@ -8,7 +8,7 @@ import { sha256 } from '../base/digest.ts';
 import { fail } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
 import { readOutput } from '../sandbox/output.ts';
-import { type KbuildVariables, separated, submake } from './kbuild.ts';
+import { type KbuildVariables, separated, submake, timelessFlags } from './kbuild.ts';
 import type { SourceOverlay } from './overlay.ts';
 import type { Unit } from './unit.ts';
 
@@ -146,7 +146,7 @@ async function make(overlay: SourceOverlay, units: readonly Unit[], compilation:
  * itself part of an object of the kernel.
  */
 function withoutPlace(variables: KbuildVariables, overlay: SourceOverlay): KbuildVariables {
-  const flag = `-fdebug-prefix-map=${realpathSync(overlay.root)}=.`;
+  const flag = `-fdebug-prefix-map=${realpathSync(overlay.root)}=. ${timelessFlags}`;
   const { KBUILD_CFLAGS = '', KBUILD_AFLAGS = '' } = variables;
   return { ...variables, KBUILD_CFLAGS: `${KBUILD_CFLAGS} ${flag}`, KBUILD_AFLAGS: `${KBUILD_AFLAGS} ${flag}` };
 }

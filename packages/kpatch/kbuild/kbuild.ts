@@ -18,6 +18,12 @@ const buildRootVariable = 'KPATCH_BUILD_ROOT';
 /** The variables that the top Makefile exports to sub-makes. */
 export type KbuildVariables = Readonly<Record<string, string>>;
 
+/** Bytes. The largest objects of a kernel have some 20 MiB, and readOutput takes no larger file than this. */
+const LARGEST_OBJECT = 1 << 30;
+
+/** Compiler flags with which __TIMESTAMP__, the time of the source file, is a constant too. */
+export const timelessFlags = '-Wno-builtin-macro-redefined -D__TIMESTAMP__=__DATE__';
+
 /** Compiler flags that give each function and each object its own section, which the differ needs. */
 export const sectionFlags = '-ffunction-sections -fdata-sections';
 
@@ -33,6 +39,8 @@ const fixed = {
   KBUILD_BUILD_USER: 'kpatch',
   KBUILD_BUILD_HOST: 'kpatch',
   KBUILD_BUILD_VERSION: '1',
+  // __DATE__ and __TIME__.
+  SOURCE_DATE_EPOCH: '0',
 } as const;
 
 /** An environment for make in which nothing of the user's own settings changes the output, for `RunOptions.env`. */
@@ -130,5 +138,12 @@ export function submake(
     MAKEFLAGS: 'rR --no-print-directory',
   };
   const view = { ...options.view, buildRoot };
-  return sandboxed('make', args, { timeoutMs: 1_800_000, ...options, view, cwd, env: { ...env, ...options.env } });
+  return sandboxed('make', args, {
+    timeoutMs: 1_800_000,
+    fileBytes: LARGEST_OBJECT,
+    ...options,
+    view,
+    cwd,
+    env: { ...env, ...options.env },
+  });
 }

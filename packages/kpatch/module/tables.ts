@@ -6,7 +6,7 @@
 import { SHF, STT } from '../formats/elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';
 import type { ModuleContent } from './content.ts';
-import { readPatchedFunctions } from './make/intermediate.ts';
+import { readPatchedFunctions } from './intermediate.ts';
 
 export interface ReplacedFunction {
   readonly name: string;

@@ -24,8 +24,9 @@ export const TMP_SIZE = 4 * GIB;
  * The command line of prlimit(1). Without a sandbox the processes of the user are not counted: they are the user's own. A
  * virtual machine has as much memory as its guest and runs as long.
  */
-export function limitCommand(counted: boolean, guest = false): string[] {
-  const { as, cpu, ...common } = limits;
+export function limitCommand(counted: boolean, guest = false, fileBytes: number = limits.fsize): string[] {
+  const { as, cpu, ...rest } = limits;
+  const common = { ...rest, fsize: Math.min(rest.fsize, fileBytes) };
   const settings = { ...common, ...(guest ? {} : { as, cpu }), ...(counted ? { nproc: PROCESSES } : {}) };
   const allowed = hardLimits();
   const words = Object.entries(settings).map(

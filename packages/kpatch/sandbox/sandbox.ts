@@ -23,6 +23,8 @@ export interface SandboxOptions extends RunOptions {
   readonly cwd?: string;
   /** Its whole environment, but for PATH, HOME and TMPDIR, which are always there. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** The largest file that it may write (bytes); 8 GiB where it is not given. */
+  readonly fileBytes?: number;
   /** Size of the private /tmp (bytes); 4 GiB where it is not given. It is memory of this machine. */
   readonly tmpBytes?: number;
   /** A command that runs outside, around the sandbox: the one that holds a lock. */
@@ -38,7 +40,7 @@ let modern = true;
  */
 export async function sandboxed(command: string, args: readonly string[], options: SandboxOptions): Promise<RunResult> {
   const line = commandLine(command, args, options);
-  const { view: _view, around: _around, tmpBytes: _tmp, ...rest } = options;
+  const { view: _view, around: _around, tmpBytes: _tmp, fileBytes: _file, ...rest } = options;
   const result = await run(line.program, line.args, { ...rest, ...line.options }).catch((error: unknown) => {
     throw isSandboxed() && isMissing(error) ? notInstalled() : error;
   });
@@ -106,7 +108,12 @@ export function commandLine(
   const scope = guest === undefined ? scopeCommand() : [];
   if (!isSandboxed()) {
     if (view.buildRoot !== undefined) throw fail('build-root-sandbox', { folder: view.buildRoot });
-    const [program, ...words] = [...scope, ...around, ...limitCommand(false, guest !== undefined), ...shown];
+    const [program, ...words] = [
+      ...scope,
+      ...around,
+      ...limitCommand(false, guest !== undefined, options.fileBytes),
+      ...shown,
+    ];
     return {
       program: program!,
       args: words,
@@ -130,6 +137,7 @@ export function commandLine(
     ...(filter === undefined ? [] : ['--seccomp', '3']),
     ...isolation(guest?.network),
     ...seen,
+    ...(guest === undefined ? anonymous : []),
     ...more,
     '--chdir',
     cwd ?? '/',
@@ -137,7 +145,7 @@ export function commandLine(
   ];
   const [program, ...words] = [
     ...outer,
-    ...limitCommand(true, guest !== undefined),
+    ...limitCommand(true, guest !== undefined, options.fileBytes),
     ...givingUpRights(devices.map((device) => statSync(device).gid)),
     ...shown,
   ];
@@ -178,6 +186,9 @@ export async function sandboxedOk(
 }
 
 const namespaces = ['--unshare-ipc', '--unshare-pid', '--unshare-net', '--unshare-uts', '--unshare-cgroup-try'];
+
+/** What a program can read of this machine would be in the module if a source includes it as a file. */
+const anonymous = ['--hostname', 'kpatch', '--tmpfs', '/proc/sys'];
 
 function isolation(network = false): string[] {
   const apart = namespaces.filter((name) => !network || name !== '--unshare-net');

@@ -47,7 +47,7 @@ export async function finishModule(
       kernel,
       rules,
       manifest,
-      differences: differences.map(({ object, result }) => ({ object, bytes: result.output() })),
+      patches: differences.map(({ result }) => result.patch()),
       namespaces: [...new Set(differences.flatMap(({ result }) => result.namespaces))].sort(),
       settings: objtoolSettings(facts.config),
       recipe: { derived: facts.derived, variables },

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { fail } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
+import { intermediateObject } from '../../compat/intermediate.ts';
 import { diff } from '../../differ/diff.ts';
 import { explain, renderExplanation } from '../../differ/explain.ts';
 import { leftOutError } from '../../differ/left-out-error.ts';
@@ -9,6 +10,7 @@ import type { ChangedFunction, DiffOptions, DiffResult } from '../../differ/opti
 import { assumedSymbols, readSymbolTable } from '../../differ/parts/symbol-table.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { parseSymvers } from '../../kernel/symvers.ts';
+import { has } from '../../platform/kernel-rules.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 
 interface Options {
@@ -47,9 +49,12 @@ function run({ report }: Context, options: Options, original: string, patched: s
     return { schema: 'kpatch.explain/1', data: explanation, text };
   }
   const result = diff(before, after, diffOptions);
-  if (options.output !== undefined && result.status === 'changed') writeAtomically(options.output, result.output());
-  const { output, status, ...rest } = result;
-  void output;
+  if (options.output !== undefined && result.status === 'changed') {
+    const archTables = !has(diffOptions.kernel, 'earlyRelocations');
+    writeAtomically(options.output, intermediateObject(result.patch(), archTables));
+  }
+  const { patch, status, ...rest } = result;
+  void patch;
   if (status === 'left out') throw leftOutError(result.leftOut, patched);
   const data = { status, ...rest };
   return { exit: status === 'changed' ? 0 : 3, schema: 'kpatch.diff/1', data, text: render(result) };

@@ -2,6 +2,7 @@
  * Reads the requests of a patch from `.kpatch.*` sections (macros of include/kpatch/kpatch-macros.h and of dynup/kpatch).
  */
 import { fail } from '../../base/errors/error.ts';
+import type { ElfObject } from '../../formats/elf/object.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
 import { targetOf } from '../parts/target.ts';
 
@@ -19,6 +20,21 @@ export interface AuthorWishes {
 /** Only callbacks are included; the other sections speak to the differ and the builder. */
 export function isCallback(part: Part): boolean {
   return part.section.name.startsWith('.kpatch.callbacks.');
+}
+
+/** Sections that only kpatch itself and the kernel's livepatch loader may make, and those of an author among them. */
+const reserved = /^\.(?:kpatch|klp)\./;
+const authors = /^\.kpatch\.(?:callbacks\.\w+|ignore\.(?:functions|sections)|include\.functions|force|states)$/;
+
+/**
+ * A patch could name other functions to be replaced, or a manifest of its own, in a section with the name of kpatch's.
+ * Error: `diff-section-reserved`.
+ */
+export function refuseReserved({ file, sections }: ElfObject): void {
+  for (const { name } of sections) {
+    if (reserved.test(name) && !authors.test(name))
+      throw fail('diff-section-reserved', { section: name }, { where: { file, section: name } });
+  }
 }
 
 /** Reads the wishes in a patched object. Error: `diff-include-unknown`. */

@@ -79,6 +79,12 @@ export function findLeftOut(pair: Pair, ignored: ReadonlySet<string>): void {
       text: `${name} is removed: the running kernel keeps it`,
     });
   }
+  for (const [model, how] of [
+    [original, 'is gone'],
+    [patched, 'is new'],
+  ] as const) {
+    for (const part of model.parts) if (isOnlyAtBoot(part)) leaveOutAtBoot(pair, part, how);
+  }
   compareTexts(pair, exportsOf, ({ name, section }, how) => ({
     reason: 'export',
     name,
@@ -105,6 +111,22 @@ export function findLeftOut(pair: Pair, ignored: ReadonlySet<string>): void {
       });
     }
   }
+}
+
+/**
+ * True for a global function or variable of init or exit code that only one of the objects has: another object can use it at boot.
+ * Static ones are used by other init code only, which changed then.
+ */
+function isOnlyAtBoot(part: Part): boolean {
+  const { symbol, twin, phase } = part;
+  if (twin !== undefined || phase === 'always' || symbol === undefined || symbol.bind === STB.LOCAL) return false;
+  return isFunction(part) || part.class === 'writable' || part.class === 'read-only';
+}
+
+function leaveOutAtBoot(pair: Pair, { name, section, phase }: Part, how: string): void {
+  const why = phase === 'init' ? 'only the start of a kernel or module uses it' : 'only the end of a module uses it';
+  const reason = phase === 'init' ? 'init' : 'exit';
+  leaveOut(pair, { reason, name, section: section.name, text: `${name} in ${section.name} ${how}: ${why}` });
 }
 
 /** True for a global function or variable of which the patched object has nothing. */

@@ -14,26 +14,15 @@ import type { Model, Part } from '../parts/part.ts';
 import type { Resolution } from '../parts/symbols.ts';
 import { type Entry, entryBytes } from '../parts/tables.ts';
 import { contentOf } from '../parts/target.ts';
+import type { KernelReferent, KernelRelocation } from '../patch.ts';
 import type { Decision } from '../select/references.ts';
 import type { Selection } from '../select/select.ts';
 
-/** A relocation that livepatch applies: it is not in the object's own tables. */
-export interface LivepatchRelocation {
-  readonly section: Section;
-  readonly offset: number;
-  readonly type: number;
-  readonly addend: number;
-  readonly resolution: Resolution;
-  /** Binding and type of the symbol as the object has it. */
-  readonly symbol: ElfSymbol;
-}
-
 export interface Extraction {
   readonly object: ElfObject;
-  readonly relocations: readonly LivepatchRelocation[];
+  readonly relocations: readonly Omit<KernelRelocation, 'object'>[];
   /** The symbol of a travelling function in the output. */
   readonly symbolOf: (part: Part) => ElfSymbol | undefined;
-  readonly sectionSymbol: (section: Section) => ElfSymbol;
 }
 
 export function extract(model: Model, selection: Selection): Extraction {
@@ -51,7 +40,7 @@ class Extractor {
   readonly #undefined = new Map<string, ElfSymbol>();
   /** Offset of each string or constant. */
   readonly #contents = new Map<Section, { home: Section; offsets: Map<number, number> }>();
-  readonly #relocations: LivepatchRelocation[] = [];
+  readonly #relocations: Omit<KernelRelocation, 'object'>[] = [];
   /** Where each entry is in its table. */
   readonly #entries = new Map<Entry, { readonly home: Section; readonly at: number }>();
 
@@ -75,7 +64,6 @@ class Extractor {
       object: { file, littleEndian, machine, flags, osabi, sections: this.#sections, symbols: this.#symbols },
       relocations: this.#relocations,
       symbolOf: (part) => (part.symbol === undefined ? undefined : this.#copies.get(part.symbol)),
-      sectionSymbol: (section) => this.#sectionSymbol(section),
     };
   }
 
@@ -194,7 +182,7 @@ class Extractor {
     const { type } = relocation;
     if (decision.to === 'livepatch') {
       const { resolution, addend, symbol } = decision;
-      this.#relocations.push({ section: home, offset, type, addend, resolution, symbol });
+      this.#relocations.push({ section: home, offset, type, addend, symbol: referentOf(resolution, symbol) });
       return;
     }
     const { symbol, addend } = this.#reference(relocation, decision);
@@ -267,6 +255,13 @@ class Extractor {
     }
     return symbol;
   }
+}
+
+/** `like` has the binding and type of the symbol as the object has it. */
+function referentOf({ name, object, sympos, exported, symbol }: Resolution, like: ElfSymbol): KernelReferent {
+  const address = symbol?.address;
+  const known = address === undefined ? {} : { address };
+  return { name, object, sympos, bind: like.bind, type: like.type, exported, ...known };
 }
 
 /** Functions that shared a section get one of their own, as the kernel treats the names of such sections specially. */

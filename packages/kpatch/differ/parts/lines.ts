@@ -1,7 +1,8 @@
 /**
  * Source line numbers in code. A constant that an instruction loads is one if it reaches, in the register of that argument,
  * a function that takes a line for its message: might_sleep, lockdep, the slow paths of WARN, error functions of file
- * systems; or a message function whose argument before it is the name of a source file. For any other function the argument
+ * systems; or a message function whose argument before it is the name of a source file, or of the function if
+ * the format prints the number as its line (`%s:%d`). For any other function the argument
  * before it must be the name of a source file or of the function, and debug information must show that the constant is the
  * line of its statement. Everything else that differs is a change: without debug information, `report(__func__, 5)` looks the
  * same as a line.
@@ -175,9 +176,27 @@ function leaves(
 function evidenceAt(part: Part, callee: string, argument: number, path: readonly Step[]): Evidence | undefined {
   if (lineArguments[callee]?.includes(argument) === true) return 'argument';
   const before = addressIn(path, part.model.arch.argumentRegisters[argument - 1]!);
-  if (printers.test(callee)) return before !== undefined && namesFile(before) ? 'message' : 'printed';
+  if (printers.test(callee)) {
+    const named =
+      before !== undefined && (namesFile(before) || (namesPlace(before, part) && printsLine(part, path, argument)));
+    return named ? 'message' : 'printed';
+  }
   // Macros pass `__FILE__, __LINE__` or `__func__, __LINE__` to functions of their own.
   return before !== undefined && namesPlace(before, part) ? 'place' : undefined;
+}
+
+/** A format that prints a name and directly behind it a number as its line: `%s:%d`, `%s() line %u`, `%s(%d)`. */
+const linePrinted = /%s(?:\(\))?(?::%|\(%|[,:]? ?(?:at )?line:? ?#?%)l?[diu]/i;
+
+/** True if the format, an argument before the name, prints the number as a line. */
+function printsLine(part: Part, path: readonly Step[], argument: number): boolean {
+  const { argumentRegisters } = part.model.arch;
+  for (let index = argument - 2; index >= 0; index--) {
+    const format = addressIn(path, argumentRegisters[index]!);
+    const text = format === undefined ? undefined : textOf(format);
+    if (text !== undefined) return linePrinted.test(text);
+  }
+  return false;
 }
 
 /** True for the name of a source file, or of the function as `__func__`. */

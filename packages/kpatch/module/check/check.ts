@@ -97,7 +97,9 @@ function checkWhole(content: ModuleContent, module: ElfObject, name: string): Kp
   const tables = replacedFunctions(module);
   if ((tables === undefined || tables.length === 0) && !hasCallbacks(module))
     problems.push('it replaces no function and has no callbacks');
-  const left = elf.sections.find((section) => /^\.kpatch\.(symbols|relocations|callbacks|strings)/.test(section.name));
+  const left = elf.sections.find((section) =>
+    /^\.kpatch\.(symbols|relocations|callbacks|strings|places)/.test(section.name),
+  );
   if (left !== undefined) problems.push(`it still contains the intermediate section ${left.name}`);
   return problems.map((problem) => fail('module-incomplete', { name, problem }, { where: { file: elf.file } }));
 }

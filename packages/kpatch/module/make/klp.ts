@@ -1,13 +1,13 @@
 /**
- * Turns the intermediate sections of a linked module into what the kernel reads: sections `.klp.rela.OBJECT.SECTION` and
+ * Turns the relocations that only the kernel can resolve into what it reads: sections `.klp.rela.OBJECT.SECTION` and
  * symbols `.klp.sym.OBJECT.NAME,POSITION` (Documentation/livepatch/module-elf-format.rst).
  */
 
 import { fail } from '../../base/errors/error.ts';
+import type { KernelReferent, KernelRelocation } from '../../differ/patch.ts';
 import { SHF, SHT } from '../../formats/elf/constants.ts';
 import { type ElfObject, type ElfSymbol, newSection, newSymbol, type Section } from '../../formats/elf/object.ts';
 import { has, type KernelRules, longestName } from '../../platform/kernel-rules.ts';
-import { type KernelRelocation, type KernelSymbol, readKernelRelocations } from './intermediate.ts';
 
 /** Section index of symbols that the livepatch core resolves (include/uapi/linux/elf.h). */
 export const SHN_LIVEPATCH = 0xff20;
@@ -18,15 +18,13 @@ export const SHF_RELA_LIVEPATCH = 0x00100000;
  * MODULE_NAME_LEN - 1 on 64-bit machines, the width that the kernel scans for an object's name (kernel/livepatch/core.c).
  */
 const OBJECT_NAME = 55;
-/** Sections that only carry information between our own programs. */
-const intermediate = /^\.kpatch\.(symbols|relocations|arch)$/;
-
 /**
- * Rewrites `object` in place. `kernel` decides the rules on names and references.
+ * Rewrites `object` in place: adds the relocations. `kernel` decides the rules on names and references.
  * Errors: `intermediate-malformed`, `klp-symbol-unnameable`, `klp-relocation-crosses`.
  */
 export function makeLivepatchRelocations(
   object: ElfObject,
+  relocations: readonly KernelRelocation[],
   kernel: Pick<KernelRules, 'major' | 'minor' | 'target'>,
 ): void {
   const limit = longestName(kernel);
@@ -34,7 +32,7 @@ export function makeLivepatchRelocations(
   const crossing = !has(kernel, 'earlyRelocations');
   const symbols = new Map<string, ElfSymbol>();
   const sections = new Map<string, Section>();
-  for (const relocation of readKernelRelocations(object)) {
+  for (const relocation of relocations) {
     const name = nameOf(relocation, limit, crossing);
     const symbol = symbols.get(name) ?? livepatchSymbol(name, relocation.symbol);
     symbols.set(name, symbol);
@@ -56,7 +54,6 @@ export function makeLivepatchRelocations(
     section.relocations.push({ offset, type, symbol, addend });
   }
   for (const section of sections.values()) section.relocations.sort((a, b) => a.offset - b.offset);
-  dropSections(object, (section) => intermediate.test(section.name));
   object.sections.push(...sections.values());
   object.symbols.push(...symbols.values());
 }
@@ -78,7 +75,7 @@ function nameOf(relocation: KernelRelocation, limit: number, crossing: boolean):
   return `.klp.sym.${object}.${name},${sympos}`;
 }
 
-function livepatchSymbol(name: string, { bind, type }: KernelSymbol): ElfSymbol {
+function livepatchSymbol(name: string, { bind, type }: KernelReferent): ElfSymbol {
   return newSymbol({ name, bind, type, section: SHN_LIVEPATCH });
 }
 

@@ -1,6 +1,7 @@
 /** A livepatch module from the differences of its compilation units: glue, link, livepatch relocations, manifest. */
 
 import { temporaryFolder } from '../../base/files.ts';
+import type { UnitPatch } from '../../differ/patch.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { writeObject } from '../../formats/elf/write-object.ts';
 import { kernelFolders } from '../../kernel/folders.ts';
@@ -12,13 +13,14 @@ import { addManifest, type Manifest } from '../manifest.ts';
 import { livepatchInterface, printGlue } from './glue.ts';
 import { dropSections, makeLivepatchRelocations } from './klp.ts';
 import { linkModule, type RecipeInput } from './link.ts';
-import { type PartInput, prepareParts, removeAliases } from './parts.ts';
+import { prepareParts, removeAliases } from './parts.ts';
+import { takePlaces } from './places.ts';
 
 export interface ModuleInput {
   readonly kernel: TargetKernel;
   readonly rules: KernelRules;
   readonly manifest: Manifest;
-  readonly differences: readonly PartInput[];
+  readonly patches: readonly UnitPatch[];
   /** Namespaces of exported symbols that the parts use. */
   readonly namespaces: readonly string[];
   /** See `LinkInput.settings`. */
@@ -40,7 +42,7 @@ export interface PatchModule {
  */
 export async function makeModule(input: ModuleInput): Promise<PatchModule> {
   const { kernel, rules, manifest } = input;
-  const parts = prepareParts(input.differences);
+  const parts = prepareParts(input.patches);
   const glue = printGlue(
     {
       name: manifest.name,
@@ -68,9 +70,9 @@ export async function makeModule(input: ModuleInput): Promise<PatchModule> {
   });
   const object = readObject(linked, `${manifest.name}.ko`);
   removeAliases(object);
-  makeLivepatchRelocations(object, rules);
+  makeLivepatchRelocations(object, takePlaces(object, parts.relocations), rules);
   // Debug information is of the build's own files (.mod.c); none of the patch's is kept.
-  dropSections(object, ({ name }) => name === '.kpatch.strings' || name.startsWith('.debug_'));
+  dropSections(object, ({ name }) => name.startsWith('.debug_'));
   addManifest(object, manifest);
   return { bytes: writeObject(object), glue };
 }

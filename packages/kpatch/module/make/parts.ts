@@ -3,28 +3,22 @@
  */
 
 import { fail } from '../../base/errors/error.ts';
+import { callbackSection, type KernelRelocation, type UnitPatch } from '../../differ/patch.ts';
 import { STB, STT } from '../../formats/elf/constants.ts';
 import { type ElfObject, type ElfSymbol, newSymbol } from '../../formats/elf/object.ts';
-import { readObject } from '../../formats/elf/read-object.ts';
 import { writeObject } from '../../formats/elf/write-object.ts';
 import type { GlueCallbacks, GlueObject } from './glue.ts';
-import { readCallbacks, readKernelRelocations, readPatchedFunctions } from './intermediate.ts';
 import { dropSections } from './klp.ts';
+import { addPlaces } from './places.ts';
 
 /** Names that the glue uses for symbols of the parts; they are taken out again once the module is linked. */
 const ALIAS = 'kpatch_part';
 
-/** One difference. */
-export interface PartInput {
-  /** `vmlinux` or the module whose code it replaces. */
-  readonly object: string;
-  /** The intermediate object of the differ. */
-  readonly bytes: Uint8Array;
-}
-
 export interface Parts {
   readonly objects: readonly Uint8Array[];
   readonly glue: readonly GlueObject[];
+  /** Of all parts; `addPlaces` marked their places by their index. */
+  readonly relocations: readonly KernelRelocation[];
 }
 
 interface Entry {
@@ -33,11 +27,11 @@ interface Entry {
 }
 
 /**
- * Reads what each difference (an intermediate object) replaces and calls back, gives those symbols names that the glue can
- * link to, and drops the tables that the static glue makes needless.
- * Errors: `intermediate-malformed`, `callback-twice`.
+ * Gives the functions that each unit replaces or calls back names that the glue can link to, marks the places of livepatch
+ * relocations, and drops the callbacks of the author, which the static glue has. It changes the objects of `patches`.
+ * Error: `callback-twice`.
  */
-export function prepareParts(differences: readonly PartInput[]): Parts {
+export function prepareParts(patches: readonly UnitPatch[]): Parts {
   const glue = new Map<string, Entry>();
   const entry = (object: string): Entry => {
     const found = glue.get(object) ?? { functions: [], callbacks: {} };
@@ -45,9 +39,9 @@ export function prepareParts(differences: readonly PartInput[]): Parts {
     return found;
   };
   const relocated = new Set<string>();
-  const read = differences.map(({ object, bytes }, index) => ({ object, part: readObject(bytes, `part ${index}`) }));
-  separateObjects(read);
-  const objects = read.map(({ part: object }, index) => {
+  const relocations: KernelRelocation[] = [];
+  separateObjects(patches);
+  const objects = patches.map(({ object: patched, elf: object, ...patch }, index) => {
     let count = 0;
     const alias = (symbol: ElfSymbol, offset = 0): string => {
       const name = `${ALIAS}_${index}_${count++}_${nameAt(object, symbol, offset).replace(/\W/g, '_')}`;
@@ -63,22 +57,25 @@ export function prepareParts(differences: readonly PartInput[]): Parts {
       );
       return name;
     };
-    for (const { name, object: patched, sympos, replacement, offset } of readPatchedFunctions(object)) {
-      entry(patched).functions.push({ name, sympos, replacement: alias(replacement, offset) });
+    for (const { name, sympos, symbol } of patch.functions) {
+      entry(patched).functions.push({ name, sympos, replacement: alias(symbol) });
     }
-    for (const { phase, object: patched, symbol, offset } of readCallbacks(object)) {
+    for (const { phase, symbol, offset } of patch.callbacks) {
       if (entry(patched).callbacks[phase] !== undefined) throw fail('callback-twice', { phase, object: patched });
       entry(patched).callbacks[phase] = alias(symbol, offset);
     }
-    for (const { object: home, symbol } of readKernelRelocations(object)) {
+    for (const { object: home, symbol } of patch.relocations) {
       if (home !== 'vmlinux' && symbol.object !== 'vmlinux') relocated.add(home);
     }
-    dropSections(object, ({ name }) => name === '.kpatch.funcs' || name.startsWith('.kpatch.callbacks.'));
+    dropSections(object, ({ name }) => name.startsWith(callbackSection('')));
+    addPlaces(object, patch.relocations, relocations.length);
+    relocations.push(...patch.relocations);
     return writeObject(object);
   });
   const sorted = [...glue].sort(([a], [b]) => (a === 'vmlinux' ? -1 : b === 'vmlinux' ? 1 : a < b ? -1 : 1));
   return {
     objects,
+    relocations,
     glue: sorted.map(([object, { functions, callbacks }]) => ({
       object,
       functions,
@@ -92,15 +89,15 @@ export function prepareParts(differences: readonly PartInput[]): Parts {
  * A unit that is part of two modules defines its new names for each: within one link they need names of their own, and each
  * module's code has to reach its own. What a module does not define itself it takes from vmlinux or another module.
  */
-function separateObjects(parts: readonly { readonly object: string; readonly part: ElfObject }[]): void {
+function separateObjects(parts: readonly UnitPatch[]): void {
   const definers = new Map<string, Set<string>>();
-  for (const { object, part } of parts) {
-    for (const symbol of part.symbols.filter(isDefinedForOthers)) {
+  for (const { object, elf } of parts) {
+    for (const symbol of elf.symbols.filter(isDefinedForOthers)) {
       definers.set(symbol.name, (definers.get(symbol.name) ?? new Set()).add(object));
     }
   }
-  for (const { object, part } of parts) {
-    for (const symbol of part.symbols) {
+  for (const { object, elf } of parts) {
+    for (const symbol of elf.symbols) {
       const objects = definers.get(symbol.name);
       if (objects === undefined || objects.size < 2 || object === 'vmlinux' || !objects.has(object)) continue;
       if (isDefinedForOthers(symbol) || symbol.section === 'undef') symbol.name = `${symbol.name}__${object}`;

@@ -1,10 +1,12 @@
 /** What a patch asks for in its own `.kpatch.*` sections, with the headers that patch authors include. */
+
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { intermediateObject } from '#kpatch/compat/intermediate.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
-import { readCallbacks } from '#kpatch/module/make/intermediate.ts';
+import { readCallbacks } from '#kpatch/module/intermediate.ts';
 import { provokes } from '../provoke.ts';
 import { differ, functionsOf, gccPadded } from './fixture.ts';
 
@@ -86,7 +88,7 @@ describe('wishes of a patch', () => {
       const setting = { object: 'tun', ...(toolchain === undefined ? {} : { toolchain }) };
       const result = differ(before, after + callbacks, setting);
       assert.deepEqual(functionsOf(result), ['changed f', 'changed g', 'new late', 'new pre']);
-      const object = readObject(result.output(), 'output.o');
+      const object = readObject(intermediateObject(result.patch()), 'output.o');
       const kept = object.sections.map(({ name }) => name).filter((name) => name.startsWith('.kpatch.'));
       assert.ok(!kept.some((name) => /states|ignore|include|force/.test(name)), kept.join(' '));
       const found = readCallbacks(object).map(({ phase, object: patched, symbol, offset }) => {

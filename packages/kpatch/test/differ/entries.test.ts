@@ -1,8 +1,10 @@
 /**
  * Tables that compilers here do not write (objtool, clang 16): each entry is included with its function, and only with it.
  */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { intermediateObject } from '#kpatch/compat/intermediate.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import { STT } from '#kpatch/formats/elf/constants.ts';
 import type { ElfObject, Section } from '#kpatch/formats/elf/object.ts';
@@ -26,7 +28,7 @@ test('entries of .kcfi_traps and .orc_unwind travel with the function that they 
     result.functions.map(({ name }) => name),
     ['f'],
   );
-  const { sections } = readObject(result.output(), 'output');
+  const { sections } = readObject(intermediateObject(result.patch()), 'output');
   const bytes = (name: string): number[] =>
     sections.filter((section) => section.name === name).flatMap(({ data }) => [...data]);
   assert.equal(bytes('.kcfi_traps').length, 4);
@@ -54,7 +56,7 @@ test('a relocation of no kind names nothing: none is left without a symbol that 
     result.functions.map(({ name }) => name),
     ['f'],
   );
-  const { symbols } = readObject(result.output(), 'output');
+  const { symbols } = readObject(intermediateObject(result.patch()), 'output');
   assert.deepEqual(
     symbols.filter(({ section, name }) => section === undefined && name === ''),
     [],
@@ -90,7 +92,7 @@ test('places of ftrace that are told from another function belong to the functio
   const original = recorded(3);
   const result = diff(original, recorded(5), optionsFor(original));
   assert.deepEqual(functionsOf(result), ['changed f']);
-  const object = readObject(result.output(), 'out.o');
+  const object = readObject(intermediateObject(result.patch()), 'out.o');
   const [place, ...others] = named(object, '__mcount_loc').relocations;
   assert.deepEqual(others, []);
   assert.equal(place!.symbol!.section, named(object, '.text.f'));
@@ -108,7 +110,7 @@ test('two functions of a section travel, and each place of ftrace goes to its ow
   text.data[at] = 8;
   const result = diff(original, writeObject(patched), optionsFor(original));
   assert.deepEqual(functionsOf(result), ['changed e', 'changed f']);
-  const object = readObject(result.output(), 'out.o');
+  const object = readObject(intermediateObject(result.patch()), 'out.o');
   const homes = named(object, '__mcount_loc').relocations.map(({ symbol, addend }) => {
     assert.equal(symbol!.value + addend, 0);
     return (symbol!.section as Section).name;

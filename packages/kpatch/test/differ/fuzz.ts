@@ -4,6 +4,7 @@
  */
 
 import { KpatchError } from '#kpatch/base/errors/error.ts';
+import { intermediateObject } from '#kpatch/compat/intermediate.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import type { DiffOptions } from '#kpatch/differ/options.ts';
 import { ElfFile } from '#kpatch/formats/elf/file.ts';
@@ -123,7 +124,7 @@ function attempt(
 ): 'changed' | 'unchanged' | 'errors' {
   try {
     const result = diff(original, patched, options);
-    if (result.status === 'changed') result.output();
+    if (result.status === 'changed') intermediateObject(result.patch());
     return result.status === 'changed' ? 'changed' : 'unchanged';
   } catch (error) {
     if (!(error instanceof KpatchError)) throw new Error(`${name}: not an error of the catalogue`, { cause: error });

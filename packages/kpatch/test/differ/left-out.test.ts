@@ -9,6 +9,7 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import { leftOutError, noEffectError } from '#kpatch/differ/left-out-error.ts';
 import type { DiffResult, LeftOutChange } from '#kpatch/differ/options.ts';
+import { oldClang } from '../compilers.ts';
 import { provokes } from '../provoke.ts';
 import { compile, differ, gcc, optionsFor, prelude } from './fixture.ts';
 
@@ -31,6 +32,34 @@ test('only init data changes, or only exit code of the kernel image', () => {
   assert.deepEqual([data.status, ...reasons(data)], ['left out', 'init n']);
   const exit = differ(`${f} void __exit end(void) { use(1); }`, `${f} void __exit end(void) { use(2); }`);
   assert.deepEqual([exit.status, ...reasons(exit)], ['left out', 'exit end']);
+});
+
+test('init code that only one version has: other files can call it at boot, so the versions do not mean the same', () => {
+  const fresh = 'int __init fresh(void) { return use(3); }';
+  for (const [before, after] of [
+    [f, `${f} ${fresh}`],
+    [`${f} ${fresh}`, f],
+  ] as const) {
+    const result = differ(before, after);
+    assert.deepEqual([result.status, ...reasons(result)], ['left out', 'init fresh']);
+  }
+  const data = differ(f, `${f} __initdata int fresh = 4;`);
+  assert.deepEqual([data.status, ...reasons(data)], ['left out', 'init fresh']);
+  const exit = differ(f, `${f} void __exit fresh(void) { use(1); }`);
+  assert.deepEqual([exit.status, ...reasons(exit)], ['left out', 'exit fresh']);
+  // Beside a change that can be patched it is a note.
+  const both = differ(f, `${f.replace('use(a)', 'use(a) + 1')} ${fresh}`);
+  assert.deepEqual([both.status, ...reasons(both)], ['changed', 'init fresh']);
+});
+
+test('the line of a message counts only where its format prints it as one, without debug information', () => {
+  const message = (format: string, line: number): string =>
+    `int f(int a) { printk("${format}", __func__, ${line}); return use(a); }`;
+  const statusOf = (format: string): string => differ(message(format, 5), message(format, 7)).status;
+  for (const format of ['%s:%d', '%s: line %d', '%s(%d): x', '%s() line %u'])
+    assert.equal(statusOf(format), 'unchanged', format);
+  for (const format of ['%s: %d', '%s failed with %d', '%s: error %d'])
+    assert.equal(statusOf(format), 'changed', format);
 });
 
 test('a global function or variable is removed', () => {
@@ -133,7 +162,7 @@ test('objects for link-time optimization are refused by name', async () => {
   const slim = [compiled('gcc', flags, one), compiled('gcc', flags, other)];
   const error = await provokes('diff-lto', () => diff(slim[0]!, slim[1]!, optionsFor(slim[0]!)));
   assert.match(error.message, /gcc's intermediate code/);
-  const bitcode = [compiled('clang-14', ['-flto'], one), compiled('clang-14', ['-flto=thin'], other)];
+  const bitcode = [compiled(oldClang, ['-flto'], one), compiled(oldClang, ['-flto=thin'], other)];
   const plain = compiled('gcc', [], one);
   await provokes('elf-bitcode', () => diff(bitcode[0]!, plain, optionsFor(plain)));
   await provokes('elf-bitcode', () => diff(plain, bitcode[1]!, optionsFor(plain)));

@@ -1,4 +1,5 @@
 /** Properties that hold for all objects, shown on a unit that uses every kind of section, for each target of the corpus. */
+
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { KpatchError } from '#kpatch/base/errors/error.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
+import { intermediateObject } from '#kpatch/compat/intermediate.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import { SHF, STB, STT } from '#kpatch/formats/elf/constants.ts';
 import { ElfFile } from '#kpatch/formats/elf/file.ts';
@@ -180,9 +182,9 @@ function assertExtracted(target: Target, original: Uint8Array, patched: Uint8Arr
   const result = diff(original, patched, optionsFor(original));
   const names = result.functions.map(({ name }) => name);
   assert.ok(names.length > 0);
-  const output = result.output();
+  const output = intermediateObject(result.patch());
   assert.deepEqual(
-    diff(original, patched, optionsFor(original)).output(),
+    intermediateObject(diff(original, patched, optionsFor(original)).patch()),
     output,
     'the same inputs give the same bytes',
   );

@@ -1,6 +1,8 @@
 /** Habits of Linux 7.x: WARN() that names its own entry of `__bug_table`, exports for named modules, names of tracepoints. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { intermediateObject } from '#kpatch/compat/intermediate.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
 import { differ, functionsOf } from './fixture.ts';
 
@@ -16,7 +18,7 @@ const last = (limit: number): string => `void b(int n) { if (n > ${limit}) WARN(
 test('a function that names its own entry of the table of bugs takes it along', () => {
   const result = differ(`${warn}${first}${last(5)}`, `${warn}${first}${last(6)}`, { kernel });
   assert.deepEqual(functionsOf(result), ['changed b']);
-  const { sections, symbols } = readObject(result.output(), 'output');
+  const { sections, symbols } = readObject(intermediateObject(result.patch()), 'output');
   const table = sections.find(({ name }) => name === '__bug_table')!;
   assert.equal(table.data.length, 16, 'the entry of b alone');
   const code = sections.find(({ name }) => name === '.text.b')!;

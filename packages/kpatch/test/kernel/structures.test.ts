@@ -8,6 +8,7 @@ import { askKernel, type StructureQuestion, targetFacts } from '#kpatch/kbuild/s
 import { features, has, type KernelRules, longestName, type TargetFacts } from '#kpatch/platform/kernel-rules.ts';
 import { structuresOf, tablesOf } from '#kpatch/platform/structures.ts';
 import { x86_64 } from '#kpatch/platform/x86_64/machine.ts';
+import { oldClang } from '../compilers.ts';
 import { provokes } from '../provoke.ts';
 
 /** A kernel that calls itself 4.18, as RHEL 8 does. */
@@ -81,8 +82,8 @@ describe("a kernel's own structures", () => {
     const byGcc = await askKernel(question);
     for (const [CC, flags] of [
       ['gcc', '-O2 -flto'],
-      ['clang-14', '-O2'],
-      ['clang-14', '-O2 -flto=thin -fvisibility=hidden -fsanitize=cfi'],
+      [oldClang, '-O2'],
+      [oldClang, '-O2 -flto=thin -fvisibility=hidden -fsanitize=cfi'],
     ] as const) {
       const variables = { ...question.variables, CC, KBUILD_CFLAGS: flags };
       assert.deepEqual(await askKernel({ ...question, variables }), byGcc, `${CC} ${flags}`);

@@ -6,13 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { createKlpModule } from '#kpatch/compat/create-klp-module.ts';
+import { intermediateObject } from '#kpatch/compat/intermediate.ts';
+import type { UnitPatch } from '#kpatch/differ/patch.ts';
 import { STB } from '#kpatch/formats/elf/constants.ts';
 import type { ElfObject, Section } from '#kpatch/formats/elf/object.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
-import { readKernelRelocations } from '#kpatch/module/make/intermediate.ts';
+import { readCallbacks, readKernelRelocations, readPatchedFunctions } from '#kpatch/module/intermediate.ts';
 import { makeLivepatchRelocations, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH } from '#kpatch/module/make/klp.ts';
 import { linkModule } from '#kpatch/module/make/link.ts';
 import { prepareParts } from '#kpatch/module/make/parts.ts';
+import { takePlaces } from '#kpatch/module/make/places.ts';
 import { replacedFunctions } from '#kpatch/module/tables.ts';
 import { differ } from '../differ/fixture.ts';
 import { provokes } from '../provoke.ts';
@@ -74,10 +77,25 @@ const section = (object: ElfObject, name: string): Section => {
 
 const v61 = { major: 6, minor: 1 };
 
+/** The intermediate object as plain data, as the differ hands it over. */
+function patchOf(bytes: Uint8Array, object = 'vmlinux'): UnitPatch {
+  const elf = readObject(bytes, 'part.o');
+  const functions = readPatchedFunctions(elf).map(({ name, sympos, replacement: symbol }) => {
+    return { name, sympos, symbol, oldAddress: 0n, oldSize: 0, newSize: 0 };
+  });
+  return { object, elf, functions, relocations: readKernelRelocations(elf), callbacks: readCallbacks(elf) };
+}
+
+/** Makes the livepatch relocations of an intermediate object. */
+function make(bytes: Uint8Array, kernel: typeof v61): void {
+  const object = readObject(bytes, 'a.ko');
+  makeLivepatchRelocations(object, readKernelRelocations(object), kernel);
+}
+
 describe('livepatch relocations', () => {
   test('sections by object and section, symbols by object, name and position', () => {
     const object = readObject(intermediate(), 'a.ko');
-    makeLivepatchRelocations(object, v61);
+    makeLivepatchRelocations(object, readKernelRelocations(object), v61);
     const first = section(object, '.klp.rela.vmlinux..text');
     assert.ok((first.flags & SHF_RELA_LIVEPATCH) !== 0);
     assert.equal(first.target?.name, '.text');
@@ -88,11 +106,10 @@ describe('livepatch relocations', () => {
     const second = section(object, '.klp.rela.tun..text').relocations[0];
     assert.equal(second?.symbol?.name, '.klp.sym.tun.per_cpu_data,0');
     assert.equal(second?.addend, 0x7fff00000000);
-    assert.ok(!object.sections.some(({ name }) => /^\.kpatch\.(symbols|relocations)/.test(name)));
   });
 
   test('klp-symbol-unnameable: names that the kernel would not read to their end', async () => {
-    const make = (name: string, kernel = v61) => {
+    const named = (name: string, kernel = v61) => {
       const more = `static char odd[] IN(".kpatch.strings") = "${name}";`;
       const object = readObject(
         compile(`${prelude}${more}
@@ -101,30 +118,30 @@ struct symbol symbols[] IN(".kpatch.symbols") = { { 0, 2, 0, 2, odd, vmlinux } }
 struct relocation relocations[] IN(".kpatch.relocations") = { { (char *)changed + 1, 4, 0, -4, vmlinux, &symbols[0] } };`),
         'a.ko',
       );
-      makeLivepatchRelocations(object, kernel);
+      makeLivepatchRelocations(object, readKernelRelocations(object), kernel);
     };
-    await provokes('klp-symbol-unnameable', () => make('a,b'));
-    await provokes('klp-symbol-unnameable', () => make('x'.repeat(512)));
-    await provokes('klp-symbol-unnameable', () => make('x'.repeat(128), { major: 5, minor: 10 }));
-    make('x'.repeat(511));
+    await provokes('klp-symbol-unnameable', () => named('a,b'));
+    await provokes('klp-symbol-unnameable', () => named('x'.repeat(512)));
+    await provokes('klp-symbol-unnameable', () => named('x'.repeat(128), { major: 5, minor: 10 }));
+    named('x'.repeat(511));
   });
 
   test("vmlinux's symbols in a module's code are relocated with those of vmlinux since 5.8, which needs no module", () => {
     const bytes = intermediate({ object: 'tun' });
     const object = readObject(bytes, 'a.ko');
-    makeLivepatchRelocations(object, v61);
+    makeLivepatchRelocations(object, readKernelRelocations(object), v61);
     const [relocation] = section(object, '.klp.rela.vmlinux..text').relocations;
     assert.equal(relocation?.symbol?.name, '.klp.sym.vmlinux.hidden,2');
     assert.equal(section(object, '.klp.rela.tun..text').relocations.length, 1);
     const old = readObject(bytes, 'a.ko');
-    makeLivepatchRelocations(old, { major: 5, minor: 7 });
+    makeLivepatchRelocations(old, readKernelRelocations(old), { major: 5, minor: 7 });
     assert.equal(section(old, '.klp.rela.tun..text').relocations.length, 2);
   });
 
   test('klp-relocation-crosses: a symbol of a module in code of vmlinux, refused since 5.8, allowed before', async () => {
     const bytes = intermediate({ symbolObject: 'tun' });
-    await provokes('klp-relocation-crosses', () => makeLivepatchRelocations(readObject(bytes, 'a.ko'), v61));
-    makeLivepatchRelocations(readObject(bytes, 'a.ko'), { major: 5, minor: 7 });
+    await provokes('klp-relocation-crosses', () => make(bytes, v61));
+    make(bytes, { major: 5, minor: 7 });
   });
 
   test('intermediate-malformed: pointers that lead nowhere, sizes that do not fit', async () => {
@@ -154,7 +171,7 @@ int before(void *object) { return 0; }
 struct callback pre[] IN(".kpatch.callbacks.pre_patch") = { { before, vmlinux } };`;
 
   test('functions and callbacks get names that the glue can link to', () => {
-    const { objects, glue } = prepareParts([{ object: 'vmlinux', bytes: intermediate({ more: callbacks }) }]);
+    const { objects, glue } = prepareParts([patchOf(intermediate({ more: callbacks }))]);
     assert.deepEqual(glue, [
       {
         object: 'vmlinux',
@@ -171,8 +188,8 @@ struct callback pre[] IN(".kpatch.callbacks.pre_patch") = { { before, vmlinux } 
   });
 
   test('callback-twice: two units with the same callback for one object', async () => {
-    const unit = { object: 'vmlinux', bytes: intermediate({ more: callbacks }) };
-    const error = await provokes('callback-twice', () => prepareParts([unit, unit]));
+    const unit = () => patchOf(intermediate({ more: callbacks }));
+    const error = await provokes('callback-twice', () => prepareParts([unit(), unit()]));
     assert.match(error.message, /two pre_patch callbacks for vmlinux/);
   });
 
@@ -180,10 +197,10 @@ struct callback pre[] IN(".kpatch.callbacks.pre_patch") = { { before, vmlinux } 
     const definer = compile('int seen; int made(void) { return ++seen; }');
     const user = compile('extern int made(void); int other(void); int use(void) { return made() + other(); }');
     const given = ['liquidio', 'liquidio_vf'].flatMap((object) => [
-      { object, bytes: definer },
-      { object, bytes: user },
+      () => patchOf(definer, object),
+      () => patchOf(user, object),
     ]);
-    const names = prepareParts(given).objects.map((bytes) =>
+    const names = prepareParts(given.map((one) => one())).objects.map((bytes) =>
       readObject(bytes, 'part.o')
         .symbols.filter(({ bind }) => bind !== STB.LOCAL)
         .map(({ name }) => name)
@@ -195,8 +212,53 @@ struct callback pre[] IN(".kpatch.callbacks.pre_patch") = { { before, vmlinux } 
       ['made__liquidio_vf', 'seen__liquidio_vf'],
       ['made__liquidio_vf', 'other', 'use__liquidio_vf'],
     ]);
-    const alone = prepareParts(given.slice(0, 2)).objects.map((bytes) => readObject(bytes, 'part.o').symbols);
+    const alone = prepareParts(given.slice(0, 2).map((one) => one())).objects.map(
+      (bytes) => readObject(bytes, 'part.o').symbols,
+    );
     assert.ok(alone.flat().every(({ name }) => !name.includes('__liquidio')));
+  });
+
+  test('places of livepatch relocations are found again after the link, whatever the linker makes of the sections', () => {
+    const source = (name: string): string =>
+      `int hidden(int); int own_${name}(int a) { return a; } int ${name}(int a) { return hidden(a) + 1; }`;
+    const results = ['f', 'g', 'h'].map((name) => {
+      const [before, after] = [source(name), source(name).replace('+ 1', '+ 2')];
+      return differ(before, after, { elsewhere: ['hidden'] });
+    });
+    const { objects, relocations } = prepareParts(results.map(({ patch }) => patch()));
+    const files = objects.map((bytes, index) => {
+      const file = join(folder, `place-${index}.o`);
+      writeFileSync(file, bytes);
+      return file;
+    });
+    // One section of code, and the parts in another order.
+    writeFileSync(join(folder, 'join.lds'), 'SECTIONS { .text : { *(.text .text.*) } }');
+    const linked = join(folder, 'places.o');
+    const args = ['-r', '-T', join(folder, 'join.lds'), '-o', linked, files[2]!, files[0]!, files[1]!];
+    const ld = spawnSync('ld', args, { encoding: 'utf8' });
+    assert.equal(ld.status, 0, ld.stderr);
+    const object = readObject(readFileSync(linked), 'places.o');
+    const found = takePlaces(object, relocations);
+    assert.equal(found.length, 3);
+    for (const { section: home, offset, symbol } of found) {
+      assert.equal(home.name, '.text');
+      assert.equal(symbol.name, 'hidden');
+      // The operand of a call (opcode e8), which no ordinary relocation fills in.
+      assert.equal(home.data[offset - 1], 0xe8);
+    }
+    assert.equal(new Set(found.map(({ offset }) => offset)).size, 3);
+    assert.ok(!object.sections.some(({ name }) => name.startsWith('.kpatch.')));
+  });
+
+  test('intermediate-malformed: marks that the linker has lost', async () => {
+    const { objects, relocations } = prepareParts([patchOf(intermediate())]);
+    const read = (): ElfObject => readObject(objects[0]!, 'part.o');
+    assert.equal(takePlaces(read(), relocations).length, 2);
+    await provokes('intermediate-malformed', () => takePlaces(read(), [...relocations, relocations[0]!]));
+    await provokes('intermediate-malformed', () => takePlaces(read(), relocations.slice(1)));
+    const dropped = read();
+    dropped.sections = dropped.sections.filter(({ name }) => name !== '.kpatch.places');
+    await provokes('intermediate-malformed', () => takePlaces(dropped, relocations));
   });
 
   test("what a module of dynup/kpatch replaces is read from its functions' table", () => {
@@ -290,8 +352,8 @@ struct arch archs[] IN(".kpatch.arch") = { { alternatives, vmlinux }, { paravirt
   test('what create-diff-object made and ld linked: as many symbols as relocations, and they become livepatch ones', () => {
     const before = 'int hidden(int); int f(int a) { return hidden(a) + hidden(a + 1); }';
     const after = before.replace('a + 1', 'a + 2');
-    const { output } = differ(before, after, { elsewhere: ['hidden'] });
-    writeFileSync(join(folder, 'difference.o'), output());
+    const { patch } = differ(before, after, { elsewhere: ['hidden'] });
+    writeFileSync(join(folder, 'difference.o'), intermediateObject(patch()));
     const linked = join(folder, 'linked.o');
     const ld = spawnSync('ld', ['-r', '-o', linked, join(folder, 'difference.o')], { encoding: 'utf8' });
     assert.equal(ld.status, 0, ld.stderr);

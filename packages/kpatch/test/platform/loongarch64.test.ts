@@ -1,7 +1,9 @@
 /** The rules of the differ on loongarch64, shown on objects that the test writes. */
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KpatchError } from '#kpatch/base/errors/error.ts';
+import { intermediateObject } from '#kpatch/compat/intermediate.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import type { DiffOptions } from '#kpatch/differ/options.ts';
 import { SHF } from '#kpatch/formats/elf/constants.ts';
@@ -116,7 +118,7 @@ test('loongarch64: marks for relaxation relocate nothing', () => {
   assert.deepEqual(verdict(relaxed(1), relaxed(1)), []);
   assert.deepEqual(verdict(relaxed(1), relaxed(2)), ['changed f']);
   const result = diff(relaxed(1), relaxed(2), optionsFor(relaxed(1)));
-  const text = readObject(result.output(), 'out.o').sections.find(({ name }) => name === '.text.f');
+  const text = readObject(intermediateObject(result.patch()), 'out.o').sections.find(({ name }) => name === '.text.f');
   assert.equal(text!.relocations.filter(({ type }) => type === R_LARCH.RELAX).length, 2);
 });
 
@@ -162,7 +164,7 @@ test('loongarch64: the entry that travels counts from its new place', () => {
   const original = labels('one', ['g', 'f']);
   const result = diff(original, labels('one', ['g', 'f'], 2), optionsFor(original));
   assert.deepEqual(functionsOf(result), ['changed f']);
-  const output = readObject(result.output(), 'out.o');
+  const output = readObject(intermediateObject(result.patch()), 'out.o');
   const table = output.sections.find(({ name }) => name === '__jump_table')!;
   assert.equal(table.data.length, 16);
   const minus = table.relocations.filter(({ type }) => type === R_LARCH.SUB32 || type === 56);

@@ -2,9 +2,11 @@
  * A machine that only this test knows goes through everything that looks at code: its record is registered, and nothing
  * else is touched. Both objects and the kernel are written here.
  */
+
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { RunPre } from '#kpatch/builder/run-pre.ts';
+import { makeArchSections } from '#kpatch/compat/klp-arch.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import type { DiffOptions } from '#kpatch/differ/options.ts';
 import { SHF, STB, STT } from '#kpatch/formats/elf/constants.ts';
@@ -15,8 +17,8 @@ import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
 import { type RunningCode, vmlinuxCode } from '#kpatch/kernel/running-code.ts';
 import { unpackImage } from '#kpatch/kernel/unpack.ts';
 import { makeLivepatchRelocations } from '#kpatch/module/make/klp.ts';
-import { makeArchSections } from '#kpatch/module/make/klp-arch.ts';
 import { prepareParts } from '#kpatch/module/make/parts.ts';
+import { takePlaces } from '#kpatch/module/make/places.ts';
 import { newestKernel } from '#kpatch/platform/kernel-rules.ts';
 import { architectureOf, platformNamed, platformOfImage, registerPlatform } from '#kpatch/platform/registry.ts';
 import { kallsymsTables, layouts, type WrittenSymbol } from '../kernel/kallsyms-writer.ts';
@@ -215,10 +217,10 @@ describe('a machine that only a test knows', () => {
       result.functions.map(({ kind, name }) => `${kind} ${name}`),
       ['changed count'],
     );
-    const parts = prepareParts([{ object: 'vmlinux', bytes: result.output() }]);
+    const parts = prepareParts([result.patch()]);
     const module = readObject(parts.objects[0]!, 'part.o');
     assert.equal(module.littleEndian, false);
-    makeLivepatchRelocations(module, { major: 6, minor: 1 });
+    makeLivepatchRelocations(module, takePlaces(module, parts.relocations), { major: 6, minor: 1 });
     const section = module.sections.find(({ name }) => name === '.klp.rela.vmlinux..text.count');
     assert.deepEqual(
       section?.relocations.map(({ type, symbol, addend }) => [type, symbol?.name, addend]),

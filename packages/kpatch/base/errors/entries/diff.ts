@@ -32,6 +32,12 @@ export const diffErrors = table({
     why: 'the kernel used that code and data at boot or reads it only from files, so a live patch cannot change it',
     fix: 'reboot into a kernel that contains the change',
   },
+  'diff-section-reserved': {
+    exit: 4,
+    what: 'the source makes a section with the reserved name {section}',
+    why: 'such sections tell kpatch and the kernel which functions to replace and how; only kpatch itself may make them',
+    fix: 'remove that section from the patch; use the macros of kpatch-macros.h',
+  },
   'diff-function-unknown': {
     exit: 2,
     what: 'neither object has a function {name}',

@@ -20,6 +20,12 @@ export const factoryErrors = table({
     why: 'a misread setting could publish the wrong patches',
     fix: 'correct it, see docs/factory.md',
   },
+  'factory-channel': {
+    exit: 1,
+    what: 'the channel {channel} does not take the live patch: {problem}',
+    why: 'the factory tries again; machines keep the patch that they have',
+    fix: 'correct the channel, see docs/channel.md',
+  },
   'factory-database': {
     exit: 1,
     what: 'cannot open the database {database}: {problem}',

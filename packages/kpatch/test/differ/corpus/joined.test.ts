@@ -1,10 +1,12 @@
 /** What concerns the object as a whole, on one target of each architecture: several files in one object, what is extracted. */
+
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
+import { intermediateObject } from '#kpatch/compat/intermediate.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import type { DiffResult } from '#kpatch/differ/options.ts';
 import { definedIn } from '#kpatch/formats/elf/object.ts';
@@ -76,7 +78,7 @@ here noinline int e(int a) { return use(a) + value; } here noinline int f(int a)
     const patched = joined(target, { a: source(7) });
     const result = compare(original, patched);
     assert.deepEqual(listed(result), ['changed f']);
-    const output = readObject(result.output(), 'out.o');
+    const output = readObject(intermediateObject(result.patch()), 'out.o');
     const [now, then] = [output, readObject(patched, 'patched.o')].map((object) => {
       const symbol = object.symbols.find(({ name }) => name === 'f')!;
       return { symbol, section: definedIn(symbol)! };
@@ -106,7 +108,7 @@ int f(int a) { static int n; WARN_ON(a == 44); might_sleep(); ALTERNATIVE(OLD, N
     const result = compare(original, joined(target, { a: source(4) }));
     assert.deepEqual(listed(result), ['changed f']);
     using folder = temporaryFolder('kpatch-linked-');
-    writeFileSync(join(folder.path, 'out.o'), result.output());
+    writeFileSync(join(folder.path, 'out.o'), intermediateObject(result.patch()));
     execFileSync(target.linker, ['-r', '-o', 'linked.o', 'out.o'], { cwd: folder.path });
     const linked = readObject(new Uint8Array(readFileSync(join(folder.path, 'linked.o'))), 'linked.o');
     assert.ok(linked.symbols.some(({ name }) => name === 'f'));

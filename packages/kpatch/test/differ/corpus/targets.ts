@@ -1,4 +1,5 @@
 /** Compilers of the corpus with the flags of a kernel build, and what the kernel's headers give on each architecture. */
+import { oldClang, otherGcc } from '../../compilers.ts';
 import { aarch64, loongarch64, ppc64le, s390x, x86 } from './headers.ts';
 
 export interface Target {
@@ -79,8 +80,8 @@ export const targets: readonly Target[] = [
     [...onX86, '-mrecord-mcount', '-fcf-protection=branch', '-fpatchable-function-entry=16,16'],
     x86,
   ),
-  target('x86-64 gcc-11', 'x86-64', 'gcc-11', [...onX86, '-mrecord-mcount', '-fcf-protection=none'], x86),
-  target('x86-64 clang-14', 'x86-64', 'clang-14', ['--target=x86_64-linux-gnu', ...onX86], x86),
+  target(`x86-64 ${otherGcc}`, 'x86-64', otherGcc, [...onX86, '-mrecord-mcount', '-fcf-protection=none'], x86),
+  target(`x86-64 ${oldClang}`, 'x86-64', oldClang, ['--target=x86_64-linux-gnu', ...onX86], x86),
   target(
     'ppc64le gcc-12',
     'ppc64le',
@@ -115,9 +116,9 @@ export const targets: readonly Target[] = [
     'aarch64-linux-gnu-ld',
   ),
   target(
-    'aarch64 clang-14',
+    `aarch64 ${oldClang}`,
     'aarch64',
-    'clang-14',
+    oldClang,
     ['--target=aarch64-linux-gnu', '-mgeneral-regs-only', '-fno-unwind-tables', '-fpatchable-function-entry=2'],
     aarch64,
     'aarch64-linux-gnu-ld',

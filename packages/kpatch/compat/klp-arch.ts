@@ -2,11 +2,11 @@
  * Sections `.klp.arch.OBJECT.SECTION`: before Linux 5.8 (commit 1d05334d2899) the module loader applied alternatives and
  * paravirtual calls of a live patch before its livepatch relocations, so these tables stood aside until those were done.
  */
-import { SHF, SHT } from '../../formats/elf/constants.ts';
-import { type ElfObject, newSection, type Section } from '../../formats/elf/object.ts';
-import { architectureOf } from '../../platform/registry.ts';
-import { readArchSections } from './intermediate.ts';
-import { dropSections } from './klp.ts';
+import { SHF, SHT } from '../formats/elf/constants.ts';
+import { type ElfObject, newSection, type Section } from '../formats/elf/object.ts';
+import { readArchSections } from '../module/intermediate.ts';
+import { dropSections } from '../module/make/klp.ts';
+import { architectureOf } from '../platform/registry.ts';
 
 /**
  * Moves the tables that `.kpatch.arch` names into sections of their own, one for each object, and takes them out of where

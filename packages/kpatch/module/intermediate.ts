@@ -3,8 +3,9 @@
  * kpatch-patch.h), read back from a linked object. All pointers in them are relocations.
  */
 
-import { fail } from '../../base/errors/error.ts';
-import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../../formats/elf/object.ts';
+import { fail } from '../base/errors/error.ts';
+import { callbackPhases, callbackSection, type KernelRelocation, type PatchCallback } from '../differ/patch.ts';
+import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';
 
 /** `struct kpatch_symbol`: src 0, pos 8, bind 16, type 17, name 24, objname 32. */
 const SYMBOL = { size: 40, pos: 8, bind: 16, type: 17, name: 24, objname: 32 } as const;
@@ -13,26 +14,7 @@ const RELOCATION = { size: 40, dest: 0, type: 8, addend: 16, objname: 24, ksym: 
 /** `struct kpatch_patch_func`: new_addr 0, new_size 8, old_addr 16, old_size 24, sympos 32, name 40, objname 48. */
 const FUNCTION = { size: 56, newAddress: 0, sympos: 32, name: 40, objname: 48 } as const;
 
-/** A symbol of the kernel that a livepatch relocation refers to. */
-export interface KernelSymbol {
-  readonly name: string;
-  readonly object: string;
-  readonly sympos: number;
-  readonly bind: number;
-  readonly type: number;
-}
-
-export interface KernelRelocation {
-  /** The section that is relocated, and where in it. */
-  readonly section: Section;
-  readonly offset: number;
-  readonly type: number;
-  readonly addend: number;
-  /** The object whose loading resolves the relocation. */
-  readonly object: string;
-  readonly symbol: KernelSymbol;
-}
-
+/** A function that a table replaces. */
 export interface Replacement {
   readonly name: string;
   readonly object: string;
@@ -172,23 +154,16 @@ export function readPatchedFunctions(object: ElfObject): Replacement[] {
   });
 }
 
-/** The four callback phases (struct klp_callbacks). */
-export const callbackPhases = ['pre_patch', 'post_patch', 'pre_unpatch', 'post_unpatch'] as const;
-
-export interface PatchCallback {
-  readonly phase: (typeof callbackPhases)[number];
+export interface TableCallback extends PatchCallback {
   readonly object: string;
-  readonly symbol: ElfSymbol;
-  /** Bytes of the function's entry from the symbol. */
-  readonly offset: number;
 }
 
 /**
  * The callbacks: entries of a pointer to the function and a pointer to the object's name. Error: `intermediate-malformed`.
  */
-export function readCallbacks(object: ElfObject): PatchCallback[] {
+export function readCallbacks(object: ElfObject): TableCallback[] {
   return callbackPhases.flatMap((phase) => {
-    const entries = table(object, `.kpatch.callbacks.${phase}`, 16);
+    const entries = table(object, callbackSection(phase), 16);
     if (entries === undefined) return [];
     return Array.from({ length: entries.count }, (_, entry) => {
       const { symbol, addend } = entries.target(entry, 0);

@@ -1,0 +1,241 @@
+/** The program `kpatch-factory`. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { isCveId } from 'kpatch/advisories';
+import { fail, jsonText, KpatchError, print, printError, renderError, version, writeAtomically } from 'kpatch/parts';
+import { readConfig } from '../config.ts';
+import { cvePage, kernelPage, Overview, overviewPage } from '../page/page.ts';
+import { pageServer } from '../page/server.ts';
+import { Queue } from '../queue/queue.ts';
+import { outcomes, readReport } from '../report/outcomes.ts';
+import type { Factory } from '../steps/factory.ts';
+import { Blobs } from '../store/blobs.ts';
+import { type Database, openDatabase } from '../store/database.ts';
+import { type DecisionWord, State } from '../store/state.ts';
+import { realTools } from './tools.ts';
+
+interface Common {
+  readonly home: string;
+  readonly database?: string;
+}
+
+interface Opened extends AsyncDisposable {
+  readonly factory: Factory;
+  readonly database: Database;
+}
+
+async function open({ home, database: url }: Common): Promise<Opened> {
+  const config = readConfig(home);
+  const database = await openDatabase(home, url);
+  const state = new State(database, new Blobs(join(home, 'store')));
+  const close = (): Promise<void> => database.close();
+  return { factory: { config, state, tools: realTools() }, database, [Symbol.asyncDispose]: close };
+}
+
+const program = new Command('kpatch-factory')
+  .description('From a CVE to a proven, published live patch.')
+  .version(`kpatch-factory ${version}`, '-V, --version')
+  .option('-C, --home <folder>', 'folder of the factory, with factory.json', '.')
+  .option('--database <url>', 'PostgreSQL server (default: an embedded database in the folder)')
+  .exitOverride()
+  .configureOutput({ writeErr: () => {} });
+
+const common = (): Common => program.opts<Common>();
+
+program
+  .command('run')
+  .description('read the feeds and carry out everything that follows, then end')
+  .action(async () => {
+    await using opened = await open(common());
+    await work(opened, true);
+    const { factory } = opened;
+    print(`${summary(await readReport(factory.config, factory.state))}\n`);
+  });
+
+program
+  .command('worker')
+  .description('work on the queue until it is stopped; several may run on one PostgreSQL server')
+  .option('--every <minutes>', 'also read the feeds this often', minutes)
+  .action(async ({ every }: { every?: number }) => {
+    await using opened = await open(common());
+    await work(opened, false, every);
+  });
+
+async function work({ factory, database }: Opened, once: boolean, every?: number): Promise<void> {
+  const stop = new AbortController();
+  const end = (): void => stop.abort();
+  process.once('SIGINT', end).once('SIGTERM', end);
+  const queue = await Queue.open(database);
+  const read = (): Promise<void> => queue.send({ step: 'ingest', kernel: '' });
+  if (once || every !== undefined) await read();
+  const timer = every === undefined ? undefined : setInterval(() => void read().catch(() => {}), every * 60_000);
+  const onJob = ({ step, kernel }: { step: string; kernel: string }): void => {
+    printError(`${new Date().toISOString().slice(11, 19)} ${step}${kernel === '' ? '' : ` ${kernel}`}\n`);
+  };
+  try {
+    await queue.work(factory, { signal: stop.signal, once, onJob });
+  } finally {
+    clearInterval(timer);
+    await queue.close();
+    process.off('SIGINT', end).off('SIGTERM', end);
+  }
+}
+
+function minutes(text: string): number {
+  const value = Number(text);
+  if (!(value >= 1 && value <= 10_080))
+    throw new InvalidArgumentError('It must be a number of minutes from 1 to 10080.');
+  return value;
+}
+
+program
+  .command('status')
+  .description('show what became of the CVEs of every kernel')
+  .option('--json', 'print JSON')
+  .action(async ({ json }: { json?: boolean }) => {
+    await using opened = await open(common());
+    const kernels = await readReport(opened.factory.config, opened.factory.state);
+    print(`${json === true ? jsonText({ schema: 'kpatch.factory-report/1', kernels }, 2) : summary(kernels)}\n`);
+  });
+
+function summary(kernels: Awaited<ReturnType<typeof readReport>>): string {
+  return kernels
+    .map(({ release, cves, published, build }) => {
+      const counts = outcomes.flatMap((outcome) => {
+        const count = cves.filter((one) => one.outcome === outcome).length;
+        return count === 0 ? [] : [`  ${String(count).padStart(6)} ${outcome}`];
+      });
+      const module = published === undefined ? 'nothing is published' : `version ${published.version} is published`;
+      const waits =
+        build?.module !== undefined && build.version !== published?.version ? `; version ${build.version} waits` : '';
+      return [`${release}: ${module}${waits}`, ...counts].join('\n');
+    })
+    .join('\n');
+}
+
+program
+  .command('events')
+  .description('print what happened, one JSON object a line')
+  .option('--after <id>', 'only events after this one', Number, 0)
+  .action(async ({ after }: { after: number }) => {
+    await using opened = await open(common());
+    for (const event of await opened.factory.state.events(Number.isSafeInteger(after) ? after : 0))
+      print(`${JSON.stringify(event)}\n`);
+  });
+
+const decisions: readonly (readonly [DecisionWord, string])[] = [
+  ['approve', 'let the module of a kernel out that waits; SUBJECT is its release'],
+  ['hold', 'keep the fix of a CVE out of the next series'],
+  ['release', 'take a hold or a withdrawal back'],
+  ['withdraw', 'take the fix of a CVE out of the live patches'],
+];
+
+for (const [word, description] of decisions) {
+  program
+    .command(`${word} <SUBJECT>`)
+    .description(description)
+    .requiredOption('--reason <text>', 'why; the events and the channel show it')
+    .action(async (subject: string, { reason }: { reason: string }) => {
+      if (reason.trim() === '') throw fail('usage', { problem: 'a decision needs a reason' });
+      await using opened = await open(common());
+      await decide(opened, word, subject, reason);
+    });
+}
+
+async function decide(
+  { factory, database }: Opened,
+  word: DecisionWord,
+  subject: string,
+  reason: string,
+): Promise<void> {
+  const { config, state } = factory;
+  const releases = config.kernels.map(({ release }) => release);
+  const isKernel = word === 'approve';
+  if (isKernel ? !releases.includes(subject) : !isCveId(subject))
+    throw fail('usage', { problem: `${subject} is not ${isKernel ? 'a kernel of factory.json' : 'a CVE id'}` });
+  const version = isKernel ? (await state.read<{ version: number }>(`build:${subject}`))?.version : undefined;
+  const who = userInfo().username;
+  await state.decide({ subject: version === undefined ? subject : `${subject} ${version}`, word, reason, who });
+  await state.note(word, isKernel ? subject : '', { subject, reason, who });
+  const queue = await Queue.open(database);
+  for (const kernel of isKernel ? [subject] : releases)
+    await queue.send({ step: isKernel ? 'publish' : 'series', kernel });
+  await queue.close();
+  print(`${word}: ${subject}. The next worker or \`kpatch-factory run\` carries it out.\n`);
+}
+
+program
+  .command('serve')
+  .description('serve the page')
+  .option('--listen <address>', 'address and port', '127.0.0.1:8470')
+  .action(async ({ listen }: { listen: string }) => {
+    const [, host, port] = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(listen) ?? [];
+    if (host === undefined || Number(port) > 65535)
+      throw fail('usage', { problem: `${listen} is not an address with a port` });
+    await using opened = await open(common());
+    const { factory } = opened;
+    const server = pageServer(() => readReport(factory.config, factory.state));
+    const address = await server.listen({ host, port: Number(port) });
+    printError(`serving ${address}\n`);
+    await new Promise<void>((resolve) => void process.once('SIGINT', resolve).once('SIGTERM', resolve));
+    await server.close();
+  });
+
+program
+  .command('export <FOLDER>')
+  .description('write the page as files')
+  .action(async (folder: string) => {
+    await using opened = await open(common());
+    const overview = new Overview(await readReport(opened.factory.config, opened.factory.state));
+    for (const part of ['cve', 'kernel']) mkdirSync(join(folder, part), { recursive: true });
+    const all = { search: '', outcome: '', kernel: '', page: 1 } as const;
+    // Links of files name the files.
+    const write = (path: string, page: { toString(): string } | undefined, up: string): void => {
+      const text = (page?.toString() ?? '')
+        .replace(/href="\/(cve|kernel)\/([^"]+)"/g, `href="${up}$1/$2.html"`)
+        .replaceAll('href="/"', `href="${up}index.html"`);
+      writeFileSync(join(folder, path), text);
+    };
+    write('index.html', overviewPage(overview, all, overview.rows.length), '');
+    for (const { cve } of overview.rows) write(`cve/${cve}.html`, cvePage(overview, cve), '../');
+    for (const { release } of overview.kernels) write(`kernel/${release}.html`, kernelPage(overview, release), '../');
+  });
+
+program
+  .command('dump <FILE>')
+  .description('write everything but the queue to a file, for another version of the database')
+  .action(async (file: string) => {
+    await using opened = await open(common());
+    writeAtomically(file, await opened.factory.state.dump());
+  });
+
+program
+  .command('restore <FILE>')
+  .description('read such a file into an empty database')
+  .action(async (file: string) => {
+    if (!existsSync(file)) throw fail('usage', { problem: `${file} does not exist` });
+    await using opened = await open(common());
+    const { state } = opened.factory;
+    if ((await state.dump()) !== '') throw fail('usage', { problem: 'the database is not empty' });
+    await state.restore(readFileSync(file, 'utf8'));
+  });
+
+try {
+  await program.parseAsync(process.argv);
+} catch (error) {
+  const { exitCode, message } = error as { exitCode?: number; message: string };
+  if (exitCode === 0) process.exitCode = 0;
+  else {
+    const known =
+      error instanceof KpatchError
+        ? error
+        : exitCode === undefined
+          ? undefined
+          : fail('usage', { problem: message.replace(/^error: /, '') });
+    if (known === undefined) throw error;
+    printError(`${renderError(known)}\n`);
+    process.exitCode = known.exit;
+  }
+}

@@ -1,0 +1,73 @@
+/** The settings of a factory: `factory.json` in its folder (docs/factory.md). */
+
+import { readFileSync } from 'node:fs';
+import { dirname, isAbsolute, join } from 'node:path';
+import { defaultSelection, readSelection, type SelectionRules } from 'kpatch/advisories';
+import { fail } from 'kpatch/parts';
+import * as v from 'valibot';
+
+const day = v.pipe(v.string(), v.regex(/^\d{4}-\d{2}-\d{2}$/, 'expected a day, YYYY-MM-DD'));
+
+const schema = v.strictObject({
+  schema: v.literal('kpatch.factory/1'),
+  feeds: v.array(v.string()),
+  kernels: v.pipe(
+    v.array(
+      v.strictObject({
+        release: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][\w.+~-]*$/, 'expected a release, as uname -r prints it')),
+        /** The commit of the repository that holds its source; without it the source is imported. */
+        base: v.optional(v.string()),
+        branch: v.optional(v.string()),
+        suite: v.optional(v.string()),
+        /** Last day of its support window. */
+        until: v.optional(day),
+      }),
+    ),
+    v.minLength(1),
+  ),
+  repository: v.optional(v.string()),
+  branch: v.optional(v.string(), 'HEAD'),
+  selection: v.optional(v.string()),
+  channel: v.optional(v.string()),
+  /** Who lets a patch out: the factory itself, or a person (`kpatch-factory approve`). */
+  decision: v.optional(v.picklist(['automatic', 'person']), 'person'),
+  proof: v.optional(v.picklist(['none', 'quick', 'full']), 'quick'),
+});
+
+export type FactoryKernel = v.InferOutput<typeof schema>['kernels'][number];
+
+export interface FactoryConfig extends Omit<v.InferOutput<typeof schema>, 'selection'> {
+  readonly home: string;
+  readonly selection: SelectionRules;
+}
+
+/** Every CVE: what a fix costs is seconds, so the default is to take all. */
+const everything: SelectionRules = { ...defaultSelection, least: 'none', unrated: 'take' };
+
+/** Reads `factory.json`; paths in it are relative to its folder. Errors: `factory-config`, those of reading the selection. */
+export function readConfig(home: string): FactoryConfig {
+  const bad = (problem: string): Error => fail('factory-config', { folder: home, file: 'factory.json', problem });
+  let document: unknown;
+  try {
+    document = JSON.parse(readFileSync(join(home, 'factory.json'), 'utf8'));
+  } catch (error) {
+    throw bad((error as Error).message);
+  }
+  const read = v.safeParse(schema, document);
+  if (!read.success) throw bad(`${v.getDotPath(read.issues[0]) ?? 'the document'}: ${read.issues[0].message}`);
+  const { selection, ...rest } = read.output;
+  const at = (path: string): string =>
+    isAbsolute(path) || /^[a-z+]+:\/\//i.test(path) ? path : join(dirname(join(home, 'x')), path);
+  const doubled = rest.kernels.find(
+    ({ release }, index) => rest.kernels.findIndex((one) => one.release === release) !== index,
+  );
+  if (doubled !== undefined) throw bad(`the kernel ${doubled.release} is listed twice`);
+  return {
+    ...rest,
+    home,
+    feeds: rest.feeds.map(at),
+    ...(rest.repository === undefined ? {} : { repository: at(rest.repository) }),
+    ...(rest.channel === undefined ? {} : { channel: at(rest.channel) }),
+    selection: selection === undefined ? everything : readSelection(at(selection)),
+  };
+}

@@ -1,0 +1,41 @@
+/** The repository of the fixes, opened for one kernel. */
+
+import { fail } from 'kpatch/parts';
+import { Git } from '../fixes/git.ts';
+import { History } from '../fixes/history.ts';
+import { type Factory, kernelOf } from './factory.ts';
+
+export interface OpenRepository extends Disposable {
+  readonly git: Git;
+  readonly history: History;
+  /** The commit that holds the kernel's source. */
+  readonly base: string;
+}
+
+/** Undefined if the factory has no repository. Error: `factory-repository`. */
+export async function openRepository(
+  factory: Factory,
+  release: string,
+  tree: string,
+): Promise<OpenRepository | undefined> {
+  const { repository, branch: general } = factory.config;
+  if (repository === undefined) return undefined;
+  const { base: named, branch = general } = kernelOf(factory, release);
+  const git = await Git.open(repository);
+  try {
+    const start = named === undefined ? undefined : await git.commit(named);
+    if (named !== undefined && start === undefined) throw lacks(repository, `commit ${named}`);
+    const head = await git.commit(branch);
+    if (head === undefined) throw lacks(repository, `branch ${branch}`);
+    const base = start ?? (await git.importTree(tree));
+    const history = await History.read(git, start, head);
+    return { git, history, base, [Symbol.dispose]: () => git[Symbol.dispose]() };
+  } catch (error) {
+    git[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function lacks(folder: string, what: string): Error {
+  return fail('factory-repository', { folder, problem: `it has no ${what}; fetch it again` });
+}

@@ -1,0 +1,72 @@
+/** Step 3: one cumulative series for one kernel, of the fixes that it needs. */
+import type { Advisory, TriagedCve } from 'kpatch/advisories';
+import { Intake, type StoredIntake } from '../feeds/intake.ts';
+import { findFix } from '../fixes/find.ts';
+import { makeSeries, type WantedFix } from '../fixes/series.ts';
+import { type Factory, heldCves, type Job, kernelOf, type StoredSeries } from './factory.ts';
+import { openRepository } from './repository.ts';
+
+/** Commits that a build or a proof refused for a kernel, with the reason. */
+export type Excluded = Readonly<Record<string, string>>;
+
+/** What the kernel needs: affected or undecided, compiled, selected, not held by a person, within the support window. */
+function isWanted(one: TriagedCve): boolean {
+  return (one.answer === 'open' || one.answer === 'unknown') && one.selected;
+}
+
+/** Makes the series; nothing follows if the kernel's window is over. */
+export async function seriesOf(factory: Factory, release: string): Promise<Job[]> {
+  const { state, tools } = factory;
+  const { until } = kernelOf(factory, release);
+  if (until !== undefined && new Date().toISOString().slice(0, 10) > until) {
+    await state.note('window', release, { until, text: 'the support window is over' });
+    return [];
+  }
+  const triaged = (await state.read<readonly TriagedCve[]>(`triage:${release}`)) ?? [];
+  const advisories = new Intake((await state.read<StoredIntake>('intake')) ?? []).advisories();
+  const held = await heldCves(factory);
+  const prepared = await tools.kernel(release);
+  using repository = await openRepository(factory, release, prepared.tree);
+  if (repository === undefined) {
+    await state.note('series', release, { problem: 'factory.json names no repository, so there are no fixes' });
+    return [];
+  }
+  const { git, history, base } = repository;
+  const wanted = new Map<string, { fix: WantedFix['commit']; cves: string[] }>();
+  const without: { cve: string; reason: string }[] = [];
+  for (const one of triaged.filter(isWanted)) {
+    const decision = held.get(one.cve);
+    if (decision !== undefined) {
+      without.push({ cve: one.cve, reason: `${decision.word === 'hold' ? 'held' : 'withdrawn'}: ${decision.reason}` });
+      continue;
+    }
+    const advisory: Advisory | undefined = advisories.get(one.cve);
+    const found = advisory === undefined ? undefined : await findFix(advisory, history, git, base);
+    if (found?.state !== 'found') {
+      without.push({ cve: one.cve, reason: found?.text ?? 'only a changelog names it' });
+      continue;
+    }
+    for (const commit of found.commits) {
+      const known = wanted.get(commit.id) ?? { fix: commit, cves: [] };
+      known.cves.push(one.cve);
+      wanted.set(commit.id, known);
+    }
+  }
+  const excluded = new Map(Object.entries((await state.read<Excluded>(`excluded:${release}`)) ?? {}));
+  const fixes = [...wanted.values()].map(({ fix, cves }) => ({ commit: fix, cves }));
+  const { patches, dropped } = await makeSeries(fixes, history, git, base, { excluded });
+  const stored: StoredSeries = {
+    patches: patches.map(({ text, ...rest }) => ({ ...rest, digest: state.blobs.put(text) })),
+    dropped,
+    without,
+  };
+  const changed = await state.write(`series:${release}`, stored);
+  if (changed) await state.note('series', release, { patches: patches.length, dropped: dropped.length });
+  return [{ step: 'build', kernel: release }];
+}
+
+/** CVEs whose every commit is in the series: a part of a fix fixes nothing. */
+export function fixedBy({ patches, dropped }: StoredSeries): string[] {
+  const partly = new Set(dropped.flatMap(({ cves }) => cves));
+  return [...new Set(patches.flatMap(({ cves }) => cves))].filter((cve) => !partly.has(cve)).sort();
+}
