@@ -30,6 +30,8 @@ function run(_: Context, options: HostOptions): Outcome {
 function text(status: Status, support: Support | undefined): string[] {
   const rows: string[][] = [['Kernel', status.release || 'not running (--root)']];
   if (!status.livepatch && status.release !== '') rows.push(['', 'does not support live patching']);
+  if (status.signatureRequired !== undefined)
+    rows.push(['', `refuses modules that are not signed with a key it knows: ${status.signatureRequired}`]);
   for (const [i, patch] of status.patches.entries()) {
     const version = patch.version === undefined ? 'unknown version' : `version ${patch.version}`;
     const functions = plural(patch.functions.length, 'function');
