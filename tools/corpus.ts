@@ -20,6 +20,7 @@ import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 import { boot, type Guest } from '#kpatch/vm/guest.ts';
 import type { GuestFile } from '#kpatch/vm/initramfs.ts';
+import { machineHere, type TriedKernel } from './documents/tried.ts';
 
 const { values } = parseArgs({
   options: {
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     'no-load': { type: 'boolean', default: false },
     'allow-expired': { type: 'boolean', default: false },
     mirror: { type: 'string' },
+    record: { type: 'boolean', default: false },
     out: { type: 'string' },
   },
 });
@@ -134,9 +136,16 @@ async function buildFix(fix: Fix, index: number, source: Difference, folder: str
 /** The result of a fix whose changed init or exit part was left out, which the user has to ask for. */
 const leftOut = 'built with --leave-out-init';
 
-/** True if the fix was cut so that a part is missing: it does not compile, or what it calls is defined in another file. */
-function isCut({ result }: Outcome): boolean {
-  return result === 'compile-failed' || result === 'symbols-unresolved';
+/**
+ * True if the fix was cut so that a part is missing: it does not compile, what it calls is defined in another file, or it only adds
+ * functions that another file calls.
+ */
+function isCut({ result, detail }: Outcome): boolean {
+  if (result === 'compile-failed' || result === 'symbols-unresolved') return true;
+  const reasons = detail.split('\n').filter((line) => line.startsWith('  | '));
+  return (
+    result === 'nothing-patchable' && reasons.length > 0 && reasons.every((line) => /it is new, and nothing/.test(line))
+  );
 }
 
 async function attempt(
@@ -299,7 +308,7 @@ async function loadAll(kernel: TargetKernel, outcomes: readonly Outcome[]): Prom
 
 /** Errors by which a fix ends well without a module. */
 const nothingToDo = new Set(['no-change', 'not-built']);
-function printTable(outcomes: readonly Outcome[], failures: ReadonlyMap<Outcome, string>): boolean {
+function printTable(outcomes: readonly Outcome[], failures: ReadonlyMap<Outcome, string>): Map<string, number> {
   const rows = new Map<string, number>();
   const count = (row: string): void => void rows.set(row, (rows.get(row) ?? 0) + 1);
   let failed = 0;
@@ -320,7 +329,26 @@ function printTable(outcomes: readonly Outcome[], failures: ReadonlyMap<Outcome,
   console.log(
     `\nOf ${code} that are in the kernel and change code, ${built} were built (${((100 * built) / Math.max(1, code)).toFixed(0)} of 100).`,
   );
-  return failed === 0;
+  rows.set('failed', failed);
+  return rows;
+}
+
+/** Adds the run to docs/kernels-tried.json, from which the table in docs/kernels.md is printed (`make docs`). */
+function record(older: TargetKernel, newer: TargetKernel, rows: ReadonlyMap<string, number>): void {
+  const file = join(import.meta.dirname, '..', 'docs/kernels-tried.json');
+  const tried = JSON.parse(readFileSync(file, 'utf8')) as TriedKernel[];
+  const own = `make corpus OLD=${older.release} NEW=${newer.release} COUNT=${values.count} SEED=${values.seed}`;
+  const command = values['allow-expired'] ? `${own} ALLOW_EXPIRED=1` : own;
+  const others = tried.filter((one) => one.command !== command);
+  const entry: TriedKernel = {
+    distribution: older.origin ?? older.distribution,
+    kernel: older.release,
+    machine: machineHere(),
+    command,
+    date: new Date().toISOString().slice(0, 10),
+    fixes: Object.fromEntries(rows),
+  };
+  writeFileSync(file, `${JSON.stringify([...others, entry], null, 2)}\n`);
 }
 
 function lineOf(index: number, { fix, result, ms, detail }: Outcome): string {
@@ -379,7 +407,9 @@ async function main(): Promise<boolean> {
   for (const [outcome, said] of failures) console.log(`\nFAILED ${outcome.fix.name}\n${said}`);
   for (const outcome of outcomes.filter(({ result }) => result === 'failed'))
     console.log(`\nFAILED ${outcome.fix.name}\n${outcome.detail}`);
-  return printTable(outcomes, failures);
+  const rows = printTable(outcomes, failures);
+  if (values.record) record(older, newer, rows);
+  return rows.get('failed') === 0;
 }
 
 try {

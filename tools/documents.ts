@@ -10,12 +10,14 @@ import { rulesDocument } from '../packages/kpatch/test/differ/corpus/rules.ts';
 
 import { formsPage } from './documents/forms.ts';
 import { jsonPage, jsonSchema, schemaFile } from './documents/json.ts';
+import { triedPage } from './documents/tried.ts';
 
 const root = join(import.meta.dirname, '..');
 const pages: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsDocument,
   'docs/differ-rules.md': rulesDocument,
   'docs/json.md': jsonPage,
+  'docs/kernels.md': triedPage,
   'packages/kpatch/documents/forms.ts': formsPage,
   ...Object.fromEntries(
     documents.map((one) => [`docs/schemas/${schemaFile(one)}`, () => `${JSON.stringify(jsonSchema(one), null, 2)}\n`]),

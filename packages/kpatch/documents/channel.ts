@@ -1,8 +1,8 @@
 /** Documents of advisories, packages and channels. */
 import * as v from 'valibot';
-import { described, printed, stored } from './document.ts';
+import { described, printed, stored, storedWithout, textOf } from './document.ts';
 import { supportContent } from './host.ts';
-import { natural, release, sha256 } from './parts.ts';
+import { line, natural, release, sha256 } from './parts.ts';
 
 const verdict = v.picklist(['covered', 'awaited', 'reboot']);
 const severity = v.string();
@@ -37,15 +37,17 @@ export const packageDocument = printed('kpatch.package/1', 'package', 'Packages 
 });
 
 const configMembers = {
-  name: v.string(),
-  description: v.string(),
-  url: v.string(),
+  name: described(v.string(), 'Letters, digits and dashes: it is in file names.'),
+  description: v.optional(v.string()),
+  url: described(v.string(), 'Where `public/` is served.'),
   keys: described(v.array(v.string()), 'Fingerprints of the keys that sign, oldest first.'),
-  formerKeys: described(v.array(v.string()), 'Keys that no longer sign.'),
-  revokedKeys: described(v.optional(v.array(v.string())), 'Keys that leaked or were lost; they never sign again.'),
-  windowMonths: natural,
-  validDays: natural,
-  keep: natural,
+  formerKeys: v.optional(
+    described(v.array(v.string()), 'Keys that no longer sign; they are still handed out, to check what they signed.'),
+  ),
+  revokedKeys: v.optional(described(v.array(v.string()), 'Keys that leaked or were lost; they never sign again.')),
+  windowMonths: v.optional(described(natural, 'Months of live patches for each kernel, from its release.')),
+  validDays: v.optional(described(natural, 'Days for which a publication is valid.')),
+  keep: v.optional(described(natural, 'Publications to keep besides the newest.')),
   require: v.object({
     proof: v.boolean(),
     moduleSignature: v.boolean(),
@@ -68,17 +70,40 @@ export const channelConfigDocument = stored(
   configMembers,
 );
 
-const poolFile = v.object({ file: v.string(), size: natural, sha256 });
+const poolFile = v.object({
+  file: textOf(/^[A-Za-z0-9][A-Za-z0-9._+~-]*\.(?:deb|rpm)$/, 'the name of a package file'),
+  size: natural,
+  sha256,
+});
+
+/** Versions and releases of packages. */
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(999_999_999));
 
 const recordMembers = {
   kernel: release,
-  arch: v.string(),
-  version: natural,
-  release: natural,
-  module: v.nullable(v.object({ name: v.string(), sha256, signed: v.boolean(), buildId: v.string() })),
-  proof: v.nullable(sha256),
-  cves: v.array(v.object({ id: v.string(), title: v.string(), severity })),
-  withdrawn: v.array(v.object({ id: v.string(), reason: v.string() })),
+  arch: textOf(/^\w{1,20}$/, 'an architecture'),
+  version: described(count, '0-0 is the subscription: the kernel has no patch yet.'),
+  release: count,
+  module: v.nullable(
+    v.object({
+      name: textOf(/^\w{1,55}$/, 'the name of a module'),
+      sha256,
+      signed: v.boolean(),
+      buildId: textOf(/^[0-9a-f]{0,128}$/, 'a build id'),
+    }),
+  ),
+  proof: v.nullable(described(sha256, 'Digest of the proof file, if the package includes it.')),
+  cves: v.array(
+    v.object({
+      id: line,
+      title: v.string(),
+      severity: v.picklist(['none', 'low', 'moderate', 'important', 'critical', 'unrated']),
+    }),
+  ),
+  withdrawn: described(
+    v.array(v.object({ id: line, reason: v.string() })),
+    'CVEs that the patch before fixed and this one does not.',
+  ),
 };
 
 export const livePatchRecordDocument = stored(
@@ -87,6 +112,8 @@ export const livePatchRecordDocument = stored(
   'What a live patch package holds. Version 0-0 subscribes a kernel that has no patch yet.',
   recordMembers,
 );
+
+const day = textOf(/^\d{4}-\d{2}-\d{2}$/, 'a day, YYYY-MM-DD');
 
 export const channelKernelStoredDocument = stored(
   'kpatch.channel-kernel/1',
@@ -97,8 +124,8 @@ export const channelKernelStoredDocument = stored(
     arch: v.string(),
     distribution: v.string(),
     packageVersion: v.string(),
-    released: v.string(),
-    extended: v.nullable(v.object({ until: v.string(), reason: v.string() })),
+    released: described(day, 'Day of its release.'),
+    extended: v.nullable(v.object({ until: day, reason: v.string() })),
     patches: v.array(
       v.object({
         record: livePatchRecordDocument.schema,
@@ -148,6 +175,21 @@ export const channelStateDocument = stored(
   '`/var/lib/kpatch/channel.json`',
   'The newest publication that this machine has seen, and its last look at the channel.',
   { newest: v.number(), looked: v.string(), problem: v.string() },
+);
+
+export const channelGenerationDocument = storedWithout(
+  'kpatch.channel-generation',
+  '`generations/N.json` of a channel',
+  'What is kept of a publication besides its tree.',
+  {
+    number: natural,
+    date: v.string(),
+    indexes: described(
+      v.array(textOf(/^(?!\/)(?!(?:.*\/)?\.\.(?:\/|$))/, 'a path below the publication')),
+      'Index files under their digest, which the next publications keep for slow readers.',
+    ),
+    client: v.object({ digest: v.string(), deb: poolFile, rpm: poolFile }),
+  },
 );
 
 export const unpackedDocument = stored(

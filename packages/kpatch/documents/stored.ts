@@ -87,6 +87,67 @@ export const storeIndexDocument = stored(
   },
 );
 
+export const keptGuestDocument = storedWithout(
+  'kpatch.kept-guest',
+  'Header of a kept guest, `/var/cache/kpatch/guests/*.guest`',
+  'A booted virtual machine that later proofs resume.',
+  {
+    format: described(v.literal(1), 'Changes whenever a file made before must not be resumed.'),
+    key: described(v.string(), 'What the guest was booted with, as one digest.'),
+    made: time,
+    console: described(v.string(), 'What the guest had printed on its console.'),
+  },
+);
+
+const packageVersion = v.object({ name: v.string(), version: v.string(), sha256: v.optional(sha256) });
+
+export const preparedKernelDocument = storedWithout(
+  'kpatch.prepared-kernel',
+  '`/var/cache/kpatch/kernels/RELEASE/manifest.json`',
+  'A prepared kernel: what it is and the digests by which damage is noticed.',
+  {
+    format: described(v.literal(2), 'Changes with the layout of the folder: other folders are prepared again.'),
+    kernel: v.object({
+      release: v.string(),
+      version: v.object({ major: natural, minor: natural, patch: natural }),
+      arch: v.string(),
+      distribution: v.string(),
+      sourceVersion: v.string(),
+      packages: v.array(packageVersion),
+      paths: v.object({
+        root: v.string(),
+        tree: v.string(),
+        headers: v.string(),
+        config: v.string(),
+        symvers: v.string(),
+        image: v.string(),
+        vmlinux: v.string(),
+        kallsyms: v.string(),
+        modules: v.optional(v.string()),
+      }),
+      compiler: v.object({
+        command: v.string(),
+        builtBy: v.string(),
+        makeArguments: v.array(v.string()),
+        root: v.optional(v.string()),
+      }),
+      origin: v.optional(v.string()),
+      buildId: v.optional(v.string()),
+      livepatch: v.boolean(),
+      banner: v.optional(v.string()),
+    }),
+    digests: described(v.record(v.string(), v.string()), 'Path below the folder of the kernel, and its SHA-256.'),
+    listing: described(v.string(), 'Digest of the list of all files.'),
+  },
+);
+
+export const buildRootDocument = storedWithout(
+  'kpatch.build-root',
+  '`/var/cache/kpatch/roots/*/build-root.json`',
+  'The packages that a build root consists of.',
+  { format: v.literal(1), packages: v.array(packageVersion) },
+);
+
 const guarded = v.object({ name: v.string(), sha256: v.string() });
 
 export const bootGuardDocument = stored(

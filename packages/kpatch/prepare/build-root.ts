@@ -8,6 +8,8 @@ import type { Reporter } from '../base/report.ts';
 import { runOk } from '../base/run.ts';
 import type { ArchiveOptions, DistributionRelease } from '../distro/distribution.ts';
 import { distributionOf } from '../distro/registry.ts';
+import { type Stored, storedDocument } from '../documents/form.ts';
+import type { buildRootDocument } from '../documents/stored.ts';
 import type { PackageVersion } from '../kernel/target.ts';
 import type { BuildRoot, WantedCompiler } from '../toolchain/build-root.ts';
 import { cacheRoot, packagesFolder, packagesLock } from './cache.ts';
@@ -15,10 +17,7 @@ import { cacheRoot, packagesFolder, packagesLock } from './cache.ts';
 /** How long to wait for another kpatch that makes the same build root. */
 const WAIT_MS = 900_000;
 
-interface Stored {
-  readonly format: 1;
-  readonly packages: readonly PackageVersion[];
-}
+type BuildRootRecord = Stored<typeof buildRootDocument>;
 
 /** The folder of all build roots. */
 export function buildRootsFolder(): string {
@@ -69,7 +68,7 @@ export async function buildRoot(
         : error;
     }
     await runOk('chmod', ['-R', 'u+rwX,go+rX,go-w', unfinished.path]);
-    const stored: Stored = { format: 1, packages: plan.packages };
+    const stored: BuildRootRecord = { format: 1, packages: plan.packages };
     // Written last: a folder with this file is whole.
     writeAtomically(join(unfinished.path, 'build-root.json'), `${JSON.stringify(stored, null, 1)}\n`);
     rmSync(folder, { recursive: true, force: true });
@@ -83,12 +82,11 @@ export function packagesOfBuildRoot(folder: string): readonly PackageVersion[] {
   return read(folder)?.packages ?? [];
 }
 
-function read(folder: string): Stored | undefined {
+function read(folder: string): BuildRootRecord | undefined {
   const file = join(folder, 'build-root.json');
   if (!existsSync(file)) return undefined;
   try {
-    const stored = JSON.parse(readFileSync(file, 'utf8')) as Stored;
-    return stored.format === 1 && Array.isArray(stored.packages) ? stored : undefined;
+    return storedDocument('kpatch.build-root', JSON.parse(readFileSync(file, 'utf8')));
   } catch {
     return undefined;
   }

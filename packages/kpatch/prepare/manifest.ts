@@ -3,21 +3,16 @@ import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { sha256 } from '../base/digest.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
+import { type Stored, storedDocument } from '../documents/form.ts';
+import type { preparedKernelDocument } from '../documents/stored.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { kernelFolder, manifestText } from './cache.ts';
 import { firstChange, keepListing } from './integrity.ts';
 
-/** Raised when the layout of the folder changes: folders of another format are prepared again. */
-const FORMAT = 2;
+type PreparedKernel = Stored<typeof preparedKernelDocument>;
 
-interface Manifest {
-  readonly format: number;
-  readonly kernel: TargetKernel;
-  /** Path below the kernel's folder → SHA-256. */
-  readonly digests: Readonly<Record<string, string>>;
-  /** Digest of the list of all files, see integrity.ts. */
-  readonly listing: string;
-}
+/** Raised when the layout of the folder changes: folders of another format are prepared again. */
+const FORMAT: PreparedKernel['format'] = 2;
 
 /** Small files whose content decides everything that is built; each is read and checked on every use. */
 function decisiveFiles({ paths }: TargetKernel): string[] {
@@ -39,7 +34,12 @@ export async function writeManifest(kernel: TargetKernel): Promise<void> {
   const { root } = kernel.paths;
   const digests: Record<string, string> = {};
   for (const path of decisiveFiles(kernel)) digests[relative(root, path)] = sha256(readBytes(path));
-  const manifest: Manifest = { format: FORMAT, kernel, digests, listing: await keepListing(root) };
+  const manifest: Omit<PreparedKernel, 'kernel'> & { readonly kernel: TargetKernel } = {
+    format: FORMAT,
+    kernel,
+    digests,
+    listing: await keepListing(root),
+  };
   writeAtomically(join(root, 'manifest.json'), `${JSON.stringify(manifest, undefined, 1)}\n`, 0o444);
 }
 
@@ -69,30 +69,38 @@ export function inspectInTwo(release: string): Inspection {
   const none = (now: CacheState): Inspection => ({ now, listed: async () => undefined });
   const folder = kernelFolder(release);
   if (!existsSync(folder)) return none({ state: 'absent' });
-  const manifest = readManifest(release);
-  if (manifest === 'absent') return none({ state: 'incomplete' });
+  const manifest = readPrepared(release);
+  if (manifest === 'absent' || manifest === 'other') return none({ state: 'incomplete' });
   if (manifest === 'damaged') return none({ state: 'damaged', file: 'manifest.json' });
-  if (manifest.format !== FORMAT || manifest.kernel?.paths?.root !== folder) return none({ state: 'incomplete' });
+  if (manifest.kernel.paths.root !== folder) return none({ state: 'incomplete' });
   for (const [name, digest] of Object.entries(manifest.digests)) {
     const path = join(folder, name);
     if (!existsSync(path) || sha256(readBytes(path)) !== digest) return none({ state: 'damaged', file: name });
   }
-  const { kernel, listing } = manifest;
-  return { now: { state: 'complete', kernel }, listed: () => firstChange(folder, listing) };
+  const { listing } = manifest;
+  return { now: { state: 'complete', kernel: kernelOf(manifest) }, listed: () => firstChange(folder, listing) };
 }
 
 /** The description of a prepared kernel without looking at its files; undefined if it is not complete. */
 export function describedKernel(release: string): TargetKernel | undefined {
-  const manifest = readManifest(release);
-  return typeof manifest === 'object' && manifest.format === FORMAT ? manifest.kernel : undefined;
+  const manifest = readPrepared(release);
+  return typeof manifest === 'object' ? kernelOf(manifest) : undefined;
 }
 
-function readManifest(release: string): Manifest | 'absent' | 'damaged' {
+/** JSON leaves out what is undefined. */
+function kernelOf({ kernel: { buildId, banner, paths, ...others } }: PreparedKernel): TargetKernel {
+  return { ...others, buildId, banner, paths: { ...paths, modules: paths.modules } };
+}
+
+/** `other` if another version of kpatch made the folder. */
+function readPrepared(release: string): PreparedKernel | 'absent' | 'damaged' | 'other' {
   const text = manifestText(release);
   if (text === undefined) return 'absent';
   try {
-    const manifest = JSON.parse(text) as Manifest;
-    return typeof manifest?.digests === 'object' && manifest.digests !== null ? manifest : 'damaged';
+    const value: unknown = JSON.parse(text);
+    const { format } = Object(value) as { readonly format?: unknown };
+    if (typeof format === 'number' && format !== FORMAT) return 'other';
+    return storedDocument('kpatch.prepared-kernel', value);
   } catch {
     return 'damaged';
   }

@@ -24,21 +24,15 @@ import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { onExit } from '../base/cleanup.ts';
 import { temporaryFolder } from '../base/files.ts';
+import { type Stored, storedDocument } from '../documents/form.ts';
+import type { keptGuestDocument } from '../documents/stored.ts';
 
 const HEADER_BYTES = 64 * 1024;
 
-/** Changes whenever a file made before must not be resumed. */
-export const KEPT_FORMAT = 1;
+export type KeptHeader = Stored<typeof keptGuestDocument>;
 
-export interface KeptHeader {
-  readonly format: typeof KEPT_FORMAT;
-  /** What the guest was booted with, as one digest. */
-  readonly key: string;
-  /** ISO 8601, UTC. */
-  readonly made: string;
-  /** What the guest had printed on its console. */
-  readonly console: string;
-}
+/** Changes whenever a file made before must not be resumed. */
+export const KEPT_FORMAT: KeptHeader['format'] = 1;
 
 /** Why a file is not used, in words. */
 export class KeptFileUnusable extends Error {}
@@ -105,15 +99,13 @@ export function openKept(path: string, key: string): OpenKept {
 function readHeader(fd: number, key: string): KeptHeader {
   const bytes = Buffer.alloc(HEADER_BYTES);
   const header = readSync(fd, bytes, 0, HEADER_BYTES, null) === HEADER_BYTES ? parsed(bytes) : undefined;
-  if (header?.format !== KEPT_FORMAT || header.key !== key || typeof header.console !== 'string')
-    throw new KeptFileUnusable('its header is damaged');
-  return header as KeptHeader;
+  if (header?.key !== key) throw new KeptFileUnusable('its header is damaged');
+  return header;
 }
 
-function parsed(bytes: Buffer): Partial<KeptHeader> | undefined {
+function parsed(bytes: Buffer): KeptHeader | undefined {
   try {
-    const value: unknown = JSON.parse(bytes.toString('utf8'));
-    return typeof value === 'object' && value !== null ? value : undefined;
+    return storedDocument('kpatch.kept-guest', JSON.parse(bytes.toString('utf8')));
   } catch {
     return undefined;
   }

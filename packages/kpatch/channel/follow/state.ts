@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
-import { number, object, readJSON, text } from '../../base/plain.ts';
+import { readJSON } from '../../base/plain.ts';
+import { storedDocument } from '../../documents/form.ts';
 
 export interface FollowState {
   /** Seconds since 1970 of the newest publication that was ever seen. */
@@ -21,12 +22,8 @@ function stateFile(root: string): string {
 export function readState(root: string): FollowState {
   try {
     if (existsSync(stateFile(root))) {
-      const plain = object(readJSON(stateFile(root)));
-      return {
-        newest: number(plain.newest) ?? 0,
-        looked: text(plain.looked) ?? '',
-        problem: text(plain.problem) ?? '',
-      };
+      const { newest, looked, problem } = storedDocument('kpatch.channel-state/1', readJSON(stateFile(root)));
+      return { newest, looked, problem };
     }
   } catch {
     // It is written again at the next look.

@@ -3,7 +3,9 @@ import { existsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { writeAtomically } from '../../base/files.ts';
-import { list, number, object, readJSON, text, texts } from '../../base/plain.ts';
+import { readJSON } from '../../base/plain.ts';
+import type { channelConfigDocument } from '../../documents/channel.ts';
+import { formProblem, type Stored } from '../../documents/form.ts';
 
 export const channelSchema = 'kpatch.channel/1';
 
@@ -61,30 +63,15 @@ export function layout(folder: string) {
 export function readConfig(folder: string): ChannelConfig {
   const file = layout(folder).config;
   if (!existsSync(file)) throw fail('channel-none', { folder }, { where: { file } });
-  const plain = object(readJSON(file));
   const bad = (problem: string): Error => fail('channel-config', { file, problem }, { where: { file } });
-  if (plain.schema !== channelSchema) throw bad(`its schema is not ${channelSchema}`);
-  const config = {
-    schema: channelSchema,
-    name: text(plain.name) ?? '',
-    description: text(plain.description) ?? '',
-    url: text(plain.url) ?? '',
-    keys: texts(plain.keys),
-    formerKeys: texts(plain.formerKeys),
-    revokedKeys: texts(plain.revokedKeys),
-    windowMonths: number(plain.windowMonths) ?? configDefaults.windowMonths,
-    validDays: number(plain.validDays) ?? configDefaults.validDays,
-    keep: number(plain.keep) ?? configDefaults.keep,
-    require: {
-      proof: object(plain.require).proof === true,
-      moduleSignature: object(plain.require).moduleSignature === true,
-      proofKeys: texts(object(plain.require).proofKeys),
-      certificates: texts(object(plain.require).certificates),
-    },
-  } as const;
+  const value = readJSON(file);
+  const malformed = formProblem(channelSchema, value);
+  if (malformed !== undefined) throw bad(malformed);
+  const read = value as Stored<typeof channelConfigDocument>;
+  const config = { description: '', formerKeys: [], revokedKeys: [], ...configDefaults, ...read };
   const problem = problemOf(config);
   if (problem !== undefined) throw bad(problem);
-  if (list(plain.keys).length === 0) throw bad('it has no key');
+  if (config.keys.length === 0) throw bad('it has no key');
   return config;
 }
 

@@ -4,43 +4,19 @@ import { join } from 'node:path';
 import { compareBy, type Scheme } from '../../advisory/version.ts';
 import { fail } from '../../base/errors/error.ts';
 import { writeAtomically } from '../../base/files.ts';
-import { list, number, object, readJSON, text } from '../../base/plain.ts';
-import { compareRecords, type LivePatchRecord, readRecord } from '../package/record.ts';
+import { readJSON } from '../../base/plain.ts';
+import type { channelKernelStoredDocument } from '../../documents/channel.ts';
+import { formProblem, type Stored } from '../../documents/form.ts';
+import { compareRecords, readRecord } from '../package/record.ts';
 import { isRelease } from '../patch-module.ts';
-import type { Evidence } from '../trust.ts';
 import { type ChannelConfig, layout } from './config.ts';
 import { addMonths, lineOf, stateOn, type WindowState } from './window.ts';
 
 export const kernelSchema = 'kpatch.channel-kernel/1';
 
-export interface PoolFile {
-  readonly file: string;
-  readonly size: number;
-  readonly sha256: string;
-}
-
-export interface PublishedPatch extends Evidence {
-  readonly record: LivePatchRecord;
-  /** When it was added, ISO 8601 UTC. */
-  readonly issued: string;
-  readonly deb: PoolFile | null;
-  readonly rpm: PoolFile | null;
-}
-
-export interface ChannelKernel {
-  readonly schema: typeof kernelSchema;
-  readonly release: string;
-  readonly arch: string;
-  /** As advisories name it, `Debian:12`. */
-  readonly distribution: string;
-  /** Of the distribution's package, `6.1.192-2`; decides which kernel is newer. */
-  readonly packageVersion: string;
-  /** Day of its release. */
-  readonly released: string;
-  readonly extended: { readonly until: string; readonly reason: string } | null;
-  /** Oldest first; the first is the subscription, 0-0, until it is pruned. */
-  readonly patches: readonly PublishedPatch[];
-}
+export type ChannelKernel = Stored<typeof channelKernelStoredDocument>;
+export type PublishedPatch = ChannelKernel['patches'][number];
+export type PoolFile = NonNullable<PublishedPatch['deb']>;
 
 /** The day until which a kernel receives live patches. */
 export function untilOf(kernel: ChannelKernel, config: ChannelConfig): string {
@@ -83,35 +59,15 @@ export function findKernel(folder: string, release: string): ChannelKernel | und
 }
 
 function readKernelFile(file: string): ChannelKernel {
-  const plain = object(readJSON(file));
   const bad = (problem: string): Error => fail('channel-config', { file, problem }, { where: { file } });
-  if (plain.schema !== kernelSchema) throw bad(`its schema is not ${kernelSchema}`);
-  const kernel = plain as unknown as ChannelKernel;
-  for (const field of ['release', 'arch', 'distribution', 'packageVersion', 'released'] as const) {
-    if (text(plain[field]) === undefined) throw bad(`the field '${field}' is missing`);
-  }
+  const value = readJSON(file);
+  const problem = formProblem(kernelSchema, value);
+  if (problem !== undefined) throw bad(problem);
+  const kernel = value as ChannelKernel;
   if (!isRelease(kernel.release) || !file.endsWith(`/${kernel.release}.json`))
     throw bad('its name does not match its release');
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(kernel.released)) throw bad('released is not a date');
-  if (kernel.extended !== null && text(object(plain.extended).until) === undefined)
-    throw bad('extended has no end date');
-  for (const patch of list(plain.patches).map(object)) {
-    readRecord(patch.record, file);
-    for (const format of ['deb', 'rpm']) {
-      const pool = patch[format] === null ? undefined : object(patch[format]);
-      if (
-        pool !== undefined &&
-        (!isPoolName(pool.file) || number(pool.size) === undefined || text(pool.sha256) === undefined)
-      ) {
-        throw bad('a package lacks file, size or sha256');
-      }
-    }
-  }
-  return { ...kernel, patches: list(plain.patches) as ChannelKernel['patches'] };
-}
-
-function isPoolName(value: unknown): boolean {
-  return typeof value === 'string' && /^[A-Za-z0-9][A-Za-z0-9._+~-]*\.(?:deb|rpm)$/.test(value);
+  for (const { record } of kernel.patches) readRecord(record, file);
+  return kernel;
 }
 
 /** Writes a kernel's file: the moment from which its patches are part of the channel. */

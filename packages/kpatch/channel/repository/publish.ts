@@ -19,9 +19,11 @@ import { dirname, join } from 'node:path';
 import { onExit } from '../../base/cleanup.ts';
 import { fail, KpatchError } from '../../base/errors/error.ts';
 import { syncFolder, temporaryFolder, writeAtomically, writeError } from '../../base/files.ts';
-import { list, number, object, readJSON, text, texts } from '../../base/plain.ts';
+import { list, object, readJSON, text } from '../../base/plain.ts';
 import type { Reporter } from '../../base/report.ts';
 import { run } from '../../base/run.ts';
+import type { channelGenerationDocument } from '../../documents/channel.ts';
+import { type Stored, storedDocument } from '../../documents/form.ts';
 import { readTrust } from '../trust.ts';
 import { intoPool, signAll } from './add.ts';
 import { type ChannelConfig, layout } from './config.ts';
@@ -31,19 +33,13 @@ import { aptSource, buildClient, clientDigest, dnfRepository } from './index/cli
 import { writeCsaf } from './index/csaf.ts';
 import { writeDnf } from './index/dnf.ts';
 import { type ChannelKernel, type PoolFile, readKernels } from './kernel.ts';
-import { page } from './page/page.ts';
+import { feed } from './page/feed.ts';
+import { feedFile, page } from './page/page.ts';
 import { kernelsDocument, type Publication } from './publication.ts';
 import { brokenRules } from './rules.ts';
 import { type TufKeys, writeTuf } from './tuf/repository.ts';
 
-/** What is kept of a publication beside its tree: `generations/N.json`. */
-interface Generation {
-  readonly number: number;
-  readonly date: string;
-  /** Index files under their digest, which the next publications keep for slow readers. */
-  readonly indexes: readonly string[];
-  readonly client: { readonly digest: string; readonly deb: PoolFile; readonly rpm: PoolFile };
-}
+type Generation = Stored<typeof channelGenerationDocument>;
 
 export interface Published {
   readonly generation: number;
@@ -135,6 +131,7 @@ async function makeTree(
     'kpatch-channel.sources': aptSource(config.url, suite, component),
     'kpatch-channel.repo': dnfRepository(config.url, config.description === '' ? config.name : config.description),
     'index.html': page(publication),
+    [feedFile]: feed(publication),
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(tree, name), content);
   const generation = { number: next, date: publication.date.toISOString(), indexes: [...apt, ...dnf, ...tuf], client };
@@ -216,21 +213,12 @@ function readGenerations(folder: string): Generation[] {
   return names
     .flatMap((name) => {
       try {
-        const plain = object(readJSON(join(generations, name)));
-        const client = object(plain.client);
-        const known =
-          number(plain.number) !== undefined && text(plain.date) !== undefined && Array.isArray(plain.indexes);
-        if (!known || text(client.digest) === undefined) return [];
-        return [{ ...(plain as unknown as Generation), indexes: texts(plain.indexes).filter(isInside) }];
+        return [storedDocument('kpatch.channel-generation', readJSON(join(generations, name)))];
       } catch {
         return [];
       }
     })
     .sort((a, b) => a.number - b.number);
-}
-
-function isInside(path: string): boolean {
-  return !path.startsWith('/') && !path.split('/').includes('..');
 }
 
 /** The generation that is served. */
