@@ -167,6 +167,9 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
   ],
   status: [
     { what: 'In a check of a monitoring system', run: ['kpatch status >/dev/null || echo "kpatch needs attention"'] },
+    { what: 'One line, for a prompt or a message of the day', run: ['kpatch status --short'] },
+    { what: 'Your own line', run: ["kpatch status --format '{release}: {patches}, {cve-count} CVEs, {todo}'"] },
+    { what: 'Watch a transition', run: ['kpatch status --watch'] },
   ],
   signal: [
     {

@@ -3,15 +3,15 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
 import { run } from '../../base/run.ts';
+import { kernelHookFolder } from '../../distro/names.ts';
 
 const service = 'etc/systemd/system/kpatch-update.service';
 const fetchService = 'etc/systemd/system/kpatch-fetch.service';
 /** What the service that fetches hands over; systemd makes the folder and gives it to the service's user. */
 const fetchFolder = '/var/lib/kpatch-fetch';
 const timer = 'etc/systemd/system/kpatch-update.timer';
-/** Debian runs these with release and image; kernel-install(8) of the RHEL family with `add`, release and more. */
-const debianHook = 'etc/kernel/postinst.d/kpatch-channel';
-const installHook = 'etc/kernel/install.d/95-kpatch-channel.install';
+const packageHook = join(kernelHookFolder('deb'), 'kpatch-channel');
+const installHook = join(kernelHookFolder('rpm'), '95-kpatch-channel.install');
 
 /** This program, as a unit calls it. */
 export function selfCommand(): string[] {
@@ -161,7 +161,7 @@ Persistent=true
 WantedBy=timers.target
 `,
   );
-  write(debianHook, hook, 0o755);
+  write(packageHook, hook, 0o755);
   if (existsSync(join(root, 'usr/lib/kernel/install.d')) && !existsSync(join(root, 'var/lib/dpkg/status')))
     write(installHook, hook, 0o755);
   await systemctl(root, ['daemon-reload'], ['enable', '--now', 'kpatch-update.timer']);
@@ -170,7 +170,8 @@ WantedBy=timers.target
 /** Stops the timer and removes what `enableUnits` wrote. */
 export async function disableUnits(root: string): Promise<void> {
   if (existsSync(join(root, timer))) await systemctl(root, ['disable', '--now', 'kpatch-update.timer']);
-  for (const file of [timer, service, fetchService, debianHook, installHook]) rmSync(join(root, file), { force: true });
+  for (const file of [timer, service, fetchService, packageHook, installHook])
+    rmSync(join(root, file), { force: true });
   await systemctl(root, ['daemon-reload']);
 }
 
