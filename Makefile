@@ -5,7 +5,7 @@ TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
 # Every kpatch that a test starts checks its own JSON output against docs/schemas.
 CHECKED := NODE_OPTIONS=--import=$(CURDIR)/packages/kpatch/test/output-check.ts
 
-.PHONY: help install install-all check format docs packages test attacks demo channel-demo bench fuzz soak corpus clean
+.PHONY: help install install-all check format docs packages test attacks demo channel-demo factory-demo screenshots bench fuzz soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ format: install ## format the sources in place
 docs: install ## write the documents that are printed from the sources
 	@$(NODE) tools/documents.ts
 
+screenshots: install-all ## the pages in every state into docs/images
+	@$(NODE) tools/screenshots.ts
+
 packages: install-all ## one executable that needs no Node, a .deb, an .rpm and a bill of materials (CycloneDX), into dist/
 	@$(NODE) tools/packages.ts
 
@@ -44,6 +47,9 @@ demo: install ## the whole way: newest stock kernel, one-line fix, live patch, s
 
 channel-demo: install-all ## a channel end to end: built, proven, published, followed by a machine with apt and by dnf
 	@$(NODE) tools/channel-demo.ts
+
+factory-demo: install-all ## from real CVE records to a channel: series, build, publication, a new record, a fix of a fix, a withdrawal (ARGS=…)
+	@$(NODE) tools/factory-demo.ts $(ARGS)
 
 bench: install-all ## how fast, how large: each bench/*.ts prints a table
 	@for file in bench/*.ts; do $(NODE) $$file || exit 1; done

@@ -29,6 +29,7 @@ const wasmAsset: Plugin = {
     for (const [filter, library] of [
       [/x86_64\/decoder\.ts$/, 'iced-x86'],
       [/formats\/asn1\.ts$/, 'asn1js'],
+      [/base\/errors\/catalogue\.ts$/, './entries/all.ts'],
     ] as const) {
       onLoad({ filter }, ({ path }) => {
         const made = `createRequire(import.meta.url)('${library}')`;

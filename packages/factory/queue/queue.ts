@@ -37,7 +37,20 @@ export class Queue {
     } as const;
     for (const step of steps)
       if ((await boss.getQueue(step)) === null) await boss.createQueue(step, options).catch(() => {});
-    return new Queue(boss, database);
+    const queue = new Queue(boss, database);
+    // No other process can have them: what ran when this factory was killed starts again at once.
+    if (database.alone) await queue.#restartActive();
+    return queue;
+  }
+
+  /** On a server the missing sign of life does this, after half a minute. */
+  async #restartActive(): Promise<void> {
+    const again =
+      "other.name = job.name and other.state = 'retry' and other.singleton_key is not distinct from job.singleton_key";
+    await this.#database.query(
+      `delete from pgboss.job where state = 'active' and exists (select 1 from pgboss.job other where ${again});
+       update pgboss.job set state = 'retry', start_after = now(), started_on = null where state = 'active';`,
+    );
   }
 
   async send({ step, kernel }: Job): Promise<void> {

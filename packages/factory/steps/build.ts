@@ -27,7 +27,9 @@ export async function buildModule(factory: Factory, release: string): Promise<Jo
   }
   const attempt = await tryBuild(factory, release, series.patches, cves, version);
   if (attempt instanceof KpatchError) {
-    const culprit = await findCulprit(factory, release, series.patches);
+    const culprit =
+      (await suspectOf(factory, release, series.patches, attempt)) ??
+      (await findCulprit(factory, release, series.patches));
     const reason = await refusalOf(factory, release, series.patches, culprit, attempt);
     const excluded = (await state.read<Excluded>(`excluded:${release}`)) ?? {};
     await state.write(`excluded:${release}`, { ...excluded, [culprit.commit.id]: reason });
@@ -72,6 +74,39 @@ async function tryBuild(
 /** Changes that have no code in this kernel refuse nothing, but build nothing either. */
 function isRefusal(result: Built | KpatchError): result is KpatchError {
   return result instanceof KpatchError && result.exit !== 3;
+}
+
+/** More suspects than this take longer to try than halving the series. */
+const SUSPECTS = 4;
+
+/**
+ * A patch that the build refuses also without the rest of the series, only with what it needs: the error mostly names a file,
+ * and few patches change it. Undefined if none of them is refused by itself.
+ */
+async function suspectOf(
+  factory: Factory,
+  release: string,
+  patches: readonly StoredPatch[],
+  error: KpatchError,
+): Promise<StoredPatch | undefined> {
+  const words = `${error.message} ${error.detail ?? ''} ${JSON.stringify(error.where)}`;
+  const suspects = patches.filter(({ digest }) => {
+    const text = factory.state.blobs.get(digest)?.toString('latin1') ?? '';
+    const files = [...text.matchAll(/^\+\+\+ b\/(\S+)\.[chS]$/gm)].map(([, file]) => file!);
+    return files.some((file) => words.includes(file));
+  });
+  for (const suspect of suspects.slice(-SUSPECTS).reverse()) {
+    const alone = patches.filter((one) => one === suspect || isNeededBy(one, suspect, patches));
+    if (isRefusal(await tryBuild(factory, release, alone, [], 1))) return suspect;
+  }
+  return undefined;
+}
+
+function isNeededBy(one: StoredPatch, by: StoredPatch, patches: readonly StoredPatch[]): boolean {
+  return by.needs.some((id) => {
+    const needed = patches.find(({ commit }) => commit.id === id);
+    return needed !== undefined && (needed === one || isNeededBy(one, needed, patches));
+  });
 }
 
 /**

@@ -7,6 +7,8 @@ import { PgBoss } from 'pg-boss';
 type Adapter = ReturnType<PgBoss['getDb']>;
 
 export interface Database {
+  /** True for the embedded database: no other process works on the queue. */
+  readonly alone: boolean;
   /** Runs SQL; with several statements, the rows of all of them. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
   /** The queue on this database, not started yet. */
@@ -76,7 +78,7 @@ async function embedded(home: string, name: string): Promise<Database> {
       await db.close();
       held.release();
     };
-    return { query, boss: () => new PgBoss({ db: adapter }), close };
+    return { alone: true, query, boss: () => new PgBoss({ db: adapter }), close };
   } catch (error) {
     held.release();
     throw problem(name, error);
@@ -95,7 +97,7 @@ async function served(url: string, name: string): Promise<Database> {
       await boss.stop({ graceful: false }).catch(() => {});
       await db.close?.();
     };
-    return { query, boss: () => boss, close };
+    return { alone: false, query, boss: () => boss, close };
   } catch (error) {
     await db.close?.();
     throw problem(name, error);

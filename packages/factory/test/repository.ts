@@ -7,8 +7,10 @@ export class TestRepository {
   readonly folder: string;
   #time = 1_700_000_000;
 
-  constructor(folder: string, files: Readonly<Record<string, string>>) {
+  /** Without files: a repository that is there already. */
+  constructor(folder: string, files: Readonly<Record<string, string>> | undefined) {
     this.folder = folder;
+    if (files === undefined) return;
     mkdirSync(folder, { recursive: true });
     this.git('init', '-q', '-b', 'stable');
     this.commit('the source', files);

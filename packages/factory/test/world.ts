@@ -1,5 +1,5 @@
 /** A small world for tests of the factory: a repository, records, and tools that stand in for building and proving. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from 'kpatch/parts';
 import { readConfig } from '#factory/config.ts';
@@ -25,12 +25,18 @@ export class World {
   readonly #tree: string;
   readonly #records: string;
 
-  constructor(folder: string, settings: object = {}) {
+  /** The world that another process made in this folder. */
+  static reopen(folder: string): World {
+    return new World(folder, null);
+  }
+
+  constructor(folder: string, settings: object | null = {}) {
     this.home = join(folder, 'home');
     this.#tree = join(folder, 'source');
     this.#records = join(folder, 'cves');
     const files = { 'net/a.c': lines(60), 'net/b.c': lines(60), 'drivers/none.c': lines(60) };
-    this.repository = new TestRepository(join(folder, 'linux'), files);
+    this.repository = new TestRepository(join(folder, 'linux'), settings === null ? undefined : files);
+    if (settings === null) return;
     new TestRepository(this.#tree, files);
     for (const path of [this.home, this.#records]) mkdirSync(path, { recursive: true });
     const base = this.repository.git('rev-parse', 'HEAD');
@@ -87,6 +93,8 @@ export class World {
       prove: async () => this.reasons,
       publish: async (_, file, withdrawn) => {
         const cves = JSON.parse(readFileSync(file, 'utf8')) as string[];
+        // Another process looks at it too.
+        appendFileSync(join(this.home, 'published'), `${cves.join(' ')}\n`);
         this.published.push({ cves, withdrawn: withdrawn.map(({ cve, reason }) => `${cve}: ${reason}`) });
       },
     };
@@ -103,7 +111,7 @@ export class World {
     const { factory, database } = await this.open(url);
     const queue = await Queue.open(database);
     await queue.send({ step: 'ingest', kernel: '' });
-    await queue.work(factory, { signal: AbortSignal.timeout(120_000), once: true });
+    await queue.work(factory, { signal: AbortSignal.timeout(300_000), once: true });
     const left = await queue.pending();
     await queue.close();
     if (left > 0) throw new Error(`${left} jobs are left`);

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
+import { changelogNames, ecosystemOf, packageTypeOfVersion, taggedRelease, versionInBanner } from '../distro/names.ts';
 import { namesOf } from '../platform/registry.ts';
 import type { Changelog } from './changelog.ts';
 import { compareBy, type Scheme, upstreamOf } from './version.ts';
@@ -12,13 +13,13 @@ export async function packageVersionOf(
   release: string,
   root = '/',
 ): Promise<{ scheme: Scheme; version: string } | undefined> {
-  // RHEL's release is the package's version with the architecture behind it.
-  const pattern = `^(\\d[\\w.]*-[\\w.]+\\.(?:el|fc|amzn|oe)\\w*)\\.(?:${namesOf('rpm').join('|')})$`;
-  const rpm = new RegExp(pattern).exec(release)?.[1];
-  if (rpm !== undefined) return { scheme: 'rpm', version: rpm };
+  // Some releases are the version of the package with the machine behind it.
+  const tagged = taggedRelease(release);
+  if (tagged !== undefined && namesOf('rpm').includes(tagged.machine))
+    return { scheme: 'rpm', version: `${tagged.version}${tagged.tag}` };
   const text = slurp(join(root, 'proc/version'));
   if (text.startsWith(`Linux version ${release} `)) {
-    const version = /\b(?:Debian|Ubuntu) (\d\S*)/.exec(text)?.[1];
+    const version = versionInBanner(text);
     if (version !== undefined) return { scheme: 'deb', version };
   }
   for (const name of [`linux-image-${release}`, `linux-image-${release}-unsigned`, `linux-headers-${release}`]) {
@@ -35,17 +36,10 @@ export function runningRelease(root = '/'): string {
 }
 
 /** The distribution as OSV names it (`Debian:12`), from os-release(5); `undefined` for one that OSV has no such name for. */
-export function distributionOf(root = '/'): string | undefined {
+export function ecosystemHere(root = '/'): string | undefined {
   const text = slurp(join(root, 'etc/os-release'));
   const value = (key: string): string => new RegExp(`^${key}="?([^"\n]*)"?$`, 'm').exec(text)?.[1] ?? '';
-  const names: Readonly<Record<string, string>> = {
-    debian: 'Debian',
-    ubuntu: 'Ubuntu',
-    rhel: 'Red Hat',
-    almalinux: 'AlmaLinux',
-    rocky: 'Rocky Linux',
-  };
-  const name = names[value('ID')];
+  const name = ecosystemOf(value('ID'));
   return name === undefined || value('VERSION_ID') === '' ? undefined : `${name}:${value('VERSION_ID')}`;
 }
 
@@ -65,7 +59,7 @@ export function installedChangelogs(version: string, root = '/'): string[] {
         /^linux-(?:image|source|headers)-/.test(name) &&
         new RegExp(`-${series.replace('.', '\\.')}(?:\\D|$)`).test(name),
     )
-    .flatMap((name) => ['changelog.Debian.gz', 'changelog.gz'].map((file) => join(docs, name, file)))
+    .flatMap((name) => changelogNames().map((file) => join(docs, name, file)))
     .filter((file) => existsSync(file));
 }
 
@@ -77,7 +71,7 @@ export function newestIn(changelogs: readonly Changelog[], scheme: Scheme): stri
 
 /** The scheme a version text is in, for versions given by hand: rpm's have a distribution tag such as `.el9`. */
 export function schemeOf(version: string): Scheme {
-  return /\.(?:el|fc|amzn|oe)\d/.test(version) ? 'rpm' : 'deb';
+  return packageTypeOfVersion(version);
 }
 
 /** Both ends of the question. Error: `channel-kernel-version`. */

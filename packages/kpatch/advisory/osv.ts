@@ -1,5 +1,6 @@
 /** OSV records (ossf/osv-schema 1.x): Debian's, Ubuntu's, AlmaLinux', the kernel's own. */
 import { list, object, type Plain, text, texts } from '../base/plain.ts';
+import { packageTypeOfEcosystem } from '../distro/names.ts';
 import { type Advisory, type Applicability, type CommitRange, cveId, type VersionRule } from './record.ts';
 import { levelOfWord, type Severity, severityOfVector } from './severity.ts';
 import type { Scheme } from './version.ts';
@@ -38,17 +39,11 @@ function ratings(holder: Plain, by: string): Severity[] {
   return [...(level === undefined ? [] : [{ level, by: `${by}: ${word}` }]), ...computed];
 }
 
-const ecosystems: readonly (readonly [RegExp, Scheme])[] = [
-  [/^(Debian|Ubuntu)\b/, 'deb'],
-  [/^(Red Hat|AlmaLinux|Rocky Linux|SUSE|openSUSE|openEuler|Mageia|Azure Linux)\b/, 'rpm'],
-  [/^Linux\b/, 'upstream'],
-];
-
 function applicability(product: Plain): Applicability[] {
   const about = object(product.package);
   const distribution = text(about.ecosystem) ?? '';
   const name = text(about.name) ?? '';
-  const scheme = ecosystems.find(([pattern]) => pattern.test(distribution))?.[1];
+  const scheme: Scheme | undefined = /^Linux\b/.test(distribution) ? 'upstream' : packageTypeOfEcosystem(distribution);
   if (scheme === undefined || !/^(linux|kernel)/i.test(name)) return [];
   const rules = list(product.ranges)
     .map(object)

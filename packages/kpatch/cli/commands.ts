@@ -54,6 +54,12 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./patch/review.ts'),
   },
   {
+    name: 'rewrite',
+    group: 'make',
+    summary: 'turn a refused patch into one that can be live patched',
+    load: () => import('./patch/rewrite.ts'),
+  },
+  {
     name: 'shield',
     group: 'make',
     summary: 'refuse calls of a vulnerable function until the fix is there',

@@ -54,6 +54,13 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     },
     { what: 'Refuse all kinds while building', run: ['kpatch build fix.patch --deny all'] },
   ],
+  rewrite: [
+    {
+      what: 'Write a new patch, read it, and build it',
+      run: ['kpatch rewrite fix.patch -o new.patch', 'kpatch build new.patch'],
+    },
+    { what: 'Both steps at once', run: ['kpatch build --rewrite fix.patch'] },
+  ],
   shield: [
     {
       what: 'Refuse every mount of one file system, and log the attempts',
@@ -160,6 +167,9 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
   ],
   status: [
     { what: 'In a check of a monitoring system', run: ['kpatch status >/dev/null || echo "kpatch needs attention"'] },
+    { what: 'One line, for a prompt or a message of the day', run: ['kpatch status --short'] },
+    { what: 'Your own line', run: ["kpatch status --format '{release}: {patches}, {cve-count} CVEs, {todo}'"] },
+    { what: 'Watch a transition', run: ['kpatch status --watch'] },
   ],
   signal: [
     {

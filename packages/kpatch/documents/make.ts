@@ -299,6 +299,24 @@ export const cachePruneDocument = printed('kpatch.cache-prune/1', 'cache prune',
   after: natural,
 });
 
+export const rewriteDocument = printed('kpatch.rewrite/1', 'rewrite', 'A patch was rewritten.', {
+  release,
+  patch: described(v.string(), 'Path of the new patch; empty if no rule applied.'),
+  rules: described(
+    v.array(
+      v.object({
+        rule: described(v.string(), 'The rule, see docs/rewrite.md.'),
+        file: v.string(),
+        name: described(v.string(), 'What it is about: a variable, member, table or function.'),
+        outcome: v.picklist(['applied', 'refused']),
+        text: v.string(),
+        assumes: described(v.string(), 'What must be true for the result to be right; empty if it was refused.'),
+      }),
+    ),
+    'What each rule did, or why it did not.',
+  ),
+});
+
 export const reviewDocument = printed('kpatch.review/1', 'review', 'Hazards of source patches.', {
   release,
   hazards: described(v.array(hazard), 'Empty if none was found.'),

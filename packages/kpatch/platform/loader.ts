@@ -4,7 +4,7 @@
  */
 export interface LoaderRules {
   /** Relocation types that apply_relocate_add takes. */
-  readonly relocations: ReadonlySet<number>;
+  readonly relocations: Pick<ReadonlySet<number>, 'has'>;
   /**
    * Tables that the loader applied before the livepatch relocations until Linux 5.8, and the bytes of an entry where the
    * linker leaves the padding of the last one out (else 1).
@@ -22,11 +22,11 @@ export function typesNamed(
   relocation: (type: number) => { readonly name: string } | undefined,
   prefix: string,
   pattern: RegExp,
-): ReadonlySet<number> {
-  const found = new Set<number>();
-  for (let type = 0; type < 1024; type++) {
-    const name = relocation(type)?.name;
-    if (name?.startsWith(prefix) && pattern.test(name.slice(prefix.length))) found.add(type);
-  }
-  return found;
+): LoaderRules['relocations'] {
+  return {
+    has(type) {
+      const name = relocation(type)?.name;
+      return name?.startsWith(prefix) === true && pattern.test(name.slice(prefix.length));
+    },
+  };
 }

@@ -11,14 +11,12 @@ import { changeOf, type FileChange } from './change.ts';
 import type { Hazard } from './hazard.ts';
 import { hazardsOf } from './review.ts';
 
-/**
- * The hazards of the patches; `folder` is an empty working folder. Errors: those of placing and applying patches.
- */
-export async function reviewPatches(
+/** The source files that the patches change, before and after. Errors: those of placing and applying patches. */
+export async function changedFiles(
   facts: KernelFacts,
   patches: readonly SourcePatch[],
   folder: string,
-): Promise<{ readonly hazards: readonly Hazard[]; readonly reviewed: number }> {
+): Promise<FileChange[]> {
   const { tree } = facts.kernel.paths;
   const objects = await facts.objects();
   const placed = placeInTree(patches, tree).map((patch) => ({
@@ -30,8 +28,18 @@ export async function reviewPatches(
   const overlay = new SourceOverlay(tree, root);
   const files = [...new Set(placed.flatMap((patch) => patch.files.map(({ path }) => path)))];
   for (const patch of placed) await applyPatch(overlay, patch, facts.kernel.release, placed);
-  const changes = files.map((file) => ({ file, before: textOf(join(tree, file)), after: overlay.text(file) ?? '' }));
-  return { hazards: await reviewFiles(changes, tree), reviewed: changeOf(changes).functions.length };
+  return files.map((file) => ({ file, before: textOf(join(tree, file)), after: overlay.text(file) ?? '' }));
+}
+
+/** The hazards of the patches; `folder` is an empty working folder. Errors: those of `changedFiles`. */
+export async function reviewPatches(
+  facts: KernelFacts,
+  patches: readonly SourcePatch[],
+  folder: string,
+): Promise<{ readonly hazards: readonly Hazard[]; readonly reviewed: number }> {
+  const changes = await changedFiles(facts, patches, folder);
+  const hazards = await reviewFiles(changes, facts.kernel.paths.tree);
+  return { hazards, reviewed: changeOf(changes).functions.length };
 }
 
 /** Reviews changed files; mentions of the changed functions are looked for in the folders of the files. */

@@ -1,5 +1,5 @@
 /** Generates `docs/errors.md` from the catalogue; `make check` verifies that the file is up to date. */
-import { catalogue } from './catalogue.ts';
+import { catalogue } from './entries/all.ts';
 import type { CatalogueEntry } from './entry.ts';
 
 const statuses: Readonly<Record<number, string>> = {

@@ -12,9 +12,9 @@ import { disableUnits, enableUnits } from './units.ts';
 
 /** Every kernel, those of today and those to come, gets its live patch without asking. */
 export async function auto(root: string, report = silentReporter()): Promise<Updated> {
-  needSettings(root);
+  const { source } = needSettings(root);
   writeSettings(root, { mode: 'auto' });
-  await enableUnits(root);
+  await enableUnits(root, source);
   return update(root, [], false, report);
 }
 

@@ -18,7 +18,7 @@ import { channelAddress, needSettings, readSettings, type Settings, writeSetting
 import { readState, writeState } from './state.ts';
 import type { ChannelStatus, KernelState, Updated } from './status.ts';
 import { supportOf } from './support.ts';
-import { timerProblems, timerRuns } from './units.ts';
+import { enableUnits, timerProblems, timerRuns } from './units.ts';
 import { settleUnpacked, unpacked } from './unpacked.ts';
 
 /**
@@ -42,6 +42,7 @@ export async function followPackages(root: string, url: string, keyFile: string)
     undo();
     throw error;
   }
+  if (before?.mode === 'auto') await enableUnits(root, 'packages');
   return fingerprints;
 }
 

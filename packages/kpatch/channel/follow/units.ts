@@ -3,12 +3,15 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
 import { run } from '../../base/run.ts';
+import { kernelHookFolder } from '../../distro/names.ts';
 
 const service = 'etc/systemd/system/kpatch-update.service';
+const fetchService = 'etc/systemd/system/kpatch-fetch.service';
+/** What the service that fetches hands over; systemd makes the folder and gives it to the service's user. */
+const fetchFolder = '/var/lib/kpatch-fetch';
 const timer = 'etc/systemd/system/kpatch-update.timer';
-/** Debian runs these with release and image; kernel-install(8) of the RHEL family with `add`, release and more. */
-const debianHook = 'etc/kernel/postinst.d/kpatch-channel';
-const installHook = 'etc/kernel/install.d/95-kpatch-channel.install';
+const packageHook = join(kernelHookFolder('deb'), 'kpatch-channel');
+const installHook = join(kernelHookFolder('rpm'), '95-kpatch-channel.install');
 
 /** This program, as a unit calls it. */
 export function selfCommand(): string[] {
@@ -33,30 +36,116 @@ if [ -d /run/systemd/system ]; then systemctl --no-block start kpatch-update.ser
 exit 0
 `;
 
-/** Writes units and hooks and starts the timer. */
-export async function enableUnits(root: string): Promise<void> {
-  const write = (path: string, text: string, mode = 0o644): void => {
-    mkdirSync(dirname(join(root, path)), { recursive: true });
-    writeAtomically(join(root, path), text, mode);
-  };
-  write(
-    service,
-    `[Unit]
-Description=Update live patches of the kernel from their channel
-Documentation=man:kpatch-update(1)
-# The package may be removed and its settings kept: then there is nothing to do.
-ConditionFileIsExecutable=${unitCommand(root).split(' ')[0]}
+/** For both services. V8 compiles at run time, so memory that is writable and executable stays allowed. */
+const hardened = `NoNewPrivileges=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectControlGroups=yes
+LockPersonality=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallErrorNumber=EPERM
+`;
+
+/** Fetches and verifies, as a user of its own that can write nothing but its folder. */
+function fetchUnit(command: string): string {
+  return `[Unit]
+Description=Fetch live patches of the kernel from their channel
+Documentation=man:kpatch-channel(1)
+ConditionFileIsExecutable=${command.split(' ')[0]}
 Wants=network-online.target
 After=network-online.target
 
 [Service]
 Type=oneshot
-ExecStart=${unitCommand(root)} update
+ExecStart=${command} channel fetch --to ${fetchFolder}
+Nice=10
+TimeoutStartSec=15min
+DynamicUser=yes
+StateDirectory=kpatch-fetch
+CapabilityBoundingSet=
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+ProtectSystem=strict
+ProtectHome=yes
+ProtectProc=invisible
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectKernelLogs=yes
+PrivateUsers=yes
+UMask=0022
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+${hardened}`;
+}
+
+/** Installs what was fetched. It has no network, and verifies everything again. */
+function applyUnit(command: string): string {
+  return `[Unit]
+Description=Update live patches of the kernel from their channel
+Documentation=man:kpatch-update(1)
+# The package may be removed and its settings kept: then there is nothing to do.
+ConditionFileIsExecutable=${command.split(' ')[0]}
+# Also where fetching fails: then this says so, and raises the alarm.
+Wants=kpatch-fetch.service
+After=kpatch-fetch.service
+
+[Service]
+Type=oneshot
+ExecStart=${command} update --fetched ${fetchFolder}
 # Nothing to do is no failure.
 SuccessExitStatus=3
 Nice=10
-`,
-  );
+# Loading a module is a part of this: see kpatch.service.
+CapabilityBoundingSet=CAP_SYS_MODULE CAP_SYS_ADMIN CAP_SYS_PTRACE CAP_KILL CAP_SYSLOG CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER
+SystemCallFilter=@system-service @module @debug
+SystemCallFilter=~@clock @cpu-emulation @obsolete @raw-io @reboot @swap
+# The store may be a link to another disk: only /usr, /boot and /etc are read-only.
+ProtectSystem=full
+PrivateTmp=yes
+RestrictAddressFamilies=AF_UNIX
+IPAddressDeny=any
+${hardened}`;
+}
+
+/** apt and dnf run the scripts of packages, which may need anything: this unit has all rights. */
+function packagesUnit(command: string): string {
+  return `[Unit]
+Description=Update live patches of the kernel from their channel
+Documentation=man:kpatch-update(1)
+# The package may be removed and its settings kept: then there is nothing to do.
+ConditionFileIsExecutable=${command.split(' ')[0]}
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart=${command} update
+# Nothing to do is no failure.
+SuccessExitStatus=3
+Nice=10
+`;
+}
+
+/** The services of a machine that follows by TUF or by packages, by the paths of their files. */
+export function serviceUnits(source: 'tuf' | 'packages', command: string): ReadonlyMap<string, string> {
+  if (source === 'packages') return new Map([[service, packagesUnit(command)]]);
+  return new Map([
+    [service, applyUnit(command)],
+    [fetchService, fetchUnit(command)],
+  ]);
+}
+
+/** Writes units and hooks and starts the timer. */
+export async function enableUnits(root: string, source: 'tuf' | 'packages'): Promise<void> {
+  const write = (path: string, text: string, mode = 0o644): void => {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeAtomically(join(root, path), text, mode);
+  };
+  rmSync(join(root, fetchService), { force: true });
+  for (const [path, text] of serviceUnits(source, unitCommand(root))) write(path, text);
   write(
     timer,
     `[Unit]
@@ -72,7 +161,7 @@ Persistent=true
 WantedBy=timers.target
 `,
   );
-  write(debianHook, hook, 0o755);
+  write(packageHook, hook, 0o755);
   if (existsSync(join(root, 'usr/lib/kernel/install.d')) && !existsSync(join(root, 'var/lib/dpkg/status')))
     write(installHook, hook, 0o755);
   await systemctl(root, ['daemon-reload'], ['enable', '--now', 'kpatch-update.timer']);
@@ -81,7 +170,8 @@ WantedBy=timers.target
 /** Stops the timer and removes what `enableUnits` wrote. */
 export async function disableUnits(root: string): Promise<void> {
   if (existsSync(join(root, timer))) await systemctl(root, ['disable', '--now', 'kpatch-update.timer']);
-  for (const file of [timer, service, debianHook, installHook]) rmSync(join(root, file), { force: true });
+  for (const file of [timer, service, fetchService, packageHook, installHook])
+    rmSync(join(root, file), { force: true });
   await systemctl(root, ['daemon-reload']);
 }
 

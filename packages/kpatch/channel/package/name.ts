@@ -1,4 +1,5 @@
 /** Names of live patch packages, as the field has them. */
+import { taggedRelease } from '../../distro/names.ts';
 import { platformNamed } from '../../platform/registry.ts';
 
 export interface PackageNames {
@@ -15,11 +16,13 @@ export interface PackageNames {
  * (Debian Policy 5.6.1), so there the kernel stays as it is.
  */
 export function packageNames(release: string): PackageNames {
-  const [, rhel, dist = ''] = /^(\d[\w.]*-[\d.]+)(\.(?:el|fc|amzn|oe)\w*)\.\w+$/.exec(release) ?? [];
+  const tagged = taggedRelease(release);
+  const { version, tag } =
+    tagged !== undefined && /-[\d.]+$/.test(tagged.version) ? tagged : { version: release, tag: '' };
   return {
     deb: `kpatch-patch-${release.toLowerCase().replaceAll('_', '-')}`,
-    rpm: `kpatch-patch-${(rhel ?? release).replaceAll('.', '_')}`,
-    dist,
+    rpm: `kpatch-patch-${version.replaceAll('.', '_')}`,
+    dist: tag,
   };
 }
 

@@ -13,6 +13,7 @@ import { suite } from './index/apt.ts';
 import { readKernels } from './kernel.ts';
 import { packageFiles, servedNumber } from './publish.ts';
 import { brokenRules } from './rules.ts';
+import { tufProblems } from './tuf/check.ts';
 
 export interface Checked {
   readonly problems: readonly string[];
@@ -63,16 +64,20 @@ class Check {
 }
 
 /**
- * Checks a published tree, the channel's own or a mirror's, against the keys of `ring`.
+ * Checks a published tree, the channel's own or a mirror's, against the keys of `ring` and a trusted TUF root (default: the
+ * first of the tree).
  * Problems are words, not errors: all of them are found in one run.
  */
-export async function checkTree(tree: string, ring: Uint8Array, now: Date): Promise<Checked> {
+export async function checkTree(tree: string, ring: Uint8Array, now: Date, root?: Uint8Array): Promise<Checked> {
   using keys = new KeyRing(ring);
   const check = new Check(tree, keys, now);
   await checkApt(check);
   await checkDnf(check, ring);
   await check.signature('kernels.json.asc', 'kernels.json');
   await checkCsaf(check);
+  const tuf = await tufProblems(tree, root);
+  check.problems.push(...tuf.problems);
+  check.files += tuf.files;
   for (const name of ['index.html', 'key.asc', 'kpatch-channel.sources', 'kpatch-channel.repo']) {
     if (!existsSync(join(tree, name))) check.problems.push(`${name} is missing`);
   }

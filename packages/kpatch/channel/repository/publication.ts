@@ -1,6 +1,7 @@
 /** What one publication says: its kernels on its day, and until when it is valid. */
 import type { ChannelConfig } from './config.ts';
 import { type ChannelKernel, newestPatch, rebootInto, untilOf } from './kernel.ts';
+import { dayOf, stateOn } from './window.ts';
 
 export interface Publication {
   readonly config: ChannelConfig;
@@ -34,6 +35,9 @@ export interface PublishedKernel {
 /** The kernels as machines and people read them. */
 export function publishedKernels(publication: Publication): PublishedKernel[] {
   const { kernels, config } = publication;
+  const today = dayOf(publication.date);
+  // Nobody should reboot into a kernel that receives no more live patches.
+  const supported = kernels.filter((kernel) => stateOn(today, untilOf(kernel, config)) !== 'ended');
   return kernels.map((kernel) => {
     const patch = newestPatch(kernel);
     return {
@@ -44,7 +48,7 @@ export function publishedKernels(publication: Publication): PublishedKernel[] {
       released: kernel.released,
       until: untilOf(kernel, config),
       extended: kernel.extended?.reason ?? null,
-      rebootInto: rebootInto(kernel, kernels),
+      rebootInto: rebootInto(kernel, supported),
       patch:
         patch === undefined
           ? null

@@ -33,7 +33,8 @@ import { aptSource, buildClient, clientDigest, dnfRepository } from './index/cli
 import { writeCsaf } from './index/csaf.ts';
 import { writeDnf } from './index/dnf.ts';
 import { type ChannelKernel, type PoolFile, readKernels } from './kernel.ts';
-import { page } from './page/page.ts';
+import { feed } from './page/feed.ts';
+import { feedFile, page } from './page/page.ts';
 import { kernelsDocument, type Publication } from './publication.ts';
 import { brokenRules } from './rules.ts';
 import { type TufKeys, writeTuf } from './tuf/repository.ts';
@@ -130,6 +131,7 @@ async function makeTree(
     'kpatch-channel.sources': aptSource(config.url, suite, component),
     'kpatch-channel.repo': dnfRepository(config.url, config.description === '' ? config.name : config.description),
     'index.html': page(publication),
+    [feedFile]: feed(publication),
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(tree, name), content);
   const generation = { number: next, date: publication.date.toISOString(), indexes: [...apt, ...dnf, ...tuf], client };

@@ -23,6 +23,7 @@ export const metadataLimits: Readonly<Record<Role, number>> = {
 };
 /** Largest number of targets; the library's work grows with its square. */
 const MOST_TARGETS = 5000;
+const MOST_REVOKED = 1000;
 /** Largest target file, in bytes. A livepatch module is smaller than 16 MiB. */
 export const TARGET_LIMIT = 64 << 20;
 
@@ -97,6 +98,8 @@ function rootProblem(signed: Plain): string | undefined {
     if (!Number.isInteger(least) || least < 1 || least > ids.length)
       return `the threshold of the role ${role} is not from 1 to ${ids.length}`;
   }
+  // The host policy reads the list, and takes no longer one.
+  if (list(object(signed[ownMember]).revoked).length > MOST_REVOKED) return `it revokes more than ${MOST_REVOKED} keys`;
   return Object.keys(named).length === roles.length ? undefined : 'it has a role that is not known';
 }
 

@@ -3,7 +3,7 @@
 import { type Command, Option } from 'commander';
 import { type AssessedCve, type Assessment, assess } from '../../advisory/assess.ts';
 import {
-  distributionOf,
+  ecosystemHere,
   installedChangelogs,
   packageVersionOf,
   runningRelease,
@@ -71,7 +71,7 @@ async function run(
   }
   for (const skipped of sources.skipped) context.report.warn(skipped);
   const versions = await versionsFor(release, sources.changelogs, { ...options, from: known.from }, root);
-  const distribution = options.distribution ?? distributionOf(root);
+  const distribution = options.distribution ?? ecosystemHere(root);
   const covered = coveredBy(options.module, release, root);
   const kernel = { ...versions, scheme: known.scheme, ...(distribution === undefined ? {} : { distribution }) };
   const assessment = assess(kernel, sources.advisories, sources.changelogs, selection, covered);

@@ -273,14 +273,15 @@ async function publishIt({ report }: Context, options: { tufKeys?: string }, dir
   };
 }
 
-async function check(_: Context, options: { key?: string }, dir: string): Promise<Outcome> {
+async function check(_: Context, options: { key?: string; tufRoot?: string }, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
   const given = options.key === undefined ? undefined : readPublicKeys(options.key).binary;
   if (!exists(folder) && given === undefined && !existsSync(join(folder, 'key.gpg')))
     throw fail('channel-none', { folder });
+  const root = options.tufRoot === undefined ? undefined : readBytes(options.tufRoot);
   const checked = exists(folder)
     ? await checkOwn(folder, given)
-    : await checkTree(folder, given ?? readBytes(join(folder, 'key.gpg')), new Date());
+    : await checkTree(folder, given ?? readBytes(join(folder, 'key.gpg')), new Date(), root);
   const { problems, files, packages, date, validUntil } = checked;
   const text = [
     ...problems.map((problem) => `problem: ${problem}`),

@@ -1,7 +1,7 @@
 /** The kernel of a machine as triage sees it: versions, changelogs, active live patches, modules, prepared source. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { distributionOf, installedChangelogs, runningRelease, suiteOf, versionsFor } from '../../advisory/kernel.ts';
+import { ecosystemHere, installedChangelogs, runningRelease, suiteOf, versionsFor } from '../../advisory/kernel.ts';
 import type { Advisory } from '../../advisory/record.ts';
 import { defaultSelection, readSelection, type SelectionRules } from '../../advisory/selection.ts';
 import { readSources } from '../../advisory/sources.ts';
@@ -51,7 +51,7 @@ export async function triageMachine(files: readonly string[], options: MachineOp
   const installed = readSources(installedChangelogs(versions.from, root).slice(0, 4));
   const changelogs = [...given.changelogs, ...installed.changelogs];
   const advisories = withNamed(given.advisories, changelogs);
-  const distribution = options.distribution ?? distributionOf(root);
+  const distribution = options.distribution ?? ecosystemHere(root);
   const suite = suiteOf(root);
   const arch = platformHere().naming.uname;
   const modules = modulesOf(release, root);

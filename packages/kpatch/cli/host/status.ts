@@ -1,22 +1,58 @@
 /** `kpatch status`: one screen with the kernel, its patches, what the next boot loads, and what to do. */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
+import { fail } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
+import { printLines } from '../../base/print.ts';
+import { type Line, line, plainText, type Role, span, terminalOf } from '../../base/terminal.ts';
 import { type Support, supportOf, supportText } from '../../channel/follow/support.ts';
 import { holdupLine } from '../../host/live/stall.ts';
 import { type Status, statusOf } from '../../host/status.ts';
 import { action, type Context, type Outcome } from '../command.ts';
-import { columns, type HostOptions, machineOf, withHostOptions } from './host-options.ts';
+import { type HostOptions, machineOf, withHostOptions } from './host-options.ts';
 
 export function register(program: Command): void {
   const command = program
     .command('status')
     .description('show the kernel, its patches, what the next boot loads, and what to do')
-    .addHelpText('after', '\nExit status: 0 if nothing needs attention, 1 if something does.');
+    .option('--short', 'print one line')
+    .option('--format <template>', 'print this text with its {fields} filled in')
+    .option('--watch', 'print it again every two seconds until Ctrl-C')
+    .addHelpText(
+      'after',
+      `
+Fields of --format: ${fieldNames.map((name) => `{${name}}`).join(' ')}
+Exit status: 0 if nothing needs attention, 1 if something does.`,
+    );
   withHostOptions(command).action(action(run));
 }
 
-function run(_: Context, options: HostOptions): Outcome {
+interface Options extends HostOptions {
+  readonly short?: boolean;
+  readonly format?: string;
+  readonly watch?: boolean;
+}
+
+/** Interval of `--watch`. */
+const WATCH_MS = 2000;
+
+async function run({ json }: Context, options: Options): Promise<Outcome> {
+  if (options.watch !== true) return look(options);
+  if (json) throw fail('usage', { problem: '--watch and --json cannot be combined' });
+  for (let before = ''; ; ) {
+    const { text: now } = look(options);
+    const { interactive } = terminalOf(process.stdout);
+    const lines = typeof now === 'string' ? [line([now])] : now;
+    // A terminal shows the newest state; a log only what changed.
+    if (interactive) process.stdout.write('\x1b[H\x1b[J');
+    if (interactive || plainText(lines) !== before) printLines(lines);
+    before = plainText(lines);
+    await delay(WATCH_MS);
+  }
+}
+
+function look(options: Options): Outcome {
   const status = statusOf(machineOf(options));
   const support = supportOf(status.release, options.root);
   // A kernel out of support gets no more live patches; only a reboot helps.
@@ -24,10 +60,66 @@ function run(_: Context, options: HostOptions): Outcome {
   const whole = { ...status, todo: [...status.todo, ...ended] };
   const exit = whole.todo.length === 0 ? 0 : 1;
   const data = { ...whole, support: support ?? null };
-  return { exit, schema: 'kpatch.status/1', data, text: text(whole, support).join('\n') };
+  return { exit, schema: 'kpatch.status/1', data, text: shown(whole, support, options) };
 }
 
-function text(status: Status, support: Support | undefined): string[] {
+function shown(status: Status, support: Support | undefined, { short, format }: Options): string | readonly Line[] {
+  if (format !== undefined) return filled(format, status);
+  return short === true ? shortText(status) : text(status, support);
+}
+
+const fields: Readonly<Record<string, (status: Status) => string>> = {
+  release: ({ release }) => release,
+  patches: ({ patches }) => patches.map(({ name }) => name).join(',') || 'none',
+  versions: ({ patches }) => patches.map(({ version }) => version ?? 'unknown').join(',') || 'none',
+  states: ({ patches }) => patches.map(({ state }) => state).join(',') || 'none',
+  functions: ({ patches }) => String(patches.reduce((sum, patch) => sum + patch.functions.length, 0)),
+  cves: ({ cves }) => cves.join(',') || 'none',
+  'cve-count': ({ cves }) => String(cves.length),
+  transition: ({ transition }) => transition?.patch ?? 'none',
+  boots: ({ boots }) => boots.map(({ name }) => name).join(',') || 'none',
+  todo: ({ todo }) => todo.join('; ') || 'nothing',
+  'todo-count': ({ todo }) => String(todo.length),
+};
+const fieldNames = Object.keys(fields);
+
+/** Error: `usage` for a field that does not exist. */
+function filled(template: string, status: Status): string {
+  return template.replace(/\{([^{}]*)\}/g, (_, name: string) => {
+    const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    if (field === undefined) {
+      throw fail('usage', { problem: `--format has no field {${name}}; there are ${fieldNames.join(', ')}` });
+    }
+    return field(status);
+  });
+}
+
+/** For a prompt or a message of the day. */
+function shortText(status: Status): readonly Line[] {
+  const { release, patches, cves, todo } = status;
+  const names = patches.map(
+    ({ name, version, state }) => `${name}${version === undefined ? '' : ` (version ${version})`} ${state}`,
+  );
+  const attention =
+    todo.length === 0
+      ? span('good', 'nothing to do')
+      : span('warning', `${plural(todo.length, 'thing')} to do: ${todo[0]}`);
+  const parts = [
+    release || 'not running',
+    names.join(', ') || 'no patch loaded',
+    `${plural(cves.length, 'CVE')} fixed`,
+  ];
+  return [line([`${parts.join('; ')}; `, attention])];
+}
+
+/** The colour of a value, by its label. */
+function roleOf(label: string, value: string): Role {
+  if (label === 'To do') return value === 'nothing' ? 'good' : 'warning';
+  if (/CANNOT BE USED|does not support|no live patches since/.test(value)) return 'bad';
+  return label === 'Kernel' ? 'strong' : 'plain';
+}
+
+function text(status: Status, support: Support | undefined): readonly Line[] {
   const rows: string[][] = [['Kernel', status.release || 'not running (--root)']];
   if (!status.livepatch && status.release !== '') rows.push(['', 'does not support live patching']);
   for (const [i, patch] of status.patches.entries()) {
@@ -54,7 +146,12 @@ function text(status: Status, support: Support | undefined): string[] {
   for (const [label, value] of channelRows(status.channel)) rows.push([label, value]);
   rows.push(['To do', status.todo[0] ?? 'nothing']);
   for (const one of status.todo.slice(1)) rows.push(['', one]);
-  return columns(rows);
+  const width = Math.max(...rows.map(([label = '']) => label.length)) + 2;
+  let label = '';
+  return rows.map(([own = '', value = '']) => {
+    label = own === '' ? label : own;
+    return line([span('quiet', own.padEnd(width)), span(roleOf(label, value), value)], width);
+  });
 }
 
 function bootText(status: Status, boots: readonly string[]): string {

@@ -19,6 +19,7 @@ import { hazardText, readKinds } from '../../review/review.ts';
 import { obtainPatches } from '../../source/origin/obtain.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
+import { buildRewritten } from './build-rewritten.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 import { outOfTree, type PartOptions, partsOf, withParts } from './kernel-parts.ts';
 import { planOutcome } from './plan-text.ts';
@@ -40,6 +41,7 @@ interface Options extends KernelSourceOptions, PartOptions {
   readonly skipRunPre?: boolean;
   readonly acceptLayout: readonly string[];
   readonly deny?: string;
+  readonly rewrite?: boolean;
   readonly leaveOutInit?: boolean;
   readonly jobs?: string;
   readonly keepGlue?: string;
@@ -83,6 +85,10 @@ export function register(program: Command): void {
     .option('-j, --jobs <number>', 'number of compilers to run at once (default: one for each processor)')
     .option('--skip-compiler-check', 'accept a compiler other than the one that built the kernel (dangerous)')
     .option('--accept-layout <type>', 'accept a changed layout of `struct NAME` (repeatable; dangerous)', collect, [])
+    .option(
+      '--rewrite',
+      'if the patch is refused, build it as `kpatch rewrite` changes it; each applied rule is a warning',
+    )
     .option('--deny <kinds>', 'end the build if the review finds a hazard of these kinds (comma-separated, or all)')
     .option('--leave-out-init', 'skip changed init and exit code of modules, with a note')
     .option('--skip-run-pre', 'do not compare the functions to be replaced with the running code (dangerous)')
@@ -116,7 +122,7 @@ For a CVE kpatch takes the fix of the series of the target kernel, or else the o
         cves: [...options.cve, ...obtained.cves],
       };
       if (options.plan === true) return planOutcome(await forecast(request, report), withoutPlan());
-      const result = await build(request, report);
+      const result = await (options.rewrite === true ? buildRewritten : build)(request, report);
       const output = options.output ?? join(process.cwd(), `${result.name}.ko`);
       // The module comes last: it is never there with the statement of another build.
       writeAtomically(provenancePath(output), seal(result.provenance, key));

@@ -1,5 +1,6 @@
 /** `kpatch doctor`: checks whether this machine can build, prove and load live patches. */
 import { type Command, Option } from 'commander';
+import { type Line, line, type Span, span } from '../../base/terminal.ts';
 import { type Check, checkMachine, type Purpose } from '../../prepare/doctor.ts';
 import { action, type Outcome } from '../command.ts';
 
@@ -23,7 +24,7 @@ async function run(_context: object, options: { for?: string }): Promise<Outcome
     exit: wanted.every((purpose) => fit[purpose] === true) ? 0 : 1,
     schema: 'kpatch.doctor/1',
     data: { fit, checks },
-    text: [...wanted.flatMap((purpose) => section(purpose, checks)), ...installText(checks)].join('\n'),
+    text: [...wanted.flatMap((purpose) => section(purpose, checks)), ...installText(checks)],
   };
 }
 
@@ -32,25 +33,31 @@ function isFit(checks: readonly Check[], purpose: Purpose): boolean {
 }
 
 /** One purpose: the verdict, then what is missing, what has a drawback, and in one line what is there. */
-function section(purpose: Purpose, checks: readonly Check[]): string[] {
+function section(purpose: Purpose, checks: readonly Check[]): Line[] {
   const own = checks.filter((check) => check.purpose === purpose);
   const good = own.filter(({ state }) => state === 'ok').map(({ thing }) => thing);
+  const verdict = isFit(checks, purpose) ? span('good', 'ready') : span('bad', 'NOT READY');
   return [
-    `${purpose}: ${isFit(checks, purpose) ? 'ready' : 'NOT READY'}`,
-    ...own.filter(({ state }) => state === 'missing').map((check) => line('missing', check)),
-    ...own.filter(({ state }) => state === 'warning').map((check) => line('note', check)),
-    ...(good.length === 0 ? [] : [`  ok       ${good.join(', ')}`]),
-    '',
+    line([span('strong', `${purpose}: `), verdict]),
+    ...own.filter(({ state }) => state === 'missing').flatMap((check) => entry(span('bad', '  missing  '), check)),
+    ...own.filter(({ state }) => state === 'warning').flatMap((check) => entry(span('warning', '  note     '), check)),
+    ...(good.length === 0 ? [] : [line([span('good', '  ok       '), good.join(', ')], INDENT)]),
+    line([]),
   ];
 }
 
-function line(mark: string, { thing, found, fix }: Check): string {
-  return `  ${mark.padEnd(8)} ${thing}: ${found}${fix === undefined ? '' : `\n           fix: ${fix}`}`;
+/** Column of the texts. */
+const INDENT = 11;
+
+function entry(mark: Span, { thing, found, fix }: Check): Line[] {
+  const first = line([mark, `${thing}: ${found}`], INDENT);
+  return fix === undefined ? [first] : [first, line([' '.repeat(INDENT), span('quiet', 'fix: '), fix], INDENT)];
 }
 
 /** One command that installs everything that is missing. */
-function installText(checks: readonly Check[]): string[] {
+function installText(checks: readonly Check[]): Line[] {
   const names = checks.filter(({ state }) => state === 'missing').flatMap((check) => check.package ?? []);
   const missing = [...new Set(names)].sort();
-  return missing.length === 0 ? [] : ['Install what is missing:', `  apt-get install ${missing.join(' ')}`];
+  if (missing.length === 0) return [];
+  return [line(['Install what is missing:']), line([span('command', `  apt-get install ${missing.join(' ')}`)], 4)];
 }

@@ -14,6 +14,7 @@ export interface LayoutChange {
 
 /** The structures and unions of both objects whose layout differs; empty if debug information is missing. */
 export function changedLayouts(original: ElfFile, patched: ElfFile): LayoutChange[] {
+  if (sameDebugInformation(original, patched)) return [];
   const before = readDwarfTypes(original);
   const after = readDwarfTypes(patched);
   if (before === undefined || after === undefined) return [];
@@ -25,6 +26,27 @@ export function changedLayouts(original: ElfFile, patched: ElfFile): LayoutChang
     if (text !== undefined) changes.push({ name, text });
   }
   return changes;
+}
+
+/** The sections that types are read from, with their relocations. */
+const debugSections = [
+  '.debug_info',
+  '.debug_abbrev',
+  '.debug_str',
+  '.debug_line_str',
+  '.debug_str_offsets',
+  '.debug_addr',
+];
+
+/** True if both files have the same debug information of types to the byte: then nothing has to be read. */
+function sameDebugInformation(original: ElfFile, patched: ElfFile): boolean {
+  const names = debugSections.flatMap((name) => [name, `.rela${name}`]);
+  return names.every((name) => {
+    const [one, other] = [original.section(name), patched.section(name)];
+    if (one === undefined || other === undefined) return one === other;
+    // Compressed sections and relocations by other symbols would need a closer look.
+    return one.flags === other.flags && Buffer.compare(original.data(one), patched.data(other)) === 0;
+  });
 }
 
 /** Bytes of each structure by its name, where debug information tells; one that has two sizes is not listed. */
@@ -48,8 +70,9 @@ interface Field {
 }
 
 interface Layout {
+  readonly types: DwarfTypes;
+  readonly type: DwarfType;
   readonly size: number;
-  readonly fields: ReadonlyMap<string, Field>;
 }
 
 function layoutsOf(types: DwarfTypes): Map<string, Layout> {
@@ -60,7 +83,7 @@ function layoutsOf(types: DwarfTypes): Map<string, Layout> {
       doubtful.add(name); // two with the same name (in different functions or files): nothing can be said
       return;
     }
-    layouts.set(name, { size: type.size ?? 0, fields: fieldsOf(types, type) });
+    layouts.set(name, { types, type, size: type.size ?? 0 });
   };
   for (const type of types.types.values()) {
     if (isAggregate(type) && type.name !== undefined && !type.declaration) {
@@ -105,11 +128,13 @@ function sizeOfType(types: DwarfTypes, key: number | undefined, depth: number): 
 
 function difference(before: Layout, after: Layout): string | undefined {
   if (before.size !== after.size) return `its size changes from ${before.size} to ${after.size} bytes`;
-  for (const [name, now] of after.fields) {
-    const then = before.fields.get(name);
+  if (sameMembers(before.types, before.type.members, after.types, after.type.members, 0)) return undefined;
+  const [beforeFields, afterFields] = [fieldsOf(before.types, before.type), fieldsOf(after.types, after.type)];
+  for (const [name, now] of afterFields) {
+    const then = beforeFields.get(name);
     if (then === undefined) {
       // A new name for the same place (a reserved member that gets a meaning, a renamed one) is no other layout.
-      const covered = [...before.fields.values()].some((field) => covers(field, now));
+      const covered = [...beforeFields.values()].some((field) => covers(field, now));
       if (!covered) return `the member ${name} at ${place(now)} is new`;
     } else if (then.bitOffset !== now.bitOffset) return `the member ${name} moves from ${place(then)} to ${place(now)}`;
     else if (then.bitSize !== now.bitSize) {
@@ -117,6 +142,31 @@ function difference(before: Layout, after: Layout): string | undefined {
     }
   }
   return undefined;
+}
+
+/** True if two lists have the same members in the same order: the usual case, seen without making fields of them. */
+function sameMembers(
+  before: DwarfTypes,
+  left: readonly DwarfMember[],
+  after: DwarfTypes,
+  right: readonly DwarfMember[],
+  depth: number,
+): boolean {
+  if (left.length !== right.length || depth > 16) return false;
+  return left.every((one, index) => {
+    const other = right[index]!;
+    if (one.name !== other.name || one.bitOffset !== other.bitOffset || one.bitSize !== other.bitSize) return false;
+    if (one.name !== undefined)
+      return one.bitSize !== undefined || sizeOfType(before, one.type, 0) === sizeOfType(after, other.type, 0);
+    const [inner, otherInner] = [typeOf(before, one), typeOf(after, other)];
+    if (inner === undefined || otherInner === undefined) return inner === otherInner;
+    if (!isAggregate(inner) || !isAggregate(otherInner)) return !isAggregate(inner) && !isAggregate(otherInner);
+    return sameMembers(before, inner.members, after, otherInner.members, depth + 1);
+  });
+}
+
+function typeOf(types: DwarfTypes, { type }: DwarfMember): DwarfType | undefined {
+  return type === undefined ? undefined : types.types.get(type);
 }
 
 function covers(outer: Field, inner: Field): boolean {

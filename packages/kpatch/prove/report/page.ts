@@ -1,6 +1,8 @@
 /** The report: one self-contained HTML page without scripts. */
 
-import { contentPolicy, type Html, html, inlineStyle } from '../../base/html.ts';
+import { type Html, html } from '../../base/html.ts';
+import { pageText, type Section } from '../../design/page.ts';
+import { diffLines, facts as factList, scrolling, type Tone, verdictBanner } from '../../design/parts.ts';
 import type { Proof, ProofCheck } from '../../module/proof.ts';
 import { limitsOf } from '../limits.ts';
 import type { ReplacedCode, ReportFacts, SourcePatch } from './facts.ts';
@@ -15,38 +17,30 @@ const CONTEXT = 8;
 /** `repeat` is the command line that repeats the proof. */
 export function reportPage(proof: Proof, facts: ReportFacts, repeat: string): string {
   const title = `${headline(proof)}: ${proof.module.name} on Linux ${proof.kernel.release}`;
-  const sections: readonly (readonly [id: string, name: string, body: Html])[] = [
-    ['source', 'What the patch changes in the source', sourceSection(facts.patches)],
-    ['hazards', 'Hazards that the review found', hazardSection(facts.hazards)],
-    ['code', 'What changes in the machine code', codeSection(facts.functions)],
-    ['picture', 'Redirected functions and their callers', pictureSection(facts.functions)],
-    ['timeline', 'The transition over time', timelineSection(proof)],
-    ['checks', 'Checks', checksSection(proof)],
-    ['limits', 'What this proof does not show', limitsSection(proof)],
-    ['consoles', 'Consoles of the virtual machines', consoleSection(proof)],
-    ['repeat', 'How to repeat it', html`<pre tabindex="0"><code>${repeat}</code></pre>`],
+  const checks: Section = { id: 'checks', name: 'Checks', body: checksSection(proof) };
+  const failed = proof.checks.some(({ outcome }) => outcome === 'failed');
+  const sections: readonly Section[] = [
+    // Whoever opens the report of a failure wants to see the failure.
+    ...(failed ? [checks] : []),
+    { id: 'source', name: 'What the patch changes in the source', body: sourceSection(facts.patches) },
+    { id: 'hazards', name: 'Hazards that the review found', body: hazardSection(facts.hazards) },
+    { id: 'code', name: 'What changes in the machine code', body: codeSection(facts.functions) },
+    { id: 'picture', name: 'Redirected functions and their callers', body: pictureSection(facts.functions) },
+    { id: 'timeline', name: 'The transition over time', body: timelineSection(proof) },
+    ...(failed ? [] : [checks]),
+    { id: 'limits', name: 'What this proof does not show', body: limitsSection(proof) },
+    { id: 'consoles', name: 'Consoles of the virtual machines', body: consoleSection(proof) },
+    { id: 'repeat', name: 'How to repeat it', body: html`<pre tabindex="0"><code>${repeat}</code></pre>` },
+    { id: 'digests', name: 'Digests', body: identity(proof) },
   ];
-  const links = sections.map(([id, name]) => html`<li><a href="#${id}">${name}</a></li>`);
-  const bodies = sections.map(
-    ([id, name, body]) => html`<section aria-labelledby="${id}"><h2 id="${id}">${name}</h2>\n${body}</section>`,
-  );
-  const sheet = inlineStyle(style);
-  const page = html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8">${contentPolicy({ styles: [sheet] })}<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>${title}</title>
-<link rel="icon" href="data:,">${sheet.element}</head>
-<body><a class="skip" href="#main">To the content</a>
-<header><h1>${title}</h1>
-${verdict(proof)}
-<nav aria-label="Parts of this report"><ul>${links}</ul></nav></header>
-<main id="main">
-${identity(proof)}
-${bodies}
-</main>
-<footer><p>Made by ${proof.tool} with QEMU ${proof.qemu} on <time datetime="${proof.made}">${proof.made.slice(0, 16).replace('T', ' ')} UTC</time>.</p></footer>
-</body></html>
-`;
-  return page.toString();
+  const made = html`<time datetime="${proof.made}">${proof.made.slice(0, 16).replace('T', ' ')} UTC</time>`;
+  return pageText({
+    title,
+    head: html`<h1>${proof.module.name} on Linux ${proof.kernel.release}</h1>\n${verdict(proof)}`,
+    sections,
+    foot: html`<p>Made by ${proof.tool} with QEMU ${proof.qemu} on ${made}.</p>`,
+    style,
+  });
 }
 
 /** `Proven`, `Proven except NAMES` or `Not proven`. */
@@ -56,56 +50,41 @@ function headline({ verdict: [first = '', ...rest] }: Proof): string {
 
 function verdict(proof: Proof): Html {
   const held = proof.checks.filter(({ outcome }) => outcome === 'held').length;
-  const proven = proof.verdict.startsWith('proven');
-  const reasons = proof.reasons.map((reason) => html`<li>${reason}</li>`);
-  return html`<div class="verdict ${proven ? 'proven' : 'not-proven'}"><strong>${proven ? '✓' : '✗'} ${headline(proof)}</strong>
-<p>${held} of ${count(proof.checks.length, 'check')} of the plan “${proof.plan}” held, in ${count(proof.boots.length, 'boot')} of the stock kernel, in ${seconds(proof.ms)}.</p>
-${reasons.length > 0 && html`<ul>${reasons}</ul>`}</div>`;
+  const tone: Tone = proof.verdict === 'proven' ? 'good' : proof.verdict.startsWith('proven') ? 'warn' : 'bad';
+  const failed = proof.checks.filter(({ outcome }) => outcome === 'failed');
+  const links = failed.map(
+    ({ check, title, reason = '' }) => html`<li><a href="#check-${slug(check)}">${title}</a>: ${reason}</li>`,
+  );
+  // A reason that names a failed check is in its link already.
+  const others = proof.reasons.filter((reason) => !failed.some(({ title }) => reason.startsWith(title)));
+  const list = [...links, ...others.map((reason) => html`<li>${reason}</li>`)];
+  const sum = html`<p>${held} of ${count(proof.checks.length, 'check')} of the plan “${proof.plan}” held, in ${count(proof.boots.length, 'boot')} of the stock kernel, in ${seconds(proof.ms)}.</p>`;
+  return verdictBanner(tone, headline(proof), [list.length > 0 && html`<ul>${list}</ul>`, sum]);
 }
 
 function identity(proof: Proof): Html {
-  const rows: [string, Html][] = [
+  return factList([
     ['Module', html`${proof.module.file}, SHA-256 <code>${proof.module.sha256}</code>`],
     ['Kernel', html`${proof.kernel.release}, image SHA-256 <code>${proof.kernel.image}</code>`],
-    ...proof.inputs.map(({ role, name, sha256 }): [string, Html] => [
-      role,
-      html`${name}, SHA-256 <code>${sha256}</code>`,
-    ]),
-  ];
-  if (proof.signature !== undefined) rows.push(['Signed by', html`key <code>${proof.signature.key}</code>`]);
-  const items = rows.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`);
-  return html`<dl class="facts">${items}</dl>`;
+    ...proof.inputs.map(({ role, name, sha256 }) => [role, html`${name}, SHA-256 <code>${sha256}</code>`] as const),
+    ...(proof.signature === undefined ? [] : [['Signed by', html`key <code>${proof.signature.key}</code>`] as const]),
+  ]);
 }
 
 function sourceSection(patches: readonly SourcePatch[]): Html {
   if (patches.length === 0) return html`<p>No source patch was given (<code>--patch FILE</code>).</p>`;
-  const shown = patches.map(({ name, text }) => {
-    const lines = text
-      .trimEnd()
-      .split('\n')
-      .map((line) => {
-        const kind =
-          /^(\+\+\+|---|diff |index )/.test(line) || line.startsWith('@@')
-            ? 'hunk'
-            : line.startsWith('+')
-              ? 'add'
-              : line.startsWith('-')
-                ? 'del'
-                : '';
-        return html`<span class="${kind}">${line}</span>`;
-      });
-    return html`<h3>${name}</h3><div class="scroll" tabindex="0" role="region" aria-label="Source patch ${name}"><pre>${lines}</pre></div>`;
-  });
-  return html`${shown}`;
+  return html`${patches.map(({ name, text }) => html`<h3>${name}</h3>${scrolling(`Source patch ${name}`, diffLines(text))}`)}`;
 }
 
 function hazardSection(hazards: ReportFacts['hazards']): Html {
   if (hazards === undefined) return html`<p>The patch was not reviewed.</p>`;
   if (hazards.length === 0) return html`<p>None. The review reads source text and knows some kinds only.</p>`;
-  const items = hazards.map(({ kind, place, function: name, reason, remedy }) => {
-    return html`<dt>${kind}: ${name} (${place})</dt><dd>${reason}. To do: ${remedy}.</dd>`;
-  });
-  return html`<dl class="facts">${items}</dl>`;
+  return factList(
+    hazards.map(({ kind, place, function: name, reason, remedy }) => [
+      `${kind}: ${name} (${place})`,
+      `${reason}. To do: ${remedy}.`,
+    ]),
+  );
 }
 
 function codeSection(functions: readonly ReplacedCode[]): Html {
@@ -118,7 +97,7 @@ function functionCode({ name, old, renewed }: ReplacedCode): Html {
   const heading = html`<h3 id="code-${slug(name)}">${name}</h3>`;
   if (renewed === undefined) return html`${heading}<p>The new code was not found in the module.</p>`;
   if (old === undefined)
-    return html`${heading}<p>The old code was not found; only the new code is shown.</p><div class="scroll" tabindex="0" role="region" aria-label="Code of ${name}"><pre>${renewed.map((line) => html`<span>${line.text}</span>`)}</pre></div>`;
+    return html`${heading}<p>The old code was not found; only the new code is shown.</p>${scrolling(`Code of ${name}`, html`<pre>${renewed.map((line) => html`<span>${line.text}</span>`)}</pre>`)}`;
   const rows = sideBySide(
     old.map(({ text }) => text),
     renewed.map(({ text }) => text),
@@ -138,25 +117,40 @@ function functionCode({ name, old, renewed }: ReplacedCode): Html {
   const changed = rows.filter(({ same }) => !same).length;
   const near = (at: number): boolean =>
     rows.slice(Math.max(0, at - CONTEXT), at + CONTEXT + 1).some(({ same }) => !same);
+  const narrow: Html[] = [];
   const shown: Html[] = [];
   for (let at = 0; at < rows.length; at++) {
     if (near(at)) {
       shown.push(body[at]!);
+      narrow.push(...unifiedRow(rows[at]!));
       continue;
     }
     const start = at;
     while (at + 1 < rows.length && !near(at + 1)) at++;
-    shown.push(html`<tr class="gap"><td colspan="4">${count(at + 1 - start, 'instruction')} unchanged</td></tr>`);
+    const unchanged = `${count(at + 1 - start, 'instruction')} unchanged`;
+    shown.push(html`<tr class="gap"><td colspan="4">${unchanged}</td></tr>`);
+    narrow.push(html`<span class="hunk">  ${unchanged}</span>`);
   }
-  return html`${heading}<p class="same-note">${count(changed, 'line')} of ${rows.length} differ.</p>
-<div class="scroll" tabindex="0" role="region" aria-label="Old and new code of ${name}"><table class="code-table">
+  const table = html`<table class="code-table">
 <thead><tr><th scope="col" colspan="2">in the kernel (${count(old.length, 'instruction')})</th><th scope="col" colspan="2">in the patch (${count(renewed.length, 'instruction')})</th></tr></thead>
-<tbody>${shown}</tbody></table></div>`;
+<tbody>${shown}</tbody></table>`;
+  return html`${heading}<p class="note">${count(changed, 'line')} of ${rows.length} differ.</p>
+<div class="side-by-side">${scrolling(`Old and new code of ${name}`, table)}</div>
+<div class="unified">${scrolling(`Old and new code of ${name}, one below the other`, html`<pre>${narrow}</pre>`)}</div>`;
+}
+
+/** For screens that are too narrow for two columns: the old line, then the new one. */
+function unifiedRow({ left, right, same }: ReturnType<typeof sideBySide>[number]): Html[] {
+  if (same) return [html`<span>  ${left}</span>`];
+  return [
+    ...(left === undefined ? [] : [html`<span class="del">- ${left}</span>`]),
+    ...(right === undefined ? [] : [html`<span class="add">+ ${right}</span>`]),
+  ];
 }
 
 function pictureSection(functions: readonly ReplacedCode[]): Html {
   if (functions.length === 0) return html`<p>No redirected functions are known.</p>`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Picture of the redirections">${redirectionPicture(functions)}</div>`;
+  return scrolling('Picture of the redirections', redirectionPicture(functions));
 }
 
 function timelineSection(proof: Proof): Html {
@@ -179,16 +173,27 @@ function timelineSection(proof: Proof): Html {
   return html`${figures}${short.length > 0 && over}`;
 }
 
+/** For each boot: what failed, open; what did not run; and all that held behind one line. */
 function checksSection(proof: Proof): Html {
   const boots = new Map(proof.boots.map(({ boot, title }) => [boot, title]));
   const groups = [...new Set(proof.checks.map(({ boot }) => boot))];
-  const shown = groups.map((boot) => {
-    const title = boot === 'files' ? 'From the files' : `In ${boots.get(boot) ?? boot}`;
-    const items = proof.checks.filter((check) => check.boot === boot).map(checkItem);
-    return html`<h3>${title}</h3>\n${items}`;
-  });
+  const failures = (boot: string): number =>
+    proof.checks.filter((check) => check.boot === boot && check.outcome === 'failed').length;
+  const shown = groups
+    .sort((a, b) => failures(b) - failures(a))
+    .map((boot) => {
+      const own = proof.checks.filter((check) => check.boot === boot);
+      const held = own.filter(({ outcome }) => outcome === 'held');
+      const others = own.filter(({ outcome }) => outcome !== 'held');
+      const sorted = [...others].sort((a, b) => Number(b.outcome === 'failed') - Number(a.outcome === 'failed'));
+      const title = boot === 'files' ? 'From the files' : `In ${boots.get(boot) ?? boot}`;
+      const all = html`<details class="group"><summary><span class="mark good">✓ held</span> ${held.length} of ${count(own.length, 'check')}</summary>${held.map(checkItem)}</details>`;
+      return html`<h3>${title}</h3>\n${sorted.map(checkItem)}${held.length > 0 && all}`;
+    });
   return html`${shown}`;
 }
+
+const tones = { held: 'good', failed: 'bad', 'not run': 'idle' } as const;
 
 function checkItem(check: ProofCheck): Html {
   const { outcome, title, reason, evidence, ms } = check;
@@ -202,12 +207,12 @@ function checkItem(check: ProofCheck): Html {
     return html`<li class="${varies === true ? 'varies' : ''}">${text}${note}${more}</li>`;
   });
   const time = outcome === 'not run' ? '' : seconds(ms);
-  const summary = html`<summary><span class="mark ${slug(outcome)}">${words}</span> ${title} <span class="time">${time}</span></summary>`;
+  const summary = html`<summary><span class="mark ${tones[outcome]}">${words}</span> ${title} <span class="time">${time}</span></summary>`;
   const why = reason !== undefined && html`<p class="${outcome === 'failed' ? 'reason' : ''}">${reason}</p>`;
   const body = html`<div>${why}${facts.length > 0 && html`<ul class="evidence">${facts}</ul>`}</div>`;
   return outcome === 'failed'
-    ? html`<details class="check" open>${summary}${body}</details>`
-    : html`<details class="check">${summary}${body}</details>`;
+    ? html`<details class="check" id="check-${slug(check.check)}" open>${summary}${body}</details>`
+    : html`<details class="check" id="check-${slug(check.check)}">${summary}${body}</details>`;
 }
 
 function limitsSection(proof: Proof): Html {
@@ -221,7 +226,7 @@ function consoleSection(proof: Proof): Html {
   const shown = proof.boots.map(({ title, acceleration, bootMs, kept, ran, console }) => {
     const how = acceleration === 'kvm' ? 'KVM' : 'software emulation';
     const text = console.trim() === '' ? 'It printed nothing.' : console;
-    return html`<details><summary>${title} (${kept === undefined ? 'booted' : 'resumed'} in ${seconds(bootMs)}, ${how}${ran === undefined ? '' : `, before the interruption, at ${ran}`})</summary><div class="scroll" tabindex="0" role="region" aria-label="Console of ${title}"><pre>${text}</pre></div></details>`;
+    return html`<details><summary>${title} (${kept === undefined ? 'booted' : 'resumed'} in ${seconds(bootMs)}, ${how}${ran === undefined ? '' : `, before the interruption, at ${ran}`})</summary>${scrolling(`Console of ${title}`, html`<pre>${text}</pre>`)}</details>`;
   });
   return html`${shown}`;
 }

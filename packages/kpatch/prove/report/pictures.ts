@@ -56,16 +56,18 @@ export interface Timeline {
   readonly points: readonly { readonly seconds: number; readonly tasks: number }[];
 }
 
-/** Shows the number of tasks that have not switched yet, over time. */
+/** Shows the number of tasks that have not switched yet, over time: at full width, with both axes named. */
 export function timelinePicture({ id, title, points }: Timeline): Html {
-  const width = 420;
-  const height = 170;
-  const left = 48;
-  const bottom = 34;
+  const width = 880;
+  const height = 240;
+  const left = 64;
+  const bottom = 48;
+  const top = 16;
+  const right = 24;
   const lastSecond = Math.max(0.5, ...points.map((point) => point.seconds));
   const most = Math.max(1, ...points.map((point) => point.tasks));
-  const x = (value: number): number => left + (value / lastSecond) * (width - left - 16);
-  const y = (value: number): number => height - bottom - (value / most) * (height - bottom - 20);
+  const x = (value: number): number => left + (value / lastSecond) * (width - left - right);
+  const y = (value: number): number => height - bottom - (value / most) * (height - bottom - top);
   const path = points.map(({ seconds, tasks }, at) => {
     const from = points[at - 1];
     const step = from === undefined ? 'M' : `L ${x(seconds).toFixed(1)} ${y(from.tasks).toFixed(1)} L`;
@@ -75,11 +77,22 @@ export function timelinePicture({ id, title, points }: Timeline): Html {
     (p) => html`<circle cx="${x(p.seconds).toFixed(1)}" cy="${y(p.tasks).toFixed(1)}" r="3" class="soft"/>`,
   );
   const words = points.map((p) => `after ${p.seconds.toFixed(2)} s: ${p.tasks}`).join('; ');
-  return html`<figure><svg viewBox="0 0 ${width} ${height}" role="img" width="${width}" aria-labelledby="${id}-t ${id}-d">
+  const rows = [...new Set([0, Math.round(most / 2), most])].map(
+    (tasks) =>
+      html`<path class="grid" d="M ${left} ${y(tasks)} H ${width - right}"/><text x="${left - 8}" y="${y(tasks) + 4}" text-anchor="end">${tasks}</text>`,
+  );
+  const columns = [0, 0.25, 0.5, 0.75, 1].map((part) => {
+    const at = part * lastSecond;
+    return html`<path class="axis" d="M ${x(at).toFixed(1)} ${height - bottom} v 5"/><text x="${x(at).toFixed(1)}" y="${height - bottom + 20}" text-anchor="middle">${at.toFixed(lastSecond < 2 ? 2 : 1)}</text>`;
+  });
+  const first = x(points[0]!.seconds).toFixed(1);
+  const last = x(points.at(-1)!.seconds).toFixed(1);
+  return html`<figure><svg viewBox="0 0 ${width} ${height}" role="img" class="chart" aria-labelledby="${id}-t ${id}-d">
 <title id="${id}-t">${title}</title><desc id="${id}-d">Tasks left: ${words}</desc>
-<path class="axis" d="M ${left} 12 V ${height - bottom} H ${width - 10}" fill="none"/>
-<text x="${left - 8}" y="${y(most) + 4}" text-anchor="end">${most}</text><text x="${left - 8}" y="${y(0) + 4}" text-anchor="end">0</text>
-<text x="${left}" y="${height - 10}">0 s</text><text x="${width - 10}" y="${height - 10}" text-anchor="end">${lastSecond.toFixed(2)} s</text>
+${rows}<path class="axis" d="M ${left} ${top} V ${height - bottom} H ${width - right}" fill="none"/>${columns}
+<text x="${(left + width - right) / 2}" y="${height - 8}" text-anchor="middle" class="soft">seconds since the load</text>
+<text x="14" y="${(top + height - bottom) / 2}" text-anchor="middle" class="soft" transform="rotate(-90 14 ${(top + height - bottom) / 2})">tasks left</text>
+<path class="under" d="${path.join(' ')} L ${last} ${y(0)} L ${first} ${y(0)} Z"/>
 <path class="curve" d="${path.join(' ')}"/>${dots}</svg>
 <figcaption>${title}: tasks still to change, over time (idle processors, which change last, are not counted as tasks)</figcaption></figure>`;
 }

@@ -5,68 +5,16 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { temporaryFolder } from '#kpatch/base/files.ts';
-import { type ChannelConfig, channelSchema } from '#kpatch/channel/repository/config.ts';
-import { type ChannelKernel, kernelSchema, type PublishedPatch } from '#kpatch/channel/repository/kernel.ts';
+import { feed } from '#kpatch/channel/repository/page/feed.ts';
 import { page } from '#kpatch/channel/repository/page/page.ts';
 import { withPage } from '../prove/browser.ts';
+import { day, sampleKernels, samplePublication } from './sample-publication.ts';
 
-const day = 86_400_000;
 const axe = readFileSync(join(import.meta.dirname, '../../../../node_modules/axe-core/axe.min.js'), 'utf8');
 
-const config: ChannelConfig = {
-  schema: channelSchema,
-  name: 'test',
-  description: 'Live patches of a test',
-  url: 'https://patches.example.org/live',
-  keys: ['C6C6A456CFB3B42ABC0996EB11C555894CDD60C7'],
-  formerKeys: [],
-  windowMonths: 6,
-  validDays: 14,
-  keep: 3,
-  require: { proof: true, moduleSignature: false },
-};
-
-function kernel(release: string, daysAgo: number, packageVersion: string, cves: number, now: Date): ChannelKernel {
-  const released = new Date(now.getTime() - daysAgo * day).toISOString().slice(0, 10);
-  const list = Array.from({ length: cves }, (_, n) => ({
-    id: `CVE-2026-${1000 + n}`,
-    title: n === 0 ? '<script>alert(1)</script> & "quotes"' : 'tls: fix a race',
-    severity: (['critical', 'important', 'moderate', 'unrated'] as const)[n % 4]!,
-  }));
-  const module = { name: 'm', sha256: 'a'.repeat(64), signed: true, buildId: '' };
-  const record = {
-    schema: 'kpatch.livepatch/1',
-    kernel: release,
-    arch: 'x86_64',
-    version: 2,
-    release: 1,
-    module,
-    proof: null,
-    cves: list,
-    withdrawn: [],
-  } as const;
-  const patch: PublishedPatch = { record, issued: now.toISOString(), proven: true, deb: null, rpm: null };
-  return {
-    schema: kernelSchema,
-    release,
-    arch: 'x86_64',
-    distribution: 'Debian:12',
-    packageVersion,
-    released,
-    extended: null,
-    patches: cves === 0 ? [] : [patch],
-  };
-}
-
 function written(folder: string, now = new Date()): string {
-  const kernels = [
-    kernel('6.1.0-50-amd64', 300, '6.1.170-1', 12, now),
-    kernel('6.1.0-54-amd64', 165, '6.1.187-1', 9, now),
-    kernel('6.1.0-56-amd64', 10, '6.1.192-1', 1, now),
-    kernel('5.14.0-427.13.1.el9_4.x86_64', 90, '5.14.0-427.13.1.el9_4', 0, now),
-  ];
   const file = join(folder, `page-${now.getTime()}.html`);
-  writeFileSync(file, page({ config, date: now, validUntil: new Date(now.getTime() + 14 * day), kernels }));
+  writeFileSync(file, page(samplePublication(now)));
   return pathToFileURL(file).href;
 }
 
@@ -90,9 +38,9 @@ for (const [width, dark] of [
         [],
       );
       const states = await browser.evaluate<string[]>(
-        `[...document.querySelectorAll('article .state')].map((e) => e.textContent.replace(/\\d+/, 'N'))`,
+        `[...document.querySelectorAll('tr.kernel td:nth-child(2) .state')].map((e) => e.textContent.replace(/\\d+/, 'N'))`,
       );
-      assert.deepEqual(states, ['ended', 'ends in N days', 'supported', 'supported']);
+      assert.deepEqual(states, ['ends in N days', 'supported', 'supported', 'ended']);
     });
   });
 }
@@ -104,9 +52,9 @@ test('finding a CVE hides the other kernels and says how many are left', async (
       const find = document.getElementById('find');
       find.value = 'cve-2026-1008';
       find.dispatchEvent(new Event('input'));
-      return [...document.querySelectorAll('article:not([hidden]) h3')].map((e) => e.firstChild.data.trim()).join() + ' ' + document.getElementById('found').textContent;
+      return [...document.querySelectorAll('tr.kernel:not([hidden]) th')].map((e) => e.firstChild.data.trim()).join() + ' ' + document.getElementById('found').textContent;
     })()`);
-    assert.equal(shown, '6.1.0-50-amd64,6.1.0-54-amd64 2 kernels');
+    assert.equal(shown, '6.1.0-54-amd64,6.1.0-50-amd64 2 kernels');
   });
 });
 
@@ -114,6 +62,31 @@ test('a copy that is older than it may be says so by itself, and every window ha
   using folder = temporaryFolder('kpatch-test-');
   await withPage(written(folder.path, new Date(Date.now() - 200 * day)), 1000, false, async (browser) => {
     assert.equal(await browser.evaluate(`document.getElementById('stale').hidden`), false);
-    assert.equal(await browser.evaluate(`document.querySelectorAll('article.ended').length`), 4);
+    assert.equal(await browser.evaluate(`document.querySelectorAll('tr.kernel td:nth-child(2) .state.bad').length`), 4);
   });
+});
+
+test('an ended kernel is folded and never offered to reboot into; a window that has not ended is not called ended', () => {
+  const now = new Date('2026-11-30T12:00:00Z');
+  const text = page(samplePublication(now));
+  assert.match(text, /<details id="ended"><summary>1 kernel without support<\/summary>/);
+  const intoEnded = text.match(/reboot into (?:6\.1\.0-50-amd64)/g);
+  assert.equal(intoEnded, null);
+  const ended = text.slice(text.indexOf('id="ended"'));
+  assert.match(ended, /reboot into 6\.1\.0-56-amd64 now/);
+  assert.doesNotMatch(ended, /reboot by|not yet/);
+  const late = samplePublication(new Date(now.getTime() + 400 * day), sampleKernels(now));
+  assert.doesNotMatch(page(late), /reboot into \d/, 'all have ended');
+  assert.match(page(late), /No kernel is supported/);
+});
+
+test('the feed is well-formed, escapes what the records say, and has one entry for each patch', async () => {
+  using folder = temporaryFolder('kpatch-test-');
+  const text = feed(samplePublication(new Date()));
+  await withPage(written(folder.path), 1000, false, async (browser) => {
+    const read = `new DOMParser().parseFromString(${JSON.stringify(text)}, 'text/xml')`;
+    assert.equal(await browser.evaluate(`${read}.querySelector('parsererror')`), null);
+    assert.equal(await browser.evaluate(`${read}.querySelectorAll('entry').length`), 3);
+  });
+  assert.match(text, /<title>Live patch 2-1 for 6\.1\.0-56-amd64<\/title>/);
 });

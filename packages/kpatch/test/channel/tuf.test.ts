@@ -13,6 +13,7 @@ import { fetchChannel } from '#kpatch/channel/follow/tuf/fetch.ts';
 import { followTuf } from '#kpatch/channel/follow/tuf/follow.ts';
 import { folderSource, sourceAt } from '#kpatch/channel/follow/tuf/source.ts';
 import { copyState, startState, stateFolder } from '#kpatch/channel/follow/tuf/state.ts';
+import { tufProblems } from '#kpatch/channel/repository/tuf/check.ts';
 import { thisMachine } from '#kpatch/host/machine/machine.ts';
 import { installedPatches } from '#kpatch/host/store/store.ts';
 import { FakeMachine } from '../host/fake.ts';
@@ -64,6 +65,8 @@ test('an image without a package manager follows: patches of all its kernels are
   assert.equal(now.published, channel.now.toISOString());
   assert.equal(supportOf(running, root)?.channel, 'test');
   assert.equal(JSON.parse(readFileSync(join(stateFolder(root), 'records', `${running}.json`), 'utf8')).version, 2);
+  const early = await status(root, new Date(Date.now() - 86_400_000));
+  assert.match(early.problems.join(), /the clock went back/);
   const late = await status(root, new Date(Date.now() + 20 * 86_400_000));
   assert.match(late.problems.join(), /expired on .*nothing new is accepted; installed patches stay/);
 });
@@ -166,6 +169,21 @@ test('on a running machine the patch is loaded, and a failed check is an alarm i
   assert.equal(machine.journal.at(-1)?.KPATCH_OUTCOME, 'alarm');
   assert.equal(machine.journal.at(-1)?.KPATCH_ERROR, 'channel-unreachable');
   assert.deepEqual(machine.names(), ['one']);
+});
+
+test('check reads the repository as a machine does, and names what is wrong with a mirror', async () => {
+  using folder = temporaryFolder('kpatch-test-');
+  const channel = await TufChannel.make(folder.path);
+  channel.add({ version: 1 });
+  const tree = await channel.publish();
+  assert.deepEqual(await tufProblems(tree), { problems: [], files: 3 });
+  const bad = channel.copy();
+  const targets = join(bad, 'tuf/targets', running);
+  for (const name of readdirSync(targets)) rmSync(join(targets, name));
+  const { problems } = await tufProblems(bad, readFileSync(channel.rootFile));
+  assert.match(problems.join('\n'), /_1_1\.ko of .* is not the one the channel lists: it is missing\n.*record\.json/);
+  rmSync(join(bad, 'tuf/1.targets.json'));
+  assert.match((await tufProblems(bad)).problems.join(), /do not belong together: tuf\/1\.targets\.json is missing/);
 });
 
 test('the TUF libraries are loaded when a command needs them, never by list, help, completion or the boot', () => {

@@ -143,3 +143,19 @@ attack(
     return last as Awaited<ReturnType<typeof provokes>>;
   },
 );
+
+attack(
+  { area: 'channel', attacker: 'channel key', how: 'a package whose module is not the one that its record names' },
+  async () => {
+    using folder = temporaryFolder('kpatch-test-');
+    const root = join(folder.path, 'image');
+    mkdirSync(join(root, 'etc'), { recursive: true });
+    unpack(root, folder.path, { version: 1 });
+    const other = writeModule(folder.path, { release: running, version: 1, cves: ['CVE-2026-6666'] });
+    writeFileSync(join(root, 'usr/lib/kpatch', running, `${moduleName(running, 1)}.ko`), readFileSync(other));
+    const { waiting } = await settleUnpacked(root, report);
+    assert.deepEqual(installed(root), []);
+    assert.match(waiting.join(), /does not match its record/);
+    return waiting.join();
+  },
+);

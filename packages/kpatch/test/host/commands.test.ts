@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -292,6 +293,23 @@ test('info --json has the proof that the text has', async () => {
     reasons: ['it stalls'],
     signedBy: null,
   });
+});
+
+test('status as one line, by a template, and watched', async () => {
+  using machine = new FakeMachine();
+  const image = imageOf(machine);
+  await kpatch('install', '--root', image, machine.module({ name: 'kpatch_fix', manifest: { version: 3 } }));
+  const short = await kpatch('status', '--root', image, '--short');
+  assert.equal(short.stdout, 'not running; no patch loaded; 0 CVEs fixed; nothing to do\n');
+  const own = await kpatch('status', '--root', image, '--format', '{boots}: {patches}, {cve-count} {todo}');
+  assert.deepEqual([own.status, own.stdout], [0, 'kpatch_fix: none, 0 nothing\n']);
+  const odd = await kpatch('status', '--root', image, '--format', '{nope}');
+  assert.equal(odd.status, 2);
+  assert.match(odd.stderr, /no field \{nope\}; there are release, patches/);
+  const watched = spawnSync('timeout', ['5', program, 'status', '--root', image, '--short', '--watch'], {
+    encoding: 'utf8',
+  });
+  assert.equal(watched.stdout, short.stdout, 'a log gets each state once');
 });
 
 test('status explains a running transition', async () => {

@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { run } from '#kpatch/base/run.ts';
+import { moduleBytes } from '../channel/module-file.ts';
 import { fixture } from '../compatibility/fixtures.ts';
 import { packages } from '../vm/host-guest.ts';
 
@@ -214,4 +215,26 @@ diff /tmp/deb /tmp/rpm && grep -c '\\.md$' /tmp/deb`);
     readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md'))
       .length + 2,
   );
+});
+
+const release = '9.9.9-1-amd64';
+const patch = `kpatch_9_9_9_1_amd64_1_1`;
+/** Makes a livepatch module there, and packages it. */
+const MADE = `cd /tmp; echo '${moduleBytes({ release, name: patch }).toString('base64')}' | base64 -d >${patch}.ko`;
+const LISTED = "kpatch list | grep '^kpatch_9' || echo none";
+
+// Processing only this package's trigger: those of the manual pages take minutes.
+test('dpkg: the trigger installs what a package of data brings, and uninstalls it with the package', async () => {
+  const printed = await onCopy(`dpkg --no-triggers -i $deb >/dev/null; ${MADE}
+kpatch package ${patch}.ko -o . --format deb 2>/dev/null; dpkg --no-triggers -i kpatch-patch-*.deb >/dev/null; ${LISTED}
+dpkg --triggers-only kpatch >/dev/null; ${LISTED}
+dpkg --no-triggers -r kpatch-patch-${release} >/dev/null; dpkg --triggers-only kpatch >/dev/null; ${LISTED}`);
+  assert.deepEqual(printed.trim().split('\n').slice(1), ['none', `${patch} (${release})`, 'none']);
+});
+
+test('rpm: the same by file triggers', async () => {
+  const printed = await onCopy(`rpm -i --nodeps $rpm 2>/dev/null; ${MADE}
+kpatch package ${patch}.ko -o . --format rpm 2>/dev/null; rpm -i --nodeps kpatch-patch-*.rpm 2>/dev/null; ${LISTED}
+rpm -e kpatch-patch-${release.replaceAll('.', '_')} 2>/dev/null; ${LISTED}`);
+  assert.deepEqual(printed.trim().split('\n').slice(1), [`${patch} (${release})`, 'none']);
 });

@@ -57,8 +57,10 @@ test('a machine without a record is an error that names those that have one', as
 
 test('what the module loader takes is among what the differ knows', () => {
   for (const { loader, relocation, name } of platforms()) {
-    for (const type of loader?.relocations ?? []) assert.ok(relocation(type), `${name}: ${type}`);
-    assert.ok((loader?.relocations.size ?? 1) > 0, name);
+    if (loader === undefined) continue;
+    const taken = Array.from({ length: 1024 }, (_, type) => type).filter((type) => loader.relocations.has(type));
+    for (const type of taken) assert.ok(relocation(type), `${name}: ${type}`);
+    assert.ok(taken.length > 0, name);
   }
 });
 

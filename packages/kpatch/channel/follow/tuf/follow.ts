@@ -20,7 +20,7 @@ import { installedKernels } from '../kernels.ts';
 import { channelAddress, keepInside, readSettings, type Settings, writeSettings } from '../settings.ts';
 import { readState, writeState } from '../state.ts';
 import type { Updated } from '../status.ts';
-import { selfCommand } from '../units.ts';
+import { enableUnits, selfCommand } from '../units.ts';
 import { applyChannel } from './apply.ts';
 import { readClient, writeClient } from './client.ts';
 import { fetchChannel } from './fetch.ts';
@@ -65,8 +65,13 @@ export async function followTuf(root: string, url: string, rootFile: string): Pr
   const before = readSettings(root);
   const kept = join(base, 'trusted-root.json');
   const same = hasState(base) && existsSync(kept) && readBytes(kept).equals(bytes);
-  if (!same) startState(base, bytes);
+  if (!same) {
+    startState(base, bytes);
+    // What another channel delivered is not for this one to list.
+    writeClient(base, { ...readClient(base), delivered: [] });
+  }
   writeSettings(root, { mode: before?.mode ?? 'manual', url: address, source: 'tuf' });
+  if (before?.mode === 'auto') await enableUnits(root, 'tuf');
   await noted(root, () => refresh(base, sourceAt(address)));
   return trusted;
 }
@@ -192,7 +197,8 @@ function isMissing({ code }: KpatchError): boolean {
 function networkProblem(printed: Buffer): string | undefined {
   try {
     const error = object(object(parseJSON(printed, 'the result of the fetch')).error);
-    return error.code === 'channel-unreachable' || error.code === 'tuf-too-large' ? text(error.what) : undefined;
+    const network = error.code === 'channel-unreachable' || error.code === 'tuf-too-large';
+    return network ? text(error.what)?.replace(/^cannot read the channel \S+: /, '') : undefined;
   } catch {
     return 'the process that fetches ended without a result';
   }

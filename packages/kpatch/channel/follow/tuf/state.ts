@@ -14,6 +14,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../../../base/errors/error.ts';
@@ -46,7 +47,8 @@ export function copyState(base: string, parent = base): TemporaryFolder {
   const copy = temporaryFolder('.refresh-', parent);
   for (const role of files) {
     const file = join(base, 'metadata', `${role}.json`);
-    if (existsSync(file)) writeAtomically(join(copy.path, `${role}.json`), readBytes(file));
+    // Made durable when it is committed.
+    if (existsSync(file)) writeFileSync(join(copy.path, `${role}.json`), readBytes(file));
     else if (role === 'root') {
       copy.dispose();
       throw fail('tuf-state', { problem: `${file} is missing` });
@@ -58,6 +60,7 @@ export function copyState(base: string, parent = base): TemporaryFolder {
 /** Puts a folder in the place of the verified metadata, durably. Errors: `disk-full`, `file-unwritable`. */
 export function commitState(base: string, folder: string): void {
   const link = join(base, 'metadata');
+  if (existsSync(link) && files.every((role) => sameFile(link, folder, `${role}.json`))) return;
   try {
     // Nothing in it is secret, and the process that fetches without rights of root reads it.
     chmodSync(folder, 0o755);
@@ -80,6 +83,12 @@ export function commitState(base: string, folder: string): void {
   } catch (error) {
     throw writeError(link, error);
   }
+}
+
+function sameFile(one: string, other: string, name: string): boolean {
+  const [a, b] = [join(one, name), join(other, name)];
+  if (!existsSync(a) || !existsSync(b)) return existsSync(a) === existsSync(b);
+  return readBytes(a).equals(readBytes(b));
 }
 
 function syncFile(path: string): void {

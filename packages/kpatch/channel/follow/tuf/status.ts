@@ -18,6 +18,8 @@ import { wantedKernels } from './follow.ts';
 import { expiryOf, publishedAt, verifiedTargets } from './refresh.ts';
 import { hasState, signedOf, stateFolder } from './state.ts';
 
+const HOUR_MS = 3_600_000;
+
 /** The state of a machine that follows by TUF. */
 export function tufStatus(root: string, settings: Settings, now: Date): Promise<ChannelStatus> {
   const base = stateFolder(root);
@@ -41,6 +43,10 @@ export function tufStatus(root: string, settings: Settings, now: Date): Promise<
       `the metadata of the channel expired on ${validUntil}: nothing new is accepted; installed patches stay`,
     );
   }
+  if (looked !== '' && now.getTime() < Date.parse(looked) - HOUR_MS)
+    problems.push(
+      `the clock went back: the last check was on ${looked}; until it is right, expiry protects from nothing`,
+    );
   const running = root === '/' ? runningRelease() : '';
   const wanted = new Set(wantedKernels(root, settings, base));
   // A subscription outlives the image of its kernel.

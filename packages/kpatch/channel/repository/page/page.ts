@@ -1,12 +1,21 @@
 /**
  * The page for people: which kernels, which patch, which CVEs, until when. One file, no request leaves it, no server code.
+ * Kernels are in one table for each distribution and series, the most urgent first; those whose support has ended are folded.
  */
-import { contentPolicy, type Html, html, inlineScript, inlineStyle, joined } from '../../../base/html.ts';
+
+import { upstreamOf } from '../../../advisory/version.ts';
+import { plural } from '../../../base/errors/plural.ts';
+import { type Html, html, joined } from '../../../base/html.ts';
+import { pageText } from '../../../design/page.ts';
+import { type Tone, verdictBanner } from '../../../design/parts.ts';
 import { versionText } from '../../package/record.ts';
 import { type Publication, type PublishedKernel, publishedKernels } from '../publication.ts';
-import { addMonths, dayOf, daysBetween, stateOn } from '../window.ts';
+import { dayOf, daysBetween, stateOn, type WindowState } from '../window.ts';
 import { pageScript, pageStyle } from './page-style.ts';
 import { worst } from './words.ts';
+
+/** Name of the feed beside the page. */
+export const feedFile = 'feed.xml';
 
 /** The page of a publication. */
 export function page(publication: Publication): string {
@@ -14,111 +23,115 @@ export function page(publication: Publication): string {
   const today = dayOf(date);
   const kernels = publishedKernels(publication);
   const title = config.description === '' ? config.name : config.description;
-  const current = kernels.filter((kernel) => stateOn(today, kernel.until) !== 'ended');
-  const cves = new Set(kernels.flatMap((kernel) => kernel.patch?.cves.map((cve) => cve.id) ?? []));
-  const [sheet, script] = [inlineStyle(pageStyle), inlineScript(pageScript)];
-  const written = html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-${contentPolicy({ styles: [sheet], scripts: [script], styleAttributes: true })}
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Live patches: ${title}</title>
-<link rel="icon" href="data:,">
-${sheet.element}
-</head>
-<body>
-<header>
-<h1>${title}</h1>
-<p>Live patches for the Linux kernel. <strong>${current.length}</strong> kernel${current.length === 1 ? '' : 's'} supported, <strong>${cves.size}</strong> CVE${cves.size === 1 ? '' : 's'} fixed without a reboot.</p>
-<p class="dates">Published <time datetime="${date.toISOString()}">${today}</time>, valid until <time datetime="${validUntil.toISOString()}" id="valid">${dayOf(validUntil)}</time>.
-<span id="stale" role="alert" hidden>This copy is past its validity: the mirror it comes from stands still.</span></p>
-</header>
-<main>
-<section aria-labelledby="calendar-title">
-<h2 id="calendar-title">Support calendar</h2>
-<p class="hint">Each kernel receives live patches for ${config.windowMonths} months from its release. Then it has to be rebooted into a newer one.</p>
-${calendar(kernels, today)}
-</section>
-<section aria-labelledby="kernels-title">
-<h2 id="kernels-title">Kernels and their patches</h2>
-<p><label>Find a kernel or a CVE <input type="search" id="find" autocomplete="off" placeholder="6.1.0-56 or CVE-2026-…"></label> <span id="found" role="status"></span></p>
-<div id="kernels">
-${kernels.map((kernel) => card(kernel, today))}
-</div>
-</section>
-<section aria-labelledby="follow-title">
-<h2 id="follow-title">How to follow this channel</h2>
-<p>On the machine, as root, with <code>kpatch</code> installed and the <a href="key.asc">key</a> fetched and compared:</p>
-<pre tabindex="0"><code>kpatch channel follow ${config.url} --key key.asc
-kpatch auto</code></pre>
-<p>Fingerprint${config.keys.length === 1 ? '' : 's'} of the key: ${joined(
-    config.keys.map((key) => html`<code class="fingerprint">${key.replace(/(.{4})(?=.)/g, '$1 ')}</code>`),
-    ', ',
-  )}</p>
-<p>For programs: <a href="kernels.json">kernels.json</a>, <a href="csaf/provider-metadata.json">CSAF advisories</a>, <a href="kpatch-channel.sources">apt source</a>, <a href="kpatch-channel.repo">dnf repository</a>.</p>
-</section>
-</main>
-${script.element}
-</body>
-</html>
-`;
-  return written.toString();
-}
-
-/** Bars on a scale of months, from the oldest release to the last end of a window. */
-function calendar(kernels: readonly PublishedKernel[], today: string): Html {
-  if (kernels.length === 0) return html`<p>No kernel is in this channel yet.</p>`;
-  const days = [...kernels.flatMap((kernel) => [kernel.released, kernel.until]), today].sort();
-  const start = `${days[0]!.slice(0, 7)}-01`;
-  const end = addMonths(`${days.at(-1)!.slice(0, 7)}-01`, 1);
-  const span = Math.max(1, daysBetween(start, end));
-  const at = (day: string): string => ((100 * daysBetween(start, day)) / span).toFixed(2);
-  const months: string[] = [];
-  for (let month = start; month < end && months.length < 600; month = addMonths(month, 1)) months.push(month);
-  const every = Math.ceil(months.length / 12);
-  const scale = months
-    .map((month, n) => ({ month, n }))
-    .filter(({ n }) => n % every === 0)
-    .map(({ month }) => html`<span style="left:${at(month)}%">${month.slice(0, 7)}</span>`);
-  const rows = kernels.map((kernel) => {
-    const state = stateOn(today, kernel.until);
-    const width = Math.max(0.5, Number(at(kernel.until)) - Number(at(kernel.released)));
-    return html`<tr class="${state}" data-until="${kernel.until}"><th scope="row"><a href="#k-${kernel.release}">${kernel.release}</a></th>
-<td class="when"><span class="bar" style="left:${at(kernel.released)}%;width:${width.toFixed(2)}%"></span><span class="today" style="left:${at(today)}%"></span></td>
-<td class="until">${kernel.until} <span class="state">${words[state]}</span></td></tr>`;
+  const ended = kernels.filter((kernel) => stateOn(today, kernel.until) === 'ended');
+  const current = kernels.filter((kernel) => !ended.includes(kernel));
+  return pageText({
+    title: `Live patches: ${title}`,
+    head: head(publication, title, current, today),
+    sections: [
+      { id: 'kernels', name: 'Kernels', body: kernelsSection(current, ended, today) },
+      { id: 'follow', name: 'How to follow this channel', body: followSection(publication) },
+      {
+        id: 'programs',
+        name: 'For programs',
+        body: html`<p><a href="kernels.json">kernels.json</a>, <a href="${feedFile}">feed of new patches</a>, <a href="csaf/provider-metadata.json">CSAF advisories</a>, <a href="kpatch-channel.sources">apt source</a>, <a href="kpatch-channel.repo">dnf repository</a>.</p>`,
+      },
+    ],
+    foot: html`<p>Published <time datetime="${date.toISOString()}">${today}</time>, valid until <time datetime="${validUntil.toISOString()}" id="valid">${dayOf(validUntil)}</time>.</p>`,
+    style: pageStyle,
+    script: pageScript,
+    contents: false,
+    feed: feedFile,
   });
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="Calendar of support windows"><table class="calendar" data-start="${start}" data-span="${span}">
-<thead><tr><th scope="col">Kernel</th><th scope="col" class="when"><span class="scale" aria-hidden="true">${scale}</span><span class="hidden">Window</span></th><th scope="col">Last day</th></tr></thead>
-<tbody>${rows}</tbody></table></div>`;
 }
 
-const words = { supported: 'supported', ending: 'ends soon', ended: 'ended' } as const;
+function head({ config }: Publication, title: string, current: readonly PublishedKernel[], today: string): Html {
+  const cves = new Set(current.flatMap((kernel) => kernel.patch?.cves.map((cve) => cve.id) ?? []));
+  const ending = current.filter((kernel) => stateOn(today, kernel.until) === 'ending').length;
+  const tone: Tone = current.length === 0 ? 'bad' : ending > 0 ? 'warn' : 'good';
+  const words =
+    current.length === 0
+      ? 'No kernel is supported'
+      : `${plural(current.length, 'kernel')} supported, ${plural(cves.size, 'CVE')} fixed without a reboot`;
+  const soon = ending > 0 && html`<p>${plural(ending, 'kernel')} will soon receive no more live patches.</p>`;
+  return html`<h1>${title}</h1>
+${verdictBanner(
+  tone,
+  words,
+  html`${soon}<p>Each kernel receives live patches for ${plural(config.windowMonths, 'month')} from its release. Then reboot into a newer one.</p>
+<p id="stale" class="bad" role="alert" hidden>This copy has expired: the mirror that it comes from is out of date.</p>`,
+)}`;
+}
 
-function card(kernel: PublishedKernel, today: string): Html {
-  const { patch } = kernel;
-  const state = stateOn(today, kernel.until);
-  const about = [
-    `released ${kernel.released}`,
-    kernel.distribution,
-    `package ${kernel.packageVersion}`,
-    ...(kernel.extended === null ? [] : [`extended: ${kernel.extended}`]),
-  ];
-  const next =
-    kernel.rebootInto === null
-      ? 'It is the newest of its series.'
-      : html`Reboot into <strong>${kernel.rebootInto}</strong> by ${kernel.until}.`;
-  const severity = patch === null ? 'unrated' : worst(patch.cves as Parameters<typeof worst>[0]);
-  const fixes =
+function kernelsSection(current: readonly PublishedKernel[], ended: readonly PublishedKernel[], today: string): Html {
+  if (current.length + ended.length === 0) return html`<p>No kernel is in this channel yet.</p>`;
+  const find = html`<p><label for="find">Paste the output of <code>uname -r</code>, or a CVE</label><br>
+<input type="search" id="find" autocomplete="off" placeholder="6.1.0-56 or CVE-2026-…"> <span id="found" role="status"></span></p>`;
+  const groups = Map.groupBy(current, groupOf);
+  const tables = [...groups].map(([name, all]) => html`<h3>${name}</h3>\n${kernelTable(name, all, today)}`);
+  const folded =
+    ended.length > 0 &&
+    html`<details id="ended"><summary>${plural(ended.length, 'kernel')} without support</summary>${kernelTable('Kernels without support', ended, today)}</details>`;
+  return html`${find}${tables}${folded}`;
+}
+
+/** `Debian:12, Linux 6.1`. */
+function groupOf({ distribution, release, arch }: PublishedKernel): string {
+  return `${distribution}, Linux ${upstreamOf(release).split('.').slice(0, 2).join('.')}, ${arch}`;
+}
+
+/** The most urgent first: what ends soonest; of those, what fixes most. */
+function kernelTable(name: string, kernels: readonly PublishedKernel[], today: string): Html {
+  const sorted = [...kernels].sort((a, b) =>
+    a.until < b.until ? -1 : a.until > b.until ? 1 : a.release < b.release ? 1 : -1,
+  );
+  return html`<table class="data" aria-label="${name}"><thead><tr><th scope="col">Kernel</th><th scope="col">Supported until</th><th scope="col">Live patch</th><th scope="col">What it fixes</th></tr></thead>
+<tbody>${sorted.map((kernel) => row(kernel, today))}</tbody></table>`;
+}
+
+const tones: Readonly<Record<WindowState, string>> = { supported: 'good', ending: 'warn', ended: 'bad' };
+
+function row(kernel: PublishedKernel, today: string): Html {
+  const { patch, release, until, rebootInto, extended } = kernel;
+  const state = stateOn(today, until);
+  const into = rebootInto === null ? '' : html`<br><small>then reboot into ${rebootInto}</small>`;
+  const instead = rebootInto === null ? 'reboot into a newer series' : `reboot into ${rebootInto} now`;
+  const more = extended === null ? '' : html`<br><small>extended: ${extended}</small>`;
+  const support = html`<time datetime="${until}">${until}</time> <span class="state ${tones[state]}">${stateText(state, today, until)}</span>${state === 'ended' ? html`<br><small>${instead}</small>` : into}${more}`;
+  const none = state === 'ended' ? 'none was published' : 'no live patch yet';
+  const patchCell =
     patch === null
-      ? html`<p>No live patch yet.</p>`
-      : html`<p>Live patch <strong>${versionText(patch)}</strong> of ${patch.issued.slice(0, 10)}${patch.proven ? ', proven' : ''}: ${patch.cves.length} CVE${patch.cves.length === 1 ? '' : 's'}${severity === 'unrated' ? '' : html`, up to <span class="level ${severity}">${severity}</span>`}.</p>
-${patch.cves.length === 0 ? '' : html`<details><summary>What it fixes</summary><ul>${patch.cves.map((cve) => html`<li><a href="https://www.cve.org/CVERecord?id=${cve.id}" rel="noreferrer">${cve.id}</a> <span class="level ${cve.severity}">${cve.severity}</span> ${cve.title}</li>`)}</ul></details>`}`;
-  return html`<article class="${state}" id="k-${kernel.release}" data-until="${kernel.until}">
-<h3>${kernel.release} <span class="state">${words[state]}</span></h3>
-<p class="about">${about.join(' · ')} · until <time datetime="${kernel.until}">${kernel.until}</time></p>
-${fixes}
-<p class="next">${next}</p>
-</article>`;
+      ? html`<span class="idle">${none}</span>`
+      : html`${versionText(patch)}${patch.proven && html` <span class="state good">proven</span>`}<br><small>${patch.issued.slice(0, 10)}</small>`;
+  return html`<tr class="kernel" id="k-${release}" data-until="${until}"><th scope="row">${release}<br><small>package ${kernel.packageVersion}, released ${kernel.released}</small></th><td>${support}</td><td>${patchCell}</td><td>${fixes(patch)}</td></tr>`;
+}
+
+function fixes(patch: PublishedKernel['patch']): Html | string {
+  if (patch === null || patch.cves.length === 0) return '';
+  const severity = worst(patch.cves as Parameters<typeof worst>[0]);
+  const level = (word: string): Html => html`<span class="level ${word}">${word}</span>`;
+  const items = patch.cves.map(
+    (cve) =>
+      html`<li><a href="https://www.cve.org/CVERecord?id=${cve.id}" rel="noreferrer">${cve.id}</a> ${level(cve.severity)} ${cve.title}</li>`,
+  );
+  const upTo = severity === 'unrated' ? '' : html`, up to ${level(severity)}`;
+  return html`<details><summary>${plural(patch.cves.length, 'CVE')}${upTo}</summary><ul>${items}</ul></details>`;
+}
+
+/** The script counts the days again when the page is looked at. */
+function stateText(state: WindowState, today: string, until: string): string {
+  if (state !== 'ending') return state;
+  const left = daysBetween(today, until);
+  return left === 0 ? 'ends today' : `ends in ${plural(left, 'day')}`;
+}
+
+function followSection({ config }: Publication): Html {
+  const commands = `kpatch channel follow ${config.url} --key root.json\nkpatch auto`;
+  const keys = joined(
+    config.keys.map((key) => html`<code>${key.replace(/(.{4})(?=.)/g, '$1 ')}</code>`),
+    ', ',
+  );
+  return html`<p>On the machine, as root, with <code>kpatch</code> installed and the key fetched and compared:</p>
+<div class="copy"><pre tabindex="0"><code>${commands}</code></pre><button type="button" hidden>Copy</button></div>
+<p class="note">${config.keys.length === 1 ? 'Fingerprint' : 'Fingerprints'} of the OpenPGP key: ${keys}</p>`;
 }

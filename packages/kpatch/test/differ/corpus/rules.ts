@@ -2,7 +2,7 @@
  * The rules of the differ, where each exists, and which cases show it. The table in docs/differ-rules.md is printed from
  * this and from what the tests run, so a rule without a case on an architecture is seen there and fails the test.
  */
-import { catalogue } from '#kpatch/base/errors/catalogue.ts';
+import { catalogue } from '#kpatch/base/errors/entries/all.ts';
 import { type CasePair, pairsOf } from './pairs.ts';
 import type { Target } from './targets.ts';
 

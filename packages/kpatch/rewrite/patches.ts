@@ -1,0 +1,47 @@
+/** Rewrites source patches against the source of a kernel. */
+import { fail } from '../base/errors/error.ts';
+import type { KernelFacts } from '../prepare/facts.ts';
+import { changedFiles } from '../review/patches.ts';
+import type { SourcePatch } from '../source/patch.ts';
+import { type Rewritten, rewriteFiles, rules } from './rewrite.ts';
+
+/** Rules that apply by default; a jump label is rewritten only where the build refuses it, because the test costs time. */
+const usual = rules.map(({ name }) => name).filter((name) => name !== 'jump-label');
+
+/** Which rules can help against which refusal of a build. */
+const helpful: Readonly<Record<string, readonly string[]>> = {
+  'diff-data-changed': ['initial-data', 'operations'],
+  'diff-init-changed': ['init-part'],
+  'diff-layout-changed': ['shadow-member'],
+  'diff-key-module': ['jump-label'],
+  'diff-key-early': ['jump-label'],
+};
+
+/** The rules that can help against an error of a build; empty if none can. */
+export function rulesFor(code: string): readonly string[] {
+  return helpful[code] ?? [];
+}
+
+/**
+ * Rewrites the patches into one. Errors: `usage` for an unknown rule, `rewrite-nothing`, `rewrite-refused` with the reasons, those of
+ * placing and applying patches.
+ */
+export async function rewritePatches(
+  facts: KernelFacts,
+  patches: readonly SourcePatch[],
+  folder: string,
+  names: readonly string[] = usual,
+): Promise<Rewritten> {
+  const unknown = names.find((name) => !rules.some((rule) => rule.name === name));
+  const known = rules.map(({ name }) => name).join(', ');
+  if (unknown !== undefined) throw fail('usage', { problem: `unknown rule '${unknown}': choose from ${known}` });
+  const rewritten = rewriteFiles(await changedFiles(facts, patches, folder), names);
+  const refused = rewritten.notes.filter(({ outcome }) => outcome === 'refused');
+  const [first] = refused;
+  if (first !== undefined) {
+    const detail = refused.map(({ rule, name, text }) => `${rule}: ${name}: ${text}`).join('\n');
+    throw fail('rewrite-refused', { name: first.name, problem: first.text }, { where: { file: first.file }, detail });
+  }
+  if (rewritten.notes.length === 0) throw fail('rewrite-nothing', {});
+  return rewritten;
+}

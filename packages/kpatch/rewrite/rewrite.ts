@@ -1,0 +1,46 @@
+/** Applies the rules to the changed files, and writes the result as a patch. */
+import { createTwoFilesPatch } from 'diff';
+import type { FileChange } from '../review/change.ts';
+import { Draft, type Rule, type RuleNote } from './draft.ts';
+import { initPart } from './rules/init-part.ts';
+import { initialData } from './rules/initial-data.ts';
+import { jumpLabel } from './rules/jump-label.ts';
+import { operations } from './rules/operations.ts';
+import { shadowMember } from './rules/shadow-member.ts';
+
+export const rules: readonly Rule[] = [initPart, initialData, operations, shadowMember, jumpLabel];
+
+export interface Rewritten {
+  /** The patch that has the same effect; the files that no rule touches are as they were. */
+  readonly patch: string;
+  readonly notes: readonly RuleNote[];
+}
+
+/** Rewrites the files with the rules of these names (default: all). */
+export function rewriteFiles(
+  files: readonly FileChange[],
+  names: readonly string[] = rules.map(({ name }) => name),
+): Rewritten {
+  const notes: RuleNote[] = [];
+  const parts = files.map(({ file, before, after }) => {
+    const draft = new Draft(file, before, after);
+    if (/\.[ch]$/.test(file)) for (const rule of rules) if (names.includes(rule.name)) rule.apply(draft);
+    notes.push(...draft.notes);
+    return diffOf(file, before, draft.finish());
+  });
+  const used = [...new Set(notes.filter(({ outcome }) => outcome === 'applied').map(({ rule }) => rule))];
+  const head = used.length === 0 ? '' : `Rewritten by kpatch rewrite: ${used.join(', ')}\n---\n`;
+  return { patch: head + parts.join(''), notes };
+}
+
+function diffOf(file: string, before: string, after: string): string {
+  if (before === after) return '';
+  const [old, now] = [before === '' ? '/dev/null' : `a/${file}`, after === '' ? '/dev/null' : `b/${file}`];
+  return createTwoFilesPatch(old, now, before, after, '', '', { context: 3 }).replace(/^=+\n/, '');
+}
+
+/** A note in words. */
+export function noteText({ rule, file, name, outcome, text, assumes }: RuleNote): string {
+  const head = `${outcome === 'applied' ? rule : `${rule} refused`}: ${name} (${file}): ${text}`;
+  return assumes === '' ? head : `${head}\n  assumes that ${assumes}`;
+}

@@ -1,0 +1,101 @@
+/** A pointer in a constant table leads to another function: the table stays, and the old function calls the new one. */
+import { blanked, type CFunction, callsIn, functionNamed, functionsIn } from '../../source/c-functions.ts';
+import type { Draft, Rule } from '../draft.ts';
+
+interface Entry {
+  readonly table: string;
+  readonly field: string;
+  readonly target: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+export const operations: Rule = {
+  name: 'operations',
+  apply(draft: Draft): void {
+    const before = entriesOf(draft.before);
+    for (const was of before) {
+      const now = entriesOf(draft.text).find((one) => one.table === was.table && one.field === was.field);
+      if (now === undefined || now.target === was.target) continue;
+      const name = `${was.table}.${was.field}`;
+      const problem = obstacle(draft, was, before);
+      if (problem !== undefined) draft.refused('operations', name, problem);
+      else redirect(draft, was, now);
+    }
+    const known = new Set(before.map(({ table, field }) => `${table}.${field}`));
+    const tables = new Set(before.map(({ table }) => table));
+    for (const { table, field } of entriesOf(draft.text))
+      if (tables.has(table) && !known.has(`${table}.${field}`))
+        draft.refused(
+          'operations',
+          `${table}.${field}`,
+          'the table had no function there, and readers tested for NULL',
+        );
+  },
+};
+
+/** Why the old function cannot stand for the new one. */
+function obstacle(draft: Draft, was: Entry, before: readonly Entry[]): string | undefined {
+  const old = functionNamed(draft.before, was.target);
+  if (old === undefined) return `${was.target} is not defined in this file`;
+  if (!/\bstatic\b/.test(old.head)) return `${was.target} is not static, so other files may call it`;
+  const uses = before.filter((one) => one.target === was.target);
+  const changed = uses.every((one) => {
+    const now = entriesOf(draft.text).find(({ table, field }) => table === one.table && field === one.field);
+    return now !== undefined && now.target !== was.target;
+  });
+  if (!changed) return `other tables use ${was.target} too`;
+  if (functionsIn(draft.text).some((one) => callsIn(one.body).some((call) => call.name === was.target)))
+    return `${was.target} is also called directly`;
+  const mentions = [...blanked(draft.before).matchAll(new RegExp(`\\b${was.target}\\b(?!\\s*\\()`, 'g'))].length;
+  if (mentions > uses.length) return `the address of ${was.target} is also used elsewhere`;
+  return undefined;
+}
+
+/** Restores the entry, and makes the old function call the new one. */
+function redirect(draft: Draft, was: Entry, now: Entry): void {
+  draft.replace(now.start, now.end, was.target);
+  const old = functionNamed(draft.before, was.target)!;
+  const given = old.parameters.map(({ name }) => name).join(', ');
+  const isVoid = /\bvoid\s*$/.test(old.head.slice(0, old.head.indexOf(old.name)));
+  const body = `{\n\t${isVoid ? '' : 'return '}${now.target}(${given});\n}`;
+  const head = draft.before.slice(old.start, old.open);
+  const present = functionNamed(draft.text, was.target);
+  const target = functionNamed(draft.text, now.target);
+  if (present !== undefined && (target === undefined || target.end <= present.start))
+    draft.replace(present.open, present.end, body);
+  else {
+    if (present !== undefined) draft.replace(present.start, present.end, '');
+    const place = placeBefore(draft, was, functionNamed(draft.text, now.target));
+    draft.replace(place, place, `${head}${body}\n\n`);
+  }
+  draft.applied(
+    'operations',
+    `${was.table}.${was.field}`,
+    `the table keeps ${was.target}, which now calls ${now.target}`,
+    `nothing compares the pointer with ${was.target} or ${now.target}`,
+  );
+}
+
+/** In front of the definition of the table, which is after the new function. */
+function placeBefore(draft: Draft, { table }: Entry, target: CFunction | undefined): number {
+  const at = blanked(draft.text).search(new RegExp(`^[^\\n;{}]*\\b${table}\\s*(?:\\[[^\\]]*\\])?\\s*=\\s*\\{`, 'm'));
+  return at < 0 ? (target?.end ?? draft.text.length) : at;
+}
+
+/** The function pointers in constant tables: `.field = name` with a plain name. */
+function entriesOf(text: string): Entry[] {
+  const quiet = blanked(text);
+  const entries: Entry[] = [];
+  for (const table of quiet.matchAll(
+    /^(?:static[ \t]+)?const[ \t]+struct[ \t]+\w+[ \t]+(\w+)(?:[ \t]+__\w+)*[ \t]*=[ \t]*\{/gm,
+  )) {
+    const from = table.index + table[0].length;
+    const to = quiet.indexOf('};', from);
+    for (const match of quiet.slice(from, to).matchAll(/\.(\w+)\s*=\s*([a-z_]\w*)\s*(?=[,}\n]|$)/g)) {
+      const start = from + match.index + match[0].indexOf(match[2]!, match[0].indexOf('='));
+      entries.push({ table: table[1]!, field: match[1]!, target: match[2]!, start, end: start + match[2]!.length });
+    }
+  }
+  return entries;
+}

@@ -1,0 +1,49 @@
+/** The rights of the services, as systemd-analyze(1) rates them: 0 is none, 10 is all. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { test } from 'node:test';
+import { temporaryFolder } from '#kpatch/base/files.ts';
+import { run } from '#kpatch/base/run.ts';
+import { serviceUnits } from '#kpatch/channel/follow/units.ts';
+
+/** The exposure of a unit file. */
+async function exposure(name: string, text: string): Promise<number> {
+  using folder = temporaryFolder('kpatch-test-');
+  const file = join(folder.path, name);
+  writeFileSync(file, text);
+  const options = ['security', '--offline=true', '--no-pager', file];
+  const { stdout, stderr } = await run('systemd-analyze', options, { env: { LC_ALL: 'C' } });
+  const found = /Overall exposure level for \S+: ([\d.]+)/.exec(stdout.toString())?.[1];
+  assert.notEqual(found, undefined, stderr);
+  return Number(found);
+}
+
+const units = new Map<string, string>();
+for (const [path, text] of serviceUnits('tuf', '/usr/sbin/kpatch')) units.set(basename(path), text);
+
+if (spawnSync('systemd-analyze', ['--version']).status === 0) {
+  for (const [name, text] of units) {
+    test(`${name} has few rights`, async () => {
+      const found = await exposure(name, text);
+      assert.ok(found <= 4, `systemd-analyze security rates it ${found}`);
+    });
+  }
+}
+
+test('what talks to the network cannot load modules, and what loads modules has no network', () => {
+  const fetching = units.get('kpatch-fetch.service')!;
+  assert.match(fetching, /^DynamicUser=yes$/m);
+  assert.match(fetching, /^CapabilityBoundingSet=$/m);
+  for (const [name, text] of units) {
+    if (name === 'kpatch-fetch.service') continue;
+    assert.match(text, /^RestrictAddressFamilies=AF_UNIX$/m, name);
+    assert.match(text, /^IPAddressDeny=any$/m, name);
+  }
+});
+
+test('a machine that follows by packages keeps one service, with the rights that package managers need', () => {
+  const names = [...serviceUnits('packages', '/usr/sbin/kpatch').keys()].map((path) => basename(path));
+  assert.deepEqual(names, ['kpatch-update.service']);
+});

@@ -1,0 +1,52 @@
+/** Rewriting patch files against a small tree: what is refused is an error, and nothing is written. */
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { KernelFacts } from '#kpatch/prepare/facts.ts';
+import { rewritePatches } from '#kpatch/rewrite/patches.ts';
+import { readSeries } from '#kpatch/source/series.ts';
+import { provokes } from '../provoke.ts';
+import { sourcePatch } from '../source/source-patch.ts';
+
+let folder = '';
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'kpatch-rewrite-test-'));
+  mkdirSync(join(folder, 'tree/a'), { recursive: true });
+  writeFileSync(join(folder, 'tree/a/b.c'), 'static int limit = 4;\nstatic int f(void)\n{\n\treturn limit;\n}\n');
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+let count = 0;
+async function rewrite(edit: (text: string) => string, names?: readonly string[]) {
+  const patch = join(folder, 'fix.patch');
+  writeFileSync(patch, sourcePatch(join(folder, 'tree'), { 'a/b.c': edit }));
+  const facts = {
+    kernel: { release: '6.1.0', paths: { tree: join(folder, 'tree') } },
+    objects: async () => new Map([['a/b.o', []]]),
+  } as unknown as KernelFacts;
+  const work = join(folder, `work-${count++}`);
+  mkdirSync(work);
+  return await rewritePatches(facts, readSeries([patch]), work, names);
+}
+
+test('a rule makes another patch', async () => {
+  const { patch, notes } = await rewrite((text) => text.replace('= 4', '= 5'));
+  assert.deepEqual(
+    notes.map(({ rule, outcome }) => [rule, outcome]),
+    [['initial-data', 'applied']],
+  );
+  assert.match(patch, /^Rewritten by kpatch rewrite: initial-data\n---\n--- a\/a\/b\.c/);
+});
+
+test('what a rule cannot show to be the same is refused, with the reason', async () => {
+  const error = await provokes('rewrite-refused', () => rewrite((text) => text.replace('= 4', '= f()')));
+  assert.equal(error.exit, 4);
+  assert.match(error.message, /limit: its value is not a plain constant/);
+});
+
+test('without anything to rewrite, and for an unknown rule', async () => {
+  await provokes('rewrite-nothing', () => rewrite((text) => text.replace('return limit', 'return limit + 1')));
+  await provokes('usage', () => rewrite((text) => text.replace('= 4', '= 5'), ['magic']));
+});

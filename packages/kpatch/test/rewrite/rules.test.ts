@@ -1,0 +1,207 @@
+/** Each rule on the smallest source that shows it: what it makes, and what it refuses. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { rulesFor } from '#kpatch/rewrite/patches.ts';
+import { rewriteFiles, rules } from '#kpatch/rewrite/rewrite.ts';
+
+function rewritten(before: string, after: string, rule: string, file = 'a/b.c') {
+  const { patch, notes } = rewriteFiles([{ file, before, after }], [rule]);
+  const [note] = notes;
+  return { patch, notes, outcome: note?.outcome, text: note?.text ?? '', assumes: note?.assumes ?? '' };
+}
+
+describe('initial-data', () => {
+  test('a callback sets the variable if it has the old value, and sets it back', () => {
+    const { patch, outcome, assumes } = rewritten('static int limit = 4;\n', 'static int limit = 8;\n', 'initial-data');
+    assert.equal(outcome, 'applied');
+    assert.match(assumes, /readers cope/);
+    assert.doesNotMatch(patch, /^-static int limit/m);
+    assert.match(patch, /if \(READ_ONCE\(limit\) == \(4\)\)\n\+\t\tWRITE_ONCE\(limit, 8\)/);
+    assert.match(patch, /KPATCH_POST_UNPATCH_CALLBACK/);
+  });
+  for (const [what, before, after, problem] of [
+    [
+      'read-only after boot',
+      'static int limit __ro_after_init = 4;\n',
+      'static int limit __ro_after_init = 8;\n',
+      /read-only/,
+    ],
+    ['not a constant', 'static int limit = 4;\n', 'static int limit = f(8);\n', /not a plain constant/],
+  ] as const)
+    test(`refused: ${what}`, () => {
+      const { outcome, text } = rewritten(before, after, 'initial-data');
+      assert.equal(outcome, 'refused');
+      assert.match(text, problem);
+    });
+  test('a constant, an array and an unchanged variable are left alone', () => {
+    assert.deepEqual(rewritten('static const int a = 4;\n', 'static const int a = 5;\n', 'initial-data').notes, []);
+    assert.deepEqual(rewritten('static int a = 4;\n', 'static int a = 4;\n', 'initial-data').notes, []);
+  });
+});
+
+describe('operations', () => {
+  const table = (target: string): string => `static const struct ops o = {\n\t.read = ${target},\n};\n`;
+  const old = 'static int old_read(struct a *a, int n)\n{\n\treturn 1;\n}\n';
+  const now = 'static int new_read(struct a *a, int n)\n{\n\treturn 2;\n}\n';
+  test('the old function calls the new one', () => {
+    const { patch, outcome } = rewritten(old + table('old_read'), old + now + table('new_read'), 'operations');
+    assert.equal(outcome, 'applied');
+    assert.match(patch, /^\+\treturn new_read\(a, n\);$/m);
+    assert.doesNotMatch(patch, /^[+-]\t\.read/m);
+  });
+  test('an old function that the patch removes comes back', () => {
+    const { patch, outcome } = rewritten(old + table('old_read'), now + table('new_read'), 'operations');
+    assert.equal(outcome, 'applied');
+    assert.match(patch, /old_read\(struct a \*a, int n\)/);
+  });
+  for (const [what, before, after, problem] of [
+    [
+      'another table uses it',
+      `${old}${table('old_read')}${table('old_read').replace(' o ', ' p ')}`,
+      `${old}${now}${table('new_read')}${table('old_read').replace(' o ', ' p ')}`,
+      /other tables/,
+    ],
+    [
+      'it is called',
+      `${old}${table('old_read')}int g(void) { return old_read(0, 1); }`,
+      `${old}${now}${table('new_read')}int g(void) { return old_read(0, 1); }`,
+      /called directly/,
+    ],
+    [
+      'its address is used',
+      `${old}${table('old_read')}void *h = old_read;\n`,
+      `${old}${now}${table('new_read')}void *h = old_read;\n`,
+      /address/,
+    ],
+    ['it is defined elsewhere', table('other'), `${now}${table('new_read')}`, /not defined in this file/],
+    [
+      'it is not static',
+      old.replace('static ', '') + table('old_read'),
+      old.replace('static ', '') + now + table('new_read'),
+      /not static/,
+    ],
+    [
+      'there was no function',
+      `static const struct ops o = {\n\t.open = op,\n};\n`,
+      `${now}static const struct ops o = {\n\t.open = op,\n\t.read = new_read,\n};\n`,
+      /no function there/,
+    ],
+  ] as const)
+    test(`refused: ${what}`, () => {
+      const { outcome, text } = rewritten(before, after, 'operations');
+      assert.equal(outcome, 'refused');
+      assert.match(text, problem);
+    });
+});
+
+describe('shadow-member', () => {
+  const code = (member: string, use: string, free = 'static void end(struct s *s) { kfree(s); }', more = ''): string =>
+    `#include <linux/slab.h>
+struct s {
+	int a;
+${member}};
+${more}
+static struct s *begin(void) { struct s *s = kzalloc(sizeof(*s), GFP_KERNEL); ${use.startsWith('init:') ? use.slice(5) : ''} return s; }
+static int use(struct s *s) { ${use.startsWith('init:') ? 'return 0;' : use} }
+${free}
+`;
+  const before = code('', 'return 0;');
+  const member = '\tunsigned int n;\n';
+
+  test('reads, writes and frees become calls, and the structure lacks the member', () => {
+    const { patch, outcome, text } = rewritten(
+      before,
+      code(member, 's->n++; s->n += 2; s->n = 3; return s->n;'),
+      'shadow-member',
+    );
+    assert.equal(outcome, 'applied', text);
+    assert.match(patch, /klp_shadow_free\(s, \d+, NULL\); kfree\(s\);/);
+    assert.match(
+      patch,
+      /kpatch_set_s_n\(s, kpatch_get_s_n\(s\) \+ 1\); kpatch_set_s_n\(s, kpatch_get_s_n\(s\) \+ \(2\)\); kpatch_set_s_n\(s, 3\);/,
+    );
+    assert.match(patch, /return kpatch_get_s_n\(s\);/);
+    assert.doesNotMatch(patch, /^\+\tunsigned int n;/m);
+    assert.match(patch, /klp_shadow_free_all/);
+  });
+
+  test('objects from before the load have what new ones are given', () => {
+    const { patch, outcome } = rewritten(
+      before,
+      code(member, 'init:s->n = 7;').replace('return 0; }', 'return s->n; }'),
+      'shadow-member',
+    );
+    assert.equal(outcome, 'applied');
+    assert.match(patch, /return value \? \*value : 7;/);
+  });
+
+  test('the identifier is the same in every patch', () => {
+    const id = (use: string): string =>
+      /klp_shadow_free\(s, (\d+)/.exec(rewritten(before, code(member, use), 'shadow-member').patch)![1]!;
+    assert.equal(id('return s->n;'), id('s->n = 1; return s->n + 1;'));
+  });
+
+  for (const [what, after, problem] of [
+    ['a lock', code('\tspinlock_t n;\n', 'spin_lock(&s->n); return 0;'), /not a number or pointer/],
+    ['its address is taken', code(member, 'return f(&s->n);'), /address is taken/],
+    ['an assignment within an expression', code(member, 'return (s->n = 3) > 2;'), /inside of an expression/],
+    ['a path that is not a variable', code(member, 'return s->next->n;'), /not read|not known/],
+    ['nothing frees it', code(member, 'return s->n;', 'static void end(void) { }'), /frees/],
+    ['a static object', code(member, 'return s->n;', undefined, 'static struct s one;'), /static/],
+    ['a copy of the object', code(member, 'memcpy(t, s, sizeof(*s)); return s->n;'), /copied as a whole/],
+    [
+      'a value that cannot be derived',
+      code(member, 'init:s->n = next++;').replace('return 0; }', 'return s->n; }'),
+      /cannot be derived/,
+    ],
+  ] as const)
+    test(`refused: ${what}`, () => {
+      const { outcome, text, patch } = rewritten(before, after, 'shadow-member');
+      assert.equal(outcome, 'refused', patch);
+      assert.match(text, problem);
+      assert.doesNotMatch(patch, /klp_shadow/);
+    });
+});
+
+describe('jump-label', () => {
+  test('only changed functions test the key at run time', () => {
+    const { patch, outcome } = rewritten(
+      'int f(void) { return static_branch_unlikely(&key); }\nint g(void) { return static_branch_likely(&key); }\n',
+      'int f(void) { return !static_branch_unlikely(&key); }\nint g(void) { return static_branch_likely(&key); }\n',
+      'jump-label',
+    );
+    assert.equal(outcome, 'applied');
+    assert.match(patch, /^\+int f\(void\) \{ return !static_key_enabled\(&key\); \}$/m);
+    assert.doesNotMatch(patch, /^-int g/m);
+  });
+});
+
+describe('init-part', () => {
+  test('a better error path of initialisation is left out', () => {
+    const { patch, outcome, text } = rewritten(
+      'static int __init start(void) { if (a()) goto out; return 0; out: return -EIO; }\n',
+      'static int __init start(void) { if (a()) goto out; return 0; out: return -ENOMEM; }\n',
+      'init-part',
+    );
+    assert.equal(outcome, 'applied');
+    assert.match(text, /left out/);
+    assert.equal(patch.includes('-ENOMEM'), false);
+  });
+  test('refused: initialisation that does more', () => {
+    const { outcome } = rewritten(
+      'static int __init start(void) { return a(); }\n',
+      'static int __init start(void) { register_b(&b); return a(); }\n',
+      'init-part',
+    );
+    assert.equal(outcome, 'refused');
+  });
+});
+
+test('every rule has a section in docs/rewrite.md, and the build knows which refusals rules help against', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../../docs/rewrite.md'), 'utf8');
+  for (const { name } of rules) assert.match(page, new RegExp(`^### ${name}$`, 'm'));
+  assert.deepEqual(rulesFor('diff-layout-changed'), ['shadow-member']);
+  assert.deepEqual(rulesFor('patch-empty'), []);
+});

@@ -1,0 +1,194 @@
+/** Rewritten patches on the newest stock kernel: the refused change takes effect, and unloading takes it back. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { silentReporter } from '#kpatch/base/report.ts';
+import { runOk } from '#kpatch/base/run.ts';
+import { prepareKernel } from '#kpatch/prepare/kernel.ts';
+import { boot } from '#kpatch/vm/guest.ts';
+import { sourcePatch } from '../source/source-patch.ts';
+
+const root = join(import.meta.dirname, '../../../..');
+let folder = '';
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'kpatch-rewrite-vm-'));
+});
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function kpatch(...args: string[]): { status: number | null; document: Record<string, unknown> } {
+  const options = { encoding: 'utf8', cwd: folder } as const;
+  const { status, stdout } = spawnSync(join(root, 'bin', 'kpatch'), [...args, '--json'], options);
+  return { status, document: JSON.parse(stdout) as Record<string, unknown> };
+}
+
+/** 5,000 eventfds from before the load, 5,000 from after it, and 5,000 that reuse their memory. */
+const program = `#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#define N 5000
+static int fds[2 * N];
+static void make(int from, int to) { for (int i = from; i < to; i++) fds[i] = eventfd(0, 0); }
+static void shut(void) { for (int i = 0; i < 2 * N; i++) if (fds[i] > 0) { close(fds[i]); fds[i] = 0; } }
+static void bump(void) { for (int i = 0; i < 2 * N; i++) eventfd_write(fds[i], 1); }
+static void look(const char *what, int count)
+{
+	int seen[8] = { 0 };
+	for (int i = 0; i < count; i++) {
+		char name[64], line[128]; int n = 7; FILE *f;
+		snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fds[i]);
+		f = fopen(name, "r");
+		while (f && fgets(line, sizeof(line), f)) if (sscanf(line, "eventfd-writes: %d", &n) == 1 && n > 6) n = 6;
+		if (f) fclose(f);
+		seen[n]++;
+	}
+	printf("%s: none %d, 0: %d, 1: %d, 2: %d\\n", what, seen[7], seen[0], seen[1], seen[2]);
+	fflush(stdout);
+}
+static void await(const char *file) { while (access(file, F_OK)) usleep(50000); }
+int main(void)
+{
+	struct rlimit most = { 2 * N + 100, 2 * N + 100 };
+	setrlimit(RLIMIT_NOFILE, &most);
+	make(0, N);
+	look("before", N); puts("made"); fflush(stdout);
+	await("/go1"); make(N, 2 * N); look("loaded", 2 * N); bump(); look("written", 2 * N);
+	await("/go2"); look("replaced", 2 * N); bump(); look("again", 2 * N);
+	shut(); make(0, N); look("reused", N); shut();
+	puts("done"); fflush(stdout);
+	return 0;
+}
+`;
+
+const counted = (text: string): string =>
+  text
+    .replace('\tint id;\n};', '\tint id;\n\tunsigned int writes;\n};')
+    .replace(
+      '\tif (ucnt == ULLONG_MAX)\n\t\treturn -EINVAL;',
+      '\tif (ucnt == ULLONG_MAX)\n\t\treturn -EINVAL;\n\tctx->writes++;',
+    )
+    .replace(
+      'seq_printf(m, "eventfd-id: %d\\n", ctx->id);',
+      'seq_printf(m, "eventfd-id: %d\\n", ctx->id);\n\tseq_printf(m, "eventfd-writes: %u\\n", ctx->writes);',
+    );
+
+test('a new member is carried through 10,000 objects, a replacement, their end and the unload', async () => {
+  const kernel = await prepareKernel(undefined, { report: silentReporter() });
+  const target = ['-k', kernel.release];
+  const { tree } = kernel.paths;
+  writeFileSync(join(folder, 'first.patch'), sourcePatch(tree, { 'fs/eventfd.c': counted }));
+  writeFileSync(
+    join(folder, 'second.patch'),
+    sourcePatch(tree, {
+      'fs/eventfd.c': (text) => counted(text).replace('"eventfd-id: %d\\n"', '"eventfd-id:  %d\\n"'),
+    }),
+  );
+  assert.equal(
+    (kpatch('build', 'first.patch', ...target).document.error as { code: string }).code,
+    'diff-layout-changed',
+  );
+  const first = kpatch('build', '--rewrite', 'first.patch', ...target);
+  assert.equal(first.status, 0, JSON.stringify(first.document));
+  assert.match((first.document.warnings as string[]).join('\n'), /shadow-member: eventfd_ctx\.writes/);
+  const second = kpatch('build', '--rewrite', 'second.patch', '--after', 'livepatch_first.ko', ...target);
+  assert.equal(second.status, 0, JSON.stringify(second.document));
+  writeFileSync(join(folder, 'fds.c'), program);
+  await runOk('gcc', ['-O2', '-static', '-D_GNU_SOURCE', 'fds.c', '-o', 'fds'], { cwd: folder });
+  const file = (name: string): Buffer => readFileSync(join(folder, name));
+  const guest = await boot({
+    image: kernel.paths.image,
+    files: {
+      '/first.ko': file('livepatch_first.ko'),
+      '/second.ko': file('livepatch_second.ko'),
+      '/fds': { content: file('fds'), mode: 0o755 },
+    },
+    memoryMiB: 1024,
+  });
+  try {
+    const { output } = await guest.run(
+      `settled() { n=0; while grep -q 1 /sys/kernel/livepatch/*/transition 2>/dev/null && [ $n -lt 200 ]; do sleep 0.2; n=$((n+1)); done; }
+waits() { n=0; until grep -q "$1" /out || [ $n -gt 400 ]; do sleep 0.1; n=$((n+1)); done; }
+active() { awk '/^kmalloc-64 /{print $2}' /proc/slabinfo; }
+/fds > /out & waits made
+start=$(active)
+insmod /first.ko || echo insmod failed; settled; touch /go1; waits written
+echo "with: $(( $(active) - start > 8000 ))"
+insmod /second.ko || echo insmod failed; settled; touch /go2; waits done; wait
+sleep 2
+echo "left: $(( $(active) - start > 2000 ))"
+echo 0 > /sys/kernel/livepatch/livepatch_second/enabled
+n=0; while [ -d /sys/kernel/livepatch/livepatch_second ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done
+rmmod livepatch_second livepatch_first || echo rmmod failed
+cat /out
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched|no memory' || echo log clean`,
+      { step: 'carry a member', deadlineMs: 240_000 },
+    );
+    assert.match(output, /before: none 5000/, output);
+    assert.match(output, /loaded: none 0, 0: 10000/);
+    assert.match(output, /written: none 0, 0: 0, 1: 10000/);
+    assert.match(output, /replaced: none 0, 0: 0, 1: 10000/, 'the values survive a replacement');
+    assert.match(output, /again: none 0, 0: 0, 1: 0, 2: 10000/);
+    assert.match(output, /reused: none 0, 0: 5000/, 'an address that is used again has no stale value');
+    assert.match(output, /with: 1/, 'the counter of the allocator sees the variables');
+    assert.match(output, /left: 0/, 'and that they are freed with their objects');
+    assert.doesNotMatch(output, /failed/);
+    assert.match(output, /log clean/);
+  } finally {
+    await guest.stop();
+  }
+});
+
+test('a changed initial value and a changed table take effect, and unloading takes them back', async () => {
+  const kernel = await prepareKernel(undefined, { report: silentReporter() });
+  writeFileSync(
+    join(folder, 'status.patch'),
+    sourcePatch(kernel.paths.tree, {
+      'fs/binfmt_misc.c': (text) =>
+        text
+          .replace('static int enabled = 1;', 'static int enabled = 0;')
+          .replace(
+            'static const struct file_operations bm_status_operations',
+            `static ssize_t bm_status_read2(struct file *file, char __user *buf, size_t nbytes, loff_t *ppos)
+{
+	char *s = enabled ? "ENABLED\\n" : "DISABLED\\n";
+
+	return simple_read_from_buffer(buf, nbytes, ppos, s, strlen(s));
+}
+
+static const struct file_operations bm_status_operations`,
+          )
+          .replace('.read\t\t= bm_status_read,', '.read\t\t= bm_status_read2,'),
+    }),
+  );
+  const rewritten = kpatch('rewrite', 'status.patch', '-o', 'new.patch', '-k', kernel.release);
+  assert.equal(rewritten.status, 0, JSON.stringify(rewritten.document));
+  const built = kpatch('build', 'new.patch', '-n', 'status', '-k', kernel.release);
+  assert.equal(built.status, 0, JSON.stringify(built.document));
+  const guest = await boot({
+    image: kernel.paths.image,
+    files: { '/status.ko': readFileSync(join(folder, `${built.document.name}.ko`)) },
+    modules: { folder: kernel.paths.modules!, available: ['binfmt_misc'] },
+  });
+  try {
+    const { output } = await guest.run(`modprobe binfmt_misc; mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
+status=/proc/sys/fs/binfmt_misc/status; patch=/sys/kernel/livepatch/${built.document.name}
+echo "before: $(cat $status)"
+insmod /status.ko || echo insmod failed
+n=0; while [ "$(cat $patch/transition)" != 0 ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done
+echo "with: $(cat $status)"
+echo 0 > $patch/enabled; n=0; while [ -d $patch ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done
+echo "after: $(cat $status)"
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`);
+    assert.match(output, /before: enabled/, output);
+    assert.match(output, /with: DISABLED/);
+    assert.match(output, /after: enabled/);
+    assert.match(output, /log clean/);
+  } finally {
+    await guest.stop();
+  }
+});
