@@ -10,6 +10,7 @@ import { cvePage, kernelPage, Overview, overviewPage } from '../page/page.ts';
 import { pageServer } from '../page/server.ts';
 import { Queue } from '../queue/queue.ts';
 import { outcomes, readReport } from '../report/outcomes.ts';
+import { factoryOval } from '../report/oval.ts';
 import type { Factory } from '../steps/factory.ts';
 import { Blobs } from '../store/blobs.ts';
 import { type Database, openDatabase } from '../store/database.ts';
@@ -201,6 +202,15 @@ program
     write('index.html', overviewPage(overview, all, overview.rows.length), '');
     for (const { cve } of overview.rows) write(`cve/${cve}.html`, cvePage(overview, cve), '../');
     for (const { release } of overview.kernels) write(`kernel/${release}.html`, kernelPage(overview, release), '../');
+  });
+
+program
+  .command('oval <FILE>')
+  .description('write OVAL definitions for all kernels, which read the active live patches of a machine')
+  .action(async (file: string) => {
+    await using opened = await open(common());
+    const { config, state } = opened.factory;
+    writeAtomically(file, await factoryOval(config, state));
   });
 
 program

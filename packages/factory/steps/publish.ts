@@ -78,7 +78,7 @@ export async function publishModule(factory: Factory, release: string): Promise<
   await tools.publish(config.channel, file, withdrawn);
   const at = new Date().toISOString();
   await state.write(`published:${release}`, { module: digest, version: built.version, cves: built.cves, at });
-  await state.note('published', release, { version: built.version, cves: built.cves.length, withdrawn });
+  await state.note('published', release, { version: built.version, module: name, cves: built.cves, withdrawn });
   return [];
 }
 

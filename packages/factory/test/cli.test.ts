@@ -37,6 +37,11 @@ test('the program: status, decisions with reasons, events, the page as files, du
   assert.equal(factory(world.home, 'export', out).status, 0);
   assert.match(readFileSync(join(out, 'index.html'), 'utf8'), /href="cve\/CVE-2026-1001\.html"/);
   assert.ok(existsSync(join(out, 'cve/CVE-2026-1001.html')) && existsSync(join(out, `kernel/${RELEASE}.html`)));
+  const oval = join(folder.path, 'oval.xml');
+  assert.equal(factory(world.home, 'oval', oval).status, 0);
+  const feed = readFileSync(oval, 'utf8');
+  assert.match(feed, /\/sys\/kernel\/livepatch\/kpatch_1\/enabled/);
+  assert.match(feed, /oval:kpatch:def:202600001001/);
   const dump = join(folder.path, 'dump');
   assert.equal(factory(world.home, 'dump', dump).status, 0);
   assert.equal(factory(world.home, 'restore', dump).status, 2, 'the database is not empty');

@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { type Command, Option } from 'commander';
 import { answers, countAnswers, type TriagedCve } from '../../advisory/triage/answer.ts';
 import { csafVex } from '../../advisory/vex/csaf-vex.ts';
+import { cveMetrics } from '../../advisory/vex/metrics.ts';
 import { openVex } from '../../advisory/vex/openvex.ts';
 import { ovalFeed } from '../../advisory/vex/oval.ts';
 import type { VexInput } from '../../advisory/vex/subject.ts';
@@ -18,7 +19,7 @@ interface Options extends MachineOptions {
   readonly fixed?: boolean;
   readonly open?: boolean;
   readonly selected?: boolean;
-  readonly format?: 'openvex' | 'csaf' | 'oval';
+  readonly format?: 'openvex' | 'csaf' | 'oval' | 'metrics';
   readonly output?: string;
   readonly publisher?: string;
   readonly json?: boolean;
@@ -31,7 +32,14 @@ export function register(program: Command): void {
     .option('--fixed', 'only what is fixed, by the package or by a live patch')
     .option('--open', 'only what is open or unknown')
     .option('--selected', 'only what the selection takes')
-    .addOption(new Option('--format <name>', 'print a document for scanners').choices(['openvex', 'csaf', 'oval']))
+    .addOption(
+      new Option('--format <name>', 'print a document for scanners, or metrics for Prometheus').choices([
+        'openvex',
+        'csaf',
+        'oval',
+        'metrics',
+      ]),
+    )
     .option('-o, --output <file>', 'with --format: write the document to this file')
     .option('--publisher <url>', 'with --format csaf: a URL of the organization (default: the name of this machine)');
   withMachineOptions(command).action(action(run));
@@ -85,6 +93,7 @@ function render(
   publisher: string | undefined,
 ): string {
   const { release, version, live } = kernel;
+  if (format === 'metrics') return cveMetrics(release, cves);
   if (cves.length === 0) throw fail('cves-none', { release });
   const date = new Date().toISOString();
   if (format === 'oval') {

@@ -81,6 +81,9 @@ test('kpatch cves: one answer a CVE, filters, and documents for scanners', () =>
   const vex = join(folder.path, 'vex.json');
   assert.equal(kpatch('cves', here, '--format', 'openvex', '-o', vex, '--json').status, 0);
   assert.equal(JSON.parse(readFileSync(vex, 'utf8')).statements.length, 3);
+  const metrics = kpatch('cves', here, '--format', 'metrics').stdout;
+  assert.match(metrics, /^kpatch_cves\{kernel="6\.1\.0-999-amd64",answer="open",selected="true"\} 1$/m);
+  assert.match(metrics, /^kpatch_cves\{kernel="6\.1\.0-999-amd64",answer="unknown",selected="false"\} 0\n$/m);
   assert.match(kpatch('cves', here, '--format', 'oval').stdout, /^<\?xml/);
   assert.equal(JSON.parse(kpatch('cves', here, '--format', 'csaf').stdout).document.category, 'csaf_vex');
   assert.equal(kpatch('cves', here, '--format', 'csaf', '--json').status, 2);
