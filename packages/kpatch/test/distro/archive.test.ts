@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
+import { useSandbox } from '#kpatch/base/workspace.ts';
 import { machineMirror, type Suites, suiteArchive } from '#kpatch/distro/debian/suites.ts';
-import { useSandbox } from '#kpatch/sandbox/policy.ts';
 import { sandboxed } from '#kpatch/sandbox/sandbox.ts';
 import { provokes } from '../provoke.ts';
 
