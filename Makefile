@@ -21,6 +21,7 @@ check: install ## formatting, lint, types, layers, names of machines and distrib
 	@node_modules/.bin/tsc -p . --incremental --tsBuildInfoFile node_modules/.tsbuildinfo
 	@$(NODE) tools/layers.ts
 	@$(NODE) tools/names.ts
+	@$(NODE) tools/state.ts
 	@$(NODE) tools/documents.ts --check
 	@$(NODE) tools/prose.ts
 

@@ -21,8 +21,8 @@ export const metadataLimits: Readonly<Record<Role, number>> = {
   snapshot: 64 << 10,
   targets: 4 << 20,
 };
-/** Largest number of targets; the library's work grows with its square. */
-const MOST_TARGETS = 5000;
+/** Largest number of targets: the library's work grows with its square, and this many take seconds. Enough for 290 kernels. */
+const MOST_TARGETS = 1500;
 const MOST_REVOKED = 1000;
 /** Largest target file, in bytes. A livepatch module is smaller than 16 MiB. */
 export const TARGET_LIMIT = 64 << 20;

@@ -51,7 +51,7 @@ export function targetFiles(signed: Plain): ReadonlyMap<string, TargetFile & { r
   );
 }
 
-/** All patches that targets metadata lists, by kernel, newest first. Error: `tuf-record`. */
+/** The patches that targets metadata offers, by kernel, newest first; not those that were offered before. Error: `tuf-record`. */
 export function listedPatches(signed: Plain): ReadonlyMap<string, readonly ListedPatch[]> {
   const files = targetFiles(signed);
   const found = new Map<string, ListedPatch[]>();

@@ -494,7 +494,7 @@ const malformed: Readonly<Record<string, (signed: Record<string, unknown>) => vo
   'more targets than the reader can take': (signed) =>
     Object.assign(signed, {
       targets: Object.fromEntries(
-        Array.from({ length: 5001 }, (_, n) => [`t${n}`, { length: 1, hashes: { sha256: '0'.repeat(64) } }]),
+        Array.from({ length: 1501 }, (_, n) => [`t${n}`, { length: 1, hashes: { sha256: '0'.repeat(64) } }]),
       ),
     }),
 };

@@ -171,6 +171,27 @@ test('on a running machine the patch is loaded, and a failed check is an alarm i
   assert.deepEqual(machine.names(), ['one']);
 });
 
+test('a file that a mirror lacks does not hold back the patch of another kernel', async () => {
+  using folder = temporaryFolder('kpatch-test-');
+  const channel = await TufChannel.make(folder.path);
+  channel.add({ version: 1 });
+  channel.add({ version: 1, release: newer });
+  const tree = channel.copy(await channel.publish());
+  rmSync(join(tree, 'tuf/targets', running), { recursive: true });
+  for (const name of readdirSync(join(tree, 'tuf/targets'))) {
+    if (name.endsWith('kernels.json')) rmSync(join(tree, 'tuf/targets', name));
+  }
+  const root = image(folder.path, running, newer);
+  await followTuf(root, urlOf(tree), channel.rootFile);
+  const to = join(folder.path, 'fetched');
+  await provokes('tuf-target', () => fetchChannel(stateFolder(root), folderSource(tree), [running, newer], to));
+  const done = await auto(root);
+  assert.match(done.waiting.join(), /it is missing/);
+  const fetched = await update(root, [], false, silentReporter(), { fetched: to });
+  assert.equal(fetched.waiting.length, 1);
+  assert.deepEqual([installed(root), installed(root, newer)], [[], [moduleName(newer, 1)]]);
+});
+
 test('check reads the repository as a machine does, and names what is wrong with a mirror', async () => {
   using folder = temporaryFolder('kpatch-test-');
   const channel = await TufChannel.make(folder.path);

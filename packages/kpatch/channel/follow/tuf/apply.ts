@@ -60,7 +60,7 @@ export async function applyChannel(
   }
   const signed = verifiedTargets(base);
   const listed = listedPatches(signed);
-  await keepWindows(base, source);
+  await keepWindows(base, source, report);
   const changes: Applied['changes'][number][] = [];
   const waiting: string[] = [];
   const pending = new Set<string>();
@@ -147,12 +147,17 @@ function writeRevoked(base: string): void {
 }
 
 /** The support windows, for `kpatch status`. Without them the update goes on. */
-async function keepWindows(base: string, source: Source): Promise<void> {
+async function keepWindows(base: string, source: Source, report: Reporter): Promise<void> {
   const file = targetFiles(verifiedTargets(base)).get(kernelsTarget);
   if (file === undefined) return;
   const path = join(base, kernelsTarget);
   if (existsSync(path) && sha256(readBytes(path)) === file.sha256) return;
-  writeAtomically(path, await readTarget(source, file));
+  try {
+    writeAtomically(path, await readTarget(source, file));
+  } catch (error) {
+    if (!(error instanceof KpatchError)) throw error;
+    report.warn(error.message);
+  }
 }
 
 function knows(base: string, release: string, listed: ReadonlyMap<string, unknown>): boolean {

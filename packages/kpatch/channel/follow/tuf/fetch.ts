@@ -54,11 +54,18 @@ export async function fetchChannel(
     ...(windows === undefined ? [] : [windows]),
     ...kernels.flatMap((release) => (listed.get(release) ?? []).slice(0, 1).flatMap(filesOf)),
   ];
+  let failed: unknown;
   for (const file of wanted) {
     if (kept(base, file) !== undefined) continue;
-    put(`tuf/${consistentPath(file)}`, await readTarget(source, file));
+    try {
+      put(`tuf/${consistentPath(file)}`, await readTarget(source, file));
+    } catch (error) {
+      // One file that is missing must not hold back the patch of another kernel.
+      failed ??= error;
+    }
   }
   chmodSync(to, 0o755);
+  if (failed !== undefined) throw failed;
 }
 
 /** The bytes of a target, verified. Errors: `tuf-target`, those of the source. */

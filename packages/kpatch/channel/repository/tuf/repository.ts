@@ -9,7 +9,7 @@ import type { Metadata, Root, Targets } from '@tufjs/models';
 import { sha256 } from '../../../base/digest.ts';
 import { fail } from '../../../base/errors/error.ts';
 import type { Plain } from '../../../base/plain.ts';
-import type { Role } from '../../tuf/document.ts';
+import { checkDocument, type Role } from '../../tuf/document.ts';
 import type { TufPrivateKey } from '../../tuf/key.ts';
 import {
   commonOf,
@@ -27,7 +27,7 @@ import type { Publication } from '../publication.ts';
 import { modulePoolNames, poolModule } from './modules.ts';
 import { newestRoot, rootFiles } from './root.ts';
 
-/** Patches that are listed for each kernel. Machines install the newest; the others show that an older one was genuine. */
+/** Patches that are listed for each kernel. Machines install the newest; the others only show that an older one was genuine. */
 const LISTED = 3;
 /**
  * How long the list of targets is valid, in days. It is signed again only when it changes or ends, so that the key can stay
@@ -48,7 +48,7 @@ type Content = { readonly from: string } | Buffer;
 /**
  * Writes the repository below `tree`. `before` is the tree that is served, if any. Gives the metadata files, which the next
  * publications keep, relative to the tree; nothing if the channel has no root.
- * Errors: `tuf-unsigned`, `tuf-root-expired`, `channel-damaged`, those of reading a package.
+ * Errors: `tuf-unsigned`, `tuf-root-expired`, `tuf-malformed` if there are too many targets, `channel-damaged`, those of reading a package.
  */
 export async function writeTuf(
   folder: string,
@@ -67,6 +67,8 @@ export async function writeTuf(
   const files = await targetContents(folder, publication);
   const targets = await targetsMetadata(root, publication, files, served?.targets, keys);
   const targetsText = metadataText(targets);
+  // What machines would refuse is not published.
+  checkDocument(Buffer.from(targetsText), 'targets', config.name, 'targets.json');
   const meta = (version: number, content: string) =>
     new MetaFile({ version, length: Buffer.byteLength(content), hashes: { sha256: sha256(content) } });
   const version = (served?.snapshot ?? 0) + 1;
@@ -173,11 +175,17 @@ async function addKernel(
   const patches = kernel.patches.filter(({ record }) => record.module !== null);
   // A module that was packaged twice is one target, described by its newest record.
   const newest = new Map(patches.map((patch) => [patch.record.module!.name, patch]));
-  for (const patch of [...newest.values()].slice(-LISTED)) {
+  const listed = [...newest.values()].slice(-LISTED);
+  for (const patch of listed) {
     const { record } = patch;
     const { name } = record.module!;
     const [moduleName = '', proofName] = modulePoolNames(patch);
     const base = modulePath(kernel.release, name).replace(/\.ko$/, '');
+    if (patch !== listed.at(-1)) {
+      const former = { kind: 'former', release: kernel.release, name };
+      add(`${base}.ko`, { from: await poolModule(folder, patch, moduleName) }, former);
+      continue;
+    }
     const target: PatchTarget = {
       kind: 'module',
       release: kernel.release,
