@@ -90,7 +90,10 @@ function packagesOf(home: string, modules: string): ReadonlySet<string> {
 }
 
 function withoutTypes(source: string): string {
-  return stripTypeScriptTypes(source).replace(/\b((?:from|import)\s*\(?\s*'\.[^'\n]*)\.ts'/g, "$1.js'");
+  return stripTypeScriptTypes(source).replace(
+    /((?:\b(?:from|import)\s*\(?|createRequire\(import\.meta\.url\)\()\s*'\.[^'\n]*)\.ts'/g,
+    "$1.js'",
+  );
 }
 
 function filesBelow(folder: string): string[] {

@@ -9,3 +9,10 @@ test('the program in a guest has the packages that its packages need', () => {
   // asn1js needs the second one; without it every module signature looked malformed in the guest.
   for (const name of ['asn1js', '@peculiar/utils', 'commander', 'iced-x86']) assert.ok(names.includes(name), name);
 });
+
+test('its files name each other by the names that they have in the guest', () => {
+  for (const [path, file] of Object.entries(ownProgram())) {
+    if (!path.endsWith('.js') || typeof file !== 'string') continue;
+    assert.doesNotMatch(file, /(?:from|import|createRequire\(import\.meta\.url\))\s*\(?\s*'\.[^'\n]*\.ts'/, path);
+  }
+});
