@@ -16,10 +16,9 @@ const SECRET = 'TOP-SECRET-OF-THE-BUILDER';
 let folder = '';
 /** A file that an attack would create. */
 let witness = '';
-/** The stock kernel that is built for. */
 let release = '';
 before(async () => {
-  ({ release } = await stockKernel());
+  release = (await stockKernel('6.1')).release;
   folder = mkdtempSync(join(tmpdir(), 'kpatch-hostile-'));
   witness = join(folder, 'witness');
   writeFileSync(join(folder, 'secret'), SECRET);
