@@ -7,7 +7,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Platform } from '../packages/kpatch/platform/platform.ts';
-import * as records from '../packages/kpatch/platform/records.ts';
+import { records } from '../packages/kpatch/platform/records.ts';
 import { platforms } from '../packages/kpatch/platform/registry.ts';
 
 const root = join(import.meta.dirname, '..', 'packages', 'kpatch');
@@ -143,9 +143,7 @@ export function linesOutside(machine: string): Line[] {
 
 /** The folder that platform/records.ts takes a machine's record from. */
 function folderOf(platform: Platform): string {
-  const name = Object.entries(records).find(([, record]) => record === platform)?.[0];
-  const text = readFileSync(join(root, 'platform/records.ts'), 'utf8');
-  return new RegExp(`\\{ ${name} \\} from '\\./([^/]+)/`).exec(text)?.[1] ?? '';
+  return records.find((record) => record.load() === platform)?.folder ?? '';
 }
 
 if (import.meta.main) {

@@ -7,8 +7,9 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { runOk } from '#kpatch/base/run.ts';
+import { cacheRoot } from '#kpatch/base/workspace.ts';
 import { machineArchive } from '#kpatch/distro/debian/archive.ts';
-import { cacheRoot, packagesFolder } from '#kpatch/prepare/cache.ts';
+import { packagesFolder } from '#kpatch/prepare/cache.ts';
 import type { StockRelease } from './kernels.ts';
 
 const initramfsTool = `Package: demo-initramfs-tool

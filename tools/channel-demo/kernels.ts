@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareDebian } from '#kpatch/advisory/version.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
-import { cacheRoot } from '#kpatch/prepare/cache.ts';
+import { cacheRoot } from '#kpatch/base/workspace.ts';
 
 export interface StockRelease {
   readonly release: string;

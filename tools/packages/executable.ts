@@ -25,6 +25,13 @@ const wasmAsset: Plugin = {
       const asset = `const bytes = new Uint8Array(require('node:sea').getRawAsset('${wasm}'));`;
       return { contents: source.replace(reading, asset), loader: 'js' };
     });
+    // As for the libraries below.
+    onLoad({ filter: /platform\/records\.ts$/ }, ({ path }) => {
+      const source = readFileSync(path, 'utf8');
+      const contents = source.replace('const require = createRequire(import.meta.url);', '');
+      if (contents === source) throw new Error(`${path} loads the machines in another way now`);
+      return { contents, loader: 'ts' };
+    });
     // esbuild follows `require(...)`, not a require that was made at run time.
     for (const [filter, library] of [
       [/x86_64\/decoder\.ts$/, 'iced-x86'],

@@ -6,8 +6,8 @@
 import { availableParallelism } from 'node:os';
 import { temporaryFolder } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
+import { isSandboxed } from '../base/workspace.ts';
 import { parsedFiles } from '../formats/elf/file.ts';
-import { isSandboxed } from '../sandbox/policy.ts';
 import { readableFiles } from '../sandbox/user.ts';
 import { type Defer, onIntactKernel } from './intact.ts';
 import type { BuildRequest, BuildResult } from './request.ts';

@@ -9,6 +9,7 @@ import { fail } from '../base/errors/error.ts';
 import { readBytes, temporaryFolder } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
 import { version } from '../base/version.ts';
+import { isSandboxed } from '../base/workspace.ts';
 import type { CustomParts } from '../distro/custom/custom.ts';
 import { parseDistribution } from '../distro/registry.ts';
 import { readModuleContent } from '../module/content.ts';
@@ -17,7 +18,6 @@ import { type KernelSource, prepareCustomKernel, prepareKernel } from '../prepar
 import { provenanceProblem } from '../provenance/chain.ts';
 import { ownDigest } from '../provenance/slsa.ts';
 import { type ProvenanceStatement, type Resource, readProvenance } from '../provenance/statement.ts';
-import { isSandboxed } from '../sandbox/policy.ts';
 import { build } from './build.ts';
 import { type FileDifference, firstDifference } from './first-difference.ts';
 import type { OutOfTreeModule } from './out-of-tree.ts';

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import { writeAtomically } from '../base/files.ts';
-import { cacheRoot } from '../prepare/cache.ts';
+import { cacheRoot } from '../base/workspace.ts';
 
 const measurement = v.object({
   /** Milliseconds of one compiler for one unit. */

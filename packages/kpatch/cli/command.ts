@@ -5,8 +5,8 @@ import { errorLines } from '../base/errors/render.ts';
 import { jsonText, print, printErrorLines, printLines } from '../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../base/report.ts';
 import { type Line, line, span } from '../base/terminal.ts';
+import { useSandbox } from '../base/workspace.ts';
 import type { Printed } from '../documents/registry.ts';
-import { useSandbox } from '../sandbox/policy.ts';
 
 /** What a command receives in addition to its own arguments. */
 export interface Context {

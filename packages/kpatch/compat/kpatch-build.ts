@@ -11,13 +11,13 @@ import { writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
 import { type Reporter, silentReporter } from '../base/report.ts';
 import { run } from '../base/run.ts';
+import { useSandbox } from '../base/workspace.ts';
 import { type BuildRequest, type BuildResult, build } from '../builder/build.ts';
 import type { CustomParts } from '../distro/custom/custom.ts';
 import { readConfig } from '../kernel/config.ts';
 import { KernelModules } from '../kernel/modules.ts';
 import type { TargetKernel } from '../kernel/target.ts';
 import { platformHere } from '../platform/registry.ts';
-import { useSandbox } from '../sandbox/policy.ts';
 import { defaultName, Ending, type KpatchBuildOptions, parseOptions, usageText } from './kpatch-build-options.ts';
 
 /** Where dynup/kpatch keeps its log and scratch files. */

@@ -52,6 +52,9 @@ const statusMembers = {
   buildId: v.optional(described(v.string(), 'Build id of the running kernel.')),
   livepatch: v.boolean(),
   disabledAtBoot: v.boolean(),
+  signatureRequired: v.optional(
+    described(v.string(), 'Why the running kernel refuses unsigned modules; absent if it takes them.'),
+  ),
   patches: v.array(
     v.object({
       name: v.string(),

@@ -149,6 +149,10 @@ export const verifyModuleDocument = printed(
         sha256,
         verdict: described(v.picklist(['verified', 'incomplete', 'broken']), '`verified`: every link is.'),
         links: v.array(link),
+        kernel: described(
+          v.object({ answer: v.picklist(['accepts', 'refuses', 'unknown']), reason: v.string() }),
+          'Whether the running kernel would take the signature of the module.',
+        ),
         shows: described(v.array(v.string()), 'What the verified links show.'),
         doesNotShow: v.array(v.string()),
       }),

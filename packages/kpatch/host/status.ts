@@ -12,7 +12,7 @@ import type { Progress } from './live/tasks.ts';
 import { currentHoldups } from './live/transition.ts';
 import { attribute } from './machine/attribute.ts';
 import type { Machine } from './machine/machine.ts';
-import { runningKernel } from './machine/running-kernel.ts';
+import { runningKernel, signatureRequired } from './machine/running-kernel.ts';
 import { shieldTodo } from './shields.ts';
 import { type InstalledPatch, installedPatches, manifestOfInstalled, releasesIn } from './store/store.ts';
 import { type Mismatch, verify } from './verify.ts';
@@ -33,6 +33,8 @@ export interface Status {
   readonly buildId: string | undefined;
   readonly livepatch: boolean;
   readonly disabledAtBoot: boolean;
+  /** Why the running kernel refuses unsigned modules; undefined if it takes them. */
+  readonly signatureRequired: string | undefined;
   readonly patches: readonly ActivePatch[];
   /** CVEs fixed by the active patches, sorted. */
   readonly cves: readonly string[];
@@ -97,6 +99,7 @@ export function statusOf(machine: Machine): Status {
     buildId: kernel.buildId,
     livepatch: kernel.livepatch,
     disabledAtBoot: kernel.disabledAtBoot,
+    signatureRequired: signatureRequired(kernel),
     patches,
     cves: [...new Set(active.flatMap(({ cves }) => cves))].sort(),
     transition,

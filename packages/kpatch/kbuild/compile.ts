@@ -2,11 +2,13 @@
  * Compiles units in an overlay as kbuild does, several at once, and caches the objects of the unpatched source by content:
  * the original of a unit is compiled only once per kernel.
  */
+
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { sha256 } from '../base/digest.ts';
 import { fail } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
+import { programFolders } from '../base/workspace.ts';
 import { readOutput } from '../sandbox/output.ts';
 import { type KbuildVariables, separated, submake, timelessFlags } from './kbuild.ts';
 import type { SourceOverlay } from './overlay.ts';
@@ -209,7 +211,7 @@ function compilerDigest(variables: KbuildVariables): string | undefined {
   const { buildRoot, exported } = separated(variables);
   const program = exported.CC?.split(' ').at(-1);
   if (program === undefined) return undefined;
-  const folders = buildRoot === undefined ? (process.env.PATH ?? '').split(':') : [join(buildRoot, 'usr/bin')];
+  const folders = buildRoot === undefined ? programFolders() : [join(buildRoot, 'usr/bin')];
   const path = folders.map((folder) => resolve(folder, program)).find((one) => existsSync(one));
   return path === undefined ? undefined : sha256(readFileSync(path));
 }

@@ -5,39 +5,48 @@ import { ELF_MAGIC, SIZE } from '../formats/elf/constants.ts';
 import type { BootImage } from './boot-image.ts';
 import type { Naming } from './naming.ts';
 import type { Platform } from './platform.ts';
-import * as records from './records.ts';
+import { records } from './records.ts';
 
-const known: Platform[] = Object.values(records);
+/** Those that `registerPlatform` added. */
+const added: Platform[] = [];
+
+function known(): readonly Platform[] {
+  return [...records.map((record) => record.load()), ...added];
+}
 
 /** All machines, in no particular order. */
 export function platforms(): readonly Platform[] {
-  return known;
+  return known();
 }
 
 /** Adds a machine until the result is disposed of. Its record is found as those of records.ts are. */
 export function registerPlatform(platform: Platform): Disposable {
-  known.push(platform);
-  return { [Symbol.dispose]: () => void known.splice(known.indexOf(platform), 1) };
+  added.push(platform);
+  return { [Symbol.dispose]: () => void added.splice(added.indexOf(platform), 1) };
 }
 
 /** The machine of an object. Error: `elf-unsupported`, also for a byte order that the machine's kernels do not use. */
 export function architectureOf(object: { file: string; machine: number; littleEndian: boolean }): Platform {
   const { file, machine, littleEndian } = object;
-  const found = known.find((one) => one.machine === machine && one.littleEndian === littleEndian);
+  const fits = (one: { machine: number; littleEndian: boolean }): boolean =>
+    one.machine === machine && one.littleEndian === littleEndian;
+  const found = records.find(fits)?.load() ?? added.find(fits);
   if (found !== undefined) return found;
   const order = littleEndian ? 'little endian' : 'big endian';
-  const name = known.find((one) => one.machine === machine)?.naming.source ?? machine;
+  const name = known().find((one) => one.machine === machine)?.naming.source ?? machine;
   throw fail('elf-unsupported', { file, kind: `machine ${name}, ${order}` }, { where: { file, offset: 18 } });
 }
 
 /** The machine that has this name in one of the worlds (`platformNamed('uname', 'aarch64')`). */
 export function platformNamed(world: 'kernel' | 'uname' | 'debian' | 'rpm', name: string): Platform | undefined {
-  return known.find(({ naming }) => naming[world] === name);
+  return known().find(({ naming }) => naming[world] === name);
 }
 
 /** The names that the machines have in one of the worlds, for patterns. */
 export function namesOf(world: keyof Pick<Naming, 'uname' | 'debian' | 'rpm'>): string[] {
-  return known.map(({ naming }) => naming[world]).sort();
+  return known()
+    .map(({ naming }) => naming[world])
+    .sort();
 }
 
 /** The machine that this program runs on. Error: `platform-unknown`. */
@@ -54,7 +63,7 @@ export function requirePlatform(world: 'uname', name: string): Platform {
 
 /** The machine of a kernel by its configuration; `has` says whether an option (without CONFIG_) is set. */
 export function platformOfConfig(has: (option: string) => boolean): Platform | undefined {
-  return known.find(({ naming }) => naming.options.every(has));
+  return known().find(({ naming }) => naming.options.every(has));
 }
 
 /**
@@ -62,7 +71,7 @@ export function platformOfConfig(has: (option: string) => boolean): Platform | u
  * image.
  */
 export function bootImageOf(image: Buffer): (BootImage & { readonly platform: Platform }) | string | undefined {
-  for (const platform of known) {
+  for (const platform of known()) {
     const opened = platform.boot.open(image);
     if (typeof opened === 'string') return opened;
     if (opened !== undefined) return { ...opened, platform };
@@ -75,8 +84,8 @@ export function platformOfImage(image: Buffer): Platform | undefined {
   const boot = bootImageOf(image);
   if (typeof boot === 'object') return boot.platform;
   if (image.length < SIZE.EHDR || image.readUInt32BE(0) !== ELF_MAGIC)
-    return known.find((platform) => platform.boot.isFlat?.(image) === true);
+    return known().find((platform) => platform.boot.isFlat?.(image) === true);
   const littleEndian = image[5] === 1;
   const machine = littleEndian ? image.readUInt16LE(18) : image.readUInt16BE(18);
-  return known.find((one) => one.machine === machine && one.littleEndian === littleEndian);
+  return known().find((one) => one.machine === machine && one.littleEndian === littleEndian);
 }

@@ -6,13 +6,14 @@ import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import { lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
 import { runOk } from '../base/run.ts';
+import { cacheRoot } from '../base/workspace.ts';
 import type { ArchiveOptions, DistributionRelease } from '../distro/distribution.ts';
 import { distributionOf } from '../distro/registry.ts';
 import { type Stored, storedDocument } from '../documents/form.ts';
 import type { buildRootDocument } from '../documents/stored.ts';
 import type { PackageVersion } from '../kernel/target.ts';
 import type { BuildRoot, WantedCompiler } from '../toolchain/build-root.ts';
-import { cacheRoot, packagesFolder, packagesLock } from './cache.ts';
+import { packagesFolder, packagesLock } from './cache.ts';
 
 /** How long to wait for another kpatch that makes the same build root. */
 const WAIT_MS = 900_000;

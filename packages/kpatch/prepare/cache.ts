@@ -1,17 +1,10 @@
 /** The cache of prepared kernels: one folder for each, `manifest.json` in it is written last and makes it complete. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, utimesSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { run, runOk } from '../base/run.ts';
-
-/** `$XDG_CACHE_HOME/kpatch`, else `/var/cache/kpatch` for root and `~/.cache/kpatch` for others. */
-export function cacheRoot(): string {
-  const base = process.env.XDG_CACHE_HOME;
-  if (base !== undefined && isAbsolute(base)) return join(base, 'kpatch');
-  return process.getuid?.() === 0 ? '/var/cache/kpatch' : join(homedir(), '.cache', 'kpatch');
-}
+import { cacheRoot } from '../base/workspace.ts';
 
 /** The folder of one kernel; `key` is its release, with a suffix where the user gave its parts. */
 export function kernelFolder(key: string): string {

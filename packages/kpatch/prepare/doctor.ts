@@ -1,11 +1,12 @@
 /** Checks each thing that a machine needs to build, prove and load live patches. */
+
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, release as runningRelease, tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { packageOf } from '../base/tools.ts';
+import { cacheRoot, programFolders } from '../base/workspace.ts';
 import { platformHere } from '../platform/registry.ts';
 import { sandboxedOk } from '../sandbox/sandbox.ts';
-import { cacheRoot } from './cache.ts';
 
 export type Purpose = 'build' | 'prove' | 'load';
 
@@ -51,7 +52,7 @@ export async function checkMachine(): Promise<Check[]> {
 }
 
 function findTool(tool: string): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'].filter(Boolean);
+  const folders = [...programFolders(), '/usr/sbin', '/sbin'];
   return folders
     .map((folder) => join(folder, tool))
     .find((path) => {

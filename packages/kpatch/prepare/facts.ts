@@ -1,5 +1,6 @@
 /** What is known of a target kernel, each thing read when it is first asked for: one place for all rooms that need kernel facts. */
 import { basename, join } from 'node:path';
+import { cacheRoot } from '../base/workspace.ts';
 import { STB, STT } from '../formats/elf/constants.ts';
 import { ElfFile } from '../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
@@ -18,7 +19,6 @@ import type { TargetKernel } from '../kernel/target.ts';
 import type { KernelRules } from '../platform/kernel-rules.ts';
 import { requirePlatform } from '../platform/registry.ts';
 import { structuresOf } from '../platform/structures.ts';
-import { cacheRoot } from './cache.ts';
 
 /** Where what is derived from a kernel is kept: another build of the same release has another folder. */
 export function derivedFolder({ paths, buildId }: TargetKernel): string {

@@ -6,6 +6,7 @@ import { fail, KpatchError } from '../base/errors/error.ts';
 import { plural } from '../base/errors/plural.ts';
 import { type Lock, lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
+import { cacheRoot, isSandboxed } from '../base/workspace.ts';
 import { type CustomParts, checkDebugImage, customOffer } from '../distro/custom/custom.ts';
 import type { ArchiveOptions, DistributionRelease } from '../distro/distribution.ts';
 import type { KernelOffer, KernelProvider, ProviderContext } from '../distro/provider.ts';
@@ -13,13 +14,11 @@ import { distributionOf, machineProviders, parseDistribution, releaseOfKernel } 
 import { readConfig } from '../kernel/config.ts';
 import { parseRelease } from '../kernel/release.ts';
 import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
-import { isSandboxed } from '../sandbox/policy.ts';
 import { wantedCompiler } from '../toolchain/compiler.ts';
 import { buildRoot } from './build-root.ts';
 import {
   awaitWriters,
   cachedReleases,
-  cacheRoot,
   derivedFolders,
   emptyTrash,
   kernelFolder,

@@ -22,8 +22,10 @@ import {
   testResultPath,
 } from './statement.ts';
 
-export type VerifiedModule = Content<typeof verifyModuleDocument>['modules'][number];
-type Link = VerifiedModule['links'][number];
+type Documented = Content<typeof verifyModuleDocument>['modules'][number];
+/** Without the kernel's answer, which only the machine itself can give. */
+export type VerifiedModule = Omit<Documented, 'kernel'>;
+type Link = Documented['links'][number];
 
 /** What the user trusts: keys for statements and proofs, certificates for module signatures. */
 export interface Trust {

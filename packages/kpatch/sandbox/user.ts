@@ -5,7 +5,7 @@
 import { chmodSync, chownSync, lchownSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { runOk } from '../base/run.ts';
-import { isSandboxed } from './policy.ts';
+import { isSandboxed } from '../base/workspace.ts';
 
 /** systemd's table of user numbers leaves 60578 to 61183 unused (https://systemd.io/UIDS-GIDS); they fit containers too. */
 const FIRST = 60_578;

@@ -1,9 +1,11 @@
 /** The first filesystem of a guest: busybox, the agent, and the files that the caller gives. */
+
 import { readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { fail } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { run } from '../base/run.ts';
+import { programFolders } from '../base/workspace.ts';
 import { type CpioEntry, cpio } from '../formats/cpio.ts';
 
 /** A file inside a guest: its content (text or bytes), or a file of this machine; scripts get mode 0o755. */
@@ -74,7 +76,7 @@ function findBusybox(): Promise<Busybox> {
 }
 
 async function readBusybox(): Promise<Busybox> {
-  for (const folder of (process.env.PATH ?? '/usr/bin:/bin').split(delimiter)) {
+  for (const folder of [...programFolders(), '/usr/bin', '/bin']) {
     const path = join(folder, 'busybox');
     let bytes: Buffer;
     try {

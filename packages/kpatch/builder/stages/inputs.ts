@@ -1,9 +1,11 @@
 /** What a build depends on, with digests: patches, packages, files of the kernel, the toolchain. For the provenance. */
+
 import { existsSync, realpathSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { sha256, sha256File } from '../../base/digest.ts';
 import { readBytes } from '../../base/files.ts';
 import { run } from '../../base/run.ts';
+import { programFolders } from '../../base/workspace.ts';
 import { packageUrl } from '../../distro/registry.ts';
 import type { PackageVersion, TargetKernel } from '../../kernel/target.ts';
 import { packagesOfBuildRoot } from '../../prepare/build-root.ts';
@@ -88,6 +90,6 @@ async function programOf(command: string, name: string): Promise<string | undefi
 
 function pathOf(command: string): string | undefined {
   if (command.includes('/')) return existsSync(command) ? command : undefined;
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder.startsWith('/'));
+  const folders = programFolders().filter((folder) => folder.startsWith('/'));
   return folders.map((folder) => join(folder, command)).find(existsSync);
 }

@@ -2,13 +2,13 @@
 import { sha256 } from '../../base/digest.ts';
 import type { Reporter } from '../../base/report.ts';
 import { version as toolVersion } from '../../base/version.ts';
+import { isSandboxed } from '../../base/workspace.ts';
 import { objtoolSettings } from '../../kbuild/objtool.ts';
 import { checkModule, kernelVermagic, type ModuleReport } from '../../module/check/check.ts';
 import { makeModule } from '../../module/make/module.ts';
 import { signModule } from '../../module/make/sign.ts';
 import type { Manifest } from '../../module/manifest.ts';
 import type { Hazard } from '../../review/hazard.ts';
-import { isSandboxed } from '../../sandbox/policy.ts';
 import { cvesOf } from '../../source/cves.ts';
 import type { BuiltFunction } from '../request.ts';
 import { statesOf } from '../rules/states.ts';

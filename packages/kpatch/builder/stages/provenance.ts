@@ -1,9 +1,9 @@
 /** States what the module was built from. */
 import { basename } from 'node:path';
+import { isSandboxed } from '../../base/workspace.ts';
 import type { Manifest } from '../../module/manifest.ts';
 import { type BuildFacts, type Parameters, provenanceOf } from '../../provenance/slsa.ts';
 import type { ProvenanceStatement } from '../../provenance/statement.ts';
-import { isSandboxed } from '../../sandbox/policy.ts';
 import type { BuildRequest } from '../request.ts';
 import { patchInputs } from './inputs.ts';
 import type { FinishedModule } from './module.ts';

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { temporaryFolder } from '../../base/files.ts';
 import { runOk } from '../../base/run.ts';
 import { debianArch } from './name.ts';
-import { type PackageSpec, sourceDateEpoch } from './spec.ts';
+import { type PackageSpec, packageTime } from './spec.ts';
 import { stage } from './staging.ts';
 
 /** Writes the package to `file`. The same spec gives the same bytes. Errors: `tool-missing`, `tool-failed`. */
 export async function buildDeb(spec: PackageSpec, file: string): Promise<void> {
   using folder = temporaryFolder('kpatch-deb-');
-  const epoch = sourceDateEpoch();
+  const epoch = packageTime();
   const root = join(folder.path, 'root');
   stage(root, spec.files, epoch);
   const control = join(root, 'DEBIAN');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { runOk } from '../../base/run.ts';
-import { type PackageSpec, sourceDateEpoch } from './spec.ts';
+import { type PackageSpec, packageTime } from './spec.ts';
 import { stage } from './staging.ts';
 
 /** Nothing is stripped, no host name, no time of the build, no build-id links: the same spec gives the same bytes. */
@@ -22,7 +22,7 @@ const macros: Readonly<Record<string, string>> = {
 /** Writes the package to `file`. Errors: `tool-missing`, `tool-failed`. */
 export async function buildRpm(spec: PackageSpec, file: string): Promise<void> {
   using folder = temporaryFolder('kpatch-rpm-');
-  const epoch = sourceDateEpoch();
+  const epoch = packageTime();
   const staging = join(folder.path, 'staging');
   stage(staging, spec.files, epoch);
   for (const name of ['top', 'db']) mkdirSync(join(folder.path, name));

@@ -1,4 +1,5 @@
 /** What goes into a package, whatever its format. */
+import { sourceDateEpoch } from '../../base/workspace.ts';
 
 export interface PackageSpec {
   readonly debName: string;
@@ -20,7 +21,6 @@ export interface PackageSpec {
 }
 
 /** Packages get the time of SOURCE_DATE_EPOCH (seconds), else a fixed one, so that the same inputs give the same bytes. */
-export function sourceDateEpoch(): number {
-  const given = Number(process.env.SOURCE_DATE_EPOCH);
-  return Number.isSafeInteger(given) && given > 0 ? given : Date.UTC(2026, 0, 1) / 1000;
+export function packageTime(): number {
+  return sourceDateEpoch() ?? Date.UTC(2026, 0, 1) / 1000;
 }

@@ -1,9 +1,11 @@
 /** Signing and checking with GnuPG. Keys are in the user's own GnuPG home (GNUPGHOME), never in a channel's folder. */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { run, runOk } from '../../base/run.ts';
+import { sourceDateEpoch } from '../../base/workspace.ts';
 
 /** How long the user may take to enter a pass phrase. */
 const PATIENCE_MS = 300_000;
@@ -56,8 +58,8 @@ export async function exportKeys(fingerprints: readonly string[]): Promise<{ arm
  * SOURCE_DATE_EPOCH, where it is set, is the time of signatures too, so that a publication can be repeated byte for byte.
  */
 function signingTime(): string[] {
-  const epoch = process.env.SOURCE_DATE_EPOCH ?? '';
-  return /^[1-9]\d{0,11}$/.test(epoch) ? ['--faked-system-time', `${epoch}!`] : [];
+  const epoch = sourceDateEpoch();
+  return epoch === undefined ? [] : ['--faked-system-time', `${epoch}!`];
 }
 
 /** Signs `content` with every key; `clear`: text and signature in one, else the signature alone, armored. */

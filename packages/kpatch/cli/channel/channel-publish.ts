@@ -1,4 +1,5 @@
 /** The publisher side of `kpatch channel`. */
+
 import { existsSync, mkdirSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -8,6 +9,7 @@ import { fail } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import { lock } from '../../base/lock.ts';
+import { sourceDateEpoch } from '../../base/workspace.ts';
 import { readPublicKeys } from '../../channel/follow/manager/key.ts';
 import { isRelease } from '../../channel/patch-module.ts';
 import { addPatches, exists, putKernel } from '../../channel/repository/add.ts';
@@ -132,8 +134,8 @@ export function registerPublish(channel: Command): void {
 
 /** The current time, or SOURCE_DATE_EPOCH if it is set, so that a publication is reproducible. */
 function now(): Date {
-  const given = Number(process.env.SOURCE_DATE_EPOCH);
-  return Number.isSafeInteger(given) && given > 0 ? new Date(given * 1000) : new Date();
+  const given = sourceDateEpoch();
+  return given === undefined ? new Date() : new Date(given * 1000);
 }
 
 function whole(value: string | undefined, otherwise: number, option: string): number {

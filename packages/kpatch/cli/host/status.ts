@@ -122,6 +122,8 @@ function roleOf(label: string, value: string): Role {
 function text(status: Status, support: Support | undefined): readonly Line[] {
   const rows: string[][] = [['Kernel', status.release || 'not running (--root)']];
   if (!status.livepatch && status.release !== '') rows.push(['', 'does not support live patching']);
+  if (status.signatureRequired !== undefined)
+    rows.push(['', `refuses modules that are not signed with a key it knows: ${status.signatureRequired}`]);
   for (const [i, patch] of status.patches.entries()) {
     const version = patch.version === undefined ? 'unknown version' : `version ${patch.version}`;
     const functions = plural(patch.functions.length, 'function');

@@ -1,6 +1,8 @@
 /** `kpatch verify`: are installed, recorded and active patches consistent; with files, what is known about their origin. */
 import type { Command } from 'commander';
+import { readBytes } from '../../base/files.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
+import { type KernelOpinion, kernelOpinion } from '../../host/machine/kernel-trust.ts';
 import { rebuildIndex, recover, releasesIn } from '../../host/store/store.ts';
 import { verify } from '../../host/verify.ts';
 import { readPublicKey } from '../../module/public-key.ts';
@@ -55,13 +57,18 @@ async function run({ report }: Context, options: Options, files: string[]): Prom
 }
 
 /** Exit status 0 only if every link of every module is verified. */
-async function verifyFiles(files: readonly string[], { key, cert }: Options): Promise<Outcome> {
+async function verifyFiles(files: readonly string[], { key, cert, ...options }: Options): Promise<Outcome> {
+  const machine = machineOf(options);
   const trust = { keys: key.map(readPublicKey), certificates: cert.map(readCertificate) };
-  const modules: VerifiedModule[] = [];
-  for (const file of files) modules.push(await verifyModule(file, trust));
-  const text = modules.map(({ file, verdict, links, shows, doesNotShow }) => [
+  const modules: (VerifiedModule & { readonly kernel: KernelOpinion })[] = [];
+  for (const file of files) {
+    const verified = await verifyModule(file, trust);
+    modules.push({ ...verified, kernel: kernelOpinion(machine, readBytes(file), trust.certificates) });
+  }
+  const text = modules.map(({ file, verdict, links, shows, doesNotShow, kernel }) => [
     `${file}: ${verdict}`,
     ...links.map(({ link, state, text }) => `  ${link}: ${state}: ${text}`),
+    `  this kernel: ${kernel.answer}: ${kernel.reason}`,
     shows.length === 0 ? 'This shows nothing about where the module comes from.' : 'This shows:',
     ...shows.map((claim) => `  - ${claim}`),
     'This does not show:',

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { isCveId } from '../../advisory/record.ts';
 import { fail } from '../../base/errors/error.ts';
 import { checkWritable, temporaryFolder, writeAtomically } from '../../base/files.ts';
+import { cacheRoot } from '../../base/workspace.ts';
 import { build } from '../../builder/build.ts';
 import { describeCause } from '../../builder/cause.ts';
 import { forecast } from '../../builder/forecast.ts';
@@ -12,7 +13,6 @@ import type { BuildRequest, BuildResult } from '../../builder/request.ts';
 import { recordDuration } from '../../builder/timings.ts';
 import type { SigningKey } from '../../module/make/sign.ts';
 import { readPrivateKey } from '../../module/signing-key.ts';
-import { cacheRoot } from '../../prepare/cache.ts';
 import { seal } from '../../provenance/envelope.ts';
 import { provenancePath } from '../../provenance/statement.ts';
 import { hazardText, readKinds } from '../../review/review.ts';
@@ -128,6 +128,9 @@ For a CVE kpatch takes the fix of the series of the target kernel, or else the o
       writeAtomically(provenancePath(output), seal(result.provenance, key));
       writeAtomically(output, result.module);
       if (options.keepGlue !== undefined) writeAtomically(options.keepGlue, result.glue);
+      for (const type of unusedLayouts(options, result)) {
+        report.warn(`--accept-layout ${type} had no effect: the layout of that structure does not change`);
+      }
       measured(result, request, performance.now() - started);
       return outcome(result, output, key?.id);
     }),
@@ -191,6 +194,11 @@ function settingsOf(options: Options): Omit<BuildRequest, 'patches' | 'release' 
 function otherTarget({ image, ootModule }: Options): { other?: string } {
   if (image !== undefined) return { other: `the custom kernel ${image}` };
   return ootModule === undefined ? {} : { other: `the kernel that ${ootModule} was built for` };
+}
+
+/** Structures of `--accept-layout` that did not change: perhaps mistyped. */
+function unusedLayouts({ acceptLayout }: Options, { notes }: BuildResult): string[] {
+  return acceptLayout.filter((type) => !notes.some((note) => note.startsWith(`the layout of ${type} changes`)));
 }
 
 /** Remembers how long it took, unless the kernel had to be prepared first. */

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { fail } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
-import { cacheRoot } from '../../prepare/cache.ts';
+import { cacheRoot } from '../../base/workspace.ts';
 import { type CacheEntry, cacheEntries, kinds } from '../../prepare/disk/entries.ts';
 import { type CacheLimits, limitsFile, parseAge, parseSize, readLimits, sizeText } from '../../prepare/disk/limits.ts';
 import { pruneCache, total } from '../../prepare/disk/prune.ts';

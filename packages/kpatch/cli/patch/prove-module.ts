@@ -3,9 +3,9 @@
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
 import type { Reporter } from '../../base/report.ts';
+import { cacheRoot } from '../../base/workspace.ts';
 import type { Proof } from '../../module/proof.ts';
 import { proofPath } from '../../module/proof-path.ts';
-import { cacheRoot } from '../../prepare/cache.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
 import { holdKernel, type KernelSource, prepareKernel } from '../../prepare/kernel.ts';
 import { readSubject } from '../../prove/input/subject.ts';

@@ -7,7 +7,7 @@ import { temporaryFolder, writeAtomically } from '../../base/files.ts';
 import { print, printErrorLines } from '../../base/print.ts';
 import type { Reporter } from '../../base/report.ts';
 import { line, span } from '../../base/terminal.ts';
-import { cacheRoot } from '../../prepare/cache.ts';
+import { cacheRoot } from '../../base/workspace.ts';
 import { holdKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
 import { readSubject, type Subject } from '../../prove/input/subject.ts';
 import { FOLDER, startTrial, type Trial, wasEnded } from '../../prove/trial.ts';

@@ -47,6 +47,13 @@ export class AptArchive {
       : [];
   }
 
+  /** What `apt-get install` would take: not what backports and experimental suites have besides. Undefined if there is none. */
+  async candidate(name: string): Promise<Stanza | undefined> {
+    const result = await this.#run('apt-cache', ['policy', '--', name]).catch(() => undefined);
+    const version = /^ {2}Candidate: (\S+)$/m.exec(result?.stdout.toString() ?? '')?.[1];
+    return (await this.show(name)).find(({ Version }) => Version === version);
+  }
+
   /** Names of packages that begin with `prefix`. */
   async names(prefix: string): Promise<string[]> {
     const result = await this.#run('apt-cache', ['pkgnames', '--', prefix]).catch(() => undefined);

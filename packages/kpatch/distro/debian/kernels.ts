@@ -82,7 +82,7 @@ export function distributionHere(): string {
 
 /** Follows a meta package to the image package it stands for, at most `steps` times. */
 async function imageOf(archive: AptArchive, name: string, steps: number): Promise<string | undefined> {
-  const [newest] = await archive.show(name);
+  const newest = await archive.candidate(name);
   const next = parseDependencies(newest?.Depends).find((dependency) => /^linux-image-/.test(dependency.name));
   if (next === undefined || steps === 0) return undefined;
   return /^linux-image-\d/.test(next.name) ? next.name : imageOf(archive, next.name, steps - 1);

@@ -2,12 +2,14 @@
  * An archive for one release of Debian or Ubuntu: apt with a configuration, package lists and a keyring of its own below the
  * cache. Nothing of this machine's own package sources is changed.
  */
+
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
 import { fail } from '../../base/errors/error.ts';
 import { writeAtomically } from '../../base/files.ts';
 import { run } from '../../base/run.ts';
+import { givenMirror } from '../../base/workspace.ts';
 import { AptArchive } from './archive.ts';
 
 export interface Suites {
@@ -33,7 +35,7 @@ export async function suiteArchive(
   const { title, keyring, keyringPackage } = suites;
   if (!existsSync(keyring))
     throw fail('distribution-keyring', { distribution: title, file: keyring, package: keyringPackage });
-  const mirror = options.mirror ?? process.env.KPATCH_MIRROR ?? machineMirror(suites.path);
+  const mirror = options.mirror ?? givenMirror() ?? machineMirror(suites.path);
   if (mirror === undefined) throw fail('distribution-mirror', { distribution: title });
   const lines = suites.suites.map(({ name, security }) => {
     const base = security === true ? securityMirror(mirror, suites) : mirror;

@@ -1,10 +1,11 @@
 /** Fedora and RHEL with its kin (Alma, Rocky, CentOS Stream): kernels through dnf, for another release than this machine's. */
+import { givenMirror } from '../../base/workspace.ts';
 import type { ArchiveOptions, Distribution } from '../distribution.ts';
 import { dnfProvider } from './dnf.ts';
 
 function dnfArguments(version: string, { mirror }: ArchiveOptions): string[] {
   // Only the given archive: this machine's repositories are for its own release.
-  const source = mirror ?? process.env.KPATCH_MIRROR;
+  const source = mirror ?? givenMirror();
   const only = source === undefined ? [] : [`--repofrompath=kpatch,${source}`, '--repo=kpatch'];
   return [`--releasever=${version}`, ...only];
 }

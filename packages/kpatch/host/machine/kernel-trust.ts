@@ -8,7 +8,7 @@ import { readSignature } from '../../module/signature.ts';
 import { kernelProblem } from '../../module/signature-rules.ts';
 import { attribute } from './attribute.ts';
 import type { Machine } from './machine.ts';
-import { runningKernel } from './running-kernel.ts';
+import { runningKernel, signatureRequired } from './running-kernel.ts';
 
 export interface KernelOpinion {
   readonly answer: 'accepts' | 'refuses' | 'unknown';
@@ -26,8 +26,7 @@ export function kernelOpinion(
   bytes: Uint8Array,
   certificates: readonly X509Certificate[] = [],
 ): KernelOpinion {
-  const { signatureEnforced, lockdown } = runningKernel(machine);
-  const enforced = signatureEnforced || lockdown === 'integrity' || lockdown === 'confidentiality';
+  const enforced = signatureRequired(runningKernel(machine)) !== undefined;
   let signature: ReturnType<typeof readSignature>;
   try {
     signature = readSignature(bytes);

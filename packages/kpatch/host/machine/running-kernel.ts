@@ -25,6 +25,12 @@ export interface RunningKernel {
   readonly disabledAtBoot: boolean;
 }
 
+/** Why the kernel refuses modules that are not signed with a key it knows; undefined if it takes them. */
+export function signatureRequired({ signatureEnforced, lockdown }: RunningKernel): string | undefined {
+  if (signatureEnforced) return 'module.sig_enforce is set';
+  return lockdown === 'integrity' || lockdown === 'confidentiality' ? `lockdown mode is ${lockdown}` : undefined;
+}
+
 /** Reads the facts; those that the kernel does not expose are absent. Never throws. */
 export function runningKernel({ proc, sysfs, offline }: Machine): RunningKernel {
   const lockdown = attribute(join(sysfs, 'kernel/security/lockdown'));

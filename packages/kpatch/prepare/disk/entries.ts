@@ -3,9 +3,9 @@ import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAbandoned } from '../../base/leftovers.ts';
 import { run } from '../../base/run.ts';
+import { cacheRoot } from '../../base/workspace.ts';
 import {
   cachedReleases,
-  cacheRoot,
   kernelFolder,
   kernelLock,
   manifestText,

@@ -1,9 +1,11 @@
 /** Puts kpatch itself into a guest, so that the guest installs and loads patches with the code that hosts run. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { fail } from '../../base/errors/error.ts';
+import { programFolders } from '../../base/workspace.ts';
 import type { GuestFile } from '../../vm/initramfs.ts';
 
 /** The folder of the program in the guest; `/bin/kpatch` starts it. */
@@ -34,7 +36,7 @@ export function ownProgram(): Record<string, GuestFile> {
 }
 
 function pathOf(tool: string, inPackage: string): string {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/bin'];
+  const folders = [...programFolders(), '/usr/bin', '/bin'];
   const path = folders.map((folder) => join(folder, tool)).find((file) => existsSync(file));
   if (path === undefined) throw fail('tool-missing', { tool, package: inPackage });
   return path;

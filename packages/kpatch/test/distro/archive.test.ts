@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
+import { useSandbox } from '#kpatch/base/workspace.ts';
 import { machineMirror, type Suites, suiteArchive } from '#kpatch/distro/debian/suites.ts';
-import { useSandbox } from '#kpatch/sandbox/policy.ts';
 import { sandboxed } from '#kpatch/sandbox/sandbox.ts';
 import { provokes } from '../provoke.ts';
 
@@ -27,15 +27,14 @@ const gpg = (...args: string[]): Buffer =>
 const context = { report: silentReporter(), packages: at('packages'), cache: at('cache') };
 
 /** A repository with one package, signed; `valid` is the text of Valid-Until. */
-function repository(name: string, valid: string): string {
-  const dist = at(name, 'turn', 'dists', 'spindle');
+function repository(name: string, valid: string, suite = 'spindle', version = '1', more = ''): string {
+  const dist = at(name, 'turn', 'dists', suite);
   mkdirSync(join(dist, 'main/binary-amd64'), { recursive: true });
-  const packages =
-    'Package: linux-image-9-test\nVersion: 1\nArchitecture: amd64\nFilename: pool/a.deb\nSize: 1\nSHA256: 00\n';
+  const packages = `Package: linux-image-9-test\nVersion: ${version}\nArchitecture: amd64\nFilename: pool/a.deb\nSize: 1\nSHA256: 00\n`;
   writeFileSync(join(dist, 'main/binary-amd64/Packages'), packages);
   const digest = createHash('sha256').update(packages).digest('hex');
   const file = `${digest} ${packages.length} main/binary-amd64/Packages`;
-  const release = `Origin: Lathe\nSuite: spindle\nCodename: spindle\nArchitectures: amd64\nComponents: main\nDate: Mon, 01 Jan 2024 00:00:00 UTC\nValid-Until: ${valid}\nSHA256:\n ${file}\n`;
+  const release = `Origin: Lathe\nSuite: ${suite}\nCodename: ${suite}\n${more}Architectures: amd64\nComponents: main\nDate: Mon, 01 Jan 2024 00:00:00 UTC\nValid-Until: ${valid}\nSHA256:\n ${file}\n`;
   writeFileSync(join(dist, 'Release'), release);
   gpg('--clearsign', '--output', join(dist, 'InRelease'), join(dist, 'Release'));
   return `file://${at(name, 'turn')}`;
@@ -75,6 +74,21 @@ test('package lists are taken from a signed archive, refused if expired or signe
 
   const foreign = await suiteArchive(suites(at('other.gpg')), at('apt'), { mirror: good });
   await provokes('distribution-untrusted', () => foreign.update(context));
+});
+
+test('the newest is what apt would install: backports are only taken by name', async () => {
+  repository('backports', 'Fri, 01 Jan 2100 00:00:00 UTC');
+  const more = 'NotAutomatic: yes\nButAutomaticUpgrades: yes\n';
+  const mirror = repository('backports', 'Fri, 01 Jan 2100 00:00:00 UTC', 'spindle-backports', '2', more);
+  const both = { ...suites(at('lathe.gpg')), suites: [{ name: 'spindle' }, { name: 'spindle-backports' }] };
+  const archive = await suiteArchive(both, at('apt'), { mirror });
+  await archive.update(context);
+  assert.deepEqual(
+    (await archive.show('linux-image-9-test')).map(({ Version }) => Version),
+    ['2', '1'],
+  );
+  assert.equal((await archive.candidate('linux-image-9-test'))?.Version, '1');
+  assert.equal(await archive.candidate('linux-image-none'), undefined);
 });
 
 test('distribution-keyring, distribution-mirror: what is missing is named', async () => {

@@ -238,10 +238,10 @@ describe('a kernel of a package source', () => {
     await provokes('disk-full', () => prepareKernel(wanted, { report, providers: [provider] }));
   });
 
-  it('says when nothing can be downloaded', async () => {
+  it('says when the mirror no longer has a file', async () => {
     rmSync(join(source.folder, 'repository', `linux-image-${release}_6.1.99-1.deb`));
     rmSync(join(folder.path, 'cache/kpatch/packages'), { recursive: true });
-    await provokes('kernel-download', () => prepare(release));
+    await provokes('package-gone', () => prepare(release));
   });
 
   it('may be given by its parts', async () => {

@@ -5,9 +5,10 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
+import { cacheRoot } from '#kpatch/base/workspace.ts';
 import { machineArchive } from '#kpatch/distro/debian/archive.ts';
 import { unpackDeb } from '#kpatch/distro/debian/unpack.ts';
-import { cacheRoot, packagesFolder } from '#kpatch/prepare/cache.ts';
+import { packagesFolder } from '#kpatch/prepare/cache.ts';
 
 /** What is set beside `make tinyconfig`; all else follows from it. */
 const options = `

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { run } from '#kpatch/base/run.ts';
 import { kernelOpinion } from '#kpatch/host/machine/kernel-trust.ts';
+import { statusOf } from '#kpatch/host/status.ts';
 import type { SigningKey } from '#kpatch/module/make/sign.ts';
 import { readCertificate } from '#kpatch/module/signature.ts';
 import { judgeSignature, usualDemand, verifySignature } from '#kpatch/module/signature-rules.ts';
@@ -169,6 +170,7 @@ test('the kernel: enforcement, its keys, and what cannot be known', () => {
   assert.deepEqual(answers(), ['accepts', 'accepts', 'accepts']);
   machine.set('sys/module/module/parameters/sig_enforce', 'Y');
   assert.deepEqual(answers(), ['refuses', 'unknown', 'unknown'], '/proc/keys cannot be read');
+  assert.equal(statusOf(machine).signatureRequired, 'module.sig_enforce is set');
   machine.set('proc/keys', '1b9 I--Q--- 1 perm 1f0b0000 0 0 keyring .platform: empty\n');
   assert.deepEqual(answers(), ['refuses', 'refuses', 'refuses']);
   const line = (id: string): string =>
@@ -180,8 +182,10 @@ test('the kernel: enforcement, its keys, and what cannot be known', () => {
   machine.set('proc/keys', line(id.toLowerCase().replaceAll(':', '')));
   assert.deepEqual(answers(), ['refuses', 'unknown', 'accepts']);
   machine.set('sys/module/module/parameters/sig_enforce', 'N');
+  assert.equal(statusOf(machine).signatureRequired, undefined);
   machine.set('sys/kernel/security/lockdown', 'none [integrity] confidentiality');
   assert.deepEqual(answers(), ['refuses', 'unknown', 'accepts']);
+  assert.equal(statusOf(machine).signatureRequired, 'lockdown mode is integrity');
 });
 
 test('every change of a message is an answer, never a crash', () => {

@@ -9,6 +9,7 @@ import { KernelImage } from '#kpatch/kernel/image.ts';
 import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
 import { unpackImage } from '#kpatch/kernel/unpack.ts';
 import { newestKernel } from '#kpatch/platform/kernel-rules.ts';
+import { records } from '#kpatch/platform/records.ts';
 import {
   architectureOf,
   namesOf,
@@ -179,4 +180,11 @@ test('a packed kernel of s390x is found behind the boot program, whatever that h
   assert.equal(readKallsyms(image).lookup('function_3_0123456789')[0]?.address, 48n);
   assert.deepEqual(image.read(0n, 2), Buffer.from([7, 7]));
   await provokes('kernel-image-format', () => unpackImage(program, 'vmlinuz'));
+});
+
+test('the line of each machine says what its record says', () => {
+  for (const { machine, littleEndian, load } of records) {
+    const record = load();
+    assert.deepEqual([machine, littleEndian], [record.machine, record.littleEndian], record.name);
+  }
 });

@@ -7,11 +7,12 @@ import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { lock } from '#kpatch/base/lock.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
+import { cacheRoot } from '#kpatch/base/workspace.ts';
 import { machineArchive } from '#kpatch/distro/debian/archive.ts';
 import { partsBelow } from '#kpatch/distro/debian/kernels.ts';
 import { unpackDeb } from '#kpatch/distro/debian/unpack.ts';
 import { parseDependencies, type Stanza } from '#kpatch/formats/deb822.ts';
-import { cacheRoot, packagesFolder } from '#kpatch/prepare/cache.ts';
+import { packagesFolder } from '#kpatch/prepare/cache.ts';
 
 export interface StockKernel {
   readonly release: string;
