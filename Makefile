@@ -31,6 +31,15 @@ format: install ## format the sources in place
 docs: install ## write the documents that are printed from the sources
 	@$(NODE) tools/documents.ts
 
+site: install docs ## the documentation as a static site in dist/site
+	@$(NODE) tools/site.ts
+
+tour: install-all ## run every command of docs/tutorial.md in a terminal and compare what it prints
+	@$(NODE) tools/tour.ts
+
+recordings: install-all ## record build, try, load and prove as asciicasts into docs/recordings
+	@$(NODE) tools/recordings.ts
+
 screenshots: install-all ## the pages in every state into docs/images
 	@$(NODE) tools/screenshots.ts
 
@@ -58,6 +67,7 @@ bench: install-all ## how fast, how large: each bench/*.ts prints a table
 soak: install-all ## the long form of every long check (hours)
 	@KPATCH_SOAK=1 $(CHECKED) $(NODE) --test --test-concurrency=1 --test-timeout=21600000 $(TESTS)
 	@$(NODE) tools/fresh-machine.ts
+	@$(NODE) tools/tour.ts
 
 corpus: install ## real fixes between two stock kernels, built and loaded (OLD=, NEW=, COUNT=, SEED=, ALLOW_EXPIRED=1, RECORD=1: keep it in docs/kernels.md)
 	@$(NODE) tools/corpus.ts $(if $(OLD),--old $(OLD)) $(if $(NEW),--new $(NEW)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(ALLOW_EXPIRED),--allow-expired) $(if $(RECORD),--record)

@@ -7,16 +7,19 @@ import { commands } from '#kpatch/cli/commands.ts';
 import { examples } from '#kpatch/cli/examples.ts';
 import { documents } from '#kpatch/documents/registry.ts';
 import { rulesDocument } from '../packages/kpatch/test/differ/corpus/rules.ts';
-
+import { commandsPage } from './documents/commands.ts';
 import { formsPage } from './documents/forms.ts';
 import { jsonPage, jsonSchema, schemaFile } from './documents/json.ts';
 import { triedPage } from './documents/tried.ts';
+import { commandShapes } from './packages/program.ts';
 
 const root = join(import.meta.dirname, '..');
+const shapes = await commandShapes();
 const pages: Readonly<Record<string, () => string>> = {
   'docs/errors.md': errorsDocument,
   'docs/differ-rules.md': rulesDocument,
   'docs/json.md': jsonPage,
+  'docs/commands.md': () => commandsPage(shapes),
   'docs/kernels.md': triedPage,
   'packages/kpatch/documents/forms.ts': formsPage,
   ...Object.fromEntries(

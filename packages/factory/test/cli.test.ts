@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from 'kpatch/parts';
-import { realTools } from '#factory/cli/tools.ts';
+import { realTools, reasonsAgainst } from '#factory/cli/tools.ts';
 import { writeModule } from '../../kpatch/test/channel/module-file.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
 import { lines } from './repository.ts';
@@ -54,4 +54,12 @@ test('a channel that takes nothing is an error with its own words', async () => 
   const module = writeModule(folder.path);
   const error = await provokes('factory-channel', () => realTools().publish(folder.path, module, []));
   assert.match(error.message, /is not a channel/);
+});
+
+test('a proof counts only if its verdict is that everything was proven', () => {
+  assert.deepEqual(reasonsAgainst({ verdict: 'proven', reasons: [] }), []);
+  assert.deepEqual(reasonsAgainst({ verdict: 'proven except tun', reasons: [] }), [
+    'the verdict is "proven except tun"',
+  ]);
+  assert.equal(reasonsAgainst({ verdict: 'not proven', reasons: ['a warning'] }).length, 2);
 });

@@ -31,8 +31,10 @@ export const UNIVERSAL = { INTEGER: 2, OCTET_STRING: 4, OID: 6, SEQUENCE: 16, SE
 
 /** The first element in `bytes` and how many bytes follow it; undefined if they do not begin with one. */
 export function readAsn1(bytes: Uint8Array): { element: Asn1; trailing: number } | undefined {
+  // Outside of what is caught: a library that cannot be loaded says nothing about the message.
+  const { fromBER } = asn1js();
   try {
-    const { offset, result } = asn1js().fromBER(Uint8Array.from(bytes).buffer);
+    const { offset, result } = fromBER(Uint8Array.from(bytes).buffer);
     if (offset < 0 || result.error !== '') return undefined;
     return { element: elementOf(result as Block), trailing: bytes.length - offset };
   } catch {

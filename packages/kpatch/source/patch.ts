@@ -55,7 +55,7 @@ export function readPatch(file: string): SourcePatch {
 /**
  * As `readPatch`, for bytes. Which files it changes is a guess until `placeInTree` looks at a tree.
  * Errors: `patch-empty`, `patch-too-large`, `patch-encoded`, `patch-not-a-patch`, `patch-malformed`, `patch-ambiguous`, `patch-style`,
- * `patch-binary`, `patch-special-file`, `patch-escapes`.
+ * `patch-binary`, `patch-special-file`, `patch-escapes`, `patch-name-too-long`.
  */
 export function parseSourcePatch(file: string, bytes: Uint8Array): SourcePatch {
   const where = { where: { file } };
@@ -66,6 +66,7 @@ export function parseSourcePatch(file: string, bytes: Uint8Array): SourcePatch {
   const lines = linesOf(text);
   const { sections, around } = findSections(file, lines);
   if (sections.length === 0) throw notAPatch(file, lines);
+  requireNames(file, lines);
   return {
     file,
     name: basename(file),
@@ -74,6 +75,21 @@ export function parseSourcePatch(file: string, bytes: Uint8Array): SourcePatch {
     sections,
     ...placeSections(file, sections, TreeView.assumed()),
   };
+}
+
+/** Bytes of a name in the kernel's symbol table with its final zero: KSYM_NAME_LEN, include/linux/kallsyms.h. */
+const KSYM_NAME_LEN = 512;
+const longName = new RegExp(`^\\+.*?(?<!\\w)[A-Za-z_]\\w{${KSYM_NAME_LEN - 1}}`);
+
+/** Refuses an added name that no kernel symbol can have: it would be a pattern of any length for all that search for names. */
+function requireNames(file: string, lines: readonly string[]): void {
+  const at = lines.findIndex((line) => line.length > KSYM_NAME_LEN && longName.test(line));
+  if (at < 0) return;
+  throw fail(
+    'patch-name-too-long',
+    { file, line: at + 1, limit: KSYM_NAME_LEN - 1 },
+    { where: { file, line: at + 1 } },
+  );
 }
 
 /**

@@ -128,6 +128,9 @@ For a CVE kpatch takes the fix of the series of the target kernel, or else the o
       writeAtomically(provenancePath(output), seal(result.provenance, key));
       writeAtomically(output, result.module);
       if (options.keepGlue !== undefined) writeAtomically(options.keepGlue, result.glue);
+      for (const type of unusedLayouts(options, result)) {
+        report.warn(`--accept-layout ${type} had no effect: the layout of that structure does not change`);
+      }
       measured(result, request, performance.now() - started);
       return outcome(result, output, key?.id);
     }),
@@ -191,6 +194,11 @@ function settingsOf(options: Options): Omit<BuildRequest, 'patches' | 'release' 
 function otherTarget({ image, ootModule }: Options): { other?: string } {
   if (image !== undefined) return { other: `the custom kernel ${image}` };
   return ootModule === undefined ? {} : { other: `the kernel that ${ootModule} was built for` };
+}
+
+/** Structures of `--accept-layout` that did not change: perhaps mistyped. */
+function unusedLayouts({ acceptLayout }: Options, { notes }: BuildResult): string[] {
+  return acceptLayout.filter((type) => !notes.some((note) => note.startsWith(`the layout of ${type} changes`)));
 }
 
 /** Remembers how long it took, unless the kernel had to be prepared first. */

@@ -48,7 +48,12 @@ async function addKernel(
   const kernel = await (custom === undefined
     ? prepareKernel(release, { ...kernelSource(options), report })
     : prepareCustomKernel(custom, { report }));
-  return { schema: 'kpatch.kernel/1', data: { kernel }, text: `${kernel.release} is ready: ${kernel.paths.root}` };
+  return {
+    schema: 'kpatch.kernel/1',
+    data: { kernel },
+    text: `${kernel.release} is ready: ${kernel.paths.root}`,
+    next: [{ run: `kpatch build -k ${kernel.release} PATCH`, what: 'build a live patch for it' }],
+  };
 }
 
 /**

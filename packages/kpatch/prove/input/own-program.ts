@@ -64,18 +64,36 @@ function checkout(): Record<string, GuestFile> {
     if (!path.endsWith('.ts')) files[inside] = { from: path };
     else files[inside.replace(/\.ts$/, '.js')] = withoutTypes(readFileSync(path, 'utf8'));
   }
-  const { dependencies = {} } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as {
-    dependencies?: Record<string, string>;
-  };
-  for (const name of Object.keys(dependencies)) {
-    for (const path of filesBelow(join(root, 'node_modules', name)))
-      files[join(FOLDER, path.slice(root.length))] = { from: path };
+  for (const folder of packagesOf(home, join(root, 'node_modules'))) {
+    for (const path of filesBelow(folder)) files[join(FOLDER, path.slice(root.length))] = { from: path };
   }
   return files;
 }
 
+/** Folders of the packages that the one in `home` needs at run time, and of those that they need. */
+function packagesOf(home: string, modules: string): ReadonlySet<string> {
+  const found = new Set<string>();
+  const open = [home];
+  for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
+    const { dependencies = {} } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
+      dependencies?: Record<string, string>;
+    };
+    for (const name of Object.keys(dependencies)) {
+      // A package with another version than the rest of the program is inside of the one that needs it.
+      const place = [join(folder, 'node_modules', name), join(modules, name)].find(existsSync);
+      if (place === undefined || found.has(place)) continue;
+      found.add(place);
+      open.push(place);
+    }
+  }
+  return found;
+}
+
 function withoutTypes(source: string): string {
-  return stripTypeScriptTypes(source).replace(/\b((?:from|import)\s*\(?\s*'\.[^'\n]*)\.ts'/g, "$1.js'");
+  return stripTypeScriptTypes(source).replace(
+    /((?:\b(?:from|import)\s*\(?|createRequire\(import\.meta\.url\)\()\s*'\.[^'\n]*)\.ts'/g,
+    "$1.js'",
+  );
 }
 
 function filesBelow(folder: string): string[] {

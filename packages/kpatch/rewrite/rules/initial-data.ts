@@ -18,10 +18,14 @@ export const initialData: Rule = {
   name: 'initial-data',
   apply(draft: Draft): void {
     const before = new Map(variables(draft.before).map((one) => [one.name, one]));
-    for (const name of variables(draft.text).map((one) => one.name)) {
-      const then = before.get(name);
-      const now = variables(draft.text).find((one) => one.name === name);
-      if (then === undefined || now === undefined || now.value === then.value || now.type !== then.type) continue;
+    const changed = variables(draft.text).filter((now) => {
+      const then = before.get(now.name);
+      return then !== undefined && then.value !== now.value && then.type === now.type;
+    });
+    for (const { name } of changed) {
+      const then = before.get(name)!;
+      // Rules that ran before have moved it.
+      const now = variables(draft.text).find((one) => one.name === name)!;
       if (!isConstant(then.value) || !isConstant(now.value)) {
         draft.refused('initial-data', name, 'its value is not a plain constant');
         continue;

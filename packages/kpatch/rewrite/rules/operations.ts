@@ -14,13 +14,16 @@ export const operations: Rule = {
   name: 'operations',
   apply(draft: Draft): void {
     const before = entriesOf(draft.before);
+    let current = byPlace(entriesOf(draft.text));
     for (const was of before) {
-      const now = entriesOf(draft.text).find((one) => one.table === was.table && one.field === was.field);
+      const now = current.get(placeOf(was));
       if (now === undefined || now.target === was.target) continue;
-      const name = `${was.table}.${was.field}`;
-      const problem = obstacle(draft, was, before);
-      if (problem !== undefined) draft.refused('operations', name, problem);
-      else redirect(draft, was, now);
+      const problem = obstacle(draft, was, before, current);
+      if (problem !== undefined) draft.refused('operations', placeOf(was), problem);
+      else {
+        redirect(draft, was, now);
+        current = byPlace(entriesOf(draft.text));
+      }
     }
     const known = new Set(before.map(({ table, field }) => `${table}.${field}`));
     const tables = new Set(before.map(({ table }) => table));
@@ -34,14 +37,28 @@ export const operations: Rule = {
   },
 };
 
+/** Names the place of a pointer: table and field. */
+function placeOf({ table, field }: Entry): string {
+  return `${table}.${field}`;
+}
+
+function byPlace(entries: readonly Entry[]): Map<string, Entry> {
+  return new Map(entries.map((one) => [placeOf(one), one]));
+}
+
 /** Why the old function cannot stand for the new one. */
-function obstacle(draft: Draft, was: Entry, before: readonly Entry[]): string | undefined {
+function obstacle(
+  draft: Draft,
+  was: Entry,
+  before: readonly Entry[],
+  current: ReadonlyMap<string, Entry>,
+): string | undefined {
   const old = functionNamed(draft.before, was.target);
   if (old === undefined) return `${was.target} is not defined in this file`;
   if (!/\bstatic\b/.test(old.head)) return `${was.target} is not static, so other files may call it`;
   const uses = before.filter((one) => one.target === was.target);
   const changed = uses.every((one) => {
-    const now = entriesOf(draft.text).find(({ table, field }) => table === one.table && field === one.field);
+    const now = current.get(placeOf(one));
     return now !== undefined && now.target !== was.target;
   });
   if (!changed) return `other tables use ${was.target} too`;

@@ -9,13 +9,16 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
 import { attack } from '../attack.ts';
+import { stockKernel } from '../vm/stock-kernel.ts';
 
 const root = join(import.meta.dirname, '../../../..');
 const SECRET = 'TOP-SECRET-OF-THE-BUILDER';
 let folder = '';
 /** A file that an attack would create. */
 let witness = '';
-before(() => {
+let release = '';
+before(async () => {
+  release = (await stockKernel('6.1')).release;
   folder = mkdtempSync(join(tmpdir(), 'kpatch-hostile-'));
   witness = join(folder, 'witness');
   writeFileSync(join(folder, 'secret'), SECRET);
@@ -42,7 +45,7 @@ function build(
   writeFileSync(patch, [meminfo(before, body), ...files].join(''));
   const env = { ...process.env, TMPDIR: join(place, 'tmp') };
   const options = { cwd: place, env, encoding: 'utf8', timeout: 300_000 } as const;
-  const { status, stdout } = spawnSync(join(root, 'bin/kpatch'), ['build', patch, '--json'], options);
+  const { status, stdout } = spawnSync(join(root, 'bin/kpatch'), ['build', patch, '-k', release, '--json'], options);
   const document = JSON.parse(stdout) as Built['document'];
   const text = document.module === undefined ? '' : readFileSync(document.module, 'latin1');
   assert.equal(existsSync(witness), false, 'a command of the patch ran outside of the sandbox');

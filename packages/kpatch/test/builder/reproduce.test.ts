@@ -9,6 +9,7 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { readProvenance } from '#kpatch/provenance/statement.ts';
 import { makeKey } from '../module/key.ts';
 import { keyPair } from '../provenance/statements.ts';
+import { stockKernel } from '../vm/stock-kernel.ts';
 
 const root = join(import.meta.dirname, '../../../..');
 const program = join(root, 'bin/kpatch');
@@ -58,13 +59,22 @@ function kpatch(folder: string, { around, umask, variables }: Environment, args:
 test('two builds in differing environments give identical bytes and equal statements; reproduce finds that out', async () => {
   using near = temporaryFolder('kpatch-near-');
   using far = temporaryFolder('kpatch-a-longer-and-other-name-');
+  const { release } = await stockKernel('6.1');
   const key = keyPair(near.path, 'builder');
   const signer = makeKey(near.path, 'signer');
   const build = (folder: string, environment: Environment): { module: string; release: string } => {
     const patch = join(folder, 'meminfo.patch');
     cpSync(join(root, 'examples/meminfo.patch'), patch);
     const keys = ['--provenance-key', key.file, '--sign-key', signer.key, '--sign-cert', signer.certificate];
-    const { status, document } = kpatch(folder, environment, ['build', patch, '-j', environment.jobs, ...keys]);
+    const { status, document } = kpatch(folder, environment, [
+      'build',
+      patch,
+      '-k',
+      release,
+      '-j',
+      environment.jobs,
+      ...keys,
+    ]);
     assert.equal(status, 0, JSON.stringify(document));
     return document as { module: string; release: string };
   };

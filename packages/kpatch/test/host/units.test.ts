@@ -1,12 +1,14 @@
 /** The rights of the services, as systemd-analyze(1) rates them: 0 is none, 10 is all. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { run } from '#kpatch/base/run.ts';
 import { serviceUnits } from '#kpatch/channel/follow/units.ts';
+
+const packaged = join(import.meta.dirname, '../../../../packaging/systemd');
 
 /** The exposure of a unit file. */
 async function exposure(name: string, text: string): Promise<number> {
@@ -20,7 +22,11 @@ async function exposure(name: string, text: string): Promise<number> {
   return Number(found);
 }
 
-const units = new Map<string, string>();
+const units = new Map(
+  readdirSync(packaged)
+    .filter((name) => name.endsWith('.service'))
+    .map((name) => [name, readFileSync(join(packaged, name), 'utf8')]),
+);
 for (const [path, text] of serviceUnits('tuf', '/usr/sbin/kpatch')) units.set(basename(path), text);
 
 if (spawnSync('systemd-analyze', ['--version']).status === 0) {

@@ -66,11 +66,17 @@ describe('reading a patch', () => {
     assert.equal(named.files[0]?.path, 'fs/a.c');
   });
 
-  test('patch-empty, patch-not-a-patch, patch-malformed, patch-binary, patch-escapes', async () => {
+  test('patch-empty, patch-not-a-patch, patch-malformed, patch-name-too-long, patch-binary, patch-escapes', async () => {
     await provokes('patch-empty', () => parse(' \n\n'));
     await provokes('patch-not-a-patch', () => parse('just words\n'));
     await provokes('patch-not-a-patch', () => parse(`${change(5, 'new')}\0`));
     await provokes('patch-malformed', () => parse(change(5, 'new').replace('+new\n', '')));
+    await provokes('patch-name-too-long', () => parse(change(5, `int ${'a'.repeat(512)};`)));
+    await provokes('patch-name-too-long', () => parse(change(5, 'a'.repeat(1_000_000))));
+    assert.equal(
+      parse(change(5, `int ${'a'.repeat(511)}; /* ${'-'.repeat(9000)} ${'0'.repeat(600)} */`)).files.length,
+      1,
+    );
     await provokes('patch-binary', () => parse('Binary files a/x.bin and b/x.bin differ\n'));
     await provokes('patch-binary', () => parse('diff --git a/x.bin b/x.bin\nGIT binary patch\nliteral 1\n'));
     const place = (text: string): unknown => placeInTree([parse(text)], folder);

@@ -80,6 +80,12 @@ export const buildErrors = table({
     why: 'kpatch reads unified diffs (`--- a/file`, `+++ b/file`, `@@ hunks`) and context diffs',
     fix: 'give a unified diff, as `git format-patch` or `diff -u` writes it',
   },
+  'patch-name-too-long': {
+    exit: 2,
+    what: '{file} adds a name of more than {limit} characters in line {line}',
+    why: 'the names of kernel symbols have at most {limit} characters (KSYM_NAME_LEN)',
+    fix: 'shorten the name',
+  },
   'patch-malformed': {
     exit: 2,
     what: '{file} is damaged: {problem}',

@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ownProgram } from '#kpatch/prove/input/own-program.ts';
+
+test('the program in a guest has the packages that its packages need', () => {
+  const names = Object.keys(ownProgram()).flatMap(
+    (path) => /^\/opt\/kpatch\/node_modules\/((?:@[^/]+\/)?[^/]+)\/package\.json$/.exec(path)?.[1] ?? [],
+  );
+  // asn1js needs the second one; without it every module signature looked malformed in the guest.
+  for (const name of ['asn1js', '@peculiar/utils', 'commander', 'iced-x86']) assert.ok(names.includes(name), name);
+});
+
+test('its files name each other by the names that they have in the guest', () => {
+  for (const [path, file] of Object.entries(ownProgram())) {
+    if (!path.endsWith('.js') || typeof file !== 'string') continue;
+    assert.doesNotMatch(file, /(?:from|import|createRequire\(import\.meta\.url\))\s*\(?\s*'\.[^'\n]*\.ts'/, path);
+  }
+});
