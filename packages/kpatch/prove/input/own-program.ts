@@ -89,11 +89,9 @@ function packagesOf(home: string, modules: string): ReadonlySet<string> {
   return found;
 }
 
+/** Modules name each other by path, in imports and in calls of `require`. */
 function withoutTypes(source: string): string {
-  return stripTypeScriptTypes(source).replace(
-    /((?:\b(?:from|import)\s*\(?|createRequire\(import\.meta\.url\)\()\s*'\.[^'\n]*)\.ts'/g,
-    "$1.js'",
-  );
+  return stripTypeScriptTypes(source).replace(/'(\.{1,2}\/[^'\n]*)\.ts'/g, "'$1.js'");
 }
 
 function filesBelow(folder: string): string[] {

@@ -55,7 +55,8 @@ for (const [argument, why] of [
       memoryMiB: 1024,
     });
     const { output } = await guest.run(script, { deadlineMs: 400_000 });
-    const part = (name: string): string => output.split(`== ${name}\n`)[1]?.split('\n== ')[0] ?? '';
+    const part = (name: string): string =>
+      output.split(`== ${name}\n`)[1]?.split('\n== ')[0]?.replace(/\s+/g, ' ') ?? '';
     assert.match(part('doctor'), /unsigned modules.*refused/, output);
     assert.ok(part('status').includes(`refuses modules that are not signed with a key it knows: ${why}`), output);
     assert.match(part('verify unsigned'), /this kernel: refuses: it is not signed/, output);
