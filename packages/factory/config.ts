@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { defaultSelection, readSelection, type SelectionRules } from 'kpatch/advisories';
-import { fail } from 'kpatch/parts';
+import { failure } from 'kpatch/parts';
 import * as v from 'valibot';
 
 const day = v.pipe(v.string(), v.regex(/^\d{4}-\d{2}-\d{2}$/, 'expected a day, YYYY-MM-DD'));
@@ -46,7 +46,7 @@ const everything: SelectionRules = { ...defaultSelection, least: 'none', unrated
 
 /** Reads `factory.json`; paths in it are relative to its folder. Errors: `factory-config`, those of reading the selection. */
 export function readConfig(home: string): FactoryConfig {
-  const bad = (problem: string): Error => fail('factory-config', { folder: home, file: 'factory.json', problem });
+  const bad = (problem: string): Error => failure('factory-config', { folder: home, file: 'factory.json', problem });
   let document: unknown;
   try {
     document = JSON.parse(readFileSync(join(home, 'factory.json'), 'utf8'));

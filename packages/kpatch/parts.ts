@@ -3,7 +3,7 @@
  * meant for others and may change with any version.
  */
 export { sha256 } from './base/digest.ts';
-export { fail, KpatchError } from './base/errors/error.ts';
+export { failure, KpatchError } from './base/errors/error.ts';
 export { plural } from './base/errors/plural.ts';
 export { renderError } from './base/errors/render.ts';
 export { readBytes, type TemporaryFolder, temporaryFolder, writeAtomically } from './base/files.ts';

@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { isCveId } from 'kpatch/advisories';
-import { fail, jsonText, KpatchError, print, printError, renderError, version, writeAtomically } from 'kpatch/parts';
+import { failure, jsonText, KpatchError, print, printError, renderError, version, writeAtomically } from 'kpatch/parts';
 import { readConfig } from '../config.ts';
 import { cvePage, kernelPage, Overview, overviewPage } from '../page/page.ts';
 import { pageServer } from '../page/server.ts';
@@ -139,7 +139,7 @@ for (const [word, description] of decisions) {
     .description(description)
     .requiredOption('--reason <text>', 'why; the events and the channel show it')
     .action(async (subject: string, { reason }: { reason: string }) => {
-      if (reason.trim() === '') throw fail('usage', { problem: 'a decision needs a reason' });
+      if (reason.trim() === '') throw failure('usage', { problem: 'a decision needs a reason' });
       await using opened = await open(common());
       await decide(opened, word, subject, reason);
     });
@@ -155,7 +155,7 @@ async function decide(
   const releases = config.kernels.map(({ release }) => release);
   const isKernel = word === 'approve';
   if (isKernel ? !releases.includes(subject) : !isCveId(subject))
-    throw fail('usage', { problem: `${subject} is not ${isKernel ? 'a kernel of factory.json' : 'a CVE id'}` });
+    throw failure('usage', { problem: `${subject} is not ${isKernel ? 'a kernel of factory.json' : 'a CVE id'}` });
   const version = isKernel ? (await state.read<{ version: number }>(`build:${subject}`))?.version : undefined;
   const who = userInfo().username;
   await state.decide({ subject: version === undefined ? subject : `${subject} ${version}`, word, reason, who });
@@ -174,7 +174,7 @@ program
   .action(async ({ listen }: { listen: string }) => {
     const [, host, port] = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(listen) ?? [];
     if (host === undefined || Number(port) > 65535)
-      throw fail('usage', { problem: `${listen} is not an address with a port` });
+      throw failure('usage', { problem: `${listen} is not an address with a port` });
     await using opened = await open(common());
     const { factory } = opened;
     const server = pageServer(() => readReport(factory.config, factory.state));
@@ -225,10 +225,10 @@ program
   .command('restore <FILE>')
   .description('read such a file into an empty database')
   .action(async (file: string) => {
-    if (!existsSync(file)) throw fail('usage', { problem: `${file} does not exist` });
+    if (!existsSync(file)) throw failure('usage', { problem: `${file} does not exist` });
     await using opened = await open(common());
     const { state } = opened.factory;
-    if ((await state.dump()) !== '') throw fail('usage', { problem: 'the database is not empty' });
+    if ((await state.dump()) !== '') throw failure('usage', { problem: 'the database is not empty' });
     await state.restore(readFileSync(file, 'utf8'));
   });
 
@@ -243,7 +243,7 @@ try {
         ? error
         : exitCode === undefined
           ? undefined
-          : fail('usage', { problem: message.replace(/^error: /, '') });
+          : failure('usage', { problem: message.replace(/^error: /, '') });
     if (known === undefined) throw error;
     printError(`${renderError(known)}\n`);
     process.exitCode = known.exit;

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, prove, readModule } from 'kpatch';
 import { type PreparedKernel, preparedKernel } from 'kpatch/advisories';
-import { fail, list, object, readBytes, run, sha256 } from 'kpatch/parts';
+import { failure, list, object, readBytes, run, sha256 } from 'kpatch/parts';
 import type { Tools } from '../steps/factory.ts';
 
 const kpatch = join(import.meta.dirname, '../../../bin/kpatch');
@@ -61,7 +61,7 @@ async function channelCommand(args: readonly string[]): Promise<void> {
   const { status, stdout } = await run(kpatch, ['channel', ...args, '--json']);
   if (status === 0 || status === 3) return;
   const answer = problemIn(stdout);
-  throw fail('factory-channel', { channel: args[1] ?? '', problem: answer });
+  throw failure('factory-channel', { channel: args[1] ?? '', problem: answer });
 }
 
 function problemIn(output: Buffer): string {

@@ -1,7 +1,7 @@
 /** Feeds: where records come from, read incrementally. A feed is a folder, a git repository, a zip archive or a URL. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail, run, sha256, temporaryFolder } from 'kpatch/parts';
+import { failure, run, sha256, temporaryFolder } from 'kpatch/parts';
 import { Zip } from './zip.ts';
 
 /** What was read before; nothing in it is trusted for more than skipping what did not change. */
@@ -40,7 +40,7 @@ export async function readFeed(location: string, before: FeedState | undefined, 
     if (location.endsWith('.zip')) return readZip(location, location, known);
     return readFolder(location, known);
   } catch (error) {
-    throw fail('factory-feed', { feed: location, problem: (error as Error).message }, { cause: error });
+    throw failure('factory-feed', { feed: location, problem: (error as Error).message }, { cause: error });
   }
 }
 

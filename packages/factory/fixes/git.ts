@@ -1,7 +1,7 @@
 /** A git repository, read without touching it: new objects go into a folder of their own. */
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { fail, run, temporaryFolder } from 'kpatch/parts';
+import { failure, run, temporaryFolder } from 'kpatch/parts';
 
 export interface GitResult {
   readonly status: number;
@@ -26,7 +26,7 @@ export class Git {
     const found = await git.try(['rev-parse', '--absolute-git-dir']);
     if (found.status !== 0) {
       git[Symbol.dispose]();
-      throw fail('factory-repository', { folder, problem: 'it is not a git repository' });
+      throw failure('factory-repository', { folder, problem: 'it is not a git repository' });
     }
     const objects = (await git.ok(['rev-parse', '--git-path', 'objects'])).toString().trim();
     const own = join(git.#work.path, 'objects');
@@ -64,7 +64,7 @@ export class Git {
   async ok(args: readonly string[], options: { input?: Uint8Array | string; workTree?: string } = {}): Promise<Buffer> {
     const { status, stdout, stderr } = await this.try(args, options);
     const problem = stderr.trim().split('\n').at(-1) || `git ${args[0]} failed`;
-    if (status !== 0) throw fail('factory-repository', { folder: this.folder, problem }, { detail: stderr });
+    if (status !== 0) throw failure('factory-repository', { folder: this.folder, problem }, { detail: stderr });
     return stdout;
   }
 

@@ -1,6 +1,6 @@
 /** The repository of the fixes, opened for one kernel. */
 
-import { fail } from 'kpatch/parts';
+import { failure } from 'kpatch/parts';
 import { Git } from '../fixes/git.ts';
 import { History } from '../fixes/history.ts';
 import { type Factory, kernelOf } from './factory.ts';
@@ -37,5 +37,5 @@ export async function openRepository(
 }
 
 function lacks(folder: string, what: string): Error {
-  return fail('factory-repository', { folder, problem: `it has no ${what}; fetch it again` });
+  return failure('factory-repository', { folder, problem: `it has no ${what}; fetch it again` });
 }

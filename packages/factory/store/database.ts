@@ -1,7 +1,7 @@
 /** The database of a factory: PostgreSQL in this process (PGlite) by default, or a server. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail, lock } from 'kpatch/parts';
+import { failure, lock } from 'kpatch/parts';
 import { PgBoss } from 'pg-boss';
 
 type Adapter = ReturnType<PgBoss['getDb']>;
@@ -51,7 +51,7 @@ export async function openDatabase(home: string, url: string | undefined): Promi
 
 function problem(database: string, cause: unknown): Error {
   const text = cause instanceof Error ? cause.message : String(cause);
-  return fail('factory-database', { database, problem: text }, { cause });
+  return failure('factory-database', { database, problem: text }, { cause });
 }
 
 /** PGlite takes no lock of its own, and two processes on one folder damage it. */

@@ -1,7 +1,7 @@
 /** A small world for tests of the factory: a repository, records, and tools that stand in for building and proving. */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from 'kpatch/parts';
+import { failure } from 'kpatch/parts';
 import { readConfig } from '#factory/config.ts';
 import { Queue } from '#factory/queue/queue.ts';
 import type { Factory, Tools } from '#factory/steps/factory.ts';
@@ -87,7 +87,7 @@ export class World {
         const texts = patches.map((file) => readFileSync(file, 'utf8'));
         this.builds.push(texts.map((text) => /^Subject: (.*)$/m.exec(text)?.[1] ?? ''));
         const bad = texts.find((text) => text.includes(this.refused));
-        if (bad !== undefined) throw fail('usage', { problem: 'the made build refuses this patch' });
+        if (bad !== undefined) throw failure('usage', { problem: 'the made build refuses this patch' });
         return { name: `kpatch_${version}`, module: Buffer.from(JSON.stringify(cves)), functions: ['f'] };
       },
       prove: async () => this.reasons,

@@ -1,6 +1,6 @@
 /** Kernel changelogs of distributions: which CVEs each version of the package fixed. */
 import { gunzipSync } from 'node:zlib';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { cveId } from './record.ts';
 import { compareBy, type Scheme } from './version.ts';
@@ -33,7 +33,7 @@ const MAX_BYTES = 256 * 1024 * 1024;
 /** Reads a changelog file, plain or gzip. Errors: `file-unreadable`, `channel-not-changelog`. */
 export function readChangelog(file: string): Changelog {
   const bytes = readBytes(file);
-  const problem = (why: string): Error => fail('channel-not-changelog', { file, problem: why }, { where: { file } });
+  const problem = (why: string): Error => failure('channel-not-changelog', { file, problem: why }, { where: { file } });
   let plain: Buffer = bytes;
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
     try {

@@ -1,7 +1,7 @@
 /** Which kernel package versions an answer is about: the one of a kernel release, and the newest that is known here. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import { changelogNames, ecosystemOf, packageTypeOfVersion, taggedRelease, versionInBanner } from '../distro/names.ts';
 import { namesOf } from '../platform/registry.ts';
@@ -85,7 +85,7 @@ export async function versionsFor(
     given.from === undefined
       ? await packageVersionOf(release, root)
       : { scheme: changelogs[0]?.scheme ?? schemeOf(given.from), version: given.from };
-  if (found === undefined) throw fail('channel-kernel-version', { release });
+  if (found === undefined) throw failure('channel-kernel-version', { release });
   const to = given.to ?? newestIn(changelogs, found.scheme) ?? found.version;
   return { scheme: found.scheme, from: found.version, to };
 }

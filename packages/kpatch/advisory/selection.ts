@@ -1,5 +1,5 @@
 /** The selection: which CVEs are worth a live patch. Everything else is fixed by the next reboot. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { list, object, readJSON, text } from '../base/plain.ts';
 import { type Advisory, isCveId, severityOf } from './record.ts';
 import { compareLevels, type Level, levelOfWord } from './severity.ts';
@@ -44,7 +44,7 @@ export function readSelection(file: string): SelectionRules {
 /** Checks a parsed selection; every name must be known, so that a typing error does not quietly select nothing. */
 export function selectionOf(document: unknown, file: string): SelectionRules {
   const bad = (at: string, problem: string): Error =>
-    fail('advisory-selection', { file, at, problem }, { where: { file } });
+    failure('advisory-selection', { file, at, problem }, { where: { file } });
   if (typeof document !== 'object' || document === null || Array.isArray(document))
     throw bad('top', 'it is not an object');
   const plain = object(document);

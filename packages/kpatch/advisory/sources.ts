@@ -1,7 +1,7 @@
 /** Reads advisory files of any known format, and folders of them. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes, reasonOf } from '../base/files.ts';
 import { object, parseJSON } from '../base/plain.ts';
 import { type Changelog, parseChangelog, readChangelog } from './changelog.ts';
@@ -69,20 +69,20 @@ function readOne(document: unknown, file: string): Advisory[] {
   if (isKev(plain)) return readKev(plain, file);
   if (isTracker(plain)) return readTracker(plain, file);
   if (isOsv(plain)) return readOsv(plain, file);
-  throw fail('channel-unknown-advisory', { file }, { where: { file } });
+  throw failure('channel-unknown-advisory', { file }, { where: { file } });
 }
 
 function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch (error) {
-    throw fail('file-unreadable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
+    throw failure('file-unreadable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
   }
 }
 
 /** Reads a changelog given as text, for what comes from a command's output. Error: `channel-not-changelog`. */
 export function changelogOf(content: string, name: string): Changelog {
   const changelog = parseChangelog(content, name);
-  if (changelog === undefined) throw fail('channel-not-changelog', { file: name, problem: 'it has no entries' });
+  if (changelog === undefined) throw failure('channel-not-changelog', { file: name, problem: 'it has no entries' });
   return changelog;
 }

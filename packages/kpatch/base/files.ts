@@ -18,7 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { onExit } from './cleanup.ts';
-import { fail, KpatchError } from './errors/error.ts';
+import { failure, KpatchError } from './errors/error.ts';
 import { ownerMark, sweep } from './leftovers.ts';
 
 /**
@@ -78,14 +78,14 @@ export function readBytes(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw fail('file-unreadable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
+    throw failure('file-unreadable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
   }
 }
 
 /** Reads a regular file; a pipe or device could block a boot for ever. Error: `file-unreadable`. */
 export function readRegularFile(path: string): Buffer {
   const unreadable = (reason: string, cause?: unknown): Error =>
-    fail('file-unreadable', { file: path, reason }, { where: { file: path }, cause });
+    failure('file-unreadable', { file: path, reason }, { where: { file: path }, cause });
   let fd: number;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -106,8 +106,8 @@ export function readRegularFile(path: string): Buffer {
 /** The error of the catalogue for a failed write to `path`. */
 export function writeError(path: string, error: unknown): KpatchError {
   if (error instanceof KpatchError) return error;
-  if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return fail('disk-full', { file: path }, { cause: error });
-  return fail('file-unwritable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
+  if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return failure('disk-full', { file: path }, { cause: error });
+  return failure('file-unwritable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
 }
 
 /** A system error in words. */

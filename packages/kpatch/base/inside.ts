@@ -1,7 +1,7 @@
 /** Stay inside an image: an absolute link in it points into the future machine, not into this one. */
 import { realpathSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
-import { fail } from './errors/error.ts';
+import { failure } from './errors/error.ts';
 
 /** Ensures that no existing part of the paths below `root` leads out of it. Error: `usage`. */
 export function requireInside(root: string, paths: readonly string[]): void {
@@ -10,7 +10,7 @@ export function requireInside(root: string, paths: readonly string[]): void {
   for (const path of paths) {
     const leads = realOf(path);
     if (leads !== real && !leads.startsWith(inside)) {
-      throw fail('usage', { problem: `${path} leads to ${leads}, which is outside ${real}` });
+      throw failure('usage', { problem: `${path} leads to ${leads}, which is outside ${real}` });
     }
   }
 }

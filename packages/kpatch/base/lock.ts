@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { interrupted } from './cleanup.ts';
-import { fail } from './errors/error.ts';
+import { failure } from './errors/error.ts';
 
 export interface Lock {
   release(): void;
@@ -27,10 +27,10 @@ export function lock(
   const { waitMs = 0, onWait, shared = false } = options;
   return attempt(path, 0, shared).then((held) => {
     if (held !== undefined) return held;
-    if (waitMs === 0) throw fail('locked', { what }, { where: { file: path } });
+    if (waitMs === 0) throw failure('locked', { what }, { where: { file: path } });
     onWait?.();
     return attempt(path, waitMs, shared).then((later) => {
-      if (later === undefined) throw fail('locked', { what }, { where: { file: path } });
+      if (later === undefined) throw failure('locked', { what }, { where: { file: path } });
       return later;
     });
   });
@@ -46,7 +46,7 @@ function attempt(path: string, waitMs: number, shared: boolean): Promise<Lock | 
     const onAbort = (): void => void child.kill();
     interrupted.addEventListener('abort', onAbort, { once: true });
     child.stdin.on('error', () => {});
-    child.on('error', (cause) => reject(fail('tool-missing', { tool: 'flock', package: 'util-linux' }, { cause })));
+    child.on('error', (cause) => reject(failure('tool-missing', { tool: 'flock', package: 'util-linux' }, { cause })));
     child.stdout.once('data', () => {
       // The lock must not keep the process alive: it is released when this process ends.
       child.unref();

@@ -1,5 +1,5 @@
 /** Reading what comes from outside: each accessor is total and gives nothing rather than a value of another type. */
-import { fail } from './errors/error.ts';
+import { failure } from './errors/error.ts';
 import { readBytes } from './files.ts';
 
 export type Plain = Readonly<Record<string, unknown>>;
@@ -35,12 +35,12 @@ const MAX_BYTES = 256 * 1024 * 1024;
 /** Parses a JSON document. Error: `channel-not-json`. */
 export function parseJSON(bytes: Uint8Array | string, file: string): unknown {
   if (bytes.length > MAX_BYTES) {
-    throw fail('channel-not-json', { file, problem: 'it is larger than 256 MiB' }, { where: { file } });
+    throw failure('channel-not-json', { file, problem: 'it is larger than 256 MiB' }, { where: { file } });
   }
   try {
     return JSON.parse(typeof bytes === 'string' ? bytes : Buffer.from(bytes).toString('utf8')) as unknown;
   } catch (cause) {
-    throw fail('channel-not-json', { file, problem: (cause as Error).message }, { where: { file }, cause });
+    throw failure('channel-not-json', { file, problem: (cause as Error).message }, { where: { file }, cause });
   }
 }
 

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { interrupted, onExit } from './cleanup.ts';
-import { fail } from './errors/error.ts';
+import { failure } from './errors/error.ts';
 import { packageOf } from './tools.ts';
 
 export interface RunOptions {
@@ -43,7 +43,7 @@ export function run(command: string, args: readonly string[], options: RunOption
   const signal = options.signal === undefined ? interrupted : AbortSignal.any([options.signal, interrupted]);
   const env = options.env === undefined ? process.env : { ...process.env, ...options.env };
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(fail('interrupted', { signal: String(signal.reason) }));
+    if (signal.aborted) return reject(failure('interrupted', { signal: String(signal.reason) }));
     using files = openFiles(options.inherit ?? []);
     const child = spawn(command, args, { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'pipe', ...files.numbers] });
     const kill = (): void => {
@@ -59,9 +59,9 @@ export function run(command: string, args: readonly string[], options: RunOption
       kill();
     };
     const timer = setTimeout(() => {
-      end(() => fail('timed-out', { command: commandLine(shown), seconds: timeoutMs / 1000 }));
+      end(() => failure('timed-out', { command: commandLine(shown), seconds: timeoutMs / 1000 }));
     }, timeoutMs);
-    const onAbort = (): void => end(() => fail('interrupted', { signal: String(signal.reason) }));
+    const onAbort = (): void => end(() => failure('interrupted', { signal: String(signal.reason) }));
     signal.addEventListener('abort', onAbort, { once: true });
     const done = (): void => {
       clearTimeout(timer);
@@ -73,7 +73,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     const fits = (chunk: Buffer): boolean => {
       printed += chunk.length;
       if (printed <= maxOutput) return true;
-      end(() => fail('output-too-large', { command: commandLine(shown), bytes: maxOutput }));
+      end(() => failure('output-too-large', { command: commandLine(shown), bytes: maxOutput }));
       return false;
     };
     child.stdout!.on('data', (chunk: Buffer) => {
@@ -90,7 +90,7 @@ export function run(command: string, args: readonly string[], options: RunOption
       done();
       const missing = error.code === 'ENOENT';
       const params = { tool: command, package: options.packageName ?? packageOf(command) };
-      reject(missing ? fail('tool-missing', params, { cause: error }) : error);
+      reject(missing ? failure('tool-missing', params, { cause: error }) : error);
     });
     child.on('close', (code, name) => {
       done();
@@ -121,7 +121,7 @@ export async function runOk(command: string, args: readonly string[], options: R
 /** The error `tool-failed` for a program that exited with a status other than 0. */
 export function toolFailed(command: string, args: readonly string[], result: RunResult): Error {
   const said = `${result.stderr}${result.stdout.subarray(-4000).toString()}`;
-  return fail(
+  return failure(
     'tool-failed',
     { command: commandLine([command, ...args]), outcome: `status ${result.status}` },
     { detail: said.split('\n').slice(-40).join('\n') },

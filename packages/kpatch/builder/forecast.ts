@@ -1,6 +1,6 @@
 /** What a build would do, without compiling anything: units, expected functions, duration. */
 import { availableParallelism } from 'node:os';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { temporaryFolder } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
 import type { Unit } from '../kbuild/unit.ts';
@@ -45,7 +45,7 @@ const MANY_UNITS = 200;
 
 /** Prepares the kernel, applies and plans as a build does. Errors: those of a build up to its plan; `plan-out-of-tree`. */
 export async function forecast(request: BuildRequest, report: Reporter): Promise<Forecast> {
-  if (request.outOfTree !== undefined) throw fail('plan-out-of-tree', {});
+  if (request.outOfTree !== undefined) throw failure('plan-out-of-tree', {});
   const order = await readOrder(request);
   using target = await findTarget(order, report);
   using _readable = readableFiles();

@@ -1,5 +1,5 @@
 /** The outcomes of a build without a module: shown to be irrelevant to the kernel, or refused because that is not certain. */
-import { fail, type KpatchError } from '../base/errors/error.ts';
+import { failure, type KpatchError } from '../base/errors/error.ts';
 import { leftOutError, noEffectError } from '../differ/left-out-error.ts';
 import type { LeftOutChange } from '../differ/options.ts';
 
@@ -28,7 +28,7 @@ export function nothingBuilt(files: readonly string[], leftOut: readonly LeftOut
   const unproven = leftOut.filter(({ proof }) => proof === undefined);
   if (unproven.length > 0) return nothingPatchable(unproven, leftOut, release);
   const reason = order.findLast((one) => leftOut.some(({ proof }) => proof === one));
-  return fail(
+  return failure(
     'not-built',
     { release, files: files.join(', ') },
     { detail: linesOf(leftOut), leftOut, ...(reason === undefined ? {} : { reason }) },
@@ -62,7 +62,7 @@ export function nothingChanged({ release, leftOut, changes, notes, added, elsewh
 
 function nothingPatchable(unproven: readonly LeftOut[], all: readonly LeftOut[], release: string): KpatchError {
   const names = unproven.map(({ file }) => file).join(', ');
-  return fail('nothing-patchable', { names, release }, { detail: linesOf(all), leftOut: all });
+  return failure('nothing-patchable', { names, release }, { detail: linesOf(all), leftOut: all });
 }
 
 function linesOf(leftOut: readonly LeftOut[]): string {

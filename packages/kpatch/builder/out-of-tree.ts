@@ -4,7 +4,7 @@
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join, relative } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import type { ElfFile } from '../formats/elf/file.ts';
 import { noteText, readDependencies } from '../kbuild/compile.ts';
@@ -48,7 +48,7 @@ const product = /(?:\.(?:o|ko|a|mod|mod\.c|cmd|order|symvers|dwo)|(?:^|\/)(?:\.g
 export async function readGivenModule(path: string): Promise<GivenModule> {
   const { elf, name, release } = new ModuleContent(await unpackModule(readBytes(path), path), path);
   if (name === undefined || release === undefined)
-    throw fail('oot-not-a-module', { file: path }, { where: { file: path } });
+    throw failure('oot-not-a-module', { file: path }, { where: { file: path } });
   return { name, file: elf, release };
 }
 
@@ -56,7 +56,7 @@ export async function readGivenModule(path: string): Promise<GivenModule> {
 export function addGivenModule(facts: KernelFacts, { name, file, release }: GivenModule): void {
   const wanted = facts.kernel.release;
   if (release !== wanted)
-    throw fail('oot-other-kernel', { file: file.file, release, wanted }, { where: { file: file.file } });
+    throw failure('oot-other-kernel', { file: file.file, release, wanted }, { where: { file: file.file } });
   facts.addModule(name, file);
 }
 
@@ -94,7 +94,7 @@ export class OutOfTreeBuild {
     this.#jobs = jobs;
     this.#copy = join(folder, 'source');
     this.#headers = join(folder, 'headers');
-    if (!existsSync(source)) throw fail('file-unreadable', { file: source, reason: 'no such folder' });
+    if (!existsSync(source)) throw failure('file-unreadable', { file: source, reason: 'no such folder' });
     cpSync(source, this.#copy, { recursive: true, filter: (path) => path === source || !product.test(path) });
     mkdirSync(this.#headers);
     for (const [header, text] of authorHeaders()) writeFileSync(join(this.#headers, header), text);
@@ -143,7 +143,7 @@ export class OutOfTreeBuild {
     const own = lists.find((file) => basename(file, '.mod').replaceAll('-', '_') === this.#name);
     if (own === undefined) {
       const built = lists.map((file) => basename(file, '.mod')).join(', ');
-      throw fail('oot-not-built', { name: this.#name, built: built === '' ? 'nothing' : built });
+      throw failure('oot-not-built', { name: this.#name, built: built === '' ? 'nothing' : built });
     }
     const listed = readOutput(this.#copy, own)
       .toString()
@@ -167,14 +167,18 @@ export class OutOfTreeBuild {
     requireNoEscape(this.#copy);
     if (result.status === 0) return;
     const detail = result.stderr.split('\n').filter((line) => !/^make(\[\d+\])?: /.test(line));
-    throw fail('compile-failed', { unit: `the module ${this.#name}`, when }, { detail: detail.slice(-60).join('\n') });
+    throw failure(
+      'compile-failed',
+      { unit: `the module ${this.#name}`, when },
+      { detail: detail.slice(-60).join('\n') },
+    );
   }
 }
 
 function goneSource(object: string): Error {
   const target = object.replace(/\.o$/, '.c');
   const reason = 'its code stays in the running module, where other code may still call it';
-  return fail(
+  return failure(
     'source-kind-unsupported',
     { target, kind: 'a source file removed from the module', reason },
     { where: { file: target } },

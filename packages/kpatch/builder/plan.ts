@@ -1,6 +1,6 @@
 /** The plan of a build: which compilation units a series of patches affects, and which object each belongs to. */
 import { extname } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import type { ObjectMap } from '../kbuild/object-map.ts';
 import { objectOf, type Unit } from '../kbuild/unit.ts';
 import { isBuildPart, isNoCode, type SourcePatch } from '../source/patch.ts';
@@ -48,7 +48,7 @@ export function sortFiles(
     const gone = kind === 'delete' ? path : kind === 'rename' ? from! : undefined;
     if (gone === undefined || !known.has(objectOf(gone))) continue;
     const reason = 'its code stays in the running kernel, where other code may still call it';
-    throw fail(
+    throw failure(
       'source-kind-unsupported',
       { target: gone, kind: 'a removed source file', reason },
       { where: { file: gone } },
@@ -155,7 +155,7 @@ async function notBuilt(file: string, { missing, users }: Unbuilt): Promise<Omit
       ? 'may be part of the kernel in another way, and kpatch cannot compare it'
       : 'is part of the kernel image, but a live patch cannot replace it'
   }`;
-  throw fail('source-kind-unsupported', { target: file, kind, reason }, { where: { file } });
+  throw failure('source-kind-unsupported', { target: file, kind, reason }, { where: { file } });
 }
 
 type Kind = 'code' | 'none' | 'configuration' | 'makefile' | 'unsupported';
@@ -181,5 +181,5 @@ function unsupported(file: string): Error {
     imagePart(file) ?? 'not C source',
     'code or data of the kernel may be generated from it, and only functions compiled from C can be replaced',
   ];
-  return fail('source-kind-unsupported', { target: file, kind, reason }, { where: { file } });
+  return failure('source-kind-unsupported', { target: file, kind, reason }, { where: { file } });
 }

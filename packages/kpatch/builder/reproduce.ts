@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { sha256 } from '../base/digest.ts';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes, temporaryFolder } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
 import { version } from '../base/version.ts';
@@ -60,10 +60,10 @@ export async function reproduce(request: ReproduceRequest, report: Reporter): Pr
   const given = module.unsigned;
   const digests = { sha256: module.sha256, unsigned: sha256(given), manifest: module.manifest };
   if (provenanceProblem(statement, digests) !== undefined)
-    throw fail('provenance-other-module', { file: request.provenance, module: request.module });
+    throw failure('provenance-other-module', { file: request.provenance, module: request.module });
   if (request.keys.length > 0 && signedBy.length === 0) {
     const problem = 'none of the given keys signed it';
-    throw fail('provenance-invalid', { file: request.provenance, problem });
+    throw failure('provenance-invalid', { file: request.provenance, problem });
   }
   const { externalParameters, internalParameters, resolvedDependencies } = statement.predicate.buildDefinition;
   await requireTool(statement, report);
@@ -92,7 +92,7 @@ async function requireTool({ predicate }: ProvenanceStatement, report: Reporter)
   const { builder } = predicate.runDetails;
   const recorded = builder.version.kpatch ?? 'unknown';
   if (recorded !== version)
-    throw fail('reproduce-differs', { input: `kpatch ${recorded}`, problem: `this is kpatch ${version}` });
+    throw failure('reproduce-differs', { input: `kpatch ${recorded}`, problem: `this is kpatch ${version}` });
   const own = (await ownDigest()).digest ?? {};
   const [theirs] = builder.builderDependencies ?? [];
   const same = Object.entries(own).some(([kind, digest]) => theirs?.digest?.[kind] === digest);
@@ -109,7 +109,7 @@ function patchFiles(dependencies: readonly Resource[], given: readonly string[],
       file === undefined && content === undefined
         ? 'its content was not recorded; give it with --patch'
         : 'its digest differs';
-    if (sha256(bytes) !== digest?.sha256) throw fail('reproduce-input', { input: `the patch ${name}`, problem });
+    if (sha256(bytes) !== digest?.sha256) throw failure('reproduce-input', { input: `the patch ${name}`, problem });
     // Each in a folder of its own: two may have the same name.
     const place = join(folder, String(index));
     mkdirSync(place);
@@ -124,13 +124,13 @@ function requestOf(request: ReproduceRequest, statement: ProvenanceStatement, pa
   const { parts, outOfTree, jobs, kernelSource } = request;
   const { externalParameters: all, internalParameters: settings } = statement.predicate.buildDefinition;
   if (all.custom && parts === undefined)
-    throw fail('reproduce-input', {
+    throw failure('reproduce-input', {
       input: `the kernel ${all.release}`,
       problem: 'give --image, --headers and --source',
     });
   if (all.outOfTree !== undefined && outOfTree === undefined) {
     const problem = 'give --oot-module and --oot-module-src';
-    throw fail('reproduce-input', { input: `the module ${all.outOfTree}`, problem });
+    throw failure('reproduce-input', { input: `the module ${all.outOfTree}`, problem });
   }
   const { origin, toolchain } = settings;
   return {
@@ -174,12 +174,12 @@ async function checkInputs(
     const twin = here.find((other) => roleOf(other) === roleOf(one) && other.name === one.name);
     const input = `the ${roleOf(one)} ${one.name ?? ''}`;
     if (twin === undefined)
-      throw fail('reproduce-input', {
+      throw failure('reproduce-input', {
         input,
         problem: `recorded is ${one.uri ?? one.digest?.sha256 ?? 'its name'}; compiler: ${compiler}`,
       });
     const problem = differenceOf(one, twin);
-    if (problem !== undefined) throw fail('reproduce-differs', { input, problem });
+    if (problem !== undefined) throw failure('reproduce-differs', { input, problem });
     compared.push(one);
   }
   return compared;

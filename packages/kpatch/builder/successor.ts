@@ -2,7 +2,7 @@
  * `--after PREVIOUS.ko`: a cumulative patch replaces its predecessor completely, so what the predecessor fixed and the
  * successor does not is fixed no longer. The user must confirm that.
  */
-import { fail, KpatchError } from '../base/errors/error.ts';
+import { failure, KpatchError } from '../base/errors/error.ts';
 import { livepatchFacts, type ModuleContent, readModuleContent } from '../module/content.ts';
 import type { Manifest } from '../module/manifest.ts';
 import { type ReplacedFunction, replacedBy } from '../module/tables.ts';
@@ -32,7 +32,7 @@ export interface SuccessorKernel {
 export function readPredecessor(file: string, kernel: SuccessorKernel): Predecessor {
   const module = readModuleContent(file);
   const where = { where: { file } };
-  const unknown = (problem: string): Error => fail('previous-unknown', { file, problem }, where);
+  const unknown = (problem: string): Error => failure('previous-unknown', { file, problem }, where);
   const facts = livepatchFacts(module);
   if (typeof facts === 'string') throw unknown(facts);
   const { manifest } = module;
@@ -41,7 +41,7 @@ export function readPredecessor(file: string, kernel: SuccessorKernel): Predeces
     manifest?.buildId !== undefined && kernel.buildId !== undefined && manifest.buildId !== kernel.buildId;
   if (release !== kernel.release || differs) {
     const found = release === kernel.release ? `another build of ${release}` : release;
-    throw fail('previous-other-kernel', { file, found, release: kernel.release }, where);
+    throw failure('previous-other-kernel', { file, found, release: kernel.release }, where);
   }
   // A shield fixes nothing: the fix replaces it, whichever functions that changes.
   const functions = module.manifest?.shield === undefined ? tablesOf(module) : [];
@@ -72,7 +72,7 @@ export function successorVersion(previous: Predecessor | undefined, wanted: numb
   if (wanted === undefined) return before + 1;
   if (wanted > before) return wanted;
   const params = { file: previous!.file, version: before, wanted, next: before + 1 };
-  throw fail('previous-version', params, { where: { file: previous!.file } });
+  throw failure('previous-version', params, { where: { file: previous!.file } });
 }
 
 /**
@@ -91,20 +91,20 @@ export function checkSuccessor(
     const problem = previous.functions.some(({ name }) => name === idle)
       ? 'the new patch replaces it too'
       : 'the previous patch does not replace it';
-    throw fail('withdraw-unknown', { function: idle, problem }, { where: { file: previous.file, function: idle } });
+    throw failure('withdraw-unknown', { function: idle, problem }, { where: { file: previous.file, function: idle } });
   }
   const lost = missing.filter(({ name }) => !withdrawn.includes(name));
   if (lost.length > 0) {
     const detail = lost.map(keyOf).join('\n');
     const params = { file: previous.file, count: lost.length, first: lost[0]!.name };
-    throw fail('previous-uncovered', params, { where: { file: previous.file, function: lost[0]!.name }, detail });
+    throw failure('previous-uncovered', params, { where: { file: previous.file, function: lost[0]!.name }, detail });
   }
   // klp_is_state_compatible (kernel/livepatch/state.c): a replacing patch must support every state, at the same version or
   // higher.
   for (const { id, version } of previous.states) {
     const now = manifest.states.find((state) => state.id === id)?.version;
     if (now !== undefined && now >= version) continue;
-    throw fail('previous-states', {
+    throw failure('previous-states', {
       id,
       version,
       now: now === undefined ? 'none' : `version ${now}`,

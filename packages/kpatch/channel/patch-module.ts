@@ -1,6 +1,6 @@
 /** A livepatch module file with what belongs to it: the manifest, its signature, the proof beside it. */
 import { isCveId } from '../advisory/record.ts';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readRegularFile } from '../base/files.ts';
 import { livepatchFacts, ModuleContent } from '../module/content.ts';
 import type { Manifest } from '../module/manifest.ts';
@@ -39,7 +39,7 @@ export function readPatchModule(file: string): PatchModule {
 /** The same from bytes, for modules read out of a package. */
 export function patchModuleOf(bytes: Uint8Array, file: string, proof: Uint8Array | undefined): PatchModule {
   const module = new ModuleContent(bytes, file);
-  const bad = (problem: string): Error => fail('channel-module', { file, problem }, { where: { file } });
+  const bad = (problem: string): Error => failure('channel-module', { file, problem }, { where: { file } });
   const facts = livepatchFacts(module);
   if (typeof facts === 'string') throw bad(facts);
   const { manifest, sha256, signed } = module;
@@ -52,6 +52,6 @@ export function patchModuleOf(bytes: Uint8Array, file: string, proof: Uint8Array
   if (facts.release !== manifest.release)
     throw bad(`its manifest is for ${manifest.release}, but its vermagic is '${facts.vermagic}'`);
   if (proof !== undefined && parseProof(proof, proofPath(file)).module.sha256 !== sha256)
-    throw fail('channel-proof-mismatch', { file }, { where: { file: proofPath(file) } });
+    throw failure('channel-proof-mismatch', { file }, { where: { file: proofPath(file) } });
   return { file, bytes, manifest, sha256, signed, proof };
 }

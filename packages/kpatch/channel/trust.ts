@@ -4,7 +4,7 @@
  */
 import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { fail, KpatchError } from '../base/errors/error.ts';
+import { failure, KpatchError } from '../base/errors/error.ts';
 import { requireProofBytes } from '../module/proof.ts';
 import { proofPath } from '../module/proof-path.ts';
 import { keyId, type PublicKey, readPublicKey } from '../module/public-key.ts';
@@ -46,7 +46,7 @@ export function readTrust(folder: string, { require }: Pick<ChannelConfig, 'requ
 /** Checks that a channel that asks for something names keys to check it with. Error: `channel-trust-missing`. */
 export function requireTrust(folder: string, config: Pick<ChannelConfig, 'require'>, trust: ChannelTrust): void {
   const problem = missingTrust(config, trust);
-  if (problem !== undefined) throw fail('channel-trust-missing', { folder, problem }, { where: { file: folder } });
+  if (problem !== undefined) throw failure('channel-trust-missing', { folder, problem }, { where: { file: folder } });
 }
 
 /** What a channel asks for without naming keys; undefined if nothing is missing. */

@@ -1,6 +1,6 @@
 /** How every command runs: parse, call, print, exit status. The file of a command contains only its options and texts. */
 import type { Command } from 'commander';
-import { type CommandUsage, type ExitStatus, fail, KpatchError } from '../base/errors/error.ts';
+import { type CommandUsage, type ExitStatus, failure, KpatchError } from '../base/errors/error.ts';
 import { errorLines } from '../base/errors/render.ts';
 import { jsonText, print, printErrorLines, printLines } from '../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../base/report.ts';
@@ -102,7 +102,7 @@ export function printFailure(
 ): void {
   const known = thrown instanceof KpatchError ? thrown : internal(thrown);
   const error =
-    known.code === 'usage' && command !== undefined ? fail('usage', { problem: known.message }, { command }) : known;
+    known.code === 'usage' && command !== undefined ? failure('usage', { problem: known.message }, { command }) : known;
   process.exitCode = error.exit;
   if (json) print(`${jsonText({ schema: 'kpatch.error/1', warnings, error }, 2)}\n`);
   else printErrorLines(errorLines(error));
@@ -111,5 +111,5 @@ export function printFailure(
 function internal(thrown: unknown): KpatchError {
   const problem = thrown instanceof Error ? thrown.message : String(thrown);
   const detail = thrown instanceof Error ? (thrown.stack ?? '') : '';
-  return fail('internal', { problem }, { detail, cause: thrown });
+  return failure('internal', { problem }, { detail, cause: thrown });
 }

@@ -1,6 +1,6 @@
 /** The program `kpatch`: finds the command and runs it. */
 import { Command, CommanderError } from 'commander';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { harden } from '../base/harden.ts';
 import { handleBrokenOutput, print } from '../base/print.ts';
 import { terminalOf } from '../base/terminal.ts';
@@ -35,7 +35,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       json,
     );
   if (command !== program && command.commands.length > 0 && !asks(argv)) {
-    return printFailure(fail('usage', { problem: missing(command, rest[0]) }), json, [], usageOf(command));
+    return printFailure(failure('usage', { problem: missing(command, rest[0]) }), json, [], usageOf(command));
   }
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -43,7 +43,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (!(error instanceof CommanderError)) return printFailure(error, json, [], usageOf(command));
     if (error.exitCode === 0) return;
     const problem = error.message.replace(/^error: /, '').replace('\n', ' ');
-    printFailure(fail('usage', { problem }), json, [], usageOf(command));
+    printFailure(failure('usage', { problem }), json, [], usageOf(command));
   }
 }
 
@@ -102,7 +102,7 @@ function help(program: Command, path: readonly string[], json: boolean): void {
     command === program || command.commands.length > 0
       ? `unknown command '${rest[0]}'`
       : `${usageOf(command).name} has no command '${rest[0]}'`;
-  printFailure(fail('usage', { problem }), json, [], usageOf(command));
+  printFailure(failure('usage', { problem }), json, [], usageOf(command));
 }
 
 function asks(argv: readonly string[]): boolean {

@@ -3,7 +3,7 @@
  * same seven arguments, environment variables for table entry sizes, exit statuses, and wording of changes.
  */
 import { basename } from 'node:path';
-import { fail, KpatchError } from '../base/errors/error.ts';
+import { failure, KpatchError } from '../base/errors/error.ts';
 import { renderError } from '../base/errors/render.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
@@ -143,7 +143,7 @@ function sizesOf(environment: Readonly<Record<string, string | undefined>>): Rec
     if (text === undefined || text === '') continue;
     const size = Number(text);
     if (!Number.isInteger(size) || size <= 0)
-      throw fail('usage', { problem: `${variable}=${text} is not a size in bytes` });
+      throw failure('usage', { problem: `${variable}=${text} is not a size in bytes` });
     sizes[section] = size;
   }
   return sizes;

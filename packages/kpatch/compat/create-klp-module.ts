@@ -3,7 +3,7 @@
  * the intermediate sections of a linked module into livepatch relocations and symbols.
  */
 import { basename } from 'node:path';
-import { fail, KpatchError } from '../base/errors/error.ts';
+import { failure, KpatchError } from '../base/errors/error.ts';
 import { renderError } from '../base/errors/render.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
@@ -66,7 +66,7 @@ export function createKlpModule(
     const object = readObject(readBytes(input), input);
     for (const name of ['.kpatch.strings', '.kpatch.symbols', '.kpatch.relocations']) {
       if (object.sections.some((section) => section.name === name)) continue;
-      throw fail('intermediate-malformed', { file: input, problem: `missing ${name}` }, { where: { file: input } });
+      throw failure('intermediate-malformed', { file: input, problem: `missing ${name}` }, { where: { file: input } });
     }
     const tables = object.sections.filter(({ name }) => name.startsWith('.kpatch.')).map(({ name }) => name);
     if (options.arch) makeArchSections(object, { '.parainstructions': paravirtSize(environment) });
@@ -88,7 +88,7 @@ function paravirtSize(environment: Readonly<Record<string, string | undefined>>)
   const text = environment.PARA_STRUCT_SIZE ?? '16';
   const size = Number(text);
   if (Number.isInteger(size) && size > 0 && size <= 4096) return size;
-  throw fail('usage', { problem: `PARA_STRUCT_SIZE=${text} is not a size in bytes` });
+  throw failure('usage', { problem: `PARA_STRUCT_SIZE=${text} is not a size in bytes` });
 }
 
 function describe(

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir, release as runningRelease } from 'node:os';
 import { basename, join } from 'node:path';
-import { fail, KpatchError } from '../base/errors/error.ts';
+import { failure, KpatchError } from '../base/errors/error.ts';
 import { renderError } from '../base/errors/render.ts';
 import { writeAtomically } from '../base/files.ts';
 import { print, printError } from '../base/print.ts';
@@ -194,7 +194,8 @@ function failed(error: unknown, logFile: string | undefined): number {
     if (error.usage) printError(usageText);
     return error.status;
   }
-  const known = error instanceof KpatchError ? error : fail('internal', { problem: String(error) }, { cause: error });
+  const known =
+    error instanceof KpatchError ? error : failure('internal', { problem: String(error) }, { cause: error });
   const text = renderError(known);
   if (logFile !== undefined) log(logFile, text);
   printError(`${text}\n`);

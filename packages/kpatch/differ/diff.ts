@@ -1,5 +1,5 @@
 /** The differ: two object files of one compilation unit in, what changed and what the module needs out. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
 import type { ElfFile } from '../formats/elf/file.ts';
 import type { ElfObject } from '../formats/elf/object.ts';
@@ -117,7 +117,7 @@ export function prepare(
   const arch = architectureOf(read);
   const other = architectureOf(readPatched);
   if (arch !== other) {
-    throw fail(
+    throw failure(
       'diff-machines',
       { original: arch.name, patched: other.name },
       { where: { file: options.names.patched, offset: 18 } },
@@ -335,7 +335,11 @@ function callbacksIn({ file, sections }: ElfObject): PatchCallback[] {
           const pointer = section.relocations.find((relocation) => relocation.offset === offset);
           if (pointer?.symbol !== undefined) return { phase, symbol: pointer.symbol, offset: pointer.addend };
           const problem = 'a callback without a function';
-          throw fail('intermediate-malformed', { file, problem }, { where: { file, section: section.name, offset } });
+          throw failure(
+            'intermediate-malformed',
+            { file, problem },
+            { where: { file, section: section.name, offset } },
+          );
         }),
       ),
   );

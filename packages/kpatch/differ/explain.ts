@@ -1,5 +1,5 @@
 /** Both versions of a function side by side, disassembled, with relocations named and the first real difference marked. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import type { ObjectFile } from '../formats/elf/object-file.ts';
 import { parsed, prepare } from './diff.ts';
 import type { DiffOptions, Reason } from './options.ts';
@@ -43,7 +43,7 @@ export function explain(
   const after = find(pair.patched.parts) ?? find(pair.original.parts)?.twin;
   const before = after === undefined ? find(pair.original.parts) : after.twin;
   if (before === undefined && after === undefined) {
-    throw fail('diff-function-unknown', { name }, { where: { file: options.names.patched } });
+    throw failure('diff-function-unknown', { name }, { where: { file: options.names.patched } });
   }
   const reason = before && after && comparison.difference(before, after);
   if (before !== undefined && after !== undefined && reason === undefined) {

@@ -1,5 +1,5 @@
 /** The error for a pair of objects whose changes all have no effect in a running kernel. */
-import { type Circumstances, fail, type KpatchError } from '../base/errors/error.ts';
+import { type Circumstances, failure, type KpatchError } from '../base/errors/error.ts';
 import type { LeftOutChange } from './options.ts';
 
 /**
@@ -15,9 +15,9 @@ export function noEffectError(
 ): KpatchError {
   if (leftOut.some(({ reason }) => reason !== 'overridden')) return leftOutError(leftOut);
   const more = { leftOut: files, ...(notes.length === 0 ? {} : { detail: notes.join('\n') }) };
-  if (leftOut.length === 0) return fail('no-change', { release }, { ...more, reason: 'same-code' });
+  if (leftOut.length === 0) return failure('no-change', { release }, { ...more, reason: 'same-code' });
   const functions = [...new Set(leftOut.map(({ name }) => name))].join(', ');
-  return fail('change-overridden', { release, functions }, { ...more, reason: 'overridden' });
+  return failure('change-overridden', { release, functions }, { ...more, reason: 'overridden' });
 }
 
 /** Names listed in the message itself; the detail has all. */
@@ -28,7 +28,7 @@ export function leftOutError(leftOut: readonly LeftOutChange[], file?: string): 
   const names = [...new Set(leftOut.map(({ name, section }) => `${name} (${section})`))];
   const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : '';
   const changes = `${names.slice(0, LISTED).join(', ')}${more}`;
-  return fail(
+  return failure(
     'diff-left-out',
     { changes },
     { where: file === undefined ? {} : { file, offset: 0 }, detail: leftOut.map(({ text }) => text).join('\n') },

@@ -4,7 +4,7 @@
  */
 import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import { parseRelease } from '../kernel/release.ts';
 import { machineArchive } from './debian/archive.ts';
@@ -84,6 +84,6 @@ async function findSource(
     if (stanza !== undefined)
       return { name, fetch: async () => ({ kind: 'deb', path: await machineArchive.fetch(stanza, context) }) };
   }
-  if (other !== undefined) throw fail('kernel-source-mismatch', { found: other, wanted });
+  if (other !== undefined) throw failure('kernel-source-mismatch', { found: other, wanted });
   return undefined;
 }

@@ -1,5 +1,5 @@
 /** The distributions that are known, and which of them a kernel belongs to. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import type { PackageVersion } from '../kernel/target.ts';
 import { machineKernels } from './debian/kernels.ts';
 import { debian } from './debian/record.ts';
@@ -26,7 +26,7 @@ export function distributionOf(id: string): Distribution {
   const found = distributions.find((one) => one.id === id);
   if (found !== undefined) return found;
   const known = distributions.map((one) => one.id).join(', ');
-  throw fail('usage', { problem: `distribution '${id}' is not known; known are ${known}` });
+  throw failure('usage', { problem: `distribution '${id}' is not known; known are ${known}` });
 }
 
 /** The package URL (purl) of a package of a distribution. */
@@ -43,7 +43,7 @@ export function parseDistribution(text: string): DistributionRelease {
   const [id = '', version = ''] = text.split(':');
   const { versions } = distributionOf(id);
   if (version !== '') return { distribution: id, version };
-  throw fail('usage', { problem: `give a version with the distribution, as ${id}:${versions.at(-1)}` });
+  throw failure('usage', { problem: `give a version with the distribution, as ${id}:${versions.at(-1)}` });
 }
 
 /**
@@ -56,5 +56,5 @@ export function releaseOfKernel(kernel: string): DistributionRelease | undefined
   );
   if (found.length < 2) return found[0];
   const names = found.map(({ distribution, version }) => `${distribution}:${version}`);
-  throw fail('distribution-ambiguous', { release: kernel, distributions: names.join(', '), first: names[0]! });
+  throw failure('distribution-ambiguous', { release: kernel, distributions: names.join(', '), first: names[0]! });
 }

@@ -2,7 +2,7 @@
  * Writes cpio archives in the "newc" format, the one that the kernel unpacks as initramfs
  * (Documentation/driver-api/early-userspace/buffer-format.rst).
  */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 
 /** One entry of an archive. Paths have no leading slash. */
 export type CpioEntry =
@@ -26,7 +26,7 @@ export function cpio(entries: readonly CpioEntry[]): Buffer {
   };
   const addFolder = (path: string, mode: number): void => {
     if (path === '' || kinds.get(path) === 'folder') return;
-    if (kinds.has(path)) throw fail('guest-file', { path, problem: 'it is both a file and a folder' });
+    if (kinds.has(path)) throw failure('guest-file', { path, problem: 'it is both a file and a folder' });
     addFolder(parentOf(path), 0o755);
     kinds.set(path, 'folder');
     add(path, TYPE.folder | mode, new Uint8Array());
@@ -38,7 +38,7 @@ export function cpio(entries: readonly CpioEntry[]): Buffer {
       continue;
     }
     addFolder(parentOf(path), 0o755);
-    if (kinds.has(path)) throw fail('guest-file', { path, problem: 'it is given twice' });
+    if (kinds.has(path)) throw failure('guest-file', { path, problem: 'it is given twice' });
     kinds.set(path, 'other');
     if ('link' in entry) add(path, TYPE.link | 0o777, Buffer.from(entry.link));
     else add(path, TYPE.file | (entry.mode ?? 0o644), entry.content);
@@ -54,12 +54,13 @@ function parentOf(path: string): string {
 
 function checked(given: string): string {
   const path = given.replace(/^\/+/, '').replace(/\/+$/, '');
-  if (path === '') throw fail('guest-file', { path: given, problem: 'it is empty' });
-  if (path.includes('\0')) throw fail('guest-file', { path: 'with NUL', problem: 'it contains a NUL byte' });
+  if (path === '') throw failure('guest-file', { path: given, problem: 'it is empty' });
+  if (path.includes('\0')) throw failure('guest-file', { path: 'with NUL', problem: 'it contains a NUL byte' });
   // The kernel's unpacker refuses names longer than PATH_MAX (init/initramfs.c).
-  if (Buffer.byteLength(path) > 4000) throw fail('guest-file', { path: path.slice(0, 60), problem: 'it is too long' });
+  if (Buffer.byteLength(path) > 4000)
+    throw failure('guest-file', { path: path.slice(0, 60), problem: 'it is too long' });
   if (path.split('/').some((part) => part === '..' || part === '.' || part === '')) {
-    throw fail('guest-file', { path: given, problem: 'it has an empty, "." or ".." part' });
+    throw failure('guest-file', { path: given, problem: 'it has an empty, "." or ".." part' });
   }
   return path;
 }

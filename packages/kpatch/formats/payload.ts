@@ -1,6 +1,6 @@
 /** Kernels packed with any of the kernel's own methods (lib/decompress*). */
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { sandboxed } from '../sandbox/sandbox.ts';
 import { decodeLz4Legacy } from './lz4.ts';
 
@@ -8,7 +8,7 @@ import { decodeLz4Legacy } from './lz4.ts';
 const LIMIT = 1 << 30;
 
 function unreadable(file: string, reason: string, cause?: unknown): Error {
-  return fail('kernel-image-format', { file, reason }, { where: { file }, cause });
+  return failure('kernel-image-format', { file, reason }, { where: { file }, cause });
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Checks whether a livepatch module fits this machine before it is loaded. Each check returns findings. */
 import { join } from 'node:path';
-import { fail, type KpatchError } from '../base/errors/error.ts';
+import { failure, type KpatchError } from '../base/errors/error.ts';
 import type { Manifest } from '../module/manifest.ts';
 import { functionsOf, type LoadedPatch, loadedPatches } from './live/livepatches.ts';
 import { readRecord } from './live/loaded-record.ts';
@@ -103,19 +103,19 @@ const refused = (check: string, error: KpatchError): Finding => ({
 });
 
 const privilege: Check = ({ machine }) => {
-  return machine.isRoot ? fits('privilege', 'root') : refused('privilege', fail('not-root', {}));
+  return machine.isRoot ? fits('privilege', 'root') : refused('privilege', failure('not-root', {}));
 };
 
 const support: Check = ({ kernel }) => {
   if (kernel.livepatch) return fits('livepatch', 'this kernel supports live patching');
-  return refused('livepatch', fail('no-livepatch-support', { release: kernel.release }));
+  return refused('livepatch', failure('no-livepatch-support', { release: kernel.release }));
 };
 
 const release: Check = ({ module, kernel }) => {
   const wanted = [module.release, module.manifest?.release].find((one) => one !== undefined && one !== kernel.release);
   if (wanted === undefined) return fits('release', kernel.release);
   const params = { name: module.name, wanted, release: kernel.release };
-  return refused('release', fail('release-mismatch', params, { where: { file: module.path } }));
+  return refused('release', failure('release-mismatch', params, { where: { file: module.path } }));
 };
 
 const vermagic: Check = ({ module, options, kernel }) => {
@@ -123,7 +123,7 @@ const vermagic: Check = ({ module, options, kernel }) => {
   if (options.vermagic === undefined) return unknown('vermagic', 'found no module of this kernel to compare with');
   if (options.vermagic === module.vermagic.trim()) return fits('vermagic', module.vermagic.trim());
   const params = { name: module.name, vermagic: module.vermagic.trim(), kernel: options.vermagic };
-  return refused('vermagic', fail('vermagic-mismatch', params, { where: { file: module.path } }));
+  return refused('vermagic', failure('vermagic-mismatch', params, { where: { file: module.path } }));
 };
 
 const buildId: Check = ({ module, kernel }) => {
@@ -134,7 +134,7 @@ const buildId: Check = ({ module, kernel }) => {
   if (kernel.buildId === undefined) return unknown('build-id', 'this kernel does not expose its build-id');
   if (wanted === kernel.buildId) return fits('build-id', wanted);
   const params = { name: module.name, wanted, running: kernel.buildId, release: kernel.release };
-  return refused('build-id', fail('build-id-mismatch', params, { where: { file: module.path } }));
+  return refused('build-id', failure('build-id-mismatch', params, { where: { file: module.path } }));
 };
 
 const signature: Check = ({ machine, module, kernel }) => {
@@ -144,19 +144,19 @@ const signature: Check = ({ machine, module, kernel }) => {
   const locked = kernel.lockdown === 'integrity' || kernel.lockdown === 'confidentiality';
   const { name, path } = module;
   if (module.signed)
-    return refused('signature', fail('signature-refused', { name, reason }, { where: { file: path } }));
+    return refused('signature', failure('signature-refused', { name, reason }, { where: { file: path } }));
   const why = locked ? `lockdown mode is ${kernel.lockdown}` : 'module.sig_enforce is set';
-  return refused('signature', fail('signature-required', { name, reason: why }, { where: { file: path } }));
+  return refused('signature', failure('signature-required', { name, reason: why }, { where: { file: path } }));
 };
 
 const modulesAllowed: Check = ({ kernel }) => {
   return kernel.modulesDisabled
-    ? refused('modules', fail('modules-disabled', {}))
+    ? refused('modules', failure('modules-disabled', {}))
     : fits('modules', 'module loading is enabled');
 };
 
 const ftrace: Check = ({ kernel }) => {
-  if (kernel.ftraceEnabled === false) return refused('ftrace', fail('ftrace-disabled', {}));
+  if (kernel.ftraceEnabled === false) return refused('ftrace', failure('ftrace-disabled', {}));
   return fits('ftrace', kernel.ftraceEnabled === undefined ? 'cannot be disabled in this kernel' : 'on');
 };
 
@@ -170,7 +170,7 @@ const users: Check = ({ machine, module }) => {
   const livepatched = new Set(loadedPatches(machine).flatMap((patch) => functionsOf(patch).map(({ name }) => name)));
   const findings = uses.map((use) => {
     if (use.changesFlow && !livepatched.has(use.function)) {
-      return refused('users', fail('function-in-use', { name: module.name, function: use.function }));
+      return refused('users', failure('function-in-use', { name: module.name, function: use.function }));
     }
     if (use.kprobe !== undefined)
       return warning('users', `there is a probe inside ${use.function}: it will not fire in the new code`);
@@ -200,15 +200,15 @@ const order: Check = ({ module: { name, manifest, path }, loaded, options }) => 
       continue;
     }
     if (before === undefined) {
-      const error = fail('replaces-unknown', { name, loaded: patch.name }, where);
+      const error = failure('replaces-unknown', { name, loaded: patch.name }, where);
       findings.push(options.downgrade ? warning('order', error.message) : refused('order', error));
     } else if (lineOf(before) !== lineOf(manifest)) {
       const params = { name, line: lineOf(manifest), loaded: patch.name, other: lineOf(before) };
-      const error = fail('other-line', params, where);
+      const error = failure('other-line', params, where);
       findings.push(options.downgrade ? warning('order', error.message) : refused('order', error));
     } else if (before.version > manifest.version) {
       const params = { name, version: manifest.version, loaded: patch.name, newer: before.version };
-      const error = fail('newer-loaded', params, where);
+      const error = failure('newer-loaded', params, where);
       findings.push(options.downgrade ? warning('order', error.message) : refused('order', error));
     } else findings.push(fits('order', `it replaces ${patch.name} (version ${before.version})`));
   }
@@ -224,7 +224,7 @@ const states: Check = ({ module: { name, manifest, path }, loaded }) => {
       const good = now === undefined ? !manifest.replace : now.version >= old.version;
       if (good) continue;
       const params = { name, state: old.id, version: old.version, loaded: patch.name };
-      return refused('states', fail('state-incompatible', params, { where: { file: path } }));
+      return refused('states', failure('state-incompatible', params, { where: { file: path } }));
     }
   }
   return [];

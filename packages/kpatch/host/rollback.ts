@@ -1,5 +1,5 @@
 /** Goes back to the live patch that was active or installed before the present one. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import type { Reporter } from '../base/report.ts';
 import { isUnattended } from './acceptance/origin.ts';
 import { bootSet } from './boot/boot.ts';
@@ -27,7 +27,7 @@ export interface Rollback {
  * to the installed one. Errors: `machine-offline`, `no-previous`.
  */
 export function planRollback(machine: Machine): Rollback {
-  if (machine.offline) throw fail('machine-offline', {});
+  if (machine.offline) throw failure('machine-offline', {});
   const { release } = runningKernel(machine);
   const active = loadedPatches(machine).filter(({ enabled }) => enabled);
   const inactive = bootSet(machine, release).filter(({ name }) => loadedPatch(machine, name)?.enabled !== true);
@@ -40,7 +40,7 @@ export function planRollback(machine: Machine): Rollback {
     const to = patch.sha256 === undefined ? undefined : previousOf(machine, release, patch.sha256);
     if (to !== undefined) return { release, from: patch.name, to, installed: true };
   }
-  throw fail('no-previous', { release });
+  throw failure('no-previous', { release });
 }
 
 /** In words, in the order in which it is done. */

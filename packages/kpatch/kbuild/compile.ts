@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { sha256 } from '../base/digest.ts';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
 import { programFolders } from '../base/workspace.ts';
 import { readOutput } from '../sandbox/output.ts';
@@ -82,7 +82,7 @@ async function unmixed(overlay: SourceOverlay, unit: Unit, compilation: Compilat
   }
   const [stray] = overlay.strays(result.read);
   if (stray === undefined) return result;
-  throw fail('tree-changed', { unit: unit.object, file: stray }, { where: { file: stray } });
+  throw failure('tree-changed', { unit: unit.object, file: stray }, { where: { file: stray } });
 }
 
 function collect(overlay: SourceOverlay, unit: Unit): CompiledUnit {
@@ -136,7 +136,7 @@ async function make(overlay: SourceOverlay, units: readonly Unit[], compilation:
     .split('\n')
     .filter((line) => !/^make(\[\d+\])?: /.test(line))
     .join('\n');
-  throw fail(
+  throw failure(
     'compile-failed',
     { unit: failed, when: compilation.when },
     { where: { file: failed.replace(/\.o$/, '.c') }, detail: detail.trim() === '' ? result.stderr : detail },

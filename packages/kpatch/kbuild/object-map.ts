@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
 import { type KbuildVariables, submake } from './kbuild.ts';
 
@@ -78,7 +78,7 @@ export async function readObjectMap(tree: string, variables: KbuildVariables): P
     input: walker,
     timeoutMs: 300_000,
   });
-  if (result.status !== 0) throw fail('makefiles-unreadable', { tree }, { detail: result.stderr });
+  if (result.status !== 0) throw failure('makefiles-unreadable', { tree }, { detail: result.stderr });
   return parseWalk(result.stdout.toString());
 }
 

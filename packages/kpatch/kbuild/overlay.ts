@@ -17,7 +17,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { shareFolder } from '../sandbox/user.ts';
 
 export class SourceOverlay {
@@ -151,7 +151,7 @@ export class SourceOverlay {
 }
 
 function leadsOut(file: string, real: string): Error {
-  return fail('sandbox-output', { file, problem: `it leads to ${real}` }, { where: { file } });
+  return failure('sandbox-output', { file, problem: `it leads to ${real}` }, { where: { file } });
 }
 
 function isProduct(name: string, folder: string): boolean {

@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import { type DwarfType, type DwarfTypes, readDwarfTypes, TAG } from '../formats/dwarf/types.ts';
 import { ElfFile } from '../formats/elf/file.ts';
@@ -77,7 +77,7 @@ export async function askKernel(question: StructureQuestion): Promise<TargetFact
   return { structures, features: featuresOf(question.tree, structures), symbolName };
 }
 
-const unreadable = (detail: string): Error => fail('kernel-structures', {}, { detail });
+const unreadable = (detail: string): Error => failure('kernel-structures', {}, { detail });
 
 /** Pointers, so that a structure which the kernel does not have is not an error. */
 function source({ structures, headers: more }: StructureQuestion): string {

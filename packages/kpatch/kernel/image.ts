@@ -1,5 +1,5 @@
 /** The kernel's code and data as its image holds them: the vmlinux ELF, without symbols, read at virtual addresses. */
-import { fail, KpatchError } from '../base/errors/error.ts';
+import { failure, KpatchError } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { PT, SHF, SHT } from '../formats/elf/constants.ts';
 import { ElfFile, type Segment } from '../formats/elf/file.ts';
@@ -117,6 +117,6 @@ function elfOf(bytes: Buffer, file: string): ElfFile {
   } catch (cause) {
     if (!(cause instanceof KpatchError)) throw cause;
     const reason = cause.code === 'elf-not-elf' ? 'not a 64-bit ELF file' : cause.message;
-    throw fail('kernel-image-format', { file, reason }, { where: { file }, cause });
+    throw failure('kernel-image-format', { file, reason }, { where: { file }, cause });
   }
 }

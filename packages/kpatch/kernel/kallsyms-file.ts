@@ -1,5 +1,5 @@
 /** Stores the decoded kernel symbol table in a file, because loading it is much faster than finding it again. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { Kallsyms } from './kallsyms.ts';
 
@@ -21,7 +21,7 @@ export function writeKallsyms(path: string, kallsyms: Kallsyms): void {
 /** Reads what `writeKallsyms` wrote. Errors: `file-unreadable`, `kernel-kallsyms` if it is damaged. */
 export function loadKallsyms(path: string): Kallsyms {
   const bytes = readBytes(path);
-  const damaged = (): Error => fail('kernel-kallsyms', { file: path, reason: 'the cached table is damaged' });
+  const damaged = (): Error => failure('kernel-kallsyms', { file: path, reason: 'the cached table is damaged' });
   const end = bytes.indexOf('\n', MAGIC.length);
   const match = /^(\d+) (\d+)$/.exec(bytes.toString('latin1', MAGIC.length, Math.max(end, MAGIC.length)));
   if (!bytes.toString('latin1', 0, MAGIC.length).startsWith(MAGIC) || match === null) throw damaged();

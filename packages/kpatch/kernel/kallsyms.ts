@@ -1,5 +1,5 @@
 /** The kernel's own table of symbols, decoded: what livepatch looks names up in (kernel/livepatch/core.c, klp_find_object_symbol). */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import type { KernelImage } from './image.ts';
 import { addressAt, findTables, recordAt } from './kallsyms-tables.ts';
 
@@ -110,7 +110,7 @@ export class Kallsyms {
 export function readKallsyms(image: KernelImage): Kallsyms {
   const { bytes, file, order } = image;
   const tables = findTables(bytes, image.platform, (offset) => image.addressOf(offset));
-  if (typeof tables === 'string') throw fail('kernel-kallsyms', { file, reason: tables }, { where: { file } });
+  if (typeof tables === 'string') throw failure('kernel-kallsyms', { file, reason: tables }, { where: { file } });
   const names: string[] = [];
   let types = '';
   const addresses = new BigUint64Array(tables.count);

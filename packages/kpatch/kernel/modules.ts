@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { sandboxed } from '../sandbox/sandbox.ts';
 import type { TargetKernel } from './target.ts';
@@ -68,7 +68,7 @@ export class KernelModules {
   async read(name: string): Promise<Buffer> {
     const path = this.pathOf(name);
     if (path === undefined || this.#folder === undefined) {
-      throw fail('kernel-module-unknown', { release: this.#release, module: name });
+      throw failure('kernel-module-unknown', { release: this.#release, module: name });
     }
     return unpackModule(readBytes(join(this.#folder, path)), path);
   }
@@ -102,12 +102,12 @@ export async function unpackModule(bytes: Buffer, file: string): Promise<Buffer>
     if (magic === 0x28b52ffd) return zstdDecompressSync(bytes, { maxOutputLength: LIMIT });
     if (magic >>> 16 === 0x1f8b) return gunzipSync(bytes, { maxOutputLength: LIMIT });
   } catch (cause) {
-    throw fail('kernel-image-format', { file, reason: 'the compressed module is damaged' }, { cause });
+    throw failure('kernel-image-format', { file, reason: 'the compressed module is damaged' }, { cause });
   }
   if (magic !== 0xfd377a58) return bytes;
   const options = { view: {}, input: bytes, maxOutput: LIMIT };
   const { status, stdout, stderr } = await sandboxed('xz', ['-dc'], options);
   if (status !== 0)
-    throw fail('kernel-image-format', { file, reason: `the compressed module is damaged (${stderr.trim()})` });
+    throw failure('kernel-image-format', { file, reason: `the compressed module is damaged (${stderr.trim()})` });
   return stdout;
 }

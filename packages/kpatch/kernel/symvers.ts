@@ -1,5 +1,5 @@
 /** `Module.symvers`: the exported symbols of a kernel with their CRCs (format: scripts/mod/modpost.c, write_dump). */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 
 export interface ExportedSymbol {
@@ -30,7 +30,7 @@ export function parseSymvers(text: string, file = 'Module.symvers'): Symvers {
     if (fields[4]?.startsWith('EXPORT_') === true) fields.push(...fields.splice(2, 1));
     const [crc = '', name = '', module = '', exportType = '', namespace = ''] = fields;
     if (!/^0x[0-9a-f]{1,8}$/.test(crc) || name === '' || module === '') {
-      throw fail('kernel-symvers', { file, line }, { where: { file, line } });
+      throw failure('kernel-symvers', { file, line }, { where: { file, line } });
     }
     symbols.set(name, {
       name,

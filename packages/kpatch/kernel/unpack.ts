@@ -1,5 +1,5 @@
 /** From the file that boots to the kernel's vmlinux: an ELF file with all code and data, at their addresses. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { ELF_MAGIC, ET, PT, SHF, SHT, SIZE } from '../formats/elf/constants.ts';
 import { decompress } from '../formats/payload.ts';
 import type { Platform } from '../platform/platform.ts';
@@ -30,7 +30,7 @@ function asElf(bytes: Buffer, file: string): Buffer | undefined {
 }
 
 function unreadable(file: string, reason: string): Error {
-  return fail('kernel-image-format', { file, reason }, { where: { file } });
+  return failure('kernel-image-format', { file, reason }, { where: { file } });
 }
 
 /**
@@ -38,7 +38,7 @@ function unreadable(file: string, reason: string): Error {
  */
 function elfOf(memory: Buffer, file: string, platform: Platform): Buffer {
   const found = memoryBase(memory, platform);
-  if (typeof found === 'string') throw fail('kernel-kallsyms', { file, reason: found }, { where: { file } });
+  if (typeof found === 'string') throw failure('kernel-kallsyms', { file, reason: found }, { where: { file } });
   const base = found.address;
   const names = Buffer.from('\0.kernel\0.shstrtab\0');
   const start = 0x1000;

@@ -3,7 +3,7 @@
  * read a module through this and each decide for themselves what they accept.
  */
 import { sha256 } from '../base/digest.ts';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readRegularFile } from '../base/files.ts';
 import { isPlainText } from '../base/printable.ts';
 import { isSigned, splitSignature } from '../formats/appended-signature.ts';
@@ -66,7 +66,7 @@ export class ModuleContent extends ObjectFile {
     const parts = splitSignature(this.bytes);
     if (parts === undefined) return this.bytes;
     const { file } = this;
-    if (typeof parts === 'string') throw fail('signature-malformed', { file, problem: parts }, { where: { file } });
+    if (typeof parts === 'string') throw failure('signature-malformed', { file, problem: parts }, { where: { file } });
     return parts.module;
   }
 

@@ -3,7 +3,7 @@
  * kpatch-patch.h), read back from a linked object. All pointers in them are relocations.
  */
 
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { callbackPhases, callbackSection, type KernelRelocation, type PatchCallback } from '../differ/patch.ts';
 import { definedIn, type ElfObject, type ElfSymbol, type Relocation, type Section } from '../formats/elf/object.ts';
 
@@ -89,7 +89,7 @@ class Table {
 }
 
 function malformed(object: ElfObject, section: Section, offset: number, problem: string): Error {
-  return fail(
+  return failure(
     'intermediate-malformed',
     { file: object.file, problem },
     { where: { file: object.file, section: section.name, offset } },

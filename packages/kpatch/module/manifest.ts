@@ -2,7 +2,7 @@
  * The manifest: metadata of a livepatch module, as JSON in its own ELF section. Hosts decide by the manifest and the
  * kernel. The section is not allocated, so the kernel never sees it.
  */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { FormError, type Stored, storedDocument } from '../documents/form.ts';
 import type { manifestDocument } from '../documents/stored.ts';
 import { SHT } from '../formats/elf/constants.ts';
@@ -43,7 +43,7 @@ export function readManifest(module: Uint8Array | ElfFile, file = 'module'): Man
 /** Reads and checks the text of a manifest. Error: `manifest-damaged`. */
 export function parseManifest(text: string, file: string): Manifest {
   const damaged = (problem: string): Error => {
-    return fail('manifest-damaged', { file, problem }, { where: { file, section: manifestSection } });
+    return failure('manifest-damaged', { file, problem }, { where: { file, section: manifestSection } });
   };
   try {
     return storedDocument(manifestSchema, JSON.parse(text));

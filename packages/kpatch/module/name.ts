@@ -1,5 +1,5 @@
 /** The name of a livepatch module: what rmmod, sysfs and the store call it. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 
 /** MODULE_NAME_LEN - 1 on 64-bit machines (include/linux/module.h). */
 const LONGEST = 55;
@@ -11,7 +11,7 @@ export function isModuleName(name: string): boolean {
 
 /** Checks a name that the user chose. Error: `name-invalid`. */
 export function checkName(name: string): string {
-  if (!/^[A-Za-z_]\w*$/.test(name) || name.length > LONGEST) throw fail('name-invalid', { name });
+  if (!/^[A-Za-z_]\w*$/.test(name) || name.length > LONGEST) throw failure('name-invalid', { name });
   return name;
 }
 

@@ -2,7 +2,7 @@
  * The proof file, `MODULE.proof.json`: what `kpatch prove` saw, with the digests of everything it was seen on. A signature
  * is over the document without its member `signature`, as compact JSON with the members in the order of the file.
  */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { parseStrict } from '../base/strict-json.ts';
 import { type Stored, storedDocument } from '../documents/form.ts';
@@ -56,7 +56,7 @@ export function requireProof(file: string, demand: ProofDemand): Proof {
 export function requireProofBytes(bytes: Uint8Array, file: string, demand: ProofDemand): Proof {
   const proof = parseProof(bytes, file);
   const problem = shortfall(proof, demand);
-  if (problem !== undefined) throw fail('proof-invalid', { file, problem }, { where: { file } });
+  if (problem !== undefined) throw failure('proof-invalid', { file, problem }, { where: { file } });
   return proof;
 }
 
@@ -67,7 +67,7 @@ export function readProof(file: string): Proof {
 
 /** The same for bytes that were read before. */
 export function parseProof(bytes: Uint8Array, file: string): Proof {
-  const refuse = (problem: string): Error => fail('proof-invalid', { file, problem }, { where: { file } });
+  const refuse = (problem: string): Error => failure('proof-invalid', { file, problem }, { where: { file } });
   if (bytes.length > 100_000_000) throw refuse('it is larger than 100 MB');
   try {
     return storedDocument(proofSchema, parseStrict(Buffer.from(bytes).toString('utf8')));

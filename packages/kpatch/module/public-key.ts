@@ -1,6 +1,6 @@
 /** Public keys that proofs and modules are checked with, known by the SHA-256 of their SubjectPublicKeyInfo. */
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 
 export interface PublicKey {
@@ -17,7 +17,7 @@ export function readPublicKey(file: string): PublicKey {
 
 /** The same from bytes. A private key is refused: it has no business where only its public part is needed. */
 export function publicKeyOf(pem: Uint8Array, file: string): PublicKey {
-  const refuse = (problem: string, cause?: unknown): Error => fail('proof-key', { file, problem }, { cause });
+  const refuse = (problem: string, cause?: unknown): Error => failure('proof-key', { file, problem }, { cause });
   if (Buffer.from(pem).includes('PRIVATE KEY')) {
     throw refuse('it holds a private key; give the public part (openssl pkey -pubout)');
   }

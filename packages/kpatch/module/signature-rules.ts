@@ -4,7 +4,7 @@
  * certificate in its time, and a message without anything beside the signature.
  */
 import { verify, type X509Certificate } from 'node:crypto';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { printableLine } from '../base/printable.ts';
 import { ID_DATA } from '../formats/cms.ts';
 import { type ModuleSignature, readCertificate, readSignature } from './signature.ts';
@@ -73,12 +73,12 @@ export function verifySignature(
   const certificate = readCertificate(certificateFile);
   const where = { where: { file } };
   const signature = readSignature(bytes, file);
-  if (signature === undefined) throw fail('signature-malformed', { file, problem: 'there is none' }, where);
+  if (signature === undefined) throw failure('signature-malformed', { file, problem: 'there is none' }, where);
   const problem = kernelProblem(signature) ?? messageProblem(signature);
-  if (problem !== undefined) throw fail('signature-malformed', { file, problem }, where);
-  if (!isValid(signature, certificate)) throw fail('signature-wrong', { file, certificate: certificateFile }, where);
+  if (problem !== undefined) throw failure('signature-malformed', { file, problem }, where);
+  if (!isValid(signature, certificate)) throw failure('signature-wrong', { file, certificate: certificateFile }, where);
   const weakness = digestProblem(signature, demand) ?? certificateProblem(certificate, demand);
-  if (weakness !== undefined) throw fail('signature-weak', { file, problem: weakness }, where);
+  if (weakness !== undefined) throw failure('signature-weak', { file, problem: weakness }, where);
   return { signature, signer: certificate };
 }
 

@@ -1,6 +1,6 @@
 /** The signature of a module file, read and not judged, and certificates. */
 import { X509Certificate } from 'node:crypto';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { type SignedModule, splitSignature } from '../formats/appended-signature.ts';
 import { type CmsMessage, readCms } from '../formats/cms.ts';
@@ -17,7 +17,7 @@ export function readSignature(bytes: Uint8Array, file = 'module'): ModuleSignatu
   if (parts === undefined) return undefined;
   const read = typeof parts === 'string' ? parts : readCms(parts.message);
   if (typeof parts === 'string' || typeof read === 'string')
-    throw fail('signature-malformed', { file, problem: String(read) }, { where: { file } });
+    throw failure('signature-malformed', { file, problem: String(read) }, { where: { file } });
   return { ...read, ...parts };
 }
 
@@ -31,7 +31,7 @@ export function certificateOf(bytes: Uint8Array, file: string): X509Certificate 
   try {
     return new X509Certificate(bytes);
   } catch (cause) {
-    throw fail('sign-certificate-unusable', { file, problem: reason(cause) }, { where: { file }, cause });
+    throw failure('sign-certificate-unusable', { file, problem: reason(cause) }, { where: { file }, cause });
   }
 }
 

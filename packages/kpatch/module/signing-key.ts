@@ -1,6 +1,6 @@
 /** Private keys that sign proofs and attestations: Ed25519, or RSA and EC with SHA-256, in PEM form. */
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { keyId, type PublicKey } from './public-key.ts';
 
@@ -11,7 +11,7 @@ export function algorithmOf(key: KeyObject, file: string): KeyAlgorithm {
   const type = key.asymmetricKeyType;
   if (type === 'ed25519') return 'ed25519';
   if (type === 'rsa' || type === 'ec') return 'sha256';
-  throw fail('proof-key', { file, problem: `keys of type ${type} are not supported` });
+  throw failure('proof-key', { file, problem: `keys of type ${type} are not supported` });
 }
 
 /** A private key that was read and can be used. */
@@ -30,7 +30,7 @@ export function readPrivateKey(file: string): PrivateKey {
   try {
     key = createPrivateKey(pem);
   } catch (cause) {
-    throw fail('proof-key', { file, problem: 'it is not a private key in PEM form' }, { cause });
+    throw failure('proof-key', { file, problem: 'it is not a private key in PEM form' }, { cause });
   }
   const algorithm = algorithmOf(key, file);
   const id = keyId(createPublicKey(key));

@@ -1,6 +1,6 @@
 /** Finds the record of a machine: by the header of an object, by one of its names, by a kernel's configuration or image. */
 import { machine as unameHere } from 'node:os';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { ELF_MAGIC, SIZE } from '../formats/elf/constants.ts';
 import type { BootImage } from './boot-image.ts';
 import type { Naming } from './naming.ts';
@@ -34,7 +34,7 @@ export function architectureOf(object: { file: string; machine: number; littleEn
   if (found !== undefined) return found;
   const order = littleEndian ? 'little endian' : 'big endian';
   const name = known().find((one) => one.machine === machine)?.naming.source ?? machine;
-  throw fail('elf-unsupported', { file, kind: `machine ${name}, ${order}` }, { where: { file, offset: 18 } });
+  throw failure('elf-unsupported', { file, kind: `machine ${name}, ${order}` }, { where: { file, offset: 18 } });
 }
 
 /** The machine that has this name in one of the worlds (`platformNamed('uname', 'aarch64')`). */
@@ -57,7 +57,7 @@ export function platformHere(): Platform {
 /** Like `platformNamed`. Error: `platform-unknown`. */
 export function requirePlatform(world: 'uname', name: string): Platform {
   const found = platformNamed(world, name);
-  if (found === undefined) throw fail('platform-unknown', { name, known: namesOf(world).join(', ') });
+  if (found === undefined) throw failure('platform-unknown', { name, known: namesOf(world).join(', ') });
   return found;
 }
 

@@ -2,7 +2,7 @@
  * The tables of a machine as one kernel has them: by the target's own structures, and by its version where it has none to
  * show.
  */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import type { KernelRules, StructureLayout } from './kernel-rules.ts';
 import type { Architecture } from './platform.ts';
 import type { SpecialSection } from './special.ts';
@@ -39,7 +39,7 @@ function formOf(table: SpecialSection, layout: StructureLayout): SpecialSection 
   const { name, struct = '' } = table;
   // Without the places of replacements and keys, code would be included in part or a key would be missed.
   if (table.replacement !== undefined || table.key !== undefined) {
-    throw fail('kernel-structure-unknown', { structure: struct, size: layout.size, section: name });
+    throw failure('kernel-structure-unknown', { structure: struct, size: layout.size, section: name });
   }
   const { line, fields, least, others, ...plain } = table;
   void [line, fields, least, others];

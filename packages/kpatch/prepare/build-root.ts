@@ -1,7 +1,7 @@
 /** Build roots in the cache: made once for each compiler of a distribution release, shared by all kernels that it built. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import { lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
@@ -65,7 +65,7 @@ export async function buildRoot(
       await plan.unpack(files, unfinished.path);
     } catch (error) {
       throw (error as NodeJS.ErrnoException).code === 'ENOSPC'
-        ? fail('disk-full', { file: folder }, { cause: error })
+        ? failure('disk-full', { file: folder }, { cause: error })
         : error;
     }
     await runOk('chmod', ['-R', 'u+rwX,go+rX,go-w', unfinished.path]);

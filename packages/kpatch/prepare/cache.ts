@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { run, runOk } from '../base/run.ts';
 import { cacheRoot } from '../base/workspace.ts';
 
@@ -27,7 +27,7 @@ export function writersLock(key: string): string {
 /** Waits until no program of a killed kpatch writes into the folder any more. Error: `locked` after a minute. */
 export async function awaitWriters(key: string): Promise<void> {
   const { status } = await run('flock', ['-x', '-w', '60', writersLock(key), 'true']);
-  if (status !== 0) throw fail('locked', { what: `the kernel ${key}` }, { where: { file: writersLock(key) } });
+  if (status !== 0) throw failure('locked', { what: `the kernel ${key}` }, { where: { file: writersLock(key) } });
 }
 
 export function packagesFolder(): string {

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { release as runningRelease } from 'node:os';
 import { basename, join } from 'node:path';
-import { fail, KpatchError } from '../base/errors/error.ts';
+import { failure, KpatchError } from '../base/errors/error.ts';
 import { plural } from '../base/errors/plural.ts';
 import { type Lock, lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
@@ -218,7 +218,7 @@ export async function holdKernel({ paths }: TargetKernel): Promise<Lock> {
     return held;
   }
   held.release();
-  throw fail('kernel-not-prepared', { release: key });
+  throw failure('kernel-not-prepared', { release: key });
 }
 
 /**
@@ -314,7 +314,7 @@ async function unknown(
 ): Promise<Error> {
   const lists = await Promise.all(providers.map((provider) => provider.known(context).catch(() => [])));
   const known = [...new Set([...cachedReleases(), ...lists.flat()])];
-  return fail('kernel-unknown', {
+  return failure('kernel-unknown', {
     release: JSON.stringify(release),
     known: nearest(release, known),
   });
@@ -339,7 +339,7 @@ function nearest(release: string, known: readonly string[]): string {
 
 /** Ends with `kernel-no-livepatch` where no live patch can ever be loaded into this kernel. */
 export function requireLivepatch(kernel: TargetKernel): void {
-  if (!kernel.livepatch) throw fail('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
+  if (!kernel.livepatch) throw failure('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
 }
 
 /**
@@ -347,7 +347,7 @@ export function requireLivepatch(kernel: TargetKernel): void {
  * that no other prepared kernel was made from. Errors: `kernel-not-prepared`, `locked` while it is being prepared or used.
  */
 export async function removeKernel(key: string, { packages = false } = {}): Promise<void> {
-  if (!cachedReleases().includes(key)) throw fail('kernel-not-prepared', { release: key });
+  if (!cachedReleases().includes(key)) throw failure('kernel-not-prepared', { release: key });
   using _held = await lock(kernelLock(key), `the kernel ${key}`, { waitMs: REMOVE_WAIT_MS });
   const kernel = describedKernel(key);
   await removeFolder(kernelFolder(key));

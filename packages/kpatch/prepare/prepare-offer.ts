@@ -1,7 +1,7 @@
 /** From the offer of a provider to a complete folder of the cache. */
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
 import { runOk } from '../base/run.ts';
@@ -50,7 +50,7 @@ export async function prepareOffer(
   const tree = join(folder, 'tree');
   mkdirSync(folder, { recursive: true });
   const { bavail, bsize } = statfsSync(folder);
-  if (bavail * bsize < (offer.neededBytes ?? NEEDED_BYTES)) throw fail('disk-full', { file: folder });
+  if (bavail * bsize < (offer.neededBytes ?? NEEDED_BYTES)) throw failure('disk-full', { file: folder });
   const source = await offer.fetch();
   const parts = await report.stage(`unpack ${release}`, async (update) => {
     update('image, headers, modules, source');
@@ -91,7 +91,7 @@ export async function prepareOffer(
 function machineOf(settings: KernelConfig, config: string, image: string): Platform {
   const platform = platformOfConfig((option) => settings.has(option)) ?? platformOfImage(readBytes(image));
   if (platform !== undefined) return platform;
-  throw fail(
+  throw failure(
     'platform-unknown',
     { name: `of ${config}`, known: namesOf('uname').join(', ') },
     { where: { file: config } },
@@ -114,11 +114,15 @@ async function describe(
   const image = new KernelImage(await unpackImage(readBytes(parts.image), parts.image), parts.image);
   if (image.platform !== platform) {
     const reason = `it is for ${image.platform.naming.uname}, and the configuration for ${platform.naming.uname}`;
-    throw fail('kernel-image-format', { file: parts.image, reason }, { where: { file: parts.image } });
+    throw failure('kernel-image-format', { file: parts.image, reason }, { where: { file: parts.image } });
   }
   const found = /^Linux version (\S+)/.exec(image.banner ?? '')?.[1];
   if (found !== undefined && found !== release) {
-    throw fail('kernel-release-mismatch', { part: 'image', found, wanted: release }, { where: { file: parts.image } });
+    throw failure(
+      'kernel-release-mismatch',
+      { part: 'image', found, wanted: release },
+      { where: { file: parts.image } },
+    );
   }
   writeAtomically(vmlinux, image.bytes, 0o444);
   writeKallsyms(kallsyms, readKallsyms(image));
@@ -153,12 +157,12 @@ function checkParts(release: string, parts: UnpackedParts, tree: string): void {
   const header = join(parts.headers, 'include/generated/utsrelease.h');
   const found = existsSync(header) ? /UTS_RELEASE\s+"([^"]*)"/.exec(readBytes(header).toString())?.[1] : undefined;
   if (found !== undefined && found !== release) {
-    throw fail('kernel-release-mismatch', { part: 'headers', found, wanted: release }, { where: { file: header } });
+    throw failure('kernel-release-mismatch', { part: 'headers', found, wanted: release }, { where: { file: header } });
   }
   const built = builtVersionOf(parts.headers);
   const source = sourceVersionOf(tree);
   if (built !== undefined && !sameVersion(built, source)) {
-    throw fail('kernel-source-mismatch', { found: versionText(source), wanted: versionText(built) });
+    throw failure('kernel-source-mismatch', { found: versionText(source), wanted: versionText(built) });
   }
 }
 
@@ -171,7 +175,7 @@ function checkRealTime(settings: KernelConfig, tree: string): void {
   if (!settings.has('PREEMPT_RT') || since(version, 6, 12)) return;
   if (existsSync(join(tree, 'localversion-rt'))) return;
   const found = versionText(version);
-  throw fail('kernel-source-mismatch', {
+  throw failure('kernel-source-mismatch', {
     found: `${found} without the PREEMPT_RT patches`,
     wanted: `${found} with the PREEMPT_RT patches (localversion-rt)`,
   });

@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { saysDiskFull } from '../base/files.ts';
 import { readConfig } from '../kernel/config.ts';
 import type { KernelCompiler } from '../kernel/target.ts';
@@ -129,8 +129,8 @@ async function makePrepare({ tree, release, compiler, writers, update }: Prepare
   });
   if (status === 0) return;
   const said = `${stderr}\n${stdout.subarray(-2000).toString()}`;
-  if (saysDiskFull(said)) throw fail('disk-full', { file: tree });
-  throw fail('kernel-prepare-failed', { release }, { detail: said.trim().split('\n').slice(-30).join('\n') });
+  if (saysDiskFull(said)) throw failure('disk-full', { file: tree });
+  throw failure('kernel-prepare-failed', { release }, { detail: said.trim().split('\n').slice(-30).join('\n') });
 }
 
 /** Option by option the tree must have what the vendor had, in every form that kbuild and the compiler read. */
@@ -140,13 +140,13 @@ function checkConfiguration(headers: string, tree: string, release: string): voi
     const difference = readConfig(join(headers, name)).firstDifference(readConfig(join(tree, name)));
     if (difference === undefined) continue;
     const { option, here: wanted, there: found } = difference;
-    throw fail('kernel-config-drift', { release, option, found, wanted }, { where: { file: join(tree, name) } });
+    throw failure('kernel-config-drift', { release, option, found, wanted }, { where: { file: join(tree, name) } });
   }
   const header = 'include/generated/autoconf.h';
   if (
     existsSync(join(headers, header)) &&
     !readFileSync(join(headers, header)).equals(readFileSync(join(tree, header)))
   ) {
-    throw fail('kernel-config-drift', { release, option: header, found: 'another', wanted: "the vendor's" });
+    throw failure('kernel-config-drift', { release, option: header, found: 'another', wanted: "the vendor's" });
   }
 }

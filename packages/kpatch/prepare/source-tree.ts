@@ -1,7 +1,7 @@
 /** The source of a kernel, unpacked into a folder. */
 
 import { mkdirSync } from 'node:fs';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { saysDiskFull } from '../base/files.ts';
 import type { SourceParts } from '../distro/provider.ts';
 import { requireNoEscape } from '../sandbox/output.ts';
@@ -37,9 +37,9 @@ export async function unpackSource(source: SourceParts, tree: string): Promise<v
   const { status, stderr } = await sandboxed('bash', ['-c', script, 'unpack', source.path, tree], {
     view: { readOnly: [source.path], writable: [tree] },
   });
-  if (saysDiskFull(stderr)) throw fail('disk-full', { file: tree });
+  if (saysDiskFull(stderr)) throw failure('disk-full', { file: tree });
   if (status !== 0) {
-    throw fail('tool-failed', { command: `unpack ${source.path}`, outcome: `status ${status}` }, { detail: stderr });
+    throw failure('tool-failed', { command: `unpack ${source.path}`, outcome: `status ${status}` }, { detail: stderr });
   }
   for (const patch of source.patches ?? []) {
     await sandboxedOk('patch', ['-p1', '-s', '-f', '--no-backup-if-mismatch', '-i', patch], {

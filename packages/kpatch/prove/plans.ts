@@ -1,5 +1,5 @@
 /** The plans: which checks run in which order in which boots of the kernel. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { reached, testAfter, testBefore, testWith } from './checks/author-test.ts';
 import { applied, installs } from './checks/boot-path.ts';
 import { boots, targets } from './checks/boots.ts';
@@ -190,7 +190,7 @@ export function onlyChecks(plan: Plan, names: readonly string[], own: readonly s
   if (unknown !== undefined) {
     const more = plan === quickPlan ? idsOf(fullPlan).filter((id) => !ids.includes(id)) : [];
     const known = [...ids, ...own].join(', ') + (more.length === 0 ? '' : `; with --full also ${more.join(', ')}`);
-    throw fail('prove-unknown-check', { check: unknown, known });
+    throw failure('prove-unknown-check', { check: unknown, known });
   }
   const wanted = withGround(names);
   const keep = (check: Check): boolean => wanted.includes(check.id) || always.includes(check);

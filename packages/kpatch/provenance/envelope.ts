@@ -2,7 +2,7 @@
  * DSSE envelopes (Dead Simple Signing Envelope v1, github.com/secure-systems-lab/dsse) around in-toto statements. The format is
  * a JSON object with three members, and what is signed is one line of text before the payload: no library is needed.
  */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { parseStrict } from '../base/strict-json.ts';
 import type { Content } from '../documents/document.ts';
 import type { envelopeDocument } from '../documents/provenance.ts';
@@ -50,7 +50,7 @@ export function seal(statement: object, key: PrivateKey | undefined): string {
  * are parsed. Errors: `provenance-invalid`, also for a signature by one of the keys that does not match; `proof-key`.
  */
 export function open(bytes: Uint8Array, file: string, keys: readonly PublicKey[]): Opened {
-  const refuse = (problem: string): Error => fail('provenance-invalid', { file, problem }, { where: { file } });
+  const refuse = (problem: string): Error => failure('provenance-invalid', { file, problem }, { where: { file } });
   if (bytes.length > LIMIT) throw refuse(`it is larger than ${LIMIT >> 20} MiB`);
   const envelope = parsed(Buffer.from(bytes).toString('utf8'), refuse);
   const problem = envelopeProblem(envelope);

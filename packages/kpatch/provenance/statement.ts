@@ -1,5 +1,5 @@
 /** In-toto statements of kpatch: reading them, and the parts that both kinds share. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { isPlainText } from '../base/printable.ts';
 import type { Content, DocumentDefinition } from '../documents/document.ts';
 import type { provenanceDocument, testResultDocument } from '../documents/provenance.ts';
@@ -59,7 +59,7 @@ async function read<D extends DocumentDefinition>(
   const { payload, signedBy, claimed } = open(bytes, file, keys);
   const read = contentOf(definition.schema, payload);
   const problem = 'problem' in read ? read.problem : unsafeText(read.content);
-  if (problem !== undefined) throw fail('provenance-invalid', { file, problem }, { where: { file } });
+  if (problem !== undefined) throw failure('provenance-invalid', { file, problem }, { where: { file } });
   return { statement: (read as { content: Content<D> }).content, signedBy, claimed };
 }
 

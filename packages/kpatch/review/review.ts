@@ -1,6 +1,6 @@
 /** All kinds of hazards, and what they find in a change. */
 
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import type { Change } from './change.ts';
 import { type Hazard, type HazardKind, kindNames } from './hazard.ts';
 import { constant } from './hazards/constant.ts';
@@ -39,7 +39,9 @@ export function readKinds(list: string): readonly string[] {
   if (names.includes('all')) return kindNames;
   const unknown = names.find((one) => !(kindNames as readonly string[]).includes(one));
   if (unknown !== undefined)
-    throw fail('usage', { problem: `unknown kind of hazard '${unknown}': choose from all, ${kindNames.join(', ')}` });
+    throw failure('usage', {
+      problem: `unknown kind of hazard '${unknown}': choose from all, ${kindNames.join(', ')}`,
+    });
   return names;
 }
 
@@ -50,7 +52,7 @@ export function requireAllowed(hazards: readonly Hazard[], denied: readonly stri
   if (first === undefined) return;
   const detail = found.map(hazardText).join('\n');
   const params = { count: found.length, kind: first.kind, function: first.function };
-  throw fail('review-denied', params, { where: { file: first.place, function: first.function }, detail });
+  throw failure('review-denied', params, { where: { file: first.place, function: first.function }, detail });
 }
 
 /** A hazard in three lines. */

@@ -1,5 +1,5 @@
 /** Rewrites source patches against the source of a kernel. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { changedFiles } from '../review/patches.ts';
 import type { SourcePatch } from '../source/patch.ts';
@@ -34,14 +34,18 @@ export async function rewritePatches(
 ): Promise<Rewritten> {
   const unknown = names.find((name) => !rules.some((rule) => rule.name === name));
   const known = rules.map(({ name }) => name).join(', ');
-  if (unknown !== undefined) throw fail('usage', { problem: `unknown rule '${unknown}': choose from ${known}` });
+  if (unknown !== undefined) throw failure('usage', { problem: `unknown rule '${unknown}': choose from ${known}` });
   const rewritten = rewriteFiles(await changedFiles(facts, patches, folder), names);
   const refused = rewritten.notes.filter(({ outcome }) => outcome === 'refused');
   const [first] = refused;
   if (first !== undefined) {
     const detail = refused.map(({ rule, name, text }) => `${rule}: ${name}: ${text}`).join('\n');
-    throw fail('rewrite-refused', { name: first.name, problem: first.text }, { where: { file: first.file }, detail });
+    throw failure(
+      'rewrite-refused',
+      { name: first.name, problem: first.text },
+      { where: { file: first.file }, detail },
+    );
   }
-  if (rewritten.notes.length === 0) throw fail('rewrite-nothing', {});
+  if (rewritten.notes.length === 0) throw failure('rewrite-nothing', {});
   return rewritten;
 }

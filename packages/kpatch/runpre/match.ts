@@ -7,7 +7,7 @@
  * branch depend on the distance to other functions, so on the compiler's section flags, and are no difference of the code.
  */
 
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { STB } from '../formats/elf/constants.ts';
 import type { ElfObject, ElfSymbol, Section } from '../formats/elf/object.ts';
 import type { CodeSymbol, RunningCode } from '../kernel/running-code.ts';
@@ -74,7 +74,7 @@ export class RunPreMatcher {
     this.#kernel = kernel;
     const platform = architectureOf(object);
     if (platform.runPre === undefined) {
-      throw fail('elf-unsupported', { file: object.file, kind: `run-pre match on ${platform.name}` });
+      throw failure('elf-unsupported', { file: object.file, kind: `run-pre match on ${platform.name}` });
     }
     this.#arch = platform;
     this.#rules = platform.runPre;

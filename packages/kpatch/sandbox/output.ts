@@ -12,7 +12,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { join, relative, sep } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { reasonOf } from '../base/files.ts';
 
 /** No object, note or module of a kernel is larger (bytes). */
@@ -26,14 +26,14 @@ const LIMIT = 1 << 30;
 export function readOutput(root: string, file: string, limit = LIMIT): Buffer {
   const path = join(root, file);
   const refused = (problem: string): Error =>
-    fail('sandbox-output', { file: path, problem }, { where: { file: path } });
+    failure('sandbox-output', { file: path, problem }, { where: { file: path } });
   let fd: number;
   try {
     // A pipe would keep us waiting: O_NONBLOCK.
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw refused('it is a symbolic link');
-    throw fail('file-unreadable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
+    throw failure('file-unreadable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
   }
   try {
     const stat = fstatSync(fd);
@@ -58,7 +58,7 @@ export function requireNoEscape(root: string): void {
     if (entry.isFile() || entry.isDirectory()) continue;
     const path = join(entry.parentPath, entry.name);
     const refused = (problem: string): Error =>
-      fail('sandbox-output', { file: path, problem }, { where: { file: path } });
+      failure('sandbox-output', { file: path, problem }, { where: { file: path } });
     if (!entry.isSymbolicLink()) throw refused('it is neither a file nor a folder');
     const end = endOf(path);
     if (end !== real && !end.startsWith(`${real}${sep}`))

@@ -7,7 +7,7 @@
  */
 import { type StdioOptions, spawnSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
-import { fail, KpatchError } from '../base/errors/error.ts';
+import { failure, KpatchError } from '../base/errors/error.ts';
 import { openFiles, type RunOptions, type RunResult, run, toolFailed } from '../base/run.ts';
 import { packageOf } from '../base/tools.ts';
 import { isSandboxed } from '../base/workspace.ts';
@@ -107,7 +107,7 @@ export function commandLine(
   const shown = [command, ...args];
   const scope = guest === undefined ? scopeCommand() : [];
   if (!isSandboxed()) {
-    if (view.buildRoot !== undefined) throw fail('build-root-sandbox', { folder: view.buildRoot });
+    if (view.buildRoot !== undefined) throw failure('build-root-sandbox', { folder: view.buildRoot });
     const [program, ...words] = [
       ...scope,
       ...around,
@@ -170,7 +170,7 @@ function looked(result: RunResult): RunResult | undefined {
   }
   // prlimit and setpriv say so where the program that they should start is not there.
   const tool = /^(?:prlimit|setpriv): failed to execute (\S+): No such file/m.exec(result.stderr)?.[1];
-  if (result.status === 127 && tool !== undefined) throw fail('tool-missing', { tool, package: packageOf(tool) });
+  if (result.status === 127 && tool !== undefined) throw failure('tool-missing', { tool, package: packageOf(tool) });
   return result;
 }
 
@@ -235,7 +235,7 @@ function notInstalled(): Error {
 }
 
 function unavailable(reason: string): Error {
-  return fail('sandbox-unavailable', { reason });
+  return failure('sandbox-unavailable', { reason });
 }
 
 /** bwrap names the system call that failed; why it failed is known for these. */

@@ -2,7 +2,7 @@
  * The condition of a shield: a C expression on the arguments that has no effect of its own. It runs in the kernel before the
  * function's own checks, so a member behind a pointer that is NULL or an error value reads as 0.
  */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { closing, isName, tokensOf } from '../source/reach/c-text.ts';
 
 /** Functions and macros that only look and may be called anywhere, also under a spin lock. */
@@ -24,7 +24,7 @@ export interface ConditionParameter {
  * user program, or that is not on the arguments.
  */
 export function conditionCode(condition: string, parameters: readonly ConditionParameter[]): string {
-  const refuse = (problem: string): Error => fail('shield-condition', { condition, problem });
+  const refuse = (problem: string): Error => failure('shield-condition', { condition, problem });
   if (!/\S/.test(condition)) throw refuse('it is empty');
   if (condition.length > 1000) throw refuse('it has more than 1000 characters');
   if (/[;{}#\\`@$"?]|\/[/*]|\n/.test(condition))

@@ -1,6 +1,6 @@
 /** Shield files: what a vendor publishes with an advisory, so that everybody can build the same shield. */
 import { dirname, join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { isPlainText } from '../base/printable.ts';
 import { parseStrict } from '../base/strict-json.ts';
@@ -15,7 +15,7 @@ export interface ShieldFile extends Content<typeof shieldFileDocument> {
 /** Reads and checks a shield file. Errors: `file-unreadable`, `shield-file`. */
 export function readShieldFile(file: string): ShieldFile {
   const bytes = readBytes(file);
-  const refuse = (problem: string): Error => fail('shield-file', { file, problem }, { where: { file } });
+  const refuse = (problem: string): Error => failure('shield-file', { file, problem }, { where: { file } });
   if (bytes.length > 64 * 1024) throw refuse('it is larger than 64 KiB');
   let value: unknown;
   try {
@@ -40,9 +40,9 @@ const units: Readonly<Record<string, number>> = { h: 3600, d: 86_400, w: 7 * 86_
 export function expiry(value: string, now: Date): Date {
   const [, number, unit] = /^(\d{1,5})([hdw])$/.exec(value) ?? [];
   if (number === undefined)
-    throw fail('shield-expiry', { value: JSON.stringify(value), problem: 'it is not a number with a unit' });
+    throw failure('shield-expiry', { value: JSON.stringify(value), problem: 'it is not a number with a unit' });
   const seconds = Number(number) * units[unit!]!;
   if (seconds === 0 || seconds > 366 * 86_400)
-    throw fail('shield-expiry', { value, problem: 'it must be more than nothing and at most a year' });
+    throw failure('shield-expiry', { value, problem: 'it must be more than nothing and at most a year' });
   return new Date((Math.floor(now.getTime() / 1000) + seconds) * 1000);
 }

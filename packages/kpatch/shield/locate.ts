@@ -1,7 +1,7 @@
 /** Finds the definition of a function in the source of a kernel, and every file that mentions it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import { objectOf, type Unit } from '../kbuild/unit.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
@@ -30,7 +30,8 @@ export interface Located {
  */
 export async function locate(facts: KernelFacts, name: string, file?: string): Promise<Located> {
   const { release, paths } = facts.kernel;
-  if (!/^[A-Za-z_]\w*$/.test(name)) throw fail('shield-function-unknown', { function: JSON.stringify(name), release });
+  if (!/^[A-Za-z_]\w*$/.test(name))
+    throw failure('shield-function-unknown', { function: JSON.stringify(name), release });
   const objects = await facts.objects();
   const call = /^__[a-z0-9]+_(?:compat_)?sys_(\w+)$/.exec(name)?.[1];
   const words = call === undefined ? [name] : [name, call];
@@ -44,10 +45,10 @@ export async function locate(facts: KernelFacts, name: string, file?: string): P
       .map((definition) => ({ ...one, definition })),
   );
   const [place, ...more] = places.filter((one) => file === undefined || one.file === file);
-  if (place === undefined) throw fail('shield-function-unknown', { function: name, release });
+  if (place === undefined) throw failure('shield-function-unknown', { function: name, release });
   if (more.length > 0) {
     const files = [place, ...more].map((one) => `${one.file}:${one.definition.line}`).join(', ');
-    throw fail('shield-function-ambiguous', { function: name, files });
+    throw failure('shield-function-ambiguous', { function: name, files });
   }
   const object = objectOf(place.file);
   const unit = { object, owners: objects.get(object)!, through: [place.file] };

@@ -1,7 +1,7 @@
 /** Whether a live patch that is loaded on this machine already replaces a function. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 
 /** Error: `shield-patched`. Looks only if the target is the running kernel; `root` is the root of the file system. */
 export function requireUnpatched(
@@ -13,7 +13,7 @@ export function requireUnpatched(
   for (const patch of foldersIn(folder)) {
     for (const object of foldersIn(join(folder, patch))) {
       const names = foldersIn(join(folder, patch, object)).map((one) => one.replace(/,\d+$/, ''));
-      if (names.includes(name)) throw fail('shield-patched', { patch, function: name });
+      if (names.includes(name)) throw failure('shield-patched', { patch, function: name });
     }
   }
 }

@@ -1,5 +1,5 @@
 /** The value that a shield returns: which values the type of the function and its callers understand. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { type DwarfTypes, TAG } from '../formats/dwarf/types.ts';
 import type { CFunction } from '../source/c-functions.ts';
 import type { Callers } from './callers.ts';
@@ -50,7 +50,7 @@ export function returnCode(
 ): string {
   const known = understood(found.kind, callers);
   const refuse = (problem: string): Error =>
-    fail('shield-return', { value, function: definition.name, problem, known: known.join(', ') || 'none' });
+    failure('shield-return', { value, function: definition.name, problem, known: known.join(', ') || 'none' });
   const isErrno = /^-E[A-Z][A-Z0-9]+$/.test(value);
   if (!isErrno && !/^(?:0|true|false|NULL)$/.test(value)) throw refuse('it is not an error number such as -EPERM');
   if (found.kind === 'none')

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { release as runningRelease } from 'node:os';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { temporaryFolder } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
 import { type BuildResult, build } from '../builder/build.ts';
@@ -156,7 +156,7 @@ function checkFunction(request: ShieldRequest, located: Located, types: DwarfTyp
   const { definition, text, file, unit } = located;
   const { function: name } = request;
   const unsafe = (problem: string, more: readonly string[] = []): Error =>
-    fail(
+    failure(
       'shield-unsafe',
       { function: name, problem },
       {

@@ -1,7 +1,7 @@
 /** Applies source patches to the files of an overlay with GNU patch in the sandbox, and reports exactly what did not apply. */
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { temporaryFolder } from '../base/files.ts';
 import type { RunResult } from '../base/run.ts';
 import type { SourceOverlay } from '../kbuild/overlay.ts';
@@ -142,13 +142,13 @@ class Application {
     this.#overlay.copy(file.path);
     const params = { file: this.#patch.name, target: source, release: this.#release };
     const where = { where: { file: this.#patch.file } };
-    if (file.kind !== 'create' && !existsSync(this.#path(source))) throw fail('patch-file-missing', params, where);
+    if (file.kind !== 'create' && !existsSync(this.#path(source))) throw failure('patch-file-missing', params, where);
     const exists = file.kind !== 'modify' && file.kind !== 'delete' && existsSync(this.#path(file.path));
     if (!exists) return;
     const text = this.#bytes(file.path).toString('latin1');
     if (file.kind === 'create' && text === '' && file.hunks.length > 0) return; // it gets its first lines
     if (file.kind === 'create' && text === addedText(file)) throw this.#alreadyApplied(file.path);
-    throw fail('patch-file-exists', { ...params, target: file.path }, where);
+    throw failure('patch-file-exists', { ...params, target: file.path }, where);
   }
 
   async #removeEmpty(file: PatchedFile): Promise<void> {
@@ -160,7 +160,7 @@ class Application {
   #alreadyApplied(target: string): Error {
     const code = this.#series.length > 1 ? 'series-patch-applied' : 'patch-already-applied';
     const detail = this.#changedBefore(target);
-    return fail(
+    return failure(
       code,
       { file: this.#patch.name, target, release: this.#release },
       {
@@ -193,7 +193,7 @@ class Application {
       );
     }
     const problem = 'GNU patch cannot apply it';
-    return fail(
+    return failure(
       'patch-malformed',
       { file: this.#patch.name, problem },
       { where: { file: this.#patch.file }, detail: said },
@@ -203,7 +203,7 @@ class Application {
   #doesNotApply(file: PatchedFile, hunk: number, failed: HunkReport | undefined, reason = ''): Error {
     const text = file.hunks[hunk - 1];
     const detail = [reason, failed === undefined ? '' : this.#mismatch(file, text), this.#changedBefore(file.path)];
-    return fail(
+    return failure(
       'patch-does-not-apply',
       { file: this.#patch.name, release: this.#release, hunk, target: file.path },
       {

@@ -1,7 +1,7 @@
 /** A source patch: a file with diffs, read and checked before kpatch does anything with it. */
 import { basename } from 'node:path';
 import { sha256 } from '../base/digest.ts';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import type { PatchedFile } from './diff/file.ts';
 import { displayed, linesOf } from './diff/lines.ts';
@@ -61,8 +61,8 @@ export function parseSourcePatch(file: string, bytes: Uint8Array): SourcePatch {
   const where = { where: { file } };
   const plain = plainBytes(file, bytes);
   const text = plain.toString('latin1');
-  if (!/\S/.test(text)) throw fail('patch-empty', { file }, where);
-  if (text.includes('\0')) throw fail('patch-not-a-patch', { file }, where);
+  if (!/\S/.test(text)) throw failure('patch-empty', { file }, where);
+  if (text.includes('\0')) throw failure('patch-not-a-patch', { file }, where);
   const lines = linesOf(text);
   const { sections, around } = findSections(file, lines);
   if (sections.length === 0) throw notAPatch(file, lines);
@@ -85,7 +85,7 @@ const longName = new RegExp(`^\\+.*?(?<!\\w)[A-Za-z_]\\w{${KSYM_NAME_LEN - 1}}`)
 function requireNames(file: string, lines: readonly string[]): void {
   const at = lines.findIndex((line) => line.length > KSYM_NAME_LEN && longName.test(line));
   if (at < 0) return;
-  throw fail(
+  throw failure(
     'patch-name-too-long',
     { file, line: at + 1, limit: KSYM_NAME_LEN - 1 },
     { where: { file, line: at + 1 } },
@@ -104,11 +104,11 @@ export function placeInTree(patches: readonly SourcePatch[], tree: string): Sour
 function notAPatch(file: string, lines: readonly string[]): Error {
   const where = { where: { file } };
   const encoding = lines.map((line) => /^content-transfer-encoding:\s*(base64)/i.exec(line)?.[1]).find(Boolean);
-  if (encoding !== undefined) return fail('patch-encoded', { file, encoding: 'a base64 mail' }, where);
+  if (encoding !== undefined) return failure('patch-encoded', { file, encoding: 'a base64 mail' }, where);
   const at = lines.findIndex(isEdCommand);
   const next = lines[at + 1] ?? '';
-  if (at >= 0 && /^[<>] /.test(next)) return fail('patch-style', { file, style: 'a diff without context' }, where);
+  if (at >= 0 && /^[<>] /.test(next)) return failure('patch-style', { file, style: 'a diff without context' }, where);
   if (at >= 0 && (lines.includes('.') || /^[\d,]+d/.test(lines[at]!)))
-    return fail('patch-style', { file, style: 'an ed script' }, where);
-  return fail('patch-not-a-patch', { file }, where);
+    return failure('patch-style', { file, style: 'an ed script' }, where);
+  return failure('patch-not-a-patch', { file }, where);
 }

@@ -2,7 +2,7 @@
  * Which files of a tree the diffs of a patch change: how many parts of the names are to be stripped (`patch -p`), which of the
  * two names of a diff counts, and whether the file is created, changed, moved or removed.
  */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import type { PatchedFile } from './diff/file.ts';
 import { displayed } from './diff/lines.ts';
 import { depthOf, pathInTree, stripped } from './diff/names.ts';
@@ -97,10 +97,10 @@ function refuse(file: string, { problems }: Placement): void {
   if (problem === undefined || problem.kind === 'missing') return;
   const where = { where: { file, line: problem.section.line } };
   const target = displayed(problem.text);
-  if (problem.kind === 'outside') throw fail('patch-escapes', { file, target }, where);
+  if (problem.kind === 'outside') throw failure('patch-escapes', { file, target }, where);
   if (problem.kind === 'special')
-    throw fail('patch-special-file', { file, target, kind: 'a symbolic link or folder' }, where);
-  throw fail('patch-ambiguous', { file, problem: target }, where);
+    throw failure('patch-special-file', { file, target, kind: 'a symbolic link or folder' }, where);
+  throw failure('patch-ambiguous', { file, problem: target }, where);
 }
 
 function placeAt(level: number, sections: readonly Section[], tree: TreeView): Placement {

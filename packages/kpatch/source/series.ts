@@ -1,7 +1,7 @@
 /** From what the user names (patch files, a folder, a `series` file as quilt writes it) to the patches in their order. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { displayed } from './diff/lines.ts';
 import { readPatch, type SourcePatch } from './patch.ts';
@@ -25,14 +25,14 @@ function expand(name: string): string[] {
   const series = join(name, 'series');
   if (existsSync(series)) return listed(series);
   const files = readdirSync(name).filter((file) => /\.(patch|diff)(\.(gz|xz|zst))?$/.test(file));
-  if (files.length === 0) throw fail('series-empty', { folder: name }, { where: { file: name } });
+  if (files.length === 0) throw failure('series-empty', { folder: name }, { where: { file: name } });
   return files.sort().map((file) => join(name, file));
 }
 
 function listed(series: string): string[] {
   const lines = readBytes(series).toString('latin1').split('\n');
   const names = lines.flatMap((line, index) => listedName(series, line, index + 1));
-  if (names.length === 0) throw fail('series-empty', { folder: series }, { where: { file: series } });
+  if (names.length === 0) throw failure('series-empty', { folder: series }, { where: { file: series } });
   return names.map((name) => join(dirname(series), name));
 }
 
@@ -44,6 +44,6 @@ function listedName(series: string, line: string, number: number): string[] {
   if (name === undefined) return [];
   const other = options.find((option) => !/^(?:-p\d+|-pab|-p|\d+|--strip=\d+)$/.test(option));
   if (other !== undefined)
-    throw fail('series-option', { series, option: displayed(other) }, { where: { file: series, line: number } });
+    throw failure('series-option', { series, option: displayed(other) }, { where: { file: series, line: number } });
   return [Buffer.from(name, 'latin1').toString('utf8')];
 }

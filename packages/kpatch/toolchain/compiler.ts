@@ -1,5 +1,5 @@
 /** The compiler that built a kernel, and the one that is here. */
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import type { KernelConfig } from '../kernel/config.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
@@ -89,13 +89,13 @@ export async function checkCompiler(
 ): Promise<{ found: string; same: boolean }> {
   const { command, builtBy, makeArguments, root } = kernel.compiler;
   const found = await versionText(command, root);
-  if (found === undefined) throw fail('tool-missing', { tool: command, package: command });
+  if (found === undefined) throw failure('tool-missing', { tool: command, package: command });
   for (const argument of makeArguments) {
     const linker = /^LD=(.*)/.exec(argument)?.[1];
     if (linker !== undefined && (await versionText(linker, root)) === undefined)
-      throw fail('tool-missing', { tool: linker, package: linker.replace('ld.', '') });
+      throw failure('tool-missing', { tool: linker, package: linker.replace('ld.', '') });
   }
   const same = builtBy === '' || sameCompiler(found, builtBy);
-  if (!same && !accept) throw fail('kernel-compiler', { wanted: builtBy, found, command });
+  if (!same && !accept) throw failure('kernel-compiler', { wanted: builtBy, found, command });
   return { found, same };
 }

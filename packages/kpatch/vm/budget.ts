@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { interrupted, onExit } from '../base/cleanup.ts';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { lock } from '../base/lock.ts';
 import { stateFolder } from './state.ts';
 
@@ -58,7 +58,7 @@ export async function takePlace(
       if (ticket === undefined) ticket = enter(folder, 'waiting', waits);
       else ticket.update(waits);
       await delay(300);
-      if (interrupted.aborted) throw fail('interrupted', { signal: String(interrupted.reason) });
+      if (interrupted.aborted) throw failure('interrupted', { signal: String(interrupted.reason) });
     }
   } finally {
     ticket?.remove();
@@ -73,7 +73,7 @@ async function tryPlace(folder: string, mib: number, last: boolean, ticket?: Ent
     const untouched = others.reduce((sum, { mib: promised, pid }) => sum + Math.max(0, promised - residentMiB(pid)), 0);
     const available = Math.max(0, availableMiB() - RESERVE_MIB - untouched);
     if (turn && mib <= available && others.length <= availableParallelism()) return register(folder, mib);
-    if (last || (others.length === 0 && mib > available)) throw fail('guest-memory', { needed: mib, available });
+    if (last || (others.length === 0 && mib > available)) throw failure('guest-memory', { needed: mib, available });
     return undefined;
   } finally {
     held.release();

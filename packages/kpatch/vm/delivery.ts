@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { writeError } from '../base/files.ts';
 import { giveFolder } from '../sandbox/user.ts';
 import { AGENT_FOLDER } from './agent.ts';
@@ -68,7 +68,7 @@ cd / && ${unpack} <${DISK} || exit 1
 for module in ${drivers.join(' ')}; do rmmod $module 2>/dev/null; done; true`;
     const { status, output } = await guest.run(script, { step, deadlineMs: DELIVERY_DEADLINE_MS });
     if (status === 77) await bySerial();
-    else if (status !== 0) throw fail('guest-step-failed', { step, status }, { detail: output });
+    else if (status !== 0) throw failure('guest-step-failed', { step, status }, { detail: output });
   }
   for (const module of load) await guest.run(`modprobe ${module}`);
 }

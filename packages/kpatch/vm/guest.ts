@@ -4,7 +4,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { interrupted } from '../base/cleanup.ts';
-import { fail, type KpatchError } from '../base/errors/error.ts';
+import { failure, type KpatchError } from '../base/errors/error.ts';
 import { temporaryFolder, writeError } from '../base/files.ts';
 import type { Emulator } from '../platform/emulator.ts';
 import { giveFolder, shareFolder } from '../sandbox/user.ts';
@@ -145,7 +145,7 @@ export class Guest {
   whileAlive<T>(work: Promise<T>, step: string, deadlineMs: number, signal?: AbortSignal): Promise<T> {
     const limitMs = stretched(deadlineMs);
     const late = (): KpatchError =>
-      fail('guest-hung', { step, seconds: limitMs / 1000 }, { detail: this.#qemu.messages() });
+      failure('guest-hung', { step, seconds: limitMs / 1000 }, { detail: this.#qemu.messages() });
     return this.#within(work, limitMs, signal, late);
   }
 
@@ -155,8 +155,8 @@ export class Guest {
     const limitMs = stretched(deadlineMs);
     await this.#within(this.#channel.ready, limitMs, signal, () => {
       const seconds = limitMs / 1000;
-      if (this.#console.empty) return fail('guest-silent', { seconds, image }, { detail: this.#qemu.messages() });
-      return fail('guest-not-booted', { seconds }, { detail: this.#console.tail(60) });
+      if (this.#console.empty) return failure('guest-silent', { seconds, image }, { detail: this.#qemu.messages() });
+      return failure('guest-not-booted', { seconds }, { detail: this.#console.tail(60) });
     });
     this.bootMs = performance.now() - start;
   }
@@ -177,7 +177,7 @@ export class Guest {
     const result = await this.run(script, options);
     if (result.status === 0) return result;
     const step = nameOf(script, options);
-    throw fail('guest-step-failed', { step, status: result.status }, { detail: result.output.slice(-8000) });
+    throw failure('guest-step-failed', { step, status: result.status }, { detail: result.output.slice(-8000) });
   }
 
   async #run(script: string, options: ScriptOptions): Promise<ScriptResult> {
@@ -203,7 +203,7 @@ export class Guest {
     const { step } = options;
     const limitMs = stretched(options.deadlineMs);
     return this.#within(this.#channel.run(script, options.onOutput), limitMs, undefined, () =>
-      fail('guest-hung', { step, seconds: limitMs / 1000 }, { detail: this.#console.tail(60) }),
+      failure('guest-hung', { step, seconds: limitMs / 1000 }, { detail: this.#console.tail(60) }),
     );
   }
 
@@ -220,7 +220,7 @@ export class Guest {
     const step = `write ${path}`;
     const send = async (script: string): Promise<void> => {
       const { status, output } = await this.#exchange(Buffer.from(script), { deadlineMs: 60_000, step });
-      if (status !== 0) throw fail('guest-step-failed', { step, status }, { detail: readable(output) });
+      if (status !== 0) throw failure('guest-step-failed', { step, status }, { detail: readable(output) });
     };
     await send(`mkdir -p "$(dirname ${name})" && : >${name} && chmod ${mode.toString(8)} ${name}`);
     const piece = Math.floor((SCRIPT_LIMIT - 1000) / 4) * 3;
@@ -241,7 +241,7 @@ export class Guest {
       // A pipe's status is that of its last command, so that the file can be read is asked first.
       const script = `head -c 0 ${quote(path)} || exit 1; tail -c +${at + 1} ${quote(path)} | head -c ${piece} | base64`;
       const { status, output } = await this.#exchange(Buffer.from(script), { deadlineMs: 60_000, step });
-      if (status !== 0) throw fail('guest-step-failed', { step, status }, { detail: readable(output) });
+      if (status !== 0) throw failure('guest-step-failed', { step, status }, { detail: readable(output) });
       return Buffer.from(output.toString('latin1'), 'base64');
     };
     const result = this.#turn.then(async () => {
@@ -281,7 +281,7 @@ export class Guest {
     let onAbort = (): void => {};
     const limit = new Promise<KpatchError>((resolve) => {
       timer = setTimeout(() => resolve(late()), deadlineMs);
-      onAbort = () => resolve(fail('interrupted', { signal: String(stop.reason) }));
+      onAbort = () => resolve(failure('interrupted', { signal: String(stop.reason) }));
       if (stop.aborted) onAbort();
       stop.addEventListener('abort', onAbort, { once: true });
     });
@@ -300,8 +300,8 @@ export class Guest {
   #error(outcome: string): KpatchError {
     const said = [this.#console.tail(60), this.#qemu.messages()].filter((text) => text !== '').join('\n');
     const { panic } = this.#console;
-    if (panic !== undefined) return fail('guest-panicked', { reason: panic }, { detail: said });
-    return fail('guest-ended', { outcome: this.#stopping ? 'kpatch stopped it' : outcome }, { detail: said });
+    if (panic !== undefined) return failure('guest-panicked', { reason: panic }, { detail: said });
+    return failure('guest-ended', { outcome: this.#stopping ? 'kpatch stopped it' : outcome }, { detail: said });
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { run } from '../base/run.ts';
 import { programFolders } from '../base/workspace.ts';
@@ -86,7 +86,7 @@ async function readBusybox(): Promise<Busybox> {
     }
     // A dynamically linked program names its interpreter; the guest has none.
     if (bytes.subarray(0, 4096).includes('ld-linux')) {
-      throw fail('busybox-missing', { problem: `${path} is dynamically linked` }, { where: { file: path } });
+      throw failure('busybox-missing', { problem: `${path} is dynamically linked` }, { where: { file: path } });
     }
     // Its end may be seen late: what is computed for other proofs in the meantime runs in this process.
     const { stdout } = await run(path, ['--list'], { timeoutMs: 120_000 });
@@ -95,7 +95,7 @@ async function readBusybox(): Promise<Busybox> {
       .split('\n')
       .filter((name) => /^[\w.[+-]+$/.test(name) && name !== 'busybox');
     if (applets.includes('sh')) return { bytes, applets };
-    throw fail('busybox-missing', { problem: `${path} has no shell applet` }, { where: { file: path } });
+    throw failure('busybox-missing', { problem: `${path} has no shell applet` }, { where: { file: path } });
   }
-  throw fail('busybox-missing', { problem: 'there is none in PATH' });
+  throw failure('busybox-missing', { problem: 'there is none in PATH' });
 }

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { runOk } from '../base/run.ts';
 import { ElfFile } from '../formats/elf/file.ts';
@@ -49,7 +49,7 @@ export async function moduleFiles(modules: GuestModules): Promise<Record<string,
     const known = closures.get(key);
     if (known !== undefined) return known;
     const path = index.get(key);
-    if (path === undefined) throw fail('guest-module', { module: name, folder }, { where: { file: folder } });
+    if (path === undefined) throw failure('guest-module', { module: name, folder }, { where: { file: folder } });
     closures.set(key, []);
     const bytes = await unpacked(existing(join(folder, path)));
     const needed: string[] = [];

@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Readable } from 'node:stream';
 import { onExit } from '../base/cleanup.ts';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { killGroup, run } from '../base/run.ts';
 import type { Emulator } from '../platform/emulator.ts';
 import { requireSandbox } from '../sandbox/sandbox.ts';
@@ -79,7 +79,9 @@ export async function startQemu(wanted: Machine): Promise<Qemu> {
   });
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
-    child.once('error', (cause) => reject(fail('tool-missing', { tool: 'setpriv', package: 'util-linux' }, { cause })));
+    child.once('error', (cause) =>
+      reject(failure('tool-missing', { tool: 'setpriv', package: 'util-linux' }, { cause })),
+    );
   });
   const informant = (child.stdio as unknown as Readable[])[INFORMANT]!;
   const qemu = handleOf(child, child.pid!);

@@ -1,6 +1,6 @@
 /** QEMU's monitor protocol (docs/interop/qmp-spec.rst of QEMU): one JSON object a line, commands answered in order, events in between. */
 import type { Duplex } from 'node:stream';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 
 interface Message {
   readonly QMP?: object;
@@ -43,7 +43,7 @@ export class Qmp {
       this.#stream.write(`${JSON.stringify({ execute, arguments: args })}\n`);
     });
     if (answer.error === undefined) return answer.return;
-    throw fail('guest-monitor', { command: execute, problem: answer.error.desc ?? 'no reason given' });
+    throw failure('guest-monitor', { command: execute, problem: answer.error.desc ?? 'no reason given' });
   }
 
   /** Resolves when the guest's processors run. */

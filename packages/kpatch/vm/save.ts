@@ -2,7 +2,7 @@
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { giveFolder } from '../sandbox/user.ts';
 import type { Guest } from './guest.ts';
 import { tidyKept, writeKept } from './kept-file.ts';
@@ -75,7 +75,10 @@ async function sent(monitor: Guest['monitor']): Promise<void> {
     const { status = '', ...more } = (await monitor.run('query-migrate')) as { status?: string };
     if (status === 'completed') return;
     if (status === 'failed' || status === 'cancelled')
-      throw fail('guest-monitor', { command: 'migrate', problem: `${status} ${JSON.stringify(more).slice(0, 500)}` });
+      throw failure('guest-monitor', {
+        command: 'migrate',
+        problem: `${status} ${JSON.stringify(more).slice(0, 500)}`,
+      });
     await delay(10);
   }
 }

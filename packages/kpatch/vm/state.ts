@@ -2,7 +2,7 @@
 import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fail } from '../base/errors/error.ts';
+import { failure } from '../base/errors/error.ts';
 import { writeError } from '../base/files.ts';
 
 /** The folder of this user, made if missing: below `/run` for root, else below the session's or the temporary folder. */
@@ -18,7 +18,7 @@ export function stateFolder(): string {
     throw writeError(path, error);
   }
   // Someone else's folder or a link: in a shared temporary folder that may be a trap.
-  throw fail('file-unwritable', { file: path, reason: 'it belongs to another user' }, { where: { file: path } });
+  throw failure('file-unwritable', { file: path, reason: 'it belongs to another user' }, { where: { file: path } });
 }
 
 /** A word that changes with each boot of this machine. */

@@ -93,7 +93,7 @@ export type Value = string | number | bigint;
  * Creates the error of the catalogue entry `code`; the parameters are those that the entry's texts name in braces.
  * It returns the error and leaves throwing to the caller, so that the type checker sees where control flow ends.
  */
-export function fail<C extends ErrorCode>(
+export function failure<C extends ErrorCode>(
   code: C,
   params: Readonly<Record<ParamsOf<C>, Value>>,
   circumstances?: Circumstances,

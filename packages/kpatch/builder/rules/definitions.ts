@@ -1,5 +1,5 @@
 /** Checks new functions and data that one difference of a patch defines and another one refers to. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { DiffResult } from '../../differ/options.ts';
 import type { Unit } from '../../kbuild/unit.ts';
 
@@ -35,14 +35,14 @@ export async function requireResolved(
       if (objects === undefined) missing.push({ name, unit: unit.object });
       else if (!(await isReached(object, objects, requirements))) {
         const owner = [...objects].join(', ');
-        throw fail('symbols-of-module', { symbol: name, user: object, owner }, { where: { file: unit.object } });
+        throw failure('symbols-of-module', { symbol: name, user: object, owner }, { where: { file: unit.object } });
       }
     }
   }
   if (missing.length === 0) return;
   const symbols = [...new Set(missing.map(({ name }) => name))].join(', ');
   const detail = missing.map(({ name, unit }) => `${unit} needs ${name}`).join('\n');
-  throw fail('symbols-unresolved', { symbols, release }, { detail });
+  throw failure('symbols-unresolved', { symbols, release }, { detail });
 }
 
 async function isReached(user: string, owners: ReadonlySet<string>, requirements: Requirements): Promise<boolean> {

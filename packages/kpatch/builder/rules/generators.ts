@@ -4,7 +4,7 @@
  * kernel, and kpatch does not run the generators again.
  */
 import { posix } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { IncludeGraph } from '../../kbuild/include-graph.ts';
 
 /**
@@ -26,7 +26,7 @@ export function refuseGeneratorInput(header: string, graph: IncludeGraph, read: 
     );
   });
   if (program === undefined) return;
-  throw fail(
+  throw failure(
     'source-kind-unsupported',
     {
       target: header,

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import { diffArrays } from 'diff';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { printableLine } from '../../base/printable.ts';
 import { type ObjectMap, type Owner, readObjectMap } from '../../kbuild/object-map.ts';
 import type { SourceOverlay } from '../../kbuild/overlay.ts';
@@ -161,7 +161,7 @@ function isSetting(word: string): boolean {
 
 function refusal(makefile: string, problem: string): Error {
   const reason = `${basename(makefile)} may only add source files to existing objects: ${problem}`;
-  return fail(
+  return failure(
     'source-kind-unsupported',
     { target: makefile, kind: 'a change to the kernel build', reason },
     { where: { file: makefile } },

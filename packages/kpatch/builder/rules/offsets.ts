@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { includeGraph, includeSearch } from '../../kbuild/include-graph.ts';
 import { type KbuildVariables, submake } from '../../kbuild/kbuild.ts';
 import { SourceOverlay } from '../../kbuild/overlay.ts';
@@ -52,7 +52,7 @@ export async function checkOffsets(
     const name = [...new Set([...before.keys(), ...now.keys()])].find((one) => before.get(one) !== now.get(one));
     if (name === undefined) continue;
     const [was = 'undefined', found = 'undefined'] = [before.get(name), now.get(name)];
-    throw fail('generated-changed', { header: header ?? source, name, was, found }, { where: { file: source } });
+    throw failure('generated-changed', { header: header ?? source, name, was, found }, { where: { file: source } });
   }
 }
 
@@ -76,7 +76,7 @@ async function valuesOf(
     view: { readOnly: [overlay.tree], writable: [overlay.root] },
   });
   if (status !== 0)
-    throw fail('compile-failed', { unit: output, when }, { where: { file: source }, detail: stderr.trim() });
+    throw failure('compile-failed', { unit: output, when }, { where: { file: source }, detail: stderr.trim() });
   const values = new Map<string, string>();
   const text = readOutput(overlay.root, output).toString('latin1');
   for (const [, name, value] of text.matchAll(/^\s*\.ascii\s*"->([^#\s]\S*) [$#]*(\S*) /gm)) values.set(name!, value!);

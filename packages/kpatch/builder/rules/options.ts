@@ -1,5 +1,5 @@
 /** Options that a patch adds to the configuration: the kernel was configured without them, so the code that they guard stays out. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { SourcePatch } from '../../source/patch.ts';
 
 const isKconfig = (path: string): boolean => /(?:^|\/)Kconfig[^/]*$/.test(path);
@@ -27,5 +27,5 @@ export function refuseNewOptions(
   const used = added.filter((name) => words.has(`CONFIG_${name}`) || words.has(`CONFIG_${name}_MODULE`));
   if (used.length === 0) return;
   const options = used.map((name) => `CONFIG_${name}`).join(', ');
-  throw fail('configuration-added', { options, release }, {});
+  throw failure('configuration-added', { options, release }, {});
 }

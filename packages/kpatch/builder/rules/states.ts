@@ -2,7 +2,7 @@
  * Reads the system states that a patch declares with KPATCH_STATE (include/kpatch/kpatch-macros.h) from its compiled units.
  */
 
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { ElfFile } from '../../formats/elf/file.ts';
 import type { Manifest } from '../../module/manifest.ts';
 import { has, type KernelRules } from '../../platform/kernel-rules.ts';
@@ -28,7 +28,7 @@ export function declaredStates(elf: ElfFile, unit: string): DeclaredStates[] {
 /** Reads the states of one unit. Error: `state-invalid`. */
 export function readStates({ unit, data, littleEndian }: DeclaredStates): { id: number; version: number }[] {
   const view = new DataView(data.buffer, data.byteOffset, data.length);
-  const invalid = (problem: string): Error => fail('state-invalid', { unit, problem }, { where: { file: unit } });
+  const invalid = (problem: string): Error => failure('state-invalid', { unit, problem }, { where: { file: unit } });
   if (data.length % RECORD !== 0) throw invalid(`${data.length} bytes is not a multiple of the record size`);
   return Array.from({ length: data.length / RECORD }, (_, index) => {
     const id = view.getBigUint64(index * RECORD, littleEndian);
@@ -52,14 +52,14 @@ export function statesOf(
       const known = states.get(id);
       if (known !== undefined && known !== version) {
         const problem = `it gives state ${id} version ${version}, but another unit gives it version ${known}`;
-        throw fail('state-invalid', { unit, problem }, { where: { file: unit } });
+        throw failure('state-invalid', { unit, problem }, { where: { file: unit } });
       }
       states.set(id, version);
     }
   }
   const { major, minor } = kernel;
   if (states.size > 0 && !has(kernel, 'states')) {
-    throw fail('state-unsupported', { kernel: `${major}.${minor}` });
+    throw failure('state-unsupported', { kernel: `${major}.${minor}` });
   }
   return [...states].map(([id, version]) => ({ id, version })).sort((a, b) => a.id - b.id);
 }

@@ -1,5 +1,5 @@
 /** Compares the compiled pairs: one difference for each changed unit and object. Each object is parsed once, here. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { diff } from '../../differ/diff.ts';
 import type { DiffOptions, DiffResult, LeftOutChange } from '../../differ/options.ts';
 import type { ElfFile } from '../../formats/elf/file.ts';
@@ -101,7 +101,11 @@ export function refuseInit(elf: ElfFile, { object: file }: Unit, object: string)
   const section = elf.sections.find(({ name }) => /^\.(?:con_|security_)?initcall|^\.init\.text|^__param$/.test(name));
   if (section === undefined) return;
   const name = `the initialisation code in the new file ${file.replace(/\.o$/, '.c')}`;
-  throw fail('diff-init-changed', { name, section: section.name, object }, { where: { file, section: section.name } });
+  throw failure(
+    'diff-init-changed',
+    { name, section: section.name, object },
+    { where: { file, section: section.name } },
+  );
 }
 
 function exportOf(facts: KernelFacts, name: string): ReturnType<DiffOptions['exported']> {

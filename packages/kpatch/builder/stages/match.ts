@@ -1,5 +1,5 @@
 /** Matches the replaced functions with the code of the target, and says of each function of the patch why it is there. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
 import { Causes } from '../cause.ts';
 import type { BuiltFunction } from '../request.ts';
@@ -40,7 +40,7 @@ function requireRunPre(differences: readonly Difference[], release: string): voi
   if (wrong.length === 0) return;
   const functions = wrong.map(({ name }) => name).join(', ');
   const detail = wrong.map(({ line }) => line).join('\n');
-  throw fail('run-pre-mismatch', { count: wrong.length, release, functions }, { detail });
+  throw failure('run-pre-mismatch', { count: wrong.length, release, functions }, { detail });
 }
 
 function describe(difference: Difference, { patched, edits }: Sources, matched: boolean): BuiltFunction[] {

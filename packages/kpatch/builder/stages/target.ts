@@ -1,5 +1,5 @@
 /** Finds and prepares the target kernel, and reads the patch that the new one succeeds. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
@@ -49,7 +49,7 @@ export async function findTarget({ request, module }: Order, report: Reporter, d
 /** Gives the version text of the compiler. Errors: `kernel-no-livepatch`, `kernel-compiler`, `tool-missing`. */
 async function checkTarget(facts: KernelFacts, request: BuildRequest, report: Reporter): Promise<string> {
   const { kernel } = facts;
-  if (!kernel.livepatch) throw fail('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
+  if (!kernel.livepatch) throw failure('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
   const { same, found } = await checkCompiler(kernel, { accept: request.skipCompilerCheck });
   if (!same) report.warn(`compiling with "${found}" instead of "${kernel.compiler.builtBy}"`);
   return found;

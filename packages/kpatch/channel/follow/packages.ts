@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runningRelease } from '../../advisory/kernel.ts';
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import type { Reporter } from '../../base/report.ts';
 import { requireChannel } from '../../host/acceptance/channel-rule.ts';
@@ -68,7 +68,11 @@ async function look(root: string, manager: Manager): Promise<void> {
     const published = manager.metadata()?.published ?? 0;
     if (published < newest) {
       const iso = (seconds: number): string => new Date(seconds * 1000).toISOString();
-      throw fail('channel-replayed', { url: needSettings(root).url, published: iso(published), newest: iso(newest) });
+      throw failure('channel-replayed', {
+        url: needSettings(root).url,
+        published: iso(published),
+        newest: iso(newest),
+      });
     }
     writeState(root, { newest: published, looked, problem: '' });
   } catch (error) {

@@ -3,7 +3,7 @@
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import { requireInside } from '../../base/inside.ts';
 import { settingsFile } from '../package/livepatch.ts';
@@ -26,11 +26,15 @@ export function readSettings(root: string): Settings | undefined {
   if (url === '') return undefined;
   const mode = value('mode');
   if (mode !== 'auto' && mode !== 'manual' && mode !== '') {
-    throw fail('channel-settings', { file, problem: `mode=${mode} must be auto or manual` }, { where: { file } });
+    throw failure('channel-settings', { file, problem: `mode=${mode} must be auto or manual` }, { where: { file } });
   }
   const source = value('source');
   if (source !== 'tuf' && source !== 'packages' && source !== '') {
-    throw fail('channel-settings', { file, problem: `source=${source} must be tuf or packages` }, { where: { file } });
+    throw failure(
+      'channel-settings',
+      { file, problem: `source=${source} must be tuf or packages` },
+      { where: { file } },
+    );
   }
   // Settings of an earlier version do not say it; there were only packages.
   return { mode: mode === 'auto' ? 'auto' : 'manual', url, source: source === 'tuf' ? 'tuf' : 'packages' };
@@ -45,7 +49,7 @@ export function removalUnloads(root: string): boolean {
 /** The settings. Error: `channel-not-followed`. */
 export function needSettings(root: string): Settings {
   const settings = readSettings(root);
-  if (settings === undefined) throw fail('channel-not-followed', {});
+  if (settings === undefined) throw failure('channel-not-followed', {});
   return settings;
 }
 
@@ -92,5 +96,5 @@ export function writeSettings(root: string, values: Readonly<Record<string, stri
 export function channelAddress(url: string): string {
   const address = url.replace(/\/+$/, '');
   if (/^(?:https?|file):\/\/[^\s'"\\[\]]+$/.test(address) && URL.canParse(address)) return address;
-  throw fail('channel-url', { url });
+  throw failure('channel-url', { url });
 }

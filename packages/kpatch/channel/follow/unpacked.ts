@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import { readBytes, readRegularFile, writeAtomically } from '../../base/files.ts';
 import { list, object, parseJSON, readJSON, text } from '../../base/plain.ts';
 import type { Reporter } from '../../base/report.ts';
@@ -104,7 +104,7 @@ async function installUnpacked(
 ): Promise<void> {
   const module = moduleFileOf(readRegularFile(file), file);
   if (module.sha256 !== record.module?.sha256)
-    throw fail('channel-package', { file, problem: 'its module does not match its record' }, { where: { file } });
+    throw failure('channel-package', { file, problem: 'its module does not match its record' }, { where: { file } });
   await installModule(machine, module, { release: record.kernel, unattended: true }, report);
 }
 

@@ -1,7 +1,7 @@
 /** Reads a live patch package back: what `kpatch channel add` must know before it believes a file's name. */
 import { basename } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import { parseJSON } from '../../base/plain.ts';
 import { readTar } from '../../formats/tar.ts';
@@ -25,7 +25,7 @@ export interface ReadPackage {
 export async function readPackage(file: string): Promise<ReadPackage> {
   const format = formatOf(file);
   const bad = (problem: string, detail?: string): Error =>
-    fail('channel-package', { file, problem }, { where: { file }, ...(detail === undefined ? {} : { detail }) });
+    failure('channel-package', { file, problem }, { where: { file }, ...(detail === undefined ? {} : { detail }) });
   const files = await unpack(file, format, bad);
   const kernels = [...new Set([...files.keys()].map((path) => path.slice(0, path.lastIndexOf('/'))))];
   const [kernel] = kernels;
@@ -69,7 +69,7 @@ export async function readPackage(file: string): Promise<ReadPackage> {
 function formatOf(file: string): 'deb' | 'rpm' {
   if (file.endsWith('.deb')) return 'deb';
   if (file.endsWith('.rpm')) return 'rpm';
-  throw fail('channel-package', { file, problem: 'its name must end in .deb or .rpm' }, { where: { file } });
+  throw failure('channel-package', { file, problem: 'its name must end in .deb or .rpm' }, { where: { file } });
 }
 
 /** Bytes that the files of a package may have together. */

@@ -1,7 +1,7 @@
 /** The record that is included inside each live patch package, as `/usr/lib/kpatch/RELEASE/advisory.json`. */
 
 import { type Advisory, isCveId, severityOf } from '../../advisory/record.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { livePatchRecordDocument } from '../../documents/channel.ts';
 import { formProblem, type Stored } from '../../documents/form.ts';
 import { isRelease, type PatchModule } from '../patch-module.ts';
@@ -60,7 +60,7 @@ export function emptyRecord(kernel: string, arch: string): LivePatchRecord {
 
 /** Checks a parsed record. Error: `channel-record`. */
 export function readRecord(document: unknown, file: string): LivePatchRecord {
-  const bad = (problem: string): Error => fail('channel-record', { file, problem }, { where: { file } });
+  const bad = (problem: string): Error => failure('channel-record', { file, problem }, { where: { file } });
   const problem = formProblem(recordSchema, document);
   if (problem !== undefined) throw bad(problem);
   const record = document as LivePatchRecord;

@@ -1,7 +1,7 @@
 /** Makes an `.rpm` with rpmbuild. */
 import { copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { runOk } from '../../base/run.ts';
 import { type PackageSpec, packageTime } from './spec.ts';
@@ -36,7 +36,7 @@ export async function buildRpm(spec: PackageSpec, file: string): Promise<void> {
   });
   const built = join(folder.path, 'top', 'RPMS', spec.arch);
   const [name] = readdirSync(built);
-  if (name === undefined) throw fail('internal', { problem: 'rpmbuild made no package' });
+  if (name === undefined) throw failure('internal', { problem: 'rpmbuild made no package' });
   copyFileSync(join(built, name), file);
 }
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 
 import { basename, join } from 'node:path';
 import type { Advisory } from '../../advisory/record.ts';
 import { sha256, sha256File } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes, temporaryFolder, writeError } from '../../base/files.ts';
 import { buildLivePatch } from '../package/livepatch.ts';
 import { fileNames, packageNames } from '../package/name.ts';
@@ -104,10 +104,10 @@ async function readCandidates(files: readonly string[], options: AddOptions): Pr
   }
   for (const { record, module, file, format } of read) {
     if (module === undefined)
-      throw fail('channel-package', { file, problem: 'create subscriptions with `kpatch channel kernel`' });
+      throw failure('channel-package', { file, problem: 'create subscriptions with `kpatch channel kernel`' });
     const before = candidates.get(keyOf(record));
     if (before !== undefined && JSON.stringify(before.record) !== JSON.stringify(record)) {
-      throw fail(
+      throw failure(
         'channel-package',
         { file, problem: 'the other package of the same version has different content' },
         { where: { file } },
@@ -140,7 +140,11 @@ async function requireOurs(
   if (readBytes(made[format] ?? '').equals(readBytes(file))) return;
   const problem =
     'kpatch makes another package of its content, so it holds something else too, or other tools built it';
-  throw fail('channel-package', { file, problem }, { where: { file }, detail: 'add the module and its proof instead' });
+  throw failure(
+    'channel-package',
+    { file, problem },
+    { where: { file }, detail: 'add the module and its proof instead' },
+  );
 }
 
 /** Both packages of a record in the folder `work`. */

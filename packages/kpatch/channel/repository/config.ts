@@ -1,7 +1,7 @@
 /** What a channel is: its folder's own file `channel.json`, written by `kpatch channel init`. */
 import { existsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { writeAtomically } from '../../base/files.ts';
 import { readJSON } from '../../base/plain.ts';
 import type { channelConfigDocument } from '../../documents/channel.ts';
@@ -62,8 +62,8 @@ export function layout(folder: string) {
 /** Reads a channel's configuration. Errors: `channel-none`, `channel-config`, `channel-not-json`. */
 export function readConfig(folder: string): ChannelConfig {
   const file = layout(folder).config;
-  if (!existsSync(file)) throw fail('channel-none', { folder }, { where: { file } });
-  const bad = (problem: string): Error => fail('channel-config', { file, problem }, { where: { file } });
+  if (!existsSync(file)) throw failure('channel-none', { folder }, { where: { file } });
+  const bad = (problem: string): Error => failure('channel-config', { file, problem }, { where: { file } });
   const value = readJSON(file);
   const malformed = formProblem(channelSchema, value);
   if (malformed !== undefined) throw bad(malformed);

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { run, runOk } from '../../base/run.ts';
 import { sourceDateEpoch } from '../../base/workspace.ts';
@@ -19,7 +19,7 @@ export interface SecretKey {
 /** The secret key that a fingerprint, id or address names. Error: `channel-key` (none, several, expired, revoked). */
 export async function secretKey(name: string): Promise<SecretKey> {
   const result = await run('gpg', ['--batch', '--with-colons', '--fixed-list-mode', '--list-secret-keys', '--', name]);
-  const bad = (problem: string): Error => fail('channel-key', { key: name, problem }, { detail: result.stderr });
+  const bad = (problem: string): Error => failure('channel-key', { key: name, problem }, { detail: result.stderr });
   const keys: { validity: string; expires: string; fingerprint: string }[] = [];
   let open = false;
   for (const line of result.stdout
@@ -49,7 +49,7 @@ export async function exportKeys(fingerprints: readonly string[]): Promise<{ arm
   const armored = await run('gpg', [...options, '--armor', '--export', ...fingerprints]);
   const binary = await run('gpg', [...options, '--export', ...fingerprints]);
   if (binary.stdout.length === 0) {
-    throw fail('channel-key', { key: fingerprints.join(', '), problem: 'its public key is not in this key ring' });
+    throw failure('channel-key', { key: fingerprints.join(', '), problem: 'its public key is not in this key ring' });
   }
   return { armored: armored.stdout.toString(), binary: binary.stdout };
 }
@@ -73,7 +73,11 @@ export async function sign(
   const options = ['--batch', ...signingTime(), '--digest-algo', 'SHA512', ...users, ...how];
   const result = await run('gpg', options, { input: content, timeoutMs: PATIENCE_MS });
   if (result.status !== 0) {
-    throw fail('channel-key', { key: keys.join(', '), problem: 'gpg cannot sign with it' }, { detail: result.stderr });
+    throw failure(
+      'channel-key',
+      { key: keys.join(', '), problem: 'gpg cannot sign with it' },
+      { detail: result.stderr },
+    );
   }
   return result.stdout.toString();
 }

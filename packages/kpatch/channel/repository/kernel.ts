@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { compareBy, type Scheme } from '../../advisory/version.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { writeAtomically } from '../../base/files.ts';
 import { readJSON } from '../../base/plain.ts';
 import type { channelKernelStoredDocument } from '../../documents/channel.ts';
@@ -48,7 +48,7 @@ export function readKernels(folder: string): ChannelKernel[] {
 /** One kernel. Error: `channel-kernel-unknown`. */
 export function readKernel(folder: string, release: string): ChannelKernel {
   const kernel = findKernel(folder, release);
-  if (kernel === undefined) throw fail('channel-kernel-unknown', { release, folder });
+  if (kernel === undefined) throw failure('channel-kernel-unknown', { release, folder });
   return kernel;
 }
 
@@ -59,7 +59,7 @@ export function findKernel(folder: string, release: string): ChannelKernel | und
 }
 
 function readKernelFile(file: string): ChannelKernel {
-  const bad = (problem: string): Error => fail('channel-config', { file, problem }, { where: { file } });
+  const bad = (problem: string): Error => failure('channel-config', { file, problem }, { where: { file } });
   const value = readJSON(file);
   const problem = formProblem(kernelSchema, value);
   if (problem !== undefined) throw bad(problem);

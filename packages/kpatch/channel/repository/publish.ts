@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { onExit } from '../../base/cleanup.ts';
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import { syncFolder, temporaryFolder, writeAtomically, writeError } from '../../base/files.ts';
 import { list, object, readJSON, text } from '../../base/plain.ts';
 import type { Reporter } from '../../base/report.ts';
@@ -68,7 +68,7 @@ export async function publish(
   if (broken[0] !== undefined) throw broken[0];
   const previous = newestGeneration(folder);
   if (previous !== undefined && Date.parse(previous.date) >= now.getTime()) {
-    throw fail('channel-clock', { last: previous.date, now: now.toISOString() });
+    throw failure('channel-clock', { last: previous.date, now: now.toISOString() });
   }
   for (const key of config.keys) await secretKey(key);
   const validUntil = new Date(now.getTime() + config.validDays * 86_400_000);
@@ -90,7 +90,7 @@ export async function publish(
     return { generation: next, date: now, validUntil, kernels: kernels.length, packages: packageFiles(kernels).length };
   } catch (error) {
     rmSync(tree, { recursive: true, force: true });
-    throw isFull(error, paths.generations) ? fail('disk-full', { file: tree }, { cause: error }) : error;
+    throw isFull(error, paths.generations) ? failure('disk-full', { file: tree }, { cause: error }) : error;
   } finally {
     forget();
   }
@@ -152,7 +152,7 @@ function linkPackage(folder: string, tree: string, { file }: PoolFile): void {
   const isDeb = file.endsWith('.deb');
   const source = join(isDeb ? pool.deb : pool.rpm, file);
   if (!existsSync(source))
-    throw fail('channel-damaged', { folder, problem: `the package ${file} is missing from the pool` });
+    throw failure('channel-damaged', { folder, problem: `the package ${file} is missing from the pool` });
   linkSync(source, join(tree, isDeb ? 'apt/pool' : 'rpm', file));
 }
 

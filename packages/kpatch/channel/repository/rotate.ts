@@ -2,7 +2,7 @@
 import { copyFileSync, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256File } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { type ChannelConfig, layout } from './config.ts';
 import { secretKey, signRpms } from './gpg.ts';
@@ -12,9 +12,9 @@ import { readKernels, writeKernel } from './kernel.ts';
 export async function addKey(config: ChannelConfig, name: string): Promise<ChannelConfig> {
   const { fingerprint } = await secretKey(name);
   if (config.keys.includes(fingerprint))
-    throw fail('channel-key', { key: fingerprint, problem: 'it is already a signing key' });
+    throw failure('channel-key', { key: fingerprint, problem: 'it is already a signing key' });
   if (config.revokedKeys?.includes(fingerprint))
-    throw fail('channel-key', { key: fingerprint, problem: 'it was revoked, and never signs again' });
+    throw failure('channel-key', { key: fingerprint, problem: 'it was revoked, and never signs again' });
   return {
     ...config,
     keys: [...config.keys, fingerprint],
@@ -36,11 +36,11 @@ export async function retireKey(
   const wanted = name.toUpperCase().replace(/^0X|\s/g, '');
   const old = config.keys.find((key) => key === wanted || (wanted.length >= 16 && key.endsWith(wanted)));
   if (old === undefined)
-    throw fail('channel-key', { key: name, problem: 'no key with that fingerprint signs this channel' });
+    throw failure('channel-key', { key: name, problem: 'no key with that fingerprint signs this channel' });
   const keys = config.keys.filter((key) => key !== old);
   const [signer] = keys;
   if (signer === undefined)
-    throw fail('channel-key', { key: name, problem: 'it is the only key; add its successor first' });
+    throw failure('channel-key', { key: name, problem: 'it is the only key; add its successor first' });
   // An rpm package bears one signature, that of the oldest key.
   if (config.keys[0] === old) await signAgain(folder, signer);
   dropAdvisorySignatures(layout(folder).csaf);

@@ -2,7 +2,7 @@
  * The rules that every patch of a channel keeps; they are asked when one is added and again whenever the channel is
  * checked.
  */
-import { fail, type KpatchError } from '../../base/errors/error.ts';
+import { failure, type KpatchError } from '../../base/errors/error.ts';
 import { keyId } from '../../module/public-key.ts';
 import { compareRecords, versionText } from '../package/record.ts';
 import type { ChannelTrust, Shortfalls } from '../trust.ts';
@@ -30,16 +30,16 @@ export function brokenRule(
   const { release } = kernel;
   const version = versionText(record);
   if (windowOf(kernel, config, today) === 'ended') {
-    return fail('channel-window-over', { release, until: untilOf(kernel, config) });
+    return failure('channel-window-over', { release, until: untilOf(kernel, config) });
   }
   if (record.arch !== kernel.arch) {
-    return fail('channel-wrong-kernel', {
+    return failure('channel-wrong-kernel', {
       version,
       release,
       problem: `it is for ${record.arch}, but the kernel is for ${kernel.arch}`,
     });
   }
-  if (!candidate.replaces) return fail('channel-not-replacing', { version, release });
+  if (!candidate.replaces) return failure('channel-not-replacing', { version, release });
   const before = kernel.patches.at(-1)?.record;
   const order = succession(before, record, release);
   if (order !== undefined) return order;
@@ -62,12 +62,12 @@ function trustRule(
   const isSigned = record.module?.signed === true && (known.length === 0 || known.includes(signer ?? ''));
   if (require.moduleSignature && !isSigned) {
     const problem = signature ?? 'none of its certificates verified it when it was added';
-    return fail('channel-unsigned-module', { version, release, problem });
+    return failure('channel-unsigned-module', { version, release, problem });
   }
   const isProven = proven && (proofKeys.length === 0 || proofKeys.some(({ id }) => id === proofKey));
   if (!require.proof || isProven) return undefined;
   const problem = proof ?? 'none of its keys verified the proof when it was added';
-  return fail('channel-unproven', { version, release, problem });
+  return failure('channel-unproven', { version, release, problem });
 }
 
 /**
@@ -82,17 +82,17 @@ export function succession(
   const version = versionText(record);
   if (before === undefined || before.module === null) return undefined;
   const old = versionText(before);
-  if (compareRecords(record, before) <= 0) return fail('channel-version', { version, old, release });
+  if (compareRecords(record, before) <= 0) return failure('channel-version', { version, old, release });
   if (record.version === before.version && record.module?.sha256 !== before.module.sha256) {
-    return fail('channel-version', { version: `${version} (another module of the same version)`, old, release });
+    return failure('channel-version', { version: `${version} (another module of the same version)`, old, release });
   }
   const known = new Set([...record.cves.map((cve) => cve.id), ...record.withdrawn.map((cve) => cve.id)]);
   const lost = before.cves.map((cve) => cve.id).filter((cve) => !known.has(cve));
-  if (lost.length > 0) return fail('channel-not-cumulative', { version, old, release, lost: lost.join(', ') });
+  if (lost.length > 0) return failure('channel-not-cumulative', { version, old, release, lost: lost.join(', ') });
   const build = record.module?.buildId ?? '';
   if (build !== '' && before.module.buildId !== '' && build !== before.module.buildId) {
     const problem = `its build-id is ${build}, but that of ${old} is ${before.module.buildId}`;
-    return fail('channel-wrong-kernel', { version, release, problem });
+    return failure('channel-wrong-kernel', { version, release, problem });
   }
   return undefined;
 }
@@ -107,7 +107,7 @@ export function brokenRules(kernel: ChannelKernel, config: ChannelConfig, trust:
     const broken = [
       record.kernel === release && record.arch === kernel.arch
         ? undefined
-        : fail('channel-wrong-kernel', {
+        : failure('channel-wrong-kernel', {
             version,
             release,
             problem: `its record is for ${record.kernel} ${record.arch}`,

@@ -3,7 +3,7 @@
  */
 
 import { upstreamOf } from '../../advisory/version.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 
 const day = 86_400_000;
 /** A window that ends within this many days is announced as ending. */
@@ -14,7 +14,7 @@ export type WindowState = 'supported' | 'ending' | 'ended';
 /** A day as given on a command line. Error: `usage`. */
 export function parseDay(value: string, option: string): string {
   if (/^\d{4}-\d{2}-\d{2}$/.test(value) && dayOf(new Date(`${value}T00:00:00Z`)) === value) return value;
-  throw fail('usage', { problem: `${option} needs a date such as 2026-11-24, not '${value}'` });
+  throw failure('usage', { problem: `${option} needs a date such as 2026-11-24, not '${value}'` });
 }
 
 /** The day of an instant, UTC; empty for an invalid date. */

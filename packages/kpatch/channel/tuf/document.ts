@@ -3,7 +3,7 @@
  * leaves open: members that occur twice, key names that are not the digest of the key, one key under two names (it would
  * count twice towards a threshold), and the channel that the metadata is for.
  */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { list, number, object, type Plain, text } from '../../base/plain.ts';
 import { parseStrict } from '../../base/strict-json.ts';
 import { ed25519Id } from './key.ts';
@@ -40,7 +40,7 @@ export function isTargetPath(path: string): boolean {
  * root. Gives the signed part. Errors: `tuf-malformed`, `tuf-wrong-channel`.
  */
 export function checkDocument(bytes: Uint8Array, role: Role, channel: string | undefined, file: string): Plain {
-  const bad = (problem: string): Error => fail('tuf-malformed', { file, problem }, { where: { file } });
+  const bad = (problem: string): Error => failure('tuf-malformed', { file, problem }, { where: { file } });
   let document: Plain;
   try {
     document = object(parseStrict(Buffer.from(bytes).toString('utf8')));
@@ -55,7 +55,7 @@ export function checkDocument(bytes: Uint8Array, role: Role, channel: string | u
   if (targets !== undefined) throw bad(targets);
   const named = channelOf(signed);
   if (named === '') throw bad(`it does not name its channel (${ownMember}.channel)`);
-  if (channel !== undefined && named !== channel) throw fail('tuf-wrong-channel', { file, named, channel });
+  if (channel !== undefined && named !== channel) throw failure('tuf-wrong-channel', { file, named, channel });
   return signed;
 }
 

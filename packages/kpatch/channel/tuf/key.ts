@@ -3,7 +3,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject,
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 
 export interface TufPublicKey {
@@ -23,7 +23,7 @@ export function ed25519Id(hex: string): string {
 }
 
 function publicPart(key: KeyObject, file: string): TufPublicKey {
-  if (key.asymmetricKeyType !== 'ed25519') throw fail('tuf-key', { file, problem: 'it is not an Ed25519 key' });
+  if (key.asymmetricKeyType !== 'ed25519') throw failure('tuf-key', { file, problem: 'it is not an Ed25519 key' });
   const hex = key.export({ type: 'spki', format: 'der' }).subarray(-32).toString('hex');
   return { id: ed25519Id(hex), hex };
 }
@@ -32,7 +32,7 @@ function publicPart(key: KeyObject, file: string): TufPublicKey {
 export function readTufPublicKey(file: string): TufPublicKey {
   const pem = readBytes(file);
   if (pem.includes('PRIVATE KEY')) {
-    throw fail('tuf-key', { file, problem: 'it holds a private key; give the public part (FILE.pub)' });
+    throw failure('tuf-key', { file, problem: 'it holds a private key; give the public part (FILE.pub)' });
   }
   return publicPart(
     parsed(() => createPublicKey(pem), file, 'it is not a public key in PEM form'),
@@ -51,7 +51,7 @@ function parsed<T>(read: () => T, file: string, problem: string): T {
   try {
     return read();
   } catch (cause) {
-    throw fail('tuf-key', { file, problem }, { where: { file }, cause });
+    throw failure('tuf-key', { file, problem }, { where: { file }, cause });
   }
 }
 
@@ -63,7 +63,7 @@ export function keysOfFolder(folder: string): TufPrivateKey[] {
 
 /** Makes a key pair: `file` for its owner alone, `file.pub` for everybody. Errors: `tuf-key` if one is there already. */
 export function makeTufKey(file: string): TufPublicKey {
-  if (existsSync(file)) throw fail('tuf-key', { file, problem: 'it exists already' });
+  if (existsSync(file)) throw failure('tuf-key', { file, problem: 'it exists already' });
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   writeAtomically(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
   writeAtomically(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }).toString());

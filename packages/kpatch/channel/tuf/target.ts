@@ -1,6 +1,6 @@
 /** What a channel says of its target files: one livepatch module with proof and record, per patch and kernel. */
 import { isCveId } from '../../advisory/record.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { list, number, object, type Plain, text, texts } from '../../base/plain.ts';
 import { isRelease } from '../patch-module.ts';
 
@@ -60,9 +60,9 @@ export function listedPatches(signed: Plain): ReadonlyMap<string, readonly Liste
     const target = patchTargetOf(custom, file.path);
     const proofFile = target.proof === null ? undefined : files.get(target.proof);
     if (target.proof !== null && proofFile === undefined)
-      throw fail('tuf-record', { path: file.path, problem: `its proof ${target.proof} is not listed` });
+      throw failure('tuf-record', { path: file.path, problem: `its proof ${target.proof} is not listed` });
     const recordFile = files.get(target.record);
-    if (recordFile === undefined) throw fail('tuf-record', { path: file.path, problem: 'its record is not listed' });
+    if (recordFile === undefined) throw failure('tuf-record', { path: file.path, problem: 'its record is not listed' });
     const listed = found.get(target.release) ?? [];
     listed.push({ ...target, file, proofFile, recordFile });
     found.set(target.release, listed);
@@ -74,7 +74,7 @@ export function listedPatches(signed: Plain): ReadonlyMap<string, readonly Liste
 }
 
 function patchTargetOf(custom: Plain, path: string): PatchTarget {
-  const bad = (problem: string): Error => fail('tuf-record', { path, problem });
+  const bad = (problem: string): Error => failure('tuf-record', { path, problem });
   const release = text(custom.release) ?? '';
   const name = text(custom.name) ?? '';
   if (!isRelease(release)) throw bad('it names no kernel release');

@@ -1,6 +1,6 @@
 /** The client side of `kpatch channel`: follow and status. */
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { status } from '../../channel/follow/follow.ts';
 import { followPackages } from '../../channel/follow/packages.ts';
 import { needSettings } from '../../channel/follow/settings.ts';
@@ -59,7 +59,8 @@ async function followIt({ report }: Context, options: FollowOptions, url: string
     const text = `following ${url} by packages, with the key ${keys.join(', ')}\n${next}`;
     return { schema: 'kpatch.channel-follow/1', data: { url, source: 'packages', keys }, text };
   }
-  if (!isRootFile(options.key)) throw fail('tuf-package-key', { file: options.key }, { where: { file: options.key } });
+  if (!isRootFile(options.key))
+    throw failure('tuf-package-key', { file: options.key }, { where: { file: options.key } });
   const trusted = await report.stage(`read ${url}`, () => followTuf(root, url, options.key));
   const { channel, digest, threshold, keys } = trusted;
   if (!demandsMore(root))
@@ -90,7 +91,9 @@ async function fetchIt(
   const root = options.root ?? '/';
   const settings = needSettings(root);
   if (settings.source !== 'tuf')
-    throw fail('usage', { problem: 'this machine follows its channel by packages; fetch works with root.json only' });
+    throw failure('usage', {
+      problem: 'this machine follows its channel by packages; fetch works with root.json only',
+    });
   await report.stage(`fetch ${settings.url}`, () => fetchFor(root, settings, kernels, options.to));
   const text = `fetched into ${options.to}; use it with kpatch update --fetched ${options.to}`;
   return { schema: 'kpatch.channel-fetch/1', data: { to: options.to }, text };

@@ -5,7 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isCveId } from '../../advisory/record.ts';
 import { readSources } from '../../advisory/sources.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import { lock } from '../../base/lock.ts';
@@ -142,7 +142,7 @@ function whole(value: string | undefined, otherwise: number, option: string): nu
   if (value === undefined) return otherwise;
   const count = Number(value);
   if (!/^\d+$/.test(value) || count > 1_000_000)
-    throw fail('usage', { problem: `${option} needs an integer, not '${value}'` });
+    throw failure('usage', { problem: `${option} needs an integer, not '${value}'` });
   return count;
 }
 
@@ -152,7 +152,7 @@ function held(folder: string): ReturnType<typeof lock> {
 
 async function init(_: Context, options: InitOptions, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
-  if (exists(folder)) throw fail('channel-exists', { folder });
+  if (exists(folder)) throw failure('channel-exists', { folder });
   const signer = await secretKey(options.key);
   const config: ChannelConfig = {
     schema: channelSchema,
@@ -167,7 +167,7 @@ async function init(_: Context, options: InitOptions, dir: string): Promise<Outc
     require: requirements(options),
   };
   const problem = problemOf(config);
-  if (problem !== undefined) throw fail('usage', { problem });
+  if (problem !== undefined) throw failure('usage', { problem });
   mkdirSync(folder, { recursive: true });
   keepKeys(folder, options);
   writeConfig(folder, config);
@@ -180,9 +180,9 @@ function requirements(options: InitOptions): ChannelConfig['require'] {
   const { proofKey = [], certificate = [] } = options;
   const [proof, moduleSignature] = [options.requireProof === true, options.requireSignature === true];
   if (proof && proofKey.length === 0)
-    throw fail('usage', { problem: '--require-proof needs --proof-key FILE, the public key of who signs proofs' });
+    throw failure('usage', { problem: '--require-proof needs --proof-key FILE, the public key of who signs proofs' });
   if (moduleSignature && certificate.length === 0)
-    throw fail('usage', { problem: '--require-signature needs --certificate FILE, of who signs modules' });
+    throw failure('usage', { problem: '--require-signature needs --certificate FILE, of who signs modules' });
   const named = (files: readonly string[]): string[] => files.map((file) => `keys/${basename(file)}`);
   return { proof, moduleSignature, proofKeys: named(proofKey), certificates: named(certificate) };
 }
@@ -191,7 +191,7 @@ function requirements(options: InitOptions): ChannelConfig['require'] {
 function keepKeys(folder: string, { proofKey = [], certificate = [] }: InitOptions): void {
   const files = [...proofKey, ...certificate];
   if (new Set(files.map((file) => basename(file))).size < files.length)
-    throw fail('usage', { problem: 'the files of --proof-key and --certificate must have different names' });
+    throw failure('usage', { problem: 'the files of --proof-key and --certificate must have different names' });
   proofKey.forEach(readPublicKey);
   certificate.forEach(readCertificate);
   const { keys } = layout(folder);
@@ -202,13 +202,13 @@ function keepKeys(folder: string, { proofKey = [], certificate = [] }: InitOptio
 async function kernel(_: Context, options: KernelOptions, dir: string, release: string): Promise<Outcome> {
   const folder = resolve(dir);
   const config = readConfig(folder);
-  if (!isRelease(release)) throw fail('usage', { problem: `'${release}' is not a kernel release` });
+  if (!isRelease(release)) throw failure('usage', { problem: `'${release}' is not a kernel release` });
   using _held = await held(folder);
   const before = findKernel(folder, release);
   const released = options.released === undefined ? before?.released : parseDay(options.released, '--released');
-  if (released === undefined) throw fail('usage', { problem: 'a new kernel needs --released DAY' });
+  if (released === undefined) throw failure('usage', { problem: 'a new kernel needs --released DAY' });
   if (options.extend !== undefined && options.reason === undefined)
-    throw fail('usage', { problem: '--extend needs --reason TEXT' });
+    throw failure('usage', { problem: '--extend needs --reason TEXT' });
   const extended =
     options.extend === undefined
       ? (before?.extended ?? null)
@@ -236,11 +236,11 @@ async function add({ report }: Context, options: AddCommandOptions, dir: string,
   const folder = resolve(dir);
   const config = readConfig(folder);
   const release = whole(options.release, 1, '--release');
-  if (release < 1) throw fail('usage', { problem: '--release must be at least 1' });
+  if (release < 1) throw failure('usage', { problem: '--release must be at least 1' });
   const withdrawn = (options.withdraw ?? []).map((text) => {
     const [, id = '', reason = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
     if (!isCveId(id) || reason.trim() === '')
-      throw fail('usage', { problem: `--withdraw needs CVE=REASON, not '${text}'` });
+      throw failure('usage', { problem: `--withdraw needs CVE=REASON, not '${text}'` });
     return { id, reason };
   });
   const { advisories } = readSources(options.advisories ?? []);
@@ -279,7 +279,7 @@ async function check(_: Context, options: { key?: string; tufRoot?: string }, di
   const folder = resolve(dir);
   const given = options.key === undefined ? undefined : readPublicKeys(options.key).binary;
   if (!exists(folder) && given === undefined && !existsSync(join(folder, 'key.gpg')))
-    throw fail('channel-none', { folder });
+    throw failure('channel-none', { folder });
   const root = options.tufRoot === undefined ? undefined : readBytes(options.tufRoot);
   const checked = exists(folder)
     ? await checkOwn(folder, given)
@@ -306,7 +306,7 @@ async function pruneIt(
   const folder = resolve(dir);
   const config = readConfig(folder);
   const patches = whole(options.patches, 3, '--patches');
-  if (patches < 1) throw fail('usage', { problem: '--patches must be at least 1' });
+  if (patches < 1) throw failure('usage', { problem: '--patches must be at least 1' });
   using _held = await held(folder);
   const days = whole(options.days, 90, '--days');
   const pruned = prune(folder, config, { patches, days, now: now(), dryRun: options.dryRun === true });
@@ -334,7 +334,7 @@ async function key({ report }: Context, options: KeyOptions, dir: string): Promi
   const folder = resolve(dir);
   const { add, retire, revoke } = options;
   if ([add, retire, revoke].filter((name) => name !== undefined).length !== 1)
-    throw fail('usage', { problem: 'give --add KEY, --retire KEY or --revoke KEY' });
+    throw failure('usage', { problem: 'give --add KEY, --retire KEY or --revoke KEY' });
   using _held = await held(folder);
   const config = readConfig(folder);
   const old = retire ?? revoke ?? '';

@@ -1,7 +1,7 @@
 /** The keys of a channel's TUF repository: `kpatch channel new-key`, `root`, `sign` and `import`. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { lock } from '../../base/lock.ts';
 import { layout, readConfig } from '../../channel/repository/config.ts';
 import {
@@ -89,13 +89,13 @@ async function makeRoot(_: Context, options: RootOptions, dir: string): Promise<
 function days(value: string, option: string): number {
   const count = Number(value);
   if (Number.isInteger(count) && count >= 1 && count <= 3660) return count;
-  throw fail('usage', { problem: `${option} needs a whole number from 1 to 3660, not '${value}'` });
+  throw failure('usage', { problem: `${option} needs a whole number from 1 to 3660, not '${value}'` });
 }
 
 function fileAndReason(text: string): { file: string; reason: string } {
   const [, file = '', reason = ''] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
   if (file !== '' && reason.trim() !== '') return { file, reason };
-  throw fail('usage', { problem: `--revoke needs FILE=REASON, not '${text}'` });
+  throw failure('usage', { problem: `--revoke needs FILE=REASON, not '${text}'` });
 }
 
 async function signRoot(_: Context, options: { key: string }, file: string): Promise<Outcome> {

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { readSources } from '../../advisory/sources.ts';
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { buildLivePatch } from '../../channel/package/livepatch.ts';
 import { emptyRecord, recordOf, versionText } from '../../channel/package/record.ts';
 import { isRelease, readPatchModule } from '../../channel/patch-module.ts';
@@ -39,7 +39,7 @@ export function register(program: Command): void {
 }
 
 async function run({ report }: Context, options: Options, modules: string[] = []): Promise<Outcome> {
-  const usage = (problem: string): Error => fail('usage', { problem });
+  const usage = (problem: string): Error => failure('usage', { problem });
   const release = Number(options.release);
   if (!Number.isInteger(release) || release < 1 || release > 99_999) throw usage('--release needs a positive integer');
   const { format, empty } = options;

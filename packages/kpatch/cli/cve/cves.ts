@@ -7,7 +7,7 @@ import { cveMetrics } from '../../advisory/vex/metrics.ts';
 import { openVex } from '../../advisory/vex/openvex.ts';
 import { ovalFeed } from '../../advisory/vex/oval.ts';
 import type { VexInput } from '../../advisory/vex/subject.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { writeAtomically } from '../../base/files.ts';
 import { version as tool } from '../../base/version.ts';
@@ -63,7 +63,7 @@ export function withMachineOptions(command: Command): Command {
 
 async function run(context: Context, options: Options, files: string[] = []): Promise<Outcome> {
   if (options.format !== undefined && options.json === true && options.output === undefined)
-    throw fail('usage', { problem: '--format with --json needs --output FILE' });
+    throw failure('usage', { problem: '--format with --json needs --output FILE' });
   const found = await triageMachine(files, options);
   for (const skipped of found.skipped) context.report.warn(skipped);
   const { kernel, triaged } = found;
@@ -94,7 +94,7 @@ function render(
 ): string {
   const { release, version, live } = kernel;
   if (format === 'metrics') return cveMetrics(release, cves);
-  if (cves.length === 0) throw fail('cves-none', { release });
+  if (cves.length === 0) throw failure('cves-none', { release });
   const date = new Date().toISOString();
   if (format === 'oval') {
     const patches = new Map([...live].map(([cve, name]) => [cve, [name]] as const));

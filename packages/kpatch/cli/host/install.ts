@@ -1,7 +1,7 @@
 /** `kpatch install`: loads a patch now and at every boot. */
 import { statSync } from 'node:fs';
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { personAtWork } from '../../host/boot/boot.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
 import { type InstallOptions, installAgain, installModule } from '../../host/store/install.ts';
@@ -60,7 +60,7 @@ async function run({ report }: Context, options: Options, file?: string): Promis
     const text = [...freed.map((name) => `${name} ${done}`), ...loads.flatMap(loadLines)].join('\n');
     return { schema: 'kpatch.install-again/1', data: { freed, loads }, text };
   }
-  if (file === undefined) throw fail('usage', { problem: 'give a patch file' });
+  if (file === undefined) throw failure('usage', { problem: 'give a patch file' });
   // Read the file once: the checked module is the one that is installed.
   const module = readModuleFile(file);
   const result = await withLock(machine, report, LOCK_WAIT_MS, async () => {

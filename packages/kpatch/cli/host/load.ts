@@ -1,6 +1,6 @@
 /** `kpatch load`: loads a patch into the running kernel. */
 import type { Command } from 'commander';
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import { printError } from '../../base/print.ts';
 import type { Reporter } from '../../base/report.ts';
 import { admit } from '../../host/acceptance/acceptance.ts';
@@ -48,11 +48,14 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
     const cleared = await survived(machine, report);
     return { schema: 'kpatch.survived/1', data: { cleared }, text: '' };
   }
-  if (options.all === true && patch !== undefined) throw fail('usage', { problem: 'give a patch or --all, not both' });
-  if (options.boot && !options.all) throw fail('usage', { problem: '--boot needs --all' });
+  if (options.all === true && patch !== undefined)
+    throw failure('usage', { problem: 'give a patch or --all, not both' });
+  if (options.boot && !options.all) throw failure('usage', { problem: '--boot needs --all' });
   if (options.all) {
     if (options.proof !== undefined)
-      throw fail('usage', { problem: '--proof cannot be combined with --all: each proof must be next to its module' });
+      throw failure('usage', {
+        problem: '--proof cannot be combined with --all: each proof must be next to its module',
+      });
     const lockMs = options.boot ? 60_000 : LOCK_WAIT_MS;
     const work = (): Promise<BootResult> =>
       loadAll(
@@ -67,7 +70,7 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
       );
     return allOutcome(await withLock(machine, report, lockMs, work));
   }
-  if (patch === undefined) throw fail('usage', { problem: 'give a patch or --all' });
+  if (patch === undefined) throw failure('usage', { problem: 'give a patch or --all' });
   const module = findModule(machine, patch);
   if (options.dryRun) {
     for (const alarm of admit(machine, module, proofOptions(options)).alarms) report.warn(alarm);

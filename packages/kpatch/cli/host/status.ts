@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { printLines } from '../../base/print.ts';
 import { type Line, line, plainText, type Role, span, terminalOf } from '../../base/terminal.ts';
@@ -39,7 +39,7 @@ const WATCH_MS = 2000;
 
 async function run({ json }: Context, options: Options): Promise<Outcome> {
   if (options.watch !== true) return look(options);
-  if (json) throw fail('usage', { problem: '--watch and --json cannot be combined' });
+  if (json) throw failure('usage', { problem: '--watch and --json cannot be combined' });
   for (let before = ''; ; ) {
     const { text: now } = look(options);
     const { interactive } = terminalOf(process.stdout);
@@ -88,7 +88,7 @@ function filled(template: string, status: Status): string {
   return template.replace(/\{([^{}]*)\}/g, (_, name: string) => {
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (field === undefined) {
-      throw fail('usage', { problem: `--format has no field {${name}}; there are ${fieldNames.join(', ')}` });
+      throw failure('usage', { problem: `--format has no field {${name}}; there are ${fieldNames.join(', ')}` });
     }
     return field(status);
   });

@@ -1,6 +1,6 @@
 /** `kpatch unload`: removes a patch from the running kernel. */
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { type LoadedPatch, loadedPatch, loadedPatches } from '../../host/live/livepatches.ts';
 import { readRecord } from '../../host/live/loaded-record.ts';
 import { type UnloadResult, unloadPatch } from '../../host/live/unload.ts';
@@ -32,11 +32,11 @@ async function run(
 ): Promise<Outcome> {
   const machine = machineOf(options);
   if ((options.all === true) === (patch !== undefined)) {
-    throw fail('usage', { problem: options.all ? 'give a patch or --all, not both' : 'give a patch or --all' });
+    throw failure('usage', { problem: options.all ? 'give a patch or --all, not both' : 'give a patch or --all' });
   }
   const wanted = options.all ? orderOfUnloading(machine) : [moduleNameOf(patch ?? '')];
   if (options.dryRun) {
-    for (const name of wanted) if (loadedPatch(machine, name) === undefined) throw fail('not-loaded', { name });
+    for (const name of wanted) if (loadedPatch(machine, name) === undefined) throw failure('not-loaded', { name });
     return outcome(
       wanted.map((name) => ({ name, seconds: 0 })),
       'would be unloaded',

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 import { isCveId } from '../../advisory/record.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { checkWritable, temporaryFolder, writeAtomically } from '../../base/files.ts';
 import { cacheRoot } from '../../base/workspace.ts';
 import { build } from '../../builder/build.ts';
@@ -167,8 +167,9 @@ function withoutPlan(): string {
 function settingsOf(options: Options): Omit<BuildRequest, 'patches' | 'release' | 'cves'> {
   const { cve, withdraw, after } = options;
   const odd = cve.find((id) => !isCveId(id));
-  if (odd !== undefined) throw fail('usage', { problem: `--cve '${odd}' is not a CVE, such as CVE-2026-12345` });
-  if (withdraw.length > 0 && after === undefined) throw fail('usage', { problem: '--withdraw needs --after MODULE' });
+  if (odd !== undefined) throw failure('usage', { problem: `--cve '${odd}' is not a CVE, such as CVE-2026-12345` });
+  if (withdraw.length > 0 && after === undefined)
+    throw failure('usage', { problem: '--withdraw needs --after MODULE' });
   return {
     kernelSource: kernelSource(options),
     ...partsOf(options),
@@ -214,21 +215,21 @@ function measured(
 
 function signing({ signKey, signCert }: Options): { sign?: SigningKey } {
   if (signKey === undefined && signCert === undefined) return {};
-  if (signKey === undefined) throw fail('sign-incomplete', { given: '--sign-cert' });
-  if (signCert === undefined) throw fail('sign-incomplete', { given: '--sign-key' });
+  if (signKey === undefined) throw failure('sign-incomplete', { given: '--sign-cert' });
+  if (signCert === undefined) throw failure('sign-incomplete', { given: '--sign-key' });
   return { sign: { key: signKey, certificate: signCert } };
 }
 
 /** SLSA asks for a URI. Error: `usage`. */
 function builderUri(text: string): string {
   if (/^[a-z][a-z0-9+.-]*:[!-~]+$/i.test(text) && text.length < 512) return text;
-  throw fail('usage', { problem: '--builder-id needs a URI, such as https://example.org/builders/1' });
+  throw failure('usage', { problem: '--builder-id needs a URI, such as https://example.org/builders/1' });
 }
 
 function natural(option: string, value: string): number {
   const number = Number(value);
   if (Number.isSafeInteger(number) && number > 0) return number;
-  throw fail('usage', { problem: `${option} needs a positive integer, not '${value}'` });
+  throw failure('usage', { problem: `${option} needs a positive integer, not '${value}'` });
 }
 
 function outcome(result: BuildResult, output: string, key: string | undefined): Outcome {

@@ -1,6 +1,6 @@
 /** `kpatch cache`: what kpatch keeps on the disk to be fast, how much it is, and how to make it less. */
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { cacheRoot } from '../../base/workspace.ts';
 import { type CacheEntry, cacheEntries, kinds } from '../../prepare/disk/entries.ts';
@@ -105,10 +105,10 @@ function limitsOf(options: PruneOptions): CacheLimits {
   const maxSize = options.maxSize === undefined ? undefined : parseSize(options.maxSize);
   const olderThan = options.olderThan === undefined ? undefined : parseAge(options.olderThan);
   if (options.maxSize !== undefined && maxSize === undefined) {
-    throw fail('usage', { problem: `--max-size ${options.maxSize} is not a size such as 20G, 500M or 0` });
+    throw failure('usage', { problem: `--max-size ${options.maxSize} is not a size such as 20G, 500M or 0` });
   }
   if (options.olderThan !== undefined && olderThan === undefined) {
-    throw fail('usage', { problem: `--older-than ${options.olderThan} is not an age such as 12h, 30d or 8w` });
+    throw failure('usage', { problem: `--older-than ${options.olderThan} is not an age such as 12h, 30d or 8w` });
   }
   return {
     ...readLimits(),

@@ -1,6 +1,6 @@
 /** `kpatch diff`: shows what changed between two object files, and why. */
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import { intermediateObject } from '../../compat/intermediate.ts';
 import { diff } from '../../differ/diff.ts';
@@ -68,7 +68,7 @@ function diffOptionsOf(
   warn: (text: string) => void,
 ): DiffOptions {
   const version = /^(\d+)\.(\d+)/.exec(options.kernel);
-  if (version === null) throw fail('usage', { problem: `--kernel ${options.kernel} is not a kernel version` });
+  if (version === null) throw failure('usage', { problem: `--kernel ${options.kernel} is not a kernel version` });
   const { symvers: symversFile, symtab } = options;
   const symvers =
     symversFile === undefined ? undefined : parseSymvers(readBytes(symversFile).toString('latin1'), symversFile);

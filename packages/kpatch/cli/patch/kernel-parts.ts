@@ -1,6 +1,6 @@
 /** Options for a custom kernel and for an out-of-tree module, shared by build and reproduce. */
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { OutOfTreeModule } from '../../builder/out-of-tree.ts';
 import type { CustomParts } from '../../distro/custom/custom.ts';
 
@@ -38,9 +38,9 @@ export function partsOf({
   const all = { image, headers, source, modules, debugImage };
   const given = Object.entries(all).filter(([, value]) => value !== undefined);
   if (given.length === 0) return {};
-  if (kernel !== undefined) throw fail('usage', { problem: `--kernel and --${given[0]![0]} cannot be combined` });
+  if (kernel !== undefined) throw failure('usage', { problem: `--kernel and --${given[0]![0]} cannot be combined` });
   if (image === undefined || headers === undefined || source === undefined) {
-    throw fail('usage', { problem: 'a custom kernel needs --image, --headers and --source' });
+    throw failure('usage', { problem: 'a custom kernel needs --image, --headers and --source' });
   }
   const more = { ...(modules === undefined ? {} : { modules }), ...(debugImage === undefined ? {} : { debugImage }) };
   return { parts: { image, headers, source, ...more } };
@@ -52,5 +52,5 @@ export function outOfTree({ ootModule, ootModuleSrc }: PartOptions): { outOfTree
   if (ootModule !== undefined && ootModuleSrc !== undefined) {
     return { outOfTree: { module: ootModule, source: ootModuleSrc } };
   }
-  throw fail('usage', { problem: '--oot-module and --oot-module-src must be given together' });
+  throw failure('usage', { problem: '--oot-module and --oot-module-src must be given together' });
 }

@@ -1,6 +1,6 @@
 /** `kpatch kernel`: manages the prepared kernels. */
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { CustomParts } from '../../distro/custom/custom.ts';
 import { KernelModules } from '../../kernel/modules.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
@@ -64,7 +64,7 @@ export function customParts(options: Partial<CustomParts>): CustomParts | undefi
   const { image, headers, source, modules, debugImage } = options;
   if ([image, headers, source, modules, debugImage].every((part) => part === undefined)) return undefined;
   if (image === undefined || headers === undefined || source === undefined) {
-    throw fail('usage', { problem: 'give --image, --headers and --source together' });
+    throw failure('usage', { problem: 'give --image, --headers and --source together' });
   }
   return {
     image,
@@ -93,7 +93,7 @@ function list(): Outcome {
 
 async function show(_context: Context, options: { modules?: boolean }, release: string): Promise<Outcome> {
   const kernel = describedKernel(release);
-  if (kernel === undefined) throw fail('kernel-not-prepared', { release });
+  if (kernel === undefined) throw failure('kernel-not-prepared', { release });
   const state = await inspectCached(release);
   const modules = new KernelModules(kernel).names.sort();
   const unchanged = state.state === 'complete';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../../base/files.ts';
 import { print } from '../../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../../base/report.ts';
@@ -132,7 +132,7 @@ async function run(given: readonly string[], options: Options, built: string, st
     return;
   }
   if (typeof options.proof === 'string' || options.report !== undefined) {
-    throw fail('usage', { problem: '--proof FILE and --report work only for one module on one kernel' });
+    throw failure('usage', { problem: '--proof FILE and --report work only for one module on one kernel' });
   }
   const one = async (job: Job): Promise<Proof> => {
     try {
@@ -183,12 +183,12 @@ async function jobsOf(given: readonly string[], options: Options, built: string,
     return modules.map((file) => {
       const { release } = readSubject(file);
       if (releases.length > 0 && !releases.includes(release)) {
-        throw fail('prove-other-kernel', { file, built: release, wanted: releases.join(', ') }, { where: { file } });
+        throw failure('prove-other-kernel', { file, built: release, wanted: releases.join(', ') }, { where: { file } });
       }
       return { label: modules.length > 1 ? `${release} ${basename(file)}` : release, file, sources: options.patch };
     });
   }
-  if (modules.length > 0) throw fail('usage', { problem: 'give modules (.ko) or source patches, not both' });
+  if (modules.length > 0) throw failure('usage', { problem: 'give modules (.ko) or source patches, not both' });
   const { build } = await import('../../builder/build.ts');
   const jobs: Job[] = [];
   for (const release of releases.length === 0 ? [undefined] : [...new Set(releases)]) {
@@ -212,7 +212,7 @@ function releasesIn(file: string): string[] {
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    throw fail('file-unreadable', { file, reason: (cause as Error).message }, { where: { file }, cause });
+    throw failure('file-unreadable', { file, reason: (cause as Error).message }, { where: { file }, cause });
   }
   return text
     .split('\n')

@@ -1,7 +1,7 @@
 /** `kpatch shield FUNCTION`: a live patch that refuses calls of a function until the fix is there. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { checkWritable, writeAtomically } from '../../base/files.ts';
 import type { Reporter } from '../../base/report.ts';
 import type { SigningKey } from '../../module/make/sign.ts';
@@ -73,11 +73,11 @@ export function register(program: Command): void {
 
 function requestOf(name: string | undefined, options: Options, published: ShieldFile | undefined): ShieldRequest {
   if ((name === undefined) === (published === undefined))
-    throw fail('usage', { problem: 'name a function, or give a shield file with --cve' });
+    throw failure('usage', { problem: 'name a function, or give a shield file with --cve' });
   if (published !== undefined && (options.return ?? options.when ?? options.file) !== undefined)
-    throw fail('usage', { problem: '--return, --when and --file come from the shield file' });
+    throw failure('usage', { problem: '--return, --when and --file come from the shield file' });
   const returns = published?.returns ?? options.return;
-  if (returns === undefined) throw fail('usage', { problem: 'say with --return what refused calls return' });
+  if (returns === undefined) throw failure('usage', { problem: 'say with --return what refused calls return' });
   const when = published?.when ?? options.when;
   const file = published?.file ?? options.file;
   const expires = options.expires ?? published?.expires;
@@ -100,15 +100,15 @@ function requestOf(name: string | undefined, options: Options, published: Shield
 
 function signing({ signKey, signCert }: Options): { sign?: SigningKey } {
   if (signKey === undefined && signCert === undefined) return {};
-  if (signKey === undefined) throw fail('sign-incomplete', { given: '--sign-cert' });
-  if (signCert === undefined) throw fail('sign-incomplete', { given: '--sign-key' });
+  if (signKey === undefined) throw failure('sign-incomplete', { given: '--sign-cert' });
+  if (signCert === undefined) throw failure('sign-incomplete', { given: '--sign-key' });
   return { sign: { key: signKey, certificate: signCert } };
 }
 
 function seconds(value: string): number {
   const number = Number(value);
   if (/^\d+$/.test(value) && number <= 3600) return number;
-  throw fail('usage', { problem: `--count needs a number of seconds up to 3600, not '${value}'` });
+  throw failure('usage', { problem: `--count needs a number of seconds up to 3600, not '${value}'` });
 }
 
 async function proven(

@@ -1,6 +1,6 @@
 /** Which kernel a build is for: said before anything else happens, and never guessed. */
 import { createInterface } from 'node:readline/promises';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { printErrorLines } from '../../base/print.ts';
 import type { Reporter } from '../../base/report.ts';
 import { line, span } from '../../base/terminal.ts';
@@ -44,7 +44,7 @@ function notChosen({ problem = '', offers }: TargetChoice): Error {
     offers.length === 0
       ? 'No other kernel is prepared or offered by the package sources.'
       : ['Kernels that can be built for:', ...offers.map(({ release, what }) => `  ${release}  ${what}`)].join('\n');
-  return fail('kernel-not-chosen', { problem }, { detail });
+  return failure('kernel-not-chosen', { problem }, { detail });
 }
 
 /** Undefined if the answer is not one of the list. */

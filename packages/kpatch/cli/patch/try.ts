@@ -1,7 +1,7 @@
 /** `kpatch try PATCH|MODULE`: a shell in a virtual machine that runs the patched kernel. */
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { temporaryFolder, writeAtomically } from '../../base/files.ts';
 import { print, printErrorLines } from '../../base/print.ts';
@@ -53,7 +53,7 @@ async function run(context: Context, options: Options, given: readonly string[])
   const { report, json } = context;
   const interactive = options.command === undefined;
   if (interactive && (json || process.stdin.isTTY !== true || process.stdout.isTTY !== true))
-    throw fail('usage', { problem: 'a shell needs a terminal; --command SCRIPT needs none' });
+    throw failure('usage', { problem: 'a shell needs a terminal; --command SCRIPT needs none' });
   const memoryMiB = memoryOf(options.memory);
   using built = temporaryFolder('kpatch-try-');
   const subject = await subjectOf(context, options, given, built.path);
@@ -134,10 +134,10 @@ async function subjectOf(
     const { kernel = subject.release } = options;
     if (kernel === subject.release) return subject;
     const params = { file: given[0]!, built: subject.release, wanted: kernel };
-    throw fail('prove-other-kernel', params, { where: { file: given[0]! } });
+    throw failure('prove-other-kernel', params, { where: { file: given[0]! } });
   }
   if (given.some((file) => file.endsWith('.ko')))
-    throw fail('usage', { problem: 'give one module (.ko), or source patches' });
+    throw failure('usage', { problem: 'give one module (.ko), or source patches' });
   const source = kernelSource(options);
   const wanted = options.kernel === undefined ? {} : { given: options.kernel };
   const release = await targetOf({ kernelSource: source, report, json, ...wanted });
@@ -172,5 +172,5 @@ async function builtSubject(
 function memoryOf(text: string | undefined): number {
   const value = Number(text ?? 512);
   if (Number.isSafeInteger(value) && value >= 128 && value <= 1_048_576) return value;
-  throw fail('usage', { problem: `--memory needs a number of MiB from 128, not '${text}'` });
+  throw failure('usage', { problem: `--memory needs a number of MiB from 128, not '${text}'` });
 }

@@ -1,7 +1,7 @@
 /**
  * Reads the requests of a patch from `.kpatch.*` sections (macros of include/kpatch/kpatch-macros.h and of dynup/kpatch).
  */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
 import { targetOf } from '../parts/target.ts';
@@ -33,7 +33,7 @@ const authors = /^\.kpatch\.(?:callbacks\.\w+|ignore\.(?:functions|sections)|inc
 export function refuseReserved({ file, sections }: ElfObject): void {
   for (const { name } of sections) {
     if (reserved.test(name) && !authors.test(name))
-      throw fail('diff-section-reserved', { section: name }, { where: { file, section: name } });
+      throw failure('diff-section-reserved', { section: name }, { where: { file, section: name } });
   }
 }
 
@@ -84,6 +84,7 @@ function textAt(data: Uint8Array, offset: number): string {
 function named(model: Model, name: string): Part {
   const { file } = model.object;
   const part = model.parts.find((one) => isFunction(one) && one.symbols.some((symbol) => symbol.name === name));
-  if (part === undefined) throw fail('diff-include-unknown', { function: name }, { where: { file, function: name } });
+  if (part === undefined)
+    throw failure('diff-include-unknown', { function: name }, { where: { file, function: name } });
   return part;
 }

@@ -1,5 +1,5 @@
 /** Pairs of objects of which nothing can be said: no machine code, or not two versions of one file. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { SHF, STT } from '../../formats/elf/constants.ts';
 import { type ElfObject, type Section, sizeOf } from '../../formats/elf/object.ts';
 import type { Model, Part } from '../parts/part.ts';
@@ -16,7 +16,7 @@ export function requireMachineCode({ file, sections, symbols }: ElfObject): void
     ({ flags, ...section }) => (flags & SHF.EXECINSTR) !== 0 && sizeOf({ flags, ...section }) > 0,
   );
   if (!slim && code) return;
-  throw fail('diff-lto', { file }, { where: { file, section: lto.name, offset: 0 } });
+  throw failure('diff-lto', { file }, { where: { file, section: lto.name, offset: 0 } });
 }
 
 /**
@@ -28,14 +28,14 @@ export function requireVersions(original: Model, patched: Model): void {
   const [before, after] = [loaded(original), loaded(patched)];
   if (before.length === 0 && after.length === 0) {
     const section = differentSection(original.object, patched.object);
-    if (section !== undefined) throw fail('diff-no-code', { section }, { where: { ...where, section } });
+    if (section !== undefined) throw failure('diff-no-code', { section }, { where: { ...where, section } });
     return;
   }
   const [old, now] = [before.filter(isNamed), after.filter(isNamed)];
   if (old.length === 0 || now.length === 0 || old.some((part) => hasCounterpart(part, now))) return;
   const [one, other] = [sourcesOf(original.object), sourcesOf(patched.object)];
   if (one.some((name) => other.includes(name))) return;
-  throw fail('diff-unrelated', { original: original.object.file, patched: patched.object.file }, { where });
+  throw failure('diff-unrelated', { original: original.object.file, patched: patched.object.file }, { where });
 }
 
 const loaded = ({ parts }: Model): Part[] => parts.filter(({ start, end }) => end > start);

@@ -3,7 +3,7 @@
  * that somebody tells, debug information and the kernel's version only choose between forms that fit the relocations.
  */
 
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { SHF } from '../../formats/elf/constants.ts';
 import type { Relocation, Section } from '../../formats/elf/object.ts';
 import type { Field, SpecialSection } from '../../platform/special.ts';
@@ -140,7 +140,7 @@ function measure(model: Model, section: Section, table: SpecialSection): number 
 
 export function entryError(model: Model, section: Section, offset: number, problem: string): Error {
   const { file } = model.object;
-  return fail(
+  return failure(
     'diff-entry-size',
     { section: section.name, problem },
     { where: { file, section: section.name, offset } },

@@ -1,6 +1,6 @@
 /** What a relocation points to, in terms of parts: section symbols are replaced by the thing at that place. */
 
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { SHF, STT } from '../../formats/elf/constants.ts';
 import { type ElfSymbol, type Relocation, type Section, sizeOf } from '../../formats/elf/object.ts';
 import type { RelocationKind, Use } from '../../platform/platform.ts';
@@ -23,7 +23,7 @@ export function relocationKind(model: Model, section: Section, relocation: Reloc
   const kind = model.arch.relocation(relocation.type);
   if (kind !== undefined) return kind;
   const { file } = model.object;
-  throw fail(
+  throw failure(
     'diff-relocation-unknown',
     { type: relocation.type, arch: model.arch.name },
     { where: { file, section: section.name, offset: relocation.offset } },

@@ -1,7 +1,7 @@
 /** Changes that cannot be made in a running kernel. All are collected, so that one run tells the user all of them. */
 
 import type { ErrorCode, ParamsOf } from '../../base/errors/catalogue.ts';
-import { fail, type KpatchError, renderWhere, type Value, type Where } from '../../base/errors/error.ts';
+import { failure, type KpatchError, renderWhere, type Value, type Where } from '../../base/errors/error.ts';
 import { type Part, sourceOf } from '../parts/part.ts';
 
 /** The place with the source file and line; the object file moves to `object`. */
@@ -28,7 +28,7 @@ export class Refusals {
   ): void {
     const where = part === undefined ? place : withSource(place, part, offset);
     const make = (detail?: string): KpatchError =>
-      fail(code, params, detail === undefined ? { where } : { where, detail });
+      failure(code, params, detail === undefined ? { where } : { where, detail });
     const key = `${code} ${make().message}`;
     if (!this.#all.has(key)) this.#all.set(key, make);
   }

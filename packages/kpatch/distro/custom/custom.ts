@@ -6,7 +6,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import { run } from '../../base/run.ts';
 import { parseRelease } from '../../kernel/release.ts';
@@ -43,7 +43,7 @@ export async function customOffer(given: CustomParts): Promise<KernelOffer & { r
   const release = await releaseOf(bytes, image);
   for (const name of headerFiles) {
     if (!existsSync(join(headers, name))) {
-      throw fail('kernel-part-missing', { release, part: 'headers', package: join(given.headers, name) });
+      throw failure('kernel-part-missing', { release, part: 'headers', package: join(given.headers, name) });
     }
   }
   const isFolder = statSync(source).isDirectory();
@@ -77,12 +77,12 @@ export async function checkDebugImage(given: string, { buildId, release }: Targe
   const found = /Build ID: ([0-9a-f]+)/.exec(stdout.toString())?.[1];
   if (found === buildId) return;
   const params = { part: 'image with symbols', found: found ?? 'an unknown build', wanted: `${release} (${buildId})` };
-  throw fail('kernel-release-mismatch', params, { where: { file } });
+  throw failure('kernel-release-mismatch', params, { where: { file } });
 }
 
 function absolute(path: string): string {
   if (!existsSync(path))
-    throw fail('file-unreadable', { file: path, reason: 'no such file or folder' }, { where: { file: path } });
+    throw failure('file-unreadable', { file: path, reason: 'no such file or folder' }, { where: { file: path } });
   return realpathSync(resolve(path));
 }
 
@@ -90,7 +90,7 @@ function absolute(path: string): string {
 async function releaseOf(image: Buffer, file: string): Promise<string> {
   const release = headerRelease(image) ?? bannerRelease(await unpackImage(image, file));
   if (release !== undefined && parseRelease(release) !== undefined) return release;
-  throw fail('kernel-image-format', { file, reason: 'it does not contain its release' }, { where: { file } });
+  throw failure('kernel-image-format', { file, reason: 'it does not contain its release' }, { where: { file } });
 }
 
 /** The release that the header of a boot image says. */

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256File } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { saysDiskFull, temporaryFolder } from '../../base/files.ts';
 import { type RunResult, run } from '../../base/run.ts';
@@ -74,17 +74,17 @@ export class AptArchive {
     await report.stage(`apt-get update (${this.title})`, async () => {
       const { status, stderr } = await this.#run('apt-get', ['update', '-qq'], { timeoutMs: 300_000 });
       if (/is expired|is not valid yet/.test(stderr)) {
-        throw fail('distribution-expired', { distribution: this.title }, { detail: stderr });
+        throw failure('distribution-expired', { distribution: this.title }, { detail: stderr });
       }
       if (/NO_PUBKEY|EXPKEYSIG|is not signed|BADSIG|REVKEYSIG/.test(stderr)) {
-        throw fail('distribution-untrusted', { distribution: this.title }, { detail: stderr });
+        throw failure('distribution-untrusted', { distribution: this.title }, { detail: stderr });
       }
       if (inconsistent.test(stderr)) {
-        throw fail('package-mismatch', { package: `the package lists of ${this.title}` }, { detail: stderr });
+        throw failure('package-mismatch', { package: `the package lists of ${this.title}` }, { detail: stderr });
       }
       // apt-get ends with 0 if a server could not be reached, and warns.
       if (status !== 0 || /^[EW]: Failed to fetch/m.test(stderr)) {
-        throw fail('kernel-download', { package: `the package lists of ${this.title}` }, { detail: stderr });
+        throw failure('kernel-download', { package: `the package lists of ${this.title}` }, { detail: stderr });
       }
     });
   }
@@ -128,15 +128,15 @@ export class AptArchive {
     const names = stanzas.map(({ Package, Version, Architecture }) => `${Package}${archOf(Architecture)}=${Version}`);
     const args = ['-q', '-o', 'Acquire::Retries=3', 'download', ...names];
     const { status, stderr } = await this.#run('apt-get', args, { cwd: folder.path, timeoutMs: 1_800_000 });
-    if (saysDiskFull(stderr)) throw fail('disk-full', { file: packages });
+    if (saysDiskFull(stderr)) throw failure('disk-full', { file: packages });
     for (const stanza of stanzas) {
       const from = join(folder.path, fileName(stanza));
       // A mirror that is half synchronised has the list but not the file, or another file.
       if (!existsSync(from) || (stanza.SHA256 !== undefined && (await sha256File(from)) !== stanza.SHA256)) {
         const detail = stderr.trim() || `apt-get exited with status ${status}`;
         const named = { package: `${stanza.Package}=${stanza.Version}` };
-        if (inconsistent.test(stderr) || status === 0) throw fail('package-mismatch', named, { detail });
-        throw fail(gone.test(stderr) ? 'package-gone' : 'kernel-download', named, { detail });
+        if (inconsistent.test(stderr) || status === 0) throw failure('package-mismatch', named, { detail });
+        throw failure(gone.test(stderr) ? 'package-gone' : 'kernel-download', named, { detail });
       }
       renameSync(from, join(packages, fileName(stanza)));
     }
@@ -157,7 +157,7 @@ export class AptArchive {
     const chosen = [...stdout.toString().matchAll(/^Inst (\S+) \((\S+) /gm)];
     if (status === 0 && chosen.length > 0)
       return chosen.map(([, name, version]) => ({ name: name!, version: version! }));
-    throw fail(
+    throw failure(
       'kernel-part-missing',
       { release: what, part: 'compiler packages', package: names.join(' ') },
       { detail: `${stdout.toString()}${stderr}`.trim() },

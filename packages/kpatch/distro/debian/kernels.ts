@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { parseDependencies, type Stanza } from '../../formats/deb822.ts';
 import { parseRelease } from '../../kernel/release.ts';
 import type { PackageVersion } from '../../kernel/target.ts';
@@ -104,7 +104,8 @@ async function offerOf(
   context: ProviderContext,
 ): Promise<KernelOffer> {
   const sourceVersion = sourceVersionOf(image);
-  const missing = (part: string, name: string): Error => fail('kernel-part-missing', { release, part, package: name });
+  const missing = (part: string, name: string): Error =>
+    failure('kernel-part-missing', { release, part, package: name });
   const pick = async (name: string, version: string, part: string): Promise<Stanza> => {
     const found = (await archive.show(name)).find((stanza) => stanza.Version === version);
     if (found === undefined) throw missing(part, `${name}=${version}`);
@@ -184,7 +185,7 @@ export function partsBelow(root: string, release: string): UnpackedParts {
     ['image', image],
     ['headers', headers],
   ] as const) {
-    if (!existsSync(path)) throw fail('kernel-part-missing', { release, part, package: basename(path) });
+    if (!existsSync(path)) throw failure('kernel-part-missing', { release, part, package: basename(path) });
   }
   relocateHeaders(root, headers);
   return { image, headers, modules };

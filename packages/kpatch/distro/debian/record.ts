@@ -1,6 +1,6 @@
 /** Debian: releases, their suites and keys, kernels and build roots. */
 import { join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { namesOf, platformHere } from '../../platform/registry.ts';
 import type { Distribution } from '../distribution.ts';
 import { buildRootPlan } from './build-root.ts';
@@ -43,7 +43,7 @@ function releaseOf(version: string): Release {
   const found = releases.find((one) => one.version === version || one.codename === version);
   if (found !== undefined) return found;
   const known = releases.map((one) => one.version).join(', ');
-  throw fail('usage', { problem: `Debian '${version}' is not known here; known are ${known}` });
+  throw failure('usage', { problem: `Debian '${version}' is not known here; known are ${known}` });
 }
 
 /** Kernel series whose names carry no `+deb` yet. */

@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { writeAtomically } from '../../base/files.ts';
 import { run } from '../../base/run.ts';
 import { givenMirror } from '../../base/workspace.ts';
@@ -34,9 +34,9 @@ export async function suiteArchive(
 ): Promise<AptArchive> {
   const { title, keyring, keyringPackage } = suites;
   if (!existsSync(keyring))
-    throw fail('distribution-keyring', { distribution: title, file: keyring, package: keyringPackage });
+    throw failure('distribution-keyring', { distribution: title, file: keyring, package: keyringPackage });
   const mirror = options.mirror ?? givenMirror() ?? machineMirror(suites.path);
-  if (mirror === undefined) throw fail('distribution-mirror', { distribution: title });
+  if (mirror === undefined) throw failure('distribution-mirror', { distribution: title });
   const lines = suites.suites.map(({ name, security }) => {
     const base = security === true ? securityMirror(mirror, suites) : mirror;
     return `deb [signed-by=${keyring}] ${base} ${name} ${suites.components.join(' ')}`;
@@ -65,7 +65,7 @@ export async function suiteArchive(
 /** Proxies and the like are this machine's; folders and the architecture are not. */
 async function configuration({ architecture }: Suites, allowExpired: boolean): Promise<string> {
   const dump = await run('apt-config', ['dump'], { env: { LC_ALL: 'C' } }).catch(() => undefined);
-  if (dump === undefined) throw fail('tool-missing', { tool: 'apt-config', package: 'apt' });
+  if (dump === undefined) throw failure('tool-missing', { tool: 'apt-config', package: 'apt' });
   const network = dump.stdout
     .toString()
     .split('\n')

@@ -1,7 +1,7 @@
 /** Debian packages, unpacked without being installed. */
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { saysDiskFull } from '../../base/files.ts';
 import { toolFailed } from '../../base/run.ts';
 import { sandboxed } from '../../sandbox/sandbox.ts';
@@ -26,7 +26,7 @@ async function unpacking(
   const result = await sandboxed(command, args, { view: { readOnly: packages, writable: [root] } });
   if (result.status === 0) return;
   // xargs and dpkg-deb have no status of their own for it.
-  if (saysDiskFull(result.stderr)) throw fail('disk-full', { file: root });
+  if (saysDiskFull(result.stderr)) throw failure('disk-full', { file: root });
   throw toolFailed(command, args, result);
 }
 

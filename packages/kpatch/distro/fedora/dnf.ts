@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { run } from '../../base/run.ts';
 import { settleLinks } from '../../sandbox/output.ts';
 import type { KernelOffer, KernelProvider, ProviderContext, UnpackedParts } from '../provider.ts';
@@ -60,7 +60,7 @@ export function dnfProvider(options: DnfOptions = {}): KernelProvider {
       for (const { name, part, optional } of packageNames) {
         const [found] = await query(`${name}-${release}`);
         if (found !== undefined) packages.push(found);
-        else if (!optional) throw fail('kernel-part-missing', { release, part, package: `${name}-${release}` });
+        else if (!optional) throw failure('kernel-part-missing', { release, part, package: `${name}-${release}` });
       }
       return offerOf(release, packages, core, dnf, context);
     },
@@ -121,7 +121,7 @@ async function download(
     const { status, stderr } = await dnf(['download', ...more, '--destdir', folder, ...missing]);
     const absent = missing.find((name) => !existsSync(join(folder, `${name}${suffix}`)));
     if (status !== 0 || absent !== undefined) {
-      throw fail('kernel-download', { package: absent ?? missing.join(', ') }, { detail: stderr });
+      throw failure('kernel-download', { package: absent ?? missing.join(', ') }, { detail: stderr });
     }
   });
 }
@@ -132,8 +132,9 @@ function partsBelow(root: string, release: string): UnpackedParts {
     existsSync,
   );
   const headers = join(root, 'usr/src/kernels', release);
-  if (image === undefined) throw fail('kernel-part-missing', { release, part: 'image', package: 'vmlinuz' });
-  if (!existsSync(headers)) throw fail('kernel-part-missing', { release, part: 'headers', package: basename(headers) });
+  if (image === undefined) throw failure('kernel-part-missing', { release, part: 'image', package: 'vmlinuz' });
+  if (!existsSync(headers))
+    throw failure('kernel-part-missing', { release, part: 'headers', package: basename(headers) });
   const modules = folders.find((folder) => existsSync(folder) && readdirSync(folder).includes('kernel'));
   return { image, headers, modules };
 }

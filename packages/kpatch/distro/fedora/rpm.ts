@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { saysDiskFull } from '../../base/files.ts';
 import { settleLinks } from '../../sandbox/output.ts';
 import { sandboxed, sandboxedOk } from '../../sandbox/sandbox.ts';
@@ -18,11 +18,11 @@ export async function unpackRpm(path: string, root: string): Promise<void> {
   const { status, stderr } = await sandboxed('bash', ['-c', script, 'unpack', path, root], {
     view: { readOnly: [path], writable: [root] },
   });
-  if (saysDiskFull(stderr)) throw fail('disk-full', { file: root });
+  if (saysDiskFull(stderr)) throw failure('disk-full', { file: root });
   const absent = /(rpm2cpio|cpio): (command )?not found/.exec(stderr)?.[1];
-  if (absent !== undefined) throw fail('tool-missing', { tool: absent, package: absent });
+  if (absent !== undefined) throw failure('tool-missing', { tool: absent, package: absent });
   if (status !== 0)
-    throw fail('tool-failed', { command: `unpack ${path}`, outcome: `status ${status}` }, { detail: stderr });
+    throw failure('tool-failed', { command: `unpack ${path}`, outcome: `status ${status}` }, { detail: stderr });
 }
 
 /**
@@ -36,7 +36,7 @@ export async function unpackSourceRpm(path: string, folder: string): Promise<Sou
   settleLinks(folder);
   const spec = readdirSync(folder).find((name) => name.endsWith('.spec'));
   const missing = (name: string): Error =>
-    fail('kernel-part-missing', { release: path, part: 'source', package: name });
+    failure('kernel-part-missing', { release: path, part: 'source', package: name });
   if (spec === undefined) throw missing('*.spec');
   // A spec file can run commands: %(command).
   const parsed = await sandboxedOk('rpmspec', ['-P', '--define', `_sourcedir ${folder}`, join(folder, spec)], {

@@ -1,6 +1,6 @@
 /** Ubuntu: releases, their suites and keys, kernels and build roots. Packages are Debian's kind. */
 import { join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { platformHere } from '../../platform/registry.ts';
 import { buildRootPlan } from '../debian/build-root.ts';
 import { debianKernels } from '../debian/kernels.ts';
@@ -20,7 +20,7 @@ function suitesOf(version: string): Suites {
   const release = releases.find((one) => one.version === version || one.codename === version);
   if (release === undefined) {
     const known = releases.map((one) => one.version).join(', ');
-    throw fail('usage', { problem: `unknown Ubuntu version '${version}'; known versions: ${known}` });
+    throw failure('usage', { problem: `unknown Ubuntu version '${version}'; known versions: ${known}` });
   }
   const { codename } = release;
   return {

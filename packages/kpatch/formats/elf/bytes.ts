@@ -1,5 +1,5 @@
 /** Bytes of a file as numbers and strings: bounds are checked once for a range, then its records are read. */
-import { fail, type KpatchError } from '../../base/errors/error.ts';
+import { failure, type KpatchError } from '../../base/errors/error.ts';
 
 /** Names longer than this do not occur (the kernel's limit is 512), and would let a file make us use much memory. */
 const LONGEST_NAME = 4096;
@@ -14,7 +14,7 @@ export interface Source {
 
 /** The error `elf-malformed` at a place in the file. `offset` is bytes from the start of the section, or of the file. */
 export function malformed(file: string, problem: string, section?: string, offset?: number): KpatchError {
-  return fail(
+  return failure(
     'elf-malformed',
     { file, problem },
     { where: { file, ...(section === undefined ? {} : { section }), ...(offset === undefined ? {} : { offset }) } },
@@ -26,7 +26,7 @@ export function checkRange(source: Source, offset: number, size: number, what: s
   // Written so that values beyond 2^53 fail as well.
   if (offset >= 0 && size >= 0 && offset <= source.bytes.length && size <= source.bytes.length - offset) return;
   const where = { file: source.file, offset: Math.min(offset, Number.MAX_SAFE_INTEGER) };
-  throw fail(
+  throw failure(
     'elf-truncated',
     { what, file: source.file },
     { where: section === undefined ? where : { ...where, section } },

@@ -1,5 +1,5 @@
 /** Any ELF64 file as views on its bytes: nothing is copied, addresses are bigint. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { checkRange, malformed, readU64, type Source, StringTable } from './bytes.ts';
 import { ELF_MAGIC, ET, NT_GNU_BUILD_ID, PT, SHF, SHN, SHT, SIZE } from './constants.ts';
 import { type Note, parseNotes } from './note.ts';
@@ -91,11 +91,11 @@ export class ElfFile implements Source {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const { view } = this;
     if (bytes.length >= 4 && BITCODE.includes(view.getUint32(0)))
-      throw fail('elf-bitcode', { file }, { where: { file, offset: 0 } });
+      throw failure('elf-bitcode', { file }, { where: { file, offset: 0 } });
     if (bytes.length < 16 || view.getUint32(0) !== ELF_MAGIC)
-      throw fail('elf-not-elf', { file }, { where: { file, offset: 0 } });
+      throw failure('elf-not-elf', { file }, { where: { file, offset: 0 } });
     const unsupported = (kind: string, offset: number): Error =>
-      fail('elf-unsupported', { file, kind }, { where: { file, offset } });
+      failure('elf-unsupported', { file, kind }, { where: { file, offset } });
     if (bytes[4] !== 2) throw unsupported(bytes[4] === 1 ? 'it is 32-bit' : `class ${bytes[4]}`, 4);
     if (bytes[5] !== 1 && bytes[5] !== 2) throw unsupported(`byte order ${bytes[5]}`, 5);
     if (bytes[6] !== 1) throw unsupported(`version ${bytes[6]}`, 6);

@@ -1,5 +1,5 @@
 /** Reads a relocatable object into the graph of `object.ts`. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { malformed, readI64, readU64 } from './bytes.ts';
 import { ET, SHF, SHN, SHT, SIZE } from './constants.ts';
 import { ElfFile, extendedIndices, kindOf, type RawSection, tableLength } from './file.ts';
@@ -19,10 +19,10 @@ export function readObject(bytes: Uint8Array, file: string): ElfObject {
 export function objectOf(elf: ElfFile): ElfObject {
   const { file } = elf;
   if (elf.type !== ET.REL) {
-    throw fail('elf-not-relocatable', { file, kind: kindOf(elf.type) }, { where: { file, offset: 16 } });
+    throw failure('elf-not-relocatable', { file, kind: kindOf(elf.type) }, { where: { file, offset: 16 } });
   }
   const table = elf.sections.find(({ type }) => type === SHT.SYMTAB);
-  if (table === undefined) throw fail('elf-no-symbols', { file }, { where: { file, offset: 40 } });
+  if (table === undefined) throw failure('elf-no-symbols', { file }, { where: { file, offset: 40 } });
   const sections = elf.sections.map((raw) => toSection(elf, raw));
   const symbols = readSymbols(elf, table, sections);
   const folded = readRelocations(elf, table, sections, symbols);
@@ -54,7 +54,7 @@ function toSection(elf: ElfFile, raw: RawSection): Section {
   };
   const kind = unsupported[raw.type];
   if (kind !== undefined) {
-    throw fail(
+    throw failure(
       'elf-unsupported',
       { file: elf.file, kind },
       { where: { file: elf.file, section: raw.name, offset: 0 } },

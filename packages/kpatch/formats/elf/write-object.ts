@@ -1,5 +1,5 @@
 /** Writes the graph of `object.ts` as an ET_REL file. The same graph gives the same bytes. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { writeI64 } from './bytes.ts';
 import { ET, SHF, SHN, SHT, SIZE, STB } from './constants.ts';
 import { type ElfObject, type ElfSymbol, type Relocation, type Section, sizeOf } from './object.ts';
@@ -268,5 +268,5 @@ function align(offset: number, to: number): number {
 }
 
 function unwritable(problem: string): Error {
-  return fail('elf-unwritable', { problem });
+  return failure('elf-unwritable', { problem });
 }

@@ -7,7 +7,7 @@
  * this machine stays, and an alarm says what is wrong.
  */
 import { existsSync } from 'node:fs';
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import { type Proof, type ProofDemand, requireProofBytes } from '../../module/proof.ts';
 import { proofBeside, proofPath } from '../../module/proof-path.ts';
@@ -82,7 +82,7 @@ function decide(subject: Subject): Admission {
   if (unattended) refuseUnattended(subject);
   if (state.kind === 'unusable') {
     if (before.acceptance === undefined) {
-      throw fail('policy-unusable', { file: state.file, problem: state.problem }, { where: { file: state.file } });
+      throw failure('policy-unusable', { file: state.file, problem: state.problem }, { where: { file: state.file } });
     }
     const alarm = `the host policy cannot be used (${state.problem}); ${module.name} was accepted before and is kept`;
     return { acceptance: before.acceptance, proof: proofBeside(module.path), alarms: [alarm] };
@@ -107,9 +107,9 @@ function decide(subject: Subject): Admission {
 function refuseUnattended({ machine, module }: Subject): void {
   const { name, release } = module;
   const at = unwantedSince(machine, module);
-  if (at !== undefined) throw fail('patch-unwanted', { name, release, at });
+  if (at !== undefined) throw failure('patch-unwanted', { name, release, at });
   const crashed = blockedByGuard(machine, release, module.sha256);
-  if (crashed !== undefined) throw fail('patch-crashed', { name, at: crashed.at });
+  if (crashed !== undefined) throw failure('patch-crashed', { name, at: crashed.at });
 }
 
 /** The proof, checked as far as the policy and the caller ask for it; one that is not required is kept if it is valid. */
@@ -128,7 +128,7 @@ function checkedProof(subject: Subject, policy: LoadedPolicy | undefined): { pro
     }
   }
   if (asked && !demanded && options.proofKey === undefined && (policy?.proofKeys.length ?? 0) === 0) {
-    throw fail('proof-key-missing', {});
+    throw failure('proof-key-missing', {});
   }
   try {
     const bytes = readBytes(file);
@@ -195,12 +195,12 @@ function revocationAlarms(
   const reason = hit.reason === '' ? '' : ` (${hit.reason})`;
   const key = hit.key.slice(0, 16);
   const kept = before.acceptance !== undefined && (policy?.rules.revoked ?? 'keep') === 'keep';
-  if (!kept) throw fail('key-revoked', { name, key, reason });
+  if (!kept) throw failure('key-revoked', { name, key, reason });
   return [
     `${name} was signed with the key ${key}..., which is revoked${reason}; it stays because it was accepted before`,
   ];
 }
 
 function refusal(module: ModuleFile, problem: string, cause?: unknown): KpatchError {
-  return fail('policy-refused', { name: module.name, problem }, { where: { file: module.path }, cause });
+  return failure('policy-refused', { name: module.name, problem }, { where: { file: module.path }, cause });
 }

@@ -1,5 +1,5 @@
 /** What the host policy says about channels and updates. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { Machine } from '../machine/machine.ts';
 import { isUnattended } from './origin.ts';
 import { readPolicyState } from './policy.ts';
@@ -12,17 +12,21 @@ export function requireChannel(machine: Machine, url: string): void {
   const state = readPolicyState(machine);
   if (state.kind === 'none') return;
   if (state.kind === 'unusable') {
-    throw fail('policy-unusable', { file: state.file, problem: state.problem }, { where: { file: state.file } });
+    throw failure('policy-unusable', { file: state.file, problem: state.problem }, { where: { file: state.file } });
   }
   const { channels } = state.policy.rules;
   if (channels === undefined || channels.includes(url.replace(/\/+$/, ''))) return;
-  throw fail('channel-not-allowed', { url, allowed: channels.join(', ') || 'none' }, { where: { file: state.file } });
+  throw failure(
+    'channel-not-allowed',
+    { url, allowed: channels.join(', ') || 'none' },
+    { where: { file: state.file } },
+  );
 }
 
 /** Checks that the policy allows automatic updates. Error: `update-not-allowed`. */
 export function requireUpdate(machine: Machine, unattended = isUnattended()): void {
   const state = readPolicyState(machine);
   if (unattended && state.kind === 'valid' && state.policy.rules.update === 'nothing') {
-    throw fail('update-not-allowed', {}, { where: { file: state.file } });
+    throw failure('update-not-allowed', {}, { where: { file: state.file } });
   }
 }

@@ -6,7 +6,7 @@ import type { X509Certificate } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { reasonOf } from '../../base/files.ts';
 import { parseStrict } from '../../base/strict-json.ts';
 import { FormError } from '../../documents/form.ts';
@@ -81,7 +81,7 @@ export function readPolicyFile(file: string, folder: string): LoadedPolicy {
     return loadPolicy(policyOf(jsonOf(bytes, file)), bytes, folder);
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    throw fail('policy-unusable', { file, problem }, { where: { file }, cause: error });
+    throw failure('policy-unusable', { file, problem }, { where: { file }, cause: error });
   }
 }
 

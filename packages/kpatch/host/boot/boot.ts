@@ -1,5 +1,5 @@
 /** Loads the installed patches: at boot under the boot guard, or on request. */
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
 import { admit } from '../acceptance/acceptance.ts';
 import { refreshAcceptances } from '../acceptance/acceptance-record.ts';
@@ -75,7 +75,7 @@ export interface LoadAllOptions extends LoadOptions {
  * With `guarded` the boot guard decides. The caller holds the lock. Error: `machine-offline`.
  */
 export async function loadAll(machine: Machine, options: LoadAllOptions, report: Reporter): Promise<BootResult> {
-  if (machine.offline) throw fail('machine-offline', {});
+  if (machine.offline) throw failure('machine-offline', {});
   const kernel = runningKernel(machine);
   const { release } = kernel;
   if (options.guarded && kernel.disabledAtBoot) {
@@ -152,7 +152,7 @@ export function incomplete({ failures }: BootResult): KpatchError {
   const lines = failures.map(({ name, error }) => {
     return [`${name}: ${error.message}; ${error.fix}`, error.detail].filter(Boolean).join('\n');
   });
-  return fail('boot-incomplete', { count: failures.length }, { detail: lines.join('\n') });
+  return failure('boot-incomplete', { count: failures.length }, { detail: lines.join('\n') });
 }
 
 /** The system has been up for a while or shuts down cleanly: this boot counts as survived. */
@@ -237,7 +237,7 @@ async function guard(
   }
   const failures: { name: string; error: KpatchError }[] = [];
   for (const { name } of unguarded) {
-    const error = fail('guard-unwritable', { name, folder: machine.store }, { cause: unwritable });
+    const error = failure('guard-unwritable', { name, folder: machine.store }, { cause: unwritable });
     await journal(machine, { outcome: 'failed', message: error.message, release, patch: name, code: error.code });
     failures.push({ name, error });
   }

@@ -1,7 +1,7 @@
 /** Completes a transition without waiting for the remaining tasks: the last resort. */
 
 import { join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { journal } from '../machine/journal.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -24,8 +24,8 @@ const FORCED_MS = 10_000;
 /** The patch in transition. Errors: `no-transition`, `not-root`. */
 export function requireTransition(machine: Machine): LoadedPatch {
   const patch = patchInTransition(machine);
-  if (patch === undefined) throw fail('no-transition', {});
-  if (!machine.isRoot) throw fail('not-root', {});
+  if (patch === undefined) throw failure('no-transition', {});
+  if (!machine.isRoot) throw failure('not-root', {});
   return patch;
 }
 
@@ -39,10 +39,10 @@ export async function forceTransition(
 ): Promise<ForceResult> {
   const { name } = requireTransition(machine);
   const { progress, holdups } = currentHoldups(machine, name);
-  if (!(await confirm(name, holdups))) throw fail('not-confirmed', { name });
+  if (!(await confirm(name, holdups))) throw failure('not-confirmed', { name });
   const { ok, message } = machine.control.write(join(livepatchFolder(machine), name, 'force'), '1');
   const { ended } = await watchTransition(machine, name, { waitMs: FORCED_MS });
-  if (!ended) throw fail('force-refused', { name, reason: ok ? 'its transition is still running' : message });
+  if (!ended) throw failure('force-refused', { name, reason: ok ? 'its transition is still running' : message });
   const { release } = runningKernel(machine);
   const text = `the transition of ${name} was forced with ${plural(progress.total - progress.done, 'task')} left`;
   await journal(machine, { outcome: 'forced', message: text, release, patch: name });

@@ -2,7 +2,7 @@
 
 import { onExit } from '../../base/cleanup.ts';
 import { sha256 } from '../../base/digest.ts';
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import { readRegularFile } from '../../base/files.ts';
 import type { Reporter } from '../../base/report.ts';
 import { type AdmitOptions, admit } from '../acceptance/acceptance.ts';
@@ -74,7 +74,7 @@ async function load(
   path: string,
 ): Promise<LoadResult> {
   const { name } = module;
-  if (machine.offline) throw fail('machine-offline', {});
+  if (machine.offline) throw failure('machine-offline', {});
   for (const alarm of admit(machine, module, options).alarms) await raise(machine, module, alarm, report);
   const present = await alreadyThere(machine, module, options, report);
   if (present !== undefined) return present;
@@ -146,19 +146,19 @@ async function alreadyThere(
   if (patch?.transition) {
     report.note(`${name} is in transition; waiting for it`);
     if (patch.enabled) {
-      if (!sameContent) throw fail('name-taken', { name, place: 'loaded' });
+      if (!sameContent) throw failure('name-taken', { name, place: 'loaded' });
       const seconds = await awaitEnabled(machine, module, options, report);
       return { name, outcome: 'already', seconds, replaced: [], findings: [] };
     }
     await watchTransition(machine, name, watching(options, report));
   } else if (patch?.enabled) {
-    if (!sameContent) throw fail('name-taken', { name, place: 'loaded' });
+    if (!sameContent) throw failure('name-taken', { name, place: 'loaded' });
     return { name, outcome: 'already', seconds: 0, replaced: [], findings: [] };
   }
   // The kernel enables a patch only in its module's init function, so a disabled module must be removed first.
-  if (!machine.isRoot) throw fail('not-root', {});
+  if (!machine.isRoot) throw failure('not-root', {});
   const gone = await removeModule(machine, name);
-  if (gone !== undefined) throw fail('unload-refused', { name, reason: gone });
+  if (gone !== undefined) throw failure('unload-refused', { name, reason: gone });
   removeRecord(machine, name);
   return undefined;
 }
@@ -173,16 +173,16 @@ async function insmod(machine: Machine, module: ModuleFile, path: string, report
   const { name } = module;
   for (let attempt = 1; ; attempt++) {
     if (sha256(readRegularFile(path)) !== module.sha256) {
-      throw fail('module-changed', { name }, { where: { file: path } });
+      throw failure('module-changed', { name }, { where: { file: path } });
     }
     const { ok, message } = await machine.control.insmod(path);
     if (ok) return;
     // klp_enable_patch returns EBUSY while another transition is running.
     if (!/busy/i.test(message)) {
       const detail = [message, ...(await machine.control.log(name))].join('\n');
-      throw fail('load-failed', { name, reason: reasonOf(message) }, { where: { file: module.path }, detail });
+      throw failure('load-failed', { name, reason: reasonOf(message) }, { where: { file: module.path }, detail });
     }
-    if (attempt === ATTEMPTS) throw fail('load-busy', { name, attempts: ATTEMPTS }, { detail: message });
+    if (attempt === ATTEMPTS) throw failure('load-busy', { name, attempts: ATTEMPTS }, { detail: message });
     report.note(
       `another transition is running; trying again in ${RETRY_MS / 1000} s (attempt ${attempt} of ${ATTEMPTS})`,
     );
@@ -215,14 +215,14 @@ async function awaitEnabled(
   const detail = end.holdups.map(holdupLine).join('\n');
   if (end.ended) {
     await removeModule(machine, name);
-    throw fail('load-failed', { name, reason: 'its transition was reversed by another program' });
+    throw failure('load-failed', { name, reason: 'its transition was reversed by another program' });
   }
-  if (onStall === 'leave') throw fail('transition-left', { name, seconds }, { detail });
+  if (onStall === 'leave') throw failure('transition-left', { name, seconds }, { detail });
   const reverted = await report.stage(`reversing the transition of ${name}`, () => reverseTransition(machine, name));
   if (reverted === 'completed' && loadedPatch(machine, name)?.enabled) return (clock.now() - start) / 1000;
-  if (reverted === 'stuck') throw fail('transition-left', { name, seconds }, { detail });
+  if (reverted === 'stuck') throw failure('transition-left', { name, seconds }, { detail });
   await removeModule(machine, name);
-  throw fail('transition-reverted', { name, seconds }, { detail });
+  throw failure('transition-reverted', { name, seconds }, { detail });
 }
 
 /** Reports progress and stalls while waiting for a transition. */

@@ -1,7 +1,7 @@
 /** Disables a live patch and removes its module. */
 import { join } from 'node:path';
 import { onExit } from '../../base/cleanup.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
 import { journal } from '../machine/journal.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -28,16 +28,16 @@ export async function unloadPatch(
   options: LoadOptions,
   report: Reporter,
 ): Promise<UnloadResult> {
-  if (machine.offline) throw fail('machine-offline', {});
+  if (machine.offline) throw failure('machine-offline', {});
   const patch = loadedPatch(machine, name);
-  if (patch === undefined && !moduleLoaded(machine, name)) throw fail('not-loaded', { name });
-  if (!machine.isRoot) throw fail('not-root', {});
+  if (patch === undefined && !moduleLoaded(machine, name)) throw failure('not-loaded', { name });
+  if (!machine.isRoot) throw failure('not-root', {});
   const start = machine.clock.now();
   if (patch?.enabled) await disable(machine, name, options, report);
   else if (patch?.transition) await awaitDisabled(machine, name, options, report);
   report.note(`unloading patch module: ${name}`);
   const stays = await removeModule(machine, name);
-  if (stays !== undefined) throw fail('unload-refused', { name, reason: stays });
+  if (stays !== undefined) throw failure('unload-refused', { name, reason: stays });
   removeRecord(machine, name);
   const { release } = runningKernel(machine);
   await journal(machine, { outcome: 'unloaded', message: `live patch ${name} was unloaded`, release, patch: name });
@@ -52,7 +52,7 @@ async function disable(machine: Machine, name: string, options: LoadOptions, rep
   if (!ok && loadedPatch(machine, name)?.enabled) {
     const busy = /EBUSY/.test(message);
     const reason = busy ? 'another transition is running, or a later patch is on top of it' : message;
-    throw fail('unload-refused', { name, reason });
+    throw failure('unload-refused', { name, reason });
   }
   await awaitDisabled(machine, name, options, report);
 }
@@ -73,8 +73,8 @@ async function awaitDisabled(machine: Machine, name: string, options: LoadOption
   if (outcome === 'completed' && !loadedPatch(machine, name)?.enabled) return;
   const error =
     outcome === 'stuck'
-      ? fail('transition-left', { name, seconds }, { detail })
-      : fail('unload-reverted', { name, seconds }, { detail });
+      ? failure('transition-left', { name, seconds }, { detail })
+      : failure('unload-reverted', { name, seconds }, { detail });
   const message = `${error.message}: ${detail}`;
   await journal(machine, {
     outcome: outcome === 'stuck' ? 'left' : 'reverted',

@@ -1,7 +1,7 @@
 /** A lock, so that only one kpatch at a time changes the store and the kernel of a machine. */
 import { closeSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { writeError } from '../../base/files.ts';
 import { lock } from '../../base/lock.ts';
 import type { Reporter } from '../../base/report.ts';
@@ -18,7 +18,7 @@ export async function withLock<T>(
   waitMs: number,
   work: () => Promise<T>,
 ): Promise<T> {
-  if (!machine.offline && !machine.isRoot) throw fail('not-root', {});
+  if (!machine.offline && !machine.isRoot) throw failure('not-root', {});
   keepInside(machine);
   const path = join(machine.run, 'lock');
   makePrivate(path);

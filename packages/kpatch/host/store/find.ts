@@ -1,6 +1,6 @@
 /** Finds the patch named on the command line: a file, or a patch installed for the running kernel. */
 import { statSync } from 'node:fs';
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import type { Machine } from '../machine/machine.ts';
 import { runningKernel } from '../machine/running-kernel.ts';
 import { type ModuleFile, readModuleFile } from './module-file.ts';
@@ -11,7 +11,7 @@ export function findModule(machine: Machine, patch: string): ModuleFile {
   // A folder with the name of an installed patch does not count as a file.
   if (statSync(patch, { throwIfNoEntry: false })?.isDirectory() === false) return readModuleFile(patch);
   const { release } = runningKernel(machine);
-  const missing = (): Error => fail('patch-not-found', { name: patch, release: release || 'this kernel' });
+  const missing = (): Error => failure('patch-not-found', { name: patch, release: release || 'this kernel' });
   if (patch.includes('/') || release === '') throw missing();
   try {
     return readInstalled(findInstalled(machine, release, patch));

@@ -1,7 +1,7 @@
 /** Installs a patch so that it is active now and after each boot, and uninstalls it. */
 import { basename } from 'node:path';
 import { interrupted, onExit } from '../../base/cleanup.ts';
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
 import { type Admission, admit } from '../acceptance/acceptance.ts';
 import { isUnattended } from '../acceptance/origin.ts';
@@ -66,11 +66,11 @@ export async function installModule(
   const where = { where: { file } };
   // The store lists one name per line, and the names of its own files start with a dot.
   if (!/^[^.\p{Cc}][^\p{Cc}]*\.ko$/u.test(basename(file))) {
-    throw fail('usage', {
+    throw failure('usage', {
       problem: `${JSON.stringify(basename(file))} is not a valid file name for an installed patch (NAME.ko)`,
     });
   }
-  if (module.release !== release) throw fail('release-mismatch', { name, wanted: module.release, release }, where);
+  if (module.release !== release) throw failure('release-mismatch', { name, wanted: module.release, release }, where);
   const installed = installedPatches(machine, release);
   const same = installed.find((patch) => patch.name === name || patch.file === basename(file));
   if (same !== undefined) throw refusalOf(same, module, release);
@@ -81,7 +81,7 @@ export async function installModule(
     if (load && !moduleLoaded(machine, name)) requireFit(await fitOf(machine, module, options));
     return { name, release, replaced: replaced.map((patch) => patch.name), load: undefined };
   }
-  if (!machine.isRoot && !machine.offline) throw fail('not-root', {});
+  if (!machine.isRoot && !machine.offline) throw failure('not-root', {});
   report.note(`installing ${file} (${release})`);
   const staged = stage(machine, release, module, basename(file));
   const forget = onExit(staged.discard);
@@ -115,7 +115,7 @@ async function admitted(machine: Machine, module: ModuleFile, options: InstallOp
     const admission = admit(machine, module, options);
     const crashed = options.again ? undefined : blockedByGuard(machine, release, module.sha256);
     if (crashed === undefined) return admission;
-    throw fail('patch-crashed', { name, at: crashed.at }, { where: { file: path } });
+    throw failure('patch-crashed', { name, at: crashed.at }, { where: { file: path } });
   } catch (error) {
     if (error instanceof KpatchError && error.exit === 4 && options.dryRun !== true) {
       const { code, message } = error;
@@ -139,7 +139,7 @@ export async function installAgain(
   const release = options.release ?? kernel.release;
   const wanted = name === undefined ? undefined : findInstalled(machine, release, name);
   const blocked = blockedNow(machine, release).filter((patch) => [patch.name, undefined].includes(wanted?.name));
-  if (blocked.length === 0) throw fail('none-blocked', { name: wanted?.name ?? 'any patch', release });
+  if (blocked.length === 0) throw failure('none-blocked', { name: wanted?.name ?? 'any patch', release });
   const freed = blocked.map((patch) => patch.name);
   if (options.dryRun) return { freed, loads: [] };
   unblock(machine, release, ({ name }) => freed.includes(name));
@@ -184,8 +184,8 @@ function refusalOf(same: InstalledPatch, module: ModuleFile, release: string): E
       unchanged = false;
     }
   }
-  if (unchanged) return fail('already-installed', { name, release });
-  return fail('name-taken', { name, place: 'installed' }, { where: { file: same.path } });
+  if (unchanged) return failure('already-installed', { name, release });
+  return failure('name-taken', { name, place: 'installed' }, { where: { file: same.path } });
 }
 
 /** The installed patches that a cumulative one replaces. Errors: `newer-loaded`, `other-line`, `replaces-unknown`. */
@@ -199,11 +199,11 @@ function replacedBy(
   for (const patch of options.downgrade ? [] : installed) {
     const before = manifestOfInstalled(patch);
     const where = { where: { file: path } };
-    if (before === undefined) throw fail('replaces-unknown', { name, loaded: patch.name }, where);
+    if (before === undefined) throw failure('replaces-unknown', { name, loaded: patch.name }, where);
     const [line, other] = [lineOf(manifest), lineOf(before)];
-    if (line !== other) throw fail('other-line', { name, line, loaded: patch.name, other }, where);
+    if (line !== other) throw failure('other-line', { name, line, loaded: patch.name, other }, where);
     const params = { name, version: manifest.version, loaded: patch.name, newer: before.version };
-    if (before.version > manifest.version) throw fail('newer-loaded', params, where);
+    if (before.version > manifest.version) throw failure('newer-loaded', params, where);
   }
   return [...installed];
 }

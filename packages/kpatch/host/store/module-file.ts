@@ -1,5 +1,5 @@
 /** Livepatch module files as the host takes them, including those built by other tools. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readRegularFile } from '../../base/files.ts';
 import { type LivepatchFacts, livepatchFacts, ModuleContent } from '../../module/content.ts';
 import type { Manifest } from '../../module/manifest.ts';
@@ -31,10 +31,10 @@ export function readModuleFile(path: string): ModuleFile {
 export function moduleFileOf(bytes: Uint8Array, path: string): ModuleFile {
   const where = { where: { file: path } };
   const compression = compressionOf(bytes);
-  if (compression !== undefined) throw fail('module-compressed', { file: path, compression }, where);
+  if (compression !== undefined) throw failure('module-compressed', { file: path, compression }, where);
   const module = new ModuleContent(bytes, path);
   const facts = livepatchFacts(module);
-  if (typeof facts === 'string') throw fail('module-not-livepatch', { file: path, problem: facts }, where);
+  if (typeof facts === 'string') throw failure('module-not-livepatch', { file: path, problem: facts }, where);
   const { sha256, signed, buildId, description, manifest } = module;
   return { path, bytes, ...facts, sha256, signed, buildId, description, manifest };
 }

@@ -5,7 +5,7 @@
 import { chmodSync, lstatSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { onExit } from '../../base/cleanup.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { writeAtomically, writeError } from '../../base/files.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ModuleFile } from './module-file.ts';
@@ -44,7 +44,8 @@ function makePrivate({ run }: Machine): void {
   try {
     mkdirSync(run, { recursive: true, mode: 0o755 });
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    if (!lstatSync(folder).isDirectory()) throw fail('file-unwritable', { file: folder, reason: 'it is not a folder' });
+    if (!lstatSync(folder).isDirectory())
+      throw failure('file-unwritable', { file: folder, reason: 'it is not a folder' });
     chmodSync(folder, 0o700);
   } catch (error) {
     throw writeError(folder, error);

@@ -5,7 +5,7 @@
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes, readRegularFile, syncFolder, writeAtomically, writeError } from '../../base/files.ts';
 import type { Manifest } from '../../module/manifest.ts';
 import { proofPath } from '../../module/proof-path.ts';
@@ -83,7 +83,7 @@ export function findInstalled(machine: Machine, release: string, name: string): 
   if (found !== undefined) return found;
   const others = installedEverywhere(machine).filter((patch) => patch.name === wanted);
   const detail = others.length === 0 ? '' : `installed for: ${others.map((patch) => patch.release).join(', ')}`;
-  throw fail('not-installed', { name, release }, { detail });
+  throw failure('not-installed', { name, release }, { detail });
 }
 
 /**
@@ -93,10 +93,10 @@ export function findInstalled(machine: Machine, release: string, name: string): 
 export function readInstalled(patch: InstalledPatch): ModuleFile {
   const folder = dirname(patch.path);
   const path = foreign([dirname(folder), folder, patch.path]);
-  if (path !== undefined) throw fail('store-unsafe', { path, name: patch.name }, { where: { file: path } });
+  if (path !== undefined) throw failure('store-unsafe', { path, name: patch.name }, { where: { file: path } });
   const bytes = readRegularFile(patch.path);
   if (patch.sha256 !== undefined && sha256(bytes) !== patch.sha256) {
-    throw fail('store-damaged', { name: patch.name, release: patch.release }, { where: { file: patch.path } });
+    throw failure('store-damaged', { name: patch.name, release: patch.release }, { where: { file: patch.path } });
   }
   return moduleFileOf(bytes, patch.path);
 }
@@ -227,7 +227,7 @@ export function rebuildIndex(machine: Machine, release: string): void {
 /** The folder of a release. Error: `usage` if the release is not a valid folder name. */
 export function folderOf(machine: Machine, release: string): string {
   const problem = releaseProblem(release);
-  if (problem !== undefined) throw fail('usage', { problem });
+  if (problem !== undefined) throw failure('usage', { problem });
   return join(machine.store, release);
 }
 
@@ -253,7 +253,7 @@ export function changeIndex(machine: Machine, release: string, change: (index: I
 
 function goodIndex(folder: string): Index {
   const index = readIndex(folder);
-  if (index === 'damaged') throw fail('store-index-damaged', { folder }, { where: { file: folder } });
+  if (index === 'damaged') throw failure('store-index-damaged', { folder }, { where: { file: folder } });
   return index;
 }
 

@@ -1,6 +1,6 @@
 /** Checks of what a module needs from the kernel by name: exported symbols with their versions, livepatch symbols, functions. */
 
-import { fail, type KpatchError } from '../../base/errors/error.ts';
+import { failure, type KpatchError } from '../../base/errors/error.ts';
 import { SHN, STB, STT } from '../../formats/elf/constants.ts';
 import type { ElfFile, RawSymbol } from '../../formats/elf/file.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
@@ -60,19 +60,19 @@ export function checkExports(
     const where = { where: { file: elf.file, symbol } };
     const exported = target.symvers.get(symbol);
     if (exported === undefined) {
-      problems.push(fail('module-symbol-unresolved', { name, symbol, release }, where));
+      problems.push(failure('module-symbol-unresolved', { name, symbol, release }, where));
       continue;
     }
     const { namespace } = exported;
     if (namespace !== undefined && !imported.has(namespace)) {
-      problems.push(fail('module-namespace', { name, symbol, namespace }, where));
+      problems.push(failure('module-namespace', { name, symbol, namespace }, where));
     }
     if (!checked) continue;
     const version = versions.get(symbol);
     // The kernel does not look where the export has no CRC (check_version in kernel/module/version.c).
     if (version === exported.crc || (version === undefined && exported.crc === 0)) continue;
     const found = version === undefined ? 'no version' : hex(version);
-    problems.push(fail('module-symbol-version', { name, symbol, found, wanted: hex(exported.crc), release }, where));
+    problems.push(failure('module-symbol-version', { name, symbol, found, wanted: hex(exported.crc), release }, where));
   }
   return problems;
 }
@@ -139,19 +139,19 @@ export async function checkLivepatchNames(
     const where = { where: { file: elf.file, symbol } };
     const parts = /^\.klp\.sym\.([^.]{1,55})\.([^,]+),(\d{1,9})$/.exec(symbol);
     if (parts === null) {
-      problems.push(fail('module-klp-name', { name, symbol }, where));
+      problems.push(failure('module-klp-name', { name, symbol }, where));
       continue;
     }
     const [, object = '', plain = '', position = '0'] = parts;
     const problem = await lookup.problem(object, plain, Number(position), kinds[type]);
     if (problem === undefined) continue;
-    problems.push(fail('module-klp-symbol', { name, symbol: plain, sympos: position, object, problem }, where));
+    problems.push(failure('module-klp-symbol', { name, symbol: plain, sympos: position, object, problem }, where));
   }
   for (const { name: replaced, object, sympos } of replacedFunctions(module) ?? []) {
     const problem = await lookup.problem(object, replaced, sympos, 'function');
     if (problem === undefined) continue;
     const where = { file: elf.file, object, function: replaced };
-    problems.push(fail('module-klp-function', { name, function: replaced, sympos, object, problem }, { where }));
+    problems.push(failure('module-klp-function', { name, function: replaced, sympos, object, problem }, { where }));
   }
   return problems;
 }

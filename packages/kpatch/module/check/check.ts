@@ -3,7 +3,7 @@
  * everything that the module loader and the livepatch core check when the module is loaded.
  */
 
-import { fail, type KpatchError } from '../../base/errors/error.ts';
+import { failure, type KpatchError } from '../../base/errors/error.ts';
 import { SHF, SHT } from '../../formats/elf/constants.ts';
 import type { ElfFile } from '../../formats/elf/file.ts';
 import { modinfoOf, modinfoValue } from '../../formats/elf/modinfo.ts';
@@ -101,7 +101,7 @@ function checkWhole(content: ModuleContent, module: ElfObject, name: string): Kp
     /^\.kpatch\.(symbols|relocations|callbacks|strings|places)/.test(section.name),
   );
   if (left !== undefined) problems.push(`it still contains the intermediate section ${left.name}`);
-  return problems.map((problem) => fail('module-incomplete', { name, problem }, { where: { file: elf.file } }));
+  return problems.map((problem) => failure('module-incomplete', { name, problem }, { where: { file: elf.file } }));
 }
 
 /** The kernel that it is for. */
@@ -116,12 +116,12 @@ function checkTarget(
   const problems: KpatchError[] = [];
   const where = { where: { file: elf.file } };
   const fits = vermagic === undefined ? found.split(' ')[0] === release : found === vermagic;
-  if (!fits) problems.push(fail('module-vermagic', { name, found, release, wanted: vermagic ?? release }, where));
+  if (!fits) problems.push(failure('module-vermagic', { name, found, release, wanted: vermagic ?? release }, where));
   const named = [manifest?.buildId, modinfoValue(modinfo, 'kpatch_build_id')];
   const other = named.find((one) => one !== buildId);
   if (named.some((one) => one !== buildId)) {
     const params = { name, found: other ?? 'none', wanted: buildId ?? 'none', release };
-    problems.push(fail('module-build-id', params, where));
+    problems.push(failure('module-build-id', params, where));
   }
   return problems;
 }
@@ -134,16 +134,16 @@ function checkSections(elf: ElfFile, module: ElfObject, name: string): KpatchErr
   for (const section of module.sections) {
     const where = { where: { file: elf.file, section: section.name } };
     if ((section.flags & both) === both) {
-      problems.push(fail('module-section-writable-code', { name, section: section.name }, where));
+      problems.push(failure('module-section-writable-code', { name, section: section.name }, where));
     }
     const livepatch = section.type === SHT.RELA && (section.flags & SHF_RELA_LIVEPATCH) !== 0;
     if (livepatch && !/^\.klp\.rela\.[^.]{1,55}\../.test(section.name)) {
-      problems.push(fail('module-klp-name', { name, symbol: section.name }, where));
+      problems.push(failure('module-klp-name', { name, symbol: section.name }, where));
     }
     if (!livepatch && (section.flags & SHF.ALLOC) === 0) continue;
     const unknown = types === undefined ? undefined : section.relocations.find(({ type }) => !types.has(type));
     if (unknown === undefined) continue;
-    problems.push(fail('module-relocation-unknown', { name, section: section.name, type: unknown.type }, where));
+    problems.push(failure('module-relocation-unknown', { name, section: section.name, type: unknown.type }, where));
   }
   return problems;
 }

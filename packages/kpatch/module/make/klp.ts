@@ -3,7 +3,7 @@
  * symbols `.klp.sym.OBJECT.NAME,POSITION` (Documentation/livepatch/module-elf-format.rst).
  */
 
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { KernelReferent, KernelRelocation } from '../../differ/patch.ts';
 import { SHF, SHT } from '../../formats/elf/constants.ts';
 import { type ElfObject, type ElfSymbol, newSection, newSymbol, type Section } from '../../formats/elf/object.ts';
@@ -44,7 +44,7 @@ export function makeLivepatchRelocations(
     const section = sections.get(key) ?? livepatchSection(key, relocation.section);
     sections.set(key, section);
     if (section.target !== relocation.section) {
-      throw fail(
+      throw failure(
         'intermediate-malformed',
         { file: object.file, problem: `two sections are named ${relocation.section.name}` },
         { where: { file: object.file, section: relocation.section.name } },
@@ -62,11 +62,11 @@ function nameOf(relocation: KernelRelocation, limit: number, crossing: boolean):
   const { name, object, sympos } = relocation.symbol;
   const bytes = Buffer.byteLength(name);
   if (bytes > limit || Buffer.byteLength(object) > OBJECT_NAME || name.includes(',') || object.includes('.')) {
-    throw fail('klp-symbol-unnameable', { symbol: name, object, limit }, { where: { symbol: name } });
+    throw failure('klp-symbol-unnameable', { symbol: name, object, limit }, { where: { symbol: name } });
   }
   // What vmlinux needs is needed at once, when no module must be there. A module's may refer to another that it depends on.
   if (!crossing && object !== relocation.object && relocation.object === 'vmlinux') {
-    throw fail(
+    throw failure(
       'klp-relocation-crosses',
       { object: relocation.object, symbol: name, other: object },
       { where: { symbol: name } },

@@ -7,7 +7,7 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail, KpatchError } from '../../base/errors/error.ts';
+import { failure, KpatchError } from '../../base/errors/error.ts';
 import { cleanEnvironment, type KbuildVariables, separated } from '../../kbuild/kbuild.ts';
 import { readOutput } from '../../sandbox/output.ts';
 import { sandboxed } from '../../sandbox/sandbox.ts';
@@ -122,7 +122,7 @@ async function linkByKbuild(input: LinkInput, folder: string): Promise<Uint8Arra
   const result = await sandboxed('make', args, surroundings(input, folder));
   if (result.status !== 0) {
     const said = `${result.stdout}${result.stderr}`;
-    throw fail('module-link-failed', { name }, { detail: said.split('\n').slice(-30).join('\n') });
+    throw failure('module-link-failed', { name }, { detail: said.split('\n').slice(-30).join('\n') });
   }
   return readOutput(folder, `${name}.ko`);
 }

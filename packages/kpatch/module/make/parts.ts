@@ -2,7 +2,7 @@
  * Prepares the symbols of the parts of a livepatch module for linking, so that the glue code can refer to the functions.
  */
 
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { callbackSection, type KernelRelocation, type UnitPatch } from '../../differ/patch.ts';
 import { STB, STT } from '../../formats/elf/constants.ts';
 import { type ElfObject, type ElfSymbol, newSymbol } from '../../formats/elf/object.ts';
@@ -61,7 +61,7 @@ export function prepareParts(patches: readonly UnitPatch[]): Parts {
       entry(patched).functions.push({ name, sympos, replacement: alias(symbol) });
     }
     for (const { phase, symbol, offset } of patch.callbacks) {
-      if (entry(patched).callbacks[phase] !== undefined) throw fail('callback-twice', { phase, object: patched });
+      if (entry(patched).callbacks[phase] !== undefined) throw failure('callback-twice', { phase, object: patched });
       entry(patched).callbacks[phase] = alias(symbol, offset);
     }
     for (const { object: home, symbol } of patch.relocations) {

@@ -2,7 +2,7 @@
  * Where livepatch relocations are, through the link: the linker joins sections, so a place is only known afterwards. Each part gets a
  * section of marks that the linker takes along. A mark is a pointer to the place, and the index of the relocation.
  */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import type { KernelRelocation } from '../../differ/patch.ts';
 import { SHF, STB, STT } from '../../formats/elf/constants.ts';
 import { definedIn, type ElfObject, newSection, newSymbol, type Section } from '../../formats/elf/object.ts';
@@ -44,7 +44,7 @@ export function takePlaces(object: ElfObject, relocations: readonly KernelReloca
   const found: KernelRelocation[] = [];
   const { file } = object;
   const wrong = (problem: string): Error =>
-    fail('intermediate-malformed', { file, problem }, { where: { file, section: SECTION } });
+    failure('intermediate-malformed', { file, problem }, { where: { file, section: SECTION } });
   for (const section of object.sections.filter(({ name }) => name === SECTION)) {
     const view = new DataView(section.data.buffer, section.data.byteOffset, section.data.length);
     const pointers = new Map(section.relocations.map((pointer) => [pointer.offset, pointer]));

@@ -2,7 +2,7 @@
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes, temporaryFolder } from '../../base/files.ts';
 import { runOk } from '../../base/run.ts';
 import { appendSignature } from '../../formats/appended-signature.ts';
@@ -24,7 +24,7 @@ const PASSPHRASE = 'KBUILD_SIGN_PIN';
 export function checkSigningKey({ key, certificate }: SigningKey): X509Certificate {
   const known = readCertificate(certificate);
   if (known.checkPrivateKey(readKey(key))) return known;
-  throw fail('sign-key-mismatch', { key, certificate }, { where: { file: key } });
+  throw failure('sign-key-mismatch', { key, certificate }, { where: { file: key } });
 }
 
 function readKey(file: string): KeyObject {
@@ -33,7 +33,7 @@ function readKey(file: string): KeyObject {
   try {
     return createPrivateKey({ key: bytes, ...(passphrase === undefined ? {} : { passphrase }) });
   } catch (cause) {
-    throw fail('sign-key-unusable', { file, problem: reason(cause) }, { where: { file }, cause });
+    throw failure('sign-key-unusable', { file, problem: reason(cause) }, { where: { file }, cause });
   }
 }
 

@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 
 export interface CacheLimits {
@@ -67,7 +67,7 @@ export function readLimits(file = limitsFile()): CacheLimits {
     const size = key === 'max_size' ? parseSize(value) : undefined;
     const age = key === 'older_than' ? parseAge(value) : undefined;
     if (size === undefined && age === undefined) {
-      throw fail('cache-settings', { file, line: index + 1, text }, { where: { file, line: index + 1 } });
+      throw failure('cache-settings', { file, line: index + 1, text }, { where: { file, line: index + 1 } });
     }
     limits = { ...limits, ...(size === undefined ? { olderThan: age! } : { maxSize: size }) };
   }

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { programFolders } from '../../base/workspace.ts';
 import type { GuestFile } from '../../vm/initramfs.ts';
 
@@ -38,7 +38,7 @@ export function ownProgram(): Record<string, GuestFile> {
 function pathOf(tool: string, inPackage: string): string {
   const folders = [...programFolders(), '/usr/bin', '/bin'];
   const path = folders.map((folder) => join(folder, tool)).find((file) => existsSync(file));
-  if (path === undefined) throw fail('tool-missing', { tool, package: inPackage });
+  if (path === undefined) throw failure('tool-missing', { tool, package: inPackage });
   return path;
 }
 

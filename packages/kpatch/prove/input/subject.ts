@@ -1,6 +1,6 @@
 /** The module to prove, with its own metadata. */
 import { basename } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readRegularFile } from '../../base/files.ts';
 import { STT } from '../../formats/elf/constants.ts';
 import { type LivepatchFacts, livepatchFacts, ModuleContent } from '../../module/content.ts';
@@ -26,7 +26,7 @@ export interface Subject extends LivepatchFacts {
 /** Reads a livepatch module. Errors: `file-unreadable`, those of reading ELF, `prove-not-livepatch`, `manifest-damaged`. */
 export function readSubject(file: string): Subject {
   const bytes = readRegularFile(file);
-  const refuse = (problem: string): Error => fail('prove-not-livepatch', { file, problem }, { where: { file } });
+  const refuse = (problem: string): Error => failure('prove-not-livepatch', { file, problem }, { where: { file } });
   if (bytes.subarray(0, 4).toString('latin1') !== '\x7fELF') throw refuse('it is not an ELF file');
   const module = new ModuleContent(bytes, file);
   const facts = livepatchFacts(module);

@@ -8,7 +8,7 @@
  */
 
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import { readTestFile, type TestFile } from './test-file.ts';
 
@@ -35,7 +35,7 @@ const usual: Readonly<Record<Phase, Expectation>> = { before: 'fail', with: 'pas
 export function readTestScript(file: string): TestScript {
   const bytes = readBytes(file);
   const refuse = (problem: string, line?: number): Error =>
-    fail('prove-test-script', { file, problem }, { where: line === undefined ? { file } : { file, line } });
+    failure('prove-test-script', { file, problem }, { where: line === undefined ? { file } : { file, line } });
   if (bytes.includes(0)) throw refuse('it contains NUL bytes, so it is not a shell script');
   if (bytes.length > 1_000_000) throw refuse('it is larger than 1 MB');
   const text = bytes.toString('utf8');

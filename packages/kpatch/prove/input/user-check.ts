@@ -5,7 +5,7 @@
 import { basename, extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import { seconds } from '../proof-text.ts';
 import type { GuestCheck } from '../run/check.ts';
@@ -26,7 +26,7 @@ export async function readUserCheck(file: string): Promise<UserCheck> {
     return { file, sha256: sha256(bytes), check: await imported(file) };
   }
   if (bytes.length === 0 || bytes.includes(0) || bytes.length > 1_000_000) {
-    throw fail('prove-user-check', { file, problem: 'it is empty, larger than 1 MB, or not text' });
+    throw failure('prove-user-check', { file, problem: 'it is empty, larger than 1 MB, or not text' });
   }
   return { file, sha256: sha256(bytes), check: scripted(id, bytes.toString('utf8')) };
 }
@@ -48,7 +48,7 @@ function scripted(id: string, script: string): GuestCheck {
 }
 
 async function imported(file: string): Promise<GuestCheck> {
-  const refuse = (problem: string, cause?: unknown): Error => fail('prove-user-check', { file, problem }, { cause });
+  const refuse = (problem: string, cause?: unknown): Error => failure('prove-user-check', { file, problem }, { cause });
   let check: unknown;
   try {
     check = ((await import(pathToFileURL(resolve(file)).href)) as { default?: unknown }).default;

@@ -1,7 +1,7 @@
 /** What the report shows in addition to the proof: source patches, machine code, callers. */
 
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import type { ElfObject, ElfSymbol } from '../../formats/elf/object.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
@@ -49,7 +49,7 @@ export function readSourcePatch(file: string, subject: Subject): SourcePatch {
   const digest = sha256(bytes);
   const known = subject.manifest?.patches.find((patch) => patch.sha256 === digest);
   if (subject.manifest !== undefined && known === undefined) {
-    throw fail('prove-other-patch', { file, module: subject.file }, { where: { file } });
+    throw failure('prove-other-patch', { file, module: subject.file }, { where: { file } });
   }
   return { name: known?.name ?? file, text: bytes.toString('utf8') };
 }

@@ -1,6 +1,6 @@
 /** Runs a plan for one module on one kernel and reports everything as events. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { type ProofInput, type RunInput, staticSession } from '../input/proof-input.ts';
 import { trimmed } from '../plans.ts';
 import type { Check, GuestCheck, PlannedBoot, StaticCheck } from './check.ts';
@@ -22,7 +22,7 @@ export async function runPlan(given: ProofInput): Promise<PlanResult> {
   const input: RunInput = { ...given, exceptions: new Map(), stockComplaints: new Set() };
   const { kernel, subject, onEvent } = input;
   if (subject.release !== kernel.release) {
-    throw fail('prove-other-kernel', { file: subject.file, built: subject.release, wanted: kernel.release });
+    throw failure('prove-other-kernel', { file: subject.file, built: subject.release, wanted: kernel.release });
   }
   const begun = performance.now();
   const plan = trimmed(input.plan, staticSession(input, ''));

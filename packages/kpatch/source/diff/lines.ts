@@ -2,7 +2,7 @@
  * The text of a patch as lines of bytes. A patch has no encoding: each character of these strings stands for one byte
  * (latin1), so what reaches the compiler is what the author wrote. `displayed` converts for messages.
  */
-import { fail, type KpatchError } from '../../base/errors/error.ts';
+import { failure, type KpatchError } from '../../base/errors/error.ts';
 import { printable } from '../../base/printable.ts';
 
 /** What a mail program put around the lines of a diff. */
@@ -93,7 +93,7 @@ export class LineReader {
 
 /** The error for a line of a patch (from 1). */
 export function malformed(file: string, line: number, problem: string): KpatchError {
-  return fail('patch-malformed', { file, problem }, { where: { file, line } });
+  return failure('patch-malformed', { file, problem }, { where: { file, line } });
 }
 
 function unwrap(line: string, { indent, nesting, stripCr }: Wrapping): string {

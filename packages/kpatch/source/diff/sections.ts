@@ -3,7 +3,7 @@
  * where GNU patch sees one, also indented or below other text, so that kpatch and GNU patch read the same changes. Where
  * that is not what git reads, the patch is refused.
  */
-import { fail, type KpatchError } from '../../base/errors/error.ts';
+import { failure, type KpatchError } from '../../base/errors/error.ts';
 import { readContextHunk, stars } from './context-hunk.ts';
 import { type GitHeader, readGitLine } from './git-header.ts';
 import { type Hunk, hunkStart, readHunk } from './hunk.ts';
@@ -135,7 +135,7 @@ class Scanner {
     const read = context ? readContextHunk : readHunk;
     for (let hunk = read(reader); hunk !== undefined; hunk = read(reader)) hunks.push(hunk);
     if (this.#quotedPrintable && hunks.some(({ lines }) => lines.some((text) => /=(?:[0-9A-F]{2}|$)/.test(text))))
-      throw fail('patch-encoded', { file: this.#file, encoding: 'quoted-printable mail' }, this.#where(line));
+      throw failure('patch-encoded', { file: this.#file, encoding: 'quoted-printable mail' }, this.#where(line));
     this.#checkEnd(reader);
     this.#at = reader.at;
     // A hunk can follow the header of git directly.
@@ -233,12 +233,12 @@ class Scanner {
     if (git === undefined) return false;
     const target = displayed(git.names?.[1] ?? 'a file');
     if (line.startsWith('GIT binary patch'))
-      throw fail('patch-binary', { file: this.#file, target }, this.#where(this.#at));
+      throw failure('patch-binary', { file: this.#file, target }, this.#where(this.#at));
     const more = readGitLine(git, line);
     if (more === undefined) return false;
     this.#header.git = more;
     if (more.special !== undefined)
-      throw fail('patch-special-file', { file: this.#file, target, kind: more.special }, this.#where(this.#at));
+      throw failure('patch-special-file', { file: this.#file, target, kind: more.special }, this.#where(this.#at));
     return true;
   }
 
@@ -267,7 +267,7 @@ class Scanner {
     if (this.#header.named !== true) return;
     if (this.#command !== undefined && (line === '.' || /^[<>] /.test(line))) {
       const style = line === '.' ? 'an ed script' : 'a diff without context';
-      throw fail('patch-style', { file: this.#file, style }, this.#where(this.#at));
+      throw failure('patch-style', { file: this.#file, style }, this.#where(this.#at));
     }
     if (isEdCommand(line)) this.#command ??= this.#at;
   }
@@ -276,16 +276,16 @@ class Scanner {
     const file = this.#file;
     const where = this.#where(this.#at + 1);
     if (/^(?:@@@+ -|diff --(?:cc|combined) )/.test(line))
-      throw fail('patch-style', { file, style: 'a combined diff of a merge' }, where);
+      throw failure('patch-style', { file, style: 'a combined diff of a merge' }, where);
     if (line.startsWith('Binary files ') && / differ\s*$/.test(line)) {
       const names = line.slice('Binary files '.length, line.lastIndexOf(' differ'));
       const target = names.slice(names.lastIndexOf(' and ') + 1).replace(/^and /, '');
-      throw fail('patch-binary', { file, target: displayed(target) }, where);
+      throw failure('patch-binary', { file, target: displayed(target) }, where);
     }
     // `diff -r` names both types of a file that became another one, as `File a is a symbolic link while file b is a regular
     // file`.
     if (line.startsWith('File ') && line.includes(' while file '))
-      throw fail(
+      throw failure(
         'patch-special-file',
         { file, target: displayed(line.split(' ')[1]!), kind: 'another type of file' },
         where,
@@ -297,7 +297,7 @@ class Scanner {
   }
 
   #ambiguous(line: number, problem: string): KpatchError {
-    return fail('patch-ambiguous', { file: this.#file, problem }, this.#where(line));
+    return failure('patch-ambiguous', { file: this.#file, problem }, this.#where(line));
   }
 }
 

@@ -1,6 +1,6 @@
 /** The bytes of a patch that may be compressed. */
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 
 /** The largest patch that is read: the difference between two Linux versions is under 100 MiB. */
 export const LARGEST_PATCH = 256 * 1024 * 1024;
@@ -11,7 +11,7 @@ export function plainBytes(file: string, bytes: Uint8Array): Buffer {
   const start = Buffer.from(bytes.subarray(0, 6)).toString('hex');
   const packing = Object.entries(packings).find(([magic]) => start.startsWith(magic))?.[1];
   if (packing !== undefined && packing !== 'gzip' && packing !== 'zstd')
-    throw fail('patch-encoded', { file, encoding: packing }, where);
+    throw failure('patch-encoded', { file, encoding: packing }, where);
   if (bytes.length > LARGEST_PATCH) throw tooLarge(file);
   if (packing === undefined) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const unpack = packing === 'gzip' ? gunzipSync : zstdDecompressSync;
@@ -20,7 +20,7 @@ export function plainBytes(file: string, bytes: Uint8Array): Buffer {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(file);
     const problem = `it cannot be unpacked (${error instanceof Error ? error.message : String(error)})`;
-    throw fail('patch-malformed', { file, problem }, { ...where, cause: error });
+    throw failure('patch-malformed', { file, problem }, { ...where, cause: error });
   }
 }
 
@@ -35,5 +35,5 @@ const packings: Readonly<Record<string, string>> = {
 };
 
 function tooLarge(file: string): Error {
-  return fail('patch-too-large', { file, limit: LARGEST_PATCH / 1024 / 1024 }, { where: { file } });
+  return failure('patch-too-large', { file, limit: LARGEST_PATCH / 1024 / 1024 }, { where: { file } });
 }

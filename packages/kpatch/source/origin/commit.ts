@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { run } from '../../base/run.ts';
 import { download } from './download.ts';
 import { COMMIT_PATCHES, isAddress, type OriginSettings } from './settings.ts';
@@ -28,9 +28,9 @@ export async function commitPatch(hash: string, settings: OriginSettings, cache:
   const parents = await git('rev-list', '--parents', '--max-count=1', hash, '--');
   const [id, ...before] = parents.stdout.toString().trim().split(' ');
   if (parents.status !== 0 || !id) {
-    throw fail('commit-unknown', { commit: hash, repository, settings: file }, { detail: parents.stderr });
+    throw failure('commit-unknown', { commit: hash, repository, settings: file }, { detail: parents.stderr });
   }
-  if (before.length > 1) throw fail('commit-merge', { commit: hash, count: before.length });
+  if (before.length > 1) throw failure('commit-merge', { commit: hash, count: before.length });
   const patch = await git(
     'format-patch',
     '--max-count=1',
@@ -41,7 +41,7 @@ export async function commitPatch(hash: string, settings: OriginSettings, cache:
     id,
   );
   if (patch.status !== 0)
-    throw fail('commit-unknown', { commit: hash, repository, settings: file }, { detail: patch.stderr });
+    throw failure('commit-unknown', { commit: hash, repository, settings: file }, { detail: patch.stderr });
   return patch.stdout;
 }
 
@@ -54,9 +54,9 @@ async function fetched(hash: string, address: string, settings: OriginSettings, 
     await git('init', '--quiet', '--bare');
   }
   if ((await git('cat-file', '-e', `${hash}^{commit}`)).status === 0) return folder;
-  if (hash.length < 40) throw fail('commit-abbreviated', { commit: hash, repository: address });
+  if (hash.length < 40) throw failure('commit-abbreviated', { commit: hash, repository: address });
   const { status, stderr } = await git('fetch', '--quiet', '--no-tags', '--depth=2', '--', address, hash);
   if (status === 0) return folder;
   const reason = stderr.trim().split('\n').at(-1) ?? '';
-  throw fail('patch-unreachable', { address, reason, settings: settings.file }, { detail: stderr });
+  throw failure('patch-unreachable', { address, reason, settings: settings.file }, { detail: stderr });
 }

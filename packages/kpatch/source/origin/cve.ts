@@ -1,7 +1,7 @@
 /** The commits that fix a CVE, as the kernel's CNA publishes them (https://docs.kernel.org/process/cve.html). */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { list, object, type Plain, parseJSON, text } from '../../base/plain.ts';
 import { download } from './download.ts';
 import { isAddress, type OriginSettings } from './settings.ts';
@@ -27,7 +27,7 @@ export async function cveRecord(id: string, settings: OriginSettings): Promise<P
   const year = id.split('-')[1]!;
   const places = [`${id}.json`, join('published', year, `${id}.json`), join('cve', 'published', year, `${id}.json`)];
   const found = places.map((place) => join(cves, place)).find((path) => existsSync(path));
-  if (found === undefined) throw fail('cve-unknown', { id, where: cves, settings: file });
+  if (found === undefined) throw failure('cve-unknown', { id, where: cves, settings: file });
   return object(parseJSON(readFileSync(found), found));
 }
 
@@ -59,6 +59,6 @@ export function fixFor(id: string, record: Plain, release: string): Fix {
   const fixes = fixesOf(record);
   const series = /^\d+\.\d+/.exec(release)?.[0];
   const found = fixes.find((fix) => fix.series === series) ?? fixes.find((fix) => fix.series === 'mainline');
-  if (found === undefined) throw fail('cve-no-fix', { id });
+  if (found === undefined) throw failure('cve-no-fix', { id });
   return found;
 }

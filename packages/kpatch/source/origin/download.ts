@@ -1,5 +1,5 @@
 /** Downloads one small file: over TLS, with limits on time and size. */
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { LARGEST_PATCH } from '../diff/unpack.ts';
 
 /** The server must answer within this time. */
@@ -12,7 +12,7 @@ const ANSWER_MS = 30_000;
 export async function download(address: string, settings: string): Promise<Buffer> {
   requireProtected(address);
   const unreachable = (reason: string, cause?: unknown): Error =>
-    fail('patch-unreachable', { address, reason, settings }, cause === undefined ? {} : { cause });
+    failure('patch-unreachable', { address, reason, settings }, cause === undefined ? {} : { cause });
   let response: Response;
   try {
     response = await fetch(address, { signal: AbortSignal.timeout(ANSWER_MS), headers: { 'user-agent': 'kpatch' } });
@@ -32,7 +32,7 @@ export async function download(address: string, settings: string): Promise<Buffe
   } catch (error) {
     throw unreachable(reasonOf(error), error);
   }
-  if (size > LARGEST_PATCH) throw fail('patch-too-large', { file: address, limit: LARGEST_PATCH / 1024 / 1024 });
+  if (size > LARGEST_PATCH) throw failure('patch-too-large', { file: address, limit: LARGEST_PATCH / 1024 / 1024 });
   return Buffer.concat(chunks);
 }
 
@@ -41,7 +41,7 @@ function requireProtected(address: string): void {
   const url = URL.parse(address);
   const own = url !== null && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && own)) return;
-  throw fail('patch-address', { address });
+  throw failure('patch-address', { address });
 }
 
 /** `fetch` hides the reason in the cause. */

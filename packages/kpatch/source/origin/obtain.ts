@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import { sandboxedOk } from '../../sandbox/sandbox.ts';
 import { LARGEST_PATCH } from '../diff/unpack.ts';
@@ -60,7 +60,7 @@ async function fetched(name: string, input: ObtainInput): Promise<string> {
   }
   if (isCve(name)) {
     const release = input.release();
-    if (release === undefined) throw fail('cve-needs-kernel', { id: name });
+    if (release === undefined) throw failure('cve-needs-kernel', { id: name });
     const fix = fixFor(name, await cveRecord(name, settings), release);
     note(`${name}: fixed by commit ${fix.commit} (${fix.series === 'mainline' ? 'mainline' : `series ${fix.series}`})`);
     return save(input.folder, name, await commitPatch(fix.commit, settings, cache));
@@ -70,7 +70,7 @@ async function fetched(name: string, input: ObtainInput): Promise<string> {
     note(`commit ${name}: ${subjectOf(patch) ?? 'no subject'}`);
     return save(input.folder, subjectOf(patch) ?? name, patch);
   }
-  throw fail('patch-unknown', { name });
+  throw failure('patch-unknown', { name });
 }
 
 async function standardInput(): Promise<Buffer> {
@@ -79,7 +79,7 @@ async function standardInput(): Promise<Buffer> {
   for await (const chunk of process.stdin) {
     size += (chunk as Buffer).length;
     if (size > LARGEST_PATCH)
-      throw fail('patch-too-large', { file: 'standard input', limit: LARGEST_PATCH / 1024 / 1024 });
+      throw failure('patch-too-large', { file: 'standard input', limit: LARGEST_PATCH / 1024 / 1024 });
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks);

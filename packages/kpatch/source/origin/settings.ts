@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { fail } from '../../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 
 export interface OriginSettings {
@@ -39,7 +39,7 @@ export function readOriginSettings(file = originSettingsFile()): OriginSettings 
     if (text === '') continue;
     const [, key, value = ''] = /^(repository|cves)\s*=\s*(\S.*)$/.exec(text) ?? [];
     if (key === undefined) {
-      throw fail('build-settings', { file, line: index + 1, text }, { where: { file, line: index + 1 } });
+      throw failure('build-settings', { file, line: index + 1, text }, { where: { file, line: index + 1 } });
     }
     settings[key as 'repository' | 'cves'] = value.trim();
   }

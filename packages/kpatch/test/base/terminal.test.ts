@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fail } from '#kpatch/base/errors/error.ts';
+import { failure } from '#kpatch/base/errors/error.ts';
 import { errorLines, renderError } from '#kpatch/base/errors/render.ts';
 import { line, plainText, render, span, terminalOf } from '#kpatch/base/terminal.ts';
 
@@ -30,7 +30,7 @@ test('colours wrap the text of their role only, and control characters of the te
 });
 
 test('an error is the same text with and without a terminal, apart from colours and line breaks', () => {
-  const error = fail('file-unwritable', { file: 'x.ko', reason: 'EROFS' }, { detail: '-old\n+new' });
+  const error = failure('file-unwritable', { file: 'x.ko', reason: 'EROFS' }, { detail: '-old\n+new' });
   assert.equal(plainText(errorLines(error)), renderError(error));
   const coloured = render(errorLines(error), { interactive: true, colours: true, width: 60 });
   assert.match(coloured, /\x1b\[31mkpatch: \x1b\[0m\x1b\[1mcannot write x\.ko: EROFS/);

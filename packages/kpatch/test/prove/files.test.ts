@@ -292,10 +292,10 @@ test('signatures of proofs: by keys that openssl makes, broken by any change', a
 });
 
 test('a matrix: one kernel that cannot be had does not stop the others', async () => {
-  const { fail } = await import('#kpatch/base/errors/error.ts');
+  const { failure } = await import('#kpatch/base/errors/error.ts');
   const cells = await runMatrix([
     { label: '6.1', run: async () => sampleProof('proven') },
-    { label: '6.2', run: async () => Promise.reject(fail('guest-memory', { needed: 512, available: 1 })) },
+    { label: '6.2', run: async () => Promise.reject(failure('guest-memory', { needed: 512, available: 1 })) },
     { label: '6.3', run: async () => sampleProof('not proven') },
   ]);
   assert.equal(allProven(cells), false);

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fail } from '#kpatch/base/errors/error.ts';
+import { failure } from '#kpatch/base/errors/error.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { runOk } from '#kpatch/base/run.ts';
 import { ElfFile } from '#kpatch/formats/elf/file.ts';
@@ -42,7 +42,7 @@ const facts = {
   image,
   kallsyms,
   async moduleFile(name: string) {
-    if (name !== 'tun') throw fail('kernel-module-unknown', { module: name, release });
+    if (name !== 'tun') throw failure('kernel-module-unknown', { module: name, release });
     return new ElfFile(module, 'tun.ko');
   },
 } as unknown as KernelFacts;

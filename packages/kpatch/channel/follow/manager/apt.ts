@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fail } from '../../../base/errors/error.ts';
+import { failure } from '../../../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../../../base/files.ts';
 import { type RunResult, run } from '../../../base/run.ts';
 import { aptKeyring, clientPackage } from '../../client-names.ts';
@@ -46,7 +46,7 @@ export class AptManager implements Manager {
   }
 
   async refresh(): Promise<void> {
-    if (!existsSync(join(this.#root, aptKeyring))) throw fail('channel-not-followed', {});
+    if (!existsSync(join(this.#root, aptKeyring))) throw failure('channel-not-followed', {});
     // Any failure is one: by itself apt-get update ends with 0 when a source cannot be reached.
     const options = ['-o', 'APT::Get::List-Cleanup=0', '-o', 'APT::Update::Error-Mode=any'];
     const result = await this.#apt('update', ...options);
@@ -102,7 +102,7 @@ export class AptManager implements Manager {
     const failed = refusal(this.#url(), output);
     if (failed.code !== 'channel-unreachable' || /Failed to fetch|Unable to fetch|Could not connect/.test(output))
       throw failed;
-    throw fail('channel-install', { names: names.join(', '), manager: 'apt' }, { detail: output });
+    throw failure('channel-install', { names: names.join(', '), manager: 'apt' }, { detail: output });
   }
 
   #apt(...args: string[]): Promise<RunResult> {
@@ -152,7 +152,7 @@ export class AptManager implements Manager {
     const changed = [...plan.matchAll(/^(?:Inst|Remv|Purg) (\S+)/gm)].map(([, name = '']) => name.replace(/:\w+$/, ''));
     const other = changed.find((name) => !name.startsWith('kpatch-patch-') && name !== clientPackage);
     if (other === undefined) return;
-    throw fail('channel-inconsistent', { url: this.#url(), problem: `its packages would also change ${other}` });
+    throw failure('channel-inconsistent', { url: this.#url(), problem: `its packages would also change ${other}` });
   }
 
   /** The checked list as apt keeps it; its name is the address with the slashes as underscores. */

@@ -1,7 +1,7 @@
 /** Finds the package manager of a machine. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../../../base/errors/error.ts';
+import { failure } from '../../../base/errors/error.ts';
 import { keepInside } from '../settings.ts';
 import { AptManager } from './apt.ts';
 import { DnfManager } from './dnf.ts';
@@ -22,5 +22,5 @@ export function managerOf(root: string): Manager {
   ) {
     return new DnfManager(root);
   }
-  throw fail('channel-no-manager', { root });
+  throw failure('channel-no-manager', { root });
 }

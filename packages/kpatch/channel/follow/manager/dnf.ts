@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
-import { fail } from '../../../base/errors/error.ts';
+import { failure } from '../../../base/errors/error.ts';
 import { writeAtomically } from '../../../base/files.ts';
 import { type RunResult, run } from '../../../base/run.ts';
 import { rpmKeyFile } from '../../client-names.ts';
@@ -54,17 +54,17 @@ export class DnfManager implements Manager {
     const iso = (seconds: number): string => new Date(seconds * 1000).toISOString();
     if (metadata.published < newest) {
       if (old !== undefined) await this.#dnf('--repo', repository, 'clean', 'metadata');
-      throw fail('channel-replayed', { url: this.#url(), published: iso(metadata.published), newest: iso(newest) });
+      throw failure('channel-replayed', { url: this.#url(), published: iso(metadata.published), newest: iso(newest) });
     }
     // Were it taken, everything published until that day would count as played again. apt looks at this itself.
     if (metadata.published * 1000 > Date.now() + CLOCKS_DIFFER_MS) {
-      throw fail('channel-frozen', {
+      throw failure('channel-frozen', {
         url: this.#url(),
         problem: `its metadata has the date ${iso(metadata.published)}, which is in the future`,
       });
     }
     if (metadata.validUntil !== 0 && metadata.validUntil * 1000 < Date.now()) {
-      throw fail('channel-frozen', {
+      throw failure('channel-frozen', {
         url: this.#url(),
         problem: `its metadata expired on ${iso(metadata.validUntil)}`,
       });
@@ -114,7 +114,7 @@ export class DnfManager implements Manager {
     const failed = refusal(this.#url(), output);
     if (failed.code !== 'channel-unreachable' || /Cannot download|Failed to download|Curl error/.test(output))
       throw failed;
-    throw fail('channel-install', { names: names.join(', '), manager: 'dnf' }, { detail: output });
+    throw failure('channel-install', { names: names.join(', '), manager: 'dnf' }, { detail: output });
   }
 
   #dnf(...args: string[]): Promise<RunResult> {

@@ -3,7 +3,7 @@
  * but not always gpg, so this is read here; that a signature is good is never decided here.
  */
 import { createHash } from 'node:crypto';
-import { fail } from '../../../base/errors/error.ts';
+import { failure } from '../../../base/errors/error.ts';
 import { readBytes } from '../../../base/files.ts';
 
 export interface PublicKeys {
@@ -19,7 +19,7 @@ const tags = { secretKey: 5, publicKey: 6, secretSubkey: 7 } as const;
 /** Reads a file of public keys. Errors: `file-unreadable`, `channel-key-file`. */
 export function readPublicKeys(file: string): PublicKeys {
   const bytes = readBytes(file);
-  const bad = (detail: string): Error => fail('channel-key-file', { file }, { where: { file }, detail });
+  const bad = (detail: string): Error => failure('channel-key-file', { file }, { where: { file }, detail });
   const binary = bytes.includes('-----BEGIN PGP') ? dearmor(bytes.toString('latin1')) : bytes;
   const packets = packetsOf(binary);
   if (packets === undefined) throw bad('it is not an OpenPGP key, or it is truncated');

@@ -1,5 +1,5 @@
 /** Turns what apt and dnf say of a repository into one of four errors; in all of them the machine keeps what it had. */
-import { fail, type KpatchError } from '../../../base/errors/error.ts';
+import { failure, type KpatchError } from '../../../base/errors/error.ts';
 
 const kinds = [
   { code: 'channel-frozen', pattern: /Release file for .* is (?:expired|not valid yet)|past its validity/i },
@@ -30,5 +30,5 @@ export function refusal(url: string, output: string): KpatchError {
   )
     .replace(/^[EW]: /, '')
     .slice(0, 400);
-  return fail(kind?.code ?? 'channel-unreachable', { url, problem }, { detail: telling.slice(0, 20).join('\n') });
+  return failure(kind?.code ?? 'channel-unreachable', { url, problem }, { detail: telling.slice(0, 20).join('\n') });
 }

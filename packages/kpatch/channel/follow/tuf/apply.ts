@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
-import { fail, KpatchError } from '../../../base/errors/error.ts';
+import { failure, KpatchError } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
 import { list, object, parseJSON, readJSON } from '../../../base/plain.ts';
 import type { Reporter } from '../../../base/report.ts';
@@ -106,7 +106,7 @@ async function installPatch(
   const proof = patch.proofFile === undefined ? undefined : await verified(patch.proofFile);
   const record = await verified(patch.recordFile);
   const module = moduleFileOf(bytes, file);
-  const wrong = (problem: string): Error => fail('tuf-record', { path: patch.file.path, problem });
+  const wrong = (problem: string): Error => failure('tuf-record', { path: patch.file.path, problem });
   if (module.name !== patch.name) throw wrong(`the module's name is ${module.name}`);
   if (module.release !== patch.release) throw wrong(`the module is for ${module.release}`);
   if (module.manifest === undefined || module.manifest.version !== patch.version)

@@ -5,7 +5,7 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
-import { fail } from '../../../base/errors/error.ts';
+import { failure } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
 import {
   consistentPath,
@@ -71,7 +71,7 @@ export async function fetchChannel(
 /** The bytes of a target, verified. Errors: `tuf-target`, those of the source. */
 export async function readTarget(source: Source, file: TargetFile): Promise<Buffer> {
   const { path, length } = file;
-  const wrong = (problem: string): Error => fail('tuf-target', { path, url: source.url, problem });
+  const wrong = (problem: string): Error => failure('tuf-target', { path, url: source.url, problem });
   const bytes = await source.read(`tuf/${consistentPath(file)}`, length);
   if (bytes === undefined) throw wrong('it is missing');
   if (bytes.length !== length) throw wrong(`it has ${bytes.length} bytes instead of ${length}`);

@@ -5,7 +5,7 @@
 import { chownSync, existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
-import { fail, KpatchError } from '../../../base/errors/error.ts';
+import { failure, KpatchError } from '../../../base/errors/error.ts';
 import { readBytes, temporaryFolder } from '../../../base/files.ts';
 import { object, parseJSON, text } from '../../../base/plain.ts';
 import type { Reporter } from '../../../base/report.ts';
@@ -78,7 +78,7 @@ export async function followTuf(root: string, url: string, rootFile: string): Pr
 
 /** The root that a file holds. It must be signed by its own keys. Error: `tuf-root-file`. */
 async function trustedRoot(bytes: Buffer, file: string): Promise<Trusted> {
-  const wrong = (problem: string, cause?: unknown): Error => fail('tuf-root-file', { file, problem }, { cause });
+  const wrong = (problem: string, cause?: unknown): Error => failure('tuf-root-file', { file, problem }, { cause });
   try {
     const signed = checkDocument(bytes, 'root', undefined, file);
     const root = await metadataOf('root', bytes);
@@ -185,7 +185,7 @@ async function withFetched(
     // Where the files are missing because the network failed, that is the reason to tell.
     const network = result.status === 0 ? undefined : networkProblem(result.stdout);
     if (network === undefined || !(error instanceof KpatchError) || !isMissing(error)) throw error;
-    throw fail('channel-unreachable', { url, problem: network }, { cause: error });
+    throw failure('channel-unreachable', { url, problem: network }, { cause: error });
   }
 }
 

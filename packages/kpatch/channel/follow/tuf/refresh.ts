@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { fail, KpatchError } from '../../../base/errors/error.ts';
+import { failure, KpatchError } from '../../../base/errors/error.ts';
 import { list, object, type Plain, text } from '../../../base/plain.ts';
 import { channelOf, checkDocument, metadataLimits, ownMember, type Role, roles } from '../../tuf/document.ts';
 import type { Source } from './source.ts';
@@ -40,7 +40,8 @@ export async function refresh(base: string, source: Source, record?: Recorder): 
 export function followedChannel(base: string): string {
   const root = signedOf(base, 'root');
   const channel = root === undefined ? '' : channelOf(root);
-  if (channel === '') throw fail('tuf-state', { problem: `${join(base, 'metadata/root.json')} is missing or damaged` });
+  if (channel === '')
+    throw failure('tuf-state', { problem: `${join(base, 'metadata/root.json')} is missing or damaged` });
   return channel;
 }
 
@@ -128,23 +129,23 @@ function refusalOf(error: unknown, url: string, missing: string): KpatchError {
   if (error instanceof KpatchError) return error;
   const message = error instanceof Error ? error.message : String(error);
   const expired = /(root|timestamp|snapshot|targets)\.json is expired/.exec(message)?.[1];
-  if (expired !== undefined) return fail('channel-frozen', { url, problem: `its ${expired} metadata has expired` });
+  if (expired !== undefined) return failure('channel-frozen', { url, problem: `its ${expired} metadata has expired` });
   const signed = /(\w+) was signed by (\d+)\/(\d+) keys/.exec(message);
   if (signed !== null) {
     const [, role = '', have = '', threshold = ''] = signed;
     const problem = `${role} has ${have} of ${threshold} signatures by keys that count`;
-    return fail('tuf-signature', { url, problem });
+    return failure('tuf-signature', { url, problem });
   }
   if (/Failed to persist/.test(message))
-    return fail('file-unwritable', { file: 'the verified metadata', reason: plain(message) });
+    return failure('file-unwritable', { file: 'the verified metadata', reason: plain(message) });
   if (missing === 'timestamp.json')
-    return fail('channel-unreachable', { url, problem: 'it has no tuf/timestamp.json' });
-  if (missing !== '') return fail('tuf-inconsistent', { url, problem: `tuf/${missing} is missing` });
+    return failure('channel-unreachable', { url, problem: 'it has no tuf/timestamp.json' });
+  if (missing !== '') return failure('tuf-inconsistent', { url, problem: `tuf/${missing} is missing` });
   if (/less than current version|Expected version/.test(message))
-    return fail('tuf-rollback', { url, problem: plain(message) });
+    return failure('tuf-rollback', { url, problem: plain(message) });
   if (/Expected (?:length|hash)|doesn't match timestamp|does not match snapshot|Missing .* in/.test(message))
-    return fail('tuf-inconsistent', { url, problem: plain(message) });
-  return fail('tuf-malformed', { file: url, problem: plain(message) }, { cause: error });
+    return failure('tuf-inconsistent', { url, problem: plain(message) });
+  return failure('tuf-malformed', { file: url, problem: plain(message) }, { cause: error });
 }
 
 function plain(message: string): string {
@@ -161,7 +162,7 @@ export function expiryOf(base: string): string {
 /** The verified targets. Error: `tuf-state`. */
 export function verifiedTargets(base: string): Plain {
   const targets = signedOf(base, 'targets');
-  if (targets === undefined) throw fail('tuf-state', { problem: 'it has no targets metadata' });
+  if (targets === undefined) throw failure('tuf-state', { problem: 'it has no targets metadata' });
   return targets;
 }
 

@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { fail, KpatchError } from '../../../base/errors/error.ts';
+import { failure, KpatchError } from '../../../base/errors/error.ts';
 
 export interface Source {
   /** As the user knows it. */
@@ -38,12 +38,13 @@ function readLimited(file: string, limit: number, url: string, path: string): Bu
     fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
-    throw fail('channel-unreachable', { url, problem: `${path}: ${(error as Error).message}` }, { cause: error });
+    throw failure('channel-unreachable', { url, problem: `${path}: ${(error as Error).message}` }, { cause: error });
   }
   try {
     const { size } = fstatSync(fd);
-    if (!fstatSync(fd).isFile()) throw fail('channel-unreachable', { url, problem: `${path} is not a regular file` });
-    if (size > limit) throw fail('tuf-too-large', { url, file: path, limit });
+    if (!fstatSync(fd).isFile())
+      throw failure('channel-unreachable', { url, problem: `${path} is not a regular file` });
+    if (size > limit) throw failure('tuf-too-large', { url, file: path, limit });
     const bytes = Buffer.alloc(size);
     let at = 0;
     for (let read = -1; at < size && read !== 0; at += read) read = readSync(fd, bytes, at, size - at, at);
@@ -69,7 +70,7 @@ function webSource(url: string, fileMs: number): Source {
         return await bodyOf(response.body, limit, url, path);
       } catch (error) {
         if (error instanceof KpatchError) throw error;
-        throw fail('channel-unreachable', { url, problem: `${path}: ${reasonOf(error)}` }, { cause: error });
+        throw failure('channel-unreachable', { url, problem: `${path}: ${reasonOf(error)}` }, { cause: error });
       }
     },
   };
@@ -81,7 +82,7 @@ async function bodyOf(body: ReadableStream<Uint8Array>, limit: number, url: stri
   for await (const part of body) {
     length += part.length;
     // Leaving the loop cancels the transfer.
-    if (length > limit) throw fail('tuf-too-large', { url, file: path, limit });
+    if (length > limit) throw failure('tuf-too-large', { url, file: path, limit });
     parts.push(part);
   }
   return Buffer.concat(parts);

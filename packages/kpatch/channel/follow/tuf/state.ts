@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { fail } from '../../../base/errors/error.ts';
+import { failure } from '../../../base/errors/error.ts';
 import {
   readBytes,
   syncFolder,
@@ -51,7 +51,7 @@ export function copyState(base: string, parent = base): TemporaryFolder {
     if (existsSync(file)) writeFileSync(join(copy.path, `${role}.json`), readBytes(file));
     else if (role === 'root') {
       copy.dispose();
-      throw fail('tuf-state', { problem: `${file} is missing` });
+      throw failure('tuf-state', { problem: `${file} is missing` });
     }
   }
   return copy;
@@ -125,6 +125,6 @@ export function signedIn(folder: string, role: Role): Plain | undefined {
   try {
     return object(object(parseStrict(readBytes(file).toString('utf8'))).signed);
   } catch (cause) {
-    throw fail('tuf-state', { problem: `${file} cannot be read` }, { where: { file }, cause });
+    throw failure('tuf-state', { problem: `${file} cannot be read` }, { where: { file }, cause });
   }
 }

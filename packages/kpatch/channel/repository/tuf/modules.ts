@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
-import { fail } from '../../../base/errors/error.ts';
+import { failure } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
 import { readPackage } from '../../package/read.ts';
 import type { PatchModule } from '../../patch-module.ts';
@@ -38,7 +38,7 @@ export async function poolModule(folder: string, patch: PublishedPatch, name: st
     const { module } = await readPackage(join(pool.deb, patch.deb.file));
     if (module !== undefined) keepModule(folder, module);
   }
-  const damaged = (problem: string): Error => fail('channel-damaged', { folder, problem });
+  const damaged = (problem: string): Error => failure('channel-damaged', { folder, problem });
   if (!existsSync(file)) throw damaged(`${name} is missing from the pool`);
   if (sha256(readBytes(file)) !== name.slice(0, 64)) throw damaged(`${name} in the pool has other contents`);
   return file;

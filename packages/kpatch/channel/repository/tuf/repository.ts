@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Metadata, Root, Targets } from '@tufjs/models';
 import { sha256 } from '../../../base/digest.ts';
-import { fail } from '../../../base/errors/error.ts';
+import { failure } from '../../../base/errors/error.ts';
 import type { Plain } from '../../../base/plain.ts';
 import { checkDocument, type Role } from '../../tuf/document.ts';
 import type { TufPrivateKey } from '../../tuf/key.ts';
@@ -61,7 +61,7 @@ export async function writeTuf(
   if (root === undefined) return [];
   const { config, date } = publication;
   if (Date.parse(root.signed.expires) <= date.getTime())
-    throw fail('tuf-root-expired', { expires: root.signed.expires.slice(0, 10) });
+    throw failure('tuf-root-expired', { expires: root.signed.expires.slice(0, 10) });
   const { Snapshot, Timestamp, Metadata: Made, MetaFile } = await models();
   const served = await servedMetadata(before);
   const files = await targetContents(folder, publication);
@@ -119,7 +119,7 @@ async function signRole<R extends Role>(
 ): Promise<void> {
   const { keyIDs, threshold } = root.signed.roles[role]!;
   const own = keys.filter(({ id }) => keyIDs.includes(id));
-  if (own.length < threshold) throw fail('tuf-unsigned', { role, have: own.length, threshold, folder });
+  if (own.length < threshold) throw failure('tuf-unsigned', { role, have: own.length, threshold, folder });
   await signWith(metadata, own);
 }
 

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Metadata, Root } from '@tufjs/models';
-import { fail } from '../../../base/errors/error.ts';
+import { failure } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
 import { list, object, type Plain, readJSON, text } from '../../../base/plain.ts';
 import { publicKeyOf } from '../../../module/public-key.ts';
@@ -89,12 +89,12 @@ function roleLists(before: Metadata<Root> | undefined, change: RootChange): Role
     const given = change.keys[role]?.map(readTufPublicKey);
     const old = before?.signed.roles[role];
     const keys = given ?? old?.keyIDs.map((id) => before!.signed.keys[id]!) ?? [];
-    if (keys.length === 0) throw fail('tuf-root', { problem: `the role ${role} has no key (--${role}-key FILE)` });
+    if (keys.length === 0) throw failure('tuf-root', { problem: `the role ${role} has no key (--${role}-key FILE)` });
     if (role !== 'root') return { role, threshold: 1, keys };
     const threshold =
       change.threshold ?? (given === undefined ? old?.threshold : undefined) ?? Math.max(1, keys.length - 1);
     if (threshold < 1 || threshold > keys.length)
-      throw fail('tuf-root', { problem: `the threshold is ${threshold}, but there are ${keys.length} root keys` });
+      throw failure('tuf-root', { problem: `the threshold is ${threshold}, but there are ${keys.length} root keys` });
     return { role, threshold, keys };
   });
 }
@@ -156,7 +156,7 @@ export interface Ceremony {
 export async function importSignatures(folder: string, files: readonly string[]): Promise<Ceremony> {
   const file = pendingFile(folder);
   if (!existsSync(file))
-    throw fail('tuf-root', { problem: 'no root waits for signatures; run `kpatch channel root` first' });
+    throw failure('tuf-root', { problem: 'no root waits for signatures; run `kpatch channel root` first' });
   const root = await metadataOf('root', readBytes(file));
   const before = await newestRoot(folder);
   const { Signature } = await models();
@@ -164,7 +164,7 @@ export async function importSignatures(folder: string, files: readonly string[])
   for (const name of files) {
     const { schema, version, key, signature } = object(readJSON(name));
     const bad = (problem: string): Error =>
-      fail('tuf-signature-file', { file: name, problem }, { where: { file: name } });
+      failure('tuf-signature-file', { file: name, problem }, { where: { file: name } });
     if (schema !== signatureSchema) throw bad(`its schema is not ${signatureSchema}`);
     if (version !== root.signed.version)
       throw bad(`it signs version ${String(version)}, but version ${root.signed.version} waits`);
