@@ -7,7 +7,7 @@ import type { RunResult } from '../base/run.ts';
 import type { SourceOverlay } from '../kbuild/overlay.ts';
 import { readOutput } from '../sandbox/output.ts';
 import { sandboxed } from '../sandbox/sandbox.ts';
-import { giveTree } from '../sandbox/user.ts';
+import { giveTree, shareFolder } from '../sandbox/user.ts';
 import { type HunkReport, type Report, readReport } from './diff/gnu-report.ts';
 import { displayed } from './diff/lines.ts';
 import { writeDiffs } from './diff/write.ts';
@@ -92,11 +92,15 @@ class Application {
     const files = this.#pending;
     if (files.length === 0) return;
     this.#pending = [];
-    using scratch = temporaryFolder('kpatch-apply-');
-    const result = await this.#runPatch(files, scratch.path);
+    using temporary = temporaryFolder('kpatch-apply-');
+    // The folder itself stays this user's, so that a later run removes it if this one is killed.
+    shareFolder(temporary.path);
+    const scratch = join(temporary.path, 'files');
+    mkdirSync(scratch);
+    const result = await this.#runPatch(files, scratch);
     const report = readReport(result.stdout.toString('latin1'));
     if (result.status !== 0) throw this.#refusal(files, report, `${result.stdout.toString('latin1')}${result.stderr}`);
-    for (const { path } of files) this.#takeOver(scratch.path, path);
+    for (const { path } of files) this.#takeOver(scratch, path);
     for (const { diff, hunk, line, offset, fuzz } of report.hunks) {
       const file = files[diff]!;
       if (fuzz === 0) continue;

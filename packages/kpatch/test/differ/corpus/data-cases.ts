@@ -4,6 +4,8 @@ import { type Case, onGcc } from './case.ts';
 
 const apart = 'noinline';
 
+const reservedSection = 'static int record __attribute__((section(".kpatch.funcs"), used)) = 1;';
+
 export const dataCases: readonly Case[] = [
   {
     name: 'a constant structure without a name',
@@ -308,6 +310,12 @@ export const dataCases: readonly Case[] = [
       'int f(int a) { return use(a) + 1; } static __used void *thing __attribute__((section(".table_of_mine"))) = f;',
     after: [['+ 1', '+ 2']],
     expect: 'diff-section-unknown',
+  },
+  {
+    name: 'the source makes a section that only kpatch makes',
+    before: 'int f(int a) { return use(a) + 1; }',
+    after: [['int f(int a) { return use(a) + 1', `${reservedSection} int f(int a) { return use(a) + 2`]],
+    expect: 'diff-section-reserved',
   },
   {
     name: 'a list that the kernel reads at start',
