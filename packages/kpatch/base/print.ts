@@ -10,6 +10,11 @@ export function print(text: string): void {
   process.stdout.write(printable(text));
 }
 
+/** Empties the screen, if standard output is an interactive terminal, for a view that is drawn again. */
+export function clearScreen(): void {
+  if (terminalOf(process.stdout).interactive) process.stdout.write('\x1b[H\x1b[J');
+}
+
 /** Writes text to standard error. */
 export function printError(text: string): void {
   process.stderr.write(printable(text));

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
-import { printLines } from '../../base/print.ts';
+import { clearScreen, printLines } from '../../base/print.ts';
 import { type Line, line, plainText, type Role, span, terminalOf } from '../../base/terminal.ts';
 import { type Support, supportOf, supportText } from '../../channel/follow/support.ts';
 import { holdupLine } from '../../host/live/stall.ts';
@@ -45,7 +45,7 @@ async function run({ json }: Context, options: Options): Promise<Outcome> {
     const { interactive } = terminalOf(process.stdout);
     const lines = typeof now === 'string' ? [line([now])] : now;
     // A terminal shows the newest state; a log only what changed.
-    if (interactive) process.stdout.write('\x1b[H\x1b[J');
+    clearScreen();
     if (interactive || plainText(lines) !== before) printLines(lines);
     before = plainText(lines);
     await delay(WATCH_MS);

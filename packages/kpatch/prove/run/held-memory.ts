@@ -29,6 +29,8 @@ file == "vmstat" && $1 ~ /^nr_(file_pages|anon_pages|slab_reclaimable|slab_unrec
 file == "meminfo" && ($1 == "VmallocUsed:" || $1 == "Percpu:") { pages -= $2 / 4 }
 END { held["${PAGES}"] = pages; for (at in held) print held[at] "\\t" at }`;
 
+const TRACES = '/sys/kernel/debug/slab';
+
 const compare = `
 NR == FNR { held[$2] = $1; next }
 $1 - held[$2] >= least { print "more\\t" $1 - held[$2] "\\t" $2 }`;
@@ -41,12 +43,15 @@ END { printf "%s", chain[through ? through : 1] }`;
 
 /**
  * Records in the guest, as snapshot `number`, what is allocated now. Caches are dropped first (recently used entries only
- * in the second pass), and per-CPU counters are folded (`stat_refresh`).
+ * in the second pass), and per-CPU counters are folded (`stat_refresh`). Open files (the cache `filp`) are counted first: each
+ * file that is read for this is one more until RCU frees it.
  */
 export async function lookAtMemory(session: Session, number: number, pauseSeconds = 0.5): Promise<void> {
   await session.sh(
-    `sync; for pass in 1 2; do echo 3 >/proc/sys/vm/drop_caches; done; sleep ${pauseSeconds}; echo 1 >/proc/sys/vm/stat_refresh
-awk '${countHeld}' /sys/kernel/debug/slab/*/alloc_traces /proc/vmallocinfo /proc/zoneinfo /proc/vmstat /proc/meminfo >/tmp/held.${number}`,
+    `first=${TRACES}/filp/alloc_traces
+traces=$(for file in $first ${TRACES}/*/alloc_traces; do echo $file; done | awk '!seen[$0]++')
+sync; for pass in 1 2; do echo 3 >/proc/sys/vm/drop_caches; done; sleep ${pauseSeconds}; echo 1 >/proc/sys/vm/stat_refresh
+awk '${countHeld}' $traces /proc/vmallocinfo /proc/zoneinfo /proc/vmstat /proc/meminfo >/tmp/held.${number}`,
     { step: 'count allocations', deadlineMs: 120_000 },
   );
 }
@@ -62,7 +67,7 @@ export async function growth(session: Session, from: number, to: number, least: 
 /** A call chain of an allocation at a call site, preferably one through the patch; empty if none is recorded. */
 export async function callersOf(session: Session, at: string): Promise<string> {
   const { output } = await session.sh(
-    `awk -v at='${at.replace(/ .*/, '')}' -v of='[${session.subject.name}]' '${findChain}' /sys/kernel/debug/slab/*/alloc_traces`,
+    `awk -v at='${at.replace(/ .*/, '')}' -v of='[${session.subject.name}]' '${findChain}' ${TRACES}/*/alloc_traces`,
     { step: 'find the allocator' },
   );
   return output.trimEnd();
