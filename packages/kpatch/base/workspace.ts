@@ -26,7 +26,7 @@ export function cacheRoot(): string {
 
 /** The folders that programs are looked for in, in their order. */
 export function programFolders(): string[] {
-  return (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
+  return (process.env.PATH ?? '/usr/bin:/bin').split(delimiter).filter((folder) => folder !== '');
 }
 
 /** Seconds since 1970 that SOURCE_DATE_EPOCH names, for results that are the same at any time; undefined if it is not set. */

@@ -76,7 +76,7 @@ function findBusybox(): Promise<Busybox> {
 }
 
 async function readBusybox(): Promise<Busybox> {
-  for (const folder of [...programFolders(), '/usr/bin', '/bin']) {
+  for (const folder of programFolders()) {
     const path = join(folder, 'busybox');
     let bytes: Buffer;
     try {
