@@ -5,12 +5,10 @@ export interface Terminal {
   /** The cursor can be moved: lines may change after they are printed. */
   readonly interactive: boolean;
   readonly colours: boolean;
-  /** Columns; infinite for files and pipes, whose readers wrap themselves. */
+  /** Columns; infinite for files and pipes, and for terminals that report none (serial consoles): scripts read those too. */
   readonly width: number;
 }
 
-/** Width of a terminal that does not report one. */
-const USUAL_WIDTH = 80;
 /** Below this, wrapped text is harder to read than cut text. */
 const LEAST_WIDTH = 20;
 
@@ -24,7 +22,7 @@ export function terminalOf(
 ): Terminal {
   if (stream.isTTY !== true) return { interactive: false, colours: false, width: Number.POSITIVE_INFINITY };
   const interactive = env.TERM !== 'dumb';
-  const width = Math.max(LEAST_WIDTH, stream.columns || USUAL_WIDTH);
+  const width = Math.max(LEAST_WIDTH, stream.columns || Number.POSITIVE_INFINITY);
   return { interactive, colours: interactive && (env.NO_COLOR ?? '') === '', width };
 }
 
