@@ -1,6 +1,8 @@
 /** Runs several proofs in parallel, with as many guests as memory and cores allow. A failure does not stop the others. */
+
 import { KpatchError } from '../base/errors/error.ts';
 import type { Proof } from '../module/proof.ts';
+import { verdictText } from './proof-text.ts';
 
 export interface Cell {
   /** The label in the table: the kernel release, with the module if there are several for it. */
@@ -43,7 +45,7 @@ export function matrixText(cells: readonly Cell[]): string {
     const held = proof.checks.filter(({ outcome }) => outcome === 'held').length;
     return [
       label,
-      proof.verdict.toUpperCase(),
+      verdictText(proof.verdict),
       `${held}/${proof.checks.length}`,
       `${(proof.ms / 1000).toFixed(1)} s`,
       proof.reasons[0] ?? '',

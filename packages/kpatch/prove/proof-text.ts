@@ -8,7 +8,7 @@ export function proofText(proof: Proof): string {
   const held = proof.checks.filter(({ outcome }) => outcome === 'held').length;
   const lines = [
     '',
-    `${proof.verdict.toUpperCase()}: ${proof.module.file} on ${proof.kernel.release}`,
+    `${verdictText(proof.verdict)}: ${proof.module.file} on ${proof.kernel.release}`,
     `${held} of ${plural(proof.checks.length, 'check')} of the plan "${proof.plan}" passed in ${seconds(proof.ms)}`,
   ];
   for (const { outcome, title, reason, evidence } of proof.checks) {
@@ -22,6 +22,11 @@ export function proofText(proof: Proof): string {
   const limits = limitsOf(proof);
   if (limits.length > 0) lines.push('', 'not shown:', ...limits.map((limit) => `  ${limit}`));
   return `${lines.join('\n')}\n`;
+}
+
+/** The verdict in capitals; names of modules stay as they are: `PROVEN EXCEPT amd64_edac`. */
+export function verdictText(verdict: string): string {
+  return verdict.replace(/^(?:not proven|proven(?: except)?)/, (words) => words.toUpperCase());
 }
 
 /** `12.3 s`, or `1 min 23 s` from a minute on. */

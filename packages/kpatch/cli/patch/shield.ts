@@ -5,6 +5,7 @@ import { failure } from '../../base/errors/error.ts';
 import { checkWritable, writeAtomically } from '../../base/files.ts';
 import type { Reporter } from '../../base/report.ts';
 import type { SigningKey } from '../../module/make/sign.ts';
+import { verdictText } from '../../prove/proof-text.ts';
 import { usersText } from '../../shield/count.ts';
 import { expiry, readShieldFile, type ShieldFile } from '../../shield/file.ts';
 import { buildShield, type Shield, type ShieldRequest } from '../../shield/shield.ts';
@@ -153,7 +154,7 @@ function outcome(
     ...functions
       .filter(({ name }) => name !== note.function)
       .map(({ name, object }) => `also replaced: ${name} (${object}), which contains its code`),
-    ...(verdict === undefined ? [] : [`proof: ${verdict.toUpperCase()}`]),
+    ...(verdict === undefined ? [] : [`proof: ${verdictText(verdict)}`]),
     built === undefined
       ? `${patch}: source patch for ${release}`
       : `${output}: shield for ${release}, ${built.module.length} bytes`,
