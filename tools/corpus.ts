@@ -20,6 +20,7 @@ import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 import { boot, type Guest } from '#kpatch/vm/guest.ts';
 import type { GuestFile } from '#kpatch/vm/initramfs.ts';
+import { changedFiles, random } from './corpus-files.ts';
 import { machineHere, type TriedKernel } from './documents/tried.ts';
 
 const { values } = parseArgs({
@@ -61,31 +62,6 @@ interface Outcome {
   readonly ms: number;
   readonly detail: string;
   readonly build?: BuildResult;
-}
-
-/** Small generator with a seed (mulberry32), so that a sample can be drawn again. */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-/** The C files and headers that both trees have and that differ, sorted. */
-async function changedFiles(older: string, newer: string): Promise<string[]> {
-  const files: string[] = [];
-  for (const folder of folders) {
-    const args = ['-rq', '--no-dereference', join(older, folder), join(newer, folder)];
-    const { stdout } = await run('diff', args, { env: { LC_ALL: 'C' } });
-    for (const line of stdout.toString().split('\n')) {
-      const path = /^Files (\S+) and \S+ differ$/.exec(line)?.[1]?.slice(older.length + 1);
-      if (path !== undefined && /\.[ch]$/.test(path) && !path.includes('/generated/')) files.push(path);
-    }
-  }
-  return files.sort();
 }
 
 /** Draws fixes: mostly single source files, some headers, some of all that changed in one folder. */
@@ -375,7 +351,9 @@ async function main(): Promise<boolean> {
   const older = await kernel(values.old);
   const newer = await kernel(values.new);
   const map = await new KernelFacts(older).objects();
-  const files = await report.stage('compare the sources', () => changedFiles(older.paths.tree, newer.paths.tree));
+  const files = await report.stage('compare the sources', () =>
+    changedFiles(folders, older.paths.tree, newer.paths.tree),
+  );
   const seed = Number(values.seed);
   const wanted = Number(values.count);
   console.log(

@@ -7,10 +7,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { silentReporter } from '#kpatch/base/report.ts';
-import { run } from '#kpatch/base/run.ts';
 import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 import { reviewFiles } from '#kpatch/review/patches.ts';
+import { changedFiles, random } from './corpus-files.ts';
 
 const { values } = parseArgs({
   options: {
@@ -35,33 +35,14 @@ const folders = [
   'sound',
 ];
 
-/** Small generator with a seed (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
 async function main(): Promise<void> {
   const report = silentReporter();
   const older = await prepareKernel(values.old, { report });
   const newer = await prepareKernel(values.new, { report });
   const objects = await new KernelFacts(older).objects();
   const trees = [older.paths.tree, newer.paths.tree] as const;
-  const files: string[] = [];
-  for (const folder of folders) {
-    const args = ['-rq', '--no-dereference', join(trees[0], folder), join(trees[1], folder)];
-    const { stdout } = await run('diff', args, { env: { LC_ALL: 'C' } });
-    for (const line of stdout.toString().split('\n')) {
-      const path = /^Files (\S+) and \S+ differ$/.exec(line)?.[1]?.slice(trees[0].length + 1);
-      if (path?.endsWith('.c') && objects.has(path.replace(/\.c$/, '.o'))) files.push(path);
-    }
-  }
-  files.sort();
+  const differ = await changedFiles(folders, ...trees);
+  const files = differ.filter((file) => file.endsWith('.c') && objects.has(file.replace(/\.c$/, '.o')));
   const next = random(Number(values.seed));
   const wanted = Math.min(Number(values.count), files.length);
   console.log(
