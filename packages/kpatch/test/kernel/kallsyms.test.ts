@@ -6,9 +6,9 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
 import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
 import { loadKallsyms, writeKallsyms } from '#kpatch/kernel/kallsyms-file.ts';
-import { x86_64 } from '#kpatch/platform/x86_64/machine.ts';
 import { provokes } from '../provoke.ts';
 import { kallsymsTables, layouts, type WrittenSymbol } from './kallsyms-writer.ts';
+import { HEADER, leastImage, loaded } from './least-image.ts';
 
 const base = 0xffffffff81000000n;
 
@@ -27,23 +27,7 @@ const symbols: WrittenSymbol[] = [
   { name: '_end', type: 'B', address: base + 0x200000n },
 ];
 
-/** Where the image is in memory. */
-const loaded = base + 0x1000000n;
-const HEADER = 64 + 56;
-
-/** The least ELF file around some bytes: a header and one segment that loads all of it. */
-function imageOf(content: Buffer): KernelImage {
-  const header = Buffer.alloc(HEADER);
-  header.write('\x7fELF\x02\x01\x01', 'latin1');
-  header.writeUInt16LE(x86_64.machine, 18);
-  header.writeBigUInt64LE(64n, 0x20);
-  header.writeUInt16LE(56, 0x36);
-  header.writeUInt16LE(1, 0x38);
-  header.writeUInt32LE(1, 64);
-  header.writeBigUInt64LE(loaded, 64 + 16);
-  header.writeBigUInt64LE(BigInt(HEADER + content.length), 64 + 32);
-  return new KernelImage(Buffer.concat([header, content]), 'vmlinux');
-}
+const imageOf = (content: Buffer): KernelImage => new KernelImage(leastImage(content), 'vmlinux');
 
 /** Bytes before and after, so that the tables must be found; with zeros and small numbers that could deceive. */
 const noise = Buffer.from(Array.from({ length: 4096 }, (_, i) => [0, 9, 0x31, 0, 0xff, i & 0xff][i % 6]!));
