@@ -1,7 +1,17 @@
 /** Documents of the commands that build: build, diff, kernel, doctor. */
 import * as v from 'valibot';
 import { described, printed } from './document.ts';
-import { functionPlace, hazard, leftOut, natural, release, sha256, version } from './parts.ts';
+import {
+  functionPlace,
+  hazard,
+  kernelCompiler,
+  kernelPaths,
+  leftOut,
+  natural,
+  release,
+  sha256,
+  version,
+} from './parts.ts';
 
 const cause = v.object({
   kind: described(
@@ -190,23 +200,8 @@ const targetKernel = v.object({
   origin: v.optional(described(v.string(), 'The distribution release that it belongs to, as `ID:VERSION`.')),
   sourceVersion: v.string(),
   packages: v.array(v.object({ name: v.string(), version: v.string() })),
-  paths: v.object({
-    root: described(v.string(), 'The folder in the cache; everything else lies below it.'),
-    tree: v.string(),
-    headers: v.string(),
-    config: v.string(),
-    symvers: v.string(),
-    image: v.string(),
-    vmlinux: v.string(),
-    kallsyms: v.string(),
-    modules: v.optional(v.string()),
-  }),
-  compiler: v.object({
-    command: v.string(),
-    builtBy: v.string(),
-    makeArguments: v.array(v.string()),
-    root: v.optional(described(v.string(), 'The folder of the build root.')),
-  }),
+  paths: kernelPaths,
+  compiler: kernelCompiler,
   buildId: v.optional(v.string()),
   livepatch: v.boolean(),
   banner: v.optional(v.string()),

@@ -139,3 +139,24 @@ export const shieldNote = v.object({
   log: described(v.boolean(), 'True if refused calls are written to the kernel log.'),
   until: v.optional(described(time, 'From then on calls pass again.')),
 });
+
+/** Where the parts of a prepared kernel are. */
+export const kernelPaths = v.object({
+  root: described(v.string(), 'The folder in the cache; everything else lies below it.'),
+  tree: v.string(),
+  headers: v.string(),
+  config: v.string(),
+  symvers: v.string(),
+  image: v.string(),
+  vmlinux: v.string(),
+  kallsyms: v.string(),
+  modules: v.optional(v.string()),
+});
+
+/** The compiler of a prepared kernel. */
+export const kernelCompiler = v.object({
+  command: v.string(),
+  builtBy: v.string(),
+  makeArguments: v.array(v.string()),
+  root: v.optional(described(v.string(), 'The folder of the build root.')),
+});

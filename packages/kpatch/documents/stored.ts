@@ -1,7 +1,7 @@
 /** Documents that are in files or modules and are read again, also by later versions. */
 import * as v from 'valibot';
 import { described, stored, storedExactly, storedWithout, textOf } from './document.ts';
-import { fileName, hazard, line, natural, sha256, shieldNote, time } from './parts.ts';
+import { fileName, hazard, kernelCompiler, kernelPaths, line, natural, sha256, shieldNote, time } from './parts.ts';
 
 const manifestMembers = {
   name: described(line, 'Name of the module.'),
@@ -114,23 +114,8 @@ export const preparedKernelDocument = storedWithout(
       distribution: v.string(),
       sourceVersion: v.string(),
       packages: v.array(packageVersion),
-      paths: v.object({
-        root: v.string(),
-        tree: v.string(),
-        headers: v.string(),
-        config: v.string(),
-        symvers: v.string(),
-        image: v.string(),
-        vmlinux: v.string(),
-        kallsyms: v.string(),
-        modules: v.optional(v.string()),
-      }),
-      compiler: v.object({
-        command: v.string(),
-        builtBy: v.string(),
-        makeArguments: v.array(v.string()),
-        root: v.optional(v.string()),
-      }),
+      paths: kernelPaths,
+      compiler: kernelCompiler,
       origin: v.optional(v.string()),
       buildId: v.optional(v.string()),
       livepatch: v.boolean(),
