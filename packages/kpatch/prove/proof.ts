@@ -6,16 +6,22 @@ import { type Proof, proofSchema } from '../module/proof.ts';
 import { emulatorFor } from '../vm/emulator.ts';
 import { qemuVersion } from '../vm/qemu.ts';
 import type { ProofInput } from './input/proof-input.ts';
+import { journalOf } from './run/journal-key.ts';
+import type { PlanResult } from './run/record.ts';
 import { runPlan } from './run/run-plan.ts';
 
+/** Where finished boots of interrupted proofs are recorded, and whether they count for this one. */
+export interface Records {
+  readonly folder: string;
+  readonly resume: boolean;
+}
+
 /** Runs the plan and returns the unsigned proof. Errors: those of `runPlan`. */
-export async function prove(input: ProofInput): Promise<Proof> {
+export async function prove(input: ProofInput, records?: Records): Promise<Proof> {
   const { subject, kernel, test, predecessors, plan, userChecks = [] } = input;
-  const [image, qemu, result] = await Promise.all([
-    sha256File(kernel.image),
-    qemuVersion(emulatorFor(kernel.image)),
-    runPlan(input),
-  ]);
+  const facts = Promise.all([sha256File(kernel.image), qemuVersion(emulatorFor(kernel.image))]);
+  const running = records === undefined ? runPlan(input) : facts.then((known) => runRecorded(input, records, known));
+  const [[image, qemu], result] = await Promise.all([facts, running]);
   return {
     schema: proofSchema,
     verdict: result.verdict,
@@ -37,4 +43,14 @@ export async function prove(input: ProofInput): Promise<Proof> {
     boots: result.boots.map((boot) => ({ ...boot, bootMs: Math.round(boot.bootMs) })),
     ms: Math.round(result.ms),
   };
+}
+
+async function runRecorded(
+  input: ProofInput,
+  { folder, resume }: Records,
+  [image, qemu]: readonly [string, string],
+): Promise<PlanResult> {
+  const journal = journalOf(folder, input, image, qemu);
+  if (!resume) journal.remove(input.plan.boots);
+  return await runPlan({ ...input, journal });
 }

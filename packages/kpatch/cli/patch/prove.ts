@@ -29,7 +29,6 @@ import { type KernelCode, readSourcePatch, reportFacts, type SourcePatch } from 
 import { reportPage } from '../../prove/report/page.ts';
 import type { Plan, ProofKernel } from '../../prove/run/check.ts';
 import type { ProofEvent } from '../../prove/run/event.ts';
-import { journalOf } from '../../prove/run/journal-key.ts';
 import { seal } from '../../provenance/envelope.ts';
 import { testResultPath } from '../../provenance/statement.ts';
 import { testResultOf } from '../../provenance/test-result.ts';
@@ -233,9 +232,7 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
     const { onEvent } = view;
     const kept = { folder: join(cacheRoot(), 'guests'), cold: options.cold === true };
     const input = { subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program };
-    const journal = await journalOf(join(cacheRoot(), 'proofs'), input);
-    if (!options.resume) journal.remove(plan.boots);
-    proof = await prove({ ...input, journal });
+    proof = await prove(input, { folder: join(cacheRoot(), 'proofs'), resume: options.resume });
   } finally {
     view.close();
   }

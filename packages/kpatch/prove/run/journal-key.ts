@@ -1,15 +1,15 @@
 /** Which journal belongs to a proof. */
-import { sha256, sha256File } from '../../base/digest.ts';
+import { sha256 } from '../../base/digest.ts';
 import { version } from '../../base/version.ts';
-import { emulatorFor } from '../../vm/emulator.ts';
-import { qemuVersion } from '../../vm/qemu.ts';
 import type { ProofInput } from '../input/proof-input.ts';
 import { ProofJournal } from './journal.ts';
 
-/** The journal of this proof. Its key covers everything that decides what a boot shows. */
-export async function journalOf(folder: string, input: ProofInput): Promise<ProofJournal> {
+/**
+ * The journal of this proof. Its key covers everything that decides what a boot shows; `image` is the digest of the kernel
+ * image, `qemu` the version of QEMU.
+ */
+export function journalOf(folder: string, input: ProofInput, image: string, qemu: string): ProofJournal {
   const { subject, predecessors, kernel, test, plan, userChecks = [], program, files, kept } = input;
-  const [image, qemu] = await Promise.all([sha256File(kernel.image), qemuVersion(emulatorFor(kernel.image))]);
   const key = [
     version,
     qemu,
