@@ -1,4 +1,5 @@
 /** Debian: releases, their suites and keys, kernels and build roots. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { namesOf, platformHere } from '../../platform/registry.ts';
@@ -6,6 +7,7 @@ import type { Distribution } from '../distribution.ts';
 import { buildRootPlan } from './build-root.ts';
 import { debianKernels } from './kernels.ts';
 import { type Suites, suiteArchive } from './suites.ts';
+import { unpackDebs } from './unpack.ts';
 
 interface Release {
   readonly version: string;
@@ -23,10 +25,13 @@ const releases: readonly Release[] = [
   { version: '14', codename: 'forky', testing: true },
 ];
 
-function suitesOf({ version, codename, backports, testing }: Release): Suites {
+function suitesOf(
+  { version, codename, backports, testing }: Release,
+  architecture = platformHere().naming.debian,
+): Suites {
   const common = {
     title: `debian ${version}`,
-    architecture: platformHere().naming.debian,
+    architecture,
     components: ['main'],
     keyring: '/usr/share/keyrings/debian-archive-keyring.gpg',
     keyringPackage: 'debian-archive-keyring',
@@ -76,5 +81,14 @@ export const debian: Distribution = {
     const archive = await suiteArchive(suitesOf(release), join(context.cache, 'apt'), options);
     await archive.updateIfEmpty(context);
     return await buildRootPlan(archive, compiler, context);
+  },
+  async busybox({ debian: architecture }, folder, context) {
+    const release = releases.findLast(({ testing }) => testing !== true)!;
+    const archive = await suiteArchive(suitesOf(release, architecture), join(context.cache, 'apt'), {});
+    await archive.updateIfEmpty(context);
+    const stanza = await archive.candidate('busybox-static');
+    if (stanza === undefined) return undefined;
+    await unpackDebs([await archive.fetch(stanza, context)], folder);
+    return ['usr/bin/busybox', 'bin/busybox'].map((name) => join(folder, name)).find(existsSync);
   },
 };
