@@ -3,7 +3,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { namesOf, platformHere } from '../../platform/registry.ts';
-import type { Distribution } from '../distribution.ts';
+import type { ArchiveOptions, Distribution } from '../distribution.ts';
+import type { ProviderContext } from '../provider.ts';
+import type { AptArchive } from './archive.ts';
 import { buildRootPlan } from './build-root.ts';
 import { debianKernels } from './kernels.ts';
 import { type Suites, suiteArchive } from './suites.ts';
@@ -54,6 +56,18 @@ function releaseOf(version: string): Release {
 /** Kernel series whose names carry no `+deb` yet. */
 const series: Readonly<Record<string, string>> = { '5.10.0': '11', '6.1.0': '12' };
 
+/** The archive of a version, with its package lists. Errors: as `provider` of the record, `kernel-download`. */
+export async function debianArchive(
+  version: string,
+  options: ArchiveOptions,
+  context: ProviderContext,
+  architecture?: string,
+): Promise<AptArchive> {
+  const archive = await suiteArchive(suitesOf(releaseOf(version), architecture), join(context.cache, 'apt'), options);
+  await archive.updateIfEmpty(context);
+  return archive;
+}
+
 export const debian: Distribution = {
   id: 'debian',
   title: 'Debian',
@@ -77,15 +91,12 @@ export const debian: Distribution = {
     );
   },
   async buildRoot(version, compiler, options, context) {
-    const release = releaseOf(version);
-    const archive = await suiteArchive(suitesOf(release), join(context.cache, 'apt'), options);
-    await archive.updateIfEmpty(context);
+    const archive = await debianArchive(version, options, context);
     return await buildRootPlan(archive, compiler, context);
   },
   async busybox({ debian: architecture }, folder, context) {
-    const release = releases.findLast(({ testing }) => testing !== true)!;
-    const archive = await suiteArchive(suitesOf(release, architecture), join(context.cache, 'apt'), {});
-    await archive.updateIfEmpty(context);
+    const { version } = releases.findLast(({ testing }) => testing !== true)!;
+    const archive = await debianArchive(version, {}, context, architecture);
     const stanza = await archive.candidate('busybox-static');
     if (stanza === undefined) return undefined;
     await unpackDebs([await archive.fetch(stanza, context)], folder);
