@@ -4,7 +4,9 @@ import type { FleetConfig } from '../config.ts';
 import { Hosts } from '../ingest/hosts.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import type { Database } from '../store/database.ts';
+import { addApi } from './api.ts';
 import { addMachineRoutes } from './machines.ts';
+import { Metrics } from './metrics.ts';
 import { makeServer } from './server.ts';
 
 export interface Fleet extends AsyncDisposable {
@@ -17,13 +19,17 @@ export interface Fleet extends AsyncDisposable {
 export async function openFleet(database: Database, config: FleetConfig, now?: () => number): Promise<Fleet> {
   const hosts = await Hosts.load(database);
   const { intervalSeconds, limits } = config;
+  const metrics = new Metrics(hosts, 3 * intervalSeconds);
   const ingest = await Ingest.open(database, hosts, {
     intervalSeconds,
     reportsPerMinute: limits.reportsPerMinute,
+    onVerdict: (verdict) => metrics.note(verdict),
     ...(now === undefined ? {} : { now }),
   });
   const server = makeServer(config);
+  metrics.addTo(server, database);
   addMachineRoutes(server, { database, hosts, ingest, intervalSeconds, strangersPerMinute: limits.strangersPerMinute });
+  addApi(server, { database, hosts, intervalSeconds }, limits.strangersPerMinute);
   const close = async (): Promise<void> => {
     await server.close();
     await ingest.close();
