@@ -248,12 +248,28 @@ describe('planning', () => {
 
   test('what takes part in a build is not a document: scripts and tools by a list of those that do not', async () => {
     const built = ['scripts/module-common.c', 'scripts/genksyms/genksyms.c', 'scripts/gendwarfksyms/dwarf.c'];
-    const generators = ['scripts/bin2c.c', 'scripts/xen-hypercalls.sh', 'scripts/ipe/polgen/polgen.c', 'scripts/a-new-one.sh'];
+    const generators = [
+      'scripts/bin2c.c',
+      'scripts/xen-hypercalls.sh',
+      'scripts/ipe/polgen/polgen.c',
+      'scripts/a-new-one.sh',
+    ];
     const tools = ['tools/scripts/Makefile.include', 'tools/bpf/resolve_btfids/main.c', 'scripts/extract-cert.c'];
     for (const file of [...built, ...generators, ...tools])
       assert.equal((await provokes('nothing-patchable', () => plan(file))).exit, 4, file);
-    const scripts = ['checkpatch.pl', 'coccinelle/a.cocci', 'package/mkdebian', 'livepatch/klp-build', 'dtc/README', '.gitignore'];
-    for (const file of [...scripts.map((name) => `scripts/${name}`), 'tools/perf/perf.c', 'samples/kobject/kset-example.c'])
+    const scripts = [
+      'checkpatch.pl',
+      'coccinelle/a.cocci',
+      'package/mkdebian',
+      'livepatch/klp-build',
+      'dtc/README',
+      '.gitignore',
+    ];
+    for (const file of [
+      ...scripts.map((name) => `scripts/${name}`),
+      'tools/perf/perf.c',
+      'samples/kobject/kset-example.c',
+    ])
       assert.equal((await provokes('not-built', () => plan(file))).reason, 'documents-only', file);
   });
 
