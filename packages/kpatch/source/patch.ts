@@ -31,7 +31,8 @@ export interface SourcePatch {
 
 /** Folders without code of the kernel, and files that only people and git read. Extensions prove nothing: tables are text files. */
 const noCode = /^(?:Documentation|LICENSES|samples|tools|scripts)\//;
-const readByPeople = /(?:^|\/)(?:MAINTAINERS|CREDITS|COPYING|TODO|README(?:\.\w+)?|\.[\w.-]+)$/;
+const readByPeople = /(?:^|\/)(?:MAINTAINERS|CREDITS|COPYING|TODO|README(?:\.\w+)?|\.(?!config$|scmversion$)[\w.-]+)$/;
+const documents = /^(?:Documentation|LICENSES)\//;
 
 /** Programs and settings below tools/ that take part in building the image and its modules. */
 const buildTools = /^tools\/(?:objtool|lib|include|arch|bpf\/resolve_btfids|build|scripts)\//;
@@ -60,6 +61,11 @@ const otherScripts = new RegExp(
 /** True for a file that no kernel code is compiled from: documents, tests, tools. */
 export function isNoCode(path: string): boolean {
   return noCode.test(path) || readByPeople.test(path);
+}
+
+/** True for a file that only people read, in a kernel or in a module with a source of its own. */
+export function isDocument(path: string): boolean {
+  return documents.test(path) || readByPeople.test(path);
 }
 
 /** True for such a file that takes part in the build of a kernel, so that a change can alter its code. */

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { filesLeftOut } from '#kpatch/builder/out-of-tree.ts';
 import { planBuild, sortFiles, withoutFiles } from '#kpatch/builder/plan.ts';
 import type { ObjectMap } from '#kpatch/kbuild/object-map.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
@@ -271,6 +272,22 @@ describe('planning', () => {
       'samples/kobject/kset-example.c',
     ])
       assert.equal((await provokes('not-built', () => plan(file))).reason, 'documents-only', file);
+  });
+
+  test('in a module with a source of its own, a script or tool can generate code: only documents prove nothing', () => {
+    const files = [
+      'scripts/gen.sh',
+      'tools/table.py',
+      'samples/a.txt',
+      '.config',
+      'Documentation/a.rst',
+      'README.md',
+      '.gitignore',
+    ];
+    const proven = filesLeftOut([parse(files.map((file) => change(5, 'new', file)).join(''))])
+      .filter(({ proof }) => proof === 'documents-only')
+      .map(({ file }) => file);
+    assert.deepEqual(proven, ['Documentation/a.rst', 'README.md', '.gitignore']);
   });
 
   test('objects of samples/ and of another architecture that this kernel is built with are units', async () => {
