@@ -8,7 +8,16 @@ import { type Group, judge } from './evidence.ts';
 import { type Grant, grant } from './grant.ts';
 import { observe, readHistory } from './observe.ts';
 import { ringOf } from './ring.ts';
-import { addEvent, type Look, readFreezes, readRollouts, type StoredRollout, setLook, setRing, setState } from './store.ts';
+import {
+  addEvent,
+  type Look,
+  readFreezes,
+  readRollouts,
+  type StoredRollout,
+  setLook,
+  setRing,
+  setState,
+} from './store.ts';
 
 /** A host as rollouts see it. The server keeps all of them in memory. */
 export interface Member {
@@ -58,7 +67,11 @@ export class Rollouts {
   }
 
   /** `hosts` lists all hosts that belong to the fleet. */
-  static async open(database: Database, hosts: () => Iterable<Member>, options: RolloutOptions = {}): Promise<Rollouts> {
+  static async open(
+    database: Database,
+    hosts: () => Iterable<Member>,
+    options: RolloutOptions = {},
+  ): Promise<Rollouts> {
     const rollouts = new Rollouts(database, hosts, options);
     await rollouts.refresh();
     return rollouts;
@@ -88,7 +101,9 @@ export class Rollouts {
     const isKnown = /^[0-9a-f]{64}$/.test(host.patch);
     const sha256 = granted?.release ?? (isKnown ? host.patch : '');
     if (sha256 === '') return [];
-    return [{ release: host.kernel, sha256, ...(granted === undefined ? {} : { rollout: Number(granted.rollout.id) }) }];
+    return [
+      { release: host.kernel, sha256, ...(granted === undefined ? {} : { rollout: Number(granted.rollout.id) }) },
+    ];
   }
 
   /** Looks at every rollout once and carries out what follows. Call it once a minute. */
@@ -109,11 +124,21 @@ export class Rollouts {
     const labels = new Map(members.map(({ host }) => [host.id, this.labelFor(host)]));
     const patched = members.filter(({ host }) => host.patch === rollout.release).length;
     const { kernel, release } = rollout;
-    const seen = await observe(this.#database, { kernel, release, started }, history, (id) => labels.get(id) ?? '', patched);
+    const seen = await observe(
+      this.#database,
+      { kernel, release, started },
+      history,
+      (id) => labels.get(id) ?? '',
+      patched,
+    );
     const rings = ringFacts(rollout, members, seen.unable, now);
     const judgement = judge(seen.tally, seen.transitions);
     const decision = decide(rollout, { judgement, hostDays: seen.hostDays, rings, freezes: this.#freezes }, now);
-    await this.#carryOut(rollout, decision, { at: now, because: decision.because, facts: { judgement, hostDays: seen.hostDays, rings } });
+    await this.#carryOut(rollout, decision, {
+      at: now,
+      because: decision.because,
+      facts: { judgement, hostDays: seen.hostDays, rings },
+    });
   }
 
   async #carryOut(rollout: StoredRollout, { actions, because }: Decision, look: Look): Promise<void> {
@@ -123,12 +148,20 @@ export class Rollouts {
     if (isCharted) this.#charted.set(id, at);
     await this.#database.transaction(async (queries) => {
       // A person may have changed it while the look took place.
-      const [row] = await queries.query<{ state: string }>('select state from fleet.rollout where id = $1 for update', [id]);
+      const [row] = await queries.query<{ state: string }>('select state from fleet.rollout where id = $1 for update', [
+        id,
+      ]);
       if (row?.state !== rollout.state) return;
       await setLook(queries, id, look);
       for (const action of actions) {
         await apply(queries, id, action, at);
-        await addEvent(queries, id, at, action.do, action.do === 'halt' ? action.reason : because.map(({ text }) => text).join(' '));
+        await addEvent(
+          queries,
+          id,
+          at,
+          action.do,
+          action.do === 'halt' ? action.reason : because.map(({ text }) => text).join(' '),
+        );
       }
       if (isCharted) await addEvent(queries, id, at, 'look', '', pointOf(facts));
     });

@@ -43,7 +43,12 @@ export async function readRollouts(queries: Queries, id?: string): Promise<Store
   const rings = await queries.query('select * from fleet.ring where rollout = any($1) order by rollout, position', [
     rollouts.map((one) => one.id),
   ]);
-  return rollouts.map((row) => rolloutOf(row, rings.filter(({ rollout }) => Number(rollout) === Number(row.id))));
+  return rollouts.map((row) =>
+    rolloutOf(
+      row,
+      rings.filter(({ rollout }) => Number(rollout) === Number(row.id)),
+    ),
+  );
 }
 
 function rolloutOf(row: Row, rings: readonly Row[]): StoredRollout {
@@ -137,7 +142,7 @@ export async function setRing(
 }
 
 export async function setLook(queries: Queries, id: string, look: Look): Promise<void> {
-  await queries.query("update fleet.rollout set settings = settings || $2::jsonb where id = $1", [
+  await queries.query('update fleet.rollout set settings = settings || $2::jsonb where id = $1', [
     id,
     JSON.stringify({ look }),
   ]);
