@@ -9,6 +9,7 @@ import { openFleet } from '../server/fleet.ts';
 import { startHousekeeping } from '../server/housekeeping.ts';
 import { type Database, openDatabase } from '../store/database.ts';
 import { addManageCommands } from './manage.ts';
+import { addRolloutCommands } from './rollout.ts';
 
 interface Common {
   readonly home: string;
@@ -91,6 +92,7 @@ token
   });
 
 addManageCommands(program, withDatabase);
+addRolloutCommands(program, withDatabase);
 
 function whole(least: number, most: number): (text: string) => number {
   return (text) => {

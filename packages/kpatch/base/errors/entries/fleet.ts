@@ -62,6 +62,12 @@ export const fleetErrors = table({
     why: 'nothing was changed',
     fix: 'restore a file that `kpatch-fleet backup` wrote into an empty database',
   },
+  'fleet-rollout': {
+    exit: 3,
+    what: 'cannot {action}: {problem}',
+    why: '',
+    fix: 'see what it does and why: kpatch-fleet rollout show; plans are described in docs/rollouts.md',
+  },
   'fleet-config': {
     exit: 2,
     what: 'the fleet server in {folder} has an invalid fleet.json: {problem}',
