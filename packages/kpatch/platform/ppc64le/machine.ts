@@ -8,6 +8,7 @@ import { emulator } from './emulator.ts';
 import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_PPC64, relocationOf } from './relocations.ts';
+import { runPre } from './run-pre.ts';
 import { specialSections, tableBias } from './special.ts';
 
 /** `ori 0,0,0`, `ori 2,2,0` (ends a dispatch group), `ori 31,31,0`. */
@@ -52,6 +53,7 @@ export const ppc64le: Platform = {
   naming,
   boot,
   emulator,
+  runPre,
   loader,
 };
 
