@@ -43,7 +43,7 @@ type Room = (typeof order)[number];
 const excluded: Partial<Record<Room, readonly Room[]>> = {
   differ: ['kernel', 'toolchain', 'kbuild', 'source', 'distro', 'prepare'],
   runpre: ['differ', 'source'],
-  vm: ['toolchain', 'kbuild', 'source', 'distro', 'prepare', 'differ', 'runpre', 'module', 'builder'],
+  vm: ['toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder'],
   advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
   prove: ['review', 'rewrite', 'shield', 'builder', 'source', 'differ', 'advisory'],
   host: [

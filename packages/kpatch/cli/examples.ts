@@ -184,6 +184,10 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch verify fix.ko --key builder.pub --key prover.pub --cert signer.pem'],
     },
     {
+      what: 'Check where an installed patch comes from, with the keys of the host policy',
+      run: ['kpatch verify livepatch_fix'],
+    },
+    {
       what: 'Check, and rebuild a damaged index from the modules that are there',
       run: ['kpatch verify', 'kpatch verify --repair'],
     },

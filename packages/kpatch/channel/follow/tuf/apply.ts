@@ -14,7 +14,7 @@ import type { Machine } from '../../../host/machine/machine.ts';
 import { installModule } from '../../../host/store/install.ts';
 import { moduleFileOf } from '../../../host/store/module-file.ts';
 import { recordOf } from '../../../host/store/store.ts';
-import { proofPath } from '../../../module/proof-path.ts';
+import { proofPath, provenancePath } from '../../../module/proof-path.ts';
 import { readRecord } from '../../package/record.ts';
 import { ownMember } from '../../tuf/document.ts';
 import { revokedOf } from '../../tuf/revoked.ts';
@@ -103,7 +103,10 @@ async function installPatch(
   const file = dataFile(base, patch.file);
   const verified = async (target: TargetFile): Promise<Buffer> => kept(base, target) ?? readTarget(source, target);
   const bytes = await verified(patch.file);
-  const proof = patch.proofFile === undefined ? undefined : await verified(patch.proofFile);
+  const optional = async (target: TargetFile | undefined): Promise<Buffer | undefined> =>
+    target === undefined ? undefined : await verified(target);
+  const proof = await optional(patch.proofFile);
+  const provenance = await optional(patch.provenanceFile);
   const record = await verified(patch.recordFile);
   const module = moduleFileOf(bytes, file);
   const wrong = (problem: string): Error => failure('tuf-record', { path: patch.file.path, problem });
@@ -114,8 +117,13 @@ async function installPatch(
   readRecord(parseJSON(record, patch.recordFile.path), patch.recordFile.path);
   mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
   writeAtomically(file, bytes);
-  if (proof === undefined) rmSync(proofPath(file), { force: true });
-  else writeAtomically(proofPath(file), proof);
+  for (const [path, content] of [
+    [proofPath(file), proof],
+    [provenancePath(file), provenance],
+  ] as const) {
+    if (content === undefined) rmSync(path, { force: true });
+    else writeAtomically(path, content);
+  }
   // The policy decides here as everywhere. An update never undoes what the user took out.
   await installModule(machine, module, { release: patch.release, unattended: true }, report);
   mkdirSync(join(base, 'records'), { recursive: true, mode: 0o755 });

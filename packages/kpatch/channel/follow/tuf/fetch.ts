@@ -21,7 +21,8 @@ import { copyState, signedIn } from './state.ts';
 
 /** The files that a patch consists of. */
 export function filesOf(patch: ListedPatch): TargetFile[] {
-  return [patch.file, patch.recordFile, ...(patch.proofFile === undefined ? [] : [patch.proofFile])];
+  const { file, recordFile, proofFile, provenanceFile } = patch;
+  return [file, recordFile, proofFile, provenanceFile].filter((one) => one !== undefined);
 }
 
 /** Where the root process keeps a target that is verified and not installed yet. */
