@@ -46,6 +46,18 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch build fix.patch --image vmlinux --headers /src/linux --source /src/linux'],
     },
   ],
+  fleet: [
+    {
+      what: 'Join a fleet with the one-time token that its administrator made',
+      run: ['kpatch fleet join https://fleet.example.org:8443 --token-file token.txt --ca fleet-ca.pem'],
+    },
+    { what: 'See to which fleet this machine belongs, and what its server chose', run: ['kpatch fleet show'] },
+    { what: 'Leave the fleet', run: ['kpatch fleet leave'] },
+  ],
+  report: [
+    { what: 'Report now', run: ['kpatch report'] },
+    { what: 'See what would be sent', run: ['kpatch report --print'] },
+  ],
   review: [
     { what: 'Before a patch is built', run: ['kpatch review fix.patch'] },
     {

@@ -19,6 +19,7 @@ import { readRecord } from '../../package/record.ts';
 import { ownMember } from '../../tuf/document.ts';
 import { revokedOf } from '../../tuf/revoked.ts';
 import { kernelsTarget, type ListedPatch, listedPatches, type TargetFile, targetFiles } from '../../tuf/target.ts';
+import { type Choose, wantedPatch } from './choice.ts';
 import { type Delivered, readClient, writeClient } from './client.ts';
 import { dataFile, filesOf, kept, readTarget } from './fetch.ts';
 import { refresh, verifiedTargets } from './refresh.ts';
@@ -37,6 +38,8 @@ export interface ApplyOptions {
   readonly kernels: readonly string[];
   readonly dryRun: boolean;
   readonly report: Reporter;
+  /** What the server of a fleet chose; outside of a fleet the newest patch is wanted. */
+  readonly choose?: Choose | undefined;
 }
 
 /**
@@ -47,7 +50,7 @@ export async function applyChannel(
   machine: Machine,
   base: string,
   source: Source,
-  { kernels, dryRun, report }: ApplyOptions,
+  { kernels, dryRun, report, choose }: ApplyOptions,
 ): Promise<Applied> {
   try {
     await refresh(base, source);
@@ -65,7 +68,9 @@ export async function applyChannel(
   const waiting: string[] = [];
   const pending = new Set<string>();
   for (const release of kernels) {
-    const patch = listed.get(release)?.[0];
+    const patch = wantedPatch(listed.get(release), release, choose);
+    if (patch === undefined && choose?.(release) !== undefined)
+      waiting.push(`${release}: the fleet server chose a patch that the channel does not list`);
     if (patch === undefined || recordOf(machine, release, patch.file.sha256) !== undefined) continue;
     const version = `${patch.version}-${patch.packageRelease}`;
     const from = installedVersion(base, machine, release);
@@ -74,7 +79,7 @@ export async function applyChannel(
       continue;
     }
     try {
-      await installPatch(machine, base, source, patch, report);
+      await installPatch(machine, base, source, patch, report, choose !== undefined);
       changes.push({ package: release, from, to: version });
       remember(base, { release, name: patch.name, version, sha256: patch.file.sha256 });
     } catch (error) {
@@ -99,6 +104,7 @@ async function installPatch(
   source: Source,
   patch: ListedPatch,
   report: Reporter,
+  downgrade: boolean,
 ): Promise<void> {
   const file = dataFile(base, patch.file);
   const verified = async (target: TargetFile): Promise<Buffer> => kept(base, target) ?? readTarget(source, target);
@@ -125,7 +131,8 @@ async function installPatch(
     else writeAtomically(path, content);
   }
   // The policy decides here as everywhere. An update never undoes what the user took out.
-  await installModule(machine, module, { release: patch.release, unattended: true }, report);
+  // A fleet may go back to an earlier patch that the channel still lists.
+  await installModule(machine, module, { release: patch.release, unattended: true, downgrade }, report);
   mkdirSync(join(base, 'records'), { recursive: true, mode: 0o755 });
   writeAtomically(join(base, 'records', `${patch.release}.json`), record);
 }

@@ -15,6 +15,7 @@ import {
   type TargetFile,
   targetFiles,
 } from '../../tuf/target.ts';
+import { type Choose, wantedPatch } from './choice.ts';
 import { followedChannel, refreshFolder } from './refresh.ts';
 import type { Source } from './source.ts';
 import { copyState, signedIn } from './state.ts';
@@ -39,6 +40,7 @@ export async function fetchChannel(
   source: Source,
   kernels: readonly string[],
   to: string,
+  choose?: Choose,
 ): Promise<void> {
   rmSync(join(to, 'tuf'), { recursive: true, force: true });
   mkdirSync(to, { recursive: true });
@@ -53,7 +55,10 @@ export async function fetchChannel(
   const windows = targetFiles(signed).get(kernelsTarget);
   const wanted = [
     ...(windows === undefined ? [] : [windows]),
-    ...kernels.flatMap((release) => (listed.get(release) ?? []).slice(0, 1).flatMap(filesOf)),
+    ...kernels.flatMap((release) => {
+      const patch = wantedPatch(listed.get(release), release, choose);
+      return patch === undefined ? [] : filesOf(patch);
+    }),
   ];
   let failed: unknown;
   for (const file of wanted) {
