@@ -9,6 +9,7 @@ import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_PPC64, relocationOf } from './relocations.ts';
 import { runPre } from './run-pre.ts';
+import { smallKernel } from './small-kernel.ts';
 import { specialSections, tableBias } from './special.ts';
 
 /** `ori 0,0,0`, `ori 2,2,0` (ends a dispatch group), `ori 31,31,0`. */
@@ -55,6 +56,7 @@ export const ppc64le: Platform = {
   emulator,
   runPre,
   loader,
+  smallKernel,
 };
 
 const objdump = {
