@@ -56,6 +56,9 @@ export const ppc64le: Platform = {
   emulator,
   runPre,
   loader,
+  // The kernel reaches its data within 2 GiB of its TOC pointer, where modules are not: they load each address from their own .toc.
+  // A jump to a function with another TOC pointer would not restore that of the caller.
+  moduleFlags: ['-mcmodel=large', '-fno-optimize-sibling-calls'],
   smallKernel,
 };
 

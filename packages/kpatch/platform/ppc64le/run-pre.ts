@@ -49,6 +49,7 @@ export const runPre: RunPreRules = {
   field: (type) => fields[type],
   branchAt,
   isNop: (bytes, at) => wordAt(bytes, at) === NOP || wordAt(bytes, at) === GROUP_END,
+  sectionAnchors: true,
   rewritten,
   nop: bytesOfWord(NOP),
   entry: { length: 8, isPassedBy: isTocSetUp },
