@@ -215,6 +215,13 @@ const machines: Readonly<Record<string, FakeMachine>> = {
     base: 0x100000n,
     order: 'big',
   },
+  's390x with -fPIC': {
+    prefix: 's390x-linux-gnu-',
+    compiler: 'gcc-12',
+    flags: ['-march=z13', '-mno-packed-stack', '-fPIC'],
+    base: 0x100000n,
+    order: 'big',
+  },
   ppc64le: {
     prefix: 'powerpc64le-linux-gnu-',
     compiler: 'gcc-12',
