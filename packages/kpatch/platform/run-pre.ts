@@ -56,6 +56,8 @@ export interface Rewritten {
    * one, which is zero.
    */
   readonly part?: 'gone' | 'alone';
+  /** The field of that form, where it has other bits. */
+  readonly field?: LinkedField;
   /** True if the address itself is computed that was loaded from a list of addresses (`Architecture.addressList`). */
   readonly direct?: boolean;
 }

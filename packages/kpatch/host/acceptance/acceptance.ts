@@ -20,6 +20,7 @@ import type { ModuleFile } from '../store/module-file.ts';
 import { indexDamaged, recordOf } from '../store/store.ts';
 import type { Acceptance } from '../store/store-index.ts';
 import { unwantedSince } from '../store/unwanted.ts';
+import { foreignModule } from './foreign.ts';
 import { hazardProblem } from './hazards.ts';
 import { isUnattended } from './origin.ts';
 import { type LoadedPolicy, type PolicyState, readPolicyState } from './policy.ts';
@@ -61,11 +62,13 @@ interface Subject {
 const issued = new WeakMap<Admission, string>();
 
 /**
- * Admits a module or refuses it. Errors: `policy-refused`, `policy-unusable`, `key-revoked`, `patch-unwanted`,
+ * Admits a module or refuses it. Errors: `machine-mismatch`, `policy-refused`, `policy-unusable`, `key-revoked`, `patch-unwanted`,
  * `patch-crashed`, and where the caller asks for a proof `proof-invalid`, `proof-key`, `proof-key-missing`,
  * `file-unreadable`.
  */
 export function admit(machine: Machine, module: ModuleFile, options: AdmitOptions): Admission {
+  const foreign = machine.offline ? undefined : foreignModule(module);
+  if (foreign !== undefined) throw foreign;
   const { admission } = options;
   if (admission !== undefined && issued.get(admission) === module.sha256) return admission;
   const record = recordOf(machine, module.release, module.sha256);
