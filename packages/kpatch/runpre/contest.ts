@@ -48,7 +48,24 @@ export function fieldAgrees(contest: Contest, relocation: Relocation, address: b
     return true;
   }
   const target = branchTarget(contest, address, field);
+  if (field.got === true && target?.kind === 'address' && code.symbolic?.(address) === undefined) {
+    return gotAgrees(contest, relocation, address, target.address);
+  }
   return target !== undefined && refersTo(contest, relocation, target, field.bias);
+}
+
+/** The same for a field that points to an entry of the GOT, or to the target itself if the linker saw that it is near enough. */
+function gotAgrees(contest: Contest, relocation: Relocation, address: bigint, target: bigint): boolean {
+  const { arch, bindings, code, rules } = contest;
+  const field = rules.field(relocation.type)!;
+  if (rewrittenAt(contest, relocation, address)?.direct === true)
+    return bindings.accepts(relocation, { kind: 'address', address: target }, field.bias);
+  const pointer = rules.field(arch.address64);
+  const held = pointer === undefined ? undefined : code.target(target + BigInt(field.bias), pointer);
+  if (held?.kind !== 'address' || held.address === 0n) return false;
+  // The addend of the relocation was for the place of the entry, not for what the entry holds.
+  const beside = held.address + BigInt(relocation.addend);
+  return bindings.accepts(relocation, { kind: 'address', address: beside }, field.bias);
 }
 
 /** What the field at `address` points to; for a branch that enters a function behind its first instructions, the function. */
@@ -83,14 +100,16 @@ export function entryOf({ symbol, addend }: Relocation): Relocation | undefined 
   return list?.relocations.find(({ offset }) => offset === symbol!.value + addend);
 }
 
-/** The instruction of a relocation as the linker rewrote it; undefined if it did not. */
+/** The instruction of a relocation as the linker rewrote it (`address` is that of its field); undefined if it did not. */
 export function rewrittenAt(contest: Contest, relocation: Relocation, address: bigint): Rewritten | undefined {
   const { compiled, code, rules } = contest;
   const { type, offset } = relocation;
-  const size = rules.field(type)?.size ?? 0;
-  const theirs = rules.rewritten === undefined ? undefined : code.read(address, size);
+  const field = rules.field(type);
+  if (field === undefined || rules.rewritten === undefined) return undefined;
+  const { before = 0, size } = field;
+  const theirs = code.read(address - BigInt(before), before + size);
   if (theirs === undefined || code.symbolic?.(address) !== undefined) return undefined;
-  return rules.rewritten!(type, compiled.section.data.subarray(offset, offset + size), theirs);
+  return rules.rewritten(type, compiled.section.data.subarray(offset - before, offset + size), theirs);
 }
 
 /** True if two bytes of a field, the one at `index`, agree in the bits that no relocation fills in. */

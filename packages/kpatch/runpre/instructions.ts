@@ -152,7 +152,8 @@ function sameBut(
     if (field === undefined) return false;
     const at = relocation.offset - ours.at;
     fields.push([field, at]);
-    mine.set(rewrittenAt(contest, relocation, address + BigInt(theirs.at + at))?.bytes ?? [], at);
+    const form = rewrittenAt(contest, relocation, address + BigInt(theirs.at + at));
+    mine.set(form?.bytes ?? [], at - (field.before ?? 0));
   }
   for (let i = 0; i < length; i++) {
     const [one, other] = [mine[i]!, theirs.bytes[theirs.at + i]!];

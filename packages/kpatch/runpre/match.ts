@@ -233,21 +233,19 @@ function matchBytes(contest: Contest): Comparison {
   if (!bindings.bindSection(section, address - BigInt(start))) return differs(0);
   let at = start;
   for (const relocation of [...compiled.relocations, undefined]) {
-    const stop = relocation === undefined ? end : relocation.offset;
+    const field = relocation === undefined ? undefined : rules.field(relocation.type);
+    const stop = relocation === undefined ? end : relocation.offset - (field?.before ?? 0);
     for (; at < stop; at++) if (data[at] !== theirs[at - start]) return differs(at - start);
     if (relocation === undefined) break;
-    const field = rules.field(relocation.type);
     const place = address + BigInt(relocation.offset - start);
     if (field === undefined || !fieldAgrees(contest, relocation, place)) return differs(at - start);
     const form = rewrittenAt(contest, relocation, place);
-    const ours = form?.bytes ?? data.subarray(at, at + field.size);
-    for (let i = 0; i < field.size; i++, at++) {
-      if (
-        form?.part === 'gone'
-          ? ours[i] !== theirs[at - start]
-          : !agreesAround(field, i, ours[i] ?? 0, theirs[at - start] ?? 0)
-      )
-        return differs(at - start);
+    const ours = form?.bytes ?? data.subarray(at, relocation.offset + field.size);
+    for (const byte of ours) {
+      const inField = form?.part === 'gone' ? -1 : at - relocation.offset;
+      const other = theirs[at - start] ?? 0;
+      if (inField < 0 ? byte !== other : !agreesAround(field, inField, byte, other)) return differs(at - start);
+      at++;
     }
   }
   const wrong = wrongPart(contest);

@@ -42,9 +42,9 @@ const PAGE = 4096n;
 /** True if both parts make the address that the lower one's relocation refers to. */
 function addressAgrees(contest: Contest, upper: Part | undefined, lower: Part): boolean {
   const { code, bindings } = contest;
-  const value = ({ address, field }: Part): bigint | undefined => {
+  const value = ({ address, field, rewritten }: Part): bigint | undefined => {
     const bytes = code.read(address, field.size);
-    return bytes === undefined ? undefined : field.value(bytes, 0);
+    return bytes === undefined ? undefined : (rewritten?.field ?? field).value(bytes, 0);
   };
   const [high, low] = [upper === undefined ? 0n : value(upper), value(lower)];
   const base = startOf(upper, lower, bindings.external(TOC));

@@ -112,5 +112,9 @@ function rewritten(type: number, ours: Uint8Array, theirs: Uint8Array): Rewritte
   const base = alone ? ((mine & ~(0x1f << 16)) | (TOC_POINTER << 16)) >>> 0 : mine;
   // ADDI has a field of 16 bits, LD one of 14: all of theirs belongs to the field.
   const word = direct ? ((base & 0x03ff0000) | (ADDI << 26) | (other & 3)) >>> 0 : base;
-  return { bytes: bytesOfWord(word), ...(alone ? { part: 'alone' as const } : {}), ...(direct ? { direct } : {}) };
+  return {
+    bytes: bytesOfWord(word),
+    ...(alone ? { part: 'alone' as const } : {}),
+    ...(direct ? { direct, field: fields[R_PPC64.TOC16_LO]! } : {}),
+  };
 }

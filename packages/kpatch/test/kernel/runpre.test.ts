@@ -215,6 +215,13 @@ const machines: Readonly<Record<string, FakeMachine>> = {
     base: 0x100000n,
     order: 'big',
   },
+  's390x with -fPIC': {
+    prefix: 's390x-linux-gnu-',
+    compiler: 'gcc-12',
+    flags: ['-march=z13', '-mno-packed-stack', '-fPIC'],
+    base: 0x100000n,
+    order: 'big',
+  },
   ppc64le: {
     prefix: 'powerpc64le-linux-gnu-',
     compiler: 'gcc-12',
@@ -245,10 +252,12 @@ __attribute__((noinline)) static int leaf(int x) { return x + 3; }
 int (*pick(int x))(int) { return x ? outside : leaf; }
 int toc_read(int x) { return near_by + far_away[x] + other[0] + outside(x); }
 int toc_leaf(int x) { return leaf(x) + leaf(x + 1); }
+extern char bytes[]; char *toc_odd(void) { return bytes + 3; }
 `;
 const tocBeta = `
 int near_by = 1; int padding[40000] = { 1 }; int far_away[4] = { 1, 2, 3, 4 }; int other[4] = { 4, 3, 2, 1 };
 int outside(int x) { return near_by + x; }
+char bytes[8] = "1234567";
 `;
 
 describe('run-pre match with a TOC', () => {
@@ -257,7 +266,7 @@ describe('run-pre match with a TOC', () => {
   const machine = machines.ppc64le!;
   const inToc = '-mcmodel=large'; // loads every address from .toc
   const sources = { alpha: tocAlpha, beta: tocBeta };
-  const fits = { leaf: 'sympos 0', pick: 'sympos 0', toc_read: 'sympos 0', toc_leaf: 'sympos 0' };
+  const fits = { leaf: 'sympos 0', pick: 'sympos 0', toc_read: 'sympos 0', toc_leaf: 'sympos 0', toc_odd: 'sympos 0' };
 
   for (const options of [[], ['-O3']]) {
     it(`finds code that the linker rewrote ${options.join('')}`, () => {
@@ -274,6 +283,7 @@ describe('run-pre match with a TOC', () => {
         ['toc_read', 'outside(x)', 'leaf(x)'],
         ['pick', 'x ? outside : leaf', 'x ? leaf : outside'],
         ['toc_leaf', 'leaf(x + 1)', 'outside(x + 1)'],
+        ['toc_odd', 'bytes + 3', 'bytes + 2'],
       ];
       for (const [name, from, to] of variants) {
         const changed = { ...sources, alpha: tocAlpha.replace(from, to) };
