@@ -33,6 +33,7 @@ const order = [
   'prove',
   'host',
   'channel',
+  'fleet',
   'compat',
   'cli',
 ] as const;
@@ -43,7 +44,7 @@ type Room = (typeof order)[number];
 const excluded: Partial<Record<Room, readonly Room[]>> = {
   differ: ['kernel', 'toolchain', 'kbuild', 'source', 'distro', 'prepare'],
   runpre: ['differ', 'source'],
-  vm: ['toolchain', 'kbuild', 'source', 'distro', 'prepare', 'differ', 'runpre', 'module', 'builder'],
+  vm: ['toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder'],
   advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
   prove: ['review', 'rewrite', 'shield', 'builder', 'source', 'differ', 'advisory'],
   host: [
@@ -77,6 +78,22 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
     'vm',
     'prove',
   ],
+  fleet: [
+    'kernel',
+    'toolchain',
+    'kbuild',
+    'source',
+    'prepare',
+    'differ',
+    'runpre',
+    'builder',
+    'review',
+    'rewrite',
+    'shield',
+    'vm',
+    'advisory',
+    'prove',
+  ],
 };
 
 const root = join(import.meta.dirname, '..', 'packages', 'kpatch');
@@ -93,7 +110,7 @@ for (const file of files) {
 }
 
 /** What the other programs of the project may import of kpatch: what its package.json exports. */
-const others = ['factory'];
+const others = ['factory', 'fleet'];
 const outside = others.flatMap((name) => {
   const folder = join(root, '..', name);
   if (!existsSync(folder)) return [];
@@ -127,7 +144,7 @@ for (const [file, targets] of graph) {
 
 for (const { name, text } of outside) {
   for (const [, target] of text.matchAll(/(?:from|import\()\s*'([^']+)'/g))
-    if (/kpatch\//.test(target!) && !/^kpatch\/(?:advisories|parts)$/.test(target!))
+    if (/kpatch\//.test(target!) && !/^kpatch\/(?:advisories|fleet|parts)$/.test(target!))
       complain(`${name}: imports ${target}; only what packages/kpatch/package.json exports may be used`);
 }
 

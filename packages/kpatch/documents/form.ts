@@ -21,6 +21,7 @@ export interface Form {
   readonly pattern?: string;
   readonly format?: string;
   readonly maxLength?: number;
+  readonly minItems?: number;
   readonly maxItems?: number;
   readonly minimum?: number;
   readonly maximum?: number;
@@ -104,8 +105,10 @@ function problemOf(form: Form, value: unknown, at: string): string | undefined {
 
 type Say = (problem: string) => string | undefined;
 
-function listProblem({ items = {}, maxItems = Number.POSITIVE_INFINITY }: Form, value: unknown, at: string, say: Say) {
+function listProblem(form: Form, value: unknown, at: string, say: Say) {
+  const { items = {}, minItems = 0, maxItems = Number.POSITIVE_INFINITY } = form;
   if (!Array.isArray(value)) return say('must be a list');
+  if (value.length < minItems) return say(`must be a list of at least ${minItems}`);
   if (value.length > maxItems) return say(`must be a list of at most ${maxItems}`);
   for (const [index, item] of value.entries()) {
     const problem = problemOf(items, item, `${at}[${index}]`);

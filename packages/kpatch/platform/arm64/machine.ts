@@ -9,6 +9,7 @@ import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_AARCH64, relocationOf } from './relocations.ts';
 import { runPre } from './run-pre.ts';
+import { smallKernel } from './small-kernel.ts';
 import { specialSections } from './special.ts';
 
 const NOP = 0xd503201f;
@@ -48,6 +49,7 @@ export const aarch64: Platform = {
   emulator,
   runPre,
   loader,
+  smallKernel,
 };
 
 const objdump = {
