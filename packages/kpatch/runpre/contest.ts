@@ -47,7 +47,7 @@ function joined(contest: Contest, relocation: Relocation, address: bigint): Fiel
   const [bytes, otherBytes] = [code.read(address, own.size), code.read(beside, otherField.size)];
   if (bytes === undefined || otherBytes === undefined) return undefined;
   const page = own.part === 'page' ? address : beside;
-  const sum = own.value(bytes, 0) + otherField.value(otherBytes, 0);
+  const sum = own.value(bytes, 0, address) + otherField.value(otherBytes, 0, beside);
   return { kind: 'address', address: BigInt.asUintN(64, page - (page % PAGE) + sum) };
 }
 
