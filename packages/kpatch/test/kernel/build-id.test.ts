@@ -9,7 +9,7 @@ import { HEADER, leastImage, loaded } from './least-image.ts';
 function note(name: string, type: number, description: string): Buffer {
   const bytes = Buffer.from(description, 'hex');
   const head = Buffer.alloc(12);
-  [name.length + 1, bytes.length, type].forEach((value, index) => head.writeUInt32LE(value, 4 * index));
+  for (const [index, value] of [name.length + 1, bytes.length, type].entries()) head.writeUInt32LE(value, 4 * index);
   const filled = (part: Buffer): Buffer => Buffer.concat([part, Buffer.alloc(-part.length & 3)]);
   return Buffer.concat([head, filled(Buffer.from(`${name}\0`)), filled(bytes)]);
 }
