@@ -62,6 +62,12 @@ export const fleetErrors = table({
     why: '',
     fix: 'see what it does and why: kpatch-fleet rollout show; plans are described in docs/rollouts.md',
   },
+  'fleet-backup': {
+    exit: 1,
+    what: 'cannot restore {file}: {problem}',
+    why: 'nothing was changed',
+    fix: 'restore a file that `kpatch-fleet backup` wrote into an empty database',
+  },
   'fleet-config': {
     exit: 2,
     what: 'the fleet server in {folder} has an invalid fleet.json: {problem}',
