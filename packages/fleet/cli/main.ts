@@ -91,8 +91,8 @@ token
       throw failure('usage', { problem: `there is no token ${id} that could be revoked` });
   });
 
-addRolloutCommands(program, withDatabase);
 addManageCommands(program, withDatabase);
+addRolloutCommands(program, withDatabase);
 
 function whole(least: number, most: number): (text: string) => number {
   return (text) => {
