@@ -1,5 +1,6 @@
 /** Instructions of x86-64 through iced-x86. The library takes 70 ms to load, so it is loaded at the first instruction. */
 import { createRequire } from 'node:module';
+import { rememberingDecoder } from '../ordinary.ts';
 import type { Decoder, DisassembledLine, Flow, Instruction } from '../platform.ts';
 
 type Iced = typeof import('iced-x86');
@@ -16,15 +17,7 @@ function iced(): Iced {
 
 /** A decoder for a section; each instruction is decoded once. */
 export function decoder(bytes: Uint8Array): Decoder {
-  const known = new Map<number, Instruction | undefined>();
-  return {
-    instruction(offset) {
-      if (known.has(offset)) return known.get(offset);
-      const instruction = decodeAt(bytes, offset);
-      known.set(offset, instruction);
-      return instruction;
-    },
-  };
+  return rememberingDecoder((offset) => decodeAt(bytes, offset));
 }
 
 /** Decodes one instruction and hands it to `take` before the library's objects are freed. */
