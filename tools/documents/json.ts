@@ -54,6 +54,7 @@ const titles = {
   cve: 'CVEs of a kernel',
   channel: 'Advisories, packages and channels',
   stored: 'Files and modules',
+  caches: 'Files that save work',
 } as const;
 
 const intro = `# JSON

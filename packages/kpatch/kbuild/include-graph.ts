@@ -4,10 +4,12 @@
  * they do not (a folder that only one Makefile names) every file that the name could mean counts. So the graph has every
  * edge that any configuration has, and some more: a unit that it does not list cannot include the file.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { writeAtomically } from '../base/files.ts';
 import { run, runOk } from '../base/run.ts';
+import type { DocumentOf } from '../documents/form.ts';
+import { keptDocument } from '../documents/kept.ts';
 import { platformHere } from '../platform/registry.ts';
 import { Products, Resolver } from './include-resolve.ts';
 import type { KbuildVariables } from './kbuild.ts';
@@ -37,15 +39,8 @@ export function includeSearch(variables: KbuildVariables): IncludeSearch {
   return { sourceArch: variables.SRCARCH ?? platformHere().naming.source, folders, forced };
 }
 
-/** The graph as it is kept: numbers are places in `files`. */
-interface Data {
-  readonly files: readonly string[];
-  /** Pairs: a file, one that it includes. */
-  readonly edges: readonly number[];
-  /** Files that are, or include, what kbuild only generates when it compiles them. */
-  readonly generated: readonly number[];
-  readonly forced: readonly string[];
-}
+/** The graph as it is kept. */
+type Data = DocumentOf<'kpatch.include-graph'>;
 
 /** Which files include which. All paths are relative to the tree. */
 export class IncludeGraph {
@@ -131,14 +126,12 @@ export async function includeGraph(
   folder: string,
 ): Promise<IncludeGraph> {
   const file = join(folder, `include-graph-${FORMAT}.json`);
-  try {
-    return new IncludeGraph(JSON.parse(readFileSync(file, 'utf8')) as Data);
-  } catch {
-    const data = await readIncludes(tree, search, objects);
-    mkdirSync(folder, { recursive: true });
-    writeAtomically(file, JSON.stringify(data));
-    return new IncludeGraph(data);
-  }
+  const known = keptDocument('kpatch.include-graph', file);
+  if (known !== undefined) return new IncludeGraph(known);
+  const data = await readIncludes(tree, search, objects);
+  mkdirSync(folder, { recursive: true });
+  writeAtomically(file, JSON.stringify(data));
+  return new IncludeGraph(data);
 }
 
 /**

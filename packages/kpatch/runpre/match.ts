@@ -20,7 +20,8 @@ import { type CompiledFunction, compiledFunction } from './compiled-function.ts'
 import { agreesAround, type Comparison, type Contest, fieldAgrees } from './contest.ts';
 import { matchInstructions } from './instructions.ts';
 
-export interface Difference {
+/** The first instruction at which compiled and running code differ. */
+export interface DifferentInstruction {
   /** Bytes from the start of the compiled function. */
   readonly offset: number;
   readonly expectedInstruction: string;
@@ -48,7 +49,7 @@ export type RunPreResult =
        */
       readonly reason: 'absent' | 'differs' | 'overridden' | 'ambiguous';
       /** The first difference to the candidate that agrees the longest. */
-      readonly firstDifference?: Difference;
+      readonly firstDifference?: DifferentInstruction;
       readonly candidates: readonly CodeSymbol[];
     };
 
@@ -238,7 +239,7 @@ function matchBytes(contest: Contest): Comparison {
 }
 
 /** The instruction that holds the first difference, as both sides have it. */
-function show({ contest, ours, theirs }: { contest: Contest; ours: number; theirs: number }): Difference {
+function show({ contest, ours, theirs }: { contest: Contest; ours: number; theirs: number }): DifferentInstruction {
   const { compiled, code, address, arch, rules, decoder } = contest;
   let at = compiled.start;
   for (;;) {

@@ -11,6 +11,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { interrupted, onExit } from '../base/cleanup.ts';
 import { failure } from '../base/errors/error.ts';
 import { lock } from '../base/lock.ts';
+import type { DocumentOf } from '../documents/form.ts';
+import { keptDocument } from '../documents/kept.ts';
 import { stateFolder } from './state.ts';
 
 /** Memory that stays free on this machine, MiB. */
@@ -25,15 +27,7 @@ export interface Place {
   release(): void;
 }
 
-interface Promised {
-  readonly owner: number;
-  readonly ownerStart: string;
-  readonly mib: number;
-  readonly pid?: number;
-  /** Of one that waits, in milliseconds since 1970: when it came, and when it last looked. */
-  readonly since?: number;
-  readonly looked?: number;
-}
+type Promised = DocumentOf<'kpatch.guest-memory'>;
 
 let counter = 0;
 
@@ -122,13 +116,9 @@ function entries(folder: string, kind: 'guest' | 'waiting'): Map<string, Promise
   for (const name of readdirSync(folder)) {
     if (!new RegExp(`^${kind}-\\d+-\\d+\\.json$`).test(name)) continue;
     const path = join(folder, name);
-    try {
-      const promised = JSON.parse(readFileSync(path, 'utf8')) as Promised;
-      if (startOf(promised.owner) === promised.ownerStart && Number.isFinite(promised.mib)) all.set(path, promised);
-      else rmSync(path, { force: true });
-    } catch {
-      rmSync(path, { force: true });
-    }
+    const promised = keptDocument('kpatch.guest-memory', path);
+    if (promised !== undefined && startOf(promised.owner) === promised.ownerStart) all.set(path, promised);
+    else rmSync(path, { force: true });
   }
   return all;
 }

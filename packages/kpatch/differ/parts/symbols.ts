@@ -1,6 +1,6 @@
 /** Where the kernel has what stays in it: exports, and symbols of kallsyms with their positions. */
 import { basename } from 'node:path';
-import type { DiffOptions, KernelSymbol } from '../options.ts';
+import type { DiffOptions, TargetSymbol } from '../options.ts';
 
 /** How a reference from the livepatch module to something that stays is made. */
 export interface Resolution {
@@ -14,7 +14,7 @@ export interface Resolution {
   /** 0 where the name occurs once in its object, else its position from 1. */
   readonly sympos: number;
   /** The symbol as the object's table has it, where it is in the list. */
-  readonly symbol: KernelSymbol | undefined;
+  readonly symbol: TargetSymbol | undefined;
 }
 
 export type Lookup =
@@ -22,9 +22,9 @@ export type Lookup =
   /** There is none (count 0), or there are several and nothing tells which. */
   | { readonly found: undefined; readonly count: number };
 
-const indices = new WeakMap<readonly KernelSymbol[], Map<string, KernelSymbol[]>>();
+const indices = new WeakMap<readonly TargetSymbol[], Map<string, TargetSymbol[]>>();
 
-function indexOf(symbols: readonly KernelSymbol[]): Map<string, KernelSymbol[]> {
+function indexOf(symbols: readonly TargetSymbol[]): Map<string, TargetSymbol[]> {
   let index = indices.get(symbols);
   if (index === undefined) {
     index = new Map();
@@ -51,9 +51,9 @@ export interface Wanted {
   readonly file: string;
 }
 
-export class KernelSymbols {
+export class TargetSymbols {
   readonly #options: DiffOptions;
-  readonly #index: Map<string, KernelSymbol[]>;
+  readonly #index: Map<string, TargetSymbol[]>;
 
   constructor(options: DiffOptions) {
     this.#options = options;
@@ -96,7 +96,7 @@ export class KernelSymbols {
   own({ name, kind, local, file }: Wanted): Lookup {
     const all = this.#index.get(name) ?? [];
     const { object } = this.#options;
-    const at = (symbol: KernelSymbol): Lookup => ({
+    const at = (symbol: TargetSymbol): Lookup => ({
       found: {
         name,
         ordinary: false,

@@ -7,8 +7,9 @@ import { dirname, join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
 import { failure, KpatchError } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
-import { list, object, parseJSON, readJSON } from '../../../base/plain.ts';
+import { object, parseJSON, readJSON } from '../../../base/plain.ts';
 import type { Reporter } from '../../../base/report.ts';
+import { storedDocument } from '../../../documents/form.ts';
 import { journal } from '../../../host/machine/journal.ts';
 import type { Machine } from '../../../host/machine/machine.ts';
 import { installModule } from '../../../host/store/install.ts';
@@ -166,9 +167,10 @@ function knows(base: string, release: string, listed: ReadonlyMap<string, unknow
 }
 
 /** Kernels in the channel's list of support windows. */
-function windowsOf(base: string): unknown[] {
+function windowsOf(base: string): string[] {
   try {
-    return list(object(readJSON(join(base, kernelsTarget))).kernels).map((kernel) => object(kernel).release);
+    const { kernels } = storedDocument('kpatch.channel-kernels/1', readJSON(join(base, kernelsTarget)));
+    return kernels.map(({ release }) => release);
   } catch {
     return [];
   }

@@ -8,6 +8,7 @@ import type { Metadata, Root } from '@tufjs/models';
 import { failure } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
 import { list, object, type Plain, readJSON, text } from '../../../base/plain.ts';
+import { type DocumentOf, formProblem } from '../../../documents/form.ts';
 import { publicKeyOf } from '../../../module/public-key.ts';
 import { checkDocument, ownMember, type Role, roles } from '../../tuf/document.ts';
 import { readTufPrivateKey, readTufPublicKey, signBytes, type TufPublicKey } from '../../tuf/key.ts';
@@ -162,16 +163,17 @@ export async function importSignatures(folder: string, files: readonly string[])
   const { Signature } = await models();
   const known = { ...before?.signed.keys, ...root.signed.keys };
   for (const name of files) {
-    const { schema, version, key, signature } = object(readJSON(name));
     const bad = (problem: string): Error =>
       failure('tuf-signature-file', { file: name, problem }, { where: { file: name } });
-    if (schema !== signatureSchema) throw bad(`its schema is not ${signatureSchema}`);
+    const document = readJSON(name);
+    const problem = formProblem(signatureSchema, document);
+    if (problem !== undefined) throw bad(problem);
+    const { version, key: id, signature } = document as DocumentOf<typeof signatureSchema>;
     if (version !== root.signed.version)
-      throw bad(`it signs version ${String(version)}, but version ${root.signed.version} waits`);
-    const id = text(key) ?? '';
+      throw bad(`it signs version ${version}, but version ${root.signed.version} waits`);
     const signer = Object.hasOwn(known, id) ? known[id] : undefined;
     if (signer === undefined) throw bad('its key is neither in this root nor in the one before');
-    root.signatures[id] = new Signature({ keyID: id, sig: text(signature) ?? '' });
+    root.signatures[id] = new Signature({ keyID: id, sig: signature });
     try {
       signer.verifySignature(root);
     } catch {
