@@ -93,7 +93,7 @@ for (const file of files) {
 }
 
 /** What the other programs of the project may import of kpatch: what its package.json exports. */
-const others = ['factory'];
+const others = ['factory', 'fleet'];
 const outside = others.flatMap((name) => {
   const folder = join(root, '..', name);
   if (!existsSync(folder)) return [];
@@ -127,7 +127,7 @@ for (const [file, targets] of graph) {
 
 for (const { name, text } of outside) {
   for (const [, target] of text.matchAll(/(?:from|import\()\s*'([^']+)'/g))
-    if (/kpatch\//.test(target!) && !/^kpatch\/(?:advisories|parts)$/.test(target!))
+    if (/kpatch\//.test(target!) && !/^kpatch\/(?:advisories|fleet|parts)$/.test(target!))
       complain(`${name}: imports ${target}; only what packages/kpatch/package.json exports may be used`);
 }
 

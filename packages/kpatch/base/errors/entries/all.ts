@@ -4,6 +4,7 @@ import { channelErrors } from './channel.ts';
 import { diffErrors } from './diff.ts';
 import { elfErrors } from './elf.ts';
 import { factoryErrors } from './factory.ts';
+import { fleetErrors } from './fleet.ts';
 import { generalErrors } from './general.ts';
 import { hostErrors } from './host.ts';
 import { kernelErrors } from './kernel.ts';
@@ -33,4 +34,5 @@ export const catalogue = {
   ...channelErrors,
   ...tufErrors,
   ...factoryErrors,
+  ...fleetErrors,
 } as const;
