@@ -2,6 +2,7 @@
  * What differs by distribution, as one record that each folder of `distro/` fills in. Stages ask these questions and know no
  * distribution. A new distribution is one folder and one line in registry.ts.
  */
+import type { Naming } from '../platform/naming.ts';
 import type { BuildRootPlan, WantedCompiler } from '../toolchain/build-root.ts';
 import type { KernelProvider, ProviderContext } from './provider.ts';
 
@@ -46,4 +47,9 @@ export interface Distribution {
     options: ArchiveOptions,
     context: ProviderContext,
   ): Promise<BuildRootPlan>;
+  /**
+   * A static busybox for another machine, unpacked below `folder`: its path, or undefined if the distribution has none for
+   * that machine. Absent for distributions whose packages cannot be taken apart here. Errors: as `provider`, `kernel-download`.
+   */
+  busybox?(machine: Naming, folder: string, context: ProviderContext): Promise<string | undefined>;
 }

@@ -51,6 +51,13 @@ const configMembers = {
   require: v.object({
     proof: v.boolean(),
     moduleSignature: v.boolean(),
+    provenance: v.optional(v.boolean()),
+    builderKeys: v.optional(
+      described(
+        v.array(v.string()),
+        'Files with public keys (PEM), below the folder of the channel, that sign provenance.',
+      ),
+    ),
     proofKeys: v.optional(
       described(
         v.array(v.string()),
@@ -93,6 +100,11 @@ const recordMembers = {
     }),
   ),
   proof: v.nullable(described(sha256, 'Digest of the proof file, if the package includes it.')),
+  provenance: v.optional(
+    v.nullable(
+      described(sha256, 'Digest of the provenance, if the package includes it. Absent in records of earlier versions.'),
+    ),
+  ),
   cves: v.array(
     v.object({
       id: line,
@@ -132,6 +144,7 @@ export const channelKernelStoredDocument = stored(
         issued: v.string(),
         proven: described(v.boolean(), 'The proof was checked and holds.'),
         proofKey: v.optional(described(sha256, 'The key of the channel that signed the proof.')),
+        builderKey: v.optional(described(sha256, 'The key of the channel that signed the provenance.')),
         signer: v.optional(described(sha256, 'The key of the channel that signed the module.')),
         deb: v.nullable(poolFile),
         rpm: v.nullable(poolFile),

@@ -16,4 +16,9 @@ export interface Naming {
   readonly options: readonly string[];
   /** Options with which kbuild runs objtool on linked code instead of on each object. */
   readonly lateObjtool: readonly string[];
+  /**
+   * Options for which kbuild makes programs of user space with a compiler for another machine (the 32-bit vDSO) when a tree is
+   * prepared. No live patch changes such code, so they are left out there.
+   */
+  readonly secondCompiler?: readonly string[];
 }

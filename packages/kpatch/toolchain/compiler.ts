@@ -1,6 +1,7 @@
 /** The compiler that built a kernel, and the one that is here. */
 import { failure } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
+import { packageOf } from '../base/tools.ts';
 import type { KernelConfig } from '../kernel/config.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
 import type { Naming } from '../platform/naming.ts';
@@ -89,7 +90,7 @@ export async function checkCompiler(
 ): Promise<{ found: string; same: boolean }> {
   const { command, builtBy, makeArguments, root } = kernel.compiler;
   const found = await versionText(command, root);
-  if (found === undefined) throw failure('tool-missing', { tool: command, package: command });
+  if (found === undefined) throw failure('tool-missing', { tool: command, package: packageOf(command) });
   for (const argument of makeArguments) {
     const linker = /^LD=(.*)/.exec(argument)?.[1];
     if (linker !== undefined && (await versionText(linker, root)) === undefined)

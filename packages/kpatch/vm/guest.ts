@@ -13,7 +13,7 @@ import { AGENT_FOLDER, initScript } from './agent.ts';
 import { type Place, takePlace } from './budget.ts';
 import { Channel, OUTPUT_LIMIT, SCRIPT_LIMIT } from './channel.ts';
 import { Console, readable } from './console.ts';
-import { emulatorFor } from './emulator.ts';
+import { emulatorFor, machineFor } from './emulator.ts';
 import { type GuestFiles, initramfs } from './initramfs.ts';
 import { type GuestModules, moduleFiles } from './modules.ts';
 import { type Acceleration, type Machine, type Qemu, startQemu } from './qemu.ts';
@@ -313,8 +313,9 @@ export class Guest {
  */
 export async function boot(options: BootOptions): Promise<Guest> {
   const modules = options.modules === undefined ? {} : await moduleFiles(options.modules);
-  const init = options.init ?? initScript(options.modules?.load ?? [], emulatorFor(options.image));
-  const archive = await initramfs({ ...modules, ...options.files }, init);
+  const platform = machineFor(options.image);
+  const init = options.init ?? initScript(options.modules?.load ?? [], platform.emulator);
+  const archive = await initramfs({ ...modules, ...options.files }, init, platform);
   return prepared(options, archive, (ground) => bootOn(options, ground));
 }
 

@@ -46,6 +46,8 @@ interface InitOptions {
   readonly keep?: string;
   readonly requireProof?: boolean;
   readonly proofKey?: string[];
+  readonly requireProvenance?: boolean;
+  readonly builderKey?: string[];
   readonly requireSignature?: boolean;
   readonly certificate?: string[];
 }
@@ -78,6 +80,8 @@ export function registerPublish(channel: Command): void {
     .option('--keep <n>', `older publications to keep (${configDefaults.keep})`)
     .option('--require-proof', 'accept only patches with a proof that --proof-key signed')
     .option('--proof-key <file...>', 'public key (PEM) of who signs proofs')
+    .option('--require-provenance', 'accept only patches whose provenance --builder-key signed')
+    .option('--builder-key <file...>', 'public key (PEM) of who builds modules')
     .option('--require-signature', 'accept only modules that --certificate signed')
     .option('--certificate <file...>', 'certificate (PEM or DER) of who signs modules')
     .option('--json', 'print JSON')
@@ -177,22 +181,35 @@ async function init(_: Context, options: InitOptions, dir: string): Promise<Outc
 
 /** What the channel asks for; the keys are kept in its folder. Error: `usage`. */
 function requirements(options: InitOptions): ChannelConfig['require'] {
-  const { proofKey = [], certificate = [] } = options;
+  const { proofKey = [], builderKey = [], certificate = [] } = options;
   const [proof, moduleSignature] = [options.requireProof === true, options.requireSignature === true];
+  const provenance = options.requireProvenance === true;
   if (proof && proofKey.length === 0)
     throw failure('usage', { problem: '--require-proof needs --proof-key FILE, the public key of who signs proofs' });
+  if (provenance && builderKey.length === 0)
+    throw failure('usage', { problem: '--require-provenance needs --builder-key FILE, the public key of who builds' });
   if (moduleSignature && certificate.length === 0)
     throw failure('usage', { problem: '--require-signature needs --certificate FILE, of who signs modules' });
   const named = (files: readonly string[]): string[] => files.map((file) => `keys/${basename(file)}`);
-  return { proof, moduleSignature, proofKeys: named(proofKey), certificates: named(certificate) };
+  return {
+    proof,
+    moduleSignature,
+    ...(provenance ? { provenance } : {}),
+    proofKeys: named(proofKey),
+    ...(builderKey.length > 0 ? { builderKeys: named(builderKey) } : {}),
+    certificates: named(certificate),
+  };
 }
 
 /** Copies the keys into the folder of the channel. Errors: `proof-key`, `sign-certificate-unusable`, `usage`. */
-function keepKeys(folder: string, { proofKey = [], certificate = [] }: InitOptions): void {
-  const files = [...proofKey, ...certificate];
+function keepKeys(folder: string, { proofKey = [], builderKey = [], certificate = [] }: InitOptions): void {
+  const files = [...new Set([...proofKey, ...builderKey, ...certificate])];
   if (new Set(files.map((file) => basename(file))).size < files.length)
-    throw failure('usage', { problem: 'the files of --proof-key and --certificate must have different names' });
+    throw failure('usage', {
+      problem: 'the files of --proof-key, --builder-key and --certificate must have different names',
+    });
   proofKey.forEach(readPublicKey);
+  builderKey.forEach(readPublicKey);
   certificate.forEach(readCertificate);
   const { keys } = layout(folder);
   if (files.length > 0) mkdirSync(keys, { recursive: true });

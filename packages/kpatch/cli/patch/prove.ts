@@ -15,9 +15,9 @@ import { proofPath } from '../../module/proof-path.ts';
 import { readPrivateKey } from '../../module/signing-key.ts';
 import type { ReplacedFunction } from '../../module/tables.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
-import { holdKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
+import { holdKernel, kernelOfModule, requireLivepatch } from '../../prepare/kernel.ts';
 import { ownProgram } from '../../prove/input/own-program.ts';
-import { readSubject, type Subject } from '../../prove/input/subject.ts';
+import { kernelNamed, readSubject, type Subject } from '../../prove/input/subject.ts';
 import { readTestScript, type TestScript } from '../../prove/input/test-script.ts';
 import { readUserCheck, type UserCheck } from '../../prove/input/user-check.ts';
 import { liveView } from '../../prove/live-view.ts';
@@ -304,7 +304,7 @@ function planOf({ options, userChecks }: Pick<Common, 'options' | 'userChecks'>)
 }
 
 async function kernelOf(subject: Subject, options: Options, report: Reporter): Promise<ProofKernel> {
-  const kernel = await prepareKernel(subject.release, { ...kernelSource(options), report });
+  const kernel = await kernelOfModule(kernelNamed(subject), { ...kernelSource(options), report });
   requireLivepatch(kernel);
   await holdKernel(kernel); // until this process ends
   const { release, buildId, paths } = kernel;

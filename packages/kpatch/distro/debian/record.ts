@@ -1,11 +1,15 @@
 /** Debian: releases, their suites and keys, kernels and build roots. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { namesOf, platformHere } from '../../platform/registry.ts';
-import type { Distribution } from '../distribution.ts';
+import type { ArchiveOptions, Distribution } from '../distribution.ts';
+import type { ProviderContext } from '../provider.ts';
+import type { AptArchive } from './archive.ts';
 import { buildRootPlan } from './build-root.ts';
 import { debianKernels } from './kernels.ts';
 import { type Suites, suiteArchive } from './suites.ts';
+import { unpackDebs } from './unpack.ts';
 
 interface Release {
   readonly version: string;
@@ -23,10 +27,13 @@ const releases: readonly Release[] = [
   { version: '14', codename: 'forky', testing: true },
 ];
 
-function suitesOf({ version, codename, backports, testing }: Release): Suites {
+function suitesOf(
+  { version, codename, backports, testing }: Release,
+  architecture = platformHere().naming.debian,
+): Suites {
   const common = {
     title: `debian ${version}`,
-    architecture: platformHere().naming.debian,
+    architecture,
     components: ['main'],
     keyring: '/usr/share/keyrings/debian-archive-keyring.gpg',
     keyringPackage: 'debian-archive-keyring',
@@ -48,6 +55,18 @@ function releaseOf(version: string): Release {
 
 /** Kernel series whose names carry no `+deb` yet. */
 const series: Readonly<Record<string, string>> = { '5.10.0': '11', '6.1.0': '12' };
+
+/** The archive of a version, with its package lists. Errors: as `provider` of the record, `kernel-download`. */
+export async function debianArchive(
+  version: string,
+  options: ArchiveOptions,
+  context: ProviderContext,
+  architecture?: string,
+): Promise<AptArchive> {
+  const archive = await suiteArchive(suitesOf(releaseOf(version), architecture), join(context.cache, 'apt'), options);
+  await archive.updateIfEmpty(context);
+  return archive;
+}
 
 export const debian: Distribution = {
   id: 'debian',
@@ -72,9 +91,15 @@ export const debian: Distribution = {
     );
   },
   async buildRoot(version, compiler, options, context) {
-    const release = releaseOf(version);
-    const archive = await suiteArchive(suitesOf(release), join(context.cache, 'apt'), options);
-    await archive.updateIfEmpty(context);
+    const archive = await debianArchive(version, options, context);
     return await buildRootPlan(archive, compiler, context);
+  },
+  async busybox({ debian: architecture }, folder, context) {
+    const { version } = releases.findLast(({ testing }) => testing !== true)!;
+    const archive = await debianArchive(version, {}, context, architecture);
+    const stanza = await archive.candidate('busybox-static');
+    if (stanza === undefined) return undefined;
+    await unpackDebs([await archive.fetch(stanza, context)], folder);
+    return ['usr/bin/busybox', 'bin/busybox'].map((name) => join(folder, name)).find(existsSync);
   },
 };

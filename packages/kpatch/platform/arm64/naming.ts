@@ -10,4 +10,5 @@ export const naming: Naming = {
   triple: 'aarch64-linux-gnu',
   options: ['ARM64'],
   lateObjtool: [],
+  secondCompiler: ['COMPAT_VDSO'], // CROSS_COMPILE_COMPAT, arch/arm64/kernel/vdso32/Makefile
 };

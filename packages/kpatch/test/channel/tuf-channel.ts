@@ -2,7 +2,6 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { sha256 } from '#kpatch/base/digest.ts';
 import { recordOf } from '#kpatch/channel/package/record.ts';
 import { readPatchModule } from '#kpatch/channel/patch-module.ts';
 import { type ChannelConfig, channelSchema, writeConfig } from '#kpatch/channel/repository/config.ts';
@@ -111,7 +110,7 @@ export class TufChannel {
     if (proof !== undefined) writeFileSync(file.replace(/\.ko$/, '.proof.json'), proof);
     const module = readPatchModule(file);
     keepModule(this.folder, module);
-    const record = recordOf(module, 1, module.proof === undefined ? null : sha256(module.proof), new Map());
+    const record = recordOf(module, 1, new Map());
     const patch = { record, issued: this.now.toISOString(), proven: false, deb: null, rpm: null };
     const { release } = module.manifest;
     this.kernels.set(release, [...(this.kernels.get(release) ?? []), patch]);

@@ -120,9 +120,11 @@ export function sourceFiles({ sublevel = 99, makefile = '' }: Partial<FakeKernel
 
 export function headerFiles({ release, headersRelease = release, config }: FakeKernel): Files {
   return {
-    '.config': config ?? 'CONFIG_LIVEPATCH=y\nCONFIG_CC_VERSION_TEXT="gcc (test) 1.2.3"\nCONFIG_LOCALVERSION=""\n',
+    '.config':
+      config ??
+      'CONFIG_LIVEPATCH=y\nCONFIG_STACKTRACE=y\nCONFIG_HAVE_RELIABLE_STACKTRACE=y\nCONFIG_CC_VERSION_TEXT="gcc (test) 1.2.3"\nCONFIG_LOCALVERSION=""\n',
     'Module.symvers': '0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n',
-    'include/config/auto.conf': 'CONFIG_LIVEPATCH=y\n',
+    'include/config/auto.conf': 'CONFIG_LIVEPATCH=y\nCONFIG_STACKTRACE=y\nCONFIG_HAVE_RELIABLE_STACKTRACE=y\n',
     'include/generated/autoconf.h': '#define CONFIG_LIVEPATCH 1\n',
     'include/generated/utsrelease.h': `#define UTS_RELEASE "${headersRelease}"\n`,
     'include/generated/uapi/linux/version.h': '#define LINUX_VERSION_CODE 393571\n#define LINUX_VERSION_SUBLEVEL 99\n',

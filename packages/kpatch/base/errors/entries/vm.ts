@@ -8,6 +8,12 @@ export const vmErrors = table({
     why: 'it is the shell of the virtual machine',
     fix: 'install it: apt-get install busybox-static',
   },
+  'guest-programs': {
+    exit: 1,
+    what: 'no known distribution has a static busybox for {machine}',
+    why: 'it is the shell of the virtual machine',
+    fix: 'build busybox for {machine} with CONFIG_STATIC=y and copy it to {file}',
+  },
   'guest-panicked': {
     exit: 1,
     what: 'the kernel in the virtual machine panicked: {reason}',

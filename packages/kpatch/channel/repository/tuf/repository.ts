@@ -24,7 +24,7 @@ import { consistentPath, kernelsTarget, modulePath, type PatchTarget } from '../
 import { machineDocument } from '../index/client-package.ts';
 import type { ChannelKernel } from '../kernel.ts';
 import type { Publication } from '../publication.ts';
-import { modulePoolNames, poolModule } from './modules.ts';
+import { companionNames, modulePoolNames, poolModule } from './modules.ts';
 import { newestRoot, rootFiles } from './root.ts';
 
 /** Patches that are listed for each kernel. Machines install the newest; the others only show that an older one was genuine. */
@@ -179,13 +179,14 @@ async function addKernel(
   for (const patch of listed) {
     const { record } = patch;
     const { name } = record.module!;
-    const [moduleName = '', proofName] = modulePoolNames(patch);
+    const [moduleName = ''] = modulePoolNames(patch);
     const base = modulePath(kernel.release, name).replace(/\.ko$/, '');
     if (patch !== listed.at(-1)) {
       const former = { kind: 'former', release: kernel.release, name };
       add(`${base}.ko`, { from: await poolModule(folder, patch, moduleName) }, former);
       continue;
     }
+    const { proof, provenance } = companionNames(record);
     const target: PatchTarget = {
       kind: 'module',
       release: kernel.release,
@@ -198,12 +199,15 @@ async function addKernel(
       supersedes: patches
         .map((one) => one.record.module!.name)
         .filter((other, at, all) => other !== name && all.indexOf(other) === at && at < all.indexOf(name)),
-      proof: proofName === undefined ? null : `${base}.proof.json`,
+      proof: proof === undefined ? null : `${base}.proof.json`,
+      provenance: provenance === undefined ? null : `${base}.provenance.json`,
       record: `${base}.record.json`,
     };
     add(`${base}.ko`, { from: await poolModule(folder, patch, moduleName) }, target);
-    if (proofName !== undefined)
-      add(`${base}.proof.json`, { from: await poolModule(folder, patch, proofName) }, { kind: 'proof' });
+    if (proof !== undefined)
+      add(`${base}.proof.json`, { from: await poolModule(folder, patch, proof) }, { kind: 'proof' });
+    if (provenance !== undefined)
+      add(`${base}.provenance.json`, { from: await poolModule(folder, patch, provenance) }, { kind: 'provenance' });
     add(`${base}.record.json`, Buffer.from(`${JSON.stringify(record, null, 1)}\n`), { kind: 'record' });
   }
 }
