@@ -90,7 +90,7 @@ async function tryMachine(platform: Platform): Promise<void> {
   const target = await prepareCustomKernel(kernel.parts, { report });
   for (const trial of trials) await tryPatch(kernel, trial, folder.path);
   const start = performance.now();
-  const drawing = { units: Number(values.units), seed: 1, folder: join(folder.path, 'units'), report };
+  const drawing = { units: Number(values.units), seed: 1, report };
   const rate = await matchRate(target, drawing);
   process.stdout.write(`${rate.text()}\n`);
   const what = `run-pre match of ${rate.units} units`;

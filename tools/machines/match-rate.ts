@@ -1,6 +1,7 @@
 /** The rate of functions of a kernel whose compiled code is the code that the kernel runs. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { temporaryFolder } from '#kpatch/base/files.ts';
 import type { Reporter } from '#kpatch/base/report.ts';
 import { originalUnit, vendorUnit } from '#kpatch/builder/pairs.ts';
 import { describeMismatch, RunPre } from '#kpatch/builder/run-pre.ts';
@@ -17,8 +18,6 @@ import { random } from '../corpus-files.ts';
 export interface Drawing {
   readonly units: number;
   readonly seed: number;
-  /** An empty folder for overlays. */
-  readonly folder: string;
   readonly report: Reporter;
 }
 
@@ -37,10 +36,7 @@ export interface MatchRate {
 const isCounted = (reason: string | undefined): boolean => reason !== 'absent' && reason !== 'overridden';
 
 /** Draws units written in C, compiles and matches them. Errors: those of compiling and of reading the kernel. */
-export async function matchRate(
-  kernel: TargetKernel,
-  { units: wanted, seed, folder, report }: Drawing,
-): Promise<MatchRate> {
+export async function matchRate(kernel: TargetKernel, { units: wanted, seed, report }: Drawing): Promise<MatchRate> {
   const facts = new KernelFacts(kernel);
   const rules = await facts.rules();
   const next = random(seed);
@@ -56,7 +52,9 @@ export async function matchRate(
       if (!existsSync(join(kernel.paths.tree, object.replace(/\.o$/, '.c')))) continue;
       update(`${units}: ${object}`);
       const unit = { object, owners, through: [] };
-      const { bytes } = await compiled(facts, unit, `${folder}/${units++}`);
+      using folder = temporaryFolder('kpatch-rate-');
+      const { bytes } = await compiled(facts, unit, folder.path);
+      units++;
       const elf = readObject(bytes, object);
       const name = owners[0]!.object;
       const code = codes.get(name) ?? (await runningCode(facts, name));

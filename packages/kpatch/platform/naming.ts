@@ -21,4 +21,8 @@ export interface Naming {
    * prepared. No live patch changes such code, so they are left out there.
    */
   readonly secondCompiler?: readonly string[];
+  /** What the wrappers of system calls begin with, before `sys_NAME` (asm/syscall_wrapper.h); absent where there are none. */
+  readonly systemCalls?: readonly string[];
+  /** Functions between a system call's entry and its wrapper, and the first ones of a task: some task is always in them. */
+  readonly onEveryStack?: readonly string[];
 }

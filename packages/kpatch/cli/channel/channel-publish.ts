@@ -35,6 +35,7 @@ import { readPublicKey } from '../../module/public-key.ts';
 import { readCertificate } from '../../module/signature.ts';
 import { platformHere } from '../../platform/registry.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { type PassphraseOptions, passphraseOf, withPassphrase } from '../passphrase.ts';
 
 interface InitOptions {
   readonly name: string;
@@ -50,6 +51,10 @@ interface InitOptions {
   readonly builderKey?: string[];
   readonly requireSignature?: boolean;
   readonly certificate?: string[];
+}
+
+interface PublishOptions extends PassphraseOptions {
+  readonly tufKeys?: string;
 }
 
 interface KernelOptions {
@@ -106,10 +111,15 @@ export function registerPublish(channel: Command): void {
     .option('--no-sandbox', 'unpack packages with all your rights (dangerous)')
     .option('--json', 'print JSON')
     .action(action(add));
-  channel
-    .command('publish <DIR>')
-    .description('publish the content of the channel atomically')
-    .option('--tuf-keys <folder>', 'folder with the keys of targets, snapshot and timestamp (or $KPATCH_CHANNEL_KEYS)')
+  withPassphrase(
+    channel
+      .command('publish <DIR>')
+      .description('publish the content of the channel atomically')
+      .option(
+        '--tuf-keys <folder>',
+        'folder with the keys of targets, snapshot and timestamp (or $KPATCH_CHANNEL_KEYS)',
+      ),
+  )
     .option('--json', 'print JSON')
     .action(action(publishIt));
   channel
@@ -269,16 +279,18 @@ async function add({ report }: Context, options: AddCommandOptions, dir: string,
 }
 
 /** The keys of the roles that sign at every publication. */
-function roleKeys(given: string | undefined): TufKeys {
-  const folder = given ?? process.env.KPATCH_CHANNEL_KEYS;
-  return folder === undefined ? { folder: '(no folder given)', keys: [] } : { folder, keys: keysOfFolder(folder) };
+function roleKeys(options: PublishOptions): TufKeys {
+  const folder = options.tufKeys ?? process.env.KPATCH_CHANNEL_KEYS;
+  return folder === undefined
+    ? { folder: '(no folder given)', keys: [] }
+    : { folder, keys: keysOfFolder(folder, passphraseOf(options)) };
 }
 
-async function publishIt({ report }: Context, options: { tufKeys?: string }, dir: string): Promise<Outcome> {
+async function publishIt({ report }: Context, options: PublishOptions, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
   const config = readConfig(folder);
   using _held = await held(folder);
-  const published = await publish(folder, config, now(), report, roleKeys(options.tufKeys));
+  const published = await publish(folder, config, now(), report, roleKeys(options));
   const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'live patch package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
   return {
     schema: 'kpatch.channel-publish/1',

@@ -179,7 +179,7 @@ attack(
     const file = machine.module({ name: 'one' });
     await attest(file, key);
     revoke(machine, key.id);
-    return provokes('key-revoked', () => install(machine, file));
+    return await provokes('key-revoked', () => install(machine, file));
   },
 );
 

@@ -181,8 +181,11 @@ export function addSource(source: PackageSource, kernel: FakeKernel): void {
   );
 }
 
-/** The same as Ubuntu divides and names it: modules apart, no kbuild package, the source packed by bzip2 in a folder of its own. */
-export function addUbuntuKernel(source: PackageSource, kernel: FakeKernel): void {
+/**
+ * The same as Ubuntu divides and names it: modules apart, no kbuild package, the source packed by bzip2 in a folder of its own. `origin` is the
+ * source package: a later series has its own, as `linux-hwe-6.1`.
+ */
+export function addUbuntuKernel(source: PackageSource, kernel: FakeKernel, origin = 'linux'): void {
   const { release, version } = kernel;
   const abi = release.replace(/-[a-z]+$/, '');
   const work = join(source.folder, 'work', release);
@@ -191,7 +194,7 @@ export function addUbuntuKernel(source: PackageSource, kernel: FakeKernel): void
   source.add(
     `linux-image-${release}`,
     version,
-    { Source: 'linux-signed', 'Built-Using': `linux (= ${version})` },
+    { Source: origin.replace('linux', 'linux-signed'), 'Built-Using': `${origin} (= ${version})` },
     {
       [`boot/vmlinuz-${release}`]: image,
     },
@@ -204,11 +207,11 @@ export function addUbuntuKernel(source: PackageSource, kernel: FakeKernel): void
   source.add(
     `linux-headers-${release}`,
     version,
-    { Depends: `linux-headers-${abi}, libc6` },
+    { Depends: `${origin}-headers-${abi}, libc6` },
     Object.fromEntries(headers) as Files,
   );
-  source.add(`linux-headers-${abi}`, version, {}, { [`usr/src/linux-headers-${abi}/Makefile`]: '# common\n' });
-  const name = 'linux-source-6.1.0';
+  source.add(`${origin}-headers-${abi}`, version, {}, { [`usr/src/${origin}-headers-${abi}/Makefile`]: '# common\n' });
+  const name = `${origin}-source-6.1.0`;
   writeFiles(join(work, name), sourceFiles(kernel));
   execFileSync('tar', ['-cjf', join(work, 'source.tar.bz2'), '-C', work, name]);
   const below = `usr/src/${name}/${name}.tar.bz2`;
