@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 import type { Metadata } from '@tufjs/models';
 import { failure } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
-import { object, parseJSON, readJSON } from '../../../base/plain.ts';
+import { object, parseJSON, readJSON, text } from '../../../base/plain.ts';
 import { type DocumentOf, formProblem } from '../../../documents/form.ts';
 import { checkDocument, ownMember } from '../../tuf/document.ts';
 import { type PassphraseOf, readTufPrivateKey, signBytes } from '../../tuf/key.ts';
