@@ -7,6 +7,7 @@ import { createToken, listTokens, revokeToken } from '../access/tokens.ts';
 import { type FleetConfig, readConfig } from '../config.ts';
 import { openFleet } from '../server/fleet.ts';
 import { type Database, openDatabase } from '../store/database.ts';
+import { addRolloutCommands } from './rollout.ts';
 
 interface Common {
   readonly home: string;
@@ -85,6 +86,8 @@ token
     if (!(await withDatabase((database) => revokeToken(database, commandLine, Number(id) || 0))))
       throw failure('usage', { problem: `there is no token ${id} that could be revoked` });
   });
+
+addRolloutCommands(program, withDatabase);
 
 function whole(least: number, most: number): (text: string) => number {
   return (text) => {

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { FleetConfig } from '../config.ts';
 import { Hosts } from '../ingest/hosts.ts';
 import { Ingest } from '../ingest/ingest.ts';
+import { Rollouts } from '../rollout/rollouts.ts';
 import type { Database } from '../store/database.ts';
 import { addMachineRoutes } from './machines.ts';
 import { makeServer } from './server.ts';
@@ -11,7 +12,11 @@ export interface Fleet extends AsyncDisposable {
   readonly server: FastifyInstance;
   readonly hosts: Hosts;
   readonly ingest: Ingest;
+  readonly rollouts: Rollouts;
 }
+
+/** How often rollouts are looked at (milliseconds). */
+const LOOK_MS = 60_000;
 
 /** Everything but listening. The database stays open when the fleet is closed. */
 export async function openFleet(database: Database, config: FleetConfig, now?: () => number): Promise<Fleet> {
@@ -22,11 +27,26 @@ export async function openFleet(database: Database, config: FleetConfig, now?: (
     reportsPerMinute: limits.reportsPerMinute,
     ...(now === undefined ? {} : { now }),
   });
+  const rollouts = await Rollouts.open(database, () => hosts.all(), {
+    intervalSeconds,
+    ...(now === undefined ? {} : { now }),
+  });
+  ingest.decider = {
+    choicesFor: (host) => rollouts.choicesFor(host),
+    labelFor: (host) => rollouts.labelFor(host),
+  };
   const server = makeServer(config);
   addMachineRoutes(server, { database, hosts, ingest, intervalSeconds, strangersPerMinute: limits.strangersPerMinute });
+  let looking: Promise<void> = Promise.resolve();
+  const timer = setInterval(() => {
+    // A database that cannot be reached is tried again at the next look.
+    looking = looking.then(() => rollouts.look()).catch(() => {});
+  }, LOOK_MS);
   const close = async (): Promise<void> => {
+    clearInterval(timer);
+    await looking;
     await server.close();
     await ingest.close();
   };
-  return { server, hosts, ingest, [Symbol.asyncDispose]: close };
+  return { server, hosts, ingest, rollouts, [Symbol.asyncDispose]: close };
 }
