@@ -4,7 +4,7 @@ import type { ElfObject } from '../formats/elf/object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
 import { type Compilation, compilationKey, compileUnits, inParallel, ObjectStore } from '../kbuild/compile.ts';
 import { EditedObjects } from '../kbuild/edited-objects.ts';
-import { type KbuildVariables, withoutSectionFlags } from '../kbuild/kbuild.ts';
+import { type KbuildVariables, withoutDifferFlags } from '../kbuild/kbuild.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { CompiledUnit, Unit } from '../kbuild/unit.ts';
@@ -145,7 +145,7 @@ export async function originalUnit(facts: KernelFacts, unit: Unit, folder: strin
  * variables from one address (`-fsection-anchors`), `-fdata-sections` changes the code. Error: `compile-failed`.
  */
 export async function vendorUnit(facts: KernelFacts, unit: Unit, folder: string): Promise<CompiledUnit> {
-  return await compiledOriginal(facts, unit, folder, withoutSectionFlags(await facts.variables()));
+  return await compiledOriginal(facts, unit, folder, withoutDifferFlags(await facts.variables()));
 }
 
 async function compiledOriginal(

@@ -9,6 +9,7 @@ import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_390, relocationOf } from './relocations.ts';
 import { runPre } from './run-pre.ts';
+import { smallKernel } from './small-kernel.ts';
 import { specialSections } from './special.ts';
 
 export const s390x: Platform = {
@@ -48,6 +49,7 @@ export const s390x: Platform = {
   emulator,
   runPre,
   loader,
+  smallKernel,
 };
 
 /** Which instruction a field at byte 2 belongs to is told by the opcode two bytes before. */
