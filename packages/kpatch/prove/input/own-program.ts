@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { failure } from '../../base/errors/error.ts';
 import { programFolders } from '../../base/workspace.ts';
-import type { GuestFile } from '../../vm/initramfs.ts';
+import type { GuestFile } from '../../vm/files/initramfs.ts';
 
 /** The folder of the program in the guest; `/bin/kpatch` starts it. */
 const FOLDER = '/opt/kpatch';

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Place, takePlace } from '#kpatch/vm/budget.ts';
-import { boot } from '#kpatch/vm/guest.ts';
-import type { initramfs } from '#kpatch/vm/initramfs.ts';
-import { moduleFiles } from '#kpatch/vm/modules.ts';
+import { boot } from '#kpatch/vm/boot.ts';
+import type { initramfs } from '#kpatch/vm/files/initramfs.ts';
+import { moduleFiles } from '#kpatch/vm/files/modules.ts';
+import { type Place, takePlace } from '#kpatch/vm/qemu/budget.ts';
 import { provokes } from '../provoke.ts';
 import { stockKernel } from './stock-kernel.ts';
 
@@ -121,7 +121,7 @@ test('an image that is no kernel is an error in the words of QEMU, or silence', 
 
 test('no QEMU is left behind when its owner is killed', async () => {
   const script = `
-    import { boot } from ${JSON.stringify(join(import.meta.dirname, '../../vm/guest.ts'))};
+    import { boot } from ${JSON.stringify(join(import.meta.dirname, '../../vm/boot.ts'))};
     const guest = await boot({ image: ${JSON.stringify(image)}, cpus: 1 });
     console.log(guest.pid);
     await guest.run('sleep 1000', { deadlineMs: 100000 });`;

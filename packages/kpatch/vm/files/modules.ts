@@ -6,11 +6,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
-import { failure } from '../base/errors/error.ts';
-import { readBytes } from '../base/files.ts';
-import { runOk } from '../base/run.ts';
-import { ElfFile } from '../formats/elf/file.ts';
-import { type ModinfoField, modinfoOf } from '../formats/elf/modinfo.ts';
+import { failure } from '../../base/errors/error.ts';
+import { readBytes } from '../../base/files.ts';
+import { runOk } from '../../base/run.ts';
+import { ElfFile } from '../../formats/elf/file.ts';
+import { type ModinfoField, modinfoOf } from '../../formats/elf/modinfo.ts';
 import type { GuestFile } from './initramfs.ts';
 
 /** No module unpacks to more (bytes). */

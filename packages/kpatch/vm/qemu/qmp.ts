@@ -1,6 +1,6 @@
 /** QEMU's monitor protocol (docs/interop/qmp-spec.rst of QEMU): one JSON object a line, commands answered in order, events in between. */
 import type { Duplex } from 'node:stream';
-import { failure } from '../base/errors/error.ts';
+import { failure } from '../../base/errors/error.ts';
 
 interface Message {
   readonly QMP?: object;

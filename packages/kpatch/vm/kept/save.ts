@@ -2,9 +2,9 @@
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { failure } from '../base/errors/error.ts';
-import { giveFolder } from '../sandbox/user.ts';
-import type { Guest } from './guest.ts';
+import { failure } from '../../base/errors/error.ts';
+import { giveFolder } from '../../sandbox/user.ts';
+import type { Guest } from '../guest.ts';
 import { tidyKept, writeKept } from './kept-file.ts';
 
 /** Guests kept with the same key: so many different choices of KASLR. */

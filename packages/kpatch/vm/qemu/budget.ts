@@ -8,11 +8,11 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { interrupted, onExit } from '../base/cleanup.ts';
-import { failure } from '../base/errors/error.ts';
-import { lock } from '../base/lock.ts';
-import type { DocumentOf } from '../documents/form.ts';
-import { keptDocument } from '../documents/kept.ts';
+import { interrupted, onExit } from '../../base/cleanup.ts';
+import { failure } from '../../base/errors/error.ts';
+import { lock } from '../../base/lock.ts';
+import type { DocumentOf } from '../../documents/form.ts';
+import { keptDocument } from '../../documents/kept.ts';
 import { stateFolder } from './state.ts';
 
 /** Memory that stays free on this machine, MiB. */

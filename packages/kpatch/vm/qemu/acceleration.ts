@@ -4,8 +4,8 @@
  */
 import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KpatchError } from '../base/errors/error.ts';
-import { lock } from '../base/lock.ts';
+import { KpatchError } from '../../base/errors/error.ts';
+import { lock } from '../../base/lock.ts';
 import type { Acceleration } from './qemu.ts';
 import { bootId, stateFolder } from './state.ts';
 

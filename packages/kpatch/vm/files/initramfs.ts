@@ -2,11 +2,11 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { failure } from '../base/errors/error.ts';
-import { readBytes } from '../base/files.ts';
-import { run } from '../base/run.ts';
-import { programFolders } from '../base/workspace.ts';
-import { type CpioEntry, cpio } from '../formats/cpio.ts';
+import { failure } from '../../base/errors/error.ts';
+import { readBytes } from '../../base/files.ts';
+import { run } from '../../base/run.ts';
+import { programFolders } from '../../base/workspace.ts';
+import { type CpioEntry, cpio } from '../../formats/cpio.ts';
 
 /** A file inside a guest: its content (text or bytes), or a file of this machine; scripts get mode 0o755. */
 export type GuestFile =

@@ -2,8 +2,8 @@
 import { lstatSync, mkdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { failure } from '../base/errors/error.ts';
-import { writeError } from '../base/files.ts';
+import { failure } from '../../base/errors/error.ts';
+import { writeError } from '../../base/files.ts';
 
 /** The folder of this user, made if missing: below `/run` for root, else below the session's or the temporary folder. */
 export function stateFolder(): string {

@@ -3,10 +3,10 @@ import { chmodSync, copyFileSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isSandboxed } from '../base/workspace.ts';
-import { type CommandLine, commandLine } from '../sandbox/sandbox.ts';
-import { giveFolder, sandboxUser } from '../sandbox/user.ts';
-import type { View } from '../sandbox/view.ts';
+import { isSandboxed } from '../../base/workspace.ts';
+import { type CommandLine, commandLine } from '../../sandbox/sandbox.ts';
+import { giveFolder, sandboxUser } from '../../sandbox/user.ts';
+import type { View } from '../../sandbox/view.ts';
 
 /** What the sandbox has to know of a machine, see `Machine`. */
 interface Enclosed {

@@ -5,11 +5,11 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { failure } from '../base/errors/error.ts';
-import { writeError } from '../base/files.ts';
-import { giveFolder } from '../sandbox/user.ts';
-import { AGENT_FOLDER } from './agent.ts';
-import type { Guest } from './guest.ts';
+import { failure } from '../../base/errors/error.ts';
+import { writeError } from '../../base/files.ts';
+import { giveFolder } from '../../sandbox/user.ts';
+import { AGENT_FOLDER } from '../agent/agent.ts';
+import type { Guest } from '../guest.ts';
 import type { GuestFile } from './initramfs.ts';
 import { moduleFiles } from './modules.ts';
 

@@ -6,21 +6,22 @@
  * What a proof needs is sent after the guest has been resumed, because it differs from proof to proof.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { sha256 } from '../base/digest.ts';
-import { KpatchError } from '../base/errors/error.ts';
-import { readBytes } from '../base/files.ts';
-import type { Emulator } from '../platform/emulator.ts';
-import { initScript } from './agent.ts';
-import { Console } from './console.ts';
-import { deliver, deliveryDisk, deliveryDrivers } from './delivery.ts';
-import { emulatorFor } from './emulator.ts';
-import { type BootOptions, boot, bootOn, type Ground, Guest, machineOf, prepared } from './guest.ts';
-import { fileArchive, type GuestFile, initramfs } from './initramfs.ts';
+import { sha256 } from '../../base/digest.ts';
+import { KpatchError } from '../../base/errors/error.ts';
+import { readBytes } from '../../base/files.ts';
+import type { Emulator } from '../../platform/emulator.ts';
+import { initScript } from '../agent/agent.ts';
+import { Console } from '../agent/console.ts';
+import { type BootOptions, boot, bootOn, type Ground, machineOf, prepared } from '../boot.ts';
+import { deliver, deliveryDisk, deliveryDrivers } from '../files/delivery.ts';
+import { fileArchive, type GuestFile, initramfs } from '../files/initramfs.ts';
+import { moduleFiles } from '../files/modules.ts';
+import { shareDevice } from '../files/share.ts';
+import { Guest } from '../guest.ts';
+import { emulatorFor } from '../qemu/emulator.ts';
+import { argumentsOf, type Machine, qemuBuild, startQemu } from '../qemu/qemu.ts';
 import { KeptFileUnusable, keptFolder, keptWithKey, openKept, removeKept, touchKept } from './kept-file.ts';
-import { moduleFiles } from './modules.ts';
-import { argumentsOf, type Machine, qemuBuild, startQemu } from './qemu.ts';
 import { saveGuest } from './save.ts';
-import { shareDevice } from './share.ts';
 
 const RESUME_DEADLINE_MS = 20_000;
 
