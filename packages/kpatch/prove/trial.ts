@@ -1,7 +1,7 @@
 /** `kpatch try`: a virtual machine that runs the target kernel with a live patch, for a person or for one command. */
 
 import { KpatchError } from '../base/errors/error.ts';
-import { guestShell, type Terminal } from '../vm/agent/shell.ts';
+import { guestShell, type ShellTerminal } from '../vm/agent/shell.ts';
 import type { GuestFile } from '../vm/files/initramfs.ts';
 import { mountScript, shareDrivers } from '../vm/files/share.ts';
 import type { Guest } from '../vm/guest.ts';
@@ -36,7 +36,7 @@ export interface Trial extends AsyncDisposable {
   /** What loading the patch printed. */
   readonly loaded: string;
   /** A shell on the terminal until it ends; gives its status. */
-  shell(terminal: Terminal): Promise<number>;
+  shell(terminal: ShellTerminal): Promise<number>;
 }
 
 /** Loading waits for grace periods of RCU, which are long in an emulated guest. */

@@ -10,7 +10,7 @@ import { type GuestFiles, initramfs } from './files/initramfs.ts';
 import { type GuestModules, moduleFiles } from './files/modules.ts';
 import { Guest } from './guest.ts';
 import { type Accelerations, chooseAcceleration } from './qemu/acceleration.ts';
-import { type Place, takePlace } from './qemu/budget.ts';
+import { type MemoryPlace, takePlace } from './qemu/budget.ts';
 import { emulatorFor } from './qemu/emulator.ts';
 import { type Acceleration, type Machine, startQemu } from './qemu/qemu.ts';
 
@@ -62,7 +62,7 @@ export interface Ground {
   /** Path of its first filesystem. */
   readonly initramfs: string;
   readonly acceleration: Acceleration;
-  readonly place: Place;
+  readonly place: MemoryPlace;
   /** Gives place and folder back. */
   dispose(): void;
 }
@@ -106,7 +106,7 @@ async function start(
   options: BootOptions,
   initramfs: string,
   acceleration: Acceleration,
-  place: Place,
+  place: MemoryPlace,
   dispose: () => void,
 ): Promise<Guest> {
   const { image, bootDeadlineMs = 120_000 } = options;

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { boot } from '#kpatch/vm/boot.ts';
 import type { initramfs } from '#kpatch/vm/files/initramfs.ts';
 import { moduleFiles } from '#kpatch/vm/files/modules.ts';
-import { type Place, takePlace } from '#kpatch/vm/qemu/budget.ts';
+import { type MemoryPlace, takePlace } from '#kpatch/vm/qemu/budget.ts';
 import { provokes } from '../provoke.ts';
 import { stockKernel } from './stock-kernel.ts';
 
@@ -146,14 +146,14 @@ test('guests wait for memory, and one that can never have it is refused', async 
 
 test('guests that wait start in the order in which they came', async () => {
   const places = mkdtempSync(join(folder, 'places-'));
-  const take = (waitMs?: number): Promise<Place> => takePlace(16, waitMs, undefined, places);
-  const held: Place[] = [];
+  const take = (waitMs?: number): Promise<MemoryPlace> => takePlace(16, waitMs, undefined, places);
+  const held: MemoryPlace[] = [];
   await assert.rejects(async () => {
     for (;;) held.push(await take(0));
   });
   assert.ok(held.length > 1);
   const order: string[] = [];
-  const waiting: Promise<Place>[] = [];
+  const waiting: Promise<MemoryPlace>[] = [];
   for (const name of ['one', 'two', 'three']) {
     const place = take();
     waiting.push(place);

@@ -9,7 +9,7 @@ const ESCAPE = 0x1d;
 /** A person may take as long as they like: three days, which a timer can count even when it is stretched sixfold. */
 const DAYS_MS = 3 * 86_400_000;
 
-export interface Terminal {
+export interface ShellTerminal {
   readonly input: ReadStream;
   readonly output: WriteStream;
 }
@@ -21,7 +21,7 @@ export interface Terminal {
 export async function guestShell(
   guest: Guest,
   { console: device }: Emulator,
-  { input, output }: Terminal,
+  { input, output }: ShellTerminal,
   folder: string,
 ): Promise<number> {
   const port = `/dev/${device.split(',')[0]}`;

@@ -21,7 +21,7 @@ const RESERVE_MIB = 256;
 /** One that waits looks much more often than this, also on a busy machine. */
 const STOPPED_MS = 30_000;
 
-export interface Place {
+export interface MemoryPlace {
   /** Tells the process that holds the memory, so that what it has touched is not counted twice. */
   occupy(pid: number): void;
   release(): void;
@@ -40,7 +40,7 @@ export async function takePlace(
   waitMs = 1_200_000,
   onWait?: () => void,
   folder = stateFolder(),
-): Promise<Place> {
+): Promise<MemoryPlace> {
   const since = Date.now();
   let ticket: Entry | undefined;
   try {
@@ -59,7 +59,7 @@ export async function takePlace(
   }
 }
 
-async function tryPlace(folder: string, mib: number, last: boolean, ticket?: Entry): Promise<Place | undefined> {
+async function tryPlace(folder: string, mib: number, last: boolean, ticket?: Entry): Promise<MemoryPlace | undefined> {
   const held = await lock(join(folder, 'lock'), 'the list of virtual machines', { waitMs: 60_000 });
   try {
     const others = [...entries(folder, 'guest').values()];
@@ -80,7 +80,7 @@ function firstOfQueue(folder: string): string | undefined {
   return waiting.sort(([, a], [, b]) => (a.since ?? 0) - (b.since ?? 0))[0]?.[0];
 }
 
-function register(folder: string, mib: number): Place {
+function register(folder: string, mib: number): MemoryPlace {
   const { update, remove } = enter(folder, 'guest', { mib });
   return { occupy: (pid) => update({ mib, pid }), release: remove };
 }
