@@ -5,7 +5,7 @@ TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
 # Every kpatch that a test starts checks its own JSON output against docs/schemas.
 CHECKED := NODE_OPTIONS=--import=$(CURDIR)/packages/kpatch/test/output-check.ts
 
-.PHONY: help install install-all check format docs packages test attacks demo channel-demo factory-demo screenshots bench fuzz soak corpus clean
+.PHONY: help install install-all check format docs packages test attacks demo channel-demo factory-demo screenshots bench fuzz machines soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,8 +43,8 @@ recordings: install-all ## record build, try, load and prove as asciicasts into 
 screenshots: install-all ## the pages in every state into docs/images
 	@$(NODE) tools/screenshots.ts
 
-packages: install-all ## one executable that needs no Node, a .deb, an .rpm and a bill of materials (CycloneDX), into dist/
-	@$(NODE) tools/packages.ts
+packages: install-all ## one executable that needs no Node, a .deb, an .rpm and a bill of materials (CycloneDX), into dist/ (MACHINE=aarch64: for another machine)
+	@$(NODE) tools/packages.ts $(if $(MACHINE),--machine $(MACHINE))
 
 test: install-all ## every test (TESTS=FILE… for some)
 	@$(CHECKED) $(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
@@ -71,6 +71,9 @@ soak: install-all ## the long form of every long check (hours)
 
 corpus: install ## real fixes between two stock kernels, built and loaded (OLD=, NEW=, COUNT=, SEED=, ALLOW_EXPIRED=1, RECORD=1: keep it in docs/kernels.md)
 	@$(NODE) tools/corpus.ts $(if $(OLD),--old $(OLD)) $(if $(NEW),--new $(NEW)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) $(if $(ALLOW_EXPIRED),--allow-expired) $(if $(RECORD),--record)
+
+machines: install-all ## other machines: a small kernel for each is cross-built, patched and proven in an emulator (MACHINE=NAME, ALLOW_EXPIRED=1)
+	@$(NODE) tools/machines.ts $(MACHINE) $(if $(ALLOW_EXPIRED),--allow-expired)
 
 fuzz: install-all ## 100,000 mutated objects through the differ
 	@$(NODE) tools/fuzz.ts 100000

@@ -33,6 +33,7 @@ const order = [
   'prove',
   'host',
   'channel',
+  'fleet',
   'compat',
   'cli',
 ] as const;
@@ -43,7 +44,7 @@ type Room = (typeof order)[number];
 const excluded: Partial<Record<Room, readonly Room[]>> = {
   differ: ['kernel', 'toolchain', 'kbuild', 'source', 'distro', 'prepare'],
   runpre: ['differ', 'source'],
-  vm: ['toolchain', 'kbuild', 'source', 'distro', 'prepare', 'differ', 'runpre', 'module', 'builder'],
+  vm: ['toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder'],
   advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
   prove: ['review', 'rewrite', 'shield', 'builder', 'source', 'differ', 'advisory'],
   host: [
@@ -75,6 +76,22 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
     'rewrite',
     'shield',
     'vm',
+    'prove',
+  ],
+  fleet: [
+    'kernel',
+    'toolchain',
+    'kbuild',
+    'source',
+    'prepare',
+    'differ',
+    'runpre',
+    'builder',
+    'review',
+    'rewrite',
+    'shield',
+    'vm',
+    'advisory',
     'prove',
   ],
 };

@@ -40,7 +40,7 @@ const subjects: readonly Subject[] = [
   {
     what: 'a number or type that one machine has',
     home: 'platform/',
-    pattern: /\btype (?:===|!==) \d|0xffff_?ffff_?8|\bR_[A-Z0-9]+_[A-Z0-9]|\/dev\/(?:tty|hvc)|\btty(?:S|AMA)\d/,
+    pattern: /\btype (?:===|!==) \d|0xffff_?ffff_?8|\bR_[A-Z0-9]+_[A-Z0-9]|\/dev\/(?:tty\w|hvc)|\btty(?:S|AMA)\d/,
   },
   {
     what: 'a distribution',

@@ -1,5 +1,6 @@
 /**
  * `make packages`: the one executable, a .deb and an .rpm that carry it, and its bill of materials (CycloneDX), into `dist/`. `--executable` makes only that.
+ * `--machine NAME` makes them for another machine (its executable is `kpatch-NAME`).
  */
 import {
   chmodSync,
@@ -13,6 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { run } from '#kpatch/base/run.ts';
@@ -24,6 +26,7 @@ import { manPages } from './packages/man.ts';
 import { commandShapes } from './packages/program.ts';
 import { buildRpm } from './packages/rpm.ts';
 import { sbom } from './packages/sbom.ts';
+import { targetOf } from './packages/target.ts';
 
 /** Seconds since 1970 that all files get, so that the same sources give the same packages. */
 const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? 1_767_225_600);
@@ -31,24 +34,28 @@ const dist = join(root, 'dist');
 
 mkdirSync(dist, { recursive: true });
 using work = temporaryFolder('kpatch-packages-');
-const executable = join(dist, 'kpatch');
-const made = await buildExecutable(work.path);
+const { values } = parseArgs({ options: { executable: { type: 'boolean' }, machine: { type: 'string' } } });
+const target = await targetOf(values.machine);
+const { uname, debian, rpm } = target.naming;
+const executable = join(dist, target.isHere ? 'kpatch' : `kpatch-${uname}`);
+const made = await buildExecutable(work.path, target);
 rmSync(executable, { force: true });
 copyFileSync(made.path, executable);
 chmodSync(executable, 0o755);
 // What was just written is in the page cache whole; forgotten, only what is used counts as this program's memory.
 await run('sh', ['-c', 'sync -d "$1" && dd if="$1" iflag=nocache count=0 2>/dev/null', 'sh', executable]);
 console.log(executable);
-if (!process.argv.includes('--executable')) {
+if (values.executable !== true) {
   const tree = join(work.path, 'tree');
   await layOut(tree);
   const { bundled } = made;
+  // The Node of another machine cannot be asked what is in it; it is of the same version.
   const bill = await sbom({ root, version, executable: readFileSync(executable), bundled, node, epoch });
   for (const path of [join(dist, `kpatch-${version}.cdx.json`), join(tree, 'usr/share/doc/kpatch/kpatch.cdx.json')])
     writeFileSync(path, bill);
   console.log(join(dist, `kpatch-${version}.cdx.json`));
-  console.log(await buildDeb(tree, work.path, dist, version, epoch));
-  console.log(await buildRpm(tree, work.path, dist, version, epoch));
+  console.log(await buildDeb(tree, work.path, dist, version, epoch, debian));
+  console.log(await buildRpm(tree, work.path, dist, version, epoch, rpm));
 }
 
 /** The files of the package, as they are on a machine. */

@@ -20,8 +20,8 @@ import { type Status, statusOf } from './host/status.ts';
 import { type ModuleFile, readModuleFile } from './host/store/module-file.ts';
 import type { Proof } from './module/proof.ts';
 import { KernelFacts } from './prepare/facts.ts';
-import { holdKernel, prepareKernel, requireLivepatch } from './prepare/kernel.ts';
-import { readSubject } from './prove/input/subject.ts';
+import { holdKernel, kernelOfModule, requireLivepatch } from './prepare/kernel.ts';
+import { kernelNamed, readSubject } from './prove/input/subject.ts';
 import { readTestScript } from './prove/input/test-script.ts';
 import { plans } from './prove/plans.ts';
 import { prove as makeProof } from './prove/proof.ts';
@@ -82,7 +82,7 @@ export interface ProveOptions {
 export async function prove(module: string, options: ProveOptions = {}): Promise<Proof> {
   const { plan = 'quick', test, predecessors = [], onEvent = () => {}, signal, report = silentReporter() } = options;
   const subject = readSubject(module);
-  const kernel = await prepareKernel(subject.release, { report });
+  const kernel = await kernelOfModule(kernelNamed(subject), { report });
   requireLivepatch(kernel);
   using _held = await holdKernel(kernel);
   const { release, buildId, paths } = kernel;

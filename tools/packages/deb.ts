@@ -20,6 +20,7 @@ export async function buildDeb(
   dist: string,
   version: string,
   epoch: number,
+  architecture: string,
 ): Promise<string> {
   const stage = join(work, 'deb');
   cpSync(tree, stage, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
@@ -35,8 +36,8 @@ export async function buildDeb(
     chmodSync(join(control, script), script === 'triggers' ? 0o644 : 0o755);
   }
   const { stdout } = await runOk('du', ['-sk', '--apparent-size', stage]);
-  writeFileSync(join(control, 'control'), controlFile(version, Number.parseInt(stdout.toString(), 10)));
-  const file = join(dist, `kpatch_${version}-1_amd64.deb`);
+  writeFileSync(join(control, 'control'), controlFile(version, architecture, Number.parseInt(stdout.toString(), 10)));
+  const file = join(dist, `kpatch_${version}-1_${architecture}.deb`);
   const env = { SOURCE_DATE_EPOCH: String(epoch) };
   await runOk('find', [stage, '-exec', 'touch', '-h', '-d', `@${epoch}`, '{}', '+']);
   await runOk('find', [stage, '-type', 'd', '-exec', 'chmod', '755', '{}', '+']);
@@ -44,10 +45,10 @@ export async function buildDeb(
   return file;
 }
 
-function controlFile(version: string, size: number): string {
+function controlFile(version: string, architecture: string, size: number): string {
   return `Package: kpatch
 Version: ${version}-1
-Architecture: amd64
+Architecture: ${architecture}
 Maintainer: The kpatch project <root@localhost>
 Installed-Size: ${size}
 Depends: libc6 (>= 2.28), libstdc++6, libatomic1, kmod, util-linux

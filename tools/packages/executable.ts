@@ -103,15 +103,27 @@ export async function bundleInto(outfile: string): Promise<string[]> {
   return Object.keys(metafile.inputs);
 }
 
+/** What `buildExecutable` must know of the machine; see target.ts. */
+interface ExecutableTarget {
+  readonly node: string;
+  readonly strip: string;
+  readonly isHere: boolean;
+}
+
+const here: ExecutableTarget = { node, strip: 'strip', isHere: true };
+
 /** Builds `kpatch` into `folder`; gives its path and the files in it. The same sources give the same bytes. */
-export async function buildExecutable(folder: string): Promise<{ readonly path: string; readonly bundled: string[] }> {
+export async function buildExecutable(
+  folder: string,
+  target = here,
+): Promise<{ readonly path: string; readonly bundled: string[] }> {
   mkdirSync(folder, { recursive: true });
   const bundle = join(folder, 'kpatch.cjs');
   const bundled = await bundleInto(bundle);
   // Symbols of Node are for debugging Node: without them the executable is a fifth smaller.
   const bare = join(folder, 'node');
-  copyFileSync(node, bare);
-  await runOk('strip', ['--strip-all', bare]);
+  copyFileSync(target.node, bare);
+  await runOk(target.strip, ['--strip-all', bare]);
   const config = join(folder, 'sea.json');
   const made = join(folder, 'kpatch.made');
   const settings = {
@@ -119,7 +131,7 @@ export async function buildExecutable(folder: string): Promise<{ readonly path: 
     output: made,
     executable: bare,
     disableExperimentalSEAWarning: true,
-    useCodeCache: true,
+    useCodeCache: target.isHere,
     assets: { [wasm]: join(dirname(createRequire(import.meta.url).resolve('iced-x86')), wasm) },
     // A configuration of OpenSSL can load code; under sudo -E it would be that of the user.
     execArgv: ['--disable-warning=ExperimentalWarning', '--openssl-config=/dev/null'],

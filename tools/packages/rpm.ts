@@ -11,6 +11,7 @@ export async function buildRpm(
   dist: string,
   version: string,
   epoch: number,
+  architecture: string,
 ): Promise<string> {
   const top = join(work, 'rpm');
   mkdirSync(top);
@@ -20,6 +21,8 @@ export async function buildRpm(
   const args = [
     '-bb',
     '--quiet',
+    '--target',
+    architecture,
     '--define',
     `_topdir ${top}`,
     '--define',
@@ -27,7 +30,7 @@ export async function buildRpm(
     join(top, 'kpatch.spec'),
   ];
   await runOk('rpmbuild', args, { env: { SOURCE_DATE_EPOCH: String(epoch) }, timeoutMs: 300_000 });
-  const folder = join(top, 'RPMS/x86_64');
+  const folder = join(top, 'RPMS', architecture);
   const [name] = readdirSync(folder).filter((file) => file.endsWith('.rpm'));
   if (name === undefined) throw new Error('rpmbuild wrote no package');
   copyFileSync(join(folder, name), join(dist, name));

@@ -1,9 +1,12 @@
 /** The program `kpatch-fleet`. */
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
+
 import { failure, KpatchError, print, printError, renderError, version } from 'kpatch/parts';
+import { commandLine } from '../access/audit.ts';
+import { createToken, listTokens, revokeToken } from '../access/tokens.ts';
 import { type FleetConfig, readConfig } from '../config.ts';
-import { makeServer } from '../server/server.ts';
-import { openDatabase } from '../store/database.ts';
+import { openFleet } from '../server/fleet.ts';
+import { type Database, openDatabase } from '../store/database.ts';
 
 interface Common {
   readonly home: string;
@@ -30,18 +33,67 @@ program
   .action(async () => {
     const { config, url } = settings();
     const database = await openDatabase(config.home, url);
-    const server = makeServer(config);
+    const fleet = await openFleet(database, config);
     const stopped = new Promise<void>((resolve) => {
       process.once('SIGINT', () => resolve()).once('SIGTERM', () => resolve());
     });
     try {
-      print(`listening on ${await server.listen(config.listen)}\n`);
+      print(`listening on ${await fleet.server.listen(config.listen)}\n`);
       await stopped;
     } finally {
-      await server.close();
+      await fleet[Symbol.asyncDispose]();
       await database.close();
     }
   });
+
+async function withDatabase<T>(work: (database: Database) => Promise<T>): Promise<T> {
+  const { config, url } = settings();
+  const database = await openDatabase(config.home, url);
+  try {
+    return await work(database);
+  } finally {
+    await database.close();
+  }
+}
+
+const token = program.command('token').description('tokens with which machines join');
+token
+  .command('create')
+  .description('make a token and print it; it is shown only now')
+  .option('--label <label...>', 'labels of the machines that join with it', [])
+  .option('--uses <number>', 'how many machines may join with it', whole(1, 1_000_000), 1)
+  .option('--hours <number>', 'how long it may be used', whole(1, 8760), 24)
+  .option('--note <text>', 'what it is for', '')
+  .action(async (options: { label: string[]; uses: number; hours: number; note: string }) => {
+    const { label: labels, ...rest } = options;
+    const made = await withDatabase((database) => createToken(database, commandLine, { labels, ...rest }));
+    print(`${made.token}\n`);
+  });
+token
+  .command('list')
+  .description('list the tokens, without their secrets')
+  .action(async () => {
+    for (const { id, note, labels, uses, used, expires, revoked } of await withDatabase(listTokens)) {
+      const state = revoked === null ? `until ${expires.toISOString().slice(0, 16)}` : 'revoked';
+      print(`${[id, `${used}/${uses}`, state, labels.join(','), note].join('\t')}\n`);
+    }
+  });
+token
+  .command('revoke <ID>')
+  .description('make a token useless; machines that joined with it stay')
+  .action(async (id: string) => {
+    if (!(await withDatabase((database) => revokeToken(database, commandLine, Number(id) || 0))))
+      throw failure('usage', { problem: `there is no token ${id} that could be revoked` });
+  });
+
+function whole(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < least || value > most)
+      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+    return value;
+  };
+}
 
 program
   .command('migrate')

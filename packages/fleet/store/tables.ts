@@ -11,9 +11,10 @@ create index host_machine on fleet.host (machine);
 -- One narrow row for each host, written by every report: no index on what changes, and space for updates in place.
 create table fleet.checkin (
   host text primary key references fleet.host on delete cascade, seen timestamptz not null, counter bigint not null default 0,
-  link text not null default '', boot text not null default '', kernel text not null default '', package text not null default '',
-  patch text not null default '', condition text not null default 'ok', reports bigint not null default 0, skew int not null default 0,
-  document text not null default '', changed timestamptz not null default now()) with (fillfactor = 50);
+  link text not null default '', at timestamptz, other text[] not null default '{}',
+  machine text not null default '', boot text not null default '', kernel text not null default '', package text not null default '',
+  patch text not null default '', condition text not null default 'ok', reports bigint not null default 0, skew int not null default 0, modules text not null default '',
+  digest text not null default '', changed timestamptz not null default now()) with (fillfactor = 50);
 
 -- What a host reported last, and the history: a row whenever the content of its reports changes.
 create table fleet.document (host text primary key references fleet.host on delete cascade, content jsonb not null);
@@ -23,8 +24,7 @@ create table fleet.report (
   condition text not null, content jsonb not null);
 create index report_host on fleet.report (host, id);
 create index report_at on fleet.report using brin (at);
--- The links of the last reports of a host: a report that continues an older one was sent by a copy.
-create table fleet.link (host text not null, counter bigint not null, link text not null, at timestamptz not null, primary key (host, counter));
+create table fleet.module_set (digest text primary key, names text[] not null, at timestamptz not null default now());
 
 create table fleet.incident (
   id bigint generated always as identity primary key, host text not null references fleet.host on delete cascade, at timestamptz not null,
@@ -93,7 +93,7 @@ export const tableNames = [
   'checkin',
   'document',
   'report',
-  'link',
+  'module_set',
   'incident',
   'evidence',
   'release',

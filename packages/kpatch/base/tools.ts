@@ -34,7 +34,12 @@ const packages: Readonly<Record<string, string>> = {
   zstd: 'zstd',
 };
 
-/** The package to install for a program; defaults to the name of the program. */
+/** The package to install for a program, also for that of a cross compiler; defaults to the name of the program. */
 export function packageOf(tool: string): string {
-  return packages[tool.slice(tool.lastIndexOf('/') + 1)] ?? tool;
+  const name = tool.slice(tool.lastIndexOf('/') + 1);
+  // `TRIPLE-gcc-12` is in gcc-12-TRIPLE, `TRIPLE-ld` and the like in binutils-TRIPLE, with dashes in the triple.
+  const [, triple, program = '', version = ''] = /^(\w+-linux-gnu\w*)-([a-z+]+)(-\d+)?$/.exec(name) ?? [];
+  if (triple === undefined) return packages[name] ?? name;
+  const base = ['gcc', 'g++', 'cpp'].includes(program) ? `${program}${version}` : 'binutils';
+  return `${base}-${triple.replaceAll('_', '-')}`;
 }

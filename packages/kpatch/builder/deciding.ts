@@ -40,15 +40,11 @@ export async function decidingUnits(facts: KernelFacts, patched: SourceOverlay):
   for (const { file, structures } of changes) {
     const sources = [...graph.reaching([file])].filter((path) => path.endsWith('.c') && objects.has(objectOf(path)));
     if (sources.length < FEW) continue;
-    const users = await usersOf(
-      tree,
-      structures,
-      likelyFirst(
-        file,
-        sources.filter((path) => !graph.isGenerated(path)),
-      ),
-    );
-    for (const source of users) {
+    const plain = sources.filter((path) => !graph.isGenerated(path));
+    // What the patch itself changes nearly always has a changed function, without which a layout decides nothing.
+    const edited = plain.filter((path) => patched.copies.has(path)).slice(0, COUNT);
+    const users = await usersOf(tree, structures, likelyFirst(file, plain));
+    for (const source of new Set([...edited, ...users])) {
       const object = objectOf(source);
       if (!units.some((unit) => unit.object === object))
         units.push({ object, owners: objects.get(object)!, through: [file] });

@@ -20,7 +20,7 @@ import { readOutput, requireNoEscape } from '../sandbox/output.ts';
 import { sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
 import { giveTree } from '../sandbox/user.ts';
 import { authorHeaders } from '../source/author-header-files.ts';
-import { isNoCode, type SourcePatch } from '../source/patch.ts';
+import { isDocument, type SourcePatch } from '../source/patch.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
 import type { CompiledPair } from './pairs.ts';
 import type { LeftOut } from './plan.ts';
@@ -66,7 +66,7 @@ export function filesLeftOut(patches: readonly SourcePatch[]): LeftOut[] {
   const files = [...new Set(patches.flatMap(({ files }) => files.map(({ path }) => path)))];
   const other = files.filter((file) => !['.c', '.h', '.inc', '.S'].includes(extname(file)) && !isMakefile(file));
   return other.map((file) => {
-    if (isNoCode(file)) return { file, reason: 'it is not code', proof: 'documents-only' };
+    if (isDocument(file)) return { file, reason: 'it is not code', proof: 'documents-only' };
     return { file, reason: 'it is not C source of the module' };
   });
 }

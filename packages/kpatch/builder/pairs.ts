@@ -4,6 +4,7 @@ import type { ElfObject } from '../formats/elf/object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
 import { type Compilation, compilationKey, compileUnits, inParallel, ObjectStore } from '../kbuild/compile.ts';
 import { EditedObjects } from '../kbuild/edited-objects.ts';
+import { type KbuildVariables, withoutSectionFlags } from '../kbuild/kbuild.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { CompiledUnit, Unit } from '../kbuild/unit.ts';
@@ -136,7 +137,23 @@ async function compilePatched(
 
 /** One unit as the kernel has it, compiled or from the cache. Error: `compile-failed`. */
 export async function originalUnit(facts: KernelFacts, unit: Unit, folder: string): Promise<CompiledUnit> {
-  const variables = await facts.variables();
+  return await compiledOriginal(facts, unit, folder, await facts.variables());
+}
+
+/**
+ * One unpatched unit exactly as the vendor compiled it, without the flags that the differ needs: where a machine reaches several
+ * variables from one address (`-fsection-anchors`), `-fdata-sections` changes the code. Error: `compile-failed`.
+ */
+export async function vendorUnit(facts: KernelFacts, unit: Unit, folder: string): Promise<CompiledUnit> {
+  return await compiledOriginal(facts, unit, folder, withoutSectionFlags(await facts.variables()));
+}
+
+async function compiledOriginal(
+  facts: KernelFacts,
+  unit: Unit,
+  folder: string,
+  variables: KbuildVariables,
+): Promise<CompiledUnit> {
   const settings = objtoolSettings(facts.config);
   const store = new ObjectStore(
     join(facts.derived, 'objects'),

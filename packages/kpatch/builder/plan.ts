@@ -68,8 +68,12 @@ function reasonToLeaveOut(
   known: ObjectMap,
   missing: Unbuilt['missing'],
 ): Omit<LeftOut, 'file'> | undefined {
+  // Objects of another architecture (arch/arm64 links some of arch/arm) and of samples/ can be part of this kernel.
+  if (known.has(objectOf(file)) && extname(file) === '.c') return undefined;
   const kind = kindOf(file);
   if (isForeign(file, known)) return foreign;
+  if (file.startsWith('samples/') && [...known.keys()].some((object) => object.startsWith('samples/')))
+    return { reason: 'this kernel is built with samples, and kpatch cannot tell which of them use it' };
   if (isBuildPart(file))
     return { reason: 'it takes part in building a kernel, and the running kernel was built without it' };
   if (kind === 'none') return { reason: 'it is not kernel code', proof: 'documents-only' };

@@ -56,7 +56,7 @@ export interface Reproduction {
  */
 export async function reproduce(request: ReproduceRequest, report: Reporter): Promise<Reproduction> {
   const module = readModuleContent(request.module);
-  const { statement, signedBy } = await readProvenance(readBytes(request.provenance), request.provenance, request.keys);
+  const { statement, signedBy } = readProvenance(readBytes(request.provenance), request.provenance, request.keys);
   const given = module.unsigned;
   const digests = { sha256: module.sha256, unsigned: sha256(given), manifest: module.manifest };
   if (provenanceProblem(statement, digests) !== undefined)

@@ -29,6 +29,12 @@ export class RunPre {
     return this.#matchAll().get(name);
   }
 
+  /** True if every function of the unit that the target has matched. */
+  get isComplete(): boolean {
+    const others = [...this.#matchAll().values()].filter(({ matched }) => !matched);
+    return others.every((result) => !result.matched && ['absent', 'overridden'].includes(result.reason));
+  }
+
   /** The position (from 1) that livepatch counts for one of several symbols of a name; undefined if nothing tells. */
   position(name: string): number | undefined {
     const result = this.result(name);

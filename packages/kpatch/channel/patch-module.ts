@@ -1,12 +1,15 @@
 /** A livepatch module file with what belongs to it: the manifest, its signature, the proof beside it. */
 import { isCveId } from '../advisory/record.ts';
+import { sha256 as digestOf } from '../base/digest.ts';
 import { failure } from '../base/errors/error.ts';
 import { readRegularFile } from '../base/files.ts';
 import { livepatchFacts, ModuleContent } from '../module/content.ts';
 import type { Manifest } from '../module/manifest.ts';
 import { isModuleName } from '../module/name.ts';
 import { parseProof } from '../module/proof.ts';
-import { proofBeside, proofPath } from '../module/proof-path.ts';
+import { proofBeside, proofPath, provenanceBeside, provenancePath } from '../module/proof-path.ts';
+import { provenanceProblem } from '../provenance/chain.ts';
+import { readProvenance } from '../provenance/statement.ts';
 
 export interface PatchModule {
   readonly file: string;
@@ -17,7 +20,12 @@ export interface PatchModule {
   readonly signed: boolean;
   /** The proof file's bytes, where there is one beside the module. */
   readonly proof: Uint8Array | undefined;
+  /** The same for the statement of its build. */
+  readonly provenance: Uint8Array | undefined;
 }
+
+/** The files that accompany a module. */
+export type Companions = Pick<PatchModule, 'proof' | 'provenance'>;
 
 /** What may be part of a file name, a package name and a script without quoting. */
 const safeName = /^[A-Za-z0-9][A-Za-z0-9._+-]*$/;
@@ -30,14 +38,15 @@ export function isRelease(release: string): boolean {
 /**
  * Reads a livepatch module and checks what packaging relies on. Whether its proof and signature count: `trust.ts`.
  * Errors: `file-unreadable`, those of reading ELF, `manifest-damaged`, `channel-module`, `channel-proof-mismatch`,
- * `proof-invalid`.
+ * `proof-invalid`, `channel-provenance-mismatch`, `provenance-invalid`.
  */
 export function readPatchModule(file: string): PatchModule {
-  return patchModuleOf(readRegularFile(file), file, proofBeside(file));
+  const companions = { proof: proofBeside(file), provenance: provenanceBeside(file) };
+  return patchModuleOf(readRegularFile(file), file, companions);
 }
 
 /** The same from bytes, for modules read out of a package. */
-export function patchModuleOf(bytes: Uint8Array, file: string, proof: Uint8Array | undefined): PatchModule {
+export function patchModuleOf(bytes: Uint8Array, file: string, { proof, provenance }: Companions): PatchModule {
   const module = new ModuleContent(bytes, file);
   const bad = (problem: string): Error => failure('channel-module', { file, problem }, { where: { file } });
   const facts = livepatchFacts(module);
@@ -53,5 +62,13 @@ export function patchModuleOf(bytes: Uint8Array, file: string, proof: Uint8Array
     throw bad(`its manifest is for ${manifest.release}, but its vermagic is '${facts.vermagic}'`);
   if (proof !== undefined && parseProof(proof, proofPath(file)).module.sha256 !== sha256)
     throw failure('channel-proof-mismatch', { file }, { where: { file: proofPath(file) } });
-  return { file, bytes, manifest, sha256, signed, proof };
+  if (provenance !== undefined) {
+    const name = provenancePath(file);
+    const { statement } = readProvenance(provenance, name, []);
+    const unsigned = digestOf(module.unsigned);
+    const problem = provenanceProblem(statement, { sha256, unsigned, manifest });
+    if (problem !== undefined)
+      throw failure('channel-provenance-mismatch', { file, problem }, { where: { file: name } });
+  }
+  return { file, bytes, manifest, sha256, signed, proof, provenance };
 }

@@ -6,16 +6,18 @@ import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { failure, KpatchError } from '../base/errors/error.ts';
 import { requireProofBytes } from '../module/proof.ts';
-import { proofPath } from '../module/proof-path.ts';
+import { proofPath, provenancePath } from '../module/proof-path.ts';
 import { keyId, type PublicKey, readPublicKey } from '../module/public-key.ts';
 import { readCertificate } from '../module/signature.ts';
 import { judgeSignature, usualDemand } from '../module/signature-rules.ts';
+import { readProvenance } from '../provenance/statement.ts';
 import type { PatchModule } from './patch-module.ts';
 import type { ChannelConfig } from './repository/config.ts';
 
 /** The keys that `channel.json` names, read. */
 export interface ChannelTrust {
   readonly proofKeys: readonly PublicKey[];
+  readonly builderKeys: readonly PublicKey[];
   readonly certificates: readonly X509Certificate[];
 }
 
@@ -25,6 +27,8 @@ export interface TrustEvidence {
   readonly proven: boolean;
   /** The key that signed the proof; absent if no key was asked for. */
   readonly proofKey?: string;
+  /** The key that signed the provenance; absent unless it is one of the channel's. */
+  readonly builderKey?: string;
   /** The key that signed the module; absent unless one of the channel's certificates verifies it. */
   readonly signer?: string;
 }
@@ -32,6 +36,7 @@ export interface TrustEvidence {
 /** Why something does not count, in words. */
 export interface Shortfalls {
   readonly proof?: string;
+  readonly provenance?: string;
   readonly signature?: string;
 }
 
@@ -39,6 +44,7 @@ export interface Shortfalls {
 export function readTrust(folder: string, { require }: Pick<ChannelConfig, 'require'>): ChannelTrust {
   return {
     proofKeys: (require.proofKeys ?? []).map((file) => readPublicKey(join(folder, file))),
+    builderKeys: (require.builderKeys ?? []).map((file) => readPublicKey(join(folder, file))),
     certificates: (require.certificates ?? []).map((file) => readCertificate(join(folder, file))),
   };
 }
@@ -52,6 +58,8 @@ export function requireTrust(folder: string, config: Pick<ChannelConfig, 'requir
 /** What a channel asks for without naming keys; undefined if nothing is missing. */
 export function missingTrust({ require }: Pick<ChannelConfig, 'require'>, trust: ChannelTrust): string | undefined {
   if (require.proof && trust.proofKeys.length === 0) return 'it requires proofs, but names no key in require.proofKeys';
+  if (require.provenance === true && trust.builderKeys.length === 0)
+    return 'it requires provenance, but names no key in require.builderKeys';
   if (require.moduleSignature && trust.certificates.length === 0)
     return 'it requires signed modules, but names no certificate in require.certificates';
   return undefined;
@@ -64,13 +72,16 @@ export function judge(
   at: Date,
 ): TrustEvidence & { readonly problems: Shortfalls } {
   const proof = judgeProof(module, trust);
+  const built = judgeProvenance(module, trust);
   const signed = judgeSignature(module.bytes, trust.certificates, { ...usualDemand, at });
   return {
     proven: proof.problem === undefined,
     ...(proof.key === undefined ? {} : { proofKey: proof.key }),
+    ...('key' in built ? { builderKey: built.key } : {}),
     ...('signer' in signed ? { signer: keyId(signed.signer.publicKey) } : {}),
     problems: {
       ...(proof.problem === undefined ? {} : { proof: proof.problem }),
+      ...('problem' in built ? { provenance: built.problem } : {}),
       ...('problem' in signed ? { signature: signed.problem } : {}),
     },
   };
@@ -86,6 +97,20 @@ function judgeProof(
   try {
     const found = requireProofBytes(proof, proofPath(file), { module: sha256, release, ...build, keys: proofKeys });
     return proofKeys.length > 0 && found.signature !== undefined ? { key: found.signature.key } : {};
+  } catch (error) {
+    if (!(error instanceof KpatchError)) throw error;
+    return { problem: error.message };
+  }
+}
+
+function judgeProvenance(
+  { provenance, file }: PatchModule,
+  { builderKeys }: ChannelTrust,
+): { readonly key: string } | { readonly problem: string } {
+  if (provenance === undefined) return { problem: 'it has no provenance' };
+  try {
+    const [key] = readProvenance(provenance, provenancePath(file), builderKeys).signedBy;
+    return key === undefined ? { problem: 'none of the keys of the channel signed its provenance' } : { key };
   } catch (error) {
     if (!(error instanceof KpatchError)) throw error;
     return { problem: error.message };

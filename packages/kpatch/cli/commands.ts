@@ -6,6 +6,7 @@ export const groups = {
   make: 'Make live patches:',
   host: 'On this machine:',
   channel: 'Updates and channels:',
+  fleet: 'Fleets:',
   other: 'Other:',
 } as const;
 
@@ -187,6 +188,18 @@ export const commands: readonly CommandEntry[] = [
     group: 'channel',
     summary: 'build a .deb and an .rpm for each livepatch module',
     load: () => import('./channel/package.ts'),
+  },
+  {
+    name: 'fleet',
+    group: 'fleet',
+    summary: 'belong to a fleet: join, leave, show',
+    load: () => import('./fleet/fleet.ts'),
+  },
+  {
+    name: 'report',
+    group: 'fleet',
+    summary: 'tell the fleet server what runs on this machine',
+    load: () => import('./fleet/report.ts'),
   },
   {
     name: 'doctor',

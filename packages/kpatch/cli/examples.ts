@@ -46,6 +46,18 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       run: ['kpatch build fix.patch --image vmlinux --headers /src/linux --source /src/linux'],
     },
   ],
+  fleet: [
+    {
+      what: 'Join a fleet with the one-time token that its administrator made',
+      run: ['kpatch fleet join https://fleet.example.org:8443 --token-file token.txt --ca fleet-ca.pem'],
+    },
+    { what: 'See to which fleet this machine belongs, and what its server chose', run: ['kpatch fleet show'] },
+    { what: 'Leave the fleet', run: ['kpatch fleet leave'] },
+  ],
+  report: [
+    { what: 'Report now', run: ['kpatch report'] },
+    { what: 'See what would be sent', run: ['kpatch report --print'] },
+  ],
   review: [
     { what: 'Before a patch is built', run: ['kpatch review fix.patch'] },
     {
@@ -182,6 +194,10 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     {
       what: 'Check a module file with the keys of its builder',
       run: ['kpatch verify fix.ko --key builder.pub --key prover.pub --cert signer.pem'],
+    },
+    {
+      what: 'Check where an installed patch comes from, with the keys of the host policy',
+      run: ['kpatch verify livepatch_fix'],
     },
     {
       what: 'Check, and rebuild a damaged index from the modules that are there',

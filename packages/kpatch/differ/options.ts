@@ -117,9 +117,19 @@ export interface LeftOutChange {
    * `init`, `exit`: code or data used only when the kernel boots or a module is loaded or removed. `list`:
    * a list that the kernel reads at boot, which comes or goes. `overridden`: a weak
    * function, of which the kernel has another definition. `removed`: a global name that is gone. `export`, `module
-   * information`: read by others from files. `section`: a section of an unknown kind that no code uses.
+   * information`: read by others from files. `section`: a section of an unknown kind that no code uses. `place`: a variable that is
+   * kept in another way, read-only or aligned.
    */
-  readonly reason: 'init' | 'exit' | 'list' | 'overridden' | 'removed' | 'export' | 'module information' | 'section';
+  readonly reason:
+    | 'init'
+    | 'exit'
+    | 'list'
+    | 'overridden'
+    | 'removed'
+    | 'export'
+    | 'module information'
+    | 'section'
+    | 'place';
   readonly name: string;
   readonly section: string;
   /** What it is and why it has no effect, one phrase without a full stop. */

@@ -2,6 +2,7 @@
  * What differs by distribution, as one record that each folder of `distro/` fills in. Stages ask these questions and know no
  * distribution. A new distribution is one folder and one line in registry.ts.
  */
+import type { Naming } from '../platform/naming.ts';
 import type { BuildRootPlan, WantedCompiler } from '../toolchain/build-root.ts';
 import type { KernelProvider, ProviderContext } from './provider.ts';
 
@@ -46,4 +47,14 @@ export interface Distribution {
     options: ArchiveOptions,
     context: ProviderContext,
   ): Promise<BuildRootPlan>;
+  /**
+   * Unpacks packages of another machine below `folder`; false if the distribution does not have them all for that machine. Absent for
+   * distributions whose packages cannot be taken apart here. Errors: as `provider`, `kernel-download`.
+   */
+  foreignPackages?(
+    machine: Naming,
+    names: readonly string[],
+    folder: string,
+    context: ProviderContext,
+  ): Promise<boolean>;
 }

@@ -13,25 +13,30 @@ import { ubuntu } from './ubuntu/record.ts';
 /** What this machine itself offers: installed kernels, then its own package sources. */
 export const machineProviders: readonly KernelProvider[] = [installedProvider(), machineKernels, dnfProvider()];
 
-const distributions: Distribution[] = [debian, ubuntu, fedora, rhel];
+const known: Distribution[] = [debian, ubuntu, fedora, rhel];
+
+/** All distributions, those with the most packages first. */
+export function distributions(): readonly Distribution[] {
+  return known;
+}
 
 /** Adds a distribution until the result is disposed of. */
 export function registerDistribution(distribution: Distribution): Disposable {
-  distributions.push(distribution);
-  return { [Symbol.dispose]: () => void distributions.splice(distributions.indexOf(distribution), 1) };
+  known.push(distribution);
+  return { [Symbol.dispose]: () => void known.splice(known.indexOf(distribution), 1) };
 }
 
 /** The record of a distribution by its ID. Error: `usage`. */
 export function distributionOf(id: string): Distribution {
-  const found = distributions.find((one) => one.id === id);
+  const found = known.find((one) => one.id === id);
   if (found !== undefined) return found;
-  const known = distributions.map((one) => one.id).join(', ');
-  throw failure('usage', { problem: `distribution '${id}' is not known; known are ${known}` });
+  const ids = known.map((one) => one.id).join(', ');
+  throw failure('usage', { problem: `distribution '${id}' is not known; known are ${ids}` });
 }
 
 /** The package URL (purl) of a package of a distribution. */
 export function packageUrl(distribution: string, { name, version }: PackageVersion): string {
-  const type = distributions.find(({ id }) => id === distribution)?.packageType ?? 'generic';
+  const type = known.find(({ id }) => id === distribution)?.packageType ?? 'generic';
   const place = type === 'generic' ? type : `${type}/${distribution}`;
   // Characters that a purl keeps as they are, and the rest percent-encoded.
   const encoded = (text: string): string => encodeURIComponent(text).replaceAll('%3A', ':');
@@ -51,7 +56,7 @@ export function parseDistribution(text: string): DistributionRelease {
  * Error: `distribution-ambiguous` if two releases have kernels of this name.
  */
 export function releaseOfKernel(kernel: string): DistributionRelease | undefined {
-  const found = distributions.flatMap(({ id, versionsOf }) =>
+  const found = known.flatMap(({ id, versionsOf }) =>
     versionsOf(kernel).map((version) => ({ distribution: id, version })),
   );
   if (found.length < 2) return found[0];

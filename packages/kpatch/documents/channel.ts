@@ -51,6 +51,13 @@ const configMembers = {
   require: v.object({
     proof: v.boolean(),
     moduleSignature: v.boolean(),
+    provenance: v.optional(v.boolean()),
+    builderKeys: v.optional(
+      described(
+        v.array(v.string()),
+        'Files with public keys (PEM), below the folder of the channel, that sign provenance.',
+      ),
+    ),
     proofKeys: v.optional(
       described(
         v.array(v.string()),
@@ -93,6 +100,11 @@ const recordMembers = {
     }),
   ),
   proof: v.nullable(described(sha256, 'Digest of the proof file, if the package includes it.')),
+  provenance: v.optional(
+    v.nullable(
+      described(sha256, 'Digest of the provenance, if the package includes it. Absent in records of earlier versions.'),
+    ),
+  ),
   cves: v.array(
     v.object({
       id: line,
@@ -132,6 +144,7 @@ export const channelKernelStoredDocument = stored(
         issued: v.string(),
         proven: described(v.boolean(), 'The proof was checked and holds.'),
         proofKey: v.optional(described(sha256, 'The key of the channel that signed the proof.')),
+        builderKey: v.optional(described(sha256, 'The key of the channel that signed the provenance.')),
         signer: v.optional(described(sha256, 'The key of the channel that signed the module.')),
         deb: v.nullable(poolFile),
         rpm: v.nullable(poolFile),
@@ -277,16 +290,43 @@ export const channelRootDocument = printed('kpatch.channel-root/1', 'channel roo
   ...rootMembers,
 });
 
-export const channelSignDocument = printed('kpatch.channel-sign/1', 'channel sign', 'A root was signed.', {
-  file: described(v.string(), 'The file with the signature.'),
-  ...rootMembers,
-});
+const listedModules = v.array(v.object({ release, name: v.string(), version: v.string(), sha256 }));
+
+export const channelTargetsDocument = printed(
+  'kpatch.channel-targets/1',
+  'channel targets',
+  'The list of modules waits for signatures.',
+  {
+    file: described(v.nullable(v.string()), 'The file to sign; null if the published list still holds.'),
+    channel: v.string(),
+    version: v.optional(natural),
+    expires: v.optional(v.string()),
+    modules: v.optional(listedModules),
+  },
+);
+
+export const channelSignDocument = printed(
+  'kpatch.channel-sign/1',
+  'channel sign',
+  'A root, or a list of modules, was signed.',
+  {
+    file: described(v.string(), 'The file with the signature.'),
+    role: v.picklist(['root', 'targets']),
+    channel: v.string(),
+    version: natural,
+    expires: v.string(),
+    roles: v.optional(described(rootMembers.roles, 'Of a root.')),
+    revoked: v.optional(described(rootMembers.revoked, 'Of a root.')),
+    modules: v.optional(described(listedModules, 'Of a list of targets: the newest module of each kernel.')),
+  },
+);
 
 export const channelImportDocument = printed('kpatch.channel-import/1', 'channel import', 'Signatures were added.', {
+  role: v.picklist(['root', 'targets']),
   version: natural,
-  complete: described(v.boolean(), 'True: it is the root of the channel now.'),
+  complete: described(v.boolean(), 'True: a root counts now, targets are taken by the next publication.'),
   missing: v.object({
-    before: described(natural, 'Signatures by root keys of the version before that are missing.'),
+    before: described(natural, 'Signatures by root keys of the version before that are missing; 0 for targets.'),
     own: natural,
   }),
 });
@@ -300,8 +340,14 @@ export const channelNewKeyDocument = printed('kpatch.channel-new-key/1', 'channe
 export const tufSignatureDocument = stored(
   'kpatch.tuf-signature/1',
   'the file that `kpatch channel sign` writes',
-  'A signature over a root that waits for signatures.',
-  { channel: v.string(), version: natural, key: sha256, signature: v.string() },
+  'A signature over a root, or a list of targets, that waits for signatures.',
+  {
+    role: v.optional(described(v.picklist(['root', 'targets']), 'Default: `root`.')),
+    channel: v.string(),
+    version: natural,
+    key: sha256,
+    signature: v.string(),
+  },
 );
 
 export const tufClientDocument = stored(

@@ -247,6 +247,13 @@ const policyRules = v.object({
     hashes: v.array(v.string()),
     minimumRsaBits: natural,
   }),
+  provenance: v.object({
+    required: v.boolean(),
+    keys: v.array(v.string()),
+    builders: v.optional(v.array(v.string())),
+    materials: v.array(v.string()),
+    sandbox: v.boolean(),
+  }),
   hazards: v.object({ deny: v.array(v.string()) }),
   channels: v.optional(v.array(v.string())),
   update: v.picklist(['install', 'fetch', 'nothing']),

@@ -166,6 +166,7 @@ export const diffDocument = printed('kpatch.diff/1', 'diff', 'What changed betwe
           'export',
           'module information',
           'section',
+          'place',
         ]),
         name: v.string(),
         section: v.string(),

@@ -3,6 +3,7 @@ import * as caches from './caches.ts';
 import * as channel from './channel.ts';
 import * as cve from './cve.ts';
 import type { Content, DocumentDefinition } from './document.ts';
+import * as fleet from './fleet.ts';
 import * as general from './general.ts';
 import * as host from './host.ts';
 import * as make from './make.ts';
@@ -11,7 +12,7 @@ import * as provenance from './provenance.ts';
 import * as shield from './shield.ts';
 import * as stored from './stored.ts';
 
-const areas = { general, make, shield, proof, provenance, host, cve, channel, stored, caches } as const;
+const areas = { general, make, shield, proof, provenance, host, cve, channel, fleet, stored, caches } as const;
 
 function isDocument(value: unknown): value is DocumentDefinition {
   return typeof value === 'object' && value !== null && 'origin' in value && 'schema' in value;

@@ -55,7 +55,10 @@ export const manifestContent = manifestDocument.schema;
 export const acceptanceContent = v.object({
   policy: described(v.string(), 'Digest of the host policy and the files that it names; `none` without a policy.'),
   at: described(time, 'When the module was first accepted.'),
-  keys: described(v.array(v.string()), 'SHA-256 of the public keys that signed its proof and the module.'),
+  keys: described(
+    v.array(v.string()),
+    'SHA-256 of the public keys that signed its proof, its provenance and the module.',
+  ),
 });
 
 export const storeIndexDocument = stored(
@@ -210,6 +213,17 @@ const words = v.pipe(v.array(textOf(/^[\w -]{1,64}$/, 'a name')), v.maxLength(10
 const between = (least: number, most: number) =>
   v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
 
+/** The role of an input, as docs/provenance.md lists them. */
+export const material = v.picklist([
+  'patch',
+  'kernel package',
+  'kernel image',
+  'kernel configuration',
+  'exported symbols',
+  'toolchain package',
+  'toolchain program',
+]);
+
 const policyFileMembers = {
   proof: v.optional(
     v.strictObject({
@@ -227,6 +241,25 @@ const policyFileMembers = {
       certificates: v.optional(described(keyFiles, 'Files with certificates, below /etc/kpatch.')),
       hashes: v.optional(words),
       minimumRsaBits: v.optional(between(1024, 16_384)),
+    }),
+  ),
+  provenance: v.optional(
+    v.strictObject({
+      required: v.optional(v.boolean()),
+      keys: v.optional(described(keyFiles, 'Files with public keys of builders (PEM), below /etc/kpatch.')),
+      builders: v.optional(
+        described(
+          v.pipe(v.array(v.pipe(line, v.title('the URI of a builder'))), v.maxLength(1000)),
+          'URIs of builders that count; any if left out.',
+        ),
+      ),
+      materials: v.optional(
+        described(
+          v.pipe(v.array(material), v.maxLength(20)),
+          'Kinds of inputs that the statement must record with a digest.',
+        ),
+      ),
+      sandbox: v.optional(v.boolean()),
     }),
   ),
   hazards: v.optional(v.strictObject({ deny: described(words, 'Kinds of hazards (docs/review.md), or `all`.') })),

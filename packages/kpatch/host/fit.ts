@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { failure, type KpatchError } from '../base/errors/error.ts';
 import type { Manifest } from '../module/manifest.ts';
+import { foreignModule } from './acceptance/foreign.ts';
 import { functionsOf, type LoadedPatch, loadedPatches } from './live/livepatches.ts';
 import { readRecord } from './live/loaded-record.ts';
 import { functionUses } from './live/other-users.ts';
@@ -109,6 +110,11 @@ const privilege: Check = ({ machine }) => {
 const support: Check = ({ kernel }) => {
   if (kernel.livepatch) return fits('livepatch', 'this kernel supports live patching');
   return refused('livepatch', failure('no-livepatch-support', { release: kernel.release }));
+};
+
+const architecture: Check = ({ module }) => {
+  const error = foreignModule(module);
+  return error === undefined ? [] : refused('machine', error);
 };
 
 const release: Check = ({ module, kernel }) => {
@@ -233,6 +239,7 @@ const states: Check = ({ module: { name, manifest, path }, loaded }) => {
 const checks: readonly Check[] = [
   privilege,
   support,
+  architecture,
   release,
   vermagic,
   buildId,

@@ -28,6 +28,12 @@ export const timelessFlags = '-Wno-builtin-macro-redefined -D__TIMESTAMP__=__DAT
 /** Compiler flags that give each function and each object its own section, which the differ needs. */
 export const sectionFlags = '-ffunction-sections -fdata-sections';
 
+/** The variables as they are without `sectionFlags`, so that units are compiled as the vendor compiled them. */
+export function withoutSectionFlags(variables: KbuildVariables): KbuildVariables {
+  const without = (text: string): string => text.replaceAll(sectionFlags, '');
+  return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, without(value)]));
+}
+
 /** Variables of the user's environment that reach kbuild; all others would make the output depend on the user. */
 const kept = ['PATH'];
 

@@ -4,6 +4,7 @@
  */
 import type { ElfObject, ElfSymbol, Section } from '../formats/elf/object.ts';
 import { isText } from '../formats/elf/object.ts';
+import { platforms } from '../platform/registry.ts';
 
 /**
  * Functions of vmlinux in which some task of every running kernel waits, or which are on every stack. From the stacks of all
@@ -23,7 +24,6 @@ const always: ReadonlySet<string> = new Set([
   ...['rcu_tasks_one_gp', 'rcu_tasks_kthread', 'kswapd', 'kcompactd', 'khugepaged', 'ksm_scan_thread', 'oom_reaper'],
   ...['kauditd_thread', 'devtmpfsd', 'watchdog', 'irq_thread', 'migration_cpu_stop', 'io_wq_worker', 'io_sq_thread'],
   ...['do_idle', 'cpu_startup_entry', 'rest_init', 'start_kernel', 'start_secondary'],
-  ...['do_syscall_64', 'entry_SYSCALL_64_after_hwframe', 'x64_sys_call'],
 ]);
 
 /**
@@ -42,7 +42,12 @@ export function isHiddenFromStacks(name: string): boolean {
 export function neverLeft(object: string, name: string): string | undefined {
   if (object !== 'vmlinux') return undefined;
   if (isHiddenFromStacks(name)) return 'sleeping tasks are in it (a scheduler function)';
-  return always.has(name) ? 'some task of every running kernel is in it' : undefined;
+  return always.has(name) || isOnEveryStack(name) ? 'some task of every running kernel is in it' : undefined;
+}
+
+/** Those of the machine's entry code: no machine has a function of another's name. */
+function isOnEveryStack(name: string): boolean {
+  return platforms().some(({ naming }) => naming.onEveryStack?.includes(name) === true);
 }
 
 /** Functions that start a thread with the function that they are given as its main function (include/linux/kthread.h). */
@@ -52,7 +57,7 @@ const creators =
 /** Bytes between the place that names the function and the call that starts the thread. */
 const NEAR = 160;
 
-/** An x86 relocation relative to the end of its field has the addend of the target less 4. */
+/** A relocation relative to the end of its field, as x86-64 has them, has the addend of the target less 4. */
 const FIELD = 4;
 
 /**

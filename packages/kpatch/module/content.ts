@@ -9,6 +9,7 @@ import { isPlainText } from '../base/printable.ts';
 import { isSigned, splitSignature } from '../formats/appended-signature.ts';
 import { type ModinfoField, modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
 import { ObjectFile } from '../formats/elf/object-file.ts';
+import { machineName } from '../platform/registry.ts';
 import { type Manifest, readManifest } from './manifest.ts';
 import { isModuleName } from './name.ts';
 
@@ -75,10 +76,22 @@ export class ModuleContent extends ObjectFile {
     return this.elf.buildId();
   }
 
-  /** Undefined if another tool built the module. Error: `manifest-damaged`. */
+  /** The machine that it runs on, like `uname -m`. */
+  get arch(): string {
+    return machineName(this.elf);
+  }
+
+  /** Undefined if another tool built the module. Error: `manifest-damaged`, also for the manifest of another machine's module. */
   get manifest(): Manifest | undefined {
-    this.#manifest ??= { value: readManifest(this.elf) };
+    this.#manifest ??= { value: this.#ownManifest() };
     return this.#manifest.value;
+  }
+
+  #ownManifest(): Manifest | undefined {
+    const manifest = readManifest(this.elf);
+    if (manifest === undefined || manifest.arch === this.arch) return manifest;
+    const problem = `it is for ${manifest.arch}, but the module is for ${this.arch}`;
+    throw failure('manifest-damaged', { file: this.file, problem }, { where: { file: this.file } });
   }
 }
 
@@ -87,6 +100,8 @@ export interface LivepatchFacts {
   readonly name: string;
   readonly release: string;
   readonly vermagic: string;
+  /** Like `uname -m`. */
+  readonly arch: string;
 }
 
 /** Reads a module file. Errors: `file-unreadable` (also if it is no regular file), those of reading ELF. */
@@ -96,10 +111,10 @@ export function readModuleContent(file: string): ModuleContent {
 
 /** The facts of a livepatch module; for any other file the reason, in words, why it is not one. */
 export function livepatchFacts(module: ModuleContent): LivepatchFacts | string {
-  const { name, vermagic, release, description, livepatch } = module;
+  const { name, vermagic, release, description, livepatch, arch } = module;
   if (name === undefined || vermagic === undefined || release === undefined) return 'it is not a kernel module';
   if (!isModuleName(name)) return 'its name is not a valid module name';
   if (![vermagic, description ?? ''].every(isPlainText))
     return 'its modinfo contains control or bidirectional characters';
-  return livepatch ? { name, release, vermagic } : 'it is not marked as a livepatch module';
+  return livepatch ? { name, release, vermagic, arch } : 'it is not marked as a livepatch module';
 }

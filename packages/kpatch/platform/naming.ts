@@ -16,4 +16,13 @@ export interface Naming {
   readonly options: readonly string[];
   /** Options with which kbuild runs objtool on linked code instead of on each object. */
   readonly lateObjtool: readonly string[];
+  /**
+   * Options for which kbuild makes programs of user space with a compiler for another machine (the 32-bit vDSO) when a tree is
+   * prepared. No live patch changes such code, so they are left out there.
+   */
+  readonly secondCompiler?: readonly string[];
+  /** What the wrappers of system calls begin with, before `sys_NAME` (asm/syscall_wrapper.h); absent where there are none. */
+  readonly systemCalls?: readonly string[];
+  /** Functions between a system call's entry and its wrapper, and the first ones of a task: some task is always in them. */
+  readonly onEveryStack?: readonly string[];
 }

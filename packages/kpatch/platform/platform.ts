@@ -14,6 +14,7 @@ import type { ListingRules } from './listing.ts';
 import type { LoaderRules } from './loader.ts';
 import type { Naming } from './naming.ts';
 import type { RunPreRules } from './run-pre.ts';
+import type { SmallKernel } from './small-kernel.ts';
 import type { SpecialSection } from './special.ts';
 
 /**
@@ -224,6 +225,8 @@ export interface Platform extends Architecture {
   readonly loader?: LoaderRules;
   /** Absent: reports show plain disassembly, and no callers. */
   readonly listing?: ListingRules;
+  /** Absent: `make machines` builds no kernel for it, and nothing was tried on one. */
+  readonly smallKernel?: SmallKernel;
 }
 
 export interface DisassembledLine {

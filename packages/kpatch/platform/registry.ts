@@ -37,6 +37,14 @@ export function architectureOf(object: { file: string; machine: number; littleEn
   throw failure('elf-unsupported', { file, kind: `machine ${name}, ${order}` }, { where: { file, offset: 18 } });
 }
 
+/** The name (`uname -m`) of the machine that a file is for; `machine NUMBER` for one without a record. */
+export function machineName({ machine, littleEndian }: { machine: number; littleEndian: boolean }): string {
+  const fits = (one: { machine: number; littleEndian: boolean }): boolean =>
+    one.machine === machine && one.littleEndian === littleEndian;
+  const found = records.find(fits)?.load() ?? added.find(fits);
+  return found?.naming.uname ?? `machine ${machine}`;
+}
+
 /** The machine that has this name in one of the worlds (`platformNamed('uname', 'aarch64')`). */
 export function platformNamed(world: 'kernel' | 'uname' | 'debian' | 'rpm', name: string): Platform | undefined {
   return known().find(({ naming }) => naming[world] === name);

@@ -45,6 +45,11 @@ export interface RunPreRules {
   branchAt(bytes: Uint8Array, at: number, length: number): Branch | undefined;
   /** True for instructions that do nothing and that compiler, assembler or linker put in as padding. */
   isNop(bytes: Uint8Array, at: number, length: number): boolean;
+  /**
+   * True if the compiler reaches several variables of a section from one address (gcc's -fsection-anchors, which the machine has on
+   * by default): then a section for each variable changes the code, and units are also compiled without.
+   */
+  readonly sectionAnchors?: boolean;
 }
 
 /** A field of whole bytes, which is all of its relocation's width. */

@@ -11,9 +11,10 @@ import { type CustomParts, checkDebugImage, customOffer } from '../distro/custom
 import type { ArchiveOptions, DistributionRelease } from '../distro/distribution.ts';
 import type { KernelOffer, KernelProvider, ProviderContext } from '../distro/provider.ts';
 import { distributionOf, machineProviders, parseDistribution, releaseOfKernel } from '../distro/registry.ts';
-import { readConfig } from '../kernel/config.ts';
+import { type KernelConfig, readConfig } from '../kernel/config.ts';
 import { parseRelease } from '../kernel/release.ts';
 import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
+import { platformOfConfig } from '../platform/registry.ts';
 import { wantedCompiler } from '../toolchain/compiler.ts';
 import { buildRoot } from './build-root.ts';
 import {
@@ -103,6 +104,26 @@ export async function prepareCustomKernel(parts: CustomParts, { report }: { repo
   // On every use: what is in the cache was prepared without it, or with another.
   if (parts.debugImage !== undefined) await checkDebugImage(parts.debugImage, kernel);
   return kernel;
+}
+
+/**
+ * The kernel that a module was built for: a prepared custom kernel with its build-id, else as `prepareKernel`. A module that does not say
+ * its build-id gets the only custom kernel of its release, unless that release itself is prepared. Errors: as `prepareKernel`.
+ */
+export async function kernelOfModule(
+  { release, buildId }: { readonly release: string; readonly buildId: string | undefined },
+  options: PrepareKernelOptions,
+): Promise<TargetKernel> {
+  const keys = cachedReleases().filter((key) => key.startsWith(`${release}~`));
+  const described = keys.map((key) => ({ key, kernel: describedKernel(key) }));
+  const known = described.filter(({ kernel }) => kernel !== undefined);
+  const same = known.filter(({ kernel }) => buildId !== undefined && kernel?.buildId === buildId);
+  const only = buildId === undefined && known.length === 1 && describedKernel(release) === undefined ? known : [];
+  const [found] = same.length > 0 ? same : only;
+  if (found === undefined) return await prepareKernel(release, options);
+  const state = await inspectCached(found.key);
+  if (state.state === 'complete') return state.kernel;
+  throw failure('kernel-not-prepared', { release: found.key });
 }
 
 /** The distribution release that a kernel belongs to; undefined if providers are given or it is unknown. */
@@ -337,9 +358,32 @@ function nearest(release: string, known: readonly string[]): string {
   return sorted.length === 0 ? 'none' : `${sorted.slice(0, NEAREST).join(', ')}${more}`;
 }
 
-/** Ends with `kernel-no-livepatch` where no live patch can ever be loaded into this kernel. */
+/**
+ * Ends with `kernel-no-livepatch` where no live patch can ever be loaded into this kernel, and with `kernel-no-reliable-stacks` where it
+ * could be loaded but its transition would never complete.
+ */
 export function requireLivepatch(kernel: TargetKernel): void {
-  if (!kernel.livepatch) throw failure('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
+  const { release, paths } = kernel;
+  const config = readConfig(paths.config);
+  if (!kernel.livepatch) {
+    const { option, reason } = missingSupport(config);
+    throw failure('kernel-no-livepatch', { release, option, reason });
+  }
+  // klp_have_reliable_stack() of include/linux/livepatch.h; before Linux 4.12 there was no such option.
+  for (const option of ['STACKTRACE', 'HAVE_RELIABLE_STACKTRACE']) {
+    if (!config.has(option)) throw failure('kernel-no-reliable-stacks', { release, option: `CONFIG_${option}` });
+  }
+}
+
+/** The first option that LIVEPATCH depends on and that is not set (kernel/livepatch/Kconfig), with what that means for the vendor. */
+function missingSupport(config: KernelConfig): { option: string; reason: string } {
+  const machine = platformOfConfig((option) => config.has(option))?.naming.uname ?? 'this machine';
+  if (!config.has('HAVE_LIVEPATCH')) {
+    return { option: 'CONFIG_HAVE_LIVEPATCH', reason: `this version of Linux does not support it on ${machine}` };
+  }
+  const needed = ['MODULES', 'SYSFS', 'KALLSYMS_ALL', 'DYNAMIC_FTRACE'];
+  const missing = [...needed.filter((option) => !config.has(option)), 'LIVEPATCH'].map((option) => `CONFIG_${option}`);
+  return { option: 'CONFIG_LIVEPATCH', reason: `its vendor must enable ${missing.join(', ')}` };
 }
 
 /**

@@ -70,7 +70,7 @@ export async function prepareOffer(
         release,
         headers: parts.headers,
         tree,
-        sourceArch: platform.naming.source,
+        naming: platform.naming,
         compiler,
         writers: writersLock(key),
         update,

@@ -21,6 +21,7 @@ import { failure } from '../base/errors/error.ts';
 import { saysDiskFull } from '../base/files.ts';
 import { readConfig } from '../kernel/config.ts';
 import type { KernelCompiler } from '../kernel/target.ts';
+import type { Naming } from '../platform/naming.ts';
 import { requireNoEscape } from '../sandbox/output.ts';
 import { sandboxed } from '../sandbox/sandbox.ts';
 import { giveTree } from '../sandbox/user.ts';
@@ -33,8 +34,8 @@ export interface PrepareOptions {
   readonly release: string;
   readonly headers: string;
   readonly tree: string;
-  /** Directory name below `arch/`. */
-  readonly sourceArch: string;
+  /** The names of the kernel's machine. */
+  readonly naming: Naming;
   readonly compiler: KernelCompiler;
   /** A lock file that is held as long as make and all that it starts run, see cache.ts. */
   readonly writers: string;
@@ -62,8 +63,8 @@ export function makeArguments(compiler: KernelCompiler): string[] {
   return [...compilerArguments(compiler), 'KBUILD_BUILD_USER=kpatch', 'KBUILD_BUILD_HOST=kpatch'];
 }
 
-function takeVendorFiles({ headers, tree, sourceArch }: PrepareOptions): void {
-  const generated = `arch/${sourceArch}/include/generated`;
+function takeVendorFiles({ headers, tree, naming }: PrepareOptions): void {
+  const generated = `arch/${naming.source}/include/generated`;
   for (const name of [
     '.config',
     'Module.symvers',
@@ -113,13 +114,15 @@ function settleTimes(tree: string): void {
   }
 }
 
-async function makePrepare({ tree, release, compiler, writers, update }: PrepareOptions): Promise<void> {
+async function makePrepare({ tree, release, naming, compiler, writers, update }: PrepareOptions): Promise<void> {
   // resolve_btfids works on whole modules and takes longer to build than everything else together; no object needs it.
   // Without --no-print-directory the top Makefile calls itself once more, and -o is not handed down.
   const spared = ['--no-print-directory', '-o', 'tools/bpf/resolve_btfids'];
   // Programs in Rust are of no use to a live patch, and would need the vendor's Rust compiler.
-  const rust = readConfig(join(tree, '.config')).has('RUST') ? ['CONFIG_RUST='] : [];
-  const args = [`-j${availableParallelism()}`, ...spared, ...rust, ...makeArguments(compiler), 'modules_prepare'];
+  const config = readConfig(join(tree, '.config'));
+  const other = ['RUST', ...(naming.secondCompiler ?? [])].filter((option) => config.has(option));
+  const off = other.map((option) => `CONFIG_${option}=`);
+  const args = [`-j${availableParallelism()}`, ...spared, ...off, ...makeArguments(compiler), 'modules_prepare'];
   const { status, stdout, stderr } = await sandboxed('make', args, {
     view: { writable: [tree], buildRoot: compiler.root },
     around: ['flock', '-o', '-s', writers],

@@ -16,7 +16,7 @@ const unpacked =
 const streams = {
   // Debian has the archive in /usr/src, Ubuntu in a folder below, with a link to it.
   deb: [
-    'name=$(dpkg-deb --fsys-tarfile "$1" | tar -tv --wildcards "./usr/src/*linux-source-*.tar.*" | grep ^- | head -n 1 | sed "s/.* //")',
+    'name=$(dpkg-deb --fsys-tarfile "$1" | tar -tv --wildcards "./usr/src/*linux-*source-*.tar.*" | grep ^- | head -n 1 | sed "s/.* //")',
     `dpkg-deb --fsys-tarfile "$1" | tar -x -O "$name" | ${unpacked}`,
   ].join('; '),
   // A tree that was built in: copy only sources, so that no build results are mistaken for ours.

@@ -11,16 +11,10 @@ import { isSigned } from '../formats/appended-signature.ts';
 import { readModuleContent } from '../module/content.ts';
 import type { Manifest } from '../module/manifest.ts';
 import { type Proof, parseProof, requireProofBytes } from '../module/proof.ts';
-import { proofPath } from '../module/proof-path.ts';
+import { proofPath, provenancePath } from '../module/proof-path.ts';
 import type { PublicKey } from '../module/public-key.ts';
 import { certificateName, judgeSignature, usualDemand } from '../module/signature-rules.ts';
-import {
-  type ProvenanceStatement,
-  provenancePath,
-  readProvenance,
-  readTestResult,
-  testResultPath,
-} from './statement.ts';
+import { type ProvenanceStatement, readProvenance, readTestResult, testResultPath } from './statement.ts';
 
 type Documented = Content<typeof verifyModuleDocument>['modules'][number];
 /** Without the kernel's answer, which only the machine itself can give. */
@@ -43,29 +37,30 @@ interface Subject {
 }
 
 /** Looks at a module file and at the files next to it. Errors: `file-unreadable`, `signature-malformed`, those of reading ELF. */
-export async function verifyModule(file: string, trust: Trust): Promise<VerifiedModule> {
+export function verifyModule(file: string, trust: Trust): VerifiedModule {
   const module = readModuleContent(file);
   const { bytes, manifest } = module;
   const subject: Subject = { file, bytes, sha256: module.sha256, unsigned: sha256(module.unsigned), manifest };
   const links = [
     signatureLink(subject, trust),
-    await guarded('provenance', () => provenanceLink(subject, trust)),
-    await guarded('proof', () => proofLink(subject, trust)),
-    await guarded('test result', () => testResultLink(subject, trust)),
+    guarded('provenance', () => provenanceLink(subject, trust)),
+    guarded('proof', () => proofLink(subject, trust)),
+    guarded('test result', () => testResultLink(subject, trust)),
   ];
-  const states = links.map(({ state }) => state);
-  const verdict = states.includes('broken')
+  // The test result says the same as the proof. Channels and the store carry only the proof.
+  const counted = links.filter(({ link, state }) => link !== 'test result' || state !== 'missing');
+  const verdict = links.some(({ state }) => state === 'broken')
     ? 'broken'
-    : states.every((state) => state === 'verified')
+    : counted.every(({ state }) => state === 'verified')
       ? 'verified'
       : 'incomplete';
   return { file, sha256: subject.sha256, verdict, links, shows: shownBy(links), doesNotShow: notShown };
 }
 
 /** An error of the catalogue about a link is that link's state. */
-async function guarded(link: Link['link'], look: () => Promise<Link>): Promise<Link> {
+function guarded(link: Link['link'], look: () => Link): Link {
   try {
-    return await look();
+    return look();
   } catch (error) {
     if (!(error instanceof KpatchError)) throw error;
     return { link, state: 'broken', text: error.message };
@@ -81,11 +76,11 @@ function signatureLink({ bytes }: Subject, { certificates }: Trust): Link {
   return { link, state: 'verified', text: `signed by '${certificateName(judged.signer)}'` };
 }
 
-async function provenanceLink(subject: Subject, { keys }: Trust): Promise<Link> {
+function provenanceLink(subject: Subject, { keys }: Trust): Link {
   const link = 'provenance';
   const file = provenancePath(subject.file);
   if (!existsSync(file)) return { link, state: 'missing', text: `there is no ${basename(file)}` };
-  const { statement, signedBy, claimed } = await readProvenance(readBytes(file), file, keys);
+  const { statement, signedBy, claimed } = readProvenance(readBytes(file), file, keys);
   const problem = provenanceProblem(statement, subject);
   if (problem !== undefined) return { link, state: 'broken', text: problem };
   const { builder } = statement.predicate.runDetails;
@@ -110,7 +105,7 @@ export function provenanceProblem(
   return agree ? undefined : 'it names other source patches than the manifest in the module';
 }
 
-async function proofLink(subject: Subject, { keys }: Trust): Promise<Link> {
+function proofLink(subject: Subject, { keys }: Trust): Link {
   const link = 'proof';
   const file = proofPath(subject.file);
   if (!existsSync(file)) return { link, state: 'missing', text: `there is no ${basename(file)}` };
@@ -139,11 +134,11 @@ function proofProblem({ kernel }: Proof, { manifest }: Subject): string | undefi
     : `it was made on ${kernel.release}, and the module is for ${manifest.release}`;
 }
 
-async function testResultLink(subject: Subject, { keys }: Trust): Promise<Link> {
+function testResultLink(subject: Subject, { keys }: Trust): Link {
   const link = 'test result';
   const file = testResultPath(subject.file);
   if (!existsSync(file)) return { link, state: 'missing', text: `there is no ${basename(file)}` };
-  const { statement, signedBy, claimed } = await readTestResult(readBytes(file), file, keys);
+  const { statement, signedBy, claimed } = readTestResult(readBytes(file), file, keys);
   const broken = (text: string): Link => ({ link, state: 'broken', text });
   if (!statement.subject.some(({ digest }) => digest.sha256 === subject.sha256))
     return broken('it is the statement of another module file');

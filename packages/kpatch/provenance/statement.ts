@@ -1,7 +1,8 @@
 /** In-toto statements of kpatch: reading them, and the parts that both kinds share. */
 import { failure } from '../base/errors/error.ts';
 import { isPlainText } from '../base/printable.ts';
-import type { Content, DocumentDefinition } from '../documents/document.ts';
+import type { Content } from '../documents/document.ts';
+import { formProblem } from '../documents/form.ts';
 import type { provenanceDocument, testResultDocument } from '../documents/provenance.ts';
 import type { PublicKey } from '../module/public-key.ts';
 import { open } from './envelope.ts';
@@ -19,57 +20,44 @@ export interface Read<S> {
   readonly claimed: readonly string[];
 }
 
-/** Where the provenance of a module file is. */
-export function provenancePath(module: string): string {
-  return `${module.replace(/\.ko$/, '')}.provenance.json`;
-}
-
 /** Where the test result of a module file is. */
 export function testResultPath(module: string): string {
   return `${module.replace(/\.ko$/, '')}.test-result.json`;
 }
 
 /** Reads a provenance statement. Errors: `provenance-invalid`, `proof-key`. */
-export async function readProvenance(
-  bytes: Uint8Array,
-  file: string,
-  keys: readonly PublicKey[],
-): Promise<Read<ProvenanceStatement>> {
-  const { provenanceDocument } = await import('../documents/provenance.ts');
-  return await read(bytes, file, keys, provenanceDocument);
+export function readProvenance(bytes: Uint8Array, file: string, keys: readonly PublicKey[]): Read<ProvenanceStatement> {
+  return read(bytes, file, keys, 'slsa.provenance/1');
 }
 
 /** Reads a test result. Errors: `provenance-invalid`, `proof-key`. */
-export async function readTestResult(
-  bytes: Uint8Array,
-  file: string,
-  keys: readonly PublicKey[],
-): Promise<Read<TestResultStatement>> {
-  const { testResultDocument } = await import('../documents/provenance.ts');
-  return await read(bytes, file, keys, testResultDocument);
+export function readTestResult(bytes: Uint8Array, file: string, keys: readonly PublicKey[]): Read<TestResultStatement> {
+  return read(bytes, file, keys, 'in-toto.test-result/0.1');
 }
 
-async function read<D extends DocumentDefinition>(
+function read<N extends 'slsa.provenance/1' | 'in-toto.test-result/0.1', S>(
   bytes: Uint8Array,
   file: string,
   keys: readonly PublicKey[],
-  definition: D,
-): Promise<Read<Content<D>>> {
-  const { contentOf } = await import('../documents/document.ts');
+  form: N,
+): Read<S> {
   const { payload, signedBy, claimed } = open(bytes, file, keys);
-  const read = contentOf(definition.schema, payload);
-  const problem = 'problem' in read ? read.problem : unsafeText(read.content);
+  const problem = formProblem(form, payload) ?? unsafeText(payload);
   if (problem !== undefined) throw failure('provenance-invalid', { file, problem }, { where: { file } });
-  return { statement: (read as { content: Content<D> }).content, signedBy, claimed };
+  return { statement: payload as S, signedBy, claimed };
 }
 
-/** Parts of it are shown on lines of a terminal. What the schema does not know is gone, so the depth is limited. */
-function unsafeText(value: unknown): string | undefined {
-  if (typeof value === 'string') return isPlainText(value) ? undefined : 'it has control characters';
-  if (typeof value !== 'object' || value === null) return undefined;
-  for (const [name, one] of Object.entries(value)) {
-    const problem = isPlainText(name) ? unsafeText(one) : 'it has control characters';
-    if (problem !== undefined) return problem;
+/** Parts of it are shown on lines of a terminal. Members that the form does not know may be nested as deep as they like. */
+function unsafeText(document: unknown): string | undefined {
+  const open: unknown[] = [document];
+  while (open.length > 0) {
+    const value = open.pop();
+    if (typeof value === 'string' && !isPlainText(value)) return 'it has control characters';
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [name, one] of Object.entries(value)) {
+      if (!isPlainText(name)) return 'it has control characters';
+      open.push(one);
+    }
   }
   return undefined;
 }

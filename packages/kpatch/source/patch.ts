@@ -30,21 +30,48 @@ export interface SourcePatch {
 }
 
 /** Folders without code of the kernel, and files that only people and git read. Extensions prove nothing: tables are text files. */
-const noCode =
-  /^(?:Documentation|LICENSES|samples|tools|scripts)\/|(?:^|\/)(?:MAINTAINERS|CREDITS|COPYING|TODO|README(?:\.\w+)?|\.[\w.-]+)$/;
+const noCode = /^(?:Documentation|LICENSES|samples|tools|scripts)\//;
+const readByPeople = /(?:^|\/)(?:MAINTAINERS|CREDITS|COPYING|TODO|README(?:\.\w+)?|\.(?!config$|scmversion$)[\w.-]+)$/;
+const documents = /^(?:Documentation|LICENSES)\//;
 
-/** Programs and settings below tools/ and scripts/ that take part in building the image and its modules. */
-const buildPart =
-  /^tools\/(?:objtool|lib|include|arch|bpf\/resolve_btfids|build)\/|^scripts\/(?:Makefile[^/]*|Kbuild[^/]*|Kconfig[^/]*|[^/]*\.lds[^/]*|link-vmlinux\.sh|(?:kallsyms|sorttable|recordmcount|asn1_compiler|insert-sys-cert)\.\w+|(?:gen|mk|syscall|pahole|cc-|as-|check-local)[^/]*|(?:mod|gcc-plugins|selinux|gdb\/linux\/constants|basic|kconfig|dtc)\/.*)$/;
+/** Programs and settings below tools/ that take part in building the image and its modules. */
+const buildTools = /^tools\/(?:objtool|lib|include|arch|bpf\/resolve_btfids|build|scripts)\//;
+
+/**
+ * What of scripts/ does not take part in building a kernel: what people and packagers run. Everything else there counts as part of
+ * the build (scripts/module-common.c is compiled into every module), also what a later kernel adds.
+ */
+const otherScripts = new RegExp(
+  `^scripts/(?:${[
+    // Folders.
+    '(?:atomic|bash-completion|clang-tools|coccinelle|container|crypto|dummy-tools|ksymoops|livepatch|package|sbom|tracing)/.*',
+    'gdb/(?!linux/constants).*',
+    // What people run on source.
+    String.raw`Lindent|check-(?:git|sysctl-docs|uapi\.sh)|check(?:declares|includes|patch|stack|version|\w*symbols)\.\w+|clean(?:file|patch)|coccicheck`,
+    String.raw`(?:const_structs\.checkpatch|spelling\.txt|cocci\w*|macro_checker\.py|headerdep\.pl|git[.-]\w+(?:\.sh)?|tags\.sh|spdx[\w-]+(?:\.\w+)?)`,
+    String.raw`(?:get_(?:maintainer|feat|abi)\.p[ly]|get_dvb_firmware|parse-maintainers\.pl|kernel-doc(?:[.-][\w.-]+)?|split-man\.pl|sphinx-pre-install)`,
+    String.raw`(?:documentation-file-ref-check|find-unused-docs\.sh|patch-kernel|prune-kernel|stableversion|namespace\.pl|nsdeps|export_report\.pl)`,
+    // What people run on a kernel that is built or running.
+    String.raw`(?:bloat-o-meter|bootgraph\.pl|config|decode_stacktrace\.sh|decodecode|dev-needs\.sh|diffconfig|extract[-_][\w-]+(?:\.pl)?)`,
+    String.raw`(?:faddr2line|file-size\.sh|gfp-translate|leaking_addresses\.pl|markup_oops\.pl|obj(?:diff|dump-func)|show_delta|stackdelta|stackusage)`,
+    String.raw`(?:container|timer_migration_tree\.py|ver_linux|profile2linkerlist\.pl|makelst)`,
+  ].join('|')})$`,
+);
 
 /** True for a file that no kernel code is compiled from: documents, tests, tools. */
 export function isNoCode(path: string): boolean {
-  return noCode.test(path);
+  return noCode.test(path) || readByPeople.test(path);
+}
+
+/** True for a file that only people read, in a kernel or in a module with a source of its own. */
+export function isDocument(path: string): boolean {
+  return documents.test(path) || readByPeople.test(path);
 }
 
 /** True for such a file that takes part in the build of a kernel, so that a change can alter its code. */
 export function isBuildPart(path: string): boolean {
-  return buildPart.test(path);
+  if (readByPeople.test(path)) return false;
+  return buildTools.test(path) || (path.startsWith('scripts/') && !otherScripts.test(path));
 }
 
 /** Reads a patch file. Errors: `file-unreadable` and those of `parseSourcePatch`. */

@@ -1,6 +1,7 @@
 /** The compiler that built a kernel, and the one that is here. */
 import { failure } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
+import { packageOf } from '../base/tools.ts';
 import type { KernelConfig } from '../kernel/config.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
 import type { Naming } from '../platform/naming.ts';
@@ -14,18 +15,26 @@ import type { WantedCompiler } from './build-root.ts';
  * machine than this one it is a cross compiler. Error: `platform-unknown`.
  */
 export async function compilerOf(config: KernelConfig, root?: string): Promise<KernelCompiler> {
-  const { family, major, text: builtBy } = wantedCompiler(config);
-  const first = builtBy.split(' ')[0] ?? '';
+  const wanted = wantedCompiler(config);
+  const { family, major, text: builtBy } = wanted;
   const cross = crossNames(config);
-  const prefixed = (name: string): string =>
-    cross === undefined || family === 'clang' || name.startsWith(`${cross.triple}-`) ? name : `${cross.triple}-${name}`;
-  const candidates = [/^(?:\S+-)?(?:gcc|clang)(?:-\d+)?$/.test(first) ? first : '', `${family}-${major}`, family]
-    .filter(Boolean)
-    .map(prefixed);
-  const command = (await firstInstalled(candidates, root)) ?? candidates[0] ?? family;
+  const candidates = compilerNames(wanted, cross?.triple);
+  const command = (await best(candidates, builtBy, root)) ?? candidates[0] ?? family;
   const foreign = cross === undefined ? [] : [`ARCH=${cross.kernel}`, `CROSS_COMPILE=${cross.triple}-`];
   const makeArguments = [...foreign, ...(await toolArguments(config, major, root))];
   return { command, builtBy, makeArguments, ...(root === undefined ? {} : { root }) };
+}
+
+/** Commands that can be the compiler of a kernel, the likeliest first. `triple` is that of another machine than this one. */
+export function compilerNames({ family, major, text }: WantedCompiler, triple?: string): string[] {
+  const first = text.split(' ')[0] ?? '';
+  const prefixed = (name: string): string =>
+    triple === undefined || family === 'clang' || name.startsWith(`${triple}-`) ? name : `${triple}-${name}`;
+  const names = [/^(?:\S+-)?(?:gcc|clang)(?:-\d+)?$/.test(first) ? first : '', `${family}-${major}`, family];
+  // Newer compilers of the RHEL family: packages gcc-toolset-N (since RHEL 8) and devtoolset-N, which are not in PATH.
+  const toolsets = family === 'gcc' && major !== undefined && triple === undefined ? ['gcc-toolset', 'devtoolset'] : [];
+  const paths = toolsets.map((name) => `/opt/rh/${name}-${major}/root/usr/bin/gcc`);
+  return [...new Set([...names.filter(Boolean).map(prefixed), ...paths])];
 }
 
 /** The names of the machine that a configuration is for; undefined for this one. */
@@ -52,6 +61,18 @@ async function toolArguments(config: KernelConfig, major: string | undefined, ro
   // The default assembler for clang changed in Linux 5.15.
   const assembler = config.has('AS_IS_LLVM') ? ['LLVM_IAS=1'] : config.has('AS_IS_GNU') ? ['LLVM_IAS=0'] : [];
   return [...(linker === undefined ? [] : [`LD=${linker}`]), ...(config.has('CC_IS_CLANG') ? assembler : [])];
+}
+
+/** The first of these commands that is the compiler of that text, else the first that is installed. */
+async function best(commands: readonly string[], builtBy: string, root?: string): Promise<string | undefined> {
+  let installed: string | undefined;
+  for (const command of commands) {
+    const text = await versionText(command, root);
+    if (text === undefined) continue;
+    if (builtBy === '' || sameCompiler(text, builtBy)) return command;
+    installed ??= command;
+  }
+  return installed;
 }
 
 async function firstInstalled(commands: readonly string[], root?: string): Promise<string | undefined> {
@@ -89,7 +110,7 @@ export async function checkCompiler(
 ): Promise<{ found: string; same: boolean }> {
   const { command, builtBy, makeArguments, root } = kernel.compiler;
   const found = await versionText(command, root);
-  if (found === undefined) throw failure('tool-missing', { tool: command, package: command });
+  if (found === undefined) throw failure('tool-missing', { tool: command, package: packageOf(command) });
   for (const argument of makeArguments) {
     const linker = /^LD=(.*)/.exec(argument)?.[1];
     if (linker !== undefined && (await versionText(linker, root)) === undefined)

@@ -11,7 +11,7 @@ import { type GuestModules, moduleFiles } from './files/modules.ts';
 import { Guest } from './guest.ts';
 import { type Accelerations, chooseAcceleration } from './qemu/acceleration.ts';
 import { type MemoryPlace, takePlace } from './qemu/budget.ts';
-import { emulatorFor } from './qemu/emulator.ts';
+import { emulatorFor, machineFor } from './qemu/emulator.ts';
 import { type Acceleration, type Machine, startQemu } from './qemu/qemu.ts';
 
 export interface BootOptions {
@@ -50,8 +50,9 @@ export interface BootOptions {
  */
 export async function boot(options: BootOptions): Promise<Guest> {
   const modules = options.modules === undefined ? {} : await moduleFiles(options.modules);
-  const init = options.init ?? initScript(options.modules?.load ?? [], emulatorFor(options.image));
-  const archive = await initramfs({ ...modules, ...options.files }, init);
+  const platform = machineFor(options.image);
+  const init = options.init ?? initScript(options.modules?.load ?? [], platform.emulator);
+  const archive = await initramfs({ ...modules, ...options.files }, init, platform);
   return prepared(options, archive, (ground) => bootOn(options, ground));
 }
 

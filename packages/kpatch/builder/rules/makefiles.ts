@@ -20,10 +20,12 @@ export function isMakefile(file: string): boolean {
 /** True if a file belongs to another architecture than the one that the map is of. */
 export function isForeign(file: string, map: ObjectMap): boolean {
   const architecture = /^arch\/([^/]+)\//.exec(file)?.[1];
-  const ours = [...map.keys()].find((object) => object.startsWith('arch/'))?.split('/')[1];
   if (architecture === undefined) return false;
-  // arch/x86/um is the part of user-mode Linux, an architecture of its own.
-  return architecture !== ours || file.startsWith(`arch/${architecture}/um/`);
+  const objects = [...map.keys()].filter((object) => object.startsWith('arch/'));
+  if (objects.length === 0) return false;
+  // arch/x86/um is the part of user-mode Linux, an architecture of its own. arch/arm64 links objects of arch/arm (Xen).
+  const folder = file.startsWith(`arch/${architecture}/um/`) ? `arch/${architecture}/um/` : `arch/${architecture}/`;
+  return !objects.some((object) => object.startsWith(folder));
 }
 
 /**

@@ -1,15 +1,19 @@
 /** Compares the compiled pairs: one difference for each changed unit and object. Each object is parsed once, here. */
 import { failure } from '../../base/errors/error.ts';
+import { temporaryFolder } from '../../base/files.ts';
 import { diff } from '../../differ/diff.ts';
 import type { DiffOptions, DiffResult, LeftOutChange } from '../../differ/options.ts';
 import type { ElfFile } from '../../formats/elf/file.ts';
 import { ObjectFile } from '../../formats/elf/object-file.ts';
+import { readObject } from '../../formats/elf/read-object.ts';
 import type { Unit } from '../../kbuild/unit.ts';
 import type { RunningCode } from '../../kernel/running-code.ts';
+import type { KernelRules } from '../../platform/kernel-rules.ts';
+import { architectureOf } from '../../platform/registry.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
 import { runningCode } from '../../runpre/module-code.ts';
 import { nothingChanged } from '../irrelevance.ts';
-import { type CompiledPair, emptyObject } from '../pairs.ts';
+import { type CompiledPair, emptyObject, vendorUnit } from '../pairs.ts';
 import type { LeftOut } from '../plan.ts';
 import { requireResolved } from '../rules/definitions.ts';
 import { type DeclaredStates, declaredStates } from '../rules/states.ts';
@@ -79,7 +83,7 @@ export class PairComparison {
     const code = this.#codes.get(object) ?? (await runningCode(facts, object));
     this.#codes.set(object, code);
     const rules = await facts.rules();
-    const runPre = new RunPre(original.object, code, rules);
+    const runPre = await this.#runPre(unit, original, code, rules);
     if (unit.added === true && this.#options.leaveOutInit !== true) refuseInit(patched.elf, unit, object);
     const result = diff(original, patched, {
       names: { original: original.elf.file, patched: patched.elf.file },
@@ -94,6 +98,16 @@ export class PairComparison {
     this.leftOut.push(...result.leftOut);
     this.notes.push(...result.notes);
     if (result.status === 'changed') this.differences.push({ unit, object, result, original, runPre });
+  }
+
+  /** Compares the unpatched unit with the target; on some machines as the vendor compiled it, see `vendorUnit`. */
+  async #runPre(unit: Unit, original: ObjectFile, code: RunningCode, rules: KernelRules): Promise<RunPre> {
+    const first = new RunPre(original.object, code, rules);
+    const anchored = architectureOf(original.object).runPre?.sectionAnchors === true;
+    if (!anchored || unit.added === true || first.isComplete) return first;
+    using folder = temporaryFolder('kpatch-vendor-unit-');
+    const { bytes } = await vendorUnit(this.#facts, unit, folder.path);
+    return new RunPre(readObject(bytes, `${unit.object} (as the vendor compiled it)`), code, rules);
   }
 }
 

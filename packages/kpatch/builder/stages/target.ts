@@ -1,9 +1,8 @@
 /** Finds and prepares the target kernel, and reads the patch that the new one succeeds. */
-import { failure } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
-import { holdKernel, prepareCustomKernel, prepareKernel } from '../../prepare/kernel.ts';
+import { holdKernel, prepareCustomKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
 import type { Resource } from '../../provenance/statement.ts';
 import { checkCompiler } from '../../toolchain/compiler.ts';
 import type { Defer } from '../intact.ts';
@@ -46,10 +45,10 @@ export async function findTarget({ request, module }: Order, report: Reporter, d
   return { kernel, facts, previous, version, compiler, inputs, [Symbol.dispose]: () => held.dispose() };
 }
 
-/** Gives the version text of the compiler. Errors: `kernel-no-livepatch`, `kernel-compiler`, `tool-missing`. */
+/** Gives the version text of the compiler. Errors: those of `requireLivepatch`, `kernel-compiler`, `tool-missing`. */
 async function checkTarget(facts: KernelFacts, request: BuildRequest, report: Reporter): Promise<string> {
   const { kernel } = facts;
-  if (!kernel.livepatch) throw failure('kernel-no-livepatch', { release: kernel.release, option: 'CONFIG_LIVEPATCH' });
+  requireLivepatch(kernel);
   const { same, found } = await checkCompiler(kernel, { accept: request.skipCompilerCheck });
   if (!same) report.warn(`compiling with "${found}" instead of "${kernel.compiler.builtBy}"`);
   return found;

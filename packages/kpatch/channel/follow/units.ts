@@ -21,7 +21,7 @@ export function selfCommand(): string[] {
 }
 
 /** The command that is written into units: the installed one where there is one. */
-function unitCommand(root: string): string {
+export function unitCommand(root: string): string {
   const installed = ['/usr/sbin/kpatch', '/usr/bin/kpatch', '/usr/local/bin/kpatch'].find((path) =>
     existsSync(join(root, path)),
   );
@@ -36,8 +36,8 @@ if [ -d /run/systemd/system ]; then systemctl --no-block start kpatch-update.ser
 exit 0
 `;
 
-/** For both services. V8 compiles at run time, so memory that is writable and executable stays allowed. */
-const hardened = `NoNewPrivileges=yes
+/** For all services. V8 compiles at run time, so memory that is writable and executable stays allowed. */
+export const hardened = `NoNewPrivileges=yes
 PrivateDevices=yes
 ProtectClock=yes
 ProtectHostname=yes
@@ -192,9 +192,9 @@ function unitsEnabled(root: string): boolean {
   return existsSync(join(root, timer));
 }
 
-async function systemctl(root: string, ...calls: readonly string[][]): Promise<void> {
+/** Calls systemctl(1); for an image only links are made, and the rest happens when it boots. */
+export async function systemctl(root: string, ...calls: readonly string[][]): Promise<void> {
   if (root !== '/') {
-    // In an image only links can be made; the rest happens when it boots.
     for (const call of calls.filter(([verb]) => verb !== 'daemon-reload')) {
       await run('systemctl', ['--root', root, ...call.filter((word) => word !== '--now')]).catch(() => undefined);
     }

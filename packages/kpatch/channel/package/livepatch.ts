@@ -26,7 +26,9 @@ export function livePatchSpec(record: LivePatchRecord, module: PatchModule | und
   ]);
   if (module !== undefined) {
     files.set(`${folder}/${module.manifest.name}.ko`, module.bytes);
-    if (module.proof !== undefined) files.set(`${folder}/${module.manifest.name}.proof.json`, module.proof);
+    const { proof, provenance, manifest } = module;
+    if (proof !== undefined) files.set(`${folder}/${manifest.name}.proof.json`, proof);
+    if (provenance !== undefined) files.set(`${folder}/${manifest.name}.provenance.json`, provenance);
   }
   const fixes = record.cves.map((cve) => cve.id).join(', ');
   return {

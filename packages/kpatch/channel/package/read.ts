@@ -49,20 +49,25 @@ export async function readPackage(file: string): Promise<ReadPackage> {
   }
   const name = `${record.module.name}.ko`;
   if (modules.length !== 1 || modules[0] !== name) throw bad(`it must contain ${name} and no other module`);
-  const proof = names.find((other) => other === `${record.module?.name}.proof.json`);
-  const module = patchModuleOf(
-    at(name),
-    `${file}:${packageFolder(kernel)}/${name}`,
-    proof === undefined ? undefined : at(proof),
-  );
+  const { name: base } = record.module;
+  const optional = (name: string): Buffer | undefined => files.get(`${kernel}/${name}`);
+  const module = patchModuleOf(at(name), `${file}:${packageFolder(kernel)}/${name}`, {
+    proof: optional(`${base}.proof.json`),
+    provenance: optional(`${base}.provenance.json`),
+  });
   if (module.sha256 !== record.module.sha256) throw bad('its module does not match its record');
   const { manifest } = module;
   if (manifest.release !== kernel || manifest.version !== record.version || manifest.name !== record.module.name) {
     throw bad(`the manifest of its module is for ${manifest.name} version ${manifest.version} for ${manifest.release}`);
   }
-  if ((module.proof === undefined ? null : sha256(module.proof)) !== record.proof)
-    throw bad('its proof does not match its record');
+  if (digestOf(module.proof) !== record.proof) throw bad('its proof does not match its record');
+  if (digestOf(module.provenance) !== (record.provenance ?? null))
+    throw bad('its provenance does not match its record');
   return { file, format, record, module };
+}
+
+function digestOf(bytes: Uint8Array | undefined): string | null {
+  return bytes === undefined ? null : sha256(bytes);
 }
 
 /** What a file name says that it is. Error: `channel-package`. */

@@ -1,6 +1,7 @@
 /** The record that is included inside each live patch package, as `/usr/lib/kpatch/RELEASE/advisory.json`. */
 
 import { type Advisory, isCveId, severityOf } from '../../advisory/record.ts';
+import { sha256 } from '../../base/digest.ts';
 import { failure } from '../../base/errors/error.ts';
 import type { livePatchRecordDocument } from '../../documents/channel.ts';
 import { formProblem, type Stored } from '../../documents/form.ts';
@@ -15,7 +16,6 @@ export type FixedCve = LivePatchRecord['cves'][number];
 export function recordOf(
   module: PatchModule,
   release: number,
-  proof: string | null,
   advisories: ReadonlyMap<string, Advisory>,
   withdrawn: LivePatchRecord['withdrawn'] = [],
 ): LivePatchRecord {
@@ -37,7 +37,8 @@ export function recordOf(
       signed: module.signed,
       buildId: manifest.buildId ?? '',
     },
-    proof,
+    proof: module.proof === undefined ? null : sha256(module.proof),
+    provenance: module.provenance === undefined ? null : sha256(module.provenance),
     cves,
     withdrawn,
   };
@@ -53,6 +54,7 @@ export function emptyRecord(kernel: string, arch: string): LivePatchRecord {
     release: 0,
     module: null,
     proof: null,
+    provenance: null,
     cves: [],
     withdrawn: [],
   };

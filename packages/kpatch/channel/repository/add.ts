@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Advisory } from '../../advisory/record.ts';
-import { sha256, sha256File } from '../../base/digest.ts';
+import { sha256File } from '../../base/digest.ts';
 import { failure } from '../../base/errors/error.ts';
 import { readBytes, temporaryFolder, writeError } from '../../base/files.ts';
 import { buildLivePatch } from '../package/livepatch.ts';
@@ -91,14 +91,7 @@ async function readCandidates(files: readonly string[], options: AddOptions): Pr
   for (const file of files) {
     if (file.endsWith('.ko')) {
       const module = readPatchModule(file);
-      const { proof } = module;
-      const record = recordOf(
-        module,
-        options.release,
-        proof === undefined ? null : sha256(proof),
-        options.advisories,
-        options.withdrawn,
-      );
+      const record = recordOf(module, options.release, options.advisories, options.withdrawn);
       candidates.set(keyOf(record), { record, module });
     } else read.push(await readPackage(file));
   }

@@ -33,6 +33,10 @@ export interface ChannelConfig {
   readonly require: {
     readonly proof: boolean;
     readonly moduleSignature: boolean;
+    /** Absent in channels that were made before channels carried provenance. */
+    readonly provenance?: boolean;
+    /** Files with public keys (PEM) of builders, below the channel's folder, by one of which provenance must be signed. */
+    readonly builderKeys?: readonly string[];
     /** Files with public keys (PEM), below the channel's folder, by one of which a proof must be signed. */
     readonly proofKeys?: readonly string[];
     /** Files with certificates (PEM or DER), below the channel's folder, by one of which a module must be signed. */
@@ -89,9 +93,10 @@ export function problemOf(config: ChannelConfig): string | undefined {
   if (!fingerprints.every((key) => /^[0-9A-F]{40}$|^[0-9A-F]{64}$/.test(key))) {
     return 'keys must be given by their full fingerprint';
   }
-  const files = [...(config.require.proofKeys ?? []), ...(config.require.certificates ?? [])];
+  const { proofKeys = [], builderKeys = [], certificates = [] } = config.require;
+  const files = [...proofKeys, ...builderKeys, ...certificates];
   if (files.some((file) => isAbsolute(file) || file.split('/').includes('..')))
-    return 'the files of proofKeys and certificates must lie in the folder of the channel';
+    return 'the files of proofKeys, builderKeys and certificates must lie in the folder of the channel';
   if (!between(config.windowMonths, 1, 120)) return 'the support window must be 1 to 120 months';
   if (!between(config.validDays, 1, 366)) return 'the validity must be 1 to 366 days';
   if (!between(config.keep, 1, 100)) return 'the number of publications to keep must be 1 to 100';

@@ -36,7 +36,8 @@ import { feed } from './page/feed.ts';
 import { feedFile, page } from './page/page.ts';
 import { kernelsDocument, type Publication } from './publication.ts';
 import { brokenRules } from './rules.ts';
-import { type TufKeys, writeTuf } from './tuf/repository.ts';
+import { servedMetadata, type TufKeys, writeTuf } from './tuf/repository.ts';
+import { prepareTargets } from './tuf/targets.ts';
 
 type Generation = Stored<typeof channelGenerationDocument>;
 
@@ -93,6 +94,21 @@ export async function publish(
   } finally {
     forget();
   }
+}
+
+/**
+ * Writes the list of targets that the next publication needs, to be signed elsewhere; undefined if the served one holds.
+ * Errors: the rules', `tuf-root`, `channel-damaged`.
+ */
+export async function prepareTargetsOf(folder: string, config: ChannelConfig, now: Date): Promise<string | undefined> {
+  const kernels = readKernels(folder);
+  const broken = kernels.flatMap((kernel) => brokenRules(kernel, config, readTrust(folder, config)));
+  if (broken[0] !== undefined) throw broken[0];
+  const previous = newestGeneration(folder);
+  const before = previous === undefined ? undefined : join(layout(folder).generations, String(previous.number));
+  const validUntil = new Date(now.getTime() + config.validDays * 86_400_000);
+  const served = await servedMetadata(before);
+  return prepareTargets(folder, { config, kernels, date: now, validUntil }, served?.targets);
 }
 
 async function makeTree(

@@ -11,7 +11,7 @@ import { type ChannelKernel, type PublishedPatch, untilOf, windowOf } from './ke
 
 /** What the rules look at beside the record itself. */
 export interface Candidate {
-  readonly patch: Pick<PublishedPatch, 'record' | 'proven' | 'proofKey' | 'signer'>;
+  readonly patch: Pick<PublishedPatch, 'record' | 'proven' | 'proofKey' | 'builderKey' | 'signer'>;
   /** Why its proof or signature does not count. */
   readonly problems: Shortfalls;
   /** True if the module replaces all live patches before it. */
@@ -47,15 +47,15 @@ export function brokenRule(
 }
 
 /**
- * Proof and signature, by what was found out when the patch was added. A patch that was added before the channel named keys
+ * Proof, provenance and signature, by what was found out when the patch was added. A patch that was added before the channel named keys
  * was not checked with them, so it does not count.
  */
 function trustRule(
-  { record, proven, proofKey, signer }: Candidate['patch'],
+  { record, proven, proofKey, builderKey, signer }: Candidate['patch'],
   release: string,
   { require }: ChannelConfig,
-  { proofKeys, certificates }: ChannelTrust,
-  { proof, signature }: Shortfalls = {},
+  { proofKeys, builderKeys, certificates }: ChannelTrust,
+  { proof, provenance, signature }: Shortfalls = {},
 ): KpatchError | undefined {
   const version = versionText(record);
   const known = certificates.map(({ publicKey }) => keyId(publicKey));
@@ -63,6 +63,10 @@ function trustRule(
   if (require.moduleSignature && !isSigned) {
     const problem = signature ?? 'none of its certificates verified it when it was added';
     return failure('channel-unsigned-module', { version, release, problem });
+  }
+  if (require.provenance === true && !builderKeys.some(({ id }) => id === builderKey)) {
+    const problem = provenance ?? 'none of its keys verified the provenance when it was added';
+    return failure('channel-no-provenance', { version, release, problem });
   }
   const isProven = proven && (proofKeys.length === 0 || proofKeys.some(({ id }) => id === proofKey));
   if (!require.proof || isProven) return undefined;

@@ -21,7 +21,7 @@ export const metadataLimits: Readonly<Record<Role, number>> = {
   snapshot: 64 << 10,
   targets: 4 << 20,
 };
-/** Largest number of targets: the library's work grows with its square, and this many take seconds. Enough for 290 kernels. */
+/** Largest number of targets: the library's work grows with its square, and this many take seconds. Enough for 240 kernels. */
 const MOST_TARGETS = 1500;
 const MOST_REVOKED = 1000;
 /** Largest target file, in bytes. A livepatch module is smaller than 16 MiB. */

@@ -40,10 +40,27 @@ export function readTufPublicKey(file: string): TufPublicKey {
   );
 }
 
-/** Reads a private key (PEM, not encrypted). Errors: `file-unreadable`, `tuf-key`. */
-export function readTufPrivateKey(file: string): TufPrivateKey {
+/** Gives the passphrase of an encrypted key; asked only for keys that need one. Errors: `tuf-passphrase`, `file-unreadable`. */
+export type PassphraseOf = (file: string) => string;
+
+const noPassphrase: PassphraseOf = (file) => {
+  throw failure('tuf-passphrase', { file, problem: 'none was given' });
+};
+
+/** Reads a private key (PEM, plain or encrypted PKCS#8). Errors: `file-unreadable`, `tuf-key`, `tuf-passphrase`. */
+export function readTufPrivateKey(file: string, passphraseOf: PassphraseOf = noPassphrase): TufPrivateKey {
   const pem = readBytes(file);
-  const key = parsed(() => createPrivateKey(pem), file, 'it is not an unencrypted private key in PEM form');
+  if (!pem.includes('ENCRYPTED')) {
+    const key = parsed(() => createPrivateKey(pem), file, 'it is not a private key in PEM form');
+    return { ...publicPart(createPublicKey(key), file), key };
+  }
+  const passphrase = passphraseOf(file);
+  let key: KeyObject;
+  try {
+    key = createPrivateKey({ key: pem, passphrase });
+  } catch (cause) {
+    throw failure('tuf-passphrase', { file, problem: 'it does not open the key' }, { where: { file }, cause });
+  }
   return { ...publicPart(createPublicKey(key), file), key };
 }
 
@@ -55,17 +72,21 @@ function parsed<T>(read: () => T, file: string, problem: string): T {
   }
 }
 
-/** The private keys of a folder: its files that end in `.key`. Errors: `file-unreadable`, `tuf-key`. */
-export function keysOfFolder(folder: string): TufPrivateKey[] {
+/** The private keys of a folder: its files that end in `.key`. Errors: `file-unreadable`, `tuf-key`, `tuf-passphrase`. */
+export function keysOfFolder(folder: string, passphraseOf?: PassphraseOf): TufPrivateKey[] {
   const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.key')) : [];
-  return names.sort().map((name) => readTufPrivateKey(join(folder, name)));
+  return names.sort().map((name) => readTufPrivateKey(join(folder, name), passphraseOf));
 }
 
-/** Makes a key pair: `file` for its owner alone, `file.pub` for everybody. Errors: `tuf-key` if one is there already. */
-export function makeTufKey(file: string): TufPublicKey {
+/**
+ * Makes a key pair: `file` for its owner alone, encrypted if there is a passphrase, and `file.pub` for everybody.
+ * Errors: `tuf-key` if one is there already.
+ */
+export function makeTufKey(file: string, passphrase?: string): TufPublicKey {
   if (existsSync(file)) throw failure('tuf-key', { file, problem: 'it exists already' });
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-  writeAtomically(file, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
+  const secret = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase };
+  writeAtomically(file, privateKey.export({ type: 'pkcs8', format: 'pem', ...secret }).toString(), 0o600);
   writeAtomically(`${file}.pub`, publicKey.export({ type: 'spki', format: 'pem' }).toString());
   return publicPart(publicKey, file);
 }

@@ -30,6 +30,8 @@ export interface PatchTarget {
   readonly supersedes: readonly string[];
   /** Paths of other targets. */
   readonly proof: string | null;
+  /** Null also in lists that were made before channels carried provenance. */
+  readonly provenance: string | null;
   readonly record: string;
 }
 
@@ -37,6 +39,7 @@ export interface PatchTarget {
 export interface ListedPatch extends PatchTarget {
   readonly file: TargetFile;
   readonly proofFile: TargetFile | undefined;
+  readonly provenanceFile: TargetFile | undefined;
   readonly recordFile: TargetFile;
 }
 
@@ -58,13 +61,16 @@ export function listedPatches(signed: Plain): ReadonlyMap<string, readonly Liste
   for (const { custom, ...file } of files.values()) {
     if (custom.kind !== 'module') continue;
     const target = patchTargetOf(custom, file.path);
-    const proofFile = target.proof === null ? undefined : files.get(target.proof);
-    if (target.proof !== null && proofFile === undefined)
-      throw failure('tuf-record', { path: file.path, problem: `its proof ${target.proof} is not listed` });
-    const recordFile = files.get(target.record);
-    if (recordFile === undefined) throw failure('tuf-record', { path: file.path, problem: 'its record is not listed' });
+    const other = (what: string, path: string): TargetFile => {
+      const found = files.get(path);
+      if (found !== undefined) return found;
+      throw failure('tuf-record', { path: file.path, problem: `its ${what} ${path} is not listed` });
+    };
+    const proofFile = target.proof === null ? undefined : other('proof', target.proof);
+    const provenanceFile = target.provenance === null ? undefined : other('provenance', target.provenance);
+    const recordFile = other('record', target.record);
     const listed = found.get(target.release) ?? [];
-    listed.push({ ...target, file, proofFile, recordFile });
+    listed.push({ ...target, file, proofFile, provenanceFile, recordFile });
     found.set(target.release, listed);
   }
   for (const listed of found.values()) {
@@ -90,8 +96,11 @@ function patchTargetOf(custom: Plain, path: string): PatchTarget {
   if (!/^\w{1,20}$/.test(arch)) throw bad('it names no architecture');
   const proof = custom.proof === null ? null : text(custom.proof);
   if (proof === undefined) throw bad('it does not say whether there is a proof');
+  const provenance = custom.provenance === undefined || custom.provenance === null ? null : text(custom.provenance);
+  if (provenance === undefined) throw bad('the path of its provenance is not text');
   const record = text(custom.record) ?? '';
-  return { kind: 'module', release, arch, name, version, packageRelease, cves, withdrawn, supersedes, proof, record };
+  const named = { release, arch, name, version, packageRelease };
+  return { kind: 'module', ...named, cves, withdrawn, supersedes, proof, provenance, record };
 }
 
 function count(value: unknown): number | undefined {

@@ -7,6 +7,7 @@ import { needSettings } from '../../channel/follow/settings.ts';
 import type { ChannelStatus, KernelState } from '../../channel/follow/status.ts';
 import { supportText } from '../../channel/follow/support.ts';
 import { fetchFor, followTuf, isRootFile } from '../../channel/follow/tuf/follow.ts';
+import { fleetChoice, placeIn } from '../../fleet/choice.ts';
 import { readPolicyState } from '../../host/acceptance/policy.ts';
 import { thisMachine } from '../../host/machine/machine.ts';
 import { action, type Context, type Outcome } from '../command.ts';
@@ -94,7 +95,9 @@ async function fetchIt(
     throw failure('usage', {
       problem: 'this machine follows its channel by packages; fetch works with root.json only',
     });
-  await report.stage(`fetch ${settings.url}`, () => fetchFor(root, settings, kernels, options.to));
+  await report.stage(`fetch ${settings.url}`, () =>
+    fetchFor(root, settings, kernels, options.to, fleetChoice(placeIn(root))),
+  );
   const text = `fetched into ${options.to}; use it with kpatch update --fetched ${options.to}`;
   return { schema: 'kpatch.channel-fetch/1', data: { to: options.to }, text };
 }

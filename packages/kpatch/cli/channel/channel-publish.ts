@@ -35,6 +35,7 @@ import { readPublicKey } from '../../module/public-key.ts';
 import { readCertificate } from '../../module/signature.ts';
 import { platformHere } from '../../platform/registry.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { type PassphraseOptions, passphraseOf, withPassphrase } from '../passphrase.ts';
 
 interface InitOptions {
   readonly name: string;
@@ -46,8 +47,14 @@ interface InitOptions {
   readonly keep?: string;
   readonly requireProof?: boolean;
   readonly proofKey?: string[];
+  readonly requireProvenance?: boolean;
+  readonly builderKey?: string[];
   readonly requireSignature?: boolean;
   readonly certificate?: string[];
+}
+
+interface PublishOptions extends PassphraseOptions {
+  readonly tufKeys?: string;
 }
 
 interface KernelOptions {
@@ -78,6 +85,8 @@ export function registerPublish(channel: Command): void {
     .option('--keep <n>', `older publications to keep (${configDefaults.keep})`)
     .option('--require-proof', 'accept only patches with a proof that --proof-key signed')
     .option('--proof-key <file...>', 'public key (PEM) of who signs proofs')
+    .option('--require-provenance', 'accept only patches whose provenance --builder-key signed')
+    .option('--builder-key <file...>', 'public key (PEM) of who builds modules')
     .option('--require-signature', 'accept only modules that --certificate signed')
     .option('--certificate <file...>', 'certificate (PEM or DER) of who signs modules')
     .option('--json', 'print JSON')
@@ -102,10 +111,15 @@ export function registerPublish(channel: Command): void {
     .option('--no-sandbox', 'unpack packages with all your rights (dangerous)')
     .option('--json', 'print JSON')
     .action(action(add));
-  channel
-    .command('publish <DIR>')
-    .description('publish the content of the channel atomically')
-    .option('--tuf-keys <folder>', 'folder with the keys of targets, snapshot and timestamp (or $KPATCH_CHANNEL_KEYS)')
+  withPassphrase(
+    channel
+      .command('publish <DIR>')
+      .description('publish the content of the channel atomically')
+      .option(
+        '--tuf-keys <folder>',
+        'folder with the keys of targets, snapshot and timestamp (or $KPATCH_CHANNEL_KEYS)',
+      ),
+  )
     .option('--json', 'print JSON')
     .action(action(publishIt));
   channel
@@ -177,22 +191,35 @@ async function init(_: Context, options: InitOptions, dir: string): Promise<Outc
 
 /** What the channel asks for; the keys are kept in its folder. Error: `usage`. */
 function requirements(options: InitOptions): ChannelConfig['require'] {
-  const { proofKey = [], certificate = [] } = options;
+  const { proofKey = [], builderKey = [], certificate = [] } = options;
   const [proof, moduleSignature] = [options.requireProof === true, options.requireSignature === true];
+  const provenance = options.requireProvenance === true;
   if (proof && proofKey.length === 0)
     throw failure('usage', { problem: '--require-proof needs --proof-key FILE, the public key of who signs proofs' });
+  if (provenance && builderKey.length === 0)
+    throw failure('usage', { problem: '--require-provenance needs --builder-key FILE, the public key of who builds' });
   if (moduleSignature && certificate.length === 0)
     throw failure('usage', { problem: '--require-signature needs --certificate FILE, of who signs modules' });
   const named = (files: readonly string[]): string[] => files.map((file) => `keys/${basename(file)}`);
-  return { proof, moduleSignature, proofKeys: named(proofKey), certificates: named(certificate) };
+  return {
+    proof,
+    moduleSignature,
+    ...(provenance ? { provenance } : {}),
+    proofKeys: named(proofKey),
+    ...(builderKey.length > 0 ? { builderKeys: named(builderKey) } : {}),
+    certificates: named(certificate),
+  };
 }
 
 /** Copies the keys into the folder of the channel. Errors: `proof-key`, `sign-certificate-unusable`, `usage`. */
-function keepKeys(folder: string, { proofKey = [], certificate = [] }: InitOptions): void {
-  const files = [...proofKey, ...certificate];
+function keepKeys(folder: string, { proofKey = [], builderKey = [], certificate = [] }: InitOptions): void {
+  const files = [...new Set([...proofKey, ...builderKey, ...certificate])];
   if (new Set(files.map((file) => basename(file))).size < files.length)
-    throw failure('usage', { problem: 'the files of --proof-key and --certificate must have different names' });
+    throw failure('usage', {
+      problem: 'the files of --proof-key, --builder-key and --certificate must have different names',
+    });
   proofKey.forEach(readPublicKey);
+  builderKey.forEach(readPublicKey);
   certificate.forEach(readCertificate);
   const { keys } = layout(folder);
   if (files.length > 0) mkdirSync(keys, { recursive: true });
@@ -252,16 +279,18 @@ async function add({ report }: Context, options: AddCommandOptions, dir: string,
 }
 
 /** The keys of the roles that sign at every publication. */
-function roleKeys(given: string | undefined): TufKeys {
-  const folder = given ?? process.env.KPATCH_CHANNEL_KEYS;
-  return folder === undefined ? { folder: '(no folder given)', keys: [] } : { folder, keys: keysOfFolder(folder) };
+function roleKeys(options: PublishOptions): TufKeys {
+  const folder = options.tufKeys ?? process.env.KPATCH_CHANNEL_KEYS;
+  return folder === undefined
+    ? { folder: '(no folder given)', keys: [] }
+    : { folder, keys: keysOfFolder(folder, passphraseOf(options)) };
 }
 
-async function publishIt({ report }: Context, options: { tufKeys?: string }, dir: string): Promise<Outcome> {
+async function publishIt({ report }: Context, options: PublishOptions, dir: string): Promise<Outcome> {
   const folder = resolve(dir);
   const config = readConfig(folder);
   using _held = await held(folder);
-  const published = await publish(folder, config, now(), report, roleKeys(options.tufKeys));
+  const published = await publish(folder, config, now(), report, roleKeys(options));
   const text = `publication ${published.generation}: ${plural(published.kernels, 'kernel')}, ${plural(published.packages, 'live patch package')}, valid until ${dayOf(published.validUntil)}\nserve ${layout(folder).public} as ${config.url}`;
   return {
     schema: 'kpatch.channel-publish/1',

@@ -2,7 +2,6 @@
 import { mkdirSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { readSources } from '../../advisory/sources.ts';
-import { sha256 } from '../../base/digest.ts';
 import { failure } from '../../base/errors/error.ts';
 import { buildLivePatch } from '../../channel/package/livepatch.ts';
 import { emptyRecord, recordOf, versionText } from '../../channel/package/record.ts';
@@ -34,7 +33,10 @@ export function register(program: Command): void {
     .option('--empty <kernel>', 'build the empty package that subscribes a kernel before it has a patch')
     .option('--arch <arch>', 'architecture of the empty package, as `uname -m` prints it (default: this machine)')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nIf the proof MODULE.proof.json is next to the module, the package includes it.')
+    .addHelpText(
+      'after',
+      '\nIf MODULE.proof.json and MODULE.provenance.json are next to the module, the package includes them.',
+    )
     .action(action(run));
 }
 
@@ -57,7 +59,7 @@ async function run({ report }: Context, options: Options, modules: string[] = []
   };
   for (const module of read) {
     const { release: kernel } = module.manifest;
-    const record = recordOf(module, release, module.proof === undefined ? null : sha256(module.proof), advisories);
+    const record = recordOf(module, release, advisories);
     if (module.proof === undefined) report.warn(`${module.file}: no proof next to it`);
     const made = await report.stage(`package for ${kernel}`, () =>
       buildLivePatch(record, module, options.output, formats),

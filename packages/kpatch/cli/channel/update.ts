@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Reporter } from '../../base/report.ts';
 import { update } from '../../channel/follow/follow.ts';
 import { settleUnpacked } from '../../channel/follow/unpacked.ts';
+import { fleetChoice, placeIn } from '../../fleet/choice.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { rootFolder } from '../root-option.ts';
 import { updateText } from './update-text.ts';
@@ -30,7 +31,11 @@ export function register(program: Command): void {
 
 async function run({ report }: Context, options: Options): Promise<Outcome> {
   if (options.unpacked) return settle(report, options.root ?? '/');
-  const fetched = options.fetched === undefined ? {} : { fetched: options.fetched };
+  const choose = fleetChoice(placeIn(options.root));
+  const fetched = {
+    ...(options.fetched === undefined ? {} : { fetched: options.fetched }),
+    ...(choose === undefined ? {} : { choose }),
+  };
   const updated = await report.stage('update', () =>
     update(options.root ?? '/', options.kernel, options.dryRun, report, fetched),
   );

@@ -56,7 +56,7 @@ function showText(state: PolicyState, rules: HostPolicy, keys: readonly KeyFacts
       ...revoked,
     ]);
   }
-  const { proof, signature, channels } = rules;
+  const { proof, signature, provenance, channels } = rules;
   const age = proof.maxAgeDays === undefined ? 'of any age' : `at most ${proof.maxAgeDays} days old when accepted`;
   const test = proof.test ? ", with the author's test" : '';
   const except = proof.provenExcept ? ', "proven except" allowed' : '';
@@ -68,6 +68,7 @@ function showText(state: PolicyState, rules: HostPolicy, keys: readonly KeyFacts
     ['policy', source],
     ['proof', proof.required ? wanted : 'not required'],
     ['module signature', signature.required ? signed : 'not required by the policy (the kernel may require one)'],
+    ['provenance', provenance.required ? provenanceText(provenance) : 'not required'],
     ['hazards', rules.hazards.deny.length === 0 ? 'any' : `none of the kinds ${rules.hazards.deny.join(', ')}`],
     ['channels', channels === undefined ? 'any' : channels.join(' ') || 'none'],
     ['updates', updateWords[rules.update]],
@@ -78,6 +79,12 @@ function showText(state: PolicyState, rules: HostPolicy, keys: readonly KeyFacts
     ]),
     ...revoked,
   ]);
+}
+
+function provenanceText({ builders, materials, sandbox }: HostPolicy['provenance']): string {
+  const by = builders === undefined ? 'any builder with a trusted key' : `the builder ${builders.join(' or ')}`;
+  const inputs = materials.length === 0 ? '' : `; with the digests of: ${materials.join(', ')}`;
+  return `required: by ${by}${sandbox ? ', in the sandbox' : ''}${inputs}`;
 }
 
 const updateWords: Readonly<Record<HostPolicy['update'], string>> = {
@@ -120,10 +127,10 @@ function checkModule(machine: Machine, file: string): Outcome {
   return { schema: 'kpatch.policy-check/1', data: { file, acceptance, problems: alarms }, text };
 }
 
-function keysOf({ proofKeys, certificates }: LoadedPolicy, { revoked }: PolicyState): KeyFacts[] {
+function keysOf({ proofKeys, builderKeys, certificates }: LoadedPolicy, { revoked }: PolicyState): KeyFacts[] {
   const gone = (key: string): boolean => revoked.some((one) => one.key === key);
   return [
-    ...proofKeys.map(({ file, id }) => ({ file, key: id, revoked: gone(id) })),
+    ...[...proofKeys, ...builderKeys].map(({ file, id }) => ({ file, key: id, revoked: gone(id) })),
     ...certificates.map(({ file, certificate }) => {
       const key = keyId(certificate.publicKey);
       return { file, key, name: certificateName(certificate), revoked: gone(key) };

@@ -15,9 +15,9 @@ import { proofPath } from '../../module/proof-path.ts';
 import { readPrivateKey } from '../../module/signing-key.ts';
 import type { ReplacedFunction } from '../../module/tables.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
-import { holdKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
-import { ownProgram } from '../../prove/input/own-program.ts';
-import { readSubject, type Subject } from '../../prove/input/subject.ts';
+import { holdKernel, kernelOfModule, requireLivepatch } from '../../prepare/kernel.ts';
+import { programFor } from '../../prove/input/own-program.ts';
+import { kernelNamed, readSubject, type Subject } from '../../prove/input/subject.ts';
 import { readTestScript, type TestScript } from '../../prove/input/test-script.ts';
 import { readUserCheck, type UserCheck } from '../../prove/input/user-check.ts';
 import { liveView } from '../../prove/live-view.ts';
@@ -32,6 +32,7 @@ import type { ProofEvent } from '../../prove/run/event.ts';
 import { seal } from '../../provenance/envelope.ts';
 import { testResultPath } from '../../provenance/statement.ts';
 import { testResultOf } from '../../provenance/test-result.ts';
+import { machineFor } from '../../vm/qemu/emulator.ts';
 import { printFailure } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
@@ -228,7 +229,7 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
   const plan = planOf(common);
   let proof: Proof;
   try {
-    const program = options.full === true ? { program: ownProgram() } : {};
+    const program = options.full === true ? { program: await programFor(machineFor(kernel.image)) } : {};
     const { onEvent } = view;
     const kept = { folder: join(cacheRoot(), 'guests'), cold: options.cold === true };
     const input = { subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program };
@@ -304,7 +305,7 @@ function planOf({ options, userChecks }: Pick<Common, 'options' | 'userChecks'>)
 }
 
 async function kernelOf(subject: Subject, options: Options, report: Reporter): Promise<ProofKernel> {
-  const kernel = await prepareKernel(subject.release, { ...kernelSource(options), report });
+  const kernel = await kernelOfModule(kernelNamed(subject), { ...kernelSource(options), report });
   requireLivepatch(kernel);
   await holdKernel(kernel); // until this process ends
   const { release, buildId, paths } = kernel;

@@ -1,8 +1,8 @@
 /** `kpatch reproduce MODULE`: builds a module again from its recorded inputs and compares the bytes. */
 import type { Command } from 'commander';
 import { reproduce } from '../../builder/reproduce.ts';
+import { provenancePath } from '../../module/proof-path.ts';
 import { readPublicKey } from '../../module/public-key.ts';
-import { provenancePath } from '../../provenance/statement.ts';
 import { action, type Outcome } from '../command.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 import { outOfTree, type PartOptions, partsOf, withParts } from './kernel-parts.ts';

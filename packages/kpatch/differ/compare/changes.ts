@@ -4,7 +4,7 @@ import type { Reason } from '../options.ts';
 import { parentOf } from '../parts/names.ts';
 import { note, type Pair } from '../parts/pair.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
-import { storageOf, unpatchableReason } from '../parts/section-class.ts';
+import { unpatchableReason } from '../parts/section-class.ts';
 import { targetOf, useOf } from '../parts/target.ts';
 import { type AuthorWishes, readWishes } from './author.ts';
 import type { Comparison } from './compare.ts';
@@ -12,6 +12,7 @@ import { isCopyable } from './correlate.ts';
 import { dataChanges } from './data-changes.ts';
 import { dropInit, dropOverridden, findLeftOut } from './left-out.ts';
 import { isTraceable, refuseLists, refuseMovedNames, refuseRemoved, refuseUnpatchable } from './limits.ts';
+import { leaveOutPlaces } from './places.ts';
 
 export interface Changes {
   /** Patched versions of the functions that changed, with reasons; cold parts are not listed, but their parents. */
@@ -36,6 +37,7 @@ export function findChanges(pair: Pair, comparison: Comparison): Changes {
   refuseUnpatchable(pair, result.changed);
   refuseRemoved(pair);
   findLeftOut(pair, wishes.ignoredSections);
+  leaveOutPlaces(pair);
   refuseMovedNames(pair);
   return result;
 }
@@ -88,18 +90,11 @@ function compareOnce(pair: Pair, comparison: Comparison, wishes: AuthorWishes): 
     }
     const wish = wishes.includedFunctions.has(part) ? { text: 'the patch requests it' } : undefined;
     const reason = comparison.difference(part.twin, part) ?? wish;
-    if (becomesReadOnly(part)) {
-      pair.notes.push(`${part.name} stays writable in the running kernel although it is now read-only after init`);
-    }
     if (reason === undefined) continue;
     if (isFunction(part)) note(changed, part, reason);
     else data.push({ part, reason });
   }
   return { changed, added, data };
-}
-
-function becomesReadOnly({ section, twin }: Part): boolean {
-  return storageOf(section.name) === 'read-only after init' && storageOf(twin!.section.name) === 'ordinary';
 }
 
 /** True for a static function in ordinary text without an ftrace entry of which nothing takes the address. */

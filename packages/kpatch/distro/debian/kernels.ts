@@ -88,10 +88,18 @@ async function imageOf(archive: AptArchive, name: string, steps: number): Promis
   return /^linux-image-\d/.test(next.name) ? next.name : imageOf(archive, next.name, steps - 1);
 }
 
+/** The source package that an image package was built from: `linux`, or Ubuntu's `linux-hwe-6.11`, `linux-aws`. */
+function builtFrom(image: Stanza): { readonly name: string; readonly version?: string | undefined } | undefined {
+  const kernel = /^linux(?:-(?!signed|base|firmware)[\w.+-]+)?$/;
+  const built = parseDependencies(image['Built-Using']).find(({ name }) => kernel.test(name));
+  const source = /^\S+/.exec(image.Source ?? '')?.[0] ?? '';
+  return built ?? (kernel.test(source) ? { name: source } : undefined);
+}
+
 /** The version of the source package that an image package was built from. */
 export function sourceVersionOf(image: Stanza): string {
-  const builtUsing = parseDependencies(image['Built-Using']).find(({ name }) => /^linux(-hwe.*)?$/.test(name));
-  if (builtUsing?.version !== undefined) return builtUsing.version;
+  const built = builtFrom(image);
+  if (built?.version !== undefined) return built.version;
   const source = /^linux\S* \(([^)]+)\)$/.exec(image.Source ?? '');
   return source !== null && !/signed/.test(image.Source!) ? source[1]! : image.Version!;
 }
@@ -114,7 +122,8 @@ async function offerOf(
   const headers = await pick(`linux-headers-${release}`, image.Version!, 'headers');
   const parts = [image, headers];
   for (const { name, version, relation } of parseDependencies(headers.Depends)) {
-    if (!/^linux-(headers-|kbuild-)/.test(name)) continue;
+    // `linux-hwe-6.11-headers-6.11.0-29` where the kernel has a source package of its own.
+    if (!/^linux-(?:[\w.+-]+-)?(?:headers|kbuild)-\d?/.test(name)) continue;
     // Programs of the build (linux-kbuild) need not be of the same version: the headers ask for at least theirs, and the
     // archive keeps only the newest of a series. Headers proper are asked for with `=`.
     const offered = relation === '=' ? [] : await archive.show(name);
@@ -129,11 +138,8 @@ async function offerOf(
     if (found !== undefined) parts.push(found);
   }
   const version = parseRelease(release);
-  const sourceName = await sourcePackage(
-    archive,
-    version === undefined ? release : `${version.major}.${version.minor}`,
-    sourceVersion,
-  );
+  const series = version === undefined ? release : `${version.major}.${version.minor}`;
+  const sourceName = await sourcePackage(archive, series, sourceVersion, builtFrom(image)?.name ?? 'linux');
   const source = await pick(sourceName, sourceVersion, 'source');
   const files = new Map<Stanza, string>();
   return {
@@ -159,13 +165,14 @@ export function packageOf({ Package, Version, SHA256 }: Stanza): PackageVersion 
   return { name: Package!, version: Version!, ...(SHA256 === undefined ? {} : { sha256: SHA256 }) };
 }
 
-/** `linux-source-6.1`; Ubuntu's is `linux-source-5.15.0`. */
-export function sourcePackageNames(version: string): string[] {
-  return [`linux-source-${version}`, `linux-source-${version}.0`];
+/** `linux-source-6.1`; Ubuntu's is `linux-source-5.15.0`, that of another source package `linux-hwe-5.15-source-5.15.0`. */
+export function sourcePackageNames(version: string, source = 'linux'): string[] {
+  const names = [`linux-source-${version}`, `linux-source-${version}.0`];
+  return source === 'linux' ? names : [`${source}-source-${version}.0`, ...names];
 }
 
-async function sourcePackage(archive: AptArchive, version: string, wanted: string): Promise<string> {
-  const names = sourcePackageNames(version);
+async function sourcePackage(archive: AptArchive, version: string, wanted: string, source: string): Promise<string> {
+  const names = sourcePackageNames(version, source);
   for (const name of names) {
     if ((await archive.show(name)).some((stanza) => stanza.Version === wanted)) return name;
   }

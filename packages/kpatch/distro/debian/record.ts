@@ -2,10 +2,13 @@
 import { join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { namesOf, platformHere } from '../../platform/registry.ts';
-import type { Distribution } from '../distribution.ts';
+import type { ArchiveOptions, Distribution } from '../distribution.ts';
+import type { ProviderContext } from '../provider.ts';
+import type { AptArchive } from './archive.ts';
 import { buildRootPlan } from './build-root.ts';
 import { debianKernels } from './kernels.ts';
 import { type Suites, suiteArchive } from './suites.ts';
+import { unpackDebs } from './unpack.ts';
 
 interface Release {
   readonly version: string;
@@ -23,10 +26,13 @@ const releases: readonly Release[] = [
   { version: '14', codename: 'forky', testing: true },
 ];
 
-function suitesOf({ version, codename, backports, testing }: Release): Suites {
+function suitesOf(
+  { version, codename, backports, testing }: Release,
+  architecture = platformHere().naming.debian,
+): Suites {
   const common = {
     title: `debian ${version}`,
-    architecture: platformHere().naming.debian,
+    architecture,
     components: ['main'],
     keyring: '/usr/share/keyrings/debian-archive-keyring.gpg',
     keyringPackage: 'debian-archive-keyring',
@@ -48,6 +54,18 @@ function releaseOf(version: string): Release {
 
 /** Kernel series whose names carry no `+deb` yet. */
 const series: Readonly<Record<string, string>> = { '5.10.0': '11', '6.1.0': '12' };
+
+/** The archive of a version, with its package lists. Errors: as `provider` of the record, `kernel-download`. */
+export async function debianArchive(
+  version: string,
+  options: ArchiveOptions,
+  context: ProviderContext,
+  architecture?: string,
+): Promise<AptArchive> {
+  const archive = await suiteArchive(suitesOf(releaseOf(version), architecture), join(context.cache, 'apt'), options);
+  await archive.updateIfEmpty(context);
+  return archive;
+}
 
 export const debian: Distribution = {
   id: 'debian',
@@ -72,9 +90,19 @@ export const debian: Distribution = {
     );
   },
   async buildRoot(version, compiler, options, context) {
-    const release = releaseOf(version);
-    const archive = await suiteArchive(suitesOf(release), join(context.cache, 'apt'), options);
-    await archive.updateIfEmpty(context);
+    const archive = await debianArchive(version, options, context);
     return await buildRootPlan(archive, compiler, context);
+  },
+  async foreignPackages({ debian: architecture }, names, folder, context) {
+    const { version } = releases.findLast(({ testing }) => testing !== true)!;
+    const archive = await debianArchive(version, {}, context, architecture);
+    const stanzas = [];
+    for (const name of names) {
+      const stanza = await archive.candidate(name);
+      if (stanza === undefined) return false;
+      stanzas.push(stanza);
+    }
+    await unpackDebs(await archive.fetchAll(stanzas, context), folder);
+    return true;
   },
 };

@@ -1,6 +1,8 @@
 /**
- * Fedora, RHEL and their kin through dnf. A release R is `kernel-core-R` (image), `kernel-modules-core-R` and
- * `kernel-modules-R`, `kernel-devel-R` (headers); the source is the source package with the patches that its spec names.
+ * Fedora, RHEL and their kin through dnf. A release R is `kernel-core-R` (image; in RHEL 8 also modules), `kernel-modules-core-R`
+ * (since RHEL 9.2) and `kernel-modules-R`, `kernel-devel-R` (headers); the source is the source package with the patches that its
+ * spec names. Flavours have packages of their own: R+rt is `kernel-rt-core-R`, R+rt_64k is `kernel-rt-64k-core-R`; in RHEL 8, where the
+ * real-time kernel has a source package of its own, its releases contain `.rt`.
  */
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -17,11 +19,19 @@ export interface DnfOptions {
 
 /** Packages of a kernel; those that not every version of the distribution has are optional. */
 const packageNames = [
-  { name: 'kernel-core', part: 'image', optional: false },
-  { name: 'kernel-modules-core', part: 'modules', optional: true },
-  { name: 'kernel-modules', part: 'modules', optional: true },
-  { name: 'kernel-devel', part: 'headers', optional: false },
+  { name: 'core', part: 'image', optional: false },
+  { name: 'modules-core', part: 'modules', optional: true },
+  { name: 'modules', part: 'modules', optional: true },
+  { name: 'modules-extra', part: 'modules', optional: true },
+  { name: 'devel', part: 'headers', optional: false },
 ] as const;
+
+/** The start of the names of the packages of a release, and their version with its architecture. */
+export function packagesOf(release: string): { readonly prefix: string; readonly version: string } {
+  const [version = '', flavour] = release.split('+', 2);
+  if (flavour !== undefined) return { prefix: `kernel-${flavour.replaceAll('_', '-')}`, version };
+  return { prefix: /-\d[\d.]*\.rt\d/.test(version) ? 'kernel-rt' : 'kernel', version };
+}
 
 interface Found {
   readonly name: string;
@@ -54,13 +64,15 @@ export function dnfProvider(options: DnfOptions = {}): KernelProvider {
     newest: async () => (await releases(['--latest-limit', '1']))[0],
     known: () => releases([]),
     async find(release, context) {
-      const [core] = await query(`kernel-core-${release}`);
+      const { prefix, version } = packagesOf(release);
+      const [core] = await query(`${prefix}-core-${version}`);
       if (core === undefined) return undefined;
       const packages: Found[] = [];
       for (const { name, part, optional } of packageNames) {
-        const [found] = await query(`${name}-${release}`);
+        const file = `${prefix}-${name}-${version}`;
+        const [found] = name === 'core' ? [core] : await query(file);
         if (found !== undefined) packages.push(found);
-        else if (!optional) throw failure('kernel-part-missing', { release, part, package: `${name}-${release}` });
+        else if (!optional) throw failure('kernel-part-missing', { release, part, package: file });
       }
       return offerOf(release, packages, core, dnf, context);
     },
@@ -78,6 +90,7 @@ function offerOf(
 ): KernelOffer {
   const folder = join(context.packages, release);
   const sourceName = core.source.replace(/\.src\.rpm$/, '');
+  const files = packages.map(({ name }) => `${name}-${packagesOf(release).version}`);
   return {
     release,
     distribution: 'fedora',
@@ -88,22 +101,23 @@ function offerOf(
     ],
     async fetch() {
       mkdirSync(folder, { recursive: true });
-      await download(
-        dnf,
-        context,
-        folder,
-        packages.map(({ name }) => `${name}-${release}`),
-        [],
-      );
+      await download(dnf, context, folder, files, []);
       await download(dnf, context, folder, [sourceName], ['--source']);
-      return await unpackSourceRpm(join(folder, core.source), join(folder, 'source'));
+      return await unpackSourceRpm(join(folder, core.source), join(folder, 'source'), macrosOf(release));
     },
     async unpack(root) {
-      for (const { name } of packages) await unpackRpm(join(folder, `${name}-${release}.rpm`), root);
+      for (const file of files) await unpackRpm(join(folder, `${file}.rpm`), root);
       settleLinks(root);
       return partsBelow(root, release);
     },
   };
+}
+
+/** The macros by which a spec knows the distribution release that it is for: this machine's are those of another one. */
+export function macrosOf(release: string): Readonly<Record<string, string>> {
+  const [, dist, name, version] = /(\.(el|fc)(\d+)(?:_\d+)?)(?=[.+])/.exec(release) ?? [];
+  if (dist === undefined) return {};
+  return { dist, [name === 'el' ? 'rhel' : 'fedora']: version! };
 }
 
 /** Downloads what is not there yet. Error: `kernel-download`. */

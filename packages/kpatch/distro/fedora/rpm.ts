@@ -28,9 +28,13 @@ export async function unpackRpm(path: string, root: string): Promise<void> {
 /**
  * Unpacks a source package into `folder` and reads its spec: the archive of the kernel and the patches that are applied to
  * it. Patches that are empty are placeholders for people who build their own (Fedora's linux-kernel-test.patch).
- * Errors: as `unpackRpm`, and `kernel-part-missing`.
+ * `macros` are defined while the spec is read. Errors: as `unpackRpm`, and `kernel-part-missing`.
  */
-export async function unpackSourceRpm(path: string, folder: string): Promise<SourceParts> {
+export async function unpackSourceRpm(
+  path: string,
+  folder: string,
+  macros: Readonly<Record<string, string>> = {},
+): Promise<SourceParts> {
   rmSync(folder, { recursive: true, force: true });
   await unpackRpm(path, folder);
   settleLinks(folder);
@@ -39,9 +43,11 @@ export async function unpackSourceRpm(path: string, folder: string): Promise<Sou
     failure('kernel-part-missing', { release: path, part: 'source', package: name });
   if (spec === undefined) throw missing('*.spec');
   // A spec file can run commands: %(command).
-  const parsed = await sandboxedOk('rpmspec', ['-P', '--define', `_sourcedir ${folder}`, join(folder, spec)], {
-    view: { readOnly: [folder] },
-  });
+  const defined = Object.entries({ _sourcedir: folder, ...macros }).flatMap(([name, text]) => [
+    '--define',
+    `${name} ${text}`,
+  ]);
+  const parsed = await sandboxedOk('rpmspec', ['-P', ...defined, join(folder, spec)], { view: { readOnly: [folder] } });
   const files = filesOf(parsed.stdout.toString());
   const archive = files.sources.find((name) => /^linux-.*\.tar(\.\w+)?$/.test(name));
   if (archive === undefined || !existsSync(join(folder, archive))) throw missing(archive ?? 'linux-*.tar.xz');

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { failure, KpatchError } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
 import { type Proof, type ProofDemand, requireProofBytes } from '../../module/proof.ts';
-import { proofBeside, proofPath } from '../../module/proof-path.ts';
+import { proofBeside, proofPath, provenanceBeside } from '../../module/proof-path.ts';
 import { keyId } from '../../module/public-key.ts';
 import { judgeSignature } from '../../module/signature-rules.ts';
 import { blockedByGuard } from '../boot/guard.ts';
@@ -20,9 +20,11 @@ import type { ModuleFile } from '../store/module-file.ts';
 import { indexDamaged, recordOf } from '../store/store.ts';
 import type { Acceptance } from '../store/store-index.ts';
 import { unwantedSince } from '../store/unwanted.ts';
+import { foreignModule } from './foreign.ts';
 import { hazardProblem } from './hazards.ts';
 import { isUnattended } from './origin.ts';
 import { type LoadedPolicy, type PolicyState, readPolicyState } from './policy.ts';
+import { checkedProvenance } from './provenance-rule.ts';
 
 /** What the caller asks for beyond the policy. */
 export interface AdmitOptions {
@@ -42,6 +44,8 @@ export interface Admission {
   readonly acceptance: Acceptance;
   /** The bytes of the proof that was checked, to be kept beside the module. */
   readonly proof: Buffer | undefined;
+  /** The same for its provenance. */
+  readonly provenance: Buffer | undefined;
   /** What the user must know although the module is loaded. */
   readonly alarms: readonly string[];
 }
@@ -58,11 +62,13 @@ interface Subject {
 const issued = new WeakMap<Admission, string>();
 
 /**
- * Admits a module or refuses it. Errors: `policy-refused`, `policy-unusable`, `key-revoked`, `patch-unwanted`,
+ * Admits a module or refuses it. Errors: `machine-mismatch`, `policy-refused`, `policy-unusable`, `key-revoked`, `patch-unwanted`,
  * `patch-crashed`, and where the caller asks for a proof `proof-invalid`, `proof-key`, `proof-key-missing`,
  * `file-unreadable`.
  */
 export function admit(machine: Machine, module: ModuleFile, options: AdmitOptions): Admission {
+  const foreign = machine.offline ? undefined : foreignModule(module);
+  if (foreign !== undefined) throw foreign;
   const { admission } = options;
   if (admission !== undefined && issued.get(admission) === module.sha256) return admission;
   const record = recordOf(machine, module.release, module.sha256);
@@ -85,7 +91,8 @@ function decide(subject: Subject): Admission {
       throw failure('policy-unusable', { file: state.file, problem: state.problem }, { where: { file: state.file } });
     }
     const alarm = `the host policy cannot be used (${state.problem}); ${module.name} was accepted before and is kept`;
-    return { acceptance: before.acceptance, proof: proofBeside(module.path), alarms: [alarm] };
+    const kept = { proof: proofBeside(module.path), provenance: provenanceBeside(module.path) };
+    return { acceptance: before.acceptance, ...kept, alarms: [alarm] };
   }
   const policy = state.kind === 'valid' ? state.policy : undefined;
   // With a damaged index it is unknown what is new, and a boot must not lose accepted patches.
@@ -96,11 +103,14 @@ function decide(subject: Subject): Admission {
   const hazard = hazardProblem(module.manifest, policy?.rules.hazards.deny ?? []);
   if (hazard !== undefined) throw refusal(module, hazard);
   const { proof, bytes } = checkedProof(subject, policy);
+  const built = checkedProvenance(module, policy);
+  if ('problem' in built) throw refusal(module, built.problem, built.cause);
   const signer = policy === undefined ? undefined : checkedSigner(subject, policy);
-  const keys = [...(proof?.signature === undefined ? [] : [proof.signature.key]), ...(signer ?? [])];
-  const alarms = revocationAlarms(subject, keys, policy);
+  const keys = [...(proof?.signature === undefined ? [] : [proof.signature.key]), ...built.keys, ...(signer ?? [])];
+  const alarms = [...built.alarms, ...revocationAlarms(subject, keys, policy)];
   const at = (before.at ?? machine.clock.date()).toISOString();
-  return { acceptance: { policy: policy?.digest ?? 'none', at, keys }, proof: bytes, alarms };
+  const acceptance = { policy: policy?.digest ?? 'none', at, keys: [...new Set(keys)] };
+  return { acceptance, proof: bytes, provenance: built.bytes, alarms };
 }
 
 /** An update neither puts back what the user took out, nor what crashed this machine. */

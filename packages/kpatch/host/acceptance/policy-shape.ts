@@ -7,6 +7,7 @@ import { FormError, storedDocument } from '../../documents/form.ts';
 export interface HostPolicy {
   readonly proof: ProofRules;
   readonly signature: SignatureRules;
+  readonly provenance: ProvenanceRules;
   /** Kinds of hazards (docs/review.md) that a patch must not have. */
   readonly hazards: { readonly deny: readonly string[] };
   /** Addresses of the channels that this machine may follow; absent: any. */
@@ -31,6 +32,19 @@ export interface ProofRules {
   readonly maxAgeDays: number | undefined;
   /** True if the verdict `proven except ...` is good enough. */
   readonly provenExcept: boolean;
+}
+
+/** What the statement of the build must say. */
+export interface ProvenanceRules {
+  readonly required: boolean;
+  /** Files with public keys of builders (PEM), relative to the policy's folder. */
+  readonly keys: readonly string[];
+  /** URIs of builders that count; absent: any that one of the keys signed for. */
+  readonly builders: readonly string[] | undefined;
+  /** Roles of inputs that must be recorded, each with a SHA-256. */
+  readonly materials: readonly string[];
+  /** True if the build must have run in the sandbox. */
+  readonly sandbox: boolean;
 }
 
 export interface SignatureRules {
@@ -62,6 +76,7 @@ export const defaultPolicy: HostPolicy = {
     provenExcept: false,
   },
   signature: { required: false, certificates: [], hashes: ['sha256', 'sha384', 'sha512'], minimumRsaBits: 2048 },
+  provenance: { required: false, keys: [], builders: undefined, materials: [], sandbox: false },
   hazards: { deny: [] },
   channels: undefined,
   update: 'install',
@@ -74,11 +89,12 @@ export function policyOf(document: unknown): HostPolicy {
   if (schema === 'kpatch.policy/1' || schema === 'kpatch.selection/1') {
     throw new FormError(`schema: ${schema} selects CVEs for building; a host policy has the schema ${policySchema}`);
   }
-  const { proof, signature, hazards, channels, update, revoked } = storedDocument(policySchema, document);
+  const { proof, signature, provenance, hazards, channels, update, revoked } = storedDocument(policySchema, document);
   const base = defaultPolicy;
   const policy: HostPolicy = {
     proof: { ...base.proof, ...proof },
     signature: { ...base.signature, ...signature },
+    provenance: { ...base.provenance, ...provenance },
     hazards: { ...base.hazards, ...hazards },
     channels: channels?.map((one, index) => addressOf(one, `channels[${index}]`)),
     update: update ?? base.update,
@@ -87,6 +103,11 @@ export function policyOf(document: unknown): HostPolicy {
   if (policy.proof.required && policy.proof.keys.length === 0) {
     throw new FormError(
       'proof.keys: name at least one key; a proof without a trusted signature can be written by anybody',
+    );
+  }
+  if (policy.provenance.required && policy.provenance.keys.length === 0) {
+    throw new FormError(
+      'provenance.keys: name at least one key; a statement without a trusted signature can be written by anybody',
     );
   }
   if (policy.signature.required && policy.signature.certificates.length === 0) {

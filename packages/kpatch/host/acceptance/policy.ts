@@ -23,6 +23,8 @@ export interface LoadedPolicy {
   /** SHA-256 over the policy and every file it names: a changed key is a changed policy. */
   readonly digest: string;
   readonly proofKeys: readonly PublicKey[];
+  /** Keys of builders. */
+  readonly builderKeys: readonly PublicKey[];
   readonly certificates: readonly NamedCertificate[];
 }
 
@@ -104,11 +106,12 @@ function loadPolicy(rules: HostPolicy, bytes: Buffer, folder: string): LoadedPol
       return read(content, path);
     });
   const proofKeys = named(rules.proof.keys, publicKeyOf);
+  const builderKeys = named(rules.provenance.keys, publicKeyOf);
   const certificates = named(rules.signature.certificates, (content, file) => ({
     file,
     certificate: certificateOf(content, file),
   }));
-  return { rules, digest: sha256(digests.join('\n')), proofKeys, certificates };
+  return { rules, digest: sha256(digests.join('\n')), proofKeys, builderKeys, certificates };
 }
 
 /** The bytes of a file that only root may write; `undefined` where there is none. Error: `FormError`. */

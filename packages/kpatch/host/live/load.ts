@@ -12,6 +12,7 @@ import type { Machine } from '../machine/machine.ts';
 import { kernelVermagic } from '../machine/vermagic.ts';
 import type { ModuleFile } from '../store/module-file.ts';
 import { ownCopy } from '../store/own-copy.ts';
+import { recordFailure } from './failures.ts';
 import { loadedPatch, loadedPatches, moduleBuildId, moduleLoaded, moduleUsers } from './livepatches.ts';
 import { readRecord, removeRecord, writeRecord } from './loaded-record.ts';
 import { holdupLine } from './stall.ts';
@@ -281,6 +282,7 @@ async function note(machine: Machine, module: ModuleFile, error: unknown): Promi
         : error.exit === 4
           ? 'refused'
           : 'failed';
+  if (error.exit === 1) recordFailure(machine, { name: module.name, sha256: module.sha256, code, text: error.message });
   await journal(machine, {
     outcome,
     code,

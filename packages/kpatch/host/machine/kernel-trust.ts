@@ -6,6 +6,7 @@ import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { readSignature } from '../../module/signature.ts';
 import { kernelProblem } from '../../module/signature-rules.ts';
+import { machineName, platformHere } from '../../platform/registry.ts';
 import { attribute } from './attribute.ts';
 import type { Machine } from './machine.ts';
 import { runningKernel, signatureRequired } from './running-kernel.ts';
@@ -26,6 +27,8 @@ export function kernelOpinion(
   bytes: Uint8Array,
   certificates: readonly X509Certificate[] = [],
 ): KernelOpinion {
+  const foreign = machine.offline ? undefined : foreignMachine(bytes);
+  if (foreign !== undefined) return { answer: 'refuses', reason: foreign };
   const enforced = signatureRequired(runningKernel(machine)) !== undefined;
   let signature: ReturnType<typeof readSignature>;
   try {
@@ -48,6 +51,15 @@ export function kernelOpinion(
   if (keys.length === 0) return { answer: 'refuses', reason: 'the kernel has no keys' };
   if (certificates.length > 0) return { answer: 'refuses', reason: 'the kernel does not have the key that signed it' };
   return { answer: 'unknown', reason: 'its signing certificate is unknown' };
+}
+
+/** Why this machine cannot run an ELF file, by its header (load_module, kernel/module/main.c: elf_check_arch); undefined if it can. */
+function foreignMachine(bytes: Uint8Array): string | undefined {
+  if (bytes.length < 20 || bytes[0] !== 0x7f) return undefined;
+  const littleEndian = bytes[5] === 1;
+  const machine = new DataView(bytes.buffer, bytes.byteOffset).getUint16(18, littleEndian);
+  const [arch, here] = [machineName({ machine, littleEndian }), platformHere().naming.uname];
+  return arch === here ? undefined : `it is for ${arch}, but this machine is ${here}`;
 }
 
 /** An asymmetric key in one of the kernel's keyrings: builtin, secondary, machine (MOK), platform (UEFI db). */

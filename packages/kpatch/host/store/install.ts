@@ -94,7 +94,7 @@ export async function installModule(
     } catch (error) {
       report.warn(`the replaced patch is not kept for kpatch rollback: ${(error as Error).message}`);
     }
-    staged.commit(replaced, admission.acceptance, admission.proof);
+    staged.commit(replaced, admission.acceptance, admission);
   } catch (error) {
     staged.discard();
     if (loaded !== undefined && error instanceof KpatchError) report.warn(`${name} is active but not installed`);

@@ -1,13 +1,13 @@
 /**
  * The patch that an installed one replaced, kept for `kpatch rollback`: in `.previous` of the release's folder in the store,
- * with its proof and a record of what replaced it. One generation is kept.
+ * with its proof, its provenance and a record of what replaced it. One generation is kept.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { readBytes, writeAtomically } from '../../base/files.ts';
+import { writeAtomically } from '../../base/files.ts';
 import { readJSON } from '../../base/plain.ts';
 import { storedDocument } from '../../documents/form.ts';
-import { proofPath } from '../../module/proof-path.ts';
+import { proofBeside, proofPath, provenanceBeside, provenancePath } from '../../module/proof-path.ts';
 import type { Machine } from '../machine/machine.ts';
 import { foreign } from '../machine/owner.ts';
 import type { ModuleFile } from './module-file.ts';
@@ -25,11 +25,12 @@ export function keepPrevious(machine: Machine, by: ModuleFile, replaced: readonl
   const [patch] = replaced;
   if (patch === undefined || replaced.length > 1) return;
   const module = readInstalled(patch);
-  const proof = existsSync(proofPath(patch.path)) ? readBytes(proofPath(patch.path)) : undefined;
+  const [proof, provenance] = [proofBeside(patch.path), provenanceBeside(patch.path)];
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeAtomically(join(folder, patch.file), module.bytes);
   if (proof !== undefined) writeAtomically(proofPath(join(folder, patch.file)), proof);
+  if (provenance !== undefined) writeAtomically(provenancePath(join(folder, patch.file)), provenance);
   const { name, file } = patch;
   const record = { schema: 'kpatch.previous/1', by: by.sha256, name, file, sha256: module.sha256 };
   writeAtomically(join(folder, RECORD), JSON.stringify(record));

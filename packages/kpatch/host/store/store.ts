@@ -8,7 +8,7 @@ import { sha256 } from '../../base/digest.ts';
 import { failure } from '../../base/errors/error.ts';
 import { readBytes, readRegularFile, syncFolder, writeAtomically, writeError } from '../../base/files.ts';
 import type { Manifest } from '../../module/manifest.ts';
-import { proofPath } from '../../module/proof-path.ts';
+import { companions, proofPath, provenancePath } from '../../module/proof-path.ts';
 import { namesIn, statOf } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { foreign } from '../machine/owner.ts';
@@ -113,11 +113,20 @@ export function manifestOfInstalled(patch: InstalledPatch): Manifest | undefined
 /** The folder for a module that is not installed yet, under its final file name. */
 const STAGED = '.staged';
 
+/** The files that were checked with a module. */
+export interface Beside {
+  readonly proof?: Uint8Array | undefined;
+  readonly provenance?: Uint8Array | undefined;
+}
+
 /** A module that is in the folder of the store but not installed yet. */
 export interface Staged {
   readonly path: string;
-  /** Installs it, with its proof if any, and removes `replaced`, atomically. Errors: `disk-full`, `file-unwritable`. */
-  commit(replaced: readonly InstalledPatch[], acceptance: Acceptance, proof?: Uint8Array): void;
+  /**
+   * Installs it, with its proof and provenance if any, and removes `replaced`, atomically. Errors: `disk-full`,
+   * `file-unwritable`.
+   */
+  commit(replaced: readonly InstalledPatch[], acceptance: Acceptance, beside?: Beside): void;
   /** Deletes it. */
   discard(): void;
 }
@@ -141,9 +150,10 @@ export function stage(machine: Machine, release: string, module: ModuleFile, fil
   return {
     path,
     discard: () => rmSync(path, { force: true }),
-    commit(replaced, acceptance, proof) {
-      // The proof comes first: a proof without a module is cleaned up, but a module without its proof would be refused.
+    commit(replaced, acceptance, { proof, provenance } = {}) {
+      // They come first: a proof without a module is cleaned up, but a module without its proof would be refused.
       if (proof !== undefined) writeAtomically(proofPath(join(folder, file)), proof);
+      if (provenance !== undefined) writeAtomically(provenancePath(join(folder, file)), provenance);
       const remove = replaced.map((patch) => patch.file).filter((name) => name !== file);
       const index = goodIndex(folder);
       const entry: IndexEntry = {
@@ -202,7 +212,8 @@ export function recover(machine: Machine, release: string): void {
     }
     for (const left of namesIn(folder)) if (/^\..*\.tmp$/.test(left)) rmSync(join(folder, left), { force: true });
     for (const left of namesIn(folder)) {
-      const orphan = left.endsWith('.proof.json') && !existsSync(join(folder, left.replace(/\.proof\.json$/, '.ko')));
+      const end = companions.find((one) => left.endsWith(one));
+      const orphan = end !== undefined && !existsSync(join(folder, `${left.slice(0, -end.length)}.ko`));
       if (orphan) rmSync(join(folder, left), { force: true });
     }
     for (const left of namesIn(join(folder, STAGED))) rmSync(join(folder, STAGED, left), { force: true });

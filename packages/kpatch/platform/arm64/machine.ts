@@ -10,6 +10,7 @@ import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_AARCH64, relocationOf } from './relocations.ts';
 import { runPre } from './run-pre.ts';
+import { smallKernel } from './small-kernel.ts';
 import { specialSections } from './special.ts';
 
 const NOP = 0xd503201f;
@@ -53,6 +54,7 @@ export const aarch64: Platform = {
   emulator,
   runPre,
   loader,
+  smallKernel,
 };
 
 function use(type: number): Use {

@@ -34,6 +34,7 @@ export const runPre: RunPreRules = {
   field: (type) => fields[relocationOf(type)?.name.replace('R_AARCH64_', '') ?? ''],
   branchAt,
   isNop: (bytes, at) => wordAt(bytes, at) === NOP,
+  sectionAnchors: true,
 };
 
 /** The bits of an instruction; distances count from the instruction itself. */

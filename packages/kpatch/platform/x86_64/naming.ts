@@ -11,4 +11,6 @@ export const naming: Naming = {
   options: ['X86_64'],
   // 5.18 (ed53a0d97192): with IBT objtool runs on vmlinux and on linked modules.
   lateObjtool: ['X86_KERNEL_IBT'],
+  systemCalls: ['__x64_', '__ia32_'],
+  onEveryStack: ['do_syscall_64', 'entry_SYSCALL_64_after_hwframe', 'x64_sys_call'],
 };

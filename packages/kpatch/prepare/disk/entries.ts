@@ -23,7 +23,8 @@ import { heldLocks, isHeld, type Locks } from './held.ts';
  * `kernel`: a prepared kernel. `derived`: what follows from it (object map, include graph). `objects`: its compiled
  * units. `guest`: a booted virtual machine that proofs resume. `packages`: a downloaded package, or the packages of one
  * release. `lists`: package lists of another distribution release. `root`: a build root, the compiler and tools of a
- * distribution release. `code`: the program's own compiled code. `leftover`: what a killed kpatch left, and data of a kernel
+ * distribution release. `code`: the program's own compiled code, and programs for
+ * virtual machines of other machines. `leftover`: what a killed kpatch left, and data of a kernel
  * that is gone. `other`: files that this command does not manage and never removes.
  */
 export type CacheKind = Content<typeof cacheDocument>['entries'][number]['kind'];
@@ -75,6 +76,7 @@ export async function cacheEntries(): Promise<CacheEntry[]> {
     if (folder === 'apt') return lists(locks);
     if (folder === 'roots') return roots(locks);
     if (folder === 'node') return code();
+    if (folder === 'programs') return programs();
     const path = join(root, folder);
     return [
       { kind: 'other', name: folder, path, used: timeOf(path), inUse: false, what: 'not managed by kpatch cache' },
@@ -191,6 +193,13 @@ function code(): Found[] {
   return [
     { kind: 'code', name: 'node', path, used: timeOf(path), inUse: false, what: 'compiled code of kpatch itself' },
   ];
+}
+
+/** Downloaded again when a guest of that machine is booted. */
+function programs(): Found[] {
+  const path = join(cacheRoot(), 'programs');
+  const what = 'programs of other machines for virtual machines';
+  return [{ kind: 'code', name: 'programs', path, used: timeOf(path), inUse: false, what }];
 }
 
 /** Hidden names are locks, and temporary files and folders; those are entries once their owner has ended. */

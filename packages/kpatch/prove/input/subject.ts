@@ -56,3 +56,8 @@ export function functionName({ name, object, sympos }: ReplacedFunction): string
 export function subjectName(subject: Subject): string {
   return basename(subject.file);
 }
+
+/** The kernel that the module was built for, as the module itself says it. */
+export function kernelNamed({ release, manifest }: Subject): { release: string; buildId: string | undefined } {
+  return { release, buildId: manifest?.buildId };
+}

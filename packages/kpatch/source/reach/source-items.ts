@@ -4,6 +4,7 @@
  * a source file they are the usual thing.
  */
 import { diffArrays } from 'diff';
+import { platforms } from '../../platform/registry.ts';
 import { type HeaderItem, headerItems } from './header-items.ts';
 
 export interface SourceItem {
@@ -35,7 +36,8 @@ function namesOf({ kind, names, text }: HeaderItem): readonly string[] {
   const [, compat, call] = systemCall.exec(text) ?? [];
   if (call !== undefined) {
     const stem = compat === undefined ? 'sys' : 'compat_sys';
-    return [`__do_${stem}_${call}`, `__se_${stem}_${call}`, `__x64_${stem}_${call}`, `__ia32_${stem}_${call}`];
+    const wrappers = platforms().flatMap(({ naming }) => naming.systemCalls ?? []);
+    return ['__do_', '__se_', ...wrappers].map((prefix) => `${prefix}${stem}_${call}`);
   }
   const head = /^[^{]*/.exec(text)![0];
   const variable = /(\w+)(?: \[[^\]]*\])*(?: __\w+)* =/.exec(head)?.[1];

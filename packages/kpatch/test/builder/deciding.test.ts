@@ -19,6 +19,7 @@ const header = (member: string): string =>
 async function decide(
   after: string,
   more: Readonly<Record<string, string>> = {},
+  edited: readonly string[] = [],
 ): Promise<readonly string[] | undefined> {
   using folder = temporaryFolder('kpatch-deciding-');
   const [tree, root, derived] = [join(folder.path, 'tree'), join(folder.path, 'root'), join(folder.path, 'derived')];
@@ -34,7 +35,7 @@ async function decide(
   }
   mkdirSync(root);
   const overlay = new SourceOverlay(tree, root);
-  overlay.copy('include/linux/pid.h');
+  for (const file of ['include/linux/pid.h', ...edited]) overlay.copy(file);
   writeFileSync(join(root, 'include/linux/pid.h'), after);
   const units = Object.keys(files).filter((file) => file.endsWith('.c'));
   const objects = units.map((unit) => unit.replace(/c$/, 'o'));
@@ -53,6 +54,12 @@ test('a changed structure is decided by the smallest units that use it', async (
   assert.deepEqual(await decide(grown), ['drivers/d8.o', 'drivers/d9.o']);
   const small = 'struct pid *a;\nstruct pid *b;\n';
   assert.deepEqual(await decide(grown, { 'kernel/small.c': small }), ['kernel/small.o', 'drivers/d8.o']);
+});
+
+test('the sources that the patch changes decide too: they have changed functions', async () => {
+  const large = { 'kernel/large.c': `struct pid *a;\n${'int x;\n'.repeat(50)}` };
+  const found = await decide(header('\n\tlong more;'), large, ['kernel/large.c']);
+  assert.deepEqual(found, ['kernel/large.o', 'drivers/d8.o', 'drivers/d9.o']);
 });
 
 test('a header that changes no structure, or that few units include, has no deciding units', async () => {

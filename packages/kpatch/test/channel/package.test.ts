@@ -19,7 +19,7 @@ const kernel = '6.1.0-56-amd64';
 
 async function build(folder: string, fields: ModuleFields = {}, release = 1): Promise<{ deb?: string; rpm?: string }> {
   const module = readPatchModule(writeModule(folder, fields));
-  return buildLivePatch(recordOf(module, release, null, new Map()), module, folder);
+  return buildLivePatch(recordOf(module, release, new Map()), module, folder);
 }
 
 function said(command: string, ...args: string[]): string {
@@ -137,7 +137,7 @@ test('a package whose name, record and module differ is not taken', async () => 
   await provokes('channel-package', () => readPackage(join(folder.path, 'x.txt')));
   // A record that speaks of another module.
   const module = readPatchModule(writeModule(folder.path));
-  const record = recordOf(module, 1, null, new Map());
+  const record = recordOf(module, 1, new Map());
   const other = { ...record, module: { ...record.module!, sha256: 'f'.repeat(64) } };
   const file = join(folder.path, 'kpatch-patch-6.1.0-56-amd64_1-1_amd64.deb');
   await buildDeb(livePatchSpec(other, module), file);

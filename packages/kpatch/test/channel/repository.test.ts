@@ -542,12 +542,7 @@ test('a record that names the kernel of another folder is not published', async 
   const publisher = await Publisher.make(folder.path, key);
   await publisher.add({ version: 1 });
   const kernel = readKernel(publisher.folder, running);
-  const foreign = recordOf(
-    readPatchModule(writeModule(folder.path, { release: newer, version: 2 })),
-    1,
-    null,
-    new Map(),
-  );
+  const foreign = recordOf(readPatchModule(writeModule(folder.path, { release: newer, version: 2 })), 1, new Map());
   writeKernel(publisher.folder, {
     ...kernel,
     patches: [...kernel.patches, { ...kernel.patches.at(-1)!, record: foreign }],

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { run } from '#kpatch/base/run.ts';
 import { channelSchema, writeConfig } from '#kpatch/channel/repository/config.ts';
-import { importSignatures, newestRoot, rootVersions } from '#kpatch/channel/repository/tuf/root.ts';
+import { importSignatures } from '#kpatch/channel/repository/tuf/ceremony.ts';
+import { newestRoot, rootVersions } from '#kpatch/channel/repository/tuf/root.ts';
 import { provokes } from '../provoke.ts';
 import { TufChannel } from './tuf-channel.ts';
 

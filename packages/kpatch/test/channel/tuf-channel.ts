@@ -2,14 +2,15 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { sha256 } from '#kpatch/base/digest.ts';
 import { recordOf } from '#kpatch/channel/package/record.ts';
 import { readPatchModule } from '#kpatch/channel/patch-module.ts';
 import { type ChannelConfig, channelSchema, writeConfig } from '#kpatch/channel/repository/config.ts';
 import { type ChannelKernel, kernelSchema, type PublishedPatch } from '#kpatch/channel/repository/kernel.ts';
+import type { Publication } from '#kpatch/channel/repository/publication.ts';
+import { importSignatures, signFile } from '#kpatch/channel/repository/tuf/ceremony.ts';
 import { keepModule } from '#kpatch/channel/repository/tuf/modules.ts';
 import { writeTuf } from '#kpatch/channel/repository/tuf/repository.ts';
-import { importSignatures, prepareRoot, type RootChange, signFile } from '#kpatch/channel/repository/tuf/root.ts';
+import { prepareRoot, type RootChange } from '#kpatch/channel/repository/tuf/root.ts';
 import type { Role } from '#kpatch/channel/tuf/document.ts';
 import { makeTufKey, readTufPrivateKey, type TufPrivateKey } from '#kpatch/channel/tuf/key.ts';
 import { metadataOf, metadataText, signWith } from '#kpatch/channel/tuf/metadata.ts';
@@ -111,7 +112,7 @@ export class TufChannel {
     if (proof !== undefined) writeFileSync(file.replace(/\.ko$/, '.proof.json'), proof);
     const module = readPatchModule(file);
     keepModule(this.folder, module);
-    const record = recordOf(module, 1, module.proof === undefined ? null : sha256(module.proof), new Map());
+    const record = recordOf(module, 1, new Map());
     const patch = { record, issued: this.now.toISOString(), proven: false, deb: null, rpm: null };
     const { release } = module.manifest;
     this.kernels.set(release, [...(this.kernels.get(release) ?? []), patch]);
@@ -124,15 +125,20 @@ export class TufChannel {
     const before = this.tree === '' ? undefined : this.tree;
     const tree = join(this.work, `tree-${++count}`);
     mkdirSync(tree, { recursive: true });
+    const keys = { folder: this.#keys, keys: this.online.map((name) => this.key(name)) };
+    await writeTuf(this.folder, tree, this.publication(validDays), before, keys);
+    this.tree = tree;
+    return tree;
+  }
+
+  /** What the next publication says. */
+  publication(validDays = 14): Publication {
     const kernels = [...this.kernels].map(([release, patches]): ChannelKernel => {
       const fixed = { arch: 'x86_64', distribution: 'Debian:12', packageVersion: '6.1.1-1', released: '2026-01-01' };
       return { schema: kernelSchema, release, ...fixed, extended: null, patches };
     });
     const validUntil = new Date(this.now.getTime() + validDays * DAY_MS);
-    const keys = { folder: this.#keys, keys: this.online.map((name) => this.key(name)) };
-    await writeTuf(this.folder, tree, { config: this.config, date: this.now, validUntil, kernels }, before, keys);
-    this.tree = tree;
-    return tree;
+    return { config: this.config, date: this.now, validUntil, kernels };
   }
 
   /** A copy of a tree, to be changed by an attacker. */

@@ -27,7 +27,7 @@ const installed = (root: string): string[] => installedPatches(thisMachine(root)
 /** Unpacks a package's files into an image, as dpkg and rpm do. */
 function unpack(root: string, folder: string, fields: ModuleFields): void {
   const module = readPatchModule(writeModule(folder, { release: running, ...fields }));
-  const { files } = livePatchSpec(recordOf(module, 1, null, new Map()), module);
+  const { files } = livePatchSpec(recordOf(module, 1, new Map()), module);
   rmSync(join(root, 'usr/lib/kpatch', running), { recursive: true, force: true });
   for (const [path, content] of files) {
     mkdirSync(join(root, path, '..'), { recursive: true });
@@ -123,7 +123,7 @@ attack(
     using folder = temporaryFolder('kpatch-test-');
     const publisher = await Publisher.make(folder.path, makeKey('signer <signer@example.org>'));
     const module = readPatchModule(writeModule(folder.path, { release: running, version: 1 }));
-    const record = recordOf(module, 1, null, new Map());
+    const record = recordOf(module, 1, new Map());
     const spec = livePatchSpec(record, module);
     const file = join(folder.path, 'kpatch-patch-6.1.0-56-amd64_1-1_amd64.deb');
     const options = { release: 1, withdrawn: [], advisories: new Map(), now: publisher.now };

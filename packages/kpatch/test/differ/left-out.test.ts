@@ -52,6 +52,28 @@ test('init code that only one version has: other files can call it at boot, so t
   assert.deepEqual([both.status, ...reasons(both)], ['changed', 'init fresh']);
 });
 
+test('a variable that is kept in another way: read-only after init, with a larger alignment', () => {
+  const data = (text: string): string => `${f} ${text} int *g(void) { return &n; }`;
+  const after = differ(data('int n = 7;'), data('int n __attribute__((section(".data..ro_after_init"))) = 7;'));
+  assert.deepEqual([after.status, ...reasons(after)], ['left out', 'place n']);
+  assert.match(after.leftOut[0]!.text, /n stays writable/);
+  const mostly = 'int m __read_mostly = 1;';
+  const larger = differ(
+    data(`${mostly} int n __read_mostly = 7;`),
+    data(`${mostly} int n __read_mostly __attribute__((aligned(128))) = 7;`),
+  );
+  assert.equal(larger.status, 'left out');
+  assert.ok(reasons(larger).includes('place n'), JSON.stringify(larger.leftOut));
+  // A new variable can be the one; and speed is no meaning.
+  const fresh = differ(
+    data(`int n __read_mostly = 7;`),
+    data(`int n __read_mostly = 7; int k __read_mostly __attribute__((aligned(128))) = 2;`),
+  );
+  assert.ok(!reasons(fresh).includes('place k'));
+  const faster = differ(data('int n = 7;'), data(`${mostly.replace('m', 'extra')} int n __read_mostly = 7;`));
+  assert.deepEqual(reasons(faster), []);
+});
+
 test('the line of a message counts only where its format prints it as one, without debug information', () => {
   const message = (format: string, line: number): string =>
     `int f(int a) { printk("${format}", __func__, ${line}); return use(a); }`;

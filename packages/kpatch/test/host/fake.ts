@@ -26,18 +26,28 @@ export interface ModuleFields {
   readonly manifest?: Partial<Manifest> | false;
   /** Hexadecimal, of 20 bytes. */
   readonly buildId?: string;
+  /** `EM` of the file (default: that of x86-64). */
+  readonly machine?: number;
   /** More bytes, so that two modules of a name differ. */
   readonly filling?: string;
 }
 
 /** The bytes of a livepatch module as far as a host looks at it. */
 export function moduleBytes(fields: ModuleFields): Uint8Array {
-  const { name, vermagic = VERMAGIC, livepatch = true, manifest = {}, buildId, filling = '' } = fields;
+  const {
+    name,
+    vermagic = VERMAGIC,
+    livepatch = true,
+    manifest = {},
+    buildId,
+    filling = '',
+    machine = x86_64.machine,
+  } = fields;
   const info = [`name=${name}`, `vermagic=${vermagic}`, ...(livepatch ? ['livepatch=Y'] : []), `filling=${filling}`];
   const object: ElfObject = {
     file: `${name}.ko`,
     littleEndian: true,
-    machine: x86_64.machine,
+    machine,
     flags: 0,
     osabi: 0,
     sections: [newSection({ name: '.modinfo', type: SHT.PROGBITS, data: Buffer.from(`${info.join('\0')}\0`) })],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
@@ -9,8 +9,9 @@ import { dnfProvider } from '#kpatch/distro/fedora/dnf.ts';
 import { filesOf } from '#kpatch/distro/fedora/rpm.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 import { provokes } from '../provoke.ts';
-import { headerFiles, kernelCode, sourceFiles, writeFiles } from './fake-distribution.ts';
+import { headerFiles, kernelCode, sourceFiles } from './fake-distribution.ts';
 import { bzImage, compile, linkKernel } from './fake-kernel.ts';
+import { makeRepository } from './fake-rpm.ts';
 
 const version = '6.1.99';
 const number = '7.fc40';
@@ -18,7 +19,6 @@ const release = `${version}-${number}.x86_64`;
 
 /** A spec as Fedora's kernel has it in what matters: the archive, patches by number, packages of image, modules, headers. */
 const spec = `
-%define debug_package %{nil}
 %define tarball linux-%{version}
 Name: kernel
 Version: ${version}
@@ -63,48 +63,24 @@ describe('a kernel of a dnf repository', () => {
   before(() => {
     process.env.XDG_CACHE_HOME = at('cache');
     const vmlinux = linkKernel(folder.path, [compile(folder.path, 'main', kernelCode(release))]);
-    writeFiles(at(`linux-${version}`), sourceFiles({}));
     const headers = Object.entries(headerFiles({ release, version })).map(([name, content]) => [
       `usr/src/kernels/${release}/${name}`,
       content,
     ]);
-    writeFiles(at('tree'), {
-      ...Object.fromEntries(headers),
-      [`lib/modules/${release}/vmlinuz`]: bzImage(vmlinux, 'gzip'),
-      [`lib/modules/${release}/kernel/some.ko`]: 'a module',
-    });
-    writeFiles(at('rpm'), {
-      'SPECS/kernel.spec': spec,
-      'SOURCES/first.patch': patch('int one;', 'int two;'),
-      'SOURCES/second.patch': patch('int two;', 'int three;'),
-      'SOURCES/linux-kernel-test.patch': '',
-    });
-    execFileSync('tar', ['-cJf', at('rpm/SOURCES', `linux-${version}.tar.xz`), '-C', folder.path, `linux-${version}`]);
-    execFileSync('tar', ['-cf', at('rpm/SOURCES/tree.tar'), '-C', at('tree'), '.']);
-    execFileSync(
-      'rpmbuild',
-      [
-        '-ba',
-        '--quiet',
-        '--target',
-        'x86_64',
-        '--define',
-        `_topdir ${at('rpm')}`,
-        '--define',
-        '_build_id_links none',
-        '--define',
-        '__os_install_post %{nil}',
-        at('rpm/SPECS/kernel.spec'),
-      ],
-      { stdio: 'pipe' },
-    );
-    mkdirSync(at('repository'));
-    for (const kind of ['RPMS/x86_64', 'SRPMS']) {
-      for (const name of readdirSync(at('rpm', kind))) execFileSync('cp', [at('rpm', kind, name), at('repository')]);
-    }
-    execFileSync('createrepo_c', ['-q', at('repository')]);
-    writeFiles(folder.path, {
-      'dnf.conf': `[main]\ncachedir=${at('dnf-cache')}\nlogdir=${at('log')}\npersistdir=${at('persist')}\nreposdir=${at('none')}\nvarsdir=${at('none')}\npluginconfpath=${at('none')}\n[test]\nname=test\nbaseurl=file://${at('repository')}\ngpgcheck=0\n`,
+    makeRepository(folder.path, {
+      spec,
+      tree: {
+        ...Object.fromEntries(headers),
+        [`lib/modules/${release}/vmlinuz`]: bzImage(vmlinux, 'gzip'),
+        [`lib/modules/${release}/kernel/some.ko`]: 'a module',
+      },
+      archive: `linux-${version}`,
+      source: sourceFiles({}),
+      sources: {
+        'first.patch': patch('int one;', 'int two;'),
+        'second.patch': patch('int two;', 'int three;'),
+        'linux-kernel-test.patch': '',
+      },
     });
   });
   after(() => {

@@ -120,9 +120,11 @@ export function sourceFiles({ sublevel = 99, makefile = '' }: Partial<FakeKernel
 
 export function headerFiles({ release, headersRelease = release, config }: FakeKernel): Files {
   return {
-    '.config': config ?? 'CONFIG_LIVEPATCH=y\nCONFIG_CC_VERSION_TEXT="gcc (test) 1.2.3"\nCONFIG_LOCALVERSION=""\n',
+    '.config':
+      config ??
+      'CONFIG_LIVEPATCH=y\nCONFIG_STACKTRACE=y\nCONFIG_HAVE_RELIABLE_STACKTRACE=y\nCONFIG_CC_VERSION_TEXT="gcc (test) 1.2.3"\nCONFIG_LOCALVERSION=""\n',
     'Module.symvers': '0x12345678\tprintk\tvmlinux\tEXPORT_SYMBOL\t\n',
-    'include/config/auto.conf': 'CONFIG_LIVEPATCH=y\n',
+    'include/config/auto.conf': 'CONFIG_LIVEPATCH=y\nCONFIG_STACKTRACE=y\nCONFIG_HAVE_RELIABLE_STACKTRACE=y\n',
     'include/generated/autoconf.h': '#define CONFIG_LIVEPATCH 1\n',
     'include/generated/utsrelease.h': `#define UTS_RELEASE "${headersRelease}"\n`,
     'include/generated/uapi/linux/version.h': '#define LINUX_VERSION_CODE 393571\n#define LINUX_VERSION_SUBLEVEL 99\n',
@@ -179,8 +181,11 @@ export function addSource(source: PackageSource, kernel: FakeKernel): void {
   );
 }
 
-/** The same as Ubuntu divides and names it: modules apart, no kbuild package, the source packed by bzip2 in a folder of its own. */
-export function addUbuntuKernel(source: PackageSource, kernel: FakeKernel): void {
+/**
+ * The same as Ubuntu divides and names it: modules apart, no kbuild package, the source packed by bzip2 in a folder of its own. `origin` is the
+ * source package: a later series has its own, as `linux-hwe-6.1`.
+ */
+export function addUbuntuKernel(source: PackageSource, kernel: FakeKernel, origin = 'linux'): void {
   const { release, version } = kernel;
   const abi = release.replace(/-[a-z]+$/, '');
   const work = join(source.folder, 'work', release);
@@ -189,7 +194,7 @@ export function addUbuntuKernel(source: PackageSource, kernel: FakeKernel): void
   source.add(
     `linux-image-${release}`,
     version,
-    { Source: 'linux-signed', 'Built-Using': `linux (= ${version})` },
+    { Source: origin.replace('linux', 'linux-signed'), 'Built-Using': `${origin} (= ${version})` },
     {
       [`boot/vmlinuz-${release}`]: image,
     },
@@ -202,11 +207,11 @@ export function addUbuntuKernel(source: PackageSource, kernel: FakeKernel): void
   source.add(
     `linux-headers-${release}`,
     version,
-    { Depends: `linux-headers-${abi}, libc6` },
+    { Depends: `${origin}-headers-${abi}, libc6` },
     Object.fromEntries(headers) as Files,
   );
-  source.add(`linux-headers-${abi}`, version, {}, { [`usr/src/linux-headers-${abi}/Makefile`]: '# common\n' });
-  const name = 'linux-source-6.1.0';
+  source.add(`${origin}-headers-${abi}`, version, {}, { [`usr/src/${origin}-headers-${abi}/Makefile`]: '# common\n' });
+  const name = `${origin}-source-6.1.0`;
   writeFiles(join(work, name), sourceFiles(kernel));
   execFileSync('tar', ['-cjf', join(work, 'source.tar.bz2'), '-C', work, name]);
   const below = `usr/src/${name}/${name}.tar.bz2`;

@@ -11,7 +11,7 @@ import { KernelModules, unpackModule } from '#kpatch/kernel/modules.ts';
 import { parseRelease } from '#kpatch/kernel/release.ts';
 import { parseSymvers } from '#kpatch/kernel/symvers.ts';
 import type { KernelPaths, TargetKernel } from '#kpatch/kernel/target.ts';
-import { checkCompiler, compilerOf, sameCompiler } from '#kpatch/toolchain/compiler.ts';
+import { checkCompiler, compilerNames, compilerOf, sameCompiler, wantedCompiler } from '#kpatch/toolchain/compiler.ts';
 import { provokes } from '../provoke.ts';
 import { writeFiles } from './fake-distribution.ts';
 
@@ -145,6 +145,22 @@ describe('compiler', () => {
     const linker = { command: 'gcc', builtBy: '', makeArguments: ['LD=ld.lld-99'] };
     const error = await provokes('tool-missing', () => checkCompiler({ compiler: linker } as unknown as TargetKernel));
     assert.match(error.message, /ld\.lld-99/);
+  });
+
+  it('of the RHEL family can be that of a gcc-toolset, which is not in PATH', () => {
+    const names = (text: string, triple?: string): string[] =>
+      compilerNames(wantedCompiler(parseConfig(`CONFIG_CC_IS_GCC=y\nCONFIG_CC_VERSION_TEXT="${text}"\n`)), triple);
+    const rhel8 = 'gcc (GCC) 8.5.0 20210514 (Red Hat 8.5.0-26)';
+    assert.deepEqual(names(rhel8), [
+      'gcc',
+      'gcc-8',
+      '/opt/rh/gcc-toolset-8/root/usr/bin/gcc',
+      '/opt/rh/devtoolset-8/root/usr/bin/gcc',
+    ]);
+    const newer = names('gcc (GCC) 13.3.1 20240611 (Red Hat 13.3.1-2)');
+    assert.ok(newer.includes('/opt/rh/gcc-toolset-13/root/usr/bin/gcc'));
+    assert.deepEqual(names(rhel8, 'aarch64-linux-gnu'), ['aarch64-linux-gnu-gcc', 'aarch64-linux-gnu-gcc-8']);
+    assert.ok(sameCompiler(rhel8, rhel8.replace('gcc', '/opt/rh/gcc-toolset-8/root/usr/bin/gcc')));
   });
 
   it('is a cross compiler for the kernel of another machine, which make is told', async () => {

@@ -61,6 +61,7 @@ describe('a kernel of a package source', () => {
     });
     addKernel(source, { version: '6.1.89-1', release: '6.1.0-89-rt-amd64', config: 'CONFIG_PREEMPT_RT=y\n' });
     addUbuntuKernel(source, { version: '6.1.0-60.62', release: '6.1.0-60-generic' });
+    addUbuntuKernel(source, { version: '6.1.0-61.63~22.04.1', release: '6.1.0-61-generic' }, 'linux-hwe-6.1');
     addKernel(source, { version: '6.1.95-1', release: '6.1.0-95-amd64', config: '# CONFIG_LIVEPATCH is not set\n' });
     source.add('linux-image-6.1.0-96-amd64', '6.1.90-1', {}, {});
   });
@@ -216,6 +217,15 @@ describe('a kernel of a package source', () => {
     const kernel = await prepare('6.1.0-60-generic');
     assert.equal(kernel.sourceVersion, '6.1.0-60.62');
     assert.deepEqual(new KernelModules(kernel).names, ['ubuntu_fs']);
+    assert.ok(existsSync(join(kernel.paths.tree, 'fs/one.c')));
+  });
+
+  it('of a source package of its own has headers and source of its name (Ubuntu HWE)', async () => {
+    const kernel = await prepare('6.1.0-61-generic');
+    assert.equal(kernel.sourceVersion, '6.1.0-61.63~22.04.1');
+    const names = kernel.packages.map(({ name }) => name);
+    assert.ok(names.includes('linux-hwe-6.1-headers-6.1.0-61'), names.join(' '));
+    assert.equal(names.at(-1), 'linux-hwe-6.1-source-6.1.0');
     assert.ok(existsSync(join(kernel.paths.tree, 'fs/one.c')));
   });
 

@@ -7,6 +7,7 @@ import { silentReporter } from '#kpatch/base/report.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
 import { cacheRoot } from '#kpatch/base/workspace.ts';
 import { machineArchive } from '#kpatch/distro/debian/archive.ts';
+import { debianArchive } from '#kpatch/distro/debian/record.ts';
 import { unpackDeb } from '#kpatch/distro/debian/unpack.ts';
 import { packagesFolder } from '#kpatch/prepare/cache.ts';
 
@@ -35,15 +36,19 @@ export interface SmallKernel {
   readonly release: string;
 }
 
-/** Unpacks the source of the newest package linux-source-6.1 into `folder`; gives the path of the tree. */
-export async function kernelSource(folder: string): Promise<string> {
-  const [stanza] = await machineArchive.show('linux-source-6.1');
-  assert.ok(stanza, 'apt knows no linux-source-6.1');
-  const unpacked = join(folder, 'package');
+/**
+ * Unpacks the source of the newest package linux-source-SERIES into `folder`; gives the path of the tree. `release` is the Debian release
+ * from whose archive it comes; without it, this machine's apt has it.
+ */
+export async function kernelSource(folder: string, series = '6.1', release?: string): Promise<string> {
   const context = { report: silentReporter(), packages: packagesFolder(), cache: cacheRoot() };
-  await unpackDeb(await machineArchive.fetch(stanza, context), unpacked);
-  await runOk('tar', ['xf', join(unpacked, 'usr/src/linux-source-6.1.tar.xz'), '-C', folder]);
-  return join(folder, 'linux-source-6.1');
+  const archive = release === undefined ? machineArchive : await debianArchive(release, {}, context);
+  const [stanza] = await archive.show(`linux-source-${series}`);
+  assert.ok(stanza, `there is no linux-source-${series}`);
+  const unpacked = join(folder, `package-${series}`);
+  await unpackDeb(await archive.fetch(stanza, context), unpacked);
+  await runOk('tar', ['xf', join(unpacked, `usr/src/linux-source-${series}.tar.xz`), '-C', folder]);
+  return join(folder, `linux-source-${series}`);
 }
 
 /** Configures and builds a kernel in `built` with these variables for make (`CC=gcc-12`, `LLVM=-14`). */

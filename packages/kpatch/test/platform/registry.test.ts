@@ -188,3 +188,16 @@ test('the line of each machine says what its record says', () => {
     assert.deepEqual([machine, littleEndian], [record.machine, record.littleEndian], record.name);
   }
 });
+
+test('the program that has a resumed guest reseed is an executable of its machine', () => {
+  for (const { emulator, machine, littleEndian } of platforms()) {
+    const program = emulator.keep?.reseedProgram();
+    if (program === undefined) continue;
+    const view = new DataView(program.buffer, program.byteOffset, program.length);
+    assert.equal(Buffer.from(program).toString('latin1', 0, 4), '\x7fELF');
+    assert.equal(view.getUint16(18, littleEndian), machine);
+    // What is behind the program header is the code, and all of it is loaded.
+    assert.equal(view.getBigUint64(24, littleEndian) & 0xfffn, 120n);
+    assert.equal(Number(view.getBigUint64(64 + 32, littleEndian)), program.length);
+  }
+});

@@ -97,6 +97,7 @@ const subject: Subject = {
   name: 'x',
   release: '6.1.0-1-amd64',
   vermagic: '6.1.0-1-amd64 SMP',
+  arch: 'x86_64',
   manifest: undefined,
   functions: undefined,
   targetModules: [],

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { filesLeftOut } from '#kpatch/builder/out-of-tree.ts';
 import { planBuild, sortFiles, withoutFiles } from '#kpatch/builder/plan.ts';
 import type { ObjectMap } from '#kpatch/kbuild/object-map.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
@@ -245,6 +246,62 @@ describe('planning', () => {
       return 'files that are left out are never applied';
     },
   );
+
+  test('what takes part in a build is not a document: scripts and tools by a list of those that do not', async () => {
+    const built = ['scripts/module-common.c', 'scripts/genksyms/genksyms.c', 'scripts/gendwarfksyms/dwarf.c'];
+    const generators = [
+      'scripts/bin2c.c',
+      'scripts/xen-hypercalls.sh',
+      'scripts/ipe/polgen/polgen.c',
+      'scripts/a-new-one.sh',
+    ];
+    const tools = ['tools/scripts/Makefile.include', 'tools/bpf/resolve_btfids/main.c', 'scripts/extract-cert.c'];
+    for (const file of [...built, ...generators, ...tools])
+      assert.equal((await provokes('nothing-patchable', () => plan(file))).exit, 4, file);
+    const scripts = [
+      'checkpatch.pl',
+      'coccinelle/a.cocci',
+      'package/mkdebian',
+      'livepatch/klp-build',
+      'dtc/README',
+      '.gitignore',
+    ];
+    for (const file of [
+      ...scripts.map((name) => `scripts/${name}`),
+      'tools/perf/perf.c',
+      'samples/kobject/kset-example.c',
+    ])
+      assert.equal((await provokes('not-built', () => plan(file))).reason, 'documents-only', file);
+  });
+
+  test('in a module with a source of its own, a script or tool can generate code: only documents prove nothing', () => {
+    const files = [
+      'scripts/gen.sh',
+      'tools/table.py',
+      'samples/a.txt',
+      '.config',
+      'Documentation/a.rst',
+      'README.md',
+      '.gitignore',
+    ];
+    const proven = filesLeftOut([parse(files.map((file) => change(5, 'new', file)).join(''))])
+      .filter(({ proof }) => proof === 'documents-only')
+      .map(({ file }) => file);
+    assert.deepEqual(proven, ['Documentation/a.rst', 'README.md', '.gitignore']);
+  });
+
+  test('objects of samples/ and of another architecture that this kernel is built with are units', async () => {
+    const owners = [{ object: 'vmlinux', directory: 'x' }];
+    const names = ['arch/arm64/xen.o', 'arch/arm/xen/hypercall.o', 'samples/kobject/kset-example.o'];
+    const arm = new Map(names.map((name) => [name, owners]));
+    const planned = (file: string): ReturnType<typeof planBuild> =>
+      planBuild([parse(change(5, 'new', file))], arm, new Map(), () => [], 'x');
+    for (const name of names) assert.deepEqual((await planned(name.replace(/o$/, 'c'))).units[0]?.object, name);
+    await provokes('nothing-patchable', () => planned('samples/kobject/other.h'));
+    await provokes('nothing-patchable', () => planned('arch/arm/include/asm/more.h'));
+    await provokes('not-built', () => planned('arch/x86/entry.c'));
+    await provokes('not-built', () => planned('arch/arm64/um/entry.c'));
+  });
 
   test('not-built: every file is shown not to be in this kernel, and the document says how', async () => {
     const error = await provokes('not-built', () => plan('fs/z.c', 'Documentation/x.rst', 'arch/arm/entry.S'));

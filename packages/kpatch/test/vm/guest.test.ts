@@ -186,7 +186,7 @@ test('a machine without a static busybox is told so', async () => {
   process.env.PATH = folder;
   try {
     // The reader remembers what it found, so a fresh copy of the module is asked.
-    const fresh = (await import(`../../vm/initramfs.ts?fresh=${Date.now()}`)) as { initramfs: typeof initramfs };
+    const fresh = (await import(`../../vm/files/initramfs.ts?fresh=${Date.now()}`)) as { initramfs: typeof initramfs };
     await provokes('busybox-missing', () => fresh.initramfs({}, ''));
   } finally {
     process.env.PATH = path;

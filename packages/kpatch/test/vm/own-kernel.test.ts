@@ -29,13 +29,20 @@ before(async () => {
   if (skip !== false) return;
   process.env.XDG_CACHE_HOME = join(folder.path, 'cache');
   source = await kernelSource(folder.path);
-  patch = join(folder.path, 'fix.patch');
-  const text = sourcePatch(source, {
+  patch = writePatch(source, 'fix');
+});
+
+/** A patch of a function of the kernel image and of one in a module. */
+function writePatch(tree: string, name: string): string {
+  const file = join(folder.path, `${name}.patch`);
+  const text = sourcePatch(tree, {
     'fs/proc/meminfo.c': (text) => text.replace('"VmallocChunk:   ", 0ul', '"VmallocChunk:   ", 4242ul'),
     'fs/binfmt_misc.c': (text) => text.replace('"enabled\\n"', '"enabled, patched\\n"'),
   });
-  writeFileSync(patch, text);
-});
+  writeFileSync(file, text);
+  return file;
+}
+
 after(async () => {
   const cache = join(folder.path, 'cache');
   if (existsSync(cache)) await runOk('chmod', ['-R', 'u+w', cache]);
@@ -65,9 +72,9 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
   assert.match(output, /log clean/);
 }
 
-async function patched(kernel: SmallKernel, parts: CustomParts, compiler: RegExp): Promise<void> {
+async function patched(kernel: SmallKernel, parts: CustomParts, compiler: RegExp, file = patch): Promise<void> {
   const request = {
-    patches: [patch],
+    patches: [file],
     parts,
     cves: [],
     replace: true,
@@ -86,6 +93,22 @@ async function patched(kernel: SmallKernel, parts: CustomParts, compiler: RegExp
 }
 
 describe('a kernel built by the test', { skip, concurrency: 1 }, () => {
+  // By features, not by distribution: each of these series has other structures, tables and rules of objtool.
+  for (const [series, release] of [
+    ['5.10', '11'],
+    ['6.12', '13'],
+    ['7.2', '14'],
+  ] as const) {
+    test(`of Linux ${series}`, async () => {
+      const name = `small-${series.replace('.', '-')}`;
+      const tree = await kernelSource(folder.path, series, release);
+      const kernel = await buildKernel(tree, tree, name, ['CC=gcc-12']);
+      const parts = { image: kernel.image, headers: tree, source: tree, modules: kernel.modules };
+      await patched(kernel, parts, /^gcc/, writePatch(tree, name));
+      await runOk('rm', ['-rf', tree]);
+    });
+  }
+
   test('by clang and lld in a folder of its own', async () => {
     const kernel = await buildKernel(source, join(folder.path, 'clang'), 'small-clang', ['LLVM=-14']);
     const parts = { image: kernel.image, headers: kernel.built, source, modules: kernel.modules };

@@ -7,6 +7,8 @@ import { readBytes } from '../../base/files.ts';
 import { run } from '../../base/run.ts';
 import { programFolders } from '../../base/workspace.ts';
 import { type CpioEntry, cpio } from '../../formats/cpio.ts';
+import type { Platform } from '../../platform/platform.ts';
+import { platformHere } from '../../platform/registry.ts';
 
 /** A file inside a guest: its content (text or bytes), or a file of this machine; scripts get mode 0o755. */
 export type GuestFile =
@@ -19,11 +21,11 @@ export type GuestFile =
 export type GuestFiles = Readonly<Record<string, GuestFile>>;
 
 /**
- * The initramfs archive. `init` is the text of `/init`.
- * Errors: `busybox-missing`, `guest-file`, `file-unreadable`.
+ * The initramfs archive for a guest of a machine. `init` is the text of `/init`.
+ * Errors: `busybox-missing`, `guest-file`, `file-unreadable`; for another machine than this one also those of `busyboxFor`.
  */
-export async function initramfs(files: GuestFiles, init: string): Promise<Buffer> {
-  const busybox = await findBusybox();
+export async function initramfs(files: GuestFiles, init: string, platform: Platform = platformHere()): Promise<Buffer> {
+  const busybox = platform === platformHere() ? await findBusybox() : await foreignBusybox(platform);
   const entries: CpioEntry[] = [
     ...['bin', 'dev', 'etc', 'mnt', 'proc', 'root', 'run', 'sys', 'tmp'].map(
       (path) => ({ path, folder: true }) as const,
@@ -62,6 +64,33 @@ function bytesOf(content: string | Uint8Array): Uint8Array {
 interface Busybox {
   readonly bytes: Buffer;
   readonly applets: readonly string[];
+}
+
+/** The busybox of another machine. It cannot run here, so its own table says which applets it has. */
+async function foreignBusybox({ naming }: Platform): Promise<Busybox> {
+  const { busyboxFor } = await import('../../distro/programs.ts');
+  const path = await busyboxFor(naming);
+  const bytes = readBytes(path);
+  const applets = appletsIn(bytes);
+  if (applets.includes('sh')) return { bytes, applets };
+  throw failure('busybox-missing', { problem: `${path} has no shell applet` }, { where: { file: path } });
+}
+
+/**
+ * The names in the program's own table: sorted, each ended by a zero byte, the first ones `[` and `[[` (busybox,
+ * include/applet_tables.h: `applet_names`). Empty if it is not found.
+ */
+export function appletsIn(program: Buffer): string[] {
+  const start = program.indexOf('[\0[[\0', 0, 'latin1');
+  if (start < 0) return [];
+  const names: string[] = [];
+  for (let at = start; ; ) {
+    const end = program.indexOf(0, at);
+    const name = program.toString('latin1', at, end);
+    if (end < 0 || !/^[\w.[+-]{1,32}$/.test(name) || name < (names.at(-1) ?? '')) return names;
+    names.push(name);
+    at = end + 1;
+  }
 }
 
 let found: Promise<Busybox> | undefined;

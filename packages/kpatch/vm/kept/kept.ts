@@ -9,7 +9,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { sha256 } from '../../base/digest.ts';
 import { KpatchError } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
-import type { Emulator } from '../../platform/emulator.ts';
+import type { Platform } from '../../platform/platform.ts';
 import { initScript } from '../agent/agent.ts';
 import { Console } from '../agent/console.ts';
 import { type BootOptions, boot, bootOn, type Ground, machineOf, prepared } from '../boot.ts';
@@ -18,7 +18,7 @@ import { fileArchive, type GuestFile, initramfs } from '../files/initramfs.ts';
 import { moduleFiles } from '../files/modules.ts';
 import { shareDevice } from '../files/share.ts';
 import { Guest } from '../guest.ts';
-import { emulatorFor } from '../qemu/emulator.ts';
+import { machineFor } from '../qemu/emulator.ts';
 import { argumentsOf, type Machine, qemuBuild, startQemu } from '../qemu/qemu.ts';
 import { KeptFileUnusable, keptFolder, keptWithKey, openKept, removeKept, touchKept } from './kept-file.ts';
 import { saveGuest } from './save.ts';
@@ -46,12 +46,13 @@ export interface Keeping {
  * Errors: those of `boot`.
  */
 export async function bootKept(options: BootOptions, keeping: Keeping): Promise<Guest> {
-  const emulator = emulatorFor(options.image);
+  const platform = machineFor(options.image);
+  const { emulator } = platform;
   if (emulator.keep === undefined) return boot(options);
   const { files = {}, modules, ...rest } = options;
   const brought = { ...(modules === undefined ? {} : await moduleFiles(modules)), ...files };
   const archive = fileArchive(brought);
-  const first = await firstFilesystem(emulator, keeping.drivers);
+  const first = await firstFilesystem(platform, keeping.drivers);
   const guest = await prepared(rest, first, async (ground) => {
     const shared = keeping.share === undefined ? [] : shareDevice(keeping.share);
     const own = {
@@ -72,10 +73,11 @@ export async function bootKept(options: BootOptions, keeping: Keeping): Promise<
   return guest;
 }
 
-async function firstFilesystem(emulator: Emulator, drivers: string | undefined): Promise<Buffer> {
+async function firstFilesystem(platform: Platform, drivers: string | undefined): Promise<Buffer> {
+  const { emulator } = platform;
   const files: Record<string, GuestFile> = { ...(await deliveryDrivers(drivers)) };
   if (emulator.keep !== undefined) files['bin/reseed'] = { content: emulator.keep.reseedProgram(), mode: 0o755 };
-  return initramfs(files, initScript([], emulator));
+  return initramfs(files, initScript([], emulator), platform);
 }
 
 /** Sixteen hexadecimal digits for everything that a kept guest depends on. */

@@ -49,6 +49,8 @@ const builds = new Map<string, Promise<string>>();
 export function qemuBuild(emulator: Emulator): Promise<string> {
   const known = builds.get(emulator.program) ?? askBuild(emulator);
   builds.set(emulator.program, known);
+  // It may be installed meanwhile.
+  known.catch(() => builds.delete(emulator.program));
   return known;
 }
 

@@ -56,6 +56,12 @@ export const channelErrors = table({
     why: 'a package must state correctly what it contains and which kernel it is for',
     fix: 'build the module with `kpatch build` and give that file',
   },
+  'channel-provenance-mismatch': {
+    exit: 4,
+    what: 'the provenance next to {file} does not belong to it: {problem}',
+    why: 'machines that require provenance would refuse the patch',
+    fix: 'use the statement that `kpatch build` wrote next to this module, or remove it',
+  },
   'channel-proof-mismatch': {
     exit: 4,
     what: 'the proof next to {file} belongs to another module',
@@ -133,6 +139,12 @@ export const channelErrors = table({
     what: 'the module of patch {version} for {release} has no signature that this channel accepts: {problem}',
     why: 'this channel requires modules signed by one of its certificates because some of its machines load no others',
     fix: 'sign it (`kpatch build --sign-key KEY --sign-cert CERT`) and add it again; if it was added before, increase --release',
+  },
+  'channel-no-provenance': {
+    exit: 4,
+    what: 'patch {version} for {release} has no provenance that this channel accepts: {problem}',
+    why: 'this channel publishes only patches whose provenance one of its keys signed',
+    fix: 'build it with `kpatch build --provenance-key KEY`, keep the statement next to the module and add it again; if it was added before, increase --release',
   },
   'channel-unproven': {
     exit: 4,

@@ -44,6 +44,12 @@ export const hostErrors = table({
     why: 'it was built without CONFIG_LIVEPATCH, or sysfs is not mounted',
     fix: 'boot a kernel with CONFIG_LIVEPATCH=y',
   },
+  'machine-mismatch': {
+    exit: 4,
+    what: '{name} is for {arch}, but this machine is {machine}',
+    why: 'its code cannot run here',
+    fix: 'get the patch for {machine}',
+  },
   'release-mismatch': {
     exit: 4,
     what: '{name} is for kernel {wanted}, but {release} is running',

@@ -65,8 +65,14 @@ export const kernelErrors = table({
   'kernel-no-livepatch': {
     exit: 4,
     what: 'the kernel {release} was built without {option}',
-    why: 'it cannot load live patches',
-    fix: 'boot a kernel built with {option}',
+    why: 'it cannot load live patches: {reason}',
+    fix: 'boot a kernel built with {option}, or ask its vendor to enable it',
+  },
+  'kernel-no-reliable-stacks': {
+    exit: 4,
+    what: 'the kernel {release} was built without {option}',
+    why: 'livepatch cannot see which functions a sleeping task is in, so a transition would not complete',
+    fix: 'boot a kernel built with {option}, or ask its vendor to enable it',
   },
   'kernel-prepare-failed': {
     exit: 1,

@@ -8,6 +8,12 @@ export const tufErrors = table({
     why: 'the roles of a channel sign with Ed25519 keys',
     fix: 'make one with `kpatch channel new-key FILE`, or give the right file',
   },
+  'tuf-passphrase': {
+    exit: 2,
+    what: 'the passphrase of the key {file} cannot be used: {problem}',
+    why: '',
+    fix: 'type it when kpatch asks, or give it with --passphrase-file FILE or --passphrase-fd NUMBER; never on the command line, where every user of the machine can read it',
+  },
   'tuf-root': {
     exit: 2,
     what: 'the root metadata cannot be made: {problem}',
@@ -17,14 +23,14 @@ export const tufErrors = table({
   'tuf-signature-file': {
     exit: 2,
     what: '{file} cannot be added: {problem}',
-    why: 'only a signature over the pending root by one of its keys counts',
-    fix: 'sign the file that `kpatch channel root` wrote: `kpatch channel sign FILE --key KEY`',
+    why: 'only a signature over the pending metadata by one of its keys counts',
+    fix: 'sign the file that `kpatch channel root` or `kpatch channel targets` wrote: `kpatch channel sign FILE --key KEY`',
   },
   'tuf-unsigned': {
     exit: 1,
     what: 'cannot sign the {role} metadata: {have} of {threshold} keys are in {folder}',
     why: 'machines accept it only with that many signatures',
-    fix: 'give the folder with the keys: `--tuf-keys FOLDER`; for new keys of a role, run `kpatch channel root`',
+    fix: 'give the folder with the keys: `--tuf-keys FOLDER`; if the key of targets is elsewhere, run `kpatch channel targets DIR` and sign its file there; for new keys of a role, run `kpatch channel root`',
   },
   'tuf-root-expired': {
     exit: 1,

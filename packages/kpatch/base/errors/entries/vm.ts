@@ -8,6 +8,18 @@ export const vmErrors = table({
     why: 'it is the shell of the virtual machine',
     fix: 'install it: apt-get install busybox-static',
   },
+  'guest-programs': {
+    exit: 1,
+    what: 'no known distribution has these packages for {machine}: {packages}',
+    why: 'the virtual machine needs programs from them',
+    fix: 'put what is needed (for busybox a static one) to {file}',
+  },
+  'guest-own-program': {
+    exit: 1,
+    what: 'there is no kpatch for {machine}',
+    why: 'the full plan installs and loads the patch with the program that hosts run',
+    fix: 'run `make packages MACHINE={machine}` in a checkout and copy dist/kpatch-{machine} to {file}',
+  },
   'guest-panicked': {
     exit: 1,
     what: 'the kernel in the virtual machine panicked: {reason}',

@@ -15,11 +15,12 @@ import type { Machine } from '../../../host/machine/machine.ts';
 import { installModule } from '../../../host/store/install.ts';
 import { moduleFileOf } from '../../../host/store/module-file.ts';
 import { recordOf } from '../../../host/store/store.ts';
-import { proofPath } from '../../../module/proof-path.ts';
+import { proofPath, provenancePath } from '../../../module/proof-path.ts';
 import { readRecord } from '../../package/record.ts';
 import { ownMember } from '../../tuf/document.ts';
 import { revokedOf } from '../../tuf/revoked.ts';
 import { kernelsTarget, type ListedPatch, listedPatches, type TargetFile, targetFiles } from '../../tuf/target.ts';
+import { type Choose, wantedPatch } from './choice.ts';
 import { type Delivered, readClient, writeClient } from './client.ts';
 import { dataFile, filesOf, kept, readTarget } from './fetch.ts';
 import { refresh, verifiedTargets } from './refresh.ts';
@@ -38,6 +39,8 @@ export interface ApplyOptions {
   readonly kernels: readonly string[];
   readonly dryRun: boolean;
   readonly report: Reporter;
+  /** What the server of a fleet chose; outside of a fleet the newest patch is wanted. */
+  readonly choose?: Choose | undefined;
 }
 
 /**
@@ -48,7 +51,7 @@ export async function applyChannel(
   machine: Machine,
   base: string,
   source: Source,
-  { kernels, dryRun, report }: ApplyOptions,
+  { kernels, dryRun, report, choose }: ApplyOptions,
 ): Promise<AppliedChannel> {
   try {
     await refresh(base, source);
@@ -66,7 +69,9 @@ export async function applyChannel(
   const waiting: string[] = [];
   const pending = new Set<string>();
   for (const release of kernels) {
-    const patch = listed.get(release)?.[0];
+    const patch = wantedPatch(listed.get(release), release, choose);
+    if (patch === undefined && choose?.(release) !== undefined)
+      waiting.push(`${release}: the fleet server chose a patch that the channel does not list`);
     if (patch === undefined || recordOf(machine, release, patch.file.sha256) !== undefined) continue;
     const version = `${patch.version}-${patch.packageRelease}`;
     const from = installedVersion(base, machine, release);
@@ -75,7 +80,7 @@ export async function applyChannel(
       continue;
     }
     try {
-      await installPatch(machine, base, source, patch, report);
+      await installPatch(machine, base, source, patch, report, choose !== undefined);
       changes.push({ package: release, from, to: version });
       remember(base, { release, name: patch.name, version, sha256: patch.file.sha256 });
     } catch (error) {
@@ -100,11 +105,15 @@ async function installPatch(
   source: Source,
   patch: ListedPatch,
   report: Reporter,
+  downgrade: boolean,
 ): Promise<void> {
   const file = dataFile(base, patch.file);
   const verified = async (target: TargetFile): Promise<Buffer> => kept(base, target) ?? readTarget(source, target);
   const bytes = await verified(patch.file);
-  const proof = patch.proofFile === undefined ? undefined : await verified(patch.proofFile);
+  const optional = async (target: TargetFile | undefined): Promise<Buffer | undefined> =>
+    target === undefined ? undefined : await verified(target);
+  const proof = await optional(patch.proofFile);
+  const provenance = await optional(patch.provenanceFile);
   const record = await verified(patch.recordFile);
   const module = moduleFileOf(bytes, file);
   const wrong = (problem: string): Error => failure('tuf-record', { path: patch.file.path, problem });
@@ -115,10 +124,16 @@ async function installPatch(
   readRecord(parseJSON(record, patch.recordFile.path), patch.recordFile.path);
   mkdirSync(dirname(file), { recursive: true, mode: 0o755 });
   writeAtomically(file, bytes);
-  if (proof === undefined) rmSync(proofPath(file), { force: true });
-  else writeAtomically(proofPath(file), proof);
+  for (const [path, content] of [
+    [proofPath(file), proof],
+    [provenancePath(file), provenance],
+  ] as const) {
+    if (content === undefined) rmSync(path, { force: true });
+    else writeAtomically(path, content);
+  }
   // The policy decides here as everywhere. An update never undoes what the user took out.
-  await installModule(machine, module, { release: patch.release, unattended: true }, report);
+  // A fleet may go back to an earlier patch that the channel still lists.
+  await installModule(machine, module, { release: patch.release, unattended: true, downgrade }, report);
   mkdirSync(join(base, 'records'), { recursive: true, mode: 0o755 });
   writeAtomically(join(base, 'records', `${patch.release}.json`), record);
 }

@@ -15,13 +15,15 @@ import {
   type TargetFile,
   targetFiles,
 } from '../../tuf/target.ts';
+import { type Choose, wantedPatch } from './choice.ts';
 import { followedChannel, refreshFolder } from './refresh.ts';
 import type { Source } from './source.ts';
 import { copyState, signedIn } from './state.ts';
 
 /** The files that a patch consists of. */
 export function filesOf(patch: ListedPatch): TargetFile[] {
-  return [patch.file, patch.recordFile, ...(patch.proofFile === undefined ? [] : [patch.proofFile])];
+  const { file, recordFile, proofFile, provenanceFile } = patch;
+  return [file, recordFile, proofFile, provenanceFile].filter((one) => one !== undefined);
 }
 
 /** Where the root process keeps a target that is verified and not installed yet. */
@@ -38,6 +40,7 @@ export async function fetchChannel(
   source: Source,
   kernels: readonly string[],
   to: string,
+  choose?: Choose,
 ): Promise<void> {
   rmSync(join(to, 'tuf'), { recursive: true, force: true });
   mkdirSync(to, { recursive: true });
@@ -52,7 +55,10 @@ export async function fetchChannel(
   const windows = targetFiles(signed).get(kernelsTarget);
   const wanted = [
     ...(windows === undefined ? [] : [windows]),
-    ...kernels.flatMap((release) => (listed.get(release) ?? []).slice(0, 1).flatMap(filesOf)),
+    ...kernels.flatMap((release) => {
+      const patch = wantedPatch(listed.get(release), release, choose);
+      return patch === undefined ? [] : filesOf(patch);
+    }),
   ];
   let failed: unknown;
   for (const file of wanted) {

@@ -22,6 +22,7 @@ import { readState, writeState } from '../state.ts';
 import type { Updated } from '../status.ts';
 import { enableUnits, selfCommand } from '../units.ts';
 import { applyChannel } from './apply.ts';
+import type { Choose } from './choice.ts';
 import { readClient, writeClient } from './client.ts';
 import { fetchChannel } from './fetch.ts';
 import { publishedAt, refresh } from './refresh.ts';
@@ -31,6 +32,8 @@ import { hasState, startState, stateFolder } from './state.ts';
 export interface TufUpdateOptions {
   /** A folder that `kpatch channel fetch` has filled; nothing is fetched then. */
   readonly fetched?: string;
+  /** In a fleet: what its server chose. */
+  readonly choose?: Choose;
 }
 
 /** How long an update waits for another command on this machine. */
@@ -120,7 +123,7 @@ export async function updateTuf(
   subscribe: readonly string[],
   dryRun: boolean,
   report: Reporter,
-  { fetched }: TufUpdateOptions,
+  { fetched, choose }: TufUpdateOptions,
 ): Promise<Updated> {
   const base = stateFolder(root);
   const machine = thisMachine(root);
@@ -133,7 +136,7 @@ export async function updateTuf(
   return noted(root, () =>
     withLock(machine, report, LOCK_WAIT_MS, async () => {
       const apply = (source: Source): Promise<Updated> =>
-        applyChannel(machine, base, source, { kernels, dryRun, report });
+        applyChannel(machine, base, source, { kernels, dryRun, report, choose });
       if (fetched !== undefined) return apply(folderSource(fetched, settings.url));
       return withFetched(root, settings, base, kernels, report, apply);
     }),
@@ -223,8 +226,9 @@ export async function fetchFor(
   settings: Settings,
   kernels: readonly string[],
   to: string,
+  choose?: Choose,
 ): Promise<void> {
   const base = stateFolder(root);
   const wanted = kernels.length > 0 ? kernels : wantedKernels(root, settings, base);
-  await fetchChannel(base, sourceAt(settings.url), wanted, to);
+  await fetchChannel(base, sourceAt(settings.url), wanted, to, choose);
 }

@@ -5,25 +5,40 @@ import { sha256 } from '../../../base/digest.ts';
 import { failure } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
 import { readPackage } from '../../package/read.ts';
+import type { LivePatchRecord } from '../../package/record.ts';
 import type { PatchModule } from '../../patch-module.ts';
 import { layout } from '../config.ts';
 import type { PublishedPatch } from '../kernel.ts';
 
 /** File names in the pool of what a patch consists of. */
 export function modulePoolNames({ record }: Pick<PublishedPatch, 'record'>): string[] {
-  const { module, proof } = record;
+  const { module } = record;
   if (module === null) return [];
-  return [`${module.sha256}.ko`, ...(proof === null ? [] : [`${proof}.proof.json`])];
+  const { proof, provenance } = companionNames(record);
+  return [`${module.sha256}.ko`, ...[proof, provenance].filter((name) => name !== undefined)];
 }
 
-/** Keeps a module and its proof. Errors: `disk-full`, `file-unwritable`. */
+/** The same for what accompanies the module. */
+export function companionNames({ proof, provenance }: LivePatchRecord): {
+  readonly proof: string | undefined;
+  readonly provenance: string | undefined;
+} {
+  return {
+    proof: proof === null ? undefined : `${proof}.proof.json`,
+    provenance: provenance === null || provenance === undefined ? undefined : `${provenance}.provenance.json`,
+  };
+}
+
+/** Keeps a module, its proof and its provenance. Errors: `disk-full`, `file-unwritable`. */
 export function keepModule(folder: string, module: PatchModule): void {
   const { modules } = layout(folder);
   mkdirSync(modules, { recursive: true });
   const put = (name: string, bytes: Uint8Array): void => {
     if (!existsSync(join(modules, name))) writeAtomically(join(modules, name), bytes);
   };
-  if (module.proof !== undefined) put(`${sha256(module.proof)}.proof.json`, module.proof);
+  const { proof, provenance } = module;
+  if (proof !== undefined) put(`${sha256(proof)}.proof.json`, proof);
+  if (provenance !== undefined) put(`${sha256(provenance)}.provenance.json`, provenance);
   put(`${module.sha256}.ko`, module.bytes);
 }
 

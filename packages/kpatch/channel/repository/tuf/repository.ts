@@ -4,46 +4,21 @@
  */
 import { existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import type { Metadata, Root, Targets } from '@tufjs/models';
 import { sha256 } from '../../../base/digest.ts';
 import { failure } from '../../../base/errors/error.ts';
-import type { Plain } from '../../../base/plain.ts';
 import { checkDocument, type Role } from '../../tuf/document.ts';
 import type { TufPrivateKey } from '../../tuf/key.ts';
-import {
-  commonOf,
-  metadataOf,
-  metadataText,
-  missingSignatures,
-  models,
-  type Signed,
-  signWith,
-} from '../../tuf/metadata.ts';
-import { consistentPath, kernelsTarget, modulePath, type PatchTarget } from '../../tuf/target.ts';
-import { machineDocument } from '../index/client-package.ts';
-import type { ChannelKernel } from '../kernel.ts';
+import { commonOf, metadataOf, metadataText, models, type Signed, signWith } from '../../tuf/metadata.ts';
 import type { Publication } from '../publication.ts';
-import { modulePoolNames, poolModule } from './modules.ts';
 import { newestRoot, rootFiles } from './root.ts';
-
-/** Patches that are listed for each kernel. Machines install the newest; the others only show that an older one was genuine. */
-const LISTED = 3;
-/**
- * How long the list of targets is valid, in days. It is signed again only when it changes or ends, so that the key can stay
- * offline while snapshot and timestamp are renewed.
- */
-export const TARGETS_DAYS = 200;
-const DAY_MS = 86_400_000;
+import { type Content, targetContents, targetsMetadata } from './targets.ts';
 
 export interface TufKeys {
   /** Where the keys were looked for. */
   readonly folder: string;
   readonly keys: readonly TufPrivateKey[];
 }
-
-/** A file of the repository: linked from the pool, or written. */
-type Content = { readonly from: string } | Buffer;
 
 /**
  * Writes the repository below `tree`. `before` is the tree that is served, if any. Gives the metadata files, which the next
@@ -65,7 +40,9 @@ export async function writeTuf(
   const { Snapshot, Timestamp, Metadata: Made, MetaFile } = await models();
   const served = await servedMetadata(before);
   const files = await targetContents(folder, publication);
-  const targets = await targetsMetadata(root, publication, files, served?.targets, keys);
+  const targets = await targetsMetadata(folder, root, publication, files, served?.targets, (made) =>
+    signRole(root, 'targets', made, keys),
+  );
   const targetsText = metadataText(targets);
   // What machines would refuse is not published.
   checkDocument(Buffer.from(targetsText), 'targets', config.name, 'targets.json');
@@ -123,14 +100,14 @@ async function signRole<R extends Role>(
   await signWith(metadata, own);
 }
 
-interface Served {
+export interface Served {
   readonly timestamp: number;
   readonly snapshot: number;
   readonly targets: Metadata<Targets>;
 }
 
 /** The metadata of the tree that is served; our own, so it is not verified again. */
-async function servedMetadata(before: string | undefined): Promise<Served | undefined> {
+export async function servedMetadata(before: string | undefined): Promise<Served | undefined> {
   const file = (name: string): string => join(before ?? '', 'tuf', name);
   if (before === undefined || !existsSync(file('timestamp.json'))) return undefined;
   const timestamp = await metadataOf('timestamp', readFileSync(file('timestamp.json')));
@@ -142,97 +119,4 @@ async function servedMetadata(before: string | undefined): Promise<Served | unde
     snapshot: version,
     targets: await metadataOf('targets', readFileSync(file(`${listed}.targets.json`))),
   };
-}
-
-interface TargetContent {
-  /** Its file in the repository. */
-  readonly name: string;
-  readonly content: Content;
-  readonly length: number;
-  readonly sha256: string;
-  readonly custom: Plain;
-}
-
-/** Every target of a publication, by path. */
-async function targetContents(folder: string, publication: Publication): Promise<Map<string, TargetContent>> {
-  const found = new Map<string, TargetContent>();
-  const add = (path: string, content: Content, custom: object): void => {
-    const bytes = Buffer.isBuffer(content) ? content : readFileSync(content.from);
-    const digest = sha256(bytes);
-    const name = consistentPath({ path, length: bytes.length, sha256: digest });
-    found.set(path, { name, content, length: bytes.length, sha256: digest, custom: custom as Plain });
-  };
-  add(kernelsTarget, Buffer.from(machineDocument(publication)), { kind: 'kernels' });
-  for (const kernel of publication.kernels) await addKernel(folder, kernel, add);
-  return found;
-}
-
-async function addKernel(
-  folder: string,
-  kernel: ChannelKernel,
-  add: (path: string, content: Content, custom: object) => void,
-): Promise<void> {
-  const patches = kernel.patches.filter(({ record }) => record.module !== null);
-  // A module that was packaged twice is one target, described by its newest record.
-  const newest = new Map(patches.map((patch) => [patch.record.module!.name, patch]));
-  const listed = [...newest.values()].slice(-LISTED);
-  for (const patch of listed) {
-    const { record } = patch;
-    const { name } = record.module!;
-    const [moduleName = '', proofName] = modulePoolNames(patch);
-    const base = modulePath(kernel.release, name).replace(/\.ko$/, '');
-    if (patch !== listed.at(-1)) {
-      const former = { kind: 'former', release: kernel.release, name };
-      add(`${base}.ko`, { from: await poolModule(folder, patch, moduleName) }, former);
-      continue;
-    }
-    const target: PatchTarget = {
-      kind: 'module',
-      release: kernel.release,
-      arch: record.arch,
-      name,
-      version: record.version,
-      packageRelease: record.release,
-      cves: record.cves.map(({ id }) => id),
-      withdrawn: record.withdrawn.map(({ id }) => id),
-      supersedes: patches
-        .map((one) => one.record.module!.name)
-        .filter((other, at, all) => other !== name && all.indexOf(other) === at && at < all.indexOf(name)),
-      proof: proofName === undefined ? null : `${base}.proof.json`,
-      record: `${base}.record.json`,
-    };
-    add(`${base}.ko`, { from: await poolModule(folder, patch, moduleName) }, target);
-    if (proofName !== undefined)
-      add(`${base}.proof.json`, { from: await poolModule(folder, patch, proofName) }, { kind: 'proof' });
-    add(`${base}.record.json`, Buffer.from(`${JSON.stringify(record, null, 1)}\n`), { kind: 'record' });
-  }
-}
-
-/** The targets metadata: the one that is served if it still holds, else a new one. */
-async function targetsMetadata(
-  root: Metadata<Root>,
-  { config, date, validUntil }: Publication,
-  files: ReadonlyMap<string, TargetContent>,
-  served: Metadata<Targets> | undefined,
-  keys: TufKeys,
-): Promise<Metadata<Targets>> {
-  const { Targets: MadeTargets, TargetFile, Metadata: Made } = await models();
-  const version = (served?.signed.version ?? 0) + 1;
-  const expires = new Date(date.getTime() + TARGETS_DAYS * DAY_MS);
-  const targets = new MadeTargets(commonOf(config.name, version, expires));
-  for (const [path, { length, sha256: digest, custom }] of files) {
-    targets.addTarget(
-      new TargetFile({ path, length, hashes: { sha256: digest }, unrecognizedFields: { custom: custom as never } }),
-    );
-  }
-  const lists = (one: Targets): unknown => JSON.parse(JSON.stringify(one.toJSON().targets));
-  const holds =
-    served !== undefined &&
-    missingSignatures(root, 'targets', served) === 0 &&
-    Date.parse(served.signed.expires) >= validUntil.getTime() &&
-    isDeepStrictEqual(lists(served.signed), lists(targets));
-  if (holds) return served;
-  const made = new Made(targets);
-  await signRole(root, 'targets', made, keys);
-  return made;
 }

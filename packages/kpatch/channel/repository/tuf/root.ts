@@ -1,25 +1,22 @@
 /**
  * The root of a channel's TUF repository: which keys each role has, and how many must sign. Root keys stay on machines of
- * their own: `prepareRoot` writes what is to be signed, `signFile` runs where a key is, `importSignatures` collects.
+ * their own: `prepareRoot` writes what is to be signed; `ceremony.ts` signs and collects.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Metadata, Root } from '@tufjs/models';
 import { failure } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
-import { list, object, type Plain, readJSON, text } from '../../../base/plain.ts';
-import { type DocumentOf, formProblem } from '../../../documents/form.ts';
+import { list, object, type Plain, text } from '../../../base/plain.ts';
 import { publicKeyOf } from '../../../module/public-key.ts';
 import { checkDocument, ownMember, type Role, roles } from '../../tuf/document.ts';
-import { readTufPrivateKey, readTufPublicKey, signBytes, type TufPublicKey } from '../../tuf/key.ts';
-import { commonOf, keyOf, metadataOf, metadataText, missingSignatures, models, ownOf } from '../../tuf/metadata.ts';
+import { readTufPublicKey, type TufPublicKey } from '../../tuf/key.ts';
+import { commonOf, keyOf, metadataOf, metadataText, models, ownOf } from '../../tuf/metadata.ts';
 import { revokedOf } from '../../tuf/revoked.ts';
 import { type ChannelConfig, layout } from '../config.ts';
 
 /** A machine that was off for a year still follows the next root; a yearly ceremony has a month to spare. */
 export const ROOT_DAYS = 400;
-
-export const signatureSchema = 'kpatch.tuf-signature/1';
 
 export interface RootChange {
   /** Files with public keys, for each role that changes. */
@@ -41,7 +38,7 @@ export interface RootSummary {
   readonly revoked: readonly { readonly key: string; readonly reason: string }[];
 }
 
-const pendingFile = (folder: string): string => join(layout(folder).tuf, 'next.root.json');
+export const pendingRoot = (folder: string): string => join(layout(folder).tuf, 'next.root.json');
 
 /** The versions of the root that are complete, oldest first. */
 export function rootVersions(folder: string): number[] {
@@ -75,7 +72,7 @@ export async function prepareRoot(folder: string, config: ChannelConfig, change:
     for (const key of keys) root.addKey(key instanceof Key ? key : await keyOf(key), role);
     Object.assign(root.roles[role]!, { threshold });
   }
-  const file = pendingFile(folder);
+  const file = pendingRoot(folder);
   const content = metadataText(new Made(root));
   checkDocument(Buffer.from(content), 'root', config.name, file);
   mkdirSync(layout(folder).tuf, { recursive: true });
@@ -122,73 +119,6 @@ export async function summaryOf(file: string): Promise<RootSummary> {
     })),
     revoked: revokedOf(object(signed[ownMember])),
   };
-}
-
-/**
- * Signs a pending root with a key, on whatever machine the key is; gives the file with the signature.
- * Errors: `file-unreadable`, `tuf-malformed`, `tuf-key`, `tuf-signature-file` if the key is not one of its root keys.
- */
-export async function signFile(file: string, keyFile: string): Promise<string> {
-  const summary = await summaryOf(file);
-  const key = readTufPrivateKey(keyFile);
-  const root = await metadataOf('root', readBytes(file));
-  // Keys of the root before sign too, and a ceremony's machine does not have that root: the publisher's import decides.
-  let signature = '';
-  const { Signature } = await models();
-  root.sign((bytes) => {
-    signature = signBytes(bytes, key);
-    return new Signature({ keyID: key.id, sig: signature });
-  });
-  const { channel, version } = summary;
-  const target = join(file, '..', `${basename(file)}.${key.id.slice(0, 12)}.sig`);
-  const document = { schema: signatureSchema, channel, version, key: key.id, signature };
-  writeAtomically(target, `${JSON.stringify(document, null, 1)}\n`);
-  return target;
-}
-
-export interface Ceremony {
-  readonly version: number;
-  readonly complete: boolean;
-  /** Signatures that are still missing: by keys of the root before, and by its own keys. */
-  readonly missing: { readonly before: number; readonly own: number };
-}
-
-/** Adds signatures to the pending root; once it has enough, it is the channel's root. Errors: `tuf-root`, `tuf-signature-file`. */
-export async function importSignatures(folder: string, files: readonly string[]): Promise<Ceremony> {
-  const file = pendingFile(folder);
-  if (!existsSync(file))
-    throw failure('tuf-root', { problem: 'no root waits for signatures; run `kpatch channel root` first' });
-  const root = await metadataOf('root', readBytes(file));
-  const before = await newestRoot(folder);
-  const { Signature } = await models();
-  const known = { ...before?.signed.keys, ...root.signed.keys };
-  for (const name of files) {
-    const bad = (problem: string): Error =>
-      failure('tuf-signature-file', { file: name, problem }, { where: { file: name } });
-    const document = readJSON(name);
-    const problem = formProblem(signatureSchema, document);
-    if (problem !== undefined) throw bad(problem);
-    const { version, key: id, signature } = document as DocumentOf<typeof signatureSchema>;
-    if (version !== root.signed.version)
-      throw bad(`it signs version ${version}, but version ${root.signed.version} waits`);
-    const signer = Object.hasOwn(known, id) ? known[id] : undefined;
-    if (signer === undefined) throw bad('its key is neither in this root nor in the one before');
-    root.signatures[id] = new Signature({ keyID: id, sig: signature });
-    try {
-      signer.verifySignature(root);
-    } catch {
-      throw bad('its signature is not over the pending root');
-    }
-  }
-  const missing = {
-    before: before === undefined ? 0 : missingSignatures(before, 'root', root),
-    own: missingSignatures(root, 'root', root),
-  };
-  const { version } = root.signed;
-  const complete = missing.before === 0 && missing.own === 0;
-  writeAtomically(complete ? join(layout(folder).tuf, `${version}.root.json`) : file, metadataText(root));
-  if (complete) rmSync(file);
-  return { version, complete, missing };
 }
 
 /** All complete roots with their file names, as machines fetch them. */
