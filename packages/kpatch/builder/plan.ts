@@ -11,7 +11,7 @@ import { removedSource, unsupportedChange } from './rules/unsupported.ts';
 
 export type { LeftOut } from './irrelevance.ts';
 
-export interface Plan {
+export interface BuildPlan {
   readonly units: readonly Unit[];
   /** Changed files that are not code of this kernel, each with the reason. */
   readonly leftOut: readonly LeftOut[];
@@ -112,7 +112,7 @@ export async function planBuild(
   includers: Includers,
   release: string,
   unbuilt: Unbuilt = unknown,
-): Promise<Plan> {
+): Promise<BuildPlan> {
   const map = new Map([...known, ...added]);
   const through = new Map<string, Set<string>>();
   const sorted = sortFiles(patches, map, unbuilt.missing);

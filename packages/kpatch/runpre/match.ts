@@ -17,7 +17,7 @@ import { architectureOf } from '../platform/registry.ts';
 import type { RunPreRules } from '../platform/run-pre.ts';
 import { Bindings } from './bindings.ts';
 import { type CompiledFunction, compiledFunction } from './compiled-function.ts';
-import { agreesAround, type Comparison, type Contest, fieldAgrees, rewrittenAt } from './contest.ts';
+import { agreesAround, type Contest, type FieldComparison, fieldAgrees, rewrittenAt } from './contest.ts';
 import { matchInstructions } from './instructions.ts';
 import { wrongPart } from './parts.ts';
 
@@ -224,12 +224,12 @@ function textKind(name: string): string | undefined {
   return match?.[0];
 }
 
-function matchBytes(contest: Contest): Comparison {
+function matchBytes(contest: Contest): FieldComparison {
   const { compiled, code, address, bindings, rules } = contest;
   const { start, end, section } = compiled;
   const { data } = section;
   const theirs = code.read(address, end - start);
-  const differs = (offset: number): Comparison => ({ same: false, ours: offset, theirs: offset });
+  const differs = (offset: number): FieldComparison => ({ same: false, ours: offset, theirs: offset });
   if (theirs === undefined) return differs(0);
   if (!bindings.bindSection(section, address - BigInt(start))) return differs(0);
   let at = start;

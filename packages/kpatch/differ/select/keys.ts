@@ -7,7 +7,7 @@ import type { Pair } from '../parts/pair.ts';
 import type { Part } from '../parts/part.ts';
 import type { Lookup, TargetSymbols } from '../parts/symbols.ts';
 import type { Entry } from '../parts/tables.ts';
-import { type Target, targetOf } from '../parts/target.ts';
+import { type ReferenceTarget, targetOf } from '../parts/target.ts';
 
 /**
  * Jump labels and static calls: the kernel reads the tables when it loads the module, before livepatch relocations of
@@ -46,7 +46,7 @@ export function keyWorks(pair: Pair, symbols: TargetSymbols, entry: Entry, part:
 }
 
 /** Where the key is: reachable in time, reachable since 5.8 only, or in a module. */
-function keyHome({ options }: Pair, symbols: TargetSymbols, target: Target): 'works' | 'early' | 'module' {
+function keyHome({ options }: Pair, symbols: TargetSymbols, target: ReferenceTarget): 'works' | 'early' | 'module' {
   let lookup: Lookup;
   if (target.kind === 'external') {
     lookup = symbols.find({ name: target.symbol.name, kind: undefined, local: false, file: '' });

@@ -13,7 +13,7 @@ import type { Pair } from '../parts/pair.ts';
 import { entryOf, isFunction, type Part } from '../parts/part.ts';
 import type { Lookup, Resolution, TargetSymbols } from '../parts/symbols.ts';
 import { type Entry, entryAt } from '../parts/tables.ts';
-import { type Target, targetOf, useOf } from '../parts/target.ts';
+import { type ReferenceTarget, targetOf, useOf } from '../parts/target.ts';
 import {
   checkLate,
   checkSeal,
@@ -125,7 +125,7 @@ export class References {
     return { to: 'ordinary', symbol, name, addend };
   }
 
-  #toPart(target: Target & { kind: 'part' }, relocation: Relocation, user: User): Decision {
+  #toPart(target: ReferenceTarget & { kind: 'part' }, relocation: Relocation, user: User): Decision {
     const { part } = target;
     const inside: Decision = { to: 'part', part };
     if (isCopyable(part) || part.class === 'kpatch') return this.#along(part, user);

@@ -16,7 +16,7 @@ const CUTS = 3;
 const ROUNDS = 8;
 
 /** What a text must have to make one of some names. */
-export interface Recipe {
+export interface JoiningNeeds {
   /** Macros of which it must mention one, */
   readonly macros: ReadonlySet<string>;
   /** and words of which it must have one. */
@@ -52,7 +52,7 @@ export class Pasting {
   }
 
   /** What a text needs, where it has no `##` of its own and mentions none of `anyJoiners`. */
-  recipe(names: readonly string[]): Recipe {
+  recipe(names: readonly string[]): JoiningNeeds {
     const hints = new Set<string>();
     const macros = new Set<string>();
     for (const cut of names.flatMap(cuts)) {

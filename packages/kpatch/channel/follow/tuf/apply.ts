@@ -27,7 +27,7 @@ import { refresh, verifiedTargets } from './refresh.ts';
 import type { Source } from './source.ts';
 import { signedOf } from './state.ts';
 
-export interface Applied {
+export interface AppliedChannel {
   readonly changes: readonly { readonly package: string; readonly from: string; readonly to: string }[];
   /** Kernels of the machine that the channel does not know. */
   readonly unknown: readonly string[];
@@ -52,7 +52,7 @@ export async function applyChannel(
   base: string,
   source: Source,
   { kernels, dryRun, report, choose }: ApplyOptions,
-): Promise<Applied> {
+): Promise<AppliedChannel> {
   try {
     await refresh(base, source);
   } catch (error) {
@@ -65,7 +65,7 @@ export async function applyChannel(
   const signed = verifiedTargets(base);
   const listed = listedPatches(signed);
   await keepWindows(base, source, report);
-  const changes: Applied['changes'][number][] = [];
+  const changes: AppliedChannel['changes'][number][] = [];
   const waiting: string[] = [];
   const pending = new Set<string>();
   for (const release of kernels) {
