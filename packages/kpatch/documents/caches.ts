@@ -36,12 +36,16 @@ export const objectMapDocument = kept(
 
 export const includeGraphDocument = kept(
   'kpatch.include-graph',
-  `${derived}include-graph-1.json\``,
+  `${derived}include-graph-2.json\``,
   'Which files of a kernel tree include which. Numbers are places in `files`.',
   v.object({
     files: v.array(v.string()),
     edges: described(v.array(natural), 'Pairs: a file, one that it includes.'),
     generated: described(v.array(natural), 'Files that are, or include, what kbuild generates when it compiles them.'),
+    copies: described(
+      v.array(natural),
+      'Pairs: a unit that is not there, the source that kbuild compiles for it, which it has an edge to.',
+    ),
     forced: described(v.array(v.string()), 'Files that the command line includes into every unit.'),
   }),
 );

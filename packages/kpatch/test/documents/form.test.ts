@@ -52,7 +52,7 @@ const samples: Partial<Readonly<Record<StoredName, unknown>>> = {
     ['fs/proc/meminfo.o', [{ object: 'vmlinux', directory: 'fs/proc' }]],
     ['net/sctp/a.o', [{ object: 'sctp', directory: 'net/sctp', path: 'net/sctp/sctp' }]],
   ],
-  'kpatch.include-graph': { files: ['a.c', 'a.h'], edges: [0, 1], generated: [], forced: ['a.h'] },
+  'kpatch.include-graph': { files: ['a.c', 'a.h'], edges: [0, 1], generated: [], copies: [], forced: ['a.h'] },
   'kpatch.target-facts': {
     structures: { alt_instr: { size: 14, members: { instrlen: 12 } } },
     features: { replace: true },
