@@ -4,7 +4,7 @@
  * they do not (a folder that only one Makefile names) every file that the name could mean counts. So the graph has every
  * edge that any configuration has, and some more: a unit that it does not list cannot include the file.
  */
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { writeAtomically } from '../base/files.ts';
 import { run, runOk } from '../base/run.ts';
