@@ -8,7 +8,7 @@ import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import type { ElfFile } from '../formats/elf/file.ts';
 import { noteText, readDependencies } from '../kbuild/compile.ts';
-import { sectionFlags, timelessFlags } from '../kbuild/kbuild.ts';
+import { differFlags, timelessFlags } from '../kbuild/kbuild.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { Unit } from '../kbuild/unit.ts';
@@ -156,7 +156,7 @@ export class OutOfTreeBuild {
 
   async #make(when: 'before' | 'after'): Promise<void> {
     const { kernel, config } = this.#facts;
-    const flags = `${sectionFlags} ${timelessFlags} -ffile-prefix-map=${this.#copy}/= -I${this.#headers}`;
+    const flags = `${differFlags(config)} ${timelessFlags} -ffile-prefix-map=${this.#copy}/= -I${this.#headers}`;
     // What the patched source leaves undefined may be a symbol that only a live patch can reach.
     const settings = [...objtoolSettings(config), 'CONFIG_DEBUG_INFO_BTF_MODULES=', 'KBUILD_MODPOST_WARN=1'];
     const place = ['-C', kernel.paths.headers, `M=${this.#copy}`, ...compilerArguments(kernel.compiler)];

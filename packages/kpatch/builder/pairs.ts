@@ -11,7 +11,7 @@ import {
   ObjectStore,
 } from '../kbuild/compile.ts';
 import { EditedObjects } from '../kbuild/edited-objects.ts';
-import { type KbuildVariables, withoutSectionFlags } from '../kbuild/kbuild.ts';
+import { type KbuildVariables, withoutDifferFlags } from '../kbuild/kbuild.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { Unit } from '../kbuild/unit.ts';
@@ -152,7 +152,7 @@ export async function originalUnit(facts: KernelFacts, unit: Unit, folder: strin
  * variables from one address (`-fsection-anchors`), `-fdata-sections` changes the code. Error: `compile-failed`.
  */
 export async function vendorUnit(facts: KernelFacts, unit: Unit, folder: string): Promise<CompiledUnit> {
-  return await compiledOriginal(facts, unit, folder, withoutSectionFlags(await facts.variables()));
+  return await compiledOriginal(facts, unit, folder, withoutDifferFlags(await facts.variables()));
 }
 
 async function compiledOriginal(

@@ -48,8 +48,13 @@ export interface Distribution {
     context: ProviderContext,
   ): Promise<BuildRootPlan>;
   /**
-   * A static busybox for another machine, unpacked below `folder`: its path, or undefined if the distribution has none for
-   * that machine. Absent for distributions whose packages cannot be taken apart here. Errors: as `provider`, `kernel-download`.
+   * Unpacks packages of another machine below `folder`; false if the distribution does not have them all for that machine. Absent for
+   * distributions whose packages cannot be taken apart here. Errors: as `provider`, `kernel-download`.
    */
-  busybox?(machine: Naming, folder: string, context: ProviderContext): Promise<string | undefined>;
+  foreignPackages?(
+    machine: Naming,
+    names: readonly string[],
+    folder: string,
+    context: ProviderContext,
+  ): Promise<boolean>;
 }

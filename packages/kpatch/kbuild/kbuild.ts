@@ -7,7 +7,9 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from 'node:path';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import type { RunResult } from '../base/run.ts';
+import { type KernelConfig, readConfig } from '../kernel/config.ts';
 import type { KernelCompiler } from '../kernel/target.ts';
+import { platformOfConfig } from '../platform/registry.ts';
 import { type SandboxOptions, sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
 import { shareFolder } from '../sandbox/user.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
@@ -25,11 +27,18 @@ const LARGEST_OBJECT = 1 << 30;
 export const timelessFlags = '-Wno-builtin-macro-redefined -D__TIMESTAMP__=__DATE__';
 
 /** Compiler flags that give each function and each object its own section, which the differ needs. */
-export const sectionFlags = '-ffunction-sections -fdata-sections';
+const sectionFlags = '-ffunction-sections -fdata-sections';
 
-/** The variables as they are without `sectionFlags`, so that units are compiled as the vendor compiled them. */
-export function withoutSectionFlags(variables: KbuildVariables): KbuildVariables {
-  const without = (text: string): string => text.replaceAll(sectionFlags, '');
+/** The compiler flags of the versions of a unit that the differ compares: `sectionFlags`, and those of the kernel's machine. */
+export function differFlags(config: KernelConfig): string {
+  const platform = platformOfConfig((option) => config.has(option));
+  return [sectionFlags, ...(platform?.moduleFlags ?? [])].join(' ');
+}
+
+/** The variables as they are without `differFlags`, so that units are compiled as the vendor compiled them. */
+export function withoutDifferFlags(variables: KbuildVariables): KbuildVariables {
+  const flags = variables.KCFLAGS ?? sectionFlags;
+  const without = (text: string): string => text.replaceAll(flags, '');
   return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, without(value)]));
 }
 
@@ -78,7 +87,12 @@ export async function readKbuildVariables(tree: string, compiler: KernelCompiler
   shareFolder(shadow.path);
   const { stdout } = await sandboxedOk(
     'make',
-    ['-s', ...compilerArguments(compiler), `KCFLAGS=${sectionFlags}`, 'kpatch-variables'],
+    [
+      '-s',
+      ...compilerArguments(compiler),
+      `KCFLAGS=${differFlags(readConfig(join(tree, '.config')))}`,
+      'kpatch-variables',
+    ],
     // MAKEFILES also reaches the second make that some versions of the top Makefile start.
     {
       view: { readOnly: [tree], writable: [shadow.path], buildRoot: compiler.root },

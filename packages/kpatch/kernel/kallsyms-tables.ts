@@ -240,23 +240,34 @@ const ALIGNMENT = 0x20_0000n;
 const HEAD = 0x100_0000n;
 
 /**
- * The base at an offset of the image's bytes. In a kernel's plain memory it may be zero: the booting kernel fills it in by
- * a relocation (place, type, value), as it does every pointer. The one relocation whose place and value fit tells both base
- * and start.
+ * The base at an offset of the image's bytes. It may be zero: the booting kernel fills it in by a relocation (place, type,
+ * value), as it does every pointer. Where the place is not known, in a kernel's plain memory, the one relocation whose place
+ * and value fit tells both base and start.
  */
-function baseOf({ bytes, order, boot }: Search, baseAt: number): { base: bigint; start?: bigint } {
+function baseOf(search: Search, baseAt: number): { base: bigint; start?: bigint } {
+  const { bytes, order, boot, addressOf } = search;
   const base = order.u64(bytes, baseAt);
   if (base !== 0n || boot.relative === undefined) return { base };
-  const [low, high] = order === bigEndian ? [12, 8] : [8, 12];
+  const place = addressOf(baseAt);
+  const fits = (start: bigint, value: bigint): boolean =>
+    start >= boot.lowestAddress && start % ALIGNMENT === 0n && value >= start && value - start < HEAD;
   const found: { base: bigint; start: bigint }[] = [];
-  for (let at = 0; at + 24 <= bytes.length; at += 8) {
-    if (order.u32(bytes, at + low) !== boot.relative || order.u32(bytes, at + high) !== 0) continue;
-    const start = order.u64(bytes, at) - BigInt(baseAt);
-    const value = order.u64(bytes, at + 16);
-    if (start < boot.lowestAddress || start % ALIGNMENT !== 0n || value < start || value - start >= HEAD) continue;
-    found.push({ base: value, start });
+  for (const relocation of relativeRelocations(search, boot.relative)) {
+    const start = relocation.place - BigInt(baseAt);
+    const value = relocation.value;
+    if (place !== undefined && relocation.place === place) return { base: value };
+    if (place === undefined && fits(start, value)) found.push({ base: value, start });
   }
   return found.length === 1 ? found[0]! : { base };
+}
+
+/** Everything in the bytes that can be an entry of `.rela.dyn` of this type without a symbol. */
+function* relativeRelocations({ bytes, order }: Search, type: number): Generator<{ place: bigint; value: bigint }> {
+  const [low, high] = order === bigEndian ? [12, 8] : [8, 12];
+  for (let at = 0; at + 24 <= bytes.length; at += 8) {
+    if (order.u32(bytes, at + low) !== type || order.u32(bytes, at + high) !== 0) continue;
+    yield { place: order.u64(bytes, at), value: order.u64(bytes, at + 16) };
+  }
 }
 
 /** The address of the symbol with this index (kernel/kallsyms.c, kallsyms_sym_address). */
@@ -270,28 +281,45 @@ export function addressAt(bytes: Buffer, order: ByteOrder, { kind, at, base }: A
 
 /**
  * Where a kernel's plain memory begins, which is at its lowest symbol unless it shows another address; and the tables' own
- * base, for which the file may have zero. A string says why there is none.
+ * base, for which the file may have zero. Where nothing tells (each offset counts from its own place, or only a booting kernel
+ * knows), the memory is taken to begin at the lowest address: all distances in it are right. A string says why there is none.
  */
 export function memoryBase(
   bytes: Buffer,
   platform: Platform,
 ): { readonly address: bigint; readonly base: bigint; readonly baseAt: number | undefined } | string {
+  const { lowestAddress, linkedAt } = platform.boot;
+  const assumed = linkedAt ?? lowestAddress;
   // Where the image is in memory is what is asked for.
-  const tables = findTables(bytes, platform, () => undefined);
-  if (typeof tables === 'string') return tables;
+  const tables = linkedAt === undefined ? findTables(bytes, platform, () => undefined) : 'its address is fixed';
+  if (typeof tables === 'string') return assumedBase(bytes, platform, assumed);
   const { base, baseAt, start } = tables.addresses;
   if (start !== undefined) return { address: start, base, baseAt };
   const order = platform.littleEndian ? littleEndian : bigEndian;
   for (let i = 0; i < tables.count; i++) {
     const address = addressAt(bytes, order, tables.addresses, i);
-    if (address >= platform.boot.lowestAddress) return { address, base, baseAt };
+    if (address >= lowestAddress) return { address, base, baseAt };
   }
   return 'it has no symbol of the kernel';
+}
+
+function assumedBase(bytes: Buffer, platform: Platform, address: bigint): ReturnType<typeof memoryBase> {
+  const tables = findTables(bytes, platform, (offset) => address + BigInt(offset));
+  if (typeof tables === 'string') return tables;
+  const { kind, base, baseAt } = tables.addresses;
+  if (kind === 'self') return { address, base, baseAt: undefined };
+  // A base without a relocation of its own kind has one with a symbol: _text, where the memory begins.
+  if (base === 0n) return { address, base: address, baseAt };
+  const order = platform.littleEndian ? littleEndian : bigEndian;
+  return { address: addressAt(bytes, order, tables.addresses, 0), base, baseAt };
 }
 
 /** Symbols are sorted by address, nearly all are in the kernel's half, and they do not all are on one spot. */
 function plausible({ bytes, order, boot }: Search, addresses: Addresses, count: number): boolean {
   if (addresses.kind !== 'absolute' && addresses.kind !== 'self' && addresses.base < boot.lowestAddress) return false;
+  // The first symbol is at the base or behind it, but before the tables, which are behind the code.
+  const isBefore = order.i32(bytes, addresses.at) < 0;
+  if ((addresses.kind === 'relative' && isBefore) || (addresses.kind === 'self' && !isBefore)) return false;
   let before = 0n;
   let inKernel = 0;
   let distinct = 0;

@@ -25,6 +25,8 @@ export interface BootImageRules {
   readonly relative?: number;
   /** The lowest address that kernels are linked at; nearly all symbols are at or above it. */
   readonly lowestAddress: bigint;
+  /** Where the memory of all kernels begins that come without ELF headers; absent if they differ or show it themselves. */
+  readonly linkedAt?: bigint;
   /** True if kallsyms has the addresses of per-CPU variables as they are (CONFIG_KALLSYMS_ABSOLUTE_PERCPU). */
   readonly absolutePerCpu: boolean;
 }

@@ -223,6 +223,11 @@ export interface Platform extends Architecture {
   readonly runPre?: RunPreRules;
   /** Absent: what the module loader takes is unknown, so it is not checked. */
   readonly loader?: LoaderRules;
+  /**
+   * Flags for gcc with which both versions of a unit are compiled, where code that is linked into the kernel could not run in a
+   * module. The run-pre match compares units that are compiled without them. Absent: none.
+   */
+  readonly moduleFlags?: readonly string[];
   /** Absent: reports show plain disassembly, and no callers. */
   readonly listing?: ListingRules;
   /** Absent: `make machines` builds no kernel for it, and nothing was tried on one. */

@@ -9,10 +9,19 @@ export interface LinkedField {
   /** The bits of these bytes that belong to the field; absent if all do. */
   readonly mask?: Uint8Array;
   /**
-   * Where two fields make one address: `page` has the distance of its 4 KiB page from that of the field, `in page` the place in
-   * it. Both have relocations with the same symbol and addend.
+   * Where two fields make one address. `page` has the distance of its 4 KiB page from that of the field, `in page` the place in
+   * it. `high` and `low` are added; the sum counts from the field that is `low`, or from the TOC pointer. Both relocations
+   * have the same symbol, and mostly the same addend.
    */
-  readonly part?: 'page' | 'in page';
+  readonly part?: 'page' | 'in page' | 'high' | 'low';
+  /** True if the value counts from the TOC pointer. */
+  readonly fromToc?: boolean;
+  /** Bytes of the instruction before the field, where linkers rewrite these too; absent: 0. */
+  readonly before?: number;
+  /** True if the field points to an entry of a table of addresses (GOT) that holds the target, unless it was rewritten. */
+  readonly got?: boolean;
+  /** True if the field is that of a branch, which may enter a function behind its first instructions (`RunPreRules.entry`). */
+  readonly branch?: boolean;
   /** True if the value counts from the field's first byte. */
   readonly relative: boolean;
   /**
@@ -20,8 +29,11 @@ export interface LinkedField {
    * target that people mean is the value plus this: 4 for a field at the end of its instruction.
    */
   readonly bias: number;
-  /** The value in bytes, sign-extended. The caller knows that `size` bytes are at `at`. */
-  value(bytes: Uint8Array, at: number): bigint;
+  /**
+   * The value in bytes, sign-extended. The caller knows that `size` bytes are at `at`. `place` is the field's address, for a `page` that the
+   * linker made a plain distance.
+   */
+  value(bytes: Uint8Array, at: number, place?: bigint): bigint;
 }
 
 /** A direct branch whose form may depend on the distance, so on where other functions lie. */
@@ -38,7 +50,31 @@ export interface Branch {
   readonly distance: number;
 }
 
+/** An instruction with a relocation as the linker rewrote it, because the target is near enough for a shorter way. */
+export interface Rewritten {
+  /** Our instruction in that form, from `LinkedField.before` bytes before its field on, which is where it was. */
+  readonly bytes: Uint8Array;
+  /**
+   * `gone`: the upper part of an address is zero, so nothing computes it. `alone`: the lower part is used without the upper
+   * one, which is zero.
+   */
+  readonly part?: 'gone' | 'alone';
+  /** The field of that form, where it has other bits. */
+  readonly field?: LinkedField;
+  /** True if the address itself is computed that was loaded from a list of addresses (`Architecture.addressList`). */
+  readonly direct?: boolean;
+}
+
 export interface RunPreRules {
+  /**
+   * The instruction `ours` (from `LinkedField.before` bytes before its field on), with a relocation of this type, as the linker
+   * left it, if `theirs` shows that it rewrote it. Absent: linkers rewrite nothing.
+   */
+  rewritten?(type: number, ours: Uint8Array, theirs: Uint8Array): Rewritten | undefined;
+  /** The NOP that linkers put in the place of an instruction that is `gone`. */
+  readonly nop?: Uint8Array;
+  /** The first instructions of a function, which branches of the same object pass by. Absent: there are none. */
+  readonly entry?: { readonly length: number; isPassedBy(start: Uint8Array): boolean };
   /** The field of a relocation type in code; undefined for a type that linked code cannot be compared with. */
   field(type: number): LinkedField | undefined;
   /** The direct branch at `at` with these many bytes; undefined for other instructions. */

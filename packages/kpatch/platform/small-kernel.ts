@@ -27,11 +27,15 @@ VIRTIO_MENU VIRTIO_PCI=m VIRTIO_BLK=m BINFMT_MISC=m EXT2_FS=m
 CC_OPTIMIZE_FOR_SIZE=n SLUB_TINY=n RD_BZIP2=n RD_LZMA=n RD_XZ=n RD_LZO=n RD_LZ4=n RD_ZSTD=n VT=n HID=n INPUT=n WERROR=n
 DEBUG_INFO=n`);
 
-/** Options as lines of a configuration. Later ones win. */
+/** Options as lines of a configuration. Of several of one name the last one wins. */
 export function configurationText(options: readonly string[]): string {
-  const line = (option: string): string => {
-    const [name, value = 'y'] = option.split('=');
-    return value === 'n' ? `# CONFIG_${name} is not set` : `CONFIG_${name}=${value}`;
-  };
-  return `${options.map(line).join('\n')}\n`;
+  const values = new Map<string, string>();
+  for (const option of options) {
+    const [name = '', value = 'y'] = option.split('=');
+    values.set(name, value);
+  }
+  const lines = [...values].map(([name, value]) =>
+    value === 'n' ? `# CONFIG_${name} is not set` : `CONFIG_${name}=${value}`,
+  );
+  return `${lines.join('\n')}\n`;
 }

@@ -49,6 +49,11 @@ export class Bindings {
     return this.#sections.get(section);
   }
 
+  /** Where a symbol that the object does not define is, as far as it is known. */
+  external(name: string): bigint | undefined {
+    return this.#externals.get(name);
+  }
+
   /** Notes that a section begins at `base`; false if that contradicts what is known. */
   bindSection(section: Section, base: bigint): boolean {
     const known = this.#sections.get(section);

@@ -1,8 +1,8 @@
 /** A compiled function compared with one place of the running code, and whether a relocated field there agrees. */
-import type { Relocation } from '../formats/elf/object.ts';
+import { definedIn, type Relocation } from '../formats/elf/object.ts';
 import type { FieldTarget, RunningCode } from '../kernel/running-code.ts';
 import type { Architecture, Decoder } from '../platform/platform.ts';
-import type { LinkedField, RunPreRules } from '../platform/run-pre.ts';
+import type { LinkedField, Rewritten, RunPreRules } from '../platform/run-pre.ts';
 import type { Bindings } from './bindings.ts';
 import type { CompiledFunction } from './compiled-function.ts';
 
@@ -20,39 +20,97 @@ export interface Contest {
   readonly arch: Architecture;
   readonly rules: RunPreRules;
   readonly decoder: Decoder;
+  /** Parts of addresses by the offset of their relocation; they are compared when all of the function is known (parts.ts). */
+  readonly parts: Map<number, Part>;
 }
 
-/** True if the field at `address` is what this relocation makes. */
+/** A field that makes an address together with another one. */
+export interface Part {
+  readonly relocation: Relocation;
+  readonly field: LinkedField;
+  /** Where the field is in the running code. */
+  readonly address: bigint;
+  readonly rewritten: Rewritten | undefined;
+}
+
+/** True if the field at `address` is what this relocation makes. For a part of an address `wrongPart` decides in the end. */
 export function fieldAgrees(contest: Contest, relocation: Relocation, address: bigint): boolean {
-  const { code, bindings, rules } = contest;
+  const { code, rules } = contest;
   const field = rules.field(relocation.type);
   if (field === undefined) return false;
-  const target = field.part === undefined ? code.target(address, field) : joined(contest, relocation, address);
-  return target !== undefined && bindings.accepts(relocation, target, field.bias);
+  if (field.part !== undefined && code.symbolic?.(address) === undefined) {
+    contest.parts.set(relocation.offset, {
+      relocation,
+      field,
+      address,
+      rewritten: rewrittenAt(contest, relocation, address),
+    });
+    return true;
+  }
+  const target = branchTarget(contest, address, field);
+  if (field.got === true && target?.kind === 'address' && code.symbolic?.(address) === undefined) {
+    return gotAgrees(contest, relocation, address, target.address);
+  }
+  return target !== undefined && refersTo(contest, relocation, target, field.bias);
 }
 
-/** The address that a field makes together with the one of its other part; undefined if that is not found. */
-function joined(contest: Contest, relocation: Relocation, address: bigint): FieldTarget | undefined {
+/** The same for a field that points to an entry of the GOT, or to the target itself if the linker saw that it is near enough. */
+function gotAgrees(contest: Contest, relocation: Relocation, address: bigint, target: bigint): boolean {
+  const { arch, bindings, code, rules } = contest;
+  const field = rules.field(relocation.type)!;
+  if (rewrittenAt(contest, relocation, address)?.direct === true)
+    return bindings.accepts(relocation, { kind: 'address', address: target }, field.bias);
+  const pointer = rules.field(arch.address64);
+  const held = pointer === undefined ? undefined : code.target(target + BigInt(field.bias), pointer);
+  if (held?.kind !== 'address' || held.address === 0n) return false;
+  // The addend of the relocation was for the place of the entry, not for what the entry holds.
+  const beside = held.address + BigInt(relocation.addend);
+  return bindings.accepts(relocation, { kind: 'address', address: beside }, field.bias);
+}
+
+/** What the field at `address` points to; for a branch that enters a function behind its first instructions, the function. */
+export function branchTarget({ code, rules }: Contest, address: bigint, field: LinkedField): FieldTarget | undefined {
+  const target = code.target(address, field);
+  const { entry } = rules;
+  if (entry === undefined || field.branch !== true || target?.kind !== 'address') return target;
+  if (code.symbolic?.(address) !== undefined) return target;
+  const start = target.address - BigInt(entry.length);
+  const bytes = code.read(start, entry.length);
+  return bytes !== undefined && entry.isPassedBy(bytes) ? { kind: 'address', address: start } : target;
+}
+
+/**
+ * True if `target` (addend included) is what the relocation refers to. A list of addresses (ppc64le's `.toc`) is compared
+ * by what its entries hold, since linkers change its order.
+ */
+export function refersTo(contest: Contest, relocation: Relocation, target: FieldTarget, bias: number): boolean {
+  const { arch, bindings, code, rules } = contest;
+  const list = relocation.symbol === undefined ? undefined : definedIn(relocation.symbol);
+  if (list === undefined || arch.addressList?.(list.name) !== true) return bindings.accepts(relocation, target, bias);
+  const entry = entryOf(relocation);
+  const field = entry === undefined ? undefined : rules.field(entry.type);
+  if (entry === undefined || field === undefined || target.kind !== 'address') return false;
+  const held = code.target(target.address, field);
+  return held !== undefined && bindings.accepts(entry, held, field.bias);
+}
+
+/** The relocation of the entry of an address list that a relocation refers to. */
+export function entryOf({ symbol, addend }: Relocation): Relocation | undefined {
+  const list = symbol === undefined ? undefined : definedIn(symbol);
+  return list?.relocations.find(({ offset }) => offset === symbol!.value + addend);
+}
+
+/** The instruction of a relocation as the linker rewrote it (`address` is that of its field); undefined if it did not. */
+export function rewrittenAt(contest: Contest, relocation: Relocation, address: bigint): Rewritten | undefined {
   const { compiled, code, rules } = contest;
-  const symbolic = code.symbolic?.(address);
-  if (symbolic !== undefined) return symbolic;
-  const own = rules.field(relocation.type)!;
-  const other = compiled.relocations.find(({ symbol, addend, type }) => {
-    const part = rules.field(type)?.part;
-    return symbol === relocation.symbol && addend === relocation.addend && part !== undefined && part !== own.part;
-  });
-  if (other === undefined) return undefined;
-  const beside = address + BigInt(other.offset - relocation.offset);
-  const otherField = rules.field(other.type)!;
-  const [bytes, otherBytes] = [code.read(address, own.size), code.read(beside, otherField.size)];
-  if (bytes === undefined || otherBytes === undefined) return undefined;
-  const page = own.part === 'page' ? address : beside;
-  const sum = own.value(bytes, 0) + otherField.value(otherBytes, 0);
-  return { kind: 'address', address: BigInt.asUintN(64, page - (page % PAGE) + sum) };
+  const { type, offset } = relocation;
+  const field = rules.field(type);
+  if (field === undefined || rules.rewritten === undefined) return undefined;
+  const { before = 0, size } = field;
+  const theirs = code.read(address - BigInt(before), before + size);
+  if (theirs === undefined || code.symbolic?.(address) !== undefined) return undefined;
+  return rules.rewritten(type, compiled.section.data.subarray(offset - before, offset + size), theirs);
 }
-
-/** Bytes of a page, as instructions count them that make an address of two parts. */
-const PAGE = 4096n;
 
 /** True if two bytes of a field, the one at `index`, agree in the bits that no relocation fills in. */
 export function agreesAround({ mask }: LinkedField, index: number, one: number, other: number): boolean {

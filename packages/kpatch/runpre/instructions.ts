@@ -3,7 +3,16 @@
 import type { Relocation } from '../formats/elf/object.ts';
 import type { Decoder } from '../platform/platform.ts';
 import type { Branch, LinkedField } from '../platform/run-pre.ts';
-import { agreesAround, type Comparison, type Contest, fieldAgrees } from './contest.ts';
+import {
+  agreesAround,
+  branchTarget,
+  type Comparison,
+  type Contest,
+  fieldAgrees,
+  refersTo,
+  rewrittenAt,
+} from './contest.ts';
+import { wrongPart } from './parts.ts';
 
 /** One side: its bytes, decoded at offsets of the same numbering. */
 interface Side {
@@ -40,7 +49,7 @@ export function matchInstructions(contest: Contest, reached: number): Comparison
     skipPadding(contest, theirs, number, window.length);
     if (ours.at >= end) break;
     const jump = step(contest, ours, theirs);
-    if (jump === 'jump label') {
+    if (jump === 'left out') {
       number--;
       continue;
     }
@@ -50,6 +59,8 @@ export function matchInstructions(contest: Contest, reached: number): Comparison
   for (const jump of jumps) {
     if (!landsSame(ours, theirs, jump)) return differs(...jump.at);
   }
+  const wrong = wrongPart(contest);
+  if (wrong !== undefined) return differs(wrong.relocation.offset, Number(wrong.address - address));
   return { same: true, by: 'instructions' };
 }
 
@@ -74,7 +85,7 @@ function skipPadding({ rules }: Contest, side: Side, number: number, end: number
 }
 
 /** Compares one instruction and moves on. */
-function step(contest: Contest, ours: Side, theirs: Side): Jump | 'differs' | 'jump label' | undefined {
+function step(contest: Contest, ours: Side, theirs: Side): Jump | 'differs' | 'left out' | undefined {
   const { compiled, rules } = contest;
   const here = ours.decoder.instruction(ours.at);
   const there = theirs.decoder.instruction(theirs.at);
@@ -86,7 +97,7 @@ function step(contest: Contest, ours: Side, theirs: Side): Jump | 'differs' | 'j
     if (other?.kind !== branch.kind) {
       if (!compiled.jumpLabels.has(ours.at) || !branch.jump) return 'differs';
       ours.at += here.length; // objtool made the jump of this jump label a nop, which was skipped on their side
-      return 'jump label';
+      return 'left out';
     }
     const result = compareBranch(contest, ours, theirs, { branch, other, relocation: inside[0] });
     if (result === 'differs') return result;
@@ -94,11 +105,35 @@ function step(contest: Contest, ours: Side, theirs: Side): Jump | 'differs' | 'j
     theirs.at += there.length;
     return result;
   }
+  if (isGone(contest, ours, theirs, inside[0])) {
+    ours.at += here.length;
+    return 'left out';
+  }
   if (here.length !== there.length) return 'differs';
   if (!sameBut(contest, ours, theirs, here.length, inside)) return 'differs';
   ours.at += here.length;
   theirs.at += there.length;
   return undefined;
+}
+
+/**
+ * True if the linker made our instruction, the upper part of an address, a NOP, which was skipped on their side. It is
+ * noted, so that the lower part must do without it.
+ */
+function isGone(contest: Contest, ours: Side, theirs: Side, relocation: Relocation | undefined): boolean {
+  const { rules, address, parts, code } = contest;
+  const field = relocation === undefined ? undefined : rules.field(relocation.type);
+  if (relocation === undefined || field?.part !== 'high' || rules.rewritten === undefined) return false;
+  const { nop } = rules;
+  if (nop === undefined || code.symbolic?.(address + BigInt(theirs.at)) !== undefined) return false;
+  const rewritten = rules.rewritten(relocation.type, ours.bytes.subarray(ours.at, ours.at + nop.length), nop);
+  if (rewritten?.part !== 'gone') return false;
+  const there = theirs.bytes.subarray(theirs.at, theirs.at + nop.length);
+  // It is there, with the same register: then it is compared as usual.
+  if (field.mask !== undefined && there.every((byte, i) => agreesAround(field, i, ours.bytes[ours.at + i]!, byte)))
+    return false;
+  parts.set(relocation.offset, { relocation, field, address: address + BigInt(theirs.at), rewritten });
+  return true;
 }
 
 /** True if two instructions of one length agree but for relocated fields, and these are what their relocations make. */
@@ -111,13 +146,17 @@ function sameBut(
 ): boolean {
   const { address, rules } = contest;
   const fields: (readonly [field: LinkedField, at: number])[] = [];
-  for (const { type, offset } of relocations) {
-    const field = rules.field(type);
+  const mine = ours.bytes.slice(ours.at, ours.at + length);
+  for (const relocation of relocations) {
+    const field = rules.field(relocation.type);
     if (field === undefined) return false;
-    fields.push([field, offset - ours.at]);
+    const at = relocation.offset - ours.at;
+    fields.push([field, at]);
+    const form = rewrittenAt(contest, relocation, address + BigInt(theirs.at + at));
+    mine.set(form?.bytes ?? [], at - (field.before ?? 0));
   }
   for (let i = 0; i < length; i++) {
-    const [one, other] = [ours.bytes[ours.at + i]!, theirs.bytes[theirs.at + i]!];
+    const [one, other] = [mine[i]!, theirs.bytes[theirs.at + i]!];
     if (one === other) continue;
     const around = fields.filter(([{ size }, at]) => i >= at && i < at + size);
     if (!around.some(([field, at]) => agreesAround(field, i - at, one, other))) return false;
@@ -134,7 +173,7 @@ interface BranchPair {
 }
 
 function compareBranch(contest: Contest, ours: Side, theirs: Side, pair: BranchPair): Jump | 'differs' | undefined {
-  const { code, address, bindings, compiled, rules } = contest;
+  const { code, address, compiled, rules } = contest;
   const { branch, other, relocation } = pair;
   const at = [ours.at, theirs.at] as const;
   const place = address + BigInt(theirs.at + other.at);
@@ -145,8 +184,10 @@ function compareBranch(contest: Contest, ours: Side, theirs: Side, pair: BranchP
     if (field === undefined) return 'differs';
     // What symbol and addend of the relocation make: the target less what the field's place adds to it.
     const target =
-      other.field === undefined ? { kind: 'address' as const, address: direct - BigInt(field.bias) } : linked;
-    return target !== undefined && bindings.accepts(relocation, target, field.bias) ? undefined : 'differs';
+      other.field === undefined
+        ? { kind: 'address' as const, address: direct - BigInt(field.bias) }
+        : branchTarget(contest, place, other.field);
+    return target !== undefined && refersTo(contest, relocation, target, field.bias) ? undefined : 'differs';
   }
   const mine = ours.at + branch.distance;
   if (mine >= compiled.start && mine < compiled.end) {

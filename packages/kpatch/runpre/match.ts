@@ -17,8 +17,9 @@ import { architectureOf } from '../platform/registry.ts';
 import type { RunPreRules } from '../platform/run-pre.ts';
 import { Bindings } from './bindings.ts';
 import { type CompiledFunction, compiledFunction } from './compiled-function.ts';
-import { agreesAround, type Comparison, type Contest, fieldAgrees } from './contest.ts';
+import { agreesAround, type Comparison, type Contest, fieldAgrees, rewrittenAt } from './contest.ts';
 import { matchInstructions } from './instructions.ts';
+import { wrongPart } from './parts.ts';
 
 export interface Difference {
   /** Bytes from the start of the compiled function. */
@@ -150,7 +151,16 @@ export class RunPreMatcher {
     const decoder = this.#decoders.get(section) ?? this.#arch.decoder(section.data);
     this.#decoders.set(section, decoder);
     const bindings = this.#bindings.fork(this.#object);
-    return { compiled, code: this.#code, address, bindings, arch: this.#arch, rules: this.#rules, decoder };
+    return {
+      compiled,
+      code: this.#code,
+      address,
+      bindings,
+      arch: this.#arch,
+      rules: this.#rules,
+      decoder,
+      parts: new Map(),
+    };
   }
 
   /**
@@ -223,18 +233,23 @@ function matchBytes(contest: Contest): Comparison {
   if (!bindings.bindSection(section, address - BigInt(start))) return differs(0);
   let at = start;
   for (const relocation of [...compiled.relocations, undefined]) {
-    const stop = relocation === undefined ? end : relocation.offset;
+    const field = relocation === undefined ? undefined : rules.field(relocation.type);
+    const stop = relocation === undefined ? end : relocation.offset - (field?.before ?? 0);
     for (; at < stop; at++) if (data[at] !== theirs[at - start]) return differs(at - start);
     if (relocation === undefined) break;
-    const field = rules.field(relocation.type);
     const place = address + BigInt(relocation.offset - start);
     if (field === undefined || !fieldAgrees(contest, relocation, place)) return differs(at - start);
-    for (const stop = relocation.offset + field.size; at < stop; at++) {
-      if (!agreesAround(field, at - relocation.offset, data[at] ?? 0, theirs[at - start] ?? 0))
-        return differs(at - start);
+    const form = rewrittenAt(contest, relocation, place);
+    const ours = form?.bytes ?? data.subarray(at, relocation.offset + field.size);
+    for (const byte of ours) {
+      const inField = form?.part === 'gone' ? -1 : at - relocation.offset;
+      const other = theirs[at - start] ?? 0;
+      if (inField < 0 ? byte !== other : !agreesAround(field, inField, byte, other)) return differs(at - start);
+      at++;
     }
   }
-  return { same: true, by: 'bytes' };
+  const wrong = wrongPart(contest);
+  return wrong === undefined ? { same: true, by: 'bytes' } : differs(wrong.relocation.offset - start);
 }
 
 /** The instruction that holds the first difference, as both sides have it. */

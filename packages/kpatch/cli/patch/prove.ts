@@ -16,7 +16,7 @@ import { readPrivateKey } from '../../module/signing-key.ts';
 import type { ReplacedFunction } from '../../module/tables.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
 import { holdKernel, kernelOfModule, requireLivepatch } from '../../prepare/kernel.ts';
-import { ownProgram } from '../../prove/input/own-program.ts';
+import { programFor } from '../../prove/input/own-program.ts';
 import { kernelNamed, readSubject, type Subject } from '../../prove/input/subject.ts';
 import { readTestScript, type TestScript } from '../../prove/input/test-script.ts';
 import { readUserCheck, type UserCheck } from '../../prove/input/user-check.ts';
@@ -32,6 +32,7 @@ import type { ProofEvent } from '../../prove/run/event.ts';
 import { seal } from '../../provenance/envelope.ts';
 import { testResultPath } from '../../provenance/statement.ts';
 import { testResultOf } from '../../provenance/test-result.ts';
+import { machineFor } from '../../vm/emulator.ts';
 import { printFailure } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
@@ -228,7 +229,7 @@ async function proveOne(job: Job, common: Common, view: View): Promise<Proof> {
   const plan = planOf(common);
   let proof: Proof;
   try {
-    const program = options.full === true ? { program: ownProgram() } : {};
+    const program = options.full === true ? { program: await programFor(machineFor(kernel.image)) } : {};
     const { onEvent } = view;
     const kept = { folder: join(cacheRoot(), 'guests'), cold: options.cold === true };
     const input = { subject, predecessors, kernel, test, plan, userChecks, guests, kept, onEvent, ...program };

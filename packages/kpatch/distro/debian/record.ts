@@ -1,5 +1,4 @@
 /** Debian: releases, their suites and keys, kernels and build roots. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { namesOf, platformHere } from '../../platform/registry.ts';
@@ -94,12 +93,16 @@ export const debian: Distribution = {
     const archive = await debianArchive(version, options, context);
     return await buildRootPlan(archive, compiler, context);
   },
-  async busybox({ debian: architecture }, folder, context) {
+  async foreignPackages({ debian: architecture }, names, folder, context) {
     const { version } = releases.findLast(({ testing }) => testing !== true)!;
     const archive = await debianArchive(version, {}, context, architecture);
-    const stanza = await archive.candidate('busybox-static');
-    if (stanza === undefined) return undefined;
-    await unpackDebs([await archive.fetch(stanza, context)], folder);
-    return ['usr/bin/busybox', 'bin/busybox'].map((name) => join(folder, name)).find(existsSync);
+    const stanzas = [];
+    for (const name of names) {
+      const stanza = await archive.candidate(name);
+      if (stanza === undefined) return false;
+      stanzas.push(stanza);
+    }
+    await unpackDebs(await archive.fetchAll(stanzas, context), folder);
+    return true;
   },
 };

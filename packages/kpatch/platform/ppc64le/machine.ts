@@ -8,6 +8,8 @@ import { emulator } from './emulator.ts';
 import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_PPC64, relocationOf } from './relocations.ts';
+import { runPre } from './run-pre.ts';
+import { smallKernel } from './small-kernel.ts';
 import { specialSections, tableBias } from './special.ts';
 
 /** `ori 0,0,0`, `ori 2,2,0` (ends a dispatch group), `ori 31,31,0`. */
@@ -52,7 +54,12 @@ export const ppc64le: Platform = {
   naming,
   boot,
   emulator,
+  runPre,
   loader,
+  // The kernel reaches its data within 2 GiB of its TOC pointer, where modules are not: they load each address from their own .toc.
+  // A jump to a function with another TOC pointer would not restore that of the caller.
+  moduleFlags: ['-mcmodel=large', '-fno-optimize-sibling-calls'],
+  smallKernel,
 };
 
 const objdump = {

@@ -15,6 +15,13 @@ export const R_PPC64 = {
   REL64: 44,
   REL24_NOTOC: 116,
   REL24_P9NOTOC: 124,
+  TOC16: 47,
+  TOC16_LO: 48,
+  TOC16_HA: 50,
+  TOC16_DS: 63,
+  TOC16_LO_DS: 64,
+  REL16_LO: 250,
+  REL16_HA: 252,
 } as const;
 
 const absolute: Readonly<Record<number, string>> = {

@@ -9,6 +9,7 @@ export const boot: BootImageRules = {
   open,
   relative: 12, // R_390_RELATIVE
   lowestAddress: 0n, // linked at the low end until 6.8, and anywhere since
+  linkedAt: 0x10_0000n, // TEXT_OFFSET (arch/s390/include/asm/page.h, kernel/vmlinux.lds.S); a booting kernel moves itself
   absolutePerCpu: false,
 };
 

@@ -8,6 +8,7 @@ import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_390, relocationOf } from './relocations.ts';
 import { runPre } from './run-pre.ts';
+import { smallKernel } from './small-kernel.ts';
 import { specialSections } from './special.ts';
 
 export const s390x: Platform = {
@@ -45,6 +46,7 @@ export const s390x: Platform = {
   emulator,
   runPre,
   loader,
+  smallKernel,
 };
 
 const objdump = {

@@ -15,6 +15,7 @@ export const R_390 = {
   PLT32DBL: 20,
   '64': 22,
   PC64: 23,
+  GOTENT: 26,
   PC12DBL: 62,
   PLT12DBL: 63,
   PC24DBL: 64,

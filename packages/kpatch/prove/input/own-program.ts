@@ -1,11 +1,14 @@
 /** Puts kpatch itself into a guest, so that the guest installs and loads patches with the code that hosts run. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { failure } from '../../base/errors/error.ts';
 import { programFolders } from '../../base/workspace.ts';
+import { hostFilesFor, programsFolder } from '../../distro/programs.ts';
+import type { Platform } from '../../platform/platform.ts';
+import { platformHere } from '../../platform/registry.ts';
 import type { GuestFile } from '../../vm/initramfs.ts';
 
 /** The folder of the program in the guest; `/bin/kpatch` starts it. */
@@ -33,6 +36,54 @@ export function ownProgram(): Record<string, GuestFile> {
   const start = `#!/bin/sh\nexport LD_LIBRARY_PATH=${folders}\nexec ${FOLDER}/program${main} "$@"\n`;
   files['/bin/kpatch'] = { content: start, mode: 0o755 };
   return isSea() ? files : { ...files, ...checkout() };
+}
+
+/** kpatch for a guest of that machine. Errors: those of `ownProgram` and `foreignProgram`. */
+export async function programFor(platform: Platform): Promise<Record<string, GuestFile>> {
+  return platform === platformHere() ? ownProgram() : await foreignProgram(platform);
+}
+
+/**
+ * kpatch for a guest of another machine: its executable from the cache, with the libraries and programs of that machine's packages.
+ * Errors: `guest-own-program`, those of `hostFilesFor`.
+ */
+export async function foreignProgram({ naming }: Platform): Promise<Record<string, GuestFile>> {
+  const program = join(programsFolder(), naming.uname, 'kpatch');
+  if (!existsSync(program)) throw failure('guest-own-program', { machine: naming.uname, file: program });
+  const root = await hostFilesFor(naming);
+  const loader = interpreterOf(program);
+  const files: Record<string, GuestFile> = { [`${FOLDER}/program`]: { from: program, mode: 0o755 } };
+  for (const path of filesBelow(root)) {
+    const name = basename(path);
+    const file = { from: path, mode: 0o755 };
+    if (name === basename(loader)) files[loader] = file;
+    else if (name === 'flock') files[`${FOLDER}/flock`] = file;
+    else if (/\.so(\.\d+)*$/.test(name) && !path.includes('/gconv/')) files[`${FOLDER}/lib/${soname(name)}`] = file;
+  }
+  files['/bin/flock'] = { content: withLibraries('flock'), mode: 0o755 };
+  files['/bin/kpatch'] = { content: withLibraries('program'), mode: 0o755 };
+  return files;
+}
+
+/** The loader that an executable names (PT_INTERP), which is near its start. */
+function interpreterOf(program: string): string {
+  const fd = openSync(program, 'r');
+  try {
+    const start = Buffer.alloc(8192);
+    readSync(fd, start);
+    return /\/lib\w*\/ld[\w.-]*\.so\.\d+/.exec(start.toString('latin1'))?.[0] ?? '/lib/ld.so.1';
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** `libstdc++.so.6.0.30` is asked for as `libstdc++.so.6`. */
+function soname(file: string): string {
+  return file.replace(/(\.so\.\d+)(\.\d+)*$/, '$1');
+}
+
+function withLibraries(program: string): string {
+  return `#!/bin/sh\nexport LD_LIBRARY_PATH=${FOLDER}/lib\nexec ${FOLDER}/${program} "$@"\n`;
 }
 
 function pathOf(tool: string, inPackage: string): string {

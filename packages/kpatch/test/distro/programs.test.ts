@@ -1,11 +1,11 @@
 /** Programs for virtual machines of other machines. No test here uses the network. */
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
-import { busyboxFor, programsFolder } from '#kpatch/distro/programs.ts';
+import { busyboxFor, hostFilesFor, programsFolder } from '#kpatch/distro/programs.ts';
 import { appletsIn } from '#kpatch/vm/initramfs.ts';
 import { mill } from '../platform/mill.ts';
 import { provokes } from '../provoke.ts';
@@ -22,16 +22,16 @@ after(() => {
 });
 
 test('the first distribution that has a busybox for the machine gives it, once', async () => {
-  let asked = 0;
+  const asked: string[] = [];
   const from = [
     {},
-    { busybox: () => Promise.resolve(undefined) },
+    { foreignPackages: () => Promise.resolve(false) },
     {
-      busybox: (_machine: unknown, below: string) => {
-        asked++;
-        const path = join(below, 'busybox');
-        writeFileSync(path, 'program');
-        return Promise.resolve(path);
+      foreignPackages: (_machine: unknown, names: readonly string[], below: string) => {
+        asked.push(...names);
+        mkdirSync(join(below, 'usr/bin'), { recursive: true });
+        writeFileSync(join(below, 'usr/bin/busybox'), 'program');
+        return Promise.resolve(true);
       },
     },
   ];
@@ -39,7 +39,10 @@ test('the first distribution that has a busybox for the machine gives it, once',
   assert.equal(path, join(programsFolder(), mill.naming.uname, 'busybox'));
   assert.ok(existsSync(path));
   assert.equal(await busyboxFor(mill.naming, silentReporter(), from), path);
-  assert.equal(asked, 1);
+  assert.deepEqual(asked, ['busybox-static']);
+  const root = await hostFilesFor(mill.naming, silentReporter(), from);
+  assert.ok(existsSync(join(root, 'usr/bin/busybox')));
+  assert.ok(asked.includes('libc6'));
 });
 
 test('a machine that no distribution knows is named, with the place for a program of its own', async () => {
@@ -49,7 +52,7 @@ test('a machine that no distribution knows is named, with the place for a progra
 });
 
 test('the applets are read from the program, whatever is in front of their table', () => {
-  const table = Buffer.from('\xc0\xae [\0[[\0acpid\0sh\0zcat\0\0rest\0', 'latin1');
+  const table = Buffer.from('\xc0\xae [\0[[\0acpid\0busybox\0sh\0zcat\0\0rest\0', 'latin1');
   assert.deepEqual(appletsIn(table), ['[', '[[', 'acpid', 'sh', 'zcat']);
   assert.deepEqual(appletsIn(Buffer.from('[\0[[\0sh\0')), ['[', '[[', 'sh']);
   assert.deepEqual(appletsIn(Buffer.from('no table')), []);

@@ -40,6 +40,10 @@ const scriptAt = (base: bigint): string => `SECTIONS {
   . = ALIGN(4096); .rodata : { *(.rodata .rodata.*) }
   .notes : { *(.note.gnu.build-id) }
   . = ALIGN(4096); .data : { *(.data .data.*) *(.bss .bss.*) *(COMMON) }
+  .got : ALIGN(256) { *(.got) *(.toc) }
+  .got.plt : { *(.got.plt) }
+  .plt : { *(.plt .iplt .igot .igot.plt) }
+  .rela.dyn : { *(.rela.*) }
   . = ALIGN(4096); .kallsyms : { KEEP(*(.kallsyms)) }
   /DISCARD/ : { *(.comment) *(.note.GNU-stack) *(.eh_frame) }
 }`;

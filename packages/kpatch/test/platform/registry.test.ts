@@ -158,28 +158,45 @@ test('pointers that the booting kernel fills in are read from their relocations'
     await provokes('kernel-kallsyms', () => unpackImage(Buffer.concat([zeroed, ...entries]), 'Image'));
 });
 
-test('a packed kernel of s390x is found behind the boot program, whatever that has in its code', async () => {
+/** Where the memory of all s390x kernels begins. */
+const Z_START = 0x100000n;
+
+/** A bzImage of s390x: a boot program, then the kernel's packed memory with kallsyms of these forms, and what else is in it. */
+function zImage(kind: 'relative' | 'self', base: bigint, more: readonly Buffer[] = []): Buffer {
   const symbols = Array.from({ length: 40 }, (_, i) => ({
     name: `function_${i}_0123456789`,
     type: 'T',
-    address: BigInt(i * 16),
+    address: Z_START + BigInt(i * 16),
   }));
-  const memory = Buffer.concat([
-    Buffer.alloc(4096, 0x07),
-    kallsymsTables(symbols, { ...layouts['Linux 6.12']!, kind: 'relative' }, 0n, 'big'),
-  ]);
-  const packed = execFileSync('xz', ['-c', '--check=crc32'], { input: memory });
+  const head = Buffer.alloc(4096, 0x07);
+  const layout = { ...layouts[kind === 'self' ? 'Linux 7.2' : 'Linux 6.12']!, kind };
+  const tables = kallsymsTables(symbols, layout, Z_START, 'big', Z_START + BigInt(head.length));
+  const number = Buffer.alloc(8);
+  number.writeBigUInt64BE(Z_START);
+  if (kind === 'relative') tables.writeBigUInt64BE(base, tables.indexOf(number));
+  const packed = execFileSync('xz', ['-c', '--check=crc32'], { input: Buffer.concat([head, tables, ...more]) });
   const program = Buffer.alloc(0x18000);
   program.write('S390EP', 0x10008, 'latin1');
   program.write('\xfd7zXZ\0\0\x04', 0x12346, 'latin1');
-  const image = new KernelImage(
-    await unpackImage(Buffer.concat([program, packed, Buffer.alloc(64)]), 'vmlinuz'),
-    'vmlinuz',
-  );
-  assert.equal(image.platform.naming.uname, 's390x');
-  assert.equal(readKallsyms(image).lookup('function_3_0123456789')[0]?.address, 48n);
-  assert.deepEqual(image.read(0n, 2), Buffer.from([7, 7]));
-  await provokes('kernel-image-format', () => unpackImage(program, 'vmlinuz'));
+  return Buffer.concat([program, packed, Buffer.alloc(64)]);
+}
+
+test('a packed kernel of s390x is found behind the boot program, whatever that has in its code', async () => {
+  // An entry of .rela.dyn whose place would fit if the memory began elsewhere.
+  const chance = Buffer.alloc(24);
+  for (const [i, word] of [0x200000n + 4096n, 12n, 0x200000n].entries()) chance.writeBigUInt64BE(word, 8 * i);
+  for (const file of [
+    zImage('relative', Z_START),
+    zImage('relative', 0n),
+    zImage('relative', 0n, [chance]),
+    zImage('self', 0n),
+  ]) {
+    const image = new KernelImage(await unpackImage(file, 'vmlinuz'), 'vmlinuz');
+    assert.equal(image.platform.naming.uname, 's390x');
+    assert.equal(readKallsyms(image).lookup('function_3_0123456789')[0]?.address, Z_START + 48n);
+    assert.deepEqual(image.read(Z_START, 2), Buffer.from([7, 7]));
+  }
+  await provokes('kernel-image-format', () => unpackImage(zImage('self', 0n).subarray(0, 0x18000), 'vmlinuz'));
 });
 
 test('the line of each machine says what its record says', () => {

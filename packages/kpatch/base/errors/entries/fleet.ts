@@ -56,6 +56,18 @@ export const fleetErrors = table({
     why: 'it says to which fleet this machine belongs',
     fix: 'leave the fleet and join it again: kpatch fleet leave, kpatch fleet join',
   },
+  'fleet-backup': {
+    exit: 1,
+    what: 'cannot restore {file}: {problem}',
+    why: 'nothing was changed',
+    fix: 'restore a file that `kpatch-fleet backup` wrote into an empty database',
+  },
+  'fleet-rollout': {
+    exit: 3,
+    what: 'cannot {action}: {problem}',
+    why: '',
+    fix: 'see what it does and why: kpatch-fleet rollout show; plans are described in docs/rollouts.md',
+  },
   'fleet-config': {
     exit: 2,
     what: 'the fleet server in {folder} has an invalid fleet.json: {problem}',

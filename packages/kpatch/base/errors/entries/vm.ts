@@ -10,9 +10,15 @@ export const vmErrors = table({
   },
   'guest-programs': {
     exit: 1,
-    what: 'no known distribution has a static busybox for {machine}',
-    why: 'it is the shell of the virtual machine',
-    fix: 'build busybox for {machine} with CONFIG_STATIC=y and copy it to {file}',
+    what: 'no known distribution has these packages for {machine}: {packages}',
+    why: 'the virtual machine needs programs from them',
+    fix: 'put what is needed (for busybox a static one) to {file}',
+  },
+  'guest-own-program': {
+    exit: 1,
+    what: 'there is no kpatch for {machine}',
+    why: 'the full plan installs and loads the patch with the program that hosts run',
+    fix: 'run `make packages MACHINE={machine}` in a checkout and copy dist/kpatch-{machine} to {file}',
   },
   'guest-panicked': {
     exit: 1,
