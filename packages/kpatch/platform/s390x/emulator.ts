@@ -1,4 +1,4 @@
-/** QEMU's machine with channel devices. The console is SCLP's, the agent's port virtio's. No test boots it yet. */
+/** QEMU's machine with channel devices. The console is SCLP's, the agent's port virtio's. */
 import type { Emulator } from '../emulator.ts';
 
 export const emulator: Emulator = {
