@@ -3,6 +3,7 @@ import { failure, KpatchError } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { PT, SHF, SHT } from '../formats/elf/constants.ts';
 import { ElfFile, type Segment } from '../formats/elf/file.ts';
+import { buildIdOf, parseNotes } from '../formats/elf/note.ts';
 import type { Platform } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
 import { type ByteOrder, bigEndian, littleEndian } from './byte-order.ts';
@@ -101,6 +102,19 @@ export class KernelImage {
     }
   }
 
+  /** The build-id of an image without sections, whose symbols say where its notes are; undefined if there is none. */
+  buildIdBetween(start: { address: bigint } | undefined, stop: { address: bigint } | undefined): string | undefined {
+    if (start === undefined || stop === undefined || stop.address - start.address > MAXIMUM_NOTES) return undefined;
+    const bytes = this.read(start.address, Number(stop.address - start.address));
+    if (bytes === undefined) return undefined;
+    try {
+      return buildIdOf(parseNotes(bytes, this.order === littleEndian, NOTE_ALIGNMENT, this.file));
+    } catch (error) {
+      if (error instanceof KpatchError) return undefined;
+      throw error;
+    }
+  }
+
   /** The banner that /proc/version shows: `Linux version 6.1.0-56-amd64 (…) (…) #1 SMP …`; undefined if not found. */
   get banner(): string | undefined {
     const at = this.bytes.indexOf('Linux version ');
@@ -109,6 +123,10 @@ export class KernelImage {
     return end < 0 || end - at > 1024 ? undefined : this.bytes.toString('latin1', at, end);
   }
 }
+
+/** Bytes of notes that a kernel has at most, and their alignment. */
+const MAXIMUM_NOTES = 0x10000n;
+const NOTE_ALIGNMENT = 4;
 
 /** The image as an ELF file. Error: `kernel-image-format` with the reason. */
 function elfOf(bytes: Buffer, file: string): ElfFile {

@@ -124,8 +124,9 @@ async function describe(
       { where: { file: parts.image } },
     );
   }
+  const symbols = readKallsyms(image);
   writeAtomically(vmlinux, image.bytes, 0o444);
-  writeKallsyms(kallsyms, readKallsyms(image));
+  writeKallsyms(kallsyms, symbols);
   return {
     release,
     version: sourceVersionOf(join(folder, 'tree')),
@@ -146,7 +147,8 @@ async function describe(
       modules: parts.modules,
     },
     compiler,
-    buildId: image.buildId,
+    buildId:
+      image.buildId ?? image.buildIdBetween(symbols.lookup('__start_notes')[0], symbols.lookup('__stop_notes')[0]),
     livepatch: settings.has('LIVEPATCH'),
     banner: image.banner,
   };
