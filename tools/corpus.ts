@@ -119,9 +119,9 @@ const leftOut = 'built with --leave-out-init';
 function isCut({ result, detail }: Outcome): boolean {
   if (result === 'compile-failed' || result === 'symbols-unresolved') return true;
   const reasons = detail.split('\n').filter((line) => line.startsWith('  | '));
-  return (
-    result === 'nothing-patchable' && reasons.length > 0 && reasons.every((line) => /it is new, and nothing/.test(line))
-  );
+  if (result !== 'nothing-patchable' && result !== 'diff-left-out') return false;
+  // A function or an export that only other files use.
+  return reasons.length > 0 && reasons.every((line) => /it is new, and nothing|the export of \w+ is new/.test(line));
 }
 
 async function attempt(

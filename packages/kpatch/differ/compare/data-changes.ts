@@ -1,5 +1,5 @@
 /** Changes of data: left out, refused, or read-only tables that can be included with the functions that use them. */
-import { STB } from '../../formats/elf/constants.ts';
+import { STB, STT } from '../../formats/elf/constants.ts';
 import type { Reason } from '../options.ts';
 import { note, type Pair } from '../parts/pair.ts';
 import { entryOf, isFunction, type Part } from '../parts/part.ts';
@@ -37,15 +37,22 @@ export function dataChanges(
   return tables;
 }
 
+/** The name that the source gives: MODULE_DEVICE_TABLE adds a second one, by which modpost finds the table. */
+function sourceName({ name, symbols }: Part): string {
+  const own = symbols.find((symbol) => !/^__mod_\w+_device_table$/.test(symbol.name) && symbol.type === STT.OBJECT);
+  return /^__mod_/.test(name) ? (own?.name ?? name) : name;
+}
+
 function refuseData(pair: Pair, part: Part, reason: Reason, where: object): void {
   const twin = part.twin!;
+  const name = sourceName(part);
   const [before, after] = [twin.end - twin.start, part.end - part.start];
   const moved = twin.class !== part.class || storageOf(twin.section.name) !== storageOf(part.section.name);
   const aligned = !twin.shared && !part.shared && part.section.addralign > twin.section.addralign;
   if (moved || (aligned && before === after)) {
-    pair.refusals.add('diff-data-moved', { name: part.name, how: reason.text }, where);
-  } else if (before !== after) pair.refusals.add('diff-data-size', { name: part.name, before, after }, where);
-  else pair.refusals.add('diff-data-changed', { name: part.name }, where);
+    pair.refusals.add('diff-data-moved', { name, how: reason.text }, where);
+  } else if (before !== after) pair.refusals.add('diff-data-size', { name, before, after }, where);
+  else pair.refusals.add('diff-data-changed', { name }, where);
 }
 
 /** Which parts refer to a part, in either object. Built only when data changed. */

@@ -20,6 +20,12 @@ const ops = (open: string): string => `
   static noinline int second(int a) { return use(a + 1); }
   const struct { int (*open)(int); int (*other)(int); } operations = { ${open}, second };`;
 
+/** As MODULE_DEVICE_TABLE has it: a second, global name for modpost. */
+const deviceTable = (ids: string): string => `
+  static const int devices[] = { ${ids} };
+  extern typeof(devices) __mod_usb__devices_device_table __attribute__((unused, alias("devices")));
+  const struct { const int *table; } driver = { devices };`;
+
 const cases: Case[] = [
   {
     what: 'another initial value of a variable',
@@ -41,6 +47,13 @@ const cases: Case[] = [
     before: 'char buffer[64]; void f(int a) { buffer[a] = 1; }',
     after: 'char buffer[128]; void f(int a) { buffer[a] = 1; }',
     names: /buffer.*64.*128/,
+  },
+  {
+    what: 'a table of devices that grows: it has the name that the source gives',
+    code: 'diff-data-size',
+    before: deviceTable('1, 2'),
+    after: deviceTable('1, 2, 3'),
+    names: /size of devices changed from 8 to 12/,
   },
   {
     what: 'a variable that becomes constant',
