@@ -11,6 +11,8 @@ import { kallsymsTables, type Layout, layouts, type WrittenSymbol } from './kall
 export interface FakeMachine {
   readonly prefix: string;
   readonly compiler: string;
+  /** Linker, where it is not that of the binutils. */
+  readonly linker?: string;
   readonly flags: readonly string[];
   readonly base: bigint;
   readonly order: 'little' | 'big';
@@ -24,15 +26,7 @@ const here: FakeMachine = {
   order: 'little',
 };
 
-const flags = [
-  '-O2',
-  '-ffreestanding',
-  '-fno-pic',
-  '-fno-asynchronous-unwind-tables',
-  '-fno-stack-protector',
-  '-fno-ipa-icf',
-  '-w',
-];
+const flags = ['-O2', '-ffreestanding', '-fno-pic', '-fno-asynchronous-unwind-tables', '-fno-stack-protector', '-w'];
 
 const scriptAt = (base: bigint): string => `SECTIONS {
   . = 0x${base.toString(16)};
@@ -58,8 +52,10 @@ export function compile(
 ): string {
   const path = join(folder, `${name}.o`);
   writeFileSync(join(folder, `${name}.c`), source);
-  const all = [...flags, ...machine.flags, ...options];
-  execFileSync(`${machine.prefix}${machine.compiler}`, [...all, '-c', '-o', path, `${name}.c`], { cwd: folder });
+  const whole = machine.compiler.startsWith('clang') ? [] : ['-fno-ipa-icf']; // equal functions stay two
+  const all = [...flags, ...whole, ...machine.flags, ...options];
+  const silently = { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] } as const;
+  execFileSync(`${machine.prefix}${machine.compiler}`, [...all, '-c', '-o', path, `${name}.c`], silently);
   return path;
 }
 
@@ -86,29 +82,20 @@ export function linkKernel(
   const { prefix, base, order } = machine;
   writeFileSync(join(folder, 'kernel.lds'), scriptAt(base));
   const vmlinux = join(folder, 'vmlinux');
+  const linker = machine.linker ?? `${prefix}ld`;
+  const quiet = machine.linker === undefined ? ['--no-warn-rwx-segments'] : [];
   const link = (extra: readonly string[]): void =>
     void execFileSync(
-      `${prefix}ld`,
-      [
-        '--build-id=sha1',
-        '-z',
-        'noexecstack',
-        '--no-warn-rwx-segments',
-        '-T',
-        'kernel.lds',
-        '-o',
-        vmlinux,
-        ...objects,
-        ...extra,
-      ],
+      linker,
+      ['--build-id=sha1', '-z', 'noexecstack', ...quiet, '-T', 'kernel.lds', '-o', vmlinux, ...objects, ...extra],
       { cwd: folder },
     );
   link([]);
   writeFileSync(join(folder, 'kallsyms.bin'), kallsymsTables(symbolsOf(vmlinux, machine), layout, base, order));
   writeFileSync(join(folder, 'kallsyms.s'), '.section .kallsyms,"a"\n.balign 8\n.incbin "kallsyms.bin"\n');
-  execFileSync(`${prefix}${machine.compiler}`, ['-c', '-o', 'kallsyms.o', 'kallsyms.s'], { cwd: folder });
-  link(['kallsyms.o']);
-  execFileSync(`${prefix}objcopy`, ['-S', vmlinux]);
+  const assemble = [...machine.flags, '-c', '-o', 'kallsyms.o', 'kallsyms.s'];
+  execFileSync(`${prefix}${machine.compiler}`, assemble, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+  link(['kallsyms.o', '-s']);
   return readFileSync(vmlinux);
 }
 
