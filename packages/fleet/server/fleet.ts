@@ -5,7 +5,9 @@ import { Hosts } from '../ingest/hosts.ts';
 import { Ingest } from '../ingest/ingest.ts';
 import { Rollouts } from '../rollout/rollouts.ts';
 import type { Database } from '../store/database.ts';
+import { addApi } from './api.ts';
 import { addMachineRoutes } from './machines.ts';
+import { Metrics } from './metrics.ts';
 import { makeServer } from './server.ts';
 
 export interface Fleet extends AsyncDisposable {
@@ -22,9 +24,11 @@ const LOOK_MS = 60_000;
 export async function openFleet(database: Database, config: FleetConfig, now?: () => number): Promise<Fleet> {
   const hosts = await Hosts.load(database);
   const { intervalSeconds, limits } = config;
+  const metrics = new Metrics(hosts, 3 * intervalSeconds);
   const ingest = await Ingest.open(database, hosts, {
     intervalSeconds,
     reportsPerMinute: limits.reportsPerMinute,
+    onVerdict: (verdict) => metrics.note(verdict),
     ...(now === undefined ? {} : { now }),
   });
   const rollouts = await Rollouts.open(database, () => hosts.all(), {
@@ -36,7 +40,9 @@ export async function openFleet(database: Database, config: FleetConfig, now?: (
     labelFor: (host) => rollouts.labelFor(host),
   };
   const server = makeServer(config);
+  metrics.addTo(server, database);
   addMachineRoutes(server, { database, hosts, ingest, intervalSeconds, strangersPerMinute: limits.strangersPerMinute });
+  addApi(server, { database, hosts, intervalSeconds }, limits.strangersPerMinute);
   let looking: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
     // A database that cannot be reached is tried again at the next look.

@@ -166,7 +166,7 @@ function compareTexts(
  */
 function exportsOf({ object }: Model): Text[] {
   return object.symbols.flatMap((symbol) => {
-    if (!symbol.name.startsWith('__')) return [];
+    if (!symbol.name.startsWith('__ksymtab_') && !symbol.name.startsWith('__export_symbol_')) return [];
     const { section, value } = symbol;
     const match = /^__(?:ksymtab|export_symbol)_(.+)$/.exec(symbol.name);
     if (match === null || typeof section !== 'object') return [];

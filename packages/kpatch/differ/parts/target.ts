@@ -2,7 +2,7 @@
 
 import { failure } from '../../base/errors/error.ts';
 import { SHF, STT } from '../../formats/elf/constants.ts';
-import { type ElfSymbol, type Relocation, type Section, sizeOf } from '../../formats/elf/object.ts';
+import type { ElfSymbol, Relocation, Section } from '../../formats/elf/object.ts';
 import type { RelocationKind, Use } from '../../platform/platform.ts';
 import type { Model, Part } from './part.ts';
 
@@ -120,14 +120,7 @@ export function instructionEnd(model: Model, section: Section, relocation: Reloc
   // The field of a call or jump is its end; no library needs to be loaded for that.
   if (useOf(model, section, relocation) !== 'address') return offset + 4;
   const part = model.partAt(section, offset);
-  const decoder = model.decoder(section);
-  for (let at = part?.symbol?.value ?? part?.start ?? 0; at <= offset && at < sizeOf(section); ) {
-    const instruction = decoder.instruction(at);
-    const next = at + (instruction?.length ?? 1);
-    if (offset < next) return next;
-    at = next;
-  }
-  return offset + 4;
+  return model.instructionEnd(section, part?.symbol?.value ?? part?.start ?? 0, offset) ?? offset + 4;
 }
 
 /** The bytes of a string (without its NUL) or constant that a `content` target means. */

@@ -76,7 +76,7 @@ export function refuseEnd(
 function usesBoth(user: Part, other: Part, travelling: Iterable<Part>): boolean {
   const functions = isFunction(user) ? [user] : [...travelling].filter(isFunction);
   return functions.some((one) => {
-    const used = new Set([...usesOf(one)].map(({ target }) => target));
+    const used = new Set(usesOf(one));
     return used.has(other) && (one === user || used.has(user));
   });
 }

@@ -58,7 +58,7 @@ function verdict(proof: Proof): Html {
   // A reason that names a failed check is in its link already.
   const others = proof.reasons.filter((reason) => !failed.some(({ title }) => reason.startsWith(title)));
   const list = [...links, ...others.map((reason) => html`<li>${reason}</li>`)];
-  const sum = html`<p>${held} of ${count(proof.checks.length, 'check')} of the plan “${proof.plan}” held, in ${count(proof.boots.length, 'boot')} of the stock kernel, in ${seconds(proof.ms)}.</p>`;
+  const sum = html`<p>${held} of ${count(proof.checks.length, 'check')} of the plan ${'“'}${proof.plan}${'”'} held, in ${count(proof.boots.length, 'boot')} of the stock kernel, in ${seconds(proof.ms)}.</p>`;
   return verdictBanner(tone, headline(proof), [list.length > 0 && html`<ul>${list}</ul>`, sum]);
 }
 
@@ -187,7 +187,7 @@ function checksSection(proof: Proof): Html {
       const others = own.filter(({ outcome }) => outcome !== 'held');
       const sorted = [...others].sort((a, b) => Number(b.outcome === 'failed') - Number(a.outcome === 'failed'));
       const title = boot === 'files' ? 'From the files' : `In ${boots.get(boot) ?? boot}`;
-      const all = html`<details class="group"><summary><span class="mark good">✓ held</span> ${held.length} of ${count(own.length, 'check')}</summary>${held.map(checkItem)}</details>`;
+      const all = html`<details class="group"><summary><span class="mark good">${'✓'} held</span> ${held.length} of ${count(own.length, 'check')}</summary>${held.map(checkItem)}</details>`;
       return html`<h3>${title}</h3>\n${sorted.map(checkItem)}${held.length > 0 && all}`;
     });
   return html`${shown}`;
