@@ -1,5 +1,5 @@
 /** A kernel of a few functions, made by the test: C compiled on the spot, linked high, with kallsyms inside, packed as a bzImage. */
-import { execFileSync } from 'node:child_process';
+import { type ExecFileSyncOptions, execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -54,7 +54,7 @@ export function compile(
   writeFileSync(join(folder, `${name}.c`), source);
   const whole = machine.compiler.startsWith('clang') ? [] : ['-fno-ipa-icf']; // equal functions stay two
   const all = [...flags, ...whole, ...machine.flags, ...options];
-  const silently = { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] } as const;
+  const silently: ExecFileSyncOptions = { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] };
   execFileSync(`${machine.prefix}${machine.compiler}`, [...all, '-c', '-o', path, `${name}.c`], silently);
   return path;
 }
