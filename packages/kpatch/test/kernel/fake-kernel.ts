@@ -63,13 +63,14 @@ export function readCompiled(path: string): ElfObject {
   return readObject(readFileSync(path), path);
 }
 
-/** Symbols of a linked file as kallsyms has them, by nm. */
-function symbolsOf(path: string, { prefix }: FakeMachine): WrittenSymbol[] {
+/** Symbols of a linked file as kallsyms has them, by nm: without those of sections that are not loaded. */
+function symbolsOf(path: string, { prefix, base }: FakeMachine): WrittenSymbol[] {
   const lines = execFileSync(`${prefix}nm`, ['-n', path]).toString().split('\n');
-  return lines.flatMap((line) => {
+  const all = lines.flatMap((line) => {
     const [address, type, name] = line.split(' ');
     return name === undefined ? [] : [{ address: BigInt(`0x${address}`), type: type!, name }];
   });
+  return all.filter(({ address }) => address >= base);
 }
 
 /** Links objects to a vmlinux without symbol table, with kallsyms; gives its bytes. */
