@@ -3,7 +3,6 @@ import { failure, KpatchError } from '../base/errors/error.ts';
 import { readU64 } from '../formats/elf/bytes.ts';
 import { ELF_MAGIC, PT, SHF, SHT, SIZE } from '../formats/elf/constants.ts';
 import { ElfFile, type Segment } from '../formats/elf/file.ts';
-import { buildIdOf, parseNotes } from '../formats/elf/note.ts';
 import type { Platform } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
 import { type ByteOrder, bigEndian, littleEndian } from './byte-order.ts';
@@ -123,19 +122,6 @@ export class KernelImage {
     }
   }
 
-  /** The build-id of an image without sections, whose symbols say where its notes are; undefined if there is none. */
-  buildIdBetween(start: { address: bigint } | undefined, stop: { address: bigint } | undefined): string | undefined {
-    if (start === undefined || stop === undefined || stop.address - start.address > MAXIMUM_NOTES) return undefined;
-    const bytes = this.read(start.address, Number(stop.address - start.address));
-    if (bytes === undefined) return undefined;
-    try {
-      return buildIdOf(parseNotes(bytes, this.order === littleEndian, NOTE_ALIGNMENT, this.file));
-    } catch (error) {
-      if (error instanceof KpatchError) return undefined;
-      throw error;
-    }
-  }
-
   /** The banner that /proc/version shows: `Linux version 6.1.0-56-amd64 (…) (…) #1 SMP …`; undefined if not found. */
   get banner(): string | undefined {
     const { bytes } = this;
@@ -145,10 +131,6 @@ export class KernelImage {
     return end < 0 || end - at > 1024 ? undefined : bytes.toString('latin1', at, end);
   }
 }
-
-/** Bytes of notes that a kernel has at most, and their alignment. */
-const MAXIMUM_NOTES = 0x10000n;
-const NOTE_ALIGNMENT = 4;
 
 /**
  * Reads what `ElfFile` looks at: the header, both tables and the names of the sections. Of a file whose header is not that of a

@@ -6,6 +6,7 @@ import { readBytes, writeAtomically } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
 import { runOk } from '../base/run.ts';
 import type { KernelOffer, UnpackedParts } from '../distro/provider.ts';
+import { buildIdOf } from '../kernel/build-id.ts';
 import { type KernelConfig, readConfig } from '../kernel/config.ts';
 import { KernelImage } from '../kernel/image.ts';
 import { readKallsyms } from '../kernel/kallsyms.ts';
@@ -124,8 +125,8 @@ async function describe(
       { where: { file: parts.image } },
     );
   }
-  const symbols = readKallsyms(image);
   writeAtomically(vmlinux, image.bytes, 0o444);
+  const symbols = readKallsyms(image);
   writeKallsyms(kallsyms, symbols);
   return {
     release,
@@ -147,8 +148,7 @@ async function describe(
       modules: parts.modules,
     },
     compiler,
-    buildId:
-      image.buildId ?? image.buildIdBetween(symbols.lookup('__start_notes')[0], symbols.lookup('__stop_notes')[0]),
+    buildId: buildIdOf(image, symbols),
     livepatch: settings.has('LIVEPATCH'),
     banner: image.banner,
   };

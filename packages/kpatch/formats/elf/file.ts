@@ -1,8 +1,8 @@
 /** Any ELF64 file as views on its bytes: nothing is copied, addresses are bigint. */
 import { failure } from '../../base/errors/error.ts';
 import { checkRange, malformed, readU64, type Source, StringTable } from './bytes.ts';
-import { ELF_MAGIC, ET, PT, SHF, SHN, SHT, SIZE } from './constants.ts';
-import { buildIdOf, type Note, parseNotes } from './note.ts';
+import { ELF_MAGIC, ET, NT_GNU_BUILD_ID, PT, SHF, SHN, SHT, SIZE } from './constants.ts';
+import { type Note, parseNotes } from './note.ts';
 
 /** A section header; `offset` and `size` are bytes in the file (`size` in memory for NOBITS). */
 export interface RawSection {
@@ -196,7 +196,8 @@ export class ElfFile implements Source {
 
   /** The build id as hexadecimal digits. */
   buildId(): string | undefined {
-    return buildIdOf(this.notes());
+    const note = this.notes().find(({ name, type }) => name === 'GNU' && type === NT_GNU_BUILD_ID);
+    return note === undefined ? undefined : Buffer.from(note.desc).toString('hex');
   }
 }
 

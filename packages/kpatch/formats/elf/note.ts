@@ -1,6 +1,5 @@
 /** Notes: small records with an owner's name, a type and a description (gABI chapter 5, "Note Section"). */
 import { malformed } from './bytes.ts';
-import { NT_GNU_BUILD_ID } from './constants.ts';
 
 export interface Note {
   /** The owner, as `GNU` or `Linux`. */
@@ -30,10 +29,4 @@ export function parseNotes(bytes: Uint8Array, littleEndian: boolean, align = 4, 
     at = padded(descAt + descSize);
   }
   return notes;
-}
-
-/** The build-id among notes, as hexadecimal digits. */
-export function buildIdOf(notes: readonly Note[]): string | undefined {
-  const note = notes.find(({ name, type }) => name === 'GNU' && type === NT_GNU_BUILD_ID);
-  return note === undefined ? undefined : Buffer.from(note.desc).toString('hex');
 }

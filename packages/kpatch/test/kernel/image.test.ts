@@ -9,7 +9,6 @@ import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
 import { unpackImage } from '#kpatch/kernel/unpack.ts';
 import { provokes } from '../provoke.ts';
 import { bzImage, compile, linkKernel, packings } from './fake-kernel.ts';
-import { HEADER, leastImage, loaded } from './least-image.ts';
 
 const source = `
 const char linux_banner[] = "Linux version 6.1.0-99-test (builder) (gcc-12) #1 SMP\\n";
@@ -115,18 +114,4 @@ describe('kernel image', () => {
       }
     }
   });
-});
-
-it('the build-id of an image without sections is read where its symbols say that the notes are', () => {
-  const note = Buffer.alloc(12 + 4 + 20, 0xab);
-  for (const [i, word] of [4, 20, 3].entries()) note.writeUInt32LE(word, 4 * i);
-  note.write('GNU\0', 12, 'latin1');
-  const other = Buffer.from(note); // a build-id of something else in the image, as the vDSO has one
-  other.fill(0xcd, 16);
-  const image = new KernelImage(leastImage(Buffer.concat([other, note, Buffer.alloc(64, 0xff)])), 'vmlinux');
-  const at = (offset: number): { address: bigint } => ({ address: loaded + BigInt(HEADER + offset) });
-  assert.equal(image.buildIdBetween(at(36), at(72)), 'ab'.repeat(20));
-  assert.equal(image.buildIdBetween(at(72), at(136)), undefined);
-  assert.equal(image.buildIdBetween(at(36), at(0x7000_0000)), undefined);
-  assert.equal(image.buildIdBetween(at(36), undefined), undefined);
 });
