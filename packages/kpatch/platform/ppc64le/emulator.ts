@@ -1,5 +1,5 @@
-/** QEMU's `pseries` machine: serial ports are hypervisor consoles. */
-import type { Emulator } from '../emulator.ts';
+/** QEMU's `pseries` machine: serial ports are hypervisor consoles. No test boots it yet. */
+import { accelerators, type Emulator } from '../emulator.ts';
 
 export const emulator: Emulator = {
   program: 'qemu-system-ppc64',
@@ -7,8 +7,7 @@ export const emulator: Emulator = {
   // Virtual Open Firmware (QEMU 6.2 and later) starts the kernel at once. Emulated processors do not have the mitigations that are
   // switched off here; QEMU warns where they are on.
   arguments: ['-machine', 'pseries,x-vof=on,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off'],
-  tcg: { accel: 'tcg,thread=single', cpu: 'POWER9' },
-  kvm: { accel: 'kvm', cpu: 'host' },
+  ...accelerators('POWER9'),
   serial: (device) => ['-serial', `chardev:${device}`],
   console: 'hvc0',
   agentPort: '/dev/hvc1',
