@@ -48,9 +48,13 @@ export class SourceOverlay {
     this.#link(path);
   }
 
-  /** Opens a folder and all folders in it. */
+  /**
+   * Opens a folder and all folders in it. The tree may not have the folder: kbuild compiles sources of one folder into another that
+   * has none of its own (`drivers/gpu/drm/xe/i915-display`).
+   */
   openBelow(folder: string): void {
     this.open(folder);
+    if (!existsSync(join(this.tree, folder))) return;
     for (const entry of readdirSync(join(this.tree, folder), { withFileTypes: true })) {
       if (entry.isDirectory()) this.openBelow(join(folder, entry.name));
     }
