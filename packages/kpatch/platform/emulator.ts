@@ -15,6 +15,11 @@ export interface Emulator {
   /** The device that the kernel prints on (`console=`), and the agent's file in the guest. */
   readonly console: string;
   readonly agentPort: string;
+  /**
+   * Bytes up to which the agent's port is faster than loading the driver of a disk (default: 96 KiB). Ports on PCI take a change
+   * between QEMU and the guest for each few bytes.
+   */
+  readonly serialBytes?: number;
   /** More of the kernel's command line. */
   readonly commandLine: readonly string[];
   /** What a guest needs to be saved and resumed; absent if that was not tried, and guests are booted each time. */

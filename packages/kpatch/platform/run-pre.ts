@@ -29,8 +29,11 @@ export interface LinkedField {
    * target that people mean is the value plus this: 4 for a field at the end of its instruction.
    */
   readonly bias: number;
-  /** The value in bytes, sign-extended. The caller knows that `size` bytes are at `at`. */
-  value(bytes: Uint8Array, at: number): bigint;
+  /**
+   * The value in bytes, sign-extended. The caller knows that `size` bytes are at `at`. `place` is the field's address, for a `page` that the
+   * linker made a plain distance.
+   */
+  value(bytes: Uint8Array, at: number, place?: bigint): bigint;
 }
 
 /** A direct branch whose form may depend on the distance, so on where other functions lie. */

@@ -6,6 +6,7 @@ import { readBytes, writeAtomically } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
 import { runOk } from '../base/run.ts';
 import type { KernelOffer, UnpackedParts } from '../distro/provider.ts';
+import { buildIdOf } from '../kernel/build-id.ts';
 import { type KernelConfig, readConfig } from '../kernel/config.ts';
 import { KernelImage } from '../kernel/image.ts';
 import { readKallsyms } from '../kernel/kallsyms.ts';
@@ -125,7 +126,8 @@ async function describe(
     );
   }
   writeAtomically(vmlinux, image.bytes, 0o444);
-  writeKallsyms(kallsyms, readKallsyms(image));
+  const symbols = readKallsyms(image);
+  writeKallsyms(kallsyms, symbols);
   return {
     release,
     version: sourceVersionOf(join(folder, 'tree')),
@@ -146,7 +148,7 @@ async function describe(
       modules: parts.modules,
     },
     compiler,
-    buildId: image.buildId,
+    buildId: buildIdOf(image, symbols),
     livepatch: settings.has('LIVEPATCH'),
     banner: image.banner,
   };

@@ -44,7 +44,7 @@ function addressAgrees(contest: Contest, upper: Part | undefined, lower: Part): 
   const { code, bindings } = contest;
   const value = ({ address, field, rewritten }: Part): bigint | undefined => {
     const bytes = code.read(address, field.size);
-    return bytes === undefined ? undefined : (rewritten?.field ?? field).value(bytes, 0);
+    return bytes === undefined ? undefined : (rewritten?.field ?? field).value(bytes, 0, address);
   };
   const [high, low] = [upper === undefined ? 0n : value(upper), value(lower)];
   const base = startOf(upper, lower, bindings.external(TOC));

@@ -7,6 +7,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { writeError } from '../base/files.ts';
+import type { Emulator } from '../platform/emulator.ts';
 import { giveFolder } from '../sandbox/user.ts';
 import { AGENT_FOLDER } from './agent.ts';
 import type { Guest } from './guest.ts';
@@ -52,7 +53,12 @@ export function deliveryDisk(folder: string, archive: Uint8Array): string[] {
 }
 
 /** Unpacks the archive in the guest and loads the modules named. Errors: as `Guest.run`, `guest-step-failed`. */
-export async function deliver(guest: Guest, archive: Uint8Array, load: readonly string[]): Promise<void> {
+export async function deliver(
+  guest: Guest,
+  archive: Uint8Array,
+  load: readonly string[],
+  { serialBytes = SERIAL_LIMIT }: Pick<Emulator, 'serialBytes'>,
+): Promise<void> {
   const unpack = 'cpio -idmu 2>/dev/null';
   const step = 'bring the files in';
   const bySerial = async (): Promise<void> => {
@@ -60,7 +66,7 @@ export async function deliver(guest: Guest, archive: Uint8Array, load: readonly 
     await guest.put(path, archive, 0o600);
     await guest.runOk(`cd / && ${unpack} <${path} && rm ${path}`, { step, deadlineMs: DELIVERY_DEADLINE_MS });
   };
-  if (archive.length <= SERIAL_LIMIT) await bySerial();
+  if (archive.length <= serialBytes) await bySerial();
   else {
     const script = `for module in virtio_pci virtio_blk; do modprobe $module 2>/dev/null; done
 n=0; until [ -b ${DISK} ]; do n=$((n + 1)); [ $n -gt 20 ] && exit 77; sleep 0.05; done

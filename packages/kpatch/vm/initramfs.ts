@@ -88,7 +88,7 @@ export function appletsIn(program: Buffer): string[] {
     const end = program.indexOf(0, at);
     const name = program.toString('latin1', at, end);
     if (end < 0 || !/^[\w.[+-]{1,32}$/.test(name) || name < (names.at(-1) ?? '')) return names;
-    names.push(name);
+    if (name !== 'busybox') names.push(name);
     at = end + 1;
   }
 }

@@ -64,7 +64,7 @@ export async function bootKept(options: BootOptions, keeping: Keeping): Promise<
     return (await resumeOne(own, ground, key, keeping)) ?? bootAndKeep(own, ground, key, keeping);
   });
   try {
-    await deliver(guest, archive, modules?.load ?? []);
+    await deliver(guest, archive, modules?.load ?? [], emulator);
   } catch (error) {
     await guest.stop();
     throw error;

@@ -15,6 +15,7 @@ export const emulator: Emulator = {
     device === 'console' ? ['-serial', `chardev:${device}`] : ['-device', `pci-serial,chardev=${device}`],
   console: 'ttyAMA0',
   agentPort: '/dev/ttyS0',
+  serialBytes: 2048, // some KB a second
   commandLine: ['random.trust_cpu=on'],
   // The virt machine has no vmgenid device up to QEMU 7.2. The program alone has the kernel reseed.
   keep: { generationId: [], reseedProgram },

@@ -20,8 +20,8 @@ const fields: Readonly<Record<string, LinkedField>> = {
   LD_PREL_LO19: bits(0x00ffffe0, distance19),
   TSTBR14: bits(0x0007ffe0, (word) => signed((word >>> 5) & 0x3fff, 14) * 4),
   ADR_PREL_LO21: bits(0x60ffffe0, distance21),
-  ADR_PREL_PG_HI21: bits(0x60ffffe0, (word) => distance21(word) * PAGE, 'page'),
-  ADR_PREL_PG_HI21_NC: bits(0x60ffffe0, (word) => distance21(word) * PAGE, 'page'),
+  ADR_PREL_PG_HI21: page(),
+  ADR_PREL_PG_HI21_NC: page(),
   ADD_ABS_LO12_NC: inPage(0),
   LDST8_ABS_LO12_NC: inPage(0),
   LDST16_ABS_LO12_NC: inPage(1),
@@ -46,6 +46,22 @@ function bits(mask: number, value: (word: number) => number, part?: LinkedField[
     bias: 0,
     ...(part === undefined ? {} : { part }),
     value: (bytes, at) => BigInt(value(wordAt(bytes, at))),
+  };
+}
+
+/**
+ * ADRP. For processors with erratum 843419 the linker (--fix-cortex-a53-843419, CONFIG_ARM64_ERRATUM_843419) makes ADR of those at the end
+ * of a page where it reaches: bit 31 is 0 then, and the distance is that of the page's first byte from the instruction.
+ */
+function page(): LinkedField {
+  const field = bits(0xe0ffffe0, () => 0, 'page');
+  return {
+    ...field,
+    value(bytes, at, place = 0n) {
+      const word = wordAt(bytes, at);
+      const distance = BigInt(distance21(word));
+      return word >>> 31 === 1 ? distance * BigInt(PAGE) : distance + (place % BigInt(PAGE));
+    },
   };
 }
 
