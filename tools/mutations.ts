@@ -93,24 +93,25 @@ function imports(files: readonly string[]): Map<string, string[]> {
 /** How many imports lead from each test to the file, nearest first; tests that boot virtual machines are left to others. */
 function testsFor(file: string, graph: ReadonlyMap<string, readonly string[]>): string[] {
   const room = relative(program, file).split('/')[0]!;
-  const found: { test: string; distance: number }[] = [];
+  const found: { test: string; distance: number; size: number }[] = [];
   for (const test of graph.keys()) {
     if (!test.endsWith('.test.ts') || test.includes('/test/vm/') || test.includes('/test/fuzz/')) continue;
-    const distance = distanceTo(test, file, graph);
+    const seen = reach(test, graph);
+    const distance = seen.get(file);
     if (distance === undefined) continue;
-    found.push({ test, distance: distance + (test.includes(`/test/${room}/`) ? 0 : 2) });
+    found.push({ test, distance: distance + (test.includes(`/test/${room}/`) ? 0 : 2), size: seen.size });
   }
-  found.sort((a, b) => a.distance - b.distance || (a.test < b.test ? -1 : 1));
+  // Of tests at the same distance, those that use the fewest files are the most specific.
+  found.sort((a, b) => a.distance - b.distance || a.size - b.size || (a.test < b.test ? -1 : 1));
   return found.slice(0, Number(values.tests)).map(({ test }) => test);
 }
 
-function distanceTo(from: string, to: string, graph: ReadonlyMap<string, readonly string[]>): number | undefined {
+/** The files that a file uses, each with the number of imports that lead to it. */
+function reach(from: string, graph: ReadonlyMap<string, readonly string[]>): Map<string, number> {
   const seen = new Map([[from, 0]]);
-  for (const [file, distance] of seen) {
-    if (file === to) return distance;
+  for (const [file, distance] of seen)
     for (const next of graph.get(file) ?? []) if (!seen.has(next)) seen.set(next, distance + 1);
-  }
-  return undefined;
+  return seen;
 }
 
 /** A copy of the checkout without what was built, with the modules of this one. */

@@ -48,10 +48,7 @@ export class SourceOverlay {
     this.#link(path);
   }
 
-  /**
-   * Opens a folder and all folders in it. The tree may not have the folder: kbuild compiles sources of one folder into another that
-   * has none of its own (`drivers/gpu/drm/xe/i915-display`).
-   */
+  /** Opens a folder and all folders in it. One that the tree does not have is made: kbuild compiles other files' code there. */
   openBelow(folder: string): void {
     this.open(folder);
     if (!existsSync(join(this.tree, folder))) return;
