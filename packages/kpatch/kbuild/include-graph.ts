@@ -8,6 +8,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { writeAtomically } from '../base/files.ts';
 import { run, runOk } from '../base/run.ts';
+import type { DocumentOf } from '../documents/form.ts';
+import { keptDocument } from '../documents/kept.ts';
 import { platformHere } from '../platform/registry.ts';
 import { copiedSources, copyRule } from './copied-sources.ts';
 import { Products, Resolver } from './include-resolve.ts';
@@ -38,17 +40,8 @@ export function includeSearch(variables: KbuildVariables): IncludeSearch {
   return { sourceArch: variables.SRCARCH ?? platformHere().naming.source, folders, forced };
 }
 
-/** The graph as it is kept: numbers are places in `files`. */
-interface Data {
-  readonly files: readonly string[];
-  /** Pairs: a file, one that it includes. */
-  readonly edges: readonly number[];
-  /** Files that are, or include, what kbuild only generates when it compiles them. */
-  readonly generated: readonly number[];
-  /** Pairs: a unit that is not there, the source that kbuild compiles for it, which it has an edge to. */
-  readonly copies: readonly number[];
-  readonly forced: readonly string[];
-}
+/** The graph as it is kept. */
+type Data = DocumentOf<'kpatch.include-graph'>;
 
 /** Which files include which. All paths are relative to the tree. */
 export class IncludeGraph {
@@ -142,14 +135,12 @@ export async function includeGraph(
   folder: string,
 ): Promise<IncludeGraph> {
   const file = join(folder, `include-graph-${FORMAT}.json`);
-  try {
-    return new IncludeGraph(JSON.parse(readFileSync(file, 'utf8')) as Data);
-  } catch {
-    const data = await readIncludes(tree, search, objects);
-    mkdirSync(folder, { recursive: true });
-    writeAtomically(file, JSON.stringify(data));
-    return new IncludeGraph(data);
-  }
+  const known = keptDocument('kpatch.include-graph', file);
+  if (known !== undefined) return new IncludeGraph(known);
+  const data = await readIncludes(tree, search, objects);
+  mkdirSync(folder, { recursive: true });
+  writeAtomically(file, JSON.stringify(data));
+  return new IncludeGraph(data);
 }
 
 /**

@@ -9,19 +9,15 @@ import { readModuleFile } from '../../host/store/module-file.ts';
 import { action, type Context, type NextStep, type Outcome } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
 import {
+  type AcceptOptions,
+  acceptOptions,
   LOCK_WAIT_MS,
   loadLines,
-  loadOptions,
   machineOf,
-  type ProofOptions,
-  proofOptions,
-  type TransitionOptions,
-  withHostOptions,
-  withProofOptions,
-  withTransitionOptions,
+  withLoadOptions,
 } from './host-options.ts';
 
-interface Options extends TransitionOptions, ProofOptions {
+interface Options extends AcceptOptions {
   readonly kernelVersion?: string;
   readonly load: boolean;
   readonly again?: boolean;
@@ -33,9 +29,8 @@ export function register(program: Command): void {
     .description('load a patch now and at every boot of its kernel')
     .option('-k, --kernel-version <release>', 'install for this kernel instead of the running one')
     .option('--no-load', 'do not load it now, only at the next boot')
-    .option('--again', 'unblock patches that the boot guard blocked (all, or the given one)')
-    .option('--downgrade', 'allow a lower version, another line, or replacing patches of unknown content');
-  withHostOptions(withProofOptions(withTransitionOptions(command))).action(action(run));
+    .option('--again', 'unblock patches that the boot guard blocked (all, or the given one)');
+  withLoadOptions(command).action(action(run));
 }
 
 /** A file that is there; a name with --again means an installed patch. */
@@ -46,8 +41,7 @@ function isFile(file: string | undefined): file is string {
 async function run({ report }: Context, options: Options, file?: string): Promise<Outcome> {
   const machine = machineOf(options);
   const install: InstallOptions = {
-    ...loadOptions(options),
-    ...proofOptions(options),
+    ...acceptOptions(options),
     ...(options.kernelVersion === undefined ? {} : { release: options.kernelVersion }),
     load: options.load,
     dryRun: options.dryRun ?? false,

@@ -14,20 +14,18 @@ import { findModule } from '../../host/store/find.ts';
 import { action, type Context, type NextStep, type Outcome } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
 import {
+  type AcceptOptions,
+  acceptOptions,
   findingLines,
   LOCK_WAIT_MS,
   loadLines,
   loadOptions,
   machineOf,
-  type ProofOptions,
   proofOptions,
-  type TransitionOptions,
-  withHostOptions,
-  withProofOptions,
-  withTransitionOptions,
+  withLoadOptions,
 } from './host-options.ts';
 
-interface Options extends TransitionOptions, ProofOptions {
+interface Options extends AcceptOptions {
   readonly all?: boolean;
   readonly boot?: boolean;
   readonly survived?: boolean;
@@ -39,9 +37,8 @@ export function register(program: Command): void {
     .description('load a patch (a module file or an installed patch) into the running kernel')
     .option('-a, --all', 'load all patches installed for the running kernel')
     .option('--boot', 'with --all: load under the boot guard, as kpatch.service does')
-    .option('--survived', 'tell the boot guard that the machine survived this boot')
-    .option('--downgrade', 'allow a lower version, another line, or replacing patches of unknown content');
-  withHostOptions(withProofOptions(withTransitionOptions(command))).action(action(run));
+    .option('--survived', 'tell the boot guard that the machine survived this boot');
+  withLoadOptions(command).action(action(run));
 }
 
 async function run({ report }: Context, options: Options, patch?: string): Promise<Outcome> {
@@ -63,10 +60,9 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
       loadAll(
         machine,
         {
-          ...loadOptions(options),
+          ...acceptOptions(options),
           guarded: options.boot ?? false,
           dryRun: options.dryRun ?? false,
-          ...proofOptions(options),
         },
         report,
       );
@@ -82,7 +78,7 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
     return { schema: 'kpatch.load/1', data: { dryRun: true, name: module.name, findings }, text };
   }
   const result = await withLock(machine, report, LOCK_WAIT_MS, () =>
-    loadModule(machine, module, { ...loadOptions(options), ...proofOptions(options) }, report),
+    loadModule(machine, module, acceptOptions(options), report),
   );
   return {
     schema: 'kpatch.load/1',

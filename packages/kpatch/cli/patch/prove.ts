@@ -25,14 +25,14 @@ import { allProven, type Cell, matrixText, runMatrix, succeeds } from '../../pro
 import { onlyChecks, plans, withUserChecks } from '../../prove/plans.ts';
 import { prove } from '../../prove/proof.ts';
 import { proofText } from '../../prove/proof-text.ts';
-import { type KernelCode, readSourcePatch, reportFacts, type SourcePatch } from '../../prove/report/facts.ts';
+import { type CodeSources, readSourcePatch, reportFacts, type ShownPatch } from '../../prove/report/facts.ts';
 import { reportPage } from '../../prove/report/page.ts';
 import type { Plan, ProofKernel } from '../../prove/run/check.ts';
 import type { ProofEvent } from '../../prove/run/event.ts';
 import { seal } from '../../provenance/envelope.ts';
 import { testResultPath } from '../../provenance/statement.ts';
 import { testResultOf } from '../../provenance/test-result.ts';
-import { machineFor } from '../../vm/emulator.ts';
+import { machineFor } from '../../vm/qemu/emulator.ts';
 import { type NextStep, printFailure, printNext } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
@@ -98,7 +98,7 @@ export function register(program: Command): void {
       using built = temporaryFolder('kpatch-prove-');
       await run(modules, options, built.path, stream);
     } catch (error) {
-      if (stream?.begun === true) stream.fail(error);
+      if (stream?.begun === true) stream.endWithError(error);
       else printFailure(error, options.json === true);
     }
   });
@@ -286,7 +286,7 @@ async function writeReport(
   proof: Proof,
   subject: Subject,
   kernel: ProofKernel,
-  sources: readonly SourcePatch[],
+  sources: readonly ShownPatch[],
   { command, report }: Common,
 ): Promise<void> {
   const { facts } = kernel;
@@ -297,7 +297,7 @@ async function writeReport(
   report.note(`report written to ${path}`);
 }
 
-async function codeOf(facts: KernelFacts, functions: readonly ReplacedFunction[]): Promise<KernelCode> {
+async function codeOf(facts: KernelFacts, functions: readonly ReplacedFunction[]): Promise<CodeSources> {
   const modules = new Map<string, ElfObject>();
   for (const name of new Set(functions.map(({ object }) => object))) {
     if (facts.modules.names.includes(name))
