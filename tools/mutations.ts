@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { plural } from '#kpatch/base/errors/plural.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { run } from '#kpatch/base/run.ts';
-import { random } from './corpus-files.ts';
+import { random } from './corpus/files.ts';
 
 const { values } = parseArgs({
   options: {
