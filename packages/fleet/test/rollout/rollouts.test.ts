@@ -6,6 +6,7 @@ import { commandLine } from '#fleet/access/audit.ts';
 import { createRollout, freeze, rollBack, stepRollout, unfreeze } from '#fleet/rollout/commands.ts';
 import { parsePlan } from '#fleet/rollout/plan-file.ts';
 import { readRollouts, type StoredRollout } from '#fleet/rollout/store.ts';
+import { noteSilent } from '#fleet/server/housekeeping.ts';
 import { SimulatedHost } from '#fleet/simulate/host.ts';
 import { provokes } from '../../../kpatch/test/provoke.ts';
 import { TestFleet } from '../world.ts';
@@ -107,7 +108,9 @@ test('canaries first, then all; the chart has points; it finishes; silence is no
   );
   // A host that goes silent counts once, with the patch that it had.
   const silent = machines.hosts.pop()!;
-  for (let round = 0; round < 8; round++) await machines.round();
+  const since = new Date(world.now - 1000);
+  for (let round = 0; round < 5; round++) await machines.round();
+  await noteSilent(world.database, 300, since, new Date(world.now));
   const rows = await world.database.query("select host, patch from fleet.incident where kind = 'missing'");
   assert.deepEqual(rows, [{ host: silent.key.id, patch: next }]);
 });
