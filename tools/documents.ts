@@ -6,6 +6,7 @@ import { version } from '#kpatch/base/version.ts';
 import { commands } from '#kpatch/cli/commands.ts';
 import { examples } from '#kpatch/cli/examples.ts';
 import { documents } from '#kpatch/documents/registry.ts';
+import { apiPage } from '../packages/fleet/api/openapi.ts';
 import { rulesDocument } from '../packages/kpatch/test/differ/corpus/rules.ts';
 import { commandsPage } from './documents/commands.ts';
 import { formsPage } from './documents/forms.ts';
@@ -20,6 +21,7 @@ const pages: Readonly<Record<string, () => string>> = {
   'docs/differ-rules.md': rulesDocument,
   'docs/json.md': jsonPage,
   'docs/commands.md': () => commandsPage(shapes),
+  'docs/fleet-api.md': apiPage,
   'docs/kernels.md': triedPage,
   'packages/kpatch/documents/forms.ts': formsPage,
   ...Object.fromEntries(

@@ -1,8 +1,8 @@
 /** The one executable: bundled by esbuild, put into the pinned Node by `node --build-sea`. */
 import { copyFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { basename, dirname, join } from 'node:path';
+import { build, type Plugin, transformSync } from 'esbuild';
 import { runOk } from '#kpatch/base/run.ts';
 import { authorHeaders } from '#kpatch/source/author-header-files.ts';
 
@@ -10,20 +10,18 @@ export const root = join(import.meta.dirname, '..', '..');
 export const node = join(root, 'node_modules/node/bin/node');
 
 const wasm = 'iced_x86_bg.wasm';
+const decoder = createRequire(import.meta.url).resolve('iced-x86');
 
 /**
- * iced-x86 reads its WebAssembly from beside itself; here it is a part of the executable that is read when it is needed. In
- * the bundle it would be read at each start.
+ * The decoder of instructions is a fifth of all code, and only the differ needs it. Its code and its WebAssembly, which it reads from
+ * beside itself, are parts of the executable that are read when they are needed. In the bundle they would be read at each start.
  */
 const wasmAsset: Plugin = {
   name: 'wasm-asset',
   setup({ onLoad }) {
-    onLoad({ filter: /iced_x86\.js$/ }, ({ path }) => {
-      const reading = "const bytes = require('fs').readFileSync(path);";
-      const source = readFileSync(path, 'utf8');
-      if (!source.includes(reading)) throw new Error('iced-x86 reads its WebAssembly in another way now');
-      const asset = `const bytes = new Uint8Array(require('node:sea').getRawAsset('${wasm}'));`;
-      return { contents: source.replace(reading, asset), loader: 'js' };
+    onLoad({ filter: /iced_x86\.js$/ }, () => {
+      const contents = `new Function('exports', 'require', 'module', require('node:sea').getAsset('${basename(decoder)}', 'utf8'))(exports, require, module);`;
+      return { contents, loader: 'js' };
     });
     // As for the libraries below.
     onLoad({ filter: /platform\/records\.ts$/ }, ({ path }) => {
@@ -47,6 +45,15 @@ const wasmAsset: Plugin = {
     }
   },
 };
+
+/** The code of the decoder, which reads its WebAssembly from the executable. */
+function decoderSource(): string {
+  const reading = "const bytes = require('fs').readFileSync(path);";
+  const source = readFileSync(decoder, 'utf8');
+  if (!source.includes(reading)) throw new Error('iced-x86 reads its WebAssembly in another way now');
+  const asset = source.replace(reading, `const bytes = new Uint8Array(require('node:sea').getRawAsset('${wasm}'));`);
+  return transformSync(asset, { minifyWhitespace: true, minifySyntax: true, legalComments: 'none' }).code;
+}
 
 /** The headers for patch authors are files beside the sources; in the bundle their texts are included. */
 const inlineHeaders: Plugin = {
@@ -100,6 +107,10 @@ export async function bundleInto(outfile: string): Promise<string[]> {
     legalComments: 'none',
     metafile: true,
   });
+  // One character beyond ASCII makes V8 keep all of the text with two bytes a character.
+  const foreign = /[^\x00-\x7f]/.exec(readFileSync(outfile, 'utf8'));
+  if (foreign !== null)
+    throw new Error(`the bundle holds ${foreign[0]}: tagged templates take such characters from a string`);
   return Object.keys(metafile.inputs);
 }
 
@@ -124,6 +135,8 @@ export async function buildExecutable(
   const bare = join(folder, 'node');
   copyFileSync(target.node, bare);
   await runOk(target.strip, ['--strip-all', bare]);
+  const library = join(folder, basename(decoder));
+  writeFileSync(library, decoderSource());
   const config = join(folder, 'sea.json');
   const made = join(folder, 'kpatch.made');
   const settings = {
@@ -132,7 +145,7 @@ export async function buildExecutable(
     executable: bare,
     disableExperimentalSEAWarning: true,
     useCodeCache: target.isHere,
-    assets: { [wasm]: join(dirname(createRequire(import.meta.url).resolve('iced-x86')), wasm) },
+    assets: { [wasm]: join(dirname(decoder), wasm), [basename(decoder)]: library },
     // A configuration of OpenSSL can load code; under sudo -E it would be that of the user.
     execArgv: ['--disable-warning=ExperimentalWarning', '--openssl-config=/dev/null'],
     execArgvExtension: 'none',

@@ -6,7 +6,9 @@ import { commandLine } from '../access/audit.ts';
 import { createToken, listTokens, revokeToken } from '../access/tokens.ts';
 import { type FleetConfig, readConfig } from '../config.ts';
 import { openFleet } from '../server/fleet.ts';
+import { startHousekeeping } from '../server/housekeeping.ts';
 import { type Database, openDatabase } from '../store/database.ts';
+import { addManageCommands } from './manage.ts';
 import { addRolloutCommands } from './rollout.ts';
 
 interface Common {
@@ -35,6 +37,7 @@ program
     const { config, url } = settings();
     const database = await openDatabase(config.home, url);
     const fleet = await openFleet(database, config);
+    const housekeeping = startHousekeeping(database, config);
     const stopped = new Promise<void>((resolve) => {
       process.once('SIGINT', () => resolve()).once('SIGTERM', () => resolve());
     });
@@ -42,6 +45,7 @@ program
       print(`listening on ${await fleet.server.listen(config.listen)}\n`);
       await stopped;
     } finally {
+      await housekeeping.stop();
       await fleet[Symbol.asyncDispose]();
       await database.close();
     }
@@ -87,6 +91,7 @@ token
       throw failure('usage', { problem: `there is no token ${id} that could be revoked` });
   });
 
+addManageCommands(program, withDatabase);
 addRolloutCommands(program, withDatabase);
 
 function whole(least: number, most: number): (text: string) => number {

@@ -17,7 +17,7 @@ export function clearScreen(): void {
 
 /** Writes text to standard error. */
 export function printError(text: string): void {
-  process.stderr.write(printable(text));
+  standardError().write(printable(text));
 }
 
 /** Writes lines to standard output, coloured and wrapped if it is a terminal. */
@@ -27,7 +27,7 @@ export function printLines(lines: readonly Line[]): void {
 
 /** Writes lines to standard error, coloured and wrapped if it is a terminal. */
 export function printErrorLines(lines: readonly Line[]): void {
-  writeLines(process.stderr, lines);
+  writeLines(standardError(), lines);
 }
 
 function writeLines(stream: NodeJS.WriteStream, lines: readonly Line[]): void {
@@ -40,14 +40,19 @@ function writeLines(stream: NodeJS.WriteStream, lines: readonly Line[]): void {
  * that closed the pipe is not.
  */
 export function handleBrokenOutput(): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit();
-      // Standard error may be the stream that failed.
-      if (stream === process.stdout) process.stderr.write(`kpatch: cannot write standard output: ${error.message}\n`);
-      process.exit(1);
-    });
-  }
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    standardError().write(`kpatch: cannot write standard output: ${error.message}\n`);
+    process.exit(1);
+  });
+}
+
+/** Standard error, where the same holds. Node makes the stream when it is first asked for; most runs need none. */
+function standardError(): NodeJS.WriteStream {
+  const { stderr } = process;
+  if (stderr.listenerCount('error') === 0)
+    stderr.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? undefined : 1));
+  return stderr;
 }
 
 /** JSON with all characters escaped that could control a terminal: the same document, safe to print. */

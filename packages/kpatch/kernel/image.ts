@@ -1,11 +1,12 @@
 /** The kernel's code and data as its image holds them: the vmlinux ELF, without symbols, read at virtual addresses. */
 import { failure, KpatchError } from '../base/errors/error.ts';
-import { readBytes } from '../base/files.ts';
-import { PT, SHF, SHT } from '../formats/elf/constants.ts';
+import { readU64 } from '../formats/elf/bytes.ts';
+import { ELF_MAGIC, PT, SHF, SHT, SIZE } from '../formats/elf/constants.ts';
 import { ElfFile, type Segment } from '../formats/elf/file.ts';
 import type { Platform } from '../platform/platform.ts';
 import { architectureOf } from '../platform/registry.ts';
 import { type ByteOrder, bigEndian, littleEndian } from './byte-order.ts';
+import { FileRanges } from './file-ranges.ts';
 
 export interface ImageSection {
   readonly name: string;
@@ -19,7 +20,8 @@ export interface ImageSection {
 }
 
 export class KernelImage {
-  readonly bytes: Buffer;
+  readonly #bytes: Buffer;
+  readonly #ranges: FileRanges | undefined;
   readonly file: string;
   readonly sections: readonly ImageSection[];
   /** `e_machine`; see `platform`. */
@@ -28,9 +30,13 @@ export class KernelImage {
   readonly #elf: ElfFile;
   readonly #segments: readonly Segment[];
 
-  /** `bytes` is the whole ELF file, 64 bit. Error: `kernel-image-format`. */
-  constructor(bytes: Buffer, file: string) {
-    this.bytes = bytes;
+  /**
+   * `bytes` is the whole ELF file, 64 bit; with `ranges`, which has the same bytes, what is not read yet is read when it is needed.
+   * Error: `kernel-image-format`.
+   */
+  constructor(bytes: Buffer, file: string, ranges?: FileRanges) {
+    this.#bytes = bytes;
+    this.#ranges = ranges;
     this.file = file;
     this.#elf = elfOf(bytes, file);
     this.order = this.#elf.littleEndian ? littleEndian : bigEndian;
@@ -46,9 +52,22 @@ export class KernelImage {
     }));
   }
 
-  /** The file at `path`, as the cache keeps it. Errors: `file-unreadable`, `kernel-image-format`. */
+  /** The file at `path`, as the cache keeps it, read where it is looked at. Errors: `file-unreadable`, `kernel-image-format`. */
   static open(path: string): KernelImage {
-    return new KernelImage(readBytes(path), path);
+    const ranges = new FileRanges(path);
+    needHeaders(ranges);
+    return new KernelImage(ranges.bytes, path, ranges);
+  }
+
+  /** The whole file. Error: `file-unreadable`. */
+  get bytes(): Buffer {
+    this.#ranges?.need(0, this.#bytes.length);
+    return this.#bytes;
+  }
+
+  #part(offset: number, length: number): Buffer {
+    this.#ranges?.need(offset, length);
+    return this.#bytes.subarray(offset, offset + length);
   }
 
   /** The machine that the kernel is for. Error: `elf-unsupported`. */
@@ -62,7 +81,7 @@ export class KernelImage {
     for (const { vaddr: start, offset, filesz } of this.#segments) {
       if (address < start || address + BigInt(length) > start + BigInt(filesz)) continue;
       const at = offset + Number(address - start);
-      return this.bytes.subarray(at, at + length);
+      return this.#part(at, length);
     }
     return undefined;
   }
@@ -88,12 +107,14 @@ export class KernelImage {
   content(name: string): Buffer | undefined {
     const section = this.section(name);
     if (section === undefined || !section.hasBytes) return undefined;
-    return this.bytes.subarray(section.offset, section.offset + section.size);
+    return this.#part(section.offset, section.size);
   }
 
   /** GNU build-id in lower-case hexadecimal; undefined if there is none. */
   get buildId(): string | undefined {
     try {
+      for (const { type, offset, size } of this.#elf.sections) if (type === SHT.NOTE) this.#part(offset, size);
+      for (const { type, offset, filesz } of this.#elf.segments) if (type === PT.NOTE) this.#part(offset, filesz);
       return this.#elf.buildId();
     } catch (error) {
       if (error instanceof KpatchError) return undefined; // damaged notes
@@ -103,11 +124,35 @@ export class KernelImage {
 
   /** The banner that /proc/version shows: `Linux version 6.1.0-56-amd64 (…) (…) #1 SMP …`; undefined if not found. */
   get banner(): string | undefined {
-    const at = this.bytes.indexOf('Linux version ');
+    const { bytes } = this;
+    const at = bytes.indexOf('Linux version ');
     if (at < 0) return undefined;
-    const end = this.bytes.indexOf('\n', at);
-    return end < 0 || end - at > 1024 ? undefined : this.bytes.toString('latin1', at, end);
+    const end = bytes.indexOf('\n', at);
+    return end < 0 || end - at > 1024 ? undefined : bytes.toString('latin1', at, end);
   }
+}
+
+/**
+ * Reads what `ElfFile` looks at: the header, both tables and the names of the sections. Of a file whose header is not that of a
+ * 64-bit ELF file, or whose tables are of another form than kernels have, everything is read. Error: `file-unreadable`.
+ */
+function needHeaders(ranges: FileRanges): void {
+  const { bytes } = ranges;
+  ranges.need(0, SIZE.EHDR);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const le = bytes[5] === 1;
+  const usual = bytes.length >= SIZE.EHDR && view.getUint32(0) === ELF_MAGIC && bytes[4] === 2;
+  const names = usual ? view.getUint16(62, le) : 0;
+  const sections = usual ? readU64(view, 40, le) : 0;
+  const count = usual ? view.getUint16(60, le) : 0;
+  const entry = sections + names * SIZE.SHDR;
+  if (!usual || count === 0 || names >= count || entry + SIZE.SHDR > bytes.length) {
+    ranges.need(0, bytes.length);
+    return;
+  }
+  ranges.need(readU64(view, 32, le), view.getUint16(56, le) * SIZE.PHDR);
+  ranges.need(sections, count * SIZE.SHDR);
+  ranges.need(readU64(view, entry + 24, le), readU64(view, entry + 32, le));
 }
 
 /** The image as an ELF file. Error: `kernel-image-format` with the reason. */

@@ -11,8 +11,8 @@ import type { Comparison } from './compare.ts';
 import { isCopyable } from './correlate.ts';
 import { dataChanges } from './data-changes.ts';
 import { dropInit, dropOverridden, findLeftOut } from './left-out.ts';
+import { isTraceable, refuseLists, refuseMovedNames, refuseRemoved, refuseUnpatchable } from './limits.ts';
 import { leaveOutPlaces } from './places.ts';
-import { isTraceable, refuseLists, refuseMovedNames, refuseRemoved, refuseUnpatchable } from './reach.ts';
 
 export interface Changes {
   /** Patched versions of the functions that changed, with reasons; cold parts are not listed, but their parents. */
@@ -123,10 +123,11 @@ const isCold = (part: Part): boolean => parentOf(part.name) !== undefined;
 
 /** Finds the function that a cold part was split from: the one of its file, where several have the name. */
 function parentsOf(model: Model): (part: Part) => Part | undefined {
-  const functions = new Map(model.parts.filter(isFunction).map((part) => [`${part.file} ${part.name}`, part]));
+  let functions: Map<string, Part> | undefined;
   return (part) => {
     const name = isFunction(part) ? parentOf(part.name) : undefined;
     if (name === undefined) return undefined;
+    functions ??= new Map(model.parts.filter(isFunction).map((one) => [`${one.file} ${one.name}`, one]));
     // Symbols of global functions are not below the name of a file.
     return functions.get(`${part.file} ${name}`) ?? functions.get(` ${name}`);
   };

@@ -4,11 +4,12 @@
  * names carry numbers are paired by who refers to them, and stay apart where that does not decide.
  */
 import { STB } from '../../formats/elf/constants.ts';
+import type { Relocation, Section } from '../../formats/elf/object.ts';
 import { baseName, familyOf, isNumbered, isPerUse } from '../parts/names.ts';
 import type { Model, Part } from '../parts/part.ts';
 import { isDescriptors, isSanitizerData, isTags } from '../parts/section-class.ts';
 import type { Entries } from '../parts/tables.ts';
-import { targetOf } from '../parts/target.ts';
+import { relocationKind, targetOf } from '../parts/target.ts';
 
 export interface Correlation {
   /** Variables of the patched object that may be one of several of the original. */
@@ -60,11 +61,11 @@ function isCharacter(byte: number): boolean {
 /** Sets `twin` of all parts that have one. */
 export function correlate(original: Model, patched: Model, entries: readonly [Entries, Entries]): Correlation {
   const files = fileCount(original) > 1 && fileCount(patched) > 1;
-  const groups = new Map<string, Group>();
+  const groups: Groups = { all: [], known: new Map() };
   collect(groups, original, 0, files);
   collect(groups, patched, 1, files);
   const variables: Group[] = [];
-  for (const group of groups.values()) {
+  for (const group of groups.all) {
     const [left, right] = group.parts;
     if (left.length === 0 || right.length === 0) continue;
     if (group.numbered && !group.functions) variables.push(group);
@@ -85,21 +86,36 @@ interface Group {
   readonly parts: readonly [Part[], Part[]];
 }
 
-function fileCount(model: Model): number {
-  return new Set(model.parts.map(({ file }) => file).filter((file) => file !== '')).size;
+/** Groups in the order in which they were met, and by kind and phase, then by name. */
+interface Groups {
+  readonly all: Group[];
+  readonly known: Map<string, Map<string, Group>>;
 }
 
-function collect(groups: Map<string, Group>, model: Model, side: 0 | 1, files: boolean): void {
+function fileCount(model: Model): number {
+  const files = new Set<string>();
+  for (const { file } of model.parts) if (file !== '') files.add(file);
+  return files.size;
+}
+
+function collect({ all, known }: Groups, model: Model, side: 0 | 1, files: boolean): void {
   for (const part of model.parts) {
     if (isCopyable(part)) continue;
     const functions = part.class === 'text';
-    const name = part.symbol === undefined ? `section ${baseName(part.section.name)}` : baseName(part.name);
+    const named = part.symbol !== undefined;
+    const name = baseName(named ? part.name : part.section.name);
     // What was of init is gone: a thing of its name that stays is another one.
-    const key = `${functions ? 'f' : 'd'} ${part.phase} ${files ? part.file : ''} ${name}`;
-    let group = groups.get(key);
+    const kind = `${functions ? 'f' : 'd'} ${part.phase} ${files ? part.file : ''} ${named ? '' : 'section'}`;
+    let byName = known.get(kind);
+    if (byName === undefined) {
+      byName = new Map();
+      known.set(kind, byName);
+    }
+    let group = byName.get(name);
     if (group === undefined) {
-      group = { functions, numbered: part.symbol !== undefined && isNumbered(part.name), parts: [[], []] };
-      groups.set(key, group);
+      group = { functions, numbered: named && name !== part.name, parts: [[], []] };
+      byName.set(name, group);
+      all.push(group);
     }
     group.parts[side].push(part);
   }
@@ -169,18 +185,43 @@ function isBetween(part: Part): boolean {
   return part.symbol === undefined && part.class === 'read-only';
 }
 
-/** The parts that a part refers to, with the place of the reference in it; also through constants without a name. */
-export function* usesOf(part: Part, seen = new Set<Part>()): Generator<{ readonly target: Part; readonly at: number }> {
+/** The parts that a part refers to; also through constants without a name. */
+export function usesOf(part: Part): Part[] {
+  const targets: Part[] = [];
+  visitUses(part, undefined, (target) => targets.push(target));
+  return targets;
+}
+
+/**
+ * Calls `visit` for each part that a part refers to, with the place of the reference in it; also for those beyond constants
+ * without a name. With `homes` only for parts in these sections.
+ */
+function visitUses(
+  part: Part,
+  homes: ReadonlySet<Section> | undefined,
+  visit: (target: Part, at: number) => void,
+  seen?: Set<Part>,
+): void {
   const { model } = part;
+  let known = seen;
   for (const relocation of model.relocationsOfPart(part)) {
+    if (homes !== undefined && !isIn(homes, relocation)) {
+      relocationKind(model, part.section, relocation);
+      continue;
+    }
     const target = targetOf(model, part.section, relocation);
     if (target.kind !== 'part') continue;
     const at = relocation.offset - part.start;
-    yield { target: target.part, at };
-    if (!isBetween(target.part) || seen.has(target.part)) continue;
-    seen.add(target.part);
-    for (const beyond of usesOf(target.part, seen)) yield { target: beyond.target, at };
+    visit(target.part, at);
+    if (!isBetween(target.part) || known?.has(target.part) === true) continue;
+    known ??= new Set();
+    known.add(target.part);
+    visitUses(target.part, homes, (beyond) => visit(beyond, at), known);
   }
+}
+
+function isIn(homes: ReadonlySet<Section>, { symbol }: Relocation): boolean {
+  return typeof symbol?.section === 'object' && homes.has(symbol.section);
 }
 
 /** The function families (or data objects) that refer to each variable with a number, with the place of the first one. */
@@ -188,8 +229,9 @@ type Users = ReadonlyMap<Part, ReadonlyMap<string, number>>;
 
 function usersOf(model: Model, entries: Entries): Users {
   const users = new Map<Part, Map<string, number>>();
+  const numbered = new Set(model.parts.filter((part) => part.class !== 'text' && isNumbered(part.name)));
   const note = (target: Part, user: Part, at: number): void => {
-    if (target.class === 'text' || target === user || !isNumbered(target.name)) return;
+    if (target === user || !numbered.has(target)) return;
     let list = users.get(target);
     if (list === undefined) {
       list = new Map();
@@ -198,13 +240,17 @@ function usersOf(model: Model, entries: Entries): Users {
     const family = baseName(familyOf(user.name));
     if (!list.has(family)) list.set(family, at);
   };
+  // Most references lead to code or to other objects; only those to sections with such parts need a closer look.
+  const homes = new Set([...numbered].map(({ section }) => section));
+  for (const part of model.parts) if (isBetween(part)) homes.add(part.section);
   for (const part of model.parts) {
     if (isBetween(part)) continue;
-    for (const { target, at } of usesOf(part)) note(target, part, at);
+    visitUses(part, homes, (target, at) => note(target, part, at));
   }
   for (const [part, list] of entries) {
     for (const { section, relocations, offset } of list) {
       for (const relocation of relocations) {
+        if (!isIn(homes, relocation)) continue;
         const target = targetOf(model, section, relocation);
         if (target.kind === 'part') note(target.part, part, offset);
       }

@@ -63,7 +63,7 @@ class Users {
     for (const model of [pair.original, pair.patched]) {
       for (const part of model.parts) {
         if (part.symbol === undefined && part.class === 'read-only') continue; // stands for its users
-        for (const { target } of usesOf(part)) if (target !== part) this.#add(target, part);
+        for (const target of usesOf(part)) if (target !== part) this.#add(target, part);
       }
     }
     for (const entries of pair.entries) {

@@ -6,7 +6,7 @@ import type { LeftOutChange, Reason } from '../options.ts';
 import { parentOf } from '../parts/names.ts';
 import type { Pair } from '../parts/pair.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
-import { refuseInit } from './reach.ts';
+import { refuseInit } from './limits.ts';
 
 /** Notes a changed part of init or exit code. That of a module is refused where it can run again. */
 export function leaveOutInit(pair: Pair, part: Part): void {
@@ -166,7 +166,7 @@ function compareTexts(
  */
 function exportsOf({ object }: Model): Text[] {
   return object.symbols.flatMap((symbol) => {
-    if (!symbol.name.startsWith('__')) return [];
+    if (!symbol.name.startsWith('__ksymtab_') && !symbol.name.startsWith('__export_symbol_')) return [];
     const { section, value } = symbol;
     const match = /^__(?:ksymtab|export_symbol)_(.+)$/.exec(symbol.name);
     if (match === null || typeof section !== 'object') return [];

@@ -30,13 +30,13 @@ export function isNumbered(name: string): boolean {
 
 /** The function that a name belongs to: `f` for `f`, `f.isra.0`, `f.part.1`, `f.cold`, `f.isra.0.cold.7`. */
 export function familyOf(name: string): string {
-  const at = name.search(/\.(?:isra|constprop|part|cold|lto_priv|llvm)(?:\.|$)/);
+  const at = name.includes('.') ? name.search(/\.(?:isra|constprop|part|cold|lto_priv|llvm)(?:\.|$)/) : -1;
   return at > 0 ? name.slice(0, at) : name;
 }
 
 /** For a cold part: the name of the function that it was split from. `f.isra.0.cold.7` was split from `f.isra.0`. */
 export function parentOf(name: string): string | undefined {
-  return /^(.+)\.cold(?:\.\d+)?$/.exec(name)?.[1];
+  return name.includes('.cold') ? /^(.+)\.cold(?:\.\d+)?$/.exec(name)?.[1] : undefined;
 }
 
 /**

@@ -44,14 +44,25 @@ export function bytesOf(part: Part): Uint8Array {
   return part.section.data.subarray(part.start, part.end);
 }
 
+/** What a model knows of a section; one map for all, since each relocation asks for several of these. */
+interface Known {
+  readonly kind: SectionKind;
+  parts: readonly Part[];
+  decoder?: Decoder;
+  /** How far the instructions were followed from `start`: an instruction begins at `at`. */
+  walk?: { start: number; at: number };
+  relocations?: readonly Relocation[];
+}
+
+const unknown: SectionKind = { class: 'unknown', phase: 'always' };
+const noParts: readonly Part[] = [];
+
 export class Model {
   readonly object: ElfObject;
   readonly arch: Architecture;
   readonly parts: readonly Part[];
   readonly kinds: ReadonlyMap<Section, SectionKind>;
-  readonly #bySection: ReadonlyMap<Section, readonly Part[]>;
-  readonly #decoders = new Map<Section, Decoder>();
-  readonly #relocations = new Map<Section, readonly Relocation[]>();
+  readonly #known = new Map<Section, Known>();
   #places: Map<Section, number[]> | undefined;
 
   /** `divide` gives the parts of each section; it may ask the model for everything but parts. */
@@ -64,16 +75,27 @@ export class Model {
     this.object = object;
     this.arch = arch;
     this.kinds = kinds;
-    this.#bySection = divide(this);
-    this.parts = [...this.#bySection.values()].flat();
+    for (const [section, kind] of kinds) this.#known.set(section, { kind, parts: noParts });
+    const divided = divide(this);
+    for (const [section, parts] of divided) this.#of(section).parts = parts;
+    this.parts = [...divided.values()].flat();
+  }
+
+  #of(section: Section): Known {
+    let known = this.#known.get(section);
+    if (known === undefined) {
+      known = { kind: unknown, parts: noParts };
+      this.#known.set(section, known);
+    }
+    return known;
   }
 
   kindOf(section: Section): SectionKind {
-    return this.kinds.get(section) ?? { class: 'unknown', phase: 'always' };
+    return this.#known.get(section)?.kind ?? unknown;
   }
 
   partsOf(section: Section): readonly Part[] {
-    return this.#bySection.get(section) ?? [];
+    return this.#known.get(section)?.parts ?? noParts;
   }
 
   /** Offsets in a section of the NOPs that `__patchable_function_entries` lists, in order. */
@@ -110,23 +132,40 @@ export class Model {
   }
 
   decoder(section: Section): Decoder {
-    let decoder = this.#decoders.get(section);
-    if (decoder === undefined) {
-      decoder = this.arch.decoder(section.data);
-      this.#decoders.set(section, decoder);
+    const known = this.#of(section);
+    known.decoder ??= this.arch.decoder(section.data);
+    return known.decoder;
+  }
+
+  /**
+   * Where the instruction ends that holds the byte at `offset`, if instructions are decoded one after the other from `start`;
+   * undefined if they end before. A byte that is no instruction counts as one of one byte.
+   */
+  instructionEnd(section: Section, start: number, offset: number): number | undefined {
+    const known = this.#of(section);
+    const decoder = this.decoder(section);
+    const size = sizeOf(section);
+    // Relocations are asked for in their order, so the walk goes on where the one before ended.
+    let at = known.walk?.start === start && known.walk.at <= offset ? known.walk.at : start;
+    while (at <= offset && at < size) {
+      const next = at + (decoder.instruction(at)?.length ?? 1);
+      if (offset < next) {
+        known.walk = { start, at };
+        return next;
+      }
+      at = next;
     }
-    return decoder;
+    return undefined;
   }
 
   /** The relocations of a section in the order of their offsets. */
   relocationsOf(section: Section): readonly Relocation[] {
-    let sorted = this.#relocations.get(section);
-    if (sorted === undefined) {
-      sorted = section.relocations;
-      if (!isSorted(sorted)) sorted = [...sorted].sort((a, b) => a.offset - b.offset);
-      this.#relocations.set(section, sorted);
+    const known = this.#of(section);
+    if (known.relocations === undefined) {
+      const { relocations } = section;
+      known.relocations = isSorted(relocations) ? relocations : [...relocations].sort((a, b) => a.offset - b.offset);
     }
-    return sorted;
+    return known.relocations;
   }
 
   /** The relocations in a range of a section. */
@@ -148,8 +187,8 @@ function isSorted(relocations: readonly Relocation[]): boolean {
   return true;
 }
 
-/** Index of the first relocation at or after `offset`. */
-function lowerBound(relocations: readonly Relocation[], offset: number): number {
+/** Index of the first relocation at or after `offset`, of relocations in order. */
+export function lowerBound(relocations: readonly Relocation[], offset: number): number {
   let low = 0;
   let high = relocations.length;
   while (low < high) {

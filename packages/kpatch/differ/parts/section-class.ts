@@ -103,8 +103,33 @@ const exit = exactly(String.raw`\.(?:exit|exitcall)${rest}`);
 /** Classes of a section; `tables` are the names of the architecture's special sections and their parallels. */
 export function kindOfSection(section: Section, tables: ReadonlySet<string>): SectionKind {
   const { name } = section;
-  const phase: Phase = init.test(name) ? 'init' : exit.test(name) ? 'exit' : 'always';
-  return { class: classOf(section, tables), phase };
+  const phase: Phase = common.test(name) ? 'always' : init.test(name) ? 'init' : exit.test(name) ? 'exit' : 'always';
+  return kinds[phase][classOf(section, tables)];
+}
+
+/** The same object for the same kind: an object has thousands of sections and a handful of kinds. */
+const kinds: Readonly<Record<Phase, Record<SectionClass, SectionKind>>> = {
+  always: kindsOf('always'),
+  init: kindsOf('init'),
+  exit: kindsOf('exit'),
+};
+
+function kindsOf(phase: Phase): Record<SectionClass, SectionKind> {
+  const kind = <C extends SectionClass>(name: C): SectionKind => ({ class: name, phase });
+  return {
+    ignored: kind('ignored'),
+    text: kind('text'),
+    fragments: kind('fragments'),
+    writable: kind('writable'),
+    'read-only': kind('read-only'),
+    strings: kind('strings'),
+    constants: kind('constants'),
+    table: kind('table'),
+    registry: kind('registry'),
+    ids: kind('ids'),
+    kpatch: kind('kpatch'),
+    unknown: kind('unknown'),
+  };
 }
 
 /** Most sections of an object are these; no other pattern has names that begin like them. */

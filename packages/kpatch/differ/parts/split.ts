@@ -132,14 +132,11 @@ function clustersOf(
   leadIn: (symbol: ElfSymbol, from: number) => number,
 ): Cluster[] {
   // In text only functions begin parts; a NOTYPE symbol in the middle of one (assembly) must not cut it.
-  const functions = symbols.some(({ symbol }) => symbol.type === STT.FUNC || symbol.type === STT.GNU_IFUNC);
-  const starters = symbols.filter(({ symbol, prefix }) => {
-    if (prefix || !text || !functions) return true;
-    return symbol.type === STT.FUNC || symbol.type === STT.GNU_IFUNC;
-  });
+  const functions = text && symbols.some(isFunctionSymbol);
+  const begins = (located: Located): boolean => !functions || located.prefix || isFunctionSymbol(located);
   const clusters: Cluster[] = [];
-  const begins = new Set(starters);
-  for (const located of starters) {
+  for (const located of symbols) {
+    if (!begins(located)) continue;
     const { value, size: length } = located.symbol;
     if (value > size) continue;
     const last = clusters.at(-1);
@@ -154,10 +151,13 @@ function clustersOf(
     }
   }
   for (const located of symbols) {
-    if (begins.has(located)) continue;
-    clusterAt(clusters, located.symbol.value)?.symbols.push(located);
+    if (!begins(located)) clusterAt(clusters, located.symbol.value)?.symbols.push(located);
   }
   return clusters;
+}
+
+function isFunctionSymbol({ symbol: { type } }: Located): boolean {
+  return type === STT.FUNC || type === STT.GNU_IFUNC;
 }
 
 /** The last cluster that begins at or before an offset. */

@@ -1,6 +1,6 @@
 /** Where the kernel has what stays in it: exports, and symbols of kallsyms with their positions. */
 import { basename } from 'node:path';
-import type { DiffOptions, KernelSymbol } from '../options.ts';
+import type { DiffOptions, TargetSymbol } from '../options.ts';
 
 /** How a reference from the livepatch module to something that stays is made. */
 export interface Resolution {
@@ -14,7 +14,7 @@ export interface Resolution {
   /** 0 where the name occurs once in its object, else its position from 1. */
   readonly sympos: number;
   /** The symbol as the object's table has it, where it is in the list. */
-  readonly symbol: KernelSymbol | undefined;
+  readonly symbol: TargetSymbol | undefined;
 }
 
 export type Lookup =
@@ -22,20 +22,29 @@ export type Lookup =
   /** There is none (count 0), or there are several and nothing tells which. */
   | { readonly found: undefined; readonly count: number };
 
-const indices = new WeakMap<readonly KernelSymbol[], Map<string, KernelSymbol[]>>();
+/** Symbols by name. Nearly every name has one symbol: a list for each would take more memory than the symbols. */
+type Index = ReadonlyMap<string, TargetSymbol | TargetSymbol[]>;
 
-function indexOf(symbols: readonly KernelSymbol[]): Map<string, KernelSymbol[]> {
-  let index = indices.get(symbols);
-  if (index === undefined) {
-    index = new Map();
-    for (const symbol of symbols) {
-      const list = index.get(symbol.name);
-      if (list === undefined) index.set(symbol.name, [symbol]);
-      else list.push(symbol);
-    }
-    indices.set(symbols, index);
+const indices = new WeakMap<readonly TargetSymbol[], Index>();
+
+function indexOf(symbols: readonly TargetSymbol[]): Index {
+  const known = indices.get(symbols);
+  if (known !== undefined) return known;
+  const index = new Map<string, TargetSymbol | TargetSymbol[]>();
+  for (const symbol of symbols) {
+    const before = index.get(symbol.name);
+    if (before === undefined) index.set(symbol.name, symbol);
+    else if (Array.isArray(before)) before.push(symbol);
+    else index.set(symbol.name, [before, symbol]);
   }
+  indices.set(symbols, index);
   return index;
+}
+
+/** All symbols of a name, in the order of the list. */
+function named(index: Index, name: string): readonly TargetSymbol[] {
+  const found = index.get(name);
+  return found === undefined ? [] : Array.isArray(found) ? found : [found];
 }
 
 /** A module's name as the kernel writes it, from the path or name that `Module.symvers` has. */
@@ -51,9 +60,9 @@ export interface Wanted {
   readonly file: string;
 }
 
-export class KernelSymbols {
+export class TargetSymbols {
   readonly #options: DiffOptions;
-  readonly #index: Map<string, KernelSymbol[]>;
+  readonly #index: Index;
 
   constructor(options: DiffOptions) {
     this.#options = options;
@@ -85,7 +94,7 @@ export class KernelSymbols {
   #ofKernel(name: string): Lookup | undefined {
     const { kernelSymbols } = this.#options;
     if (kernelSymbols === undefined) return undefined;
-    const all = indexOf(kernelSymbols).get(name) ?? [];
+    const all = named(indexOf(kernelSymbols), name);
     const global = all.filter(({ bind }) => bind === 'global');
     if (global.length !== 1) return undefined;
     const sympos = all.length === 1 ? 0 : all.indexOf(global[0]!) + 1;
@@ -94,9 +103,9 @@ export class KernelSymbols {
 
   /** Finds a symbol that the patched object itself defines. */
   own({ name, kind, local, file }: Wanted): Lookup {
-    const all = this.#index.get(name) ?? [];
+    const all = named(this.#index, name);
     const { object } = this.#options;
-    const at = (symbol: KernelSymbol): Lookup => ({
+    const at = (symbol: TargetSymbol): Lookup => ({
       found: {
         name,
         ordinary: false,

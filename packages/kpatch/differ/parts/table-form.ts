@@ -7,7 +7,7 @@ import { failure } from '../../base/errors/error.ts';
 import { SHF } from '../../formats/elf/constants.ts';
 import type { Relocation, Section } from '../../formats/elf/object.ts';
 import type { Field, SpecialSection } from '../../platform/special.ts';
-import type { Model } from './part.ts';
+import { lowerBound, type Model } from './part.ts';
 
 /** What is known of the sizes of entries beside the object itself. */
 export interface SizeHints {
@@ -83,16 +83,19 @@ function fits(model: Model, section: Section, form: SpecialSection, size: number
   if (size === undefined || size <= 0) return false;
   const last = length % size;
   if (last !== 0 && last < (form.least ?? size)) return false;
-  const places = new Map<number, Relocation>();
-  for (const relocation of model.relocationsOf(section)) places.set(relocation.offset, relocation);
+  const relocations = model.relocationsOf(section);
   const { fields } = form;
   const required = fields?.filter((field) => field.optional !== true).map(({ at }) => at) ?? [form.location];
   for (let start = 0; start < length; start += size) {
-    if (required.every((at) => places.has(start + at))) continue;
-    if (!isEmpty(section, places, start, start + size)) return false;
+    const from = lowerBound(relocations, start);
+    if (required.every((at) => isThere(relocations, from, start + at))) continue;
+    if (!isEmpty(section, relocations, from, start, start + size)) return false;
   }
   if (fields === undefined) return true;
-  for (const [offset, relocation] of places) {
+  for (const [index, relocation] of relocations.entries()) {
+    const { offset } = relocation;
+    // Of several in one place (a difference of two symbols) the last counts.
+    if (relocations[index + 1]?.offset === offset) continue;
     if (!fields.some((field) => field.at === offset % size && isOfField(model, relocation, field))) return false;
   }
   return true;
@@ -106,10 +109,25 @@ function isOfField(model: Model, { type, symbol }: Relocation, field: Field): bo
   return kind === undefined || kind.form === 'none' || kind.bytes === undefined || kind.bytes === field.bytes;
 }
 
-/** True for a range of zeros without relocations: a terminator. */
-function isEmpty(section: Section, places: ReadonlyMap<number, Relocation>, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if (places.has(at)) return false;
-  return isZero(section.data, start, end);
+/** True if one of the relocations, which are in order, is at `offset`; none before index `from` is. */
+function isThere(relocations: readonly Relocation[], from: number, offset: number): boolean {
+  for (let index = from; index < relocations.length; index++) {
+    const at = relocations[index]!.offset;
+    if (at >= offset) return at === offset;
+  }
+  return false;
+}
+
+/** True for a range of zeros without relocations: a terminator. `from` is the index of the first relocation at or after `start`. */
+function isEmpty(
+  { data }: Section,
+  relocations: readonly Relocation[],
+  from: number,
+  start: number,
+  end: number,
+): boolean {
+  const next = relocations[from];
+  return (next === undefined || next.offset >= end) && isZero(data, start, end);
 }
 
 export function isZero(data: Uint8Array, start: number, end: number): boolean {

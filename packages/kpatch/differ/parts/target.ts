@@ -2,11 +2,11 @@
 
 import { failure } from '../../base/errors/error.ts';
 import { SHF, STT } from '../../formats/elf/constants.ts';
-import { type ElfSymbol, type Relocation, type Section, sizeOf } from '../../formats/elf/object.ts';
+import type { ElfSymbol, Relocation, Section } from '../../formats/elf/object.ts';
 import type { RelocationKind, Use } from '../../platform/platform.ts';
 import type { Model, Part } from './part.ts';
 
-export type Target =
+export type ReferenceTarget =
   /** No symbol: a constant. */
   | { readonly kind: 'none'; readonly offset: number }
   /** A symbol that another object defines, or an absolute or common one. */
@@ -37,7 +37,7 @@ export function useOf(model: Model, section: Section, relocation: Relocation): U
 }
 
 /** The target of a relocation in `section`. */
-export function targetOf(model: Model, section: Section, relocation: Relocation): Target {
+export function targetOf(model: Model, section: Section, relocation: Relocation): ReferenceTarget {
   const { symbol, addend } = relocation;
   if (symbol === undefined) return { kind: 'none', offset: addend };
   // Marks (R_PPC64_ENTRY, R_LARCH_RELAX) relocate nothing.
@@ -120,14 +120,7 @@ export function instructionEnd(model: Model, section: Section, relocation: Reloc
   // The field of a call or jump is its end; no library needs to be loaded for that.
   if (useOf(model, section, relocation) !== 'address') return offset + 4;
   const part = model.partAt(section, offset);
-  const decoder = model.decoder(section);
-  for (let at = part?.symbol?.value ?? part?.start ?? 0; at <= offset && at < sizeOf(section); ) {
-    const instruction = decoder.instruction(at);
-    const next = at + (instruction?.length ?? 1);
-    if (offset < next) return next;
-    at = next;
-  }
-  return offset + 4;
+  return model.instructionEnd(section, part?.symbol?.value ?? part?.start ?? 0, offset) ?? offset + 4;
 }
 
 /** The bytes of a string (without its NUL) or constant that a `content` target means. */
@@ -145,7 +138,7 @@ export function contentOf(section: Section, at: number): Uint8Array {
 }
 
 /** Where an address comes from a list of addresses (ppc64le's `.toc`): what that address is. */
-export function throughList(model: Model, target: Target): Target {
+export function throughList(model: Model, target: ReferenceTarget): ReferenceTarget {
   if (target.kind !== 'part' || target.offset !== 0) return target;
   const { part } = target;
   if (model.arch.addressList?.(part.section.name) !== true) return target;
@@ -154,7 +147,7 @@ export function throughList(model: Model, target: Target): Target {
 }
 
 /** A target in words. */
-export function describeTarget(target: Target): string {
+export function describeTarget(target: ReferenceTarget): string {
   const plus = (offset: number): string =>
     offset === 0 ? '' : offset > 0 ? `+0x${offset.toString(16)}` : `-0x${(-offset).toString(16)}`;
   switch (target.kind) {

@@ -6,7 +6,7 @@ import type { Pair } from '../parts/pair.ts';
 import { isFunction, type Part } from '../parts/part.ts';
 import type { Resolution } from '../parts/symbols.ts';
 import type { Entry } from '../parts/tables.ts';
-import { type Target, useOf } from '../parts/target.ts';
+import { type ReferenceTarget, useOf } from '../parts/target.ts';
 
 /** Who refers: a part that is included, or an entry of a table that goes with one. */
 export interface User {
@@ -48,7 +48,7 @@ export function refuseAmbiguous(pair: Pair, part: Part, user: User): void {
  */
 export function refuseEnd(
   pair: Pair,
-  { part, offset }: Target & { kind: 'part' },
+  { part, offset }: ReferenceTarget & { kind: 'part' },
   { symbol }: Relocation,
   user: User,
   travelling: Iterable<Part>,
@@ -76,7 +76,7 @@ export function refuseEnd(
 function usesBoth(user: Part, other: Part, travelling: Iterable<Part>): boolean {
   const functions = isFunction(user) ? [user] : [...travelling].filter(isFunction);
   return functions.some((one) => {
-    const used = new Set([...usesOf(one)].map(({ target }) => target));
+    const used = new Set(usesOf(one));
     return used.has(other) && (one === user || used.has(user));
   });
 }

@@ -61,14 +61,15 @@ export function writeI64(view: DataView, offset: number, value: number, littleEn
 export class StringTable {
   readonly #file: string;
   readonly #section: string;
-  readonly #bytes: Buffer;
+  readonly #text: string;
   readonly #names = new Map<number, string>();
   #budget: number;
 
   constructor(file: string, section: string, bytes: Uint8Array, fileSize: number) {
     this.#file = file;
     this.#section = section;
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    // Names are slices of one string, which is faster than to read each from the bytes.
+    this.#text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
     this.#budget = 4 * fileSize + LONGEST_NAME;
   }
 
@@ -76,18 +77,18 @@ export class StringTable {
   at(offset: number): string {
     const known = this.#names.get(offset);
     if (known !== undefined) return known;
-    if (offset >= this.#bytes.length) {
+    if (offset >= this.#text.length) {
       if (offset === 0) return '';
       throw malformed(this.#file, `a name is outside the string table (${offset})`, this.#section, offset);
     }
-    const end = this.#bytes.indexOf(0, offset);
+    const end = this.#text.indexOf('\0', offset);
     if (end < 0) throw malformed(this.#file, 'a name is not terminated', this.#section, offset);
     const length = end - offset;
     this.#budget -= length;
     if (length > LONGEST_NAME || this.#budget < 0) {
       throw malformed(this.#file, `the names are too long`, this.#section, offset);
     }
-    const name = this.#bytes.toString('latin1', offset, end);
+    const name = this.#text.slice(offset, end);
     this.#names.set(offset, name);
     return name;
   }

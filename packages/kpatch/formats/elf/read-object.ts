@@ -3,9 +3,16 @@ import { failure } from '../../base/errors/error.ts';
 import { malformed, readI64, readU64 } from './bytes.ts';
 import { ET, SHF, SHN, SHT, SIZE } from './constants.ts';
 import { ElfFile, extendedIndices, kindOf, type RawSection, tableLength } from './file.ts';
-import { type ElfObject, type ElfSymbol, newSection, type Place, type Relocation, type Section } from './object.ts';
+import type { ElfObject, ElfSymbol, Place, Relocation, Section } from './object.ts';
 
 const nothing = new Uint8Array(0);
+
+/** Kinds of relocation sections that kpatch does not read. */
+const unsupported: ReadonlyMap<number, string> = new Map([
+  [SHT.REL, 'relocations without addends'],
+  [SHT.CREL, 'compact relocations'],
+  [SHT.RELR, 'packed relocations'],
+]);
 
 /**
  * Reads an ET_REL file (`.o`, `.ko`); `file` is its name for messages. Section data are views on `bytes`.
@@ -47,12 +54,7 @@ function isBookkeeping(elf: ElfFile, index: number): boolean {
 }
 
 function toSection(elf: ElfFile, raw: RawSection): Section {
-  const unsupported: Readonly<Record<number, string>> = {
-    [SHT.REL]: 'relocations without addends',
-    [SHT.CREL]: 'compact relocations',
-    [SHT.RELR]: 'packed relocations',
-  };
-  const kind = unsupported[raw.type];
+  const kind = unsupported.get(raw.type);
   if (kind !== undefined) {
     throw failure(
       'elf-unsupported',
@@ -66,15 +68,20 @@ function toSection(elf: ElfFile, raw: RawSection): Section {
   }
   if (!Number.isSafeInteger(raw.entsize))
     throw malformed(elf.file, 'the records of a section are too large', raw.name, 0);
-  return newSection({
+  // Written out, not by newSection(): an object has thousands.
+  return {
     name: raw.name,
     type: raw.type,
     flags: raw.flags,
     addralign: raw.addralign,
     entsize: raw.entsize,
-    data: raw.type === SHT.RELA || raw.type === SHT.NOBITS ? nothing : elf.data(raw),
+    data: raw.type === SHT.RELA || raw.type === SHT.NOBITS || raw.size === 0 ? nothing : elf.data(raw),
     nobitsSize: raw.type === SHT.NOBITS ? raw.size : 0,
-  });
+    relocations: [],
+    target: undefined,
+    link: undefined,
+    group: undefined,
+  };
 }
 
 function readSymbols(elf: ElfFile, table: RawSection, sections: readonly Section[]): (ElfSymbol | undefined)[] {

@@ -14,17 +14,47 @@ function iced(): Iced {
   return library;
 }
 
+/** Bytes that are decoded at once: code is mostly asked for in order. */
+const AHEAD = 128;
+
 /** A decoder for a section; each instruction is decoded once. */
 export function decoder(bytes: Uint8Array): Decoder {
   const known = new Map<number, Instruction | undefined>();
   return {
     instruction(offset) {
-      if (known.has(offset)) return known.get(offset);
-      const instruction = decodeAt(bytes, offset);
-      known.set(offset, instruction);
-      return instruction;
+      const instruction = known.get(offset);
+      if (instruction !== undefined || known.has(offset)) return instruction;
+      decodeRun(bytes, offset, known);
+      return known.get(offset);
     },
   };
+}
+
+/** Decodes the instruction at `offset`, and those after it until one is known, is none, or some bytes are read. */
+function decodeRun(bytes: Uint8Array, offset: number, known: Map<number, Instruction | undefined>): void {
+  known.set(offset, undefined);
+  if (offset < 0 || offset >= bytes.length) return;
+  const { Decoder: IcedDecoder, DecoderOptions, Instruction: IcedInstruction, Code } = iced();
+  const end = Math.min(bytes.length, offset + AHEAD);
+  const machine = new IcedDecoder(64, bytes.subarray(offset, end), DecoderOptions.None);
+  const raw = new IcedInstruction();
+  try {
+    machine.ip = BigInt(offset);
+    // Only an instruction that cannot reach beyond the bytes at hand is one.
+    const last = end === bytes.length ? end - 1 : end - LONGEST;
+    for (let at = offset; at <= last; ) {
+      machine.decodeOut(raw);
+      const { code } = raw;
+      if (code === Code.INVALID) return;
+      const { length } = raw;
+      known.set(at, instructionOf(bytes, at, raw, code, length));
+      at += length;
+      if (known.has(at)) return;
+    }
+  } finally {
+    raw.free();
+    machine.free();
+  }
 }
 
 /** Decodes one instruction and hands it to `take` before the library's objects are freed. */
@@ -50,26 +80,48 @@ function withInstruction<T>(
   }
 }
 
-function decodeAt(bytes: Uint8Array, offset: number): Instruction | undefined {
-  return withInstruction(bytes, offset, (raw) => {
-    const flow = flowOf(raw);
-    const target = isNear(raw) ? Number(BigInt.asIntN(64, raw.nearBranchTarget)) : undefined;
-    const load = loadOf(raw);
-    const traps = raw.flowControl === iced().FlowControl.Exception;
-    let writes: number | undefined;
-    return {
-      offset,
-      length: raw.length,
-      flow,
-      ...(target === undefined ? {} : { target }),
-      ...(load === undefined ? {} : { load }),
-      ...(traps ? { traps } : {}),
-      get writes() {
-        writes ??= writesAt(bytes, offset);
-        return writes;
-      },
-    };
-  });
+function instructionOf(
+  bytes: Uint8Array,
+  offset: number,
+  raw: import('iced-x86').Instruction,
+  code: import('iced-x86').Code,
+  length: number,
+): Instruction {
+  const { FlowControl } = iced();
+  const { flowControl } = raw;
+  const instruction = new Decoded(bytes, offset, length, flowOf(flowControl, code));
+  if (flowControl === FlowControl.Next) {
+    const load = loadOf(raw, code);
+    if (load !== undefined) instruction.load = load;
+    return instruction;
+  }
+  if (isNear(raw)) instruction.target = Number(BigInt.asIntN(64, raw.nearBranchTarget));
+  if (flowControl === FlowControl.Exception) instruction.traps = true;
+  return instruction;
+}
+
+/** A decoded instruction; what it writes is found out when somebody asks. */
+class Decoded implements Instruction {
+  readonly offset: number;
+  readonly length: number;
+  readonly flow: Flow;
+  target?: number;
+  load?: { readonly register: number; readonly value: number };
+  traps?: boolean;
+  readonly #bytes: Uint8Array;
+  #writes: number | undefined;
+
+  constructor(bytes: Uint8Array, offset: number, length: number, flow: Flow) {
+    this.#bytes = bytes;
+    this.offset = offset;
+    this.length = length;
+    this.flow = flow;
+  }
+
+  get writes(): number {
+    this.#writes ??= writesAt(this.#bytes, this.offset);
+    return this.#writes;
+  }
 }
 
 function isNear(raw: import('iced-x86').Instruction): boolean {
@@ -77,13 +129,13 @@ function isNear(raw: import('iced-x86').Instruction): boolean {
   return raw.opCount > 0 && raw.op0Kind === OpKind.NearBranch64;
 }
 
-function flowOf(raw: import('iced-x86').Instruction): Flow {
+function flowOf(flowControl: import('iced-x86').FlowControl, code: import('iced-x86').Code): Flow {
   const { FlowControl, Code } = iced();
-  switch (raw.flowControl) {
+  switch (flowControl) {
     case FlowControl.Next:
     case FlowControl.Interrupt:
     case FlowControl.XbeginXabortXend:
-      return raw.code === Code.Int3 ? 'end' : 'next';
+      return code === Code.Int3 ? 'end' : 'next';
     case FlowControl.Call:
     case FlowControl.IndirectCall:
       return 'call';
@@ -99,9 +151,11 @@ function flowOf(raw: import('iced-x86').Instruction): Flow {
 }
 
 /** `mov $constant, register`, in its three forms; a write to a 32-bit register clears the upper half. */
-function loadOf(raw: import('iced-x86').Instruction): { register: number; value: number } | undefined {
+function loadOf(
+  raw: import('iced-x86').Instruction,
+  code: import('iced-x86').Code,
+): { register: number; value: number } | undefined {
   const { Code, RegisterExt } = iced();
-  const { code } = raw;
   if (code !== Code.Mov_r32_imm32 && code !== Code.Mov_rm32_imm32 && code !== Code.Mov_rm64_imm32) return undefined;
   if (raw.op0Kind !== iced().OpKind.Register) return undefined;
   return { register: RegisterExt.number(raw.op0Register), value: raw.immediate32 };

@@ -5,7 +5,7 @@ import { pageText, type Section } from '../../design/page.ts';
 import { diffLines, facts as factList, scrolling, type Tone, verdictBanner } from '../../design/parts.ts';
 import type { Proof, ProofCheck } from '../../module/proof.ts';
 import { limitsOf } from '../limits.ts';
-import type { ReplacedCode, ReportFacts, SourcePatch } from './facts.ts';
+import type { ReplacedCode, ReportFacts, ShownPatch } from './facts.ts';
 import { count, seconds, slug } from './html.ts';
 import { redirectionPicture, timelinePicture } from './pictures.ts';
 import { sideBySide } from './side-by-side.ts';
@@ -58,7 +58,7 @@ function verdict(proof: Proof): Html {
   // A reason that names a failed check is in its link already.
   const others = proof.reasons.filter((reason) => !failed.some(({ title }) => reason.startsWith(title)));
   const list = [...links, ...others.map((reason) => html`<li>${reason}</li>`)];
-  const sum = html`<p>${held} of ${count(proof.checks.length, 'check')} of the plan “${proof.plan}” held, in ${count(proof.boots.length, 'boot')} of the stock kernel, in ${seconds(proof.ms)}.</p>`;
+  const sum = html`<p>${held} of ${count(proof.checks.length, 'check')} of the plan ${'“'}${proof.plan}${'”'} held, in ${count(proof.boots.length, 'boot')} of the stock kernel, in ${seconds(proof.ms)}.</p>`;
   return verdictBanner(tone, headline(proof), [list.length > 0 && html`<ul>${list}</ul>`, sum]);
 }
 
@@ -71,7 +71,7 @@ function identity(proof: Proof): Html {
   ]);
 }
 
-function sourceSection(patches: readonly SourcePatch[]): Html {
+function sourceSection(patches: readonly ShownPatch[]): Html {
   if (patches.length === 0) return html`<p>No source patch was given (<code>--patch FILE</code>).</p>`;
   return html`${patches.map(({ name, text }) => html`<h3>${name}</h3>${scrolling(`Source patch ${name}`, diffLines(text))}`)}`;
 }
@@ -187,7 +187,7 @@ function checksSection(proof: Proof): Html {
       const others = own.filter(({ outcome }) => outcome !== 'held');
       const sorted = [...others].sort((a, b) => Number(b.outcome === 'failed') - Number(a.outcome === 'failed'));
       const title = boot === 'files' ? 'From the files' : `In ${boots.get(boot) ?? boot}`;
-      const all = html`<details class="group"><summary><span class="mark good">✓ held</span> ${held.length} of ${count(own.length, 'check')}</summary>${held.map(checkItem)}</details>`;
+      const all = html`<details class="group"><summary><span class="mark good">${'✓'} held</span> ${held.length} of ${count(own.length, 'check')}</summary>${held.map(checkItem)}</details>`;
       return html`<h3>${title}</h3>\n${sorted.map(checkItem)}${held.length > 0 && all}`;
     });
   return html`${shown}`;

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { KpatchError } from '#kpatch/base/errors/error.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
@@ -47,6 +49,34 @@ describe('kernel image', () => {
     assert.equal(image.read(counter!.address, 4)?.readInt32LE(0), 42);
     assert.equal(image.read(0xffffffff81000000n - 8n, 16), undefined);
     assert.equal(image.read(0n, 1), undefined);
+  });
+
+  it('is read from its file only where it is looked at, with the same result', () => {
+    using own = temporaryFolder('kpatch-image-');
+    const path = join(own.path, 'large');
+    // The sections of a kernel are far apart: what lies between is not read.
+    const large = linkKernel(own.path, [
+      compile(own.path, 'large', `${source}\nconst char far[1 << 20] = { 1 };\nchar last[1 << 20] = { 2 };`),
+    ]);
+    writeFileSync(path, large);
+    const [whole, image] = [new KernelImage(large, 'large'), KernelImage.open(path)];
+    assert.deepEqual(image.sections, whole.sections);
+    assert.equal(image.buildId, whole.buildId);
+    for (const name of ['one', 'two', 'counter', 'far', 'last']) {
+      const [symbol] = readKallsyms(whole).lookup(name);
+      assert.deepEqual(image.read(symbol!.address, 64), whole.read(symbol!.address, 64), name);
+    }
+    assert.deepEqual(image.content('.rodata'), whole.content('.rodata'));
+    assert.ok(image.bytes.equals(large));
+  });
+
+  it('is not read on when its file changed meanwhile', async () => {
+    using own = temporaryFolder('kpatch-image-');
+    const path = join(own.path, 'changing');
+    writeFileSync(path, Buffer.concat([vmlinux, Buffer.alloc(1 << 20)]));
+    const image = KernelImage.open(path);
+    writeFileSync(path, vmlinux);
+    await provokes('file-unreadable', () => image.bytes);
   });
 
   it('is refused when it is something else, cut short or damaged', async () => {

@@ -56,6 +56,12 @@ export const fleetErrors = table({
     why: 'it says to which fleet this machine belongs',
     fix: 'leave the fleet and join it again: kpatch fleet leave, kpatch fleet join',
   },
+  'fleet-backup': {
+    exit: 1,
+    what: 'cannot restore {file}: {problem}',
+    why: 'nothing was changed',
+    fix: 'restore a file that `kpatch-fleet backup` wrote into an empty database',
+  },
   'fleet-rollout': {
     exit: 3,
     what: 'cannot {action}: {problem}',
@@ -65,7 +71,7 @@ export const fleetErrors = table({
   'fleet-config': {
     exit: 2,
     what: 'the fleet server in {folder} has an invalid fleet.json: {problem}',
-    why: 'a misread setting could send a patch to the wrong machines',
+    why: 'a wrong setting could send a patch to the wrong machines',
     fix: 'correct it, see docs/fleet.md',
   },
 });

@@ -66,7 +66,7 @@ ${verdictBanner(
 function kernelsSection(current: readonly PublishedKernel[], ended: readonly PublishedKernel[], today: string): Html {
   if (current.length + ended.length === 0) return html`<p>No kernel is in this channel yet.</p>`;
   const find = html`<p><label for="find">Paste the output of <code>uname -r</code>, or a CVE</label><br>
-<input type="search" id="find" autocomplete="off" placeholder="6.1.0-56 or CVE-2026-…"> <span id="found" role="status"></span></p>`;
+<input type="search" id="find" autocomplete="off" placeholder="6.1.0-56 or CVE-2026-${'…'}"> <span id="found" role="status"></span></p>`;
   const groups = Map.groupBy(current, groupOf);
   const tables = [...groups].map(([name, all]) => html`<h3>${name}</h3>\n${kernelTable(name, all, today)}`);
   const folded =

@@ -1,0 +1,76 @@
+/** What the server does by itself: notices hosts that fell silent, and removes what is older than its retention. */
+import type { FleetConfig } from '../config.ts';
+import type { Database } from '../store/database.ts';
+
+/** Hosts that fell silent count once for each silence, as evidence against what they ran. Returns how many are new. */
+export async function noteSilent(database: Database, intervalSeconds: number, since: Date, now: Date): Promise<number> {
+  // A server that was away itself heard of nobody: only silence that began while it listened counts.
+  const silentSeconds = 3 * intervalSeconds;
+  const before = new Date(now.getTime() - silentSeconds * 1000);
+  if (before < since) return 0;
+  return await database.transaction(async (queries) => {
+    const rows = await queries.query(
+      `insert into fleet.incident (host, at, kind, kernel, patch, key, text)
+       select c.host, $1, 'missing', c.kernel, split_part(c.patch, ' ', 1), c.seen::text, 'no report for three intervals'
+       from fleet.checkin c join fleet.host h on h.id = c.host
+       where h."left" is null and h.standing <> 'cloned' and c.reports > 0 and c.seen < $2 and c.seen >= $3
+       on conflict (host, kind, key) do nothing returning kernel, patch`,
+      [now, before, since],
+    );
+    await queries.query(
+      `insert into fleet.evidence as e (hour, kernel, patch, label, missing)
+       select date_trunc('hour', $1::timestamptz), kernel, patch, '', count(*) from unnest($2::text[], $3::text[]) as n(kernel, patch)
+       group by kernel, patch on conflict (hour, kernel, patch, label) do update set missing = e.missing + excluded.missing`,
+      [now, rows.map(({ kernel }) => kernel), rows.map(({ patch }) => patch)],
+    );
+    return rows.length;
+  });
+}
+
+/** Removes what is older than its retention, in parts, so that no transaction takes long. Returns how many rows. */
+export async function prune(database: Database, { retention }: Pick<FleetConfig, 'retention'>): Promise<number> {
+  const days = (count: number): string => `now() - interval '${count} days'`;
+  const rules = [
+    `fleet.report where id in (select id from fleet.report where at < ${days(retention.reportDays)} limit 10000)`,
+    `fleet.incident where id in (select id from fleet.incident where at < ${days(retention.incidentDays)} limit 10000)`,
+    `fleet.audit where id in (select id from fleet.audit where at < ${days(retention.auditDays)} limit 10000)`,
+    `fleet.evidence where hour < ${days(retention.incidentDays)}`,
+    'fleet.session where expires < now()',
+    `fleet.host where "left" < ${days(retention.goneDays)}`,
+    `fleet.module_set m where at < ${days(30)} and not exists (select 1 from fleet.checkin c where c.modules = m.digest)`,
+  ];
+  let removed = 0;
+  for (const rule of rules) {
+    for (;;) {
+      const rows = await database.query(`delete from ${rule} returning 1`);
+      removed += rows.length;
+      if (rows.length < 10_000) break;
+    }
+  }
+  return removed;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** Runs both until it is stopped. A database that cannot be reached is tried again at the next turn. */
+export function startHousekeeping(database: Database, config: FleetConfig): { stop(): Promise<void> } {
+  const since = new Date();
+  let pruned = 0;
+  let running: Promise<unknown> = Promise.resolve();
+  const turn = async (): Promise<void> => {
+    await noteSilent(database, config.intervalSeconds, since, new Date());
+    if (Date.now() - pruned < HOUR_MS) return;
+    pruned = Date.now();
+    await prune(database, config);
+  };
+  const timer = setInterval(() => {
+    running = running.then(turn).catch(() => {});
+  }, MINUTE_MS);
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await running;
+    },
+  };
+}
