@@ -10,7 +10,8 @@ import { renderError } from '#kpatch/base/errors/render.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { consoleReporter } from '#kpatch/base/report.ts';
 import { type BuildResult, build } from '#kpatch/builder/build.ts';
-import { boot, type Guest } from '#kpatch/vm/guest.ts';
+import { boot } from '#kpatch/vm/boot.ts';
+import type { Guest } from '#kpatch/vm/guest.ts';
 
 const root = join(import.meta.dirname, '..');
 const report = consoleReporter();

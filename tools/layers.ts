@@ -4,7 +4,7 @@
  * Prints each import that breaks a rule.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 
 /** Rooms in their order; a room may import every room above it that its row does not exclude. */
 const order = [
@@ -148,9 +148,14 @@ for (const { name, text } of outside) {
       complain(`${name}: imports ${target}; only what packages/kpatch/package.json exports may be used`);
 }
 
-for (const room of order) {
-  if (!existsSync(join(root, room, 'README.md')))
-    complain(`packages/kpatch/${room}: has no README.md that says what it is`);
+const folders = new Set([
+  '',
+  ...order,
+  ...[...graph.keys()].filter((file) => file.includes('/')).map((file) => dirname(file)),
+]);
+for (const folder of folders) {
+  if (!existsSync(join(root, folder, 'README.md')))
+    complain(`packages/kpatch/${folder}: has no README.md that says what it takes, returns and must not know`);
 }
 
 /** Strongly connected groups of more than one file (Tarjan 1972). */

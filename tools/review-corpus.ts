@@ -10,7 +10,7 @@ import { silentReporter } from '#kpatch/base/report.ts';
 import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 import { reviewFiles } from '#kpatch/review/patches.ts';
-import { changedFiles, random } from './corpus-files.ts';
+import { changedFiles, random } from './corpus/files.ts';
 
 const { values } = parseArgs({
   options: {

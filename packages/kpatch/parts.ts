@@ -14,3 +14,5 @@ export { jsonText, print, printError } from './base/print.ts';
 export { consoleReporter, type Reporter, silentReporter } from './base/report.ts';
 export { type RunOptions, run } from './base/run.ts';
 export { version } from './base/version.ts';
+export { pageStyle } from './design/page.ts';
+export { facts, type Tone, verdictBanner } from './design/parts.ts';

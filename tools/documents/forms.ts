@@ -19,7 +19,7 @@ function plain(schema: GenericSchema): string {
 
 /** The text of forms.ts. */
 export function formsPage(): string {
-  const stored = documents.filter(({ origin }) => origin.kind === 'stored');
+  const stored = documents.filter(({ origin }) => origin.kind !== 'printed');
   const forms = stored.map((one) => `  ${JSON.stringify(one.name)}: ${plain(one.schema)},\n`);
   const text = shared.reduce((all, [name, form]) => all.replaceAll(form, name), forms.join(''));
   const constants = shared.map(([name, form]) => `const ${name} = ${form};\n`).join('');

@@ -55,6 +55,7 @@ const titles = {
   channel: 'Advisories, packages and channels',
   fleet: 'Fleets',
   stored: 'Files and modules',
+  caches: 'Files that save work',
 } as const;
 
 const intro = `# JSON

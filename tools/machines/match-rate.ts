@@ -13,7 +13,7 @@ import type { TargetKernel } from '#kpatch/kernel/target.ts';
 import { requirePlatform } from '#kpatch/platform/registry.ts';
 import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { runningCode } from '#kpatch/runpre/module-code.ts';
-import { random } from '../corpus-files.ts';
+import { random } from '../corpus/files.ts';
 
 export interface Drawing {
   readonly units: number;

@@ -30,8 +30,8 @@ export interface Reason {
 /** A number with as many digits as a reader needs. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return 'no limit';
-  if (value >= 1e6) return value.toExponential(1).replace('e+', ' × 10^');
-  if (value >= 100) return Math.round(value).toLocaleString('en-US');
+  if (value >= 1e6) return 'over 1,000,000';
+  if (value >= 100) return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
   return String(Number(value.toPrecision(2)));
 }
 

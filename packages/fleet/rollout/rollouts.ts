@@ -38,8 +38,6 @@ export interface Choice {
 
 export interface RolloutOptions {
   readonly now?: () => number;
-  /** Seconds between two reports of a host. */
-  readonly intervalSeconds?: number;
 }
 
 /** A host is away after this long (milliseconds): rings do not wait for it. */
@@ -51,19 +49,16 @@ export class Rollouts {
   readonly #database: Database;
   readonly #hosts: () => Iterable<Member>;
   readonly #now: () => number;
-  readonly #missingMs: number;
   #rollouts: readonly StoredRollout[] = [];
   #freezes: readonly Freeze[] = [];
   readonly #history = new Map<string, Group>();
   readonly #rings = new Map<string, WeakMap<Member, number>>();
   readonly #charted = new Map<string, number>();
-  #missing = new Map<string, number>();
 
   private constructor(database: Database, hosts: () => Iterable<Member>, options: RolloutOptions) {
     this.#database = database;
     this.#hosts = hosts;
     this.#now = options.now ?? Date.now;
-    this.#missingMs = (options.intervalSeconds ?? 300) * 3500;
   }
 
   /** `hosts` lists all hosts that belong to the fleet. */
@@ -108,7 +103,6 @@ export class Rollouts {
 
   /** Looks at every rollout once and carries out what follows. Call it once a minute. */
   async look(): Promise<void> {
-    await this.#noteMissing();
     await this.refresh();
     for (const rollout of this.#rollouts.filter(({ state }) => state === 'running' || state === 'paused'))
       await this.#lookAt(rollout);
@@ -181,34 +175,6 @@ export class Rollouts {
       if (ring !== -1) members.push({ host, ring });
     }
     return members;
-  }
-
-  /** Notes hosts that were not heard of for three intervals, once for each absence, with the patch that they had. */
-  async #noteMissing(): Promise<void> {
-    const now = this.#now();
-    const missing = new Map<string, number>();
-    const fresh: Member[] = [];
-    for (const host of this.#hosts()) {
-      if (host.seen === 0 || now - host.seen < this.#missingMs) continue;
-      missing.set(host.id, host.seen);
-      if (this.#missing.get(host.id) !== host.seen && now - host.seen < 2 * this.#missingMs + 600_000) fresh.push(host);
-    }
-    this.#missing = missing;
-    if (fresh.length === 0) return;
-    const column = <T>(of: (host: Member) => T): T[] => fresh.map(of);
-    await this.#database.query(
-      `insert into fleet.incident (host, at, kind, kernel, patch, key, text)
-       select *, 'no report since then' from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[])
-       on conflict (host, kind, key) do nothing`,
-      [
-        column(({ id }) => id),
-        column(() => new Date(now)),
-        column(() => 'missing'),
-        column(({ kernel }) => kernel),
-        column(({ patch }) => patch),
-        column(({ seen }) => new Date(seen).toISOString()),
-      ],
-    );
   }
 }
 

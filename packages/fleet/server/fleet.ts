@@ -3,6 +3,8 @@ import type { FastifyInstance } from 'fastify';
 import type { FleetConfig } from '../config.ts';
 import { Hosts } from '../ingest/hosts.ts';
 import { Ingest } from '../ingest/ingest.ts';
+import { addPages } from '../pages/routes.ts';
+import { addSession, needCaller } from '../pages/session.ts';
 import { Rollouts } from '../rollout/rollouts.ts';
 import type { Database } from '../store/database.ts';
 import { addApi } from './api.ts';
@@ -31,10 +33,7 @@ export async function openFleet(database: Database, config: FleetConfig, now?: (
     onVerdict: (verdict) => metrics.note(verdict),
     ...(now === undefined ? {} : { now }),
   });
-  const rollouts = await Rollouts.open(database, () => hosts.all(), {
-    intervalSeconds,
-    ...(now === undefined ? {} : { now }),
-  });
+  const rollouts = await Rollouts.open(database, () => hosts.all(), now === undefined ? {} : { now });
   ingest.decider = {
     choicesFor: (host) => rollouts.choicesFor(host),
     labelFor: (host) => rollouts.labelFor(host),
@@ -42,12 +41,21 @@ export async function openFleet(database: Database, config: FleetConfig, now?: (
   const server = makeServer(config);
   metrics.addTo(server, database);
   addMachineRoutes(server, { database, hosts, ingest, intervalSeconds, strangersPerMinute: limits.strangersPerMinute });
-  addApi(server, { database, hosts, intervalSeconds }, limits.strangersPerMinute);
+  const secure = config.tls !== undefined;
+  addSession(server, { database, rollouts, secure, strangersPerMinute: limits.strangersPerMinute });
+  addPages(server, {
+    database,
+    hosts,
+    rollouts,
+    intervalSeconds,
+    callerFor: (request, reply) => needCaller(database, request, reply),
+  });
   let looking: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
     // A database that cannot be reached is tried again at the next look.
     looking = looking.then(() => rollouts.look()).catch(() => {});
   }, LOOK_MS);
+  addApi(server, { database, hosts, rollouts, intervalSeconds }, limits.strangersPerMinute);
   const close = async (): Promise<void> => {
     clearInterval(timer);
     await looking;

@@ -1,6 +1,7 @@
 /** The selection: which CVEs are worth a live patch. Everything else is fixed by the next reboot. */
 import { failure } from '../base/errors/error.ts';
-import { list, object, readJSON, text } from '../base/plain.ts';
+import { object, readJSON } from '../base/plain.ts';
+import { type DocumentOf, formProblem } from '../documents/form.ts';
 import { type Advisory, isCveId, severityOf } from './record.ts';
 import { compareLevels, type Level, levelOfWord } from './severity.ts';
 
@@ -11,7 +12,7 @@ export interface SubsystemRule {
   readonly reason: string;
 }
 
-/** Name and version of the file's form; `kpatch.policy/1` is its first name. */
+/** Name and version of the file's form. */
 export const selectionSchema = 'kpatch.selection/1';
 
 export interface SelectionRules {
@@ -41,59 +42,37 @@ export function readSelection(file: string): SelectionRules {
   return selectionOf(readJSON(file), file);
 }
 
-/** Checks a parsed selection; every name must be known, so that a typing error does not quietly select nothing. */
+/** The first name of this form. */
+const FIRST_NAME = 'kpatch.policy/1';
+
+/**
+ * Checks a parsed selection. Every name must be known, so that a typing error does not quietly select nothing.
+ * Error: `advisory-selection`.
+ */
 export function selectionOf(document: unknown, file: string): SelectionRules {
   const bad = (at: string, problem: string): Error =>
     failure('advisory-selection', { file, at, problem }, { where: { file } });
-  if (typeof document !== 'object' || document === null || Array.isArray(document))
-    throw bad('top', 'it is not an object');
   const plain = object(document);
-  known(plain, ['schema', 'least', 'unrated', 'subsystems', 'cves'], 'top', bad);
-  const { schema } = plain;
-  if (schema === 'kpatch.host-policy/1') {
+  if (plain.schema === 'kpatch.host-policy/1') {
     throw bad('schema', 'a host policy says what a machine accepts, not which CVEs are taken');
   }
-  // The first name of this form; a host policy is something else since.
-  if (![undefined, selectionSchema, 'kpatch.policy/1'].includes(schema as string | undefined))
-    throw bad('schema', `only ${selectionSchema} is known`);
-  const least = 'least' in plain ? levelOfWord(text(plain.least) ?? '') : defaultSelection.least;
-  if (least === undefined) throw bad('least', 'it is none of low, moderate, important, critical');
-  const unrated = plain.unrated ?? defaultSelection.unrated;
-  if (unrated !== 'take' && unrated !== 'leave') throw bad('unrated', 'it is neither "take" nor "leave"');
-  if ('subsystems' in plain && !Array.isArray(plain.subsystems)) throw bad('subsystems', 'it is not a list');
-  const subsystems = list(plain.subsystems).map((item, n): SubsystemRule => {
-    const at = `subsystems[${n}]`;
-    const rule = object(item);
-    known(rule, ['match', 'take', 'reason'], at, bad);
-    const match = text(rule.match);
-    if (match === undefined || match === '') throw bad(`${at}.match`, 'it needs a path or a title');
-    return { match, ...decision(rule, at, bad) };
-  });
-  if ('cves' in plain && (typeof plain.cves !== 'object' || Array.isArray(plain.cves))) {
-    throw bad('cves', 'it is not an object');
+  const named =
+    plain === document ? { ...plain, schema: plain.schema === FIRST_NAME ? selectionSchema : plain.schema } : document;
+  const problem = formProblem(selectionSchema, named);
+  if (problem !== undefined) {
+    const [, at = 'top', text = problem] = /^(\S+): (.*)$/s.exec(problem) ?? [];
+    throw bad(at, text);
   }
-  const cves = new Map<string, { take: boolean; reason: string }>();
-  for (const [id, item] of Object.entries(object(plain.cves))) {
-    if (!isCveId(id)) throw bad(`cves.${id}`, 'it is not a CVE id');
-    known(object(item), ['take', 'reason'], `cves.${id}`, bad);
-    cves.set(id, decision(object(item), `cves.${id}`, bad));
-  }
-  return { least, unrated, subsystems, cves };
-}
-
-type Bad = (at: string, problem: string) => Error;
-
-function known(plain: object, names: readonly string[], at: string, bad: Bad): void {
-  for (const name of Object.keys(plain)) {
-    if (!names.includes(name)) throw bad(at, `"${name}" is not allowed there (${names.join(', ')})`);
-  }
-}
-
-function decision(plain: Readonly<Record<string, unknown>>, at: string, bad: Bad): { take: boolean; reason: string } {
-  const { take, reason } = plain;
-  if (typeof take !== 'boolean') throw bad(`${at}.take`, 'it must be true or false');
-  if (typeof reason !== 'string' || reason.trim() === '') throw bad(`${at}.reason`, 'every exception needs a reason');
-  return { take, reason };
+  const { least, unrated, subsystems, cves } = named as DocumentOf<typeof selectionSchema>;
+  const level = least === undefined ? defaultSelection.least : levelOfWord(least);
+  if (level === undefined) throw bad('least', 'must be low, moderate, important or critical');
+  for (const id of Object.keys(cves ?? {})) if (!isCveId(id)) throw bad(`cves.${id}`, 'is not a CVE id');
+  return {
+    least: level,
+    unrated: unrated ?? defaultSelection.unrated,
+    subsystems: subsystems ?? [],
+    cves: new Map(Object.entries(cves ?? {})),
+  };
 }
 
 /** Whether the selection takes a CVE, and why: a rule for the CVE, known exploitation, a rule for its subsystem, then the severity. */

@@ -73,8 +73,15 @@ export function syncFolder(folder: string): void {
   }
 }
 
-/** Reads a whole file. Error: `file-unreadable` with the reason in words. */
+/** What a shell hands over by a descriptor, as `<(...)` does. Nobody else can put a pipe there. */
+const descriptor = /^(?:\/dev\/stdin|\/dev\/fd\/\d+|\/proc\/self\/fd\/\d+)$/;
+
+/**
+ * Reads a whole file, or a descriptor of this process. A named pipe or a device could block for ever or never end, so both
+ * are refused wherever they lie. Error: `file-unreadable` with the reason in words.
+ */
 export function readBytes(path: string): Buffer {
+  if (!descriptor.test(path)) return readRegularFile(path);
   try {
     return readFileSync(path);
   } catch (error) {
@@ -82,7 +89,7 @@ export function readBytes(path: string): Buffer {
   }
 }
 
-/** Reads a regular file; a pipe or device could block a boot for ever. Error: `file-unreadable`. */
+/** Reads a regular file; a pipe or device could block a boot for ever. `/dev/null` is empty. Error: `file-unreadable`. */
 export function readRegularFile(path: string): Buffer {
   const unreadable = (reason: string, cause?: unknown): Error =>
     failure('file-unreadable', { file: path, reason }, { where: { file: path }, cause });
@@ -95,6 +102,7 @@ export function readRegularFile(path: string): Buffer {
   try {
     const stat = fstatSync(fd);
     if (stat.isFile()) return readFileSync(fd);
+    if (path === '/dev/null') return Buffer.alloc(0);
     throw unreadable(reasonOf(stat.isDirectory() ? { code: 'EISDIR' } : { message: 'it is not a regular file' }));
   } catch (error) {
     throw error instanceof KpatchError ? error : unreadable(reasonOf(error), error);

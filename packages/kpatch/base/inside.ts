@@ -1,6 +1,6 @@
 /** Stay inside an image: an absolute link in it points into the future machine, not into this one. */
-import { realpathSync } from 'node:fs';
-import { dirname, join, sep } from 'node:path';
+import { type Dirent, readdirSync, readlinkSync, realpathSync } from 'node:fs';
+import { dirname, join, resolve, sep } from 'node:path';
 import { failure } from './errors/error.ts';
 
 /** Ensures that no existing part of the paths below `root` leads out of it. Error: `usage`. */
@@ -15,12 +15,41 @@ export function requireInside(root: string, paths: readonly string[]): void {
   }
 }
 
-/** Where the existing part of a path leads. */
-function realOf(path: string): string {
+/** Links that are followed one after the other, as in the kernel (path_resolution(7)). */
+const MOST_LINKS = 40;
+
+/** Where a path leads. A link that leads to nothing counts by its target: writing would create that. */
+function realOf(path: string, links = 0): string {
   try {
     return realpathSync(path);
   } catch {
     const above = dirname(path);
-    return above === path ? path : join(realOf(above), path.slice(above.length));
+    if (above === path) return path;
+    const target = links < MOST_LINKS ? linkAt(path) : undefined;
+    if (target !== undefined) return realOf(resolve(realOf(above, links + 1), target), links + 1);
+    return join(realOf(above, links), path.slice(above.length));
   }
+}
+
+function linkAt(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Symbolic links below a folder, at most `depth` folders deep; none are followed. */
+export function linksBelow(folder: string, depth: number): string[] {
+  let entries: Dirent[];
+  try {
+    entries = readdirSync(folder, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+  return entries.flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isSymbolicLink()) return [path];
+    return entry.isDirectory() && depth > 0 ? linksBelow(path, depth - 1) : [];
+  });
 }

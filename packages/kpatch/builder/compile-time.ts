@@ -1,7 +1,8 @@
 /** How long units take to compile on this machine, from what was measured while kpatch compiled for this kernel. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../base/files.ts';
+import type { DocumentOf } from '../documents/form.ts';
+import { keptDocument } from '../documents/kept.ts';
 
 /** From this many compilations on, a person should know how long it takes. */
 export const WIDE = 40;
@@ -36,13 +37,8 @@ export class CompileTime {
     }
   }
 
-  #read(): { readonly unitMs: number; readonly units: number } | undefined {
-    try {
-      const { unitMs, units } = JSON.parse(readFileSync(this.#file, 'utf8')) as { unitMs: unknown; units: unknown };
-      return typeof unitMs === 'number' && typeof units === 'number' ? { unitMs, units } : undefined;
-    } catch {
-      return undefined;
-    }
+  #read(): DocumentOf<'kpatch.compile-time'> | undefined {
+    return keptDocument('kpatch.compile-time', this.#file);
   }
 }
 

@@ -35,7 +35,8 @@ export function nothingBuilt(files: readonly string[], leftOut: readonly LeftOut
   );
 }
 
-export interface Compared {
+/** What is known once all units are compared. */
+export interface UnitsCompared {
   readonly release: string;
   readonly leftOut: readonly LeftOut[];
   /** What the differ left out, its notes, and functions that the patch only adds. */
@@ -50,7 +51,7 @@ export interface Compared {
  * The error where the compiled code does not change: `no-change` or `change-overridden` if everything is shown to be irrelevant,
  * otherwise `diff-left-out` or `nothing-patchable`.
  */
-export function nothingChanged({ release, leftOut, changes, notes, added, elsewhere }: Compared): KpatchError {
+export function nothingChanged({ release, leftOut, changes, notes, added, elsewhere }: UnitsCompared): KpatchError {
   if (changes.some(({ reason }) => reason !== 'overridden')) return leftOutError(changes);
   const unproven = [...leftOut.filter(({ proof }) => proof === undefined), ...elsewhere];
   const unused = added.map((name) => ({ file: name, reason: 'it is new, and nothing in the running kernel calls it' }));

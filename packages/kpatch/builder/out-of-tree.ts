@@ -25,6 +25,7 @@ import { compilerArguments } from '../toolchain/compiler.ts';
 import type { CompiledPair } from './pairs.ts';
 import type { LeftOut } from './plan.ts';
 import { isMakefile } from './rules/makefiles.ts';
+import { removedSource } from './rules/unsupported.ts';
 
 export interface OutOfTreeModule {
   /** The installed module, compressed or not. */
@@ -122,7 +123,7 @@ export class OutOfTreeBuild {
     await this.#make('after');
     const objects = this.#objects();
     const gone = [...this.#originals.keys()].find((object) => !objects.includes(object));
-    if (gone !== undefined) throw goneSource(gone);
+    if (gone !== undefined) throw removedSource(gone.replace(/\.o$/, '.c'), 'module');
     return objects.flatMap((object) => {
       const bytes = readOutput(this.#copy, object);
       const known = this.#originals.get(object);
@@ -173,14 +174,4 @@ export class OutOfTreeBuild {
       { detail: detail.slice(-60).join('\n') },
     );
   }
-}
-
-function goneSource(object: string): Error {
-  const target = object.replace(/\.o$/, '.c');
-  const reason = 'its code stays in the running module, where other code may still call it';
-  return failure(
-    'source-kind-unsupported',
-    { target, kind: 'a source file removed from the module', reason },
-    { where: { file: target } },
-  );
 }

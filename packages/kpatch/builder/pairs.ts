@@ -2,19 +2,12 @@
 import { join } from 'node:path';
 import type { ElfObject } from '../formats/elf/object.ts';
 import { writeObject } from '../formats/elf/write-object.ts';
-import {
-  type Compilation,
-  type CompiledUnit,
-  compilationKey,
-  compileUnits,
-  inParallel,
-  ObjectStore,
-} from '../kbuild/compile.ts';
+import { type Compilation, compilationKey, compileUnits, inParallel, ObjectStore } from '../kbuild/compile.ts';
 import { EditedObjects } from '../kbuild/edited-objects.ts';
 import { type KbuildVariables, withoutDifferFlags } from '../kbuild/kbuild.ts';
 import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
-import type { Unit } from '../kbuild/unit.ts';
+import type { CompiledUnit, Unit } from '../kbuild/unit.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { CompileTime, describeWide, WIDE } from './compile-time.ts';
 

@@ -1,6 +1,5 @@
 /** The plan of a build: which compilation units a series of patches affects, and which object each belongs to. */
 import { extname } from 'node:path';
-import { failure } from '../base/errors/error.ts';
 import type { ObjectMap } from '../kbuild/object-map.ts';
 import { objectOf, type Unit } from '../kbuild/unit.ts';
 import { isBuildPart, isNoCode, type SourcePatch } from '../source/patch.ts';
@@ -8,10 +7,11 @@ import { type LeftOut, nothingBuilt } from './irrelevance.ts';
 import { imagePart } from './rules/configured.ts';
 import { isForeign, isMakefile } from './rules/makefiles.ts';
 import { refuseNewOptions } from './rules/options.ts';
+import { removedSource, unsupportedChange } from './rules/unsupported.ts';
 
 export type { LeftOut } from './irrelevance.ts';
 
-export interface Plan {
+export interface BuildPlan {
   readonly units: readonly Unit[];
   /** Changed files that are not code of this kernel, each with the reason. */
   readonly leftOut: readonly LeftOut[];
@@ -47,12 +47,7 @@ export function sortFiles(
   for (const { path, kind, from } of patches.flatMap((patch) => patch.files)) {
     const gone = kind === 'delete' ? path : kind === 'rename' ? from! : undefined;
     if (gone === undefined || !known.has(objectOf(gone))) continue;
-    const reason = 'its code stays in the running kernel, where other code may still call it';
-    throw failure(
-      'source-kind-unsupported',
-      { target: gone, kind: 'a removed source file', reason },
-      { where: { file: gone } },
-    );
+    throw removedSource(gone, 'kernel');
   }
   const applied: string[] = [];
   const leftOut: LeftOut[] = [];
@@ -117,7 +112,7 @@ export async function planBuild(
   includers: Includers,
   release: string,
   unbuilt: Unbuilt = unknown,
-): Promise<Plan> {
+): Promise<BuildPlan> {
   const map = new Map([...known, ...added]);
   const through = new Map<string, Set<string>>();
   const sorted = sortFiles(patches, map, unbuilt.missing);
@@ -159,7 +154,7 @@ async function notBuilt(file: string, { missing, users }: Unbuilt): Promise<Omit
       ? 'may be part of the kernel in another way, and kpatch cannot compare it'
       : 'is part of the kernel image, but a live patch cannot replace it'
   }`;
-  throw failure('source-kind-unsupported', { target: file, kind, reason }, { where: { file } });
+  throw unsupportedChange(file, kind, reason);
 }
 
 type Kind = 'code' | 'none' | 'configuration' | 'makefile' | 'unsupported';
@@ -185,5 +180,5 @@ function unsupported(file: string): Error {
     imagePart(file) ?? 'not C source',
     'code or data of the kernel may be generated from it, and only functions compiled from C can be replaced',
   ];
-  return failure('source-kind-unsupported', { target: file, kind, reason }, { where: { file } });
+  return unsupportedChange(file, kind, reason);
 }

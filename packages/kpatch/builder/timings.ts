@@ -1,17 +1,10 @@
 /** How long builds took on this machine, to say how long the next one will take. Losing the file loses nothing else. */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import * as v from 'valibot';
 import { writeAtomically } from '../base/files.ts';
 import { cacheRoot } from '../base/workspace.ts';
-
-const measurement = v.object({
-  /** Milliseconds of one compiler for one unit. */
-  unitMs: v.number(),
-  /** Milliseconds of everything else. */
-  restMs: v.number(),
-});
-const shape = v.record(v.string(), v.array(measurement));
+import type { DocumentOf } from '../documents/form.ts';
+import { keptDocument } from '../documents/kept.ts';
 
 /** Measurements that are kept for each kernel. */
 const KEPT = 9;
@@ -20,13 +13,9 @@ function file(): string {
   return join(cacheRoot(), 'timings.json');
 }
 
-function read(): v.InferOutput<typeof shape> {
-  try {
-    return existsSync(file()) ? v.parse(shape, JSON.parse(readFileSync(file(), 'utf8'))) : {};
-  } catch {
-    return {}; // from another version, or damaged
-  }
-}
+type Timings = DocumentOf<'kpatch.timings'>;
+
+const read = (): Timings => keptDocument('kpatch.timings', file()) ?? {};
 
 /** Records a build: its whole duration and that of compiling, in milliseconds. Never throws. */
 export function recordDuration(release: string, units: number, jobs: number, totalMs: number, compileMs: number): void {

@@ -22,7 +22,7 @@ export interface ChannelTrust {
 }
 
 /** What was found out about a module; key ids are SHA-256 of the public key. */
-export interface Evidence {
+export interface TrustEvidence {
   /** True if the proof holds; where the channel names keys for proofs, also that one of them signed it. */
   readonly proven: boolean;
   /** The key that signed the proof; absent if no key was asked for. */
@@ -70,7 +70,7 @@ export function judge(
   module: PatchModule,
   trust: ChannelTrust,
   at: Date,
-): Evidence & { readonly problems: Shortfalls } {
+): TrustEvidence & { readonly problems: Shortfalls } {
   const proof = judgeProof(module, trust);
   const built = judgeProvenance(module, trust);
   const signed = judgeSignature(module.bytes, trust.certificates, { ...usualDemand, at });

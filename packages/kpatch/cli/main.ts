@@ -68,7 +68,7 @@ async function programFor(name: string | undefined): Promise<Command> {
   return program;
 }
 
-/** Makes every command throw wrong usage, end its help with examples, and lay it out for the terminal. */
+/** Makes every command throw on wrong usage, and sets how its help looks. */
 function prepare(command: Command, path: string): void {
   command
     .exitOverride()
@@ -78,6 +78,10 @@ function prepare(command: Command, path: string): void {
       writeOut: print,
       getOutHelpWidth: () => Math.min(HELP_WIDTH, terminalOf(process.stdout).width),
     });
+  for (const option of command.options) {
+    // Options that may be repeated start as an empty list. The value is set already; help should not print it.
+    if (Array.isArray(option.defaultValue) && option.defaultValue.length === 0) option.defaultValue = undefined;
+  }
   for (const sub of command.commands) {
     const name = path === '' ? sub.name() : `${path} ${sub.name()}`;
     sub.addHelpText('after', () => examplesText(name));

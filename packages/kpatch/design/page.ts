@@ -27,10 +27,13 @@ export interface PageInput {
   readonly feed?: string;
 }
 
+/** The rules of the design system, for pages with a frame of their own. */
+export const pageStyle = tokens + components;
+
 /** The text of the page. */
 export function pageText(input: PageInput): string {
   const { title, head, sections, foot, style = '', script, contents = true, styleAttributes = false, feed } = input;
-  const sheet = inlineStyle(tokens + components + style);
+  const sheet = inlineStyle(pageStyle + style);
   const code = script === undefined ? undefined : inlineScript(script);
   const policy = contentPolicy({ styles: [sheet], scripts: code === undefined ? [] : [code], styleAttributes });
   const links = sections.map(({ id, name }) => html`<li><a href="#${id}">${name}</a></li>`);

@@ -27,7 +27,7 @@ import { parentOf } from './parts/names.ts';
 import type { Pair } from './parts/pair.ts';
 import { entryOf, isFunction, type Part, sourceOf } from './parts/part.ts';
 import { readModel } from './parts/read-model.ts';
-import { KernelSymbols } from './parts/symbols.ts';
+import { TargetSymbols } from './parts/symbols.ts';
 import type { SizeHints } from './parts/table-form.ts';
 import { readEntries } from './parts/tables.ts';
 import { contentOf } from './parts/target.ts';
@@ -55,7 +55,7 @@ export function diff(
   const files = { original: parsed(original, options.names.original), patched: parsed(patched, options.names.patched) };
   const { pair, comparison, ambiguous, arch } = prepare(files.original, files.patched, options);
   const changes = findChanges(pair, comparison);
-  const symbols = new KernelSymbols(options);
+  const symbols = new TargetSymbols(options);
   const selection = new Selector(pair, changes, ambiguous, symbols).select();
   const functions = listFunctions(pair, changes, selection, symbols);
   if (functions.length > 0) refuseLayouts(pair, files, options);
@@ -170,7 +170,7 @@ interface ListedFunction {
   readonly address: bigint;
 }
 
-function listFunctions(pair: Pair, changes: Changes, selection: Selection, symbols: KernelSymbols): ListedFunction[] {
+function listFunctions(pair: Pair, changes: Changes, selection: Selection, symbols: TargetSymbols): ListedFunction[] {
   const functions: ListedFunction[] = [];
   const { arch } = pair.patched;
   for (const part of selection.parts) {
@@ -183,7 +183,7 @@ function listFunctions(pair: Pair, changes: Changes, selection: Selection, symbo
   return functions;
 }
 
-function changedFunction(pair: Pair, part: Part, reasons: readonly Reason[], symbols: KernelSymbols): ListedFunction {
+function changedFunction(pair: Pair, part: Part, reasons: readonly Reason[], symbols: TargetSymbols): ListedFunction {
   const twin = part.twin!;
   const symbol = twin.symbol!;
   const local = symbol.bind === STB.LOCAL;

@@ -3,7 +3,7 @@ import type { KernelRules } from '../platform/kernel-rules.ts';
 import type { UnitPatch } from './patch.ts';
 
 /** A symbol of the object that is patched (the kernel image or a module), as the kernel's kallsyms has it. */
-export interface KernelSymbol {
+export interface TargetSymbol {
   readonly name: string;
   readonly kind: 'function' | 'object' | 'other';
   readonly bind: 'local' | 'global';
@@ -45,9 +45,9 @@ export interface DiffOptions {
    * The symbols of `object` that kallsyms shows, in its order (for a module: its defined symbols outside of init sections,
    * in the order of `.symtab`). Positions (sympos) are counted in this list.
    */
-  readonly symbols: readonly KernelSymbol[];
+  readonly symbols: readonly TargetSymbol[];
   /** Those of `vmlinux` where `object` is a module: its code can be given what the kernel does not export. */
-  readonly kernelSymbols?: readonly KernelSymbol[];
+  readonly kernelSymbols?: readonly TargetSymbol[];
   /** Gives the position (1, 2, ...) of an ambiguous symbol among those of its name, or undefined if it is unknown. */
   readonly resolve?: (symbol: AmbiguousSymbol) => number | undefined;
   /** Structures (`struct inode`, `union u`, a typedef's name) whose change of layout the user has judged to be safe. */

@@ -158,7 +158,7 @@ export const publishedKernelsDocument = stored(
   '`kernels.json` of a published channel, `/usr/share/kpatch/channel/kernels.json`',
   'Every kernel that a channel serves, for clients.',
   {
-    channel: v.optional(v.looseObject({})),
+    channel: v.optional(v.object({ name: v.optional(v.string()) })),
     kernels: v.array(
       v.object({
         release,
@@ -166,7 +166,7 @@ export const publishedKernelsDocument = stored(
         distribution: v.string(),
         packageVersion: v.string(),
         released: v.string(),
-        until: v.string(),
+        until: described(day, 'The last day of live patches.'),
         extended: v.nullable(v.string()),
         rebootInto: v.nullable(v.string()),
         patch: v.nullable(

@@ -1,6 +1,6 @@
 /** Documents about the CVEs of one kernel. */
 import * as v from 'valibot';
-import { described, printed } from './document.ts';
+import { described, given, printed, textOf } from './document.ts';
 import { natural, release } from './parts.ts';
 
 export const answer = v.picklist(['not affected', 'not in this configuration', 'fixed', 'open', 'unknown']);
@@ -37,6 +37,33 @@ export const triagedCve = v.object({
   selection: described(v.string(), 'Why the selection takes it or leaves it.'),
   published: v.optional(v.string()),
 });
+
+const exception = {
+  take: v.boolean(),
+  reason: described(textOf(/\S/, 'a reason: every exception needs one'), 'Why this is an exception.'),
+};
+
+export const selectionDocument = given(
+  'kpatch.selection/1',
+  '`kpatch advisory`, `kpatch cves` and `kpatch effective` with `--selection`',
+  'Which CVEs are worth a live patch.',
+  {
+    least: v.optional(described(v.string(), 'The least severity that is taken: low, moderate, important, critical.')),
+    unrated: v.optional(described(v.picklist(['take', 'leave']), 'What is done with CVEs that no source rates.')),
+    subsystems: v.optional(
+      v.array(
+        v.strictObject({
+          match: described(
+            textOf(/./, 'a path or a title'),
+            'A path of the source tree, or the beginning of the title of a change.',
+          ),
+          ...exception,
+        }),
+      ),
+    ),
+    cves: v.optional(described(v.record(v.string(), v.strictObject(exception)), 'Single CVEs, by their id.')),
+  },
+);
 
 const counts = v.object({
   'not affected': natural,

@@ -70,6 +70,30 @@ export function storedExactly<const N extends string, const E extends v.ObjectEn
   return { name, title, origin: { kind: 'stored', at }, schema } as const;
 }
 
+/** A file that people write for kpatch. `schema` may be left out; a member that is not known is an error, as above. */
+export function given<const N extends string, const E extends v.ObjectEntries>(
+  name: N,
+  to: string,
+  title: string,
+  members: E,
+) {
+  const schema = v.strictObject({
+    schema: v.optional(v.pipe(v.literal(name), v.description('Name and version of this document.'))),
+    ...members,
+  });
+  return { name, title, origin: { kind: 'given', to }, schema } as const;
+}
+
+/** A file that saves work and has no member `schema`; its content need not be an object. */
+export function kept<const N extends string, const S extends v.GenericSchema>(
+  name: N,
+  at: string,
+  title: string,
+  schema: S,
+) {
+  return { name, title, origin: { kind: 'stored', at }, schema } as const;
+}
+
 /** Text of a certain form; `what` completes the sentence "must be …". */
 export function textOf(pattern: RegExp, what: string) {
   return v.pipe(v.string(), v.regex(pattern), v.title(what));

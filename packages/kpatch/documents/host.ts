@@ -81,7 +81,6 @@ const statusMembers = {
   observed: v.optional(described(v.array(v.string()), 'Boots that were lost in the last day, in words.')),
   policy: v.optional(policyStatus),
   onTrial: v.boolean(),
-  channel: v.optional(v.record(v.string(), v.unknown())),
   mismatches: v.array(
     v.object({ patch: v.optional(v.string()), release: v.string(), problem: v.string(), fix: v.string() }),
   ),

@@ -1,4 +1,5 @@
 /** All documents. docs/json.md and the JSON Schema files are generated from this list. */
+import * as caches from './caches.ts';
 import * as channel from './channel.ts';
 import * as cve from './cve.ts';
 import type { Content, DocumentDefinition } from './document.ts';
@@ -11,7 +12,7 @@ import * as provenance from './provenance.ts';
 import * as shield from './shield.ts';
 import * as stored from './stored.ts';
 
-const areas = { general, make, shield, proof, provenance, host, cve, channel, fleet, stored } as const;
+const areas = { general, make, shield, proof, provenance, host, cve, channel, fleet, stored, caches } as const;
 
 function isDocument(value: unknown): value is DocumentDefinition {
   return typeof value === 'object' && value !== null && 'origin' in value && 'schema' in value;
@@ -31,7 +32,8 @@ export function printedDocument(name: string): DocumentDefinition | undefined {
 
 type Areas = typeof areas;
 type Definitions = { [A in keyof Areas]: Areas[A][keyof Areas[A]] }[keyof Areas];
-export type StoredDefinitions = Extract<Definitions, { readonly origin: { readonly kind: 'stored' } }>;
+/** Those that kpatch reads. */
+export type StoredDefinitions = Extract<Definitions, { readonly origin: { readonly kind: 'stored' | 'given' } }>;
 type PrintedDefinition = Extract<Definitions, { readonly origin: { readonly kind: 'printed' } }>;
 
 /** A value that becomes the document when it is written as JSON: members may be undefined, and errors know their own form. */

@@ -90,6 +90,18 @@ export const storeIndexDocument = stored(
   },
 );
 
+export const previousPatchDocument = stored(
+  'kpatch.previous/1',
+  '`/var/lib/kpatch/RELEASE/.previous/record.json`',
+  'The patch that an installed one replaced, for `kpatch rollback`.',
+  {
+    by: described(v.string(), 'Digest of the module that replaced it.'),
+    name: v.string(),
+    file: textOf(/^[^./][^/]*\.ko$/, 'the name of a module file'),
+    sha256: v.string(),
+  },
+);
+
 export const keptGuestDocument = storedWithout(
   'kpatch.kept-guest',
   'Header of a kept guest, `/var/cache/kpatch/guests/*.guest`',

@@ -4,6 +4,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { printableLine } from '../base/printable.ts';
 import { version } from '../base/version.ts';
+import { readSettings } from '../channel/follow/settings.ts';
+import { readState } from '../channel/follow/state.ts';
 import { versionInBanner } from '../distro/names.ts';
 import { functionsOf, loadedPatches, stateOf } from '../host/live/livepatches.ts';
 import { readRecord } from '../host/live/loaded-record.ts';
@@ -76,7 +78,7 @@ export function collectReport(machine: Machine, host: string, chain: Chain): Fle
     modules: loadedModules(machine, chain.modules),
     incidents: incidentsOf(machine, release, bootId, patches),
     policy: policy.state === 'valid' ? (policy.digest ?? 'none') : policy.state,
-    ...channelOf(status.channel),
+    ...channelOf(machine),
     reboot: false,
     todo: status.todo.length,
   };
@@ -94,10 +96,15 @@ function loadedModules({ proc }: Machine, known: string): FleetReport['modules']
   return digest === known ? { digest } : { digest, names: names.slice(0, 2048) };
 }
 
-function channelOf(channel: Readonly<Record<string, unknown>> | undefined): Pick<FleetReport, 'channel'> {
-  if (typeof channel?.url !== 'string') return {};
-  const { url, problem } = channel;
-  return {
-    channel: { url: word(url), ...(typeof problem === 'string' && problem !== '' ? { problem: word(problem) } : {}) },
-  };
+/** The channel that the machine follows, and what was wrong at its last look. */
+function channelOf({ etc }: Machine): Pick<FleetReport, 'channel'> {
+  const root = join(etc, '../..');
+  try {
+    const settings = readSettings(root);
+    if (settings === undefined) return {};
+    const { problem } = readState(root);
+    return { channel: { url: word(settings.url), ...(problem === '' ? {} : { problem: word(problem) }) } };
+  } catch {
+    return {}; // settings that cannot be read: `kpatch status` says so
+  }
 }

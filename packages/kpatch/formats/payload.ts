@@ -2,6 +2,7 @@
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { failure } from '../base/errors/error.ts';
 import { sandboxed } from '../sandbox/sandbox.ts';
+import { compressionOf } from './compression.ts';
 import { decodeLz4Legacy } from './lz4.ts';
 
 /** No kernel unpacks to more (bytes); a malicious file ends here instead of filling the memory. */
@@ -18,19 +19,18 @@ function unreadable(file: string, reason: string, cause?: unknown): Error {
  */
 export async function decompress(payload: Buffer, file: string, limit = LIMIT): Promise<Buffer> {
   if (payload.length < 16) throw unreadable(file, 'it is too short');
-  const magic = payload.readUInt32BE(0);
+  const compression = compressionOf(payload);
   const body = payload.subarray(0, payload.length - 4);
   try {
-    if (magic >>> 16 === 0x1f8b) return gunzipSync(payload, { maxOutputLength: limit });
-    if (magic === 0x28b52ffd) return zstdDecompressSync(body, { maxOutputLength: limit });
-    if (magic === 0x02214c18) return decodeLz4Legacy(body, limit);
+    if (compression === 'gzip') return gunzipSync(payload, { maxOutputLength: limit });
+    if (compression === 'zstd') return zstdDecompressSync(body, { maxOutputLength: limit });
+    if (compression === 'lz4') return decodeLz4Legacy(body, limit);
   } catch (cause) {
     throw unreadable(file, 'its compressed payload is damaged', cause);
   }
-  const tool =
-    magic === 0xfd377a58 ? 'xz' : magic >>> 8 === 0x425a68 ? 'bzip2' : magic >>> 8 === 0x5d0000 ? 'lzma' : '';
-  if (tool === '') throw unreadable(file, 'it is not an ELF file, and its compression is unknown');
-  const command = tool === 'bzip2' ? ['bzip2', '-dc'] : ['xz', `--format=${tool}`, '--single-stream', '-T0', '-dc'];
+  if (compression === undefined) throw unreadable(file, 'it is not an ELF file, and its compression is unknown');
+  const xz = ['xz', `--format=${compression}`, '--single-stream', '-T0', '-dc'];
+  const command = compression === 'bzip2' ? ['bzip2', '-dc'] : xz;
   const options = { view: {}, input: body, maxOutput: limit };
   const { status, stdout, stderr } = await sandboxed(command[0]!, command.slice(1), options);
   if (status !== 0) throw unreadable(file, `its compressed payload is damaged (${stderr.trim()})`);

@@ -30,7 +30,7 @@ export interface FitOptions {
 }
 
 /** A loaded patch, with its manifest if known. */
-export interface Predecessor {
+export interface ReplacedModule {
   readonly patch: LoadedPatch;
   readonly manifest: Manifest | undefined;
 }
@@ -39,7 +39,7 @@ interface Subject {
   readonly machine: Machine;
   readonly module: ModuleFile;
   readonly kernel: RunningKernel;
-  readonly loaded: readonly Predecessor[];
+  readonly loaded: readonly ReplacedModule[];
   readonly options: FitOptions;
 }
 
@@ -73,7 +73,7 @@ export function requireFit(findings: readonly Finding[]): void {
 }
 
 /** The enabled live patches other than `name`, with their manifests if known. */
-export function predecessors(machine: Machine, name: string): Predecessor[] {
+export function predecessors(machine: Machine, name: string): ReplacedModule[] {
   return loadedPatches(machine)
     .filter((patch) => patch.name !== name && patch.enabled)
     .map((patch) => ({ patch, manifest: manifestOfLoaded(machine, patch.name) }));

@@ -1,5 +1,4 @@
 /** The data of `kpatch status`: the kernel, its patches, what the next boot loads, and what to do. */
-import { join } from 'node:path';
 import type { ReplacedFunction } from '../module/tables.ts';
 import { type PolicyStatus, policyStatus } from './acceptance/policy-status.ts';
 import { blockText, bootSet, lostText } from './boot/boot.ts';
@@ -10,7 +9,6 @@ import { readRecord } from './live/loaded-record.ts';
 import type { Holdup } from './live/stall.ts';
 import type { Progress } from './live/tasks.ts';
 import { currentHoldups } from './live/transition.ts';
-import { attribute } from './machine/attribute.ts';
 import type { Machine } from './machine/machine.ts';
 import { runningKernel, signatureRequired } from './machine/running-kernel.ts';
 import { shieldTodo } from './shields.ts';
@@ -55,8 +53,6 @@ export interface Status {
   readonly policy: PolicyStatus;
   /** This boot is still on trial (boot guard). */
   readonly onTrial: boolean;
-  /** The content of `/var/lib/kpatch/channel/status.json`, which the last channel update wrote. */
-  readonly channel: Readonly<Record<string, unknown>> | undefined;
   readonly mismatches: readonly Mismatch[];
   /** What the administrator should do; empty if nothing needs attention. */
   readonly todo: readonly string[];
@@ -108,7 +104,6 @@ export function statusOf(machine: Machine): Status {
     observed: release === '' ? [] : (readGuard(machine, release).lost ?? []).map(lostText),
     policy: policyStatus(machine, release),
     onTrial: release !== '' && readGuard(machine, release).trying?.bootId === bootId,
-    channel: channelStatus(machine),
     mismatches: verify(machine),
   };
   const shields = active.flatMap(({ name }) => shieldTodo(name, manifestOfLoaded(machine, name), new Date()) ?? []);
@@ -134,15 +129,6 @@ function bootsOfImage(machine: Machine): Status['boots'] {
     const boots = bootsNext(machine, release, installed, blockedAmong(machine, release, installed));
     return boots.map((boot) => ({ ...boot, release }));
   });
-}
-
-function channelStatus(machine: Machine): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(attribute(join(machine.store, 'channel/status.json')) ?? '');
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function todoOf(status: Omit<Status, 'todo'>): string[] {

@@ -7,19 +7,12 @@ import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:
 import { dirname, join, relative, resolve } from 'node:path';
 import { sha256 } from '../base/digest.ts';
 import { failure } from '../base/errors/error.ts';
-import { writeAtomically } from '../base/files.ts';
 import { programFolders } from '../base/workspace.ts';
 import { readOutput } from '../sandbox/output.ts';
 import { type KbuildVariables, separated, submake, timelessFlags } from './kbuild.ts';
+import { keepObject, keptObject } from './kept-object.ts';
 import type { SourceOverlay } from './overlay.ts';
-import type { Unit } from './unit.ts';
-
-export interface CompiledUnit {
-  readonly unit: Unit;
-  readonly bytes: Uint8Array;
-  /** The files that the compiler read, relative to the tree. */
-  readonly read: readonly string[];
-}
+import type { CompiledUnit, Unit } from './unit.ts';
 
 export interface Compilation {
   readonly variables: KbuildVariables;
@@ -229,27 +222,11 @@ export class ObjectStore {
   }
 
   get(unit: Unit): CompiledUnit | undefined {
-    try {
-      const path = this.#path(unit);
-      const stored = readFileSync(path);
-      const end = stored.indexOf(10);
-      const { digest, read } = JSON.parse(stored.subarray(0, end).toString()) as { digest: string; read: string[] };
-      if (sha256(stored.subarray(end + 1)) !== digest) return undefined;
-      return {
-        unit,
-        read,
-        get bytes() {
-          return readFileSync(path).subarray(end + 1);
-        },
-      };
-    } catch {
-      return undefined;
-    }
+    return keptObject(this.#path(unit), unit);
   }
 
-  put({ unit, bytes, read }: CompiledUnit): void {
-    const header = Buffer.from(`${JSON.stringify({ digest: sha256(bytes), read })}\n`);
-    writeAtomically(this.#path(unit), Buffer.concat([header, bytes]));
+  put(compiled: CompiledUnit): void {
+    keepObject(this.#path(compiled.unit), compiled);
   }
 
   #path(unit: Unit): string {

@@ -19,11 +19,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../base/digest.ts';
-import { temporaryFolder, writeAtomically } from '../base/files.ts';
-import { type Compilation, type CompiledUnit, compileUnits, isGenerated } from './compile.ts';
+import { temporaryFolder } from '../base/files.ts';
+import { type Compilation, compileUnits, isGenerated } from './compile.ts';
 import type { IncludeGraph } from './include-graph.ts';
+import { keepObject, keptObject } from './kept-object.ts';
 import { SourceOverlay } from './overlay.ts';
-import type { Unit } from './unit.ts';
+import type { CompiledUnit, Unit } from './unit.ts';
 
 /** Increased when entries are written differently. */
 const PREFIX = 'edited-1-';
@@ -53,23 +54,9 @@ export class EditedObjects {
   /** The object of a unit as an earlier build compiled it; undefined if there is none. */
   get(unit: Unit): CompiledUnit | undefined {
     const path = this.#path(unit);
-    try {
-      const stored = readFileSync(path);
-      const end = stored.indexOf(10);
-      const { digest, read } = JSON.parse(stored.subarray(0, end).toString()) as { digest: string; read: string[] };
-      if (sha256(stored.subarray(end + 1)) !== digest) return undefined;
-      const now = new Date();
-      utimesSync(path, now, now);
-      return {
-        unit,
-        read,
-        get bytes() {
-          return readFileSync(path).subarray(end + 1);
-        },
-      };
-    } catch {
-      return undefined;
-    }
+    const known = keptObject(path, unit);
+    if (known !== undefined) markUsed(path);
+    return known;
   }
 
   /**
@@ -84,8 +71,7 @@ export class EditedObjects {
     const { bytes, read } = compiled!;
     const places = placesOf(overlay, read);
     if (places.some((file) => this.#copies.has(file) && !overlay.copies.has(file))) return undefined;
-    const header = JSON.stringify({ digest: sha256(bytes), read });
-    writeAtomically(this.#path(unit), Buffer.concat([Buffer.from(`${header}\n`), bytes]));
+    keepObject(this.#path(unit), { unit, read, bytes });
     this.#stored = true;
     return { unit, read, bytes };
   }
@@ -138,6 +124,15 @@ export class EditedObjects {
   #path(unit: Unit): string {
     const key = sha256(JSON.stringify([this.#key, unit.object, this.#copiesFor(unit)]));
     return join(this.#folder, `${PREFIX}${key}`);
+  }
+}
+
+function markUsed(path: string): void {
+  const now = new Date();
+  try {
+    utimesSync(path, now, now);
+  } catch {
+    // Another build has just removed it, or the cache is read-only.
   }
 }
 

@@ -8,7 +8,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { writeAtomically } from '../base/files.ts';
 import { run, runOk } from '../base/run.ts';
+import type { DocumentOf } from '../documents/form.ts';
+import { keptDocument } from '../documents/kept.ts';
 import { platformHere } from '../platform/registry.ts';
+import { copiedSources, copyRule } from './copied-sources.ts';
 import { Products, Resolver } from './include-resolve.ts';
 import type { KbuildVariables } from './kbuild.ts';
 
@@ -37,15 +40,8 @@ export function includeSearch(variables: KbuildVariables): IncludeSearch {
   return { sourceArch: variables.SRCARCH ?? platformHere().naming.source, folders, forced };
 }
 
-/** The graph as it is kept: numbers are places in `files`. */
-interface Data {
-  readonly files: readonly string[];
-  /** Pairs: a file, one that it includes. */
-  readonly edges: readonly number[];
-  /** Files that are, or include, what kbuild only generates when it compiles them. */
-  readonly generated: readonly number[];
-  readonly forced: readonly string[];
-}
+/** The graph as it is kept. */
+type Data = DocumentOf<'kpatch.include-graph'>;
 
 /** Which files include which. All paths are relative to the tree. */
 export class IncludeGraph {
@@ -55,6 +51,7 @@ export class IncludeGraph {
   readonly #included: number[][];
   readonly #generated: ReadonlySet<number>;
   readonly #forced: readonly string[];
+  readonly #copies = new Map<string, string>();
 
   constructor(data: Data) {
     this.#files = data.files;
@@ -65,6 +62,8 @@ export class IncludeGraph {
       this.#included[data.edges[at]!]?.push(data.edges[at + 1]!);
       this.#includers[data.edges[at + 1]!]?.push(data.edges[at]!);
     }
+    for (let at = 0; at + 1 < data.copies.length; at += 2)
+      this.#copies.set(data.files[data.copies[at]!]!, data.files[data.copies[at + 1]!]!);
     this.#generated = new Set(data.generated);
     this.#forced = data.forced;
   }
@@ -109,6 +108,11 @@ export class IncludeGraph {
     return this.#generated.has(this.#number.get(file) ?? -1);
   }
 
+  /** The source from which kbuild compiles a unit that is not there by a rule of its Makefile (kbuild/copied-sources.ts). */
+  copiedFrom(unit: string): string | undefined {
+    return this.#copies.get(unit);
+  }
+
   #walk(files: Iterable<string>, edges: readonly (readonly number[])[]): Set<number> {
     const seen = new Set([...files].map((file) => this.#number.get(file)).filter((index) => index !== undefined));
     for (const file of seen) for (const next of edges[file]!) seen.add(next); // a set's walk meets what is added to it
@@ -121,7 +125,7 @@ export class IncludeGraph {
 }
 
 /** Raised when what is kept changes. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** Like `readIncludeGraph`, kept in `folder` between calls. */
 export async function includeGraph(
@@ -131,14 +135,12 @@ export async function includeGraph(
   folder: string,
 ): Promise<IncludeGraph> {
   const file = join(folder, `include-graph-${FORMAT}.json`);
-  try {
-    return new IncludeGraph(JSON.parse(readFileSync(file, 'utf8')) as Data);
-  } catch {
-    const data = await readIncludes(tree, search, objects);
-    mkdirSync(folder, { recursive: true });
-    writeAtomically(file, JSON.stringify(data));
-    return new IncludeGraph(data);
-  }
+  const known = keptDocument('kpatch.include-graph', file);
+  if (known !== undefined) return new IncludeGraph(known);
+  const data = await readIncludes(tree, search, objects);
+  mkdirSync(folder, { recursive: true });
+  writeAtomically(file, JSON.stringify(data));
+  return new IncludeGraph(data);
 }
 
 /**
@@ -196,11 +198,12 @@ async function readIncludes(tree: string, search: IncludeSearch, objects: Iterab
     const { stdout } = await run('grep', args, options);
     return stdout.toString().split('\n');
   };
-  const [list, lines, made, print] = await Promise.all([
+  const [list, lines, made, print, rules] = await Promise.all([
     runOk('find', [...folders, '-type', 'f'], options),
     grep('-rIE', directive, ...folders),
     grep('-roE', '--include=Makefile', '--include=Kbuild', '[A-Za-z0-9_.-]+[.](h|c|inc)', ...code),
     grep('-rIhE', printed, ...code),
+    grep('-rlE', '--include=Makefile', '--include=Kbuild', copyRule, ...code),
   ]);
   const files = list.stdout.toString().split('\n');
   const resolver = new Resolver(files, search.folders);
@@ -231,9 +234,16 @@ async function readIncludes(tree: string, search: IncludeSearch, objects: Iterab
     // CONFIG_ names are files that the user gives when configuring; TRACE_INCLUDE is handled where its name is defined.
     if (!defined.has(name) && !/^CONFIG_|^TRACE_INCLUDE$/.test(name)) generated.add(file);
   }
+  const all = new Set(files);
+  const makefiles = rules.filter((path) => path !== '');
+  const copies = makefiles
+    .flatMap((path) => copiedSources(path, readFileSync(join(tree, path), 'latin1')))
+    .filter(({ unit, source }) => !all.has(unit) && all.has(source));
+  for (const { unit, source } of copies) edges.add(unit, [source]);
+  const copied = new Set(copies.map(({ unit }) => unit));
   for (const object of objects) {
     const sources = products.sourcesOf(object);
-    if (sources === undefined) continue;
+    if (sources === undefined || copied.has(sources.unit) || copied.has(sources.unit.replace(/c$/, 'S'))) continue;
     generated.add(sources.unit);
     edges.add(sources.unit, sources.from);
   }
@@ -244,7 +254,13 @@ async function readIncludes(tree: string, search: IncludeSearch, objects: Iterab
   const printedFiles = [...new Set(prints)].flatMap((name) => resolver.find('', name, false, false));
   for (const file of generated) edges.add(file, printedFiles);
   const numbers = Array.from(generated, (file) => edges.number(file));
-  return { files: edges.files, edges: edges.pairs, generated: numbers, forced: search.forced };
+  return {
+    files: edges.files,
+    edges: edges.pairs,
+    generated: numbers,
+    copies: copies.flatMap(({ unit, source }) => [edges.number(unit), edges.number(source)]),
+    forced: search.forced,
+  };
 }
 
 /** include/trace/define_trace.h includes TRACE_INCLUDE_FILE.h, nearly always the header itself. */

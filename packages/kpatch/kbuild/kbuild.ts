@@ -3,10 +3,11 @@
  * sub-makes in exported variables. They are read once; then the rules of each directory (`scripts/Makefile.build`) run
  * directly. That takes a fifth of the time of `make path/file.o` with the same commands.
  */
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import type { RunResult } from '../base/run.ts';
+import { keptDocument } from '../documents/kept.ts';
 import { type KernelConfig, readConfig } from '../kernel/config.ts';
 import type { KernelCompiler } from '../kernel/target.ts';
 import { platformOfConfig } from '../platform/registry.ts';
@@ -125,14 +126,12 @@ export async function kbuildVariables(
   // What was kept of kernels with such flags before `readKbuildVariables` asked for them is not complete.
   const complete = readConfig(join(tree, '.config')).has('STACKPROTECTOR_PER_TASK') ? '-2' : '';
   const file = join(folder, `kbuild-variables${complete}.json`);
-  try {
-    return JSON.parse(readFileSync(file, 'utf8')) as KbuildVariables;
-  } catch {
-    const variables = await readKbuildVariables(tree, compiler);
-    mkdirSync(folder, { recursive: true });
-    writeAtomically(file, JSON.stringify(variables));
-    return variables;
-  }
+  const known = keptDocument('kpatch.kbuild-variables', file);
+  if (known !== undefined) return known;
+  const variables = await readKbuildVariables(tree, compiler);
+  mkdirSync(folder, { recursive: true });
+  writeAtomically(file, JSON.stringify(variables));
+  return variables;
 }
 
 /** What the variables export to programs, and the build root in which the programs lie. */

@@ -3,10 +3,11 @@
  * reads the Makefile of every directory with the configuration of the kernel, as kbuild does, and prints what it would
  * build there. Directories, `obj-y`, `obj-m` and composite objects follow Documentation/kbuild/makefiles.rst.
  */
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
+import { keptDocument } from '../documents/kept.ts';
 import { type KbuildVariables, submake } from './kbuild.ts';
 
 /** An object that a unit is linked into. */
@@ -90,13 +91,11 @@ function treeOf(overlay: string): string[] {
 /** Like `readObjectMap`, kept in `folder` between calls. */
 export async function objectMap(tree: string, variables: KbuildVariables, folder: string): Promise<ObjectMap> {
   const file = join(folder, 'object-map.json');
-  try {
-    return new Map(JSON.parse(readFileSync(file, 'utf8')) as [string, Owner[]][]);
-  } catch {
-    const map = await readObjectMap(tree, variables);
-    writeAtomically(file, JSON.stringify([...map]));
-    return map;
-  }
+  const known = keptDocument('kpatch.object-map', file);
+  if (known !== undefined) return new Map(known);
+  const map = await readObjectMap(tree, variables);
+  writeAtomically(file, JSON.stringify([...map]));
+  return map;
 }
 
 /** Reads the walker's lines; exported for its test. */

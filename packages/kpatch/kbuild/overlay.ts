@@ -48,9 +48,10 @@ export class SourceOverlay {
     this.#link(path);
   }
 
-  /** Opens a folder and all folders in it. */
+  /** Opens a folder and all folders in it. One that the tree does not have is made: kbuild compiles other files' code there. */
   openBelow(folder: string): void {
     this.open(folder);
+    if (!existsSync(join(this.tree, folder))) return;
     for (const entry of readdirSync(join(this.tree, folder), { withFileTypes: true })) {
       if (entry.isDirectory()) this.openBelow(join(folder, entry.name));
     }

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
+import { keptDocument } from '../documents/kept.ts';
 import { type DwarfType, type DwarfTypes, readDwarfTypes, TAG } from '../formats/dwarf/types.ts';
 import { ElfFile } from '../formats/elf/file.ts';
 import { features, type StructureLayout, type TargetFacts } from '../platform/kernel-rules.ts';
@@ -42,23 +43,12 @@ const FORMAT = 1;
 /** Like `askKernel`, kept in `folder` between calls. */
 export async function targetFacts(question: StructureQuestion, folder: string): Promise<TargetFacts> {
   const file = join(folder, `structures-${FORMAT}.json`);
-  const known = keptFacts(file);
+  const known = keptDocument('kpatch.target-facts', file);
   if (known !== undefined) return known;
   const facts = await askKernel(question);
   mkdirSync(folder, { recursive: true });
   writeAtomically(file, `${JSON.stringify(facts, undefined, 1)}\n`);
   return facts;
-}
-
-/** What an earlier call kept; undefined if it is missing or damaged. */
-function keptFacts(file: string): TargetFacts | undefined {
-  try {
-    const facts = JSON.parse(readFileSync(file, 'utf8')) as Partial<TargetFacts>;
-    const whole = typeof facts.structures === 'object' && typeof facts.features === 'object';
-    return whole && typeof facts.symbolName === 'number' ? (facts as TargetFacts) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /**

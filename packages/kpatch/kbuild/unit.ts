@@ -16,3 +16,11 @@ export interface Unit {
 export function objectOf(source: string): string {
   return source.replace(/\.[cS]$/, '.o');
 }
+
+/** A unit and its object. */
+export interface CompiledUnit {
+  readonly unit: Unit;
+  readonly bytes: Uint8Array;
+  /** The files that the compiler read, relative to the tree. */
+  readonly read: readonly string[];
+}

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
+import { compressionOf } from '../formats/compression.ts';
 import { sandboxed } from '../sandbox/sandbox.ts';
 import type { TargetKernel } from './target.ts';
 
@@ -97,14 +98,14 @@ function builtIn(folder: string): string[] | undefined {
  * `output-too-large`.
  */
 export async function unpackModule(bytes: Buffer, file: string): Promise<Buffer> {
-  const magic = bytes.length < 4 ? 0 : bytes.readUInt32BE(0);
+  const compression = compressionOf(bytes);
   try {
-    if (magic === 0x28b52ffd) return zstdDecompressSync(bytes, { maxOutputLength: LIMIT });
-    if (magic >>> 16 === 0x1f8b) return gunzipSync(bytes, { maxOutputLength: LIMIT });
+    if (compression === 'zstd') return zstdDecompressSync(bytes, { maxOutputLength: LIMIT });
+    if (compression === 'gzip') return gunzipSync(bytes, { maxOutputLength: LIMIT });
   } catch (cause) {
     throw failure('kernel-image-format', { file, reason: 'the compressed module is damaged' }, { cause });
   }
-  if (magic !== 0xfd377a58) return bytes;
+  if (compression !== 'xz') return bytes;
   const options = { view: {}, input: bytes, maxOutput: LIMIT };
   const { status, stdout, stderr } = await sandboxed('xz', ['-dc'], options);
   if (status !== 0)

@@ -2,7 +2,7 @@
 import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 
-export interface ExportedSymbol {
+export interface SymversEntry {
   readonly name: string;
   /** CRC of the symbol's type (MODVERSIONS); 0 where the kernel has none. */
   readonly crc: number;
@@ -14,14 +14,14 @@ export interface ExportedSymbol {
   readonly namespace: string | undefined;
 }
 
-export type Symvers = ReadonlyMap<string, ExportedSymbol>;
+export type Symvers = ReadonlyMap<string, SymversEntry>;
 
 /**
  * Parses the text. Lines are `crc TAB symbol TAB module TAB type [TAB namespace]`; before Linux 5.4 there was no namespace,
  * at first it stood before the module (moved last by commit 5190044c2965). Error: `kernel-symvers`.
  */
 export function parseSymvers(text: string, file = 'Module.symvers'): Symvers {
-  const symbols = new Map<string, ExportedSymbol>();
+  const symbols = new Map<string, SymversEntry>();
   let line = 0;
   for (const record of text.split('\n')) {
     line++;

@@ -10,7 +10,7 @@ import { isSigned, splitSignature } from '../formats/appended-signature.ts';
 import { type ModinfoField, modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
 import { ObjectFile } from '../formats/elf/object-file.ts';
 import { machineName } from '../platform/registry.ts';
-import { type Manifest, readManifest } from './manifest.ts';
+import { type Manifest, manifestSection, readManifest } from './manifest.ts';
 import { isModuleName } from './name.ts';
 
 export class ModuleContent extends ObjectFile {
@@ -95,6 +95,9 @@ export class ModuleContent extends ObjectFile {
   }
 }
 
+/** Sections by which hosts and the kernel decide. */
+const decisive = ['.modinfo', manifestSection, '.gnu.linkonce.this_module'];
+
 /** What every livepatch module says of itself. */
 export interface LivepatchFacts {
   readonly name: string;
@@ -116,5 +119,12 @@ export function livepatchFacts(module: ModuleContent): LivepatchFacts | string {
   if (!isModuleName(name)) return 'its name is not a valid module name';
   if (![vermagic, description ?? ''].every(isPlainText))
     return 'its modinfo contains control or bidirectional characters';
-  return livepatch ? { name, release, vermagic, arch } : 'it is not marked as a livepatch module';
+  if (!livepatch) return 'it is not marked as a livepatch module';
+  // Where a section is there twice, the kernel may read the other one.
+  const twice = decisive.find((one) => module.elf.sections.filter((section) => section.name === one).length > 1);
+  if (twice !== undefined) return `it has the section ${twice} twice`;
+  const { manifest } = module;
+  if (manifest !== undefined && manifest.name.replaceAll('-', '_') !== name)
+    return `its manifest is that of a module named ${manifest.name}`;
+  return { name, release, vermagic, arch };
 }

@@ -30,3 +30,19 @@ export interface Emulator {
     reseedProgram(): Uint8Array;
   };
 }
+
+/**
+ * How guests are emulated and how they run on this machine's own processors. Emulated processors take turns in one thread; the
+ * reason is in docs/architecture.md and x86_64/emulator.ts. Under KVM only the host's own model is sure to run.
+ */
+export function accelerators(cpu = 'max'): Pick<Emulator, 'tcg' | 'kvm'> {
+  return { tcg: { accel: 'tcg,thread=single', cpu }, kvm: { accel: 'kvm', cpu: 'host' } };
+}
+
+/** QEMU's `virt` machine has one serial port, which is the console; the agent's is on PCI. */
+export const virtMachine: Pick<Emulator, 'arguments' | 'serial' | 'commandLine'> = {
+  arguments: ['-machine', 'virt'],
+  serial: (device) =>
+    device === 'console' ? ['-serial', `chardev:${device}`] : ['-device', `pci-serial,chardev=${device}`],
+  commandLine: [],
+};

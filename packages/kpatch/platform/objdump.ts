@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '../base/files.ts';
-import type { DisassembledLine } from './platform.ts';
+import type { DisassembledLine, Platform } from './platform.ts';
 
 export interface ObjdumpTarget {
   /** Programs to try in turn: of a cross binutils, then the system's, which knows all machines with binutils-multiarch. */
@@ -21,8 +21,12 @@ const DEADLINE = 10_000;
 /** Programs that turned out not to be there or not to know the machine. */
 const useless = new Set<string>();
 
-/** The bytes from `start` to `end` as lines; as raw words where no objdump for the machine is installed. */
-export function disassembleWith(
+/** Shows the bytes from `start` to `end` as lines; as raw words where no objdump for the machine is installed. */
+export function objdumpFor(target: ObjdumpTarget): Platform['disassemble'] {
+  return (bytes, start, end) => disassembleWith(target, bytes, start, end);
+}
+
+function disassembleWith(
   target: ObjdumpTarget,
   bytes: Uint8Array,
   start: number,

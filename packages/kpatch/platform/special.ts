@@ -159,6 +159,38 @@ export const patchableEntries: SpecialSection = { ...addresses, name: '__patchab
  */
 export const printkIndex: SpecialSection = { ...addresses, name: '.printk_index' };
 
+/** The tables that the kernels of every machine have. */
+export function commonTables(options: CommonOptions): readonly SpecialSection[] {
+  return [bugTable(options), exceptionTable(options), jumpTable(options), mcountTable, patchableEntries, printkIndex];
+}
+
+/**
+ * struct alt_instr: two 32-bit offsets (code and replacement), then numbers of the machine. The byte at `length` has the length
+ * of the replacement. Where a callback takes the place of a replacement, the length is 0.
+ */
+export function alternatives(size: number, length: number): SpecialSection {
+  return {
+    name: '.altinstructions',
+    size,
+    location: 0,
+    fields: [...words(0), ...optional(...words(4))],
+    struct: 'alt_instr',
+    replacement: { field: 4, length },
+  };
+}
+
+/** What objtool notes for unwinding stacks: addresses of 4 bytes, and an entry of `size` bytes for each. */
+export function orcTable(size: number): SpecialSection {
+  return {
+    name: '.orc_unwind_ip',
+    size: 4,
+    location: 0,
+    fields: words(0),
+    derived: true,
+    parallel: { name: '.orc_unwind', size },
+  };
+}
+
 /** A table of 32-bit relative addresses of instructions that objtool found (`.return_sites` and its like). */
 export function sites(name: string): SpecialSection {
   return { name, size: 4, location: 0, fields: words(0), derived: true };

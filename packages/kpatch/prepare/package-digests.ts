@@ -1,13 +1,15 @@
 /** Digests of the packages that a kernel was prepared from, also where they were not recorded when it was prepared. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256File } from '../base/digest.ts';
 import { writeAtomically } from '../base/files.ts';
+import type { DocumentOf } from '../documents/form.ts';
+import { keptDocument } from '../documents/kept.ts';
 import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
 import { packagesFolder } from './cache.ts';
 import { derivedFolder } from './facts.ts';
 
-type Digests = Readonly<Record<string, string>>;
+type Digests = DocumentOf<'kpatch.package-digests'>;
 
 /**
  * The packages of a kernel with the digests of their files: as recorded, or of the files in the cache. Packages of this
@@ -17,7 +19,7 @@ export async function packagesWithDigests(kernel: TargetKernel): Promise<readonl
   const open = kernel.packages.filter(({ sha256 }) => sha256 === undefined);
   if (open.length === 0) return kernel.packages;
   const file = join(derivedFolder(kernel), 'packages.json');
-  const known = stored(file) ?? (await measured(open, kernel.release));
+  const known = keptDocument('kpatch.package-digests', file) ?? (await measured(open, kernel.release));
   keep(file, known);
   return kernel.packages.map((one) => {
     const digest = one.sha256 ?? known[idOf(one)];
@@ -26,16 +28,6 @@ export async function packagesWithDigests(kernel: TargetKernel): Promise<readonl
 }
 
 const idOf = ({ name, version }: PackageVersion): string => `${name} ${version}`;
-
-function stored(file: string): Digests | undefined {
-  try {
-    const value = JSON.parse(readFileSync(file, 'utf8')) as Digests;
-    const fits = Object.values(value).every((digest) => /^[0-9a-f]{64}$/.test(digest));
-    return fits ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 async function measured(packages: readonly PackageVersion[], release: string): Promise<Digests> {
   const found: Record<string, string> = {};

@@ -1,12 +1,12 @@
 /** `kpatch try`: a virtual machine that runs the target kernel with a live patch, for a person or for one command. */
 
 import { KpatchError } from '../base/errors/error.ts';
-import { emulatorFor } from '../vm/emulator.ts';
+import { guestShell, type ShellTerminal } from '../vm/agent/shell.ts';
+import type { GuestFile } from '../vm/files/initramfs.ts';
+import { mountScript, shareDrivers } from '../vm/files/share.ts';
 import type { Guest } from '../vm/guest.ts';
-import type { GuestFile } from '../vm/initramfs.ts';
-import { bootKept } from '../vm/kept.ts';
-import { mountScript, shareDrivers } from '../vm/share.ts';
-import { guestShell, type Terminal } from '../vm/shell.ts';
+import { bootKept } from '../vm/kept/kept.ts';
+import { emulatorFor } from '../vm/qemu/emulator.ts';
 import type { Subject } from './input/subject.ts';
 import type { ProofKernel } from './run/check.ts';
 
@@ -36,7 +36,7 @@ export interface Trial extends AsyncDisposable {
   /** What loading the patch printed. */
   readonly loaded: string;
   /** A shell on the terminal until it ends; gives its status. */
-  shell(terminal: Terminal): Promise<number>;
+  shell(terminal: ShellTerminal): Promise<number>;
 }
 
 /** Loading waits for grace periods of RCU, which are long in an emulated guest. */

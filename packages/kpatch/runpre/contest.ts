@@ -7,7 +7,7 @@ import type { Bindings } from './bindings.ts';
 import type { CompiledFunction } from './compiled-function.ts';
 
 /** What a comparison with one candidate ended in; offsets count from the start of the function on either side. */
-export type Comparison =
+export type FieldComparison =
   | { readonly same: true; readonly by: 'bytes' | 'instructions' }
   | { readonly same: false; readonly ours: number; readonly theirs: number };
 

@@ -6,8 +6,8 @@ import type { Branch, LinkedField } from '../platform/run-pre.ts';
 import {
   agreesAround,
   branchTarget,
-  type Comparison,
   type Contest,
+  type FieldComparison,
   fieldAgrees,
   refersTo,
   rewrittenAt,
@@ -34,14 +34,14 @@ interface Jump {
  * Compares from the start. `reached` is the offset of the first difference that the bytes have, for the report if the
  * instructions do not agree either.
  */
-export function matchInstructions(contest: Contest, reached: number): Comparison {
+export function matchInstructions(contest: Contest, reached: number): FieldComparison {
   const { compiled, address, arch, decoder, bindings } = contest;
   const { start, end, section } = compiled;
   const window = theirWindow(contest);
   if (window === undefined) return { same: false, ours: reached, theirs: reached };
   const ours: Side = { bytes: section.data, decoder, numbers: new Map(), at: start };
   const theirs: Side = { bytes: window, decoder: arch.decoder(window), numbers: new Map(), at: 0 };
-  const differs = (a: number, b: number): Comparison => ({ same: false, ours: a - start, theirs: b });
+  const differs = (a: number, b: number): FieldComparison => ({ same: false, ours: a - start, theirs: b });
   bindings.bindSection(section, address - BigInt(start));
   const jumps: Jump[] = [];
   for (let number = 0; ; number++) {

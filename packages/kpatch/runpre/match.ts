@@ -17,11 +17,12 @@ import { architectureOf } from '../platform/registry.ts';
 import type { RunPreRules } from '../platform/run-pre.ts';
 import { Bindings } from './bindings.ts';
 import { type CompiledFunction, compiledFunction } from './compiled-function.ts';
-import { agreesAround, type Comparison, type Contest, fieldAgrees, rewrittenAt } from './contest.ts';
+import { agreesAround, type Contest, type FieldComparison, fieldAgrees, rewrittenAt } from './contest.ts';
 import { matchInstructions } from './instructions.ts';
 import { wrongPart } from './parts.ts';
 
-export interface Difference {
+/** The first instruction at which compiled and running code differ. */
+export interface DifferentInstruction {
   /** Bytes from the start of the compiled function. */
   readonly offset: number;
   readonly expectedInstruction: string;
@@ -49,7 +50,7 @@ export type RunPreResult =
        */
       readonly reason: 'absent' | 'differs' | 'overridden' | 'ambiguous';
       /** The first difference to the candidate that agrees the longest. */
-      readonly firstDifference?: Difference;
+      readonly firstDifference?: DifferentInstruction;
       readonly candidates: readonly CodeSymbol[];
     };
 
@@ -223,12 +224,12 @@ function textKind(name: string): string | undefined {
   return match?.[0];
 }
 
-function matchBytes(contest: Contest): Comparison {
+function matchBytes(contest: Contest): FieldComparison {
   const { compiled, code, address, bindings, rules } = contest;
   const { start, end, section } = compiled;
   const { data } = section;
   const theirs = code.read(address, end - start);
-  const differs = (offset: number): Comparison => ({ same: false, ours: offset, theirs: offset });
+  const differs = (offset: number): FieldComparison => ({ same: false, ours: offset, theirs: offset });
   if (theirs === undefined) return differs(0);
   if (!bindings.bindSection(section, address - BigInt(start))) return differs(0);
   let at = start;
@@ -253,7 +254,7 @@ function matchBytes(contest: Contest): Comparison {
 }
 
 /** The instruction that holds the first difference, as both sides have it. */
-function show({ contest, ours, theirs }: { contest: Contest; ours: number; theirs: number }): Difference {
+function show({ contest, ours, theirs }: { contest: Contest; ours: number; theirs: number }): DifferentInstruction {
   const { compiled, code, address, arch, rules, decoder } = contest;
   let at = compiled.start;
   for (;;) {

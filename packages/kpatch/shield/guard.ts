@@ -2,7 +2,7 @@
 import { createTwoFilesPatch } from 'diff';
 import type { CFunction } from '../source/c-functions.ts';
 
-export interface Guard {
+export interface ShieldGuard {
   readonly definition: CFunction;
   /** C expression; undefined to refuse every call. */
   readonly condition?: string;
@@ -16,7 +16,7 @@ export interface Guard {
 const headers = ['err.h', 'printk.h', 'ratelimit.h', 'sched.h', 'cred.h', 'uidgid.h', 'timekeeping.h', 'capability.h'];
 
 /** The test as C code without a line break, so that no line of the function moves. */
-export function guardCode({ definition, condition, returns, log, until }: Guard): string {
+export function guardCode({ definition, condition, returns, log, until }: ShieldGuard): string {
   const tests = [
     ...(until === undefined ? [] : [`ktime_get_real_seconds() < ${until}LL`]),
     ...(condition === undefined ? [] : [`(${condition})`]),
@@ -36,7 +36,7 @@ export function guardCode({ definition, condition, returns, log, until }: Guard)
 }
 
 /** The unified diff that puts the guard into the text of `file`. */
-export function guardPatch(file: string, text: string, guard: Guard, description: string): string {
+export function guardPatch(file: string, text: string, guard: ShieldGuard, description: string): string {
   const { definition } = guard;
   const guarded = `${text.slice(0, definition.open + 1)} ${guardCode(guard)}${text.slice(definition.open + 1)}`;
   const changed = withHeaders(guarded, text, definition);

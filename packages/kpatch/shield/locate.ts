@@ -15,7 +15,7 @@ export interface SourceText {
   readonly text: string;
 }
 
-export interface Located {
+export interface LocatedFunction {
   readonly file: string;
   readonly text: string;
   readonly definition: CFunction;
@@ -28,7 +28,7 @@ export interface Located {
  * Finds the function `name`; `file` chooses between several files that define one of that name.
  * Errors: `shield-function-unknown`, `shield-function-ambiguous`.
  */
-export async function locate(facts: KernelFacts, name: string, file?: string): Promise<Located> {
+export async function locate(facts: KernelFacts, name: string, file?: string): Promise<LocatedFunction> {
   const { release, paths } = facts.kernel;
   if (!/^[A-Za-z_]\w*$/.test(name))
     throw failure('shield-function-unknown', { function: JSON.stringify(name), release });

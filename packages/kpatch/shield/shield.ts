@@ -20,7 +20,7 @@ import { conditionCode } from './condition.ts';
 import { countUsers, type Users } from './count.ts';
 import { earlyReturnProblems } from './early-return.ts';
 import { guardPatch } from './guard.ts';
-import { type Located, locate } from './locate.ts';
+import { type LocatedFunction, locate } from './locate.ts';
 import { requireUnpatched } from './patched.ts';
 import { returnCode, returnKind, understood } from './returns.ts';
 
@@ -152,7 +152,7 @@ interface Checked {
   readonly understood: readonly string[];
 }
 
-function checkFunction(request: ShieldRequest, located: Located, types: DwarfTypes | undefined): Checked {
+function checkFunction(request: ShieldRequest, located: LocatedFunction, types: DwarfTypes | undefined): Checked {
   const { definition, text, file, unit } = located;
   const { function: name } = request;
   const unsafe = (problem: string, more: readonly string[] = []): Error =>

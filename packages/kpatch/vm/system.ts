@@ -11,11 +11,12 @@ import { temporaryFolder } from '../base/files.ts';
 import { lock } from '../base/lock.ts';
 import { runOk } from '../base/run.ts';
 import type { Emulator } from '../platform/emulator.ts';
-import { agentLoop } from './agent.ts';
-import { emulatorFor } from './emulator.ts';
-import { type BootOptions, boot, type Guest } from './guest.ts';
-import type { GuestFile } from './initramfs.ts';
-import { stateFolder } from './state.ts';
+import { agentLoop } from './agent/agent.ts';
+import { type BootOptions, boot } from './boot.ts';
+import type { GuestFile } from './files/initramfs.ts';
+import type { Guest } from './guest.ts';
+import { emulatorFor } from './qemu/emulator.ts';
+import { stateFolder } from './qemu/state.ts';
 
 export interface SystemOptions extends Omit<BootOptions, 'init' | 'modules'> {
   /** `.../lib/modules/RELEASE` of the kernel; the guest has it in its place. */

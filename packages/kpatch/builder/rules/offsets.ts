@@ -11,17 +11,38 @@ import { SourceOverlay } from '../../kbuild/overlay.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
 import { readOutput } from '../../sandbox/output.ts';
 
-interface Generator {
+export interface Generator {
   readonly source: string;
   /** Where the vendor's values are; undefined if kbuild only makes the header beside what uses it. */
   readonly header?: string;
 }
 
-function generatorsOf(sourceArch: string): Generator[] {
-  return [
+/** What computes constants of a kernel. `read` gives the text of a file of the tree, or undefined. */
+export function generatorsOf(
+  sourceArch: string,
+  objects: Iterable<string>,
+  read: (path: string) => string | undefined,
+): Generator[] {
+  const known = [
     { source: 'kernel/bounds.c', header: 'include/generated/bounds.h' },
     { source: `arch/${sourceArch}/kernel/asm-offsets.c`, header: 'include/generated/asm-offsets.h' },
-    { source: `arch/${sourceArch}/kvm/kvm-asm-offsets.c` },
+    // Since Linux 6.19.
+    { source: 'kernel/sched/rq-offsets.c', header: 'include/generated/rq-offsets.h' },
+  ];
+  // kvm/kvm-asm-offsets.c, hyperv/mshv-asm-offsets.c: made and compiled only for assembly beside them that is part of the kernel.
+  const beside = new Set<string>();
+  for (const object of objects) {
+    if (!object.startsWith(`arch/${sourceArch}/`)) continue;
+    const [, name] =
+      /^#\s*include\s+"(?:\.\.\/)*([\w-]+-asm-offsets)\.h"/m.exec(read(object.replace(/o$/, 'S')) ?? '') ?? [];
+    if (name === undefined) continue;
+    const folders = [dirname(object), dirname(dirname(object))];
+    const folder = folders.find((one) => read(`${one}/${name}.c`) !== undefined);
+    if (folder !== undefined) beside.add(`${folder}/${name}.c`);
+  }
+  return [
+    ...known.filter(({ source }) => read(source) !== undefined),
+    ...[...beside].sort().map((source) => ({ source })),
   ];
 }
 
@@ -38,9 +59,11 @@ export async function checkOffsets(
   const { tree } = facts.kernel.paths;
   const variables = await facts.variables();
   const search = includeSearch(variables);
-  const generators = generatorsOf(search.sourceArch).filter(({ source }) => existsSync(join(tree, source)));
   // Most patches change neither headers nor one of these files and do not need the include graph.
-  if (!files.some((file) => !file.endsWith('.c') || generators.some(({ source }) => source === file))) return;
+  if (!files.some((file) => !file.endsWith('.c') || /\b(?:bounds|[\w-]+-offsets)\.c$/.test(file))) return;
+  const generators = generatorsOf(search.sourceArch, (await facts.objects()).keys(), (path) =>
+    textOf(join(tree, path)),
+  );
   const graph = await includeGraph(tree, search, (await facts.objects()).keys(), facts.derived);
   const reached = graph.reaching(files);
   for (const { source, header } of generators.filter((generator) => reached.has(generator.source))) {
@@ -54,6 +77,10 @@ export async function checkOffsets(
     const [was = 'undefined', found = 'undefined'] = [before.get(name), now.get(name)];
     throw failure('generated-changed', { header: header ?? source, name, was, found }, { where: { file: source } });
   }
+}
+
+function textOf(path: string): string | undefined {
+  return existsSync(path) ? readFileSync(path, 'latin1') : undefined;
 }
 
 function unpatched(tree: string, folder: string): SourceOverlay {

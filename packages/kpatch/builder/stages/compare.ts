@@ -21,7 +21,8 @@ import { RunPre } from '../run-pre.ts';
 import type { Target } from './target.ts';
 import type { CompilePlan } from './workshop.ts';
 
-export interface Difference {
+/** What the differ found between both versions of a unit. */
+export interface UnitDifference {
   readonly unit: Unit;
   /** `vmlinux` or a module. */
   readonly object: string;
@@ -35,7 +36,7 @@ export interface Difference {
 /** All differences of a build; at least one has an effect. */
 export interface Compared {
   /** In the order of the pairs. A pair may have no difference; a unit of several modules can have one for each module. */
-  readonly differences: readonly Difference[];
+  readonly differences: readonly UnitDifference[];
   readonly notes: readonly string[];
   /** The system states that the changed units declare. */
   readonly states: readonly DeclaredStates[];
@@ -47,7 +48,7 @@ type Settings = Pick<DiffOptions, 'keepLineChanges' | 'acceptLayouts' | 'leaveOu
 
 /** Compares pairs as they become available. */
 export class PairComparison {
-  readonly differences: Difference[] = [];
+  readonly differences: UnitDifference[] = [];
   /** Changes of all pairs that have no effect in a running kernel, and notes. */
   readonly leftOut: LeftOutChange[] = [];
   readonly notes: string[] = [];

@@ -5,7 +5,7 @@ import { Causes } from '../cause.ts';
 import type { BuiltFunction } from '../request.ts';
 import { stackWarnings } from '../rules/stacks.ts';
 import { describeMismatch } from '../run-pre.ts';
-import type { Compared, Difference } from './compare.ts';
+import type { Compared, UnitDifference } from './compare.ts';
 import type { Order } from './order.ts';
 import type { Target } from './target.ts';
 import type { Sources } from './workshop.ts';
@@ -31,7 +31,7 @@ export async function matchRunning(
  * Requires that every replaced function matches the code of the target.
  * Error: `run-pre-mismatch` with the first difference of each function.
  */
-function requireRunPre(differences: readonly Difference[], release: string): void {
+function requireRunPre(differences: readonly UnitDifference[], release: string): void {
   const wrong = differences.flatMap(({ result, runPre, object }) =>
     result.functions
       .filter(({ kind, name }) => kind === 'changed' && runPre.result(name)?.matched !== true)
@@ -43,7 +43,7 @@ function requireRunPre(differences: readonly Difference[], release: string): voi
   throw failure('run-pre-mismatch', { count: wrong.length, release, functions }, { detail });
 }
 
-function describe(difference: Difference, { patched, edits }: Sources, matched: boolean): BuiltFunction[] {
+function describe(difference: UnitDifference, { patched, edits }: Sources, matched: boolean): BuiltFunction[] {
   const { unit, object, result, runPre } = difference;
   const reaching = edits.filter(({ file }) => unit.through.includes(file));
   const causes = new Causes(patched, unit.object.replace(/\.o$/, '.c'), reaching);

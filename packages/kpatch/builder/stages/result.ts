@@ -5,7 +5,7 @@ import type { ProvenanceStatement } from '../../provenance/statement.ts';
 import type { Hazard } from '../../review/hazard.ts';
 import type { CompiledPair } from '../pairs.ts';
 import type { BuildResult, BuiltFunction } from '../request.ts';
-import type { Compared, Difference } from './compare.ts';
+import type { Compared, UnitDifference } from './compare.ts';
 import type { FinishedModule } from './module.ts';
 import type { Order } from './order.ts';
 import type { Target } from './target.ts';
@@ -61,7 +61,7 @@ export async function resultOf(stages: Stages, report: Reporter): Promise<BuildR
  * Before Linux 6.3 the kernel does not clear livepatch relocations when the module they refer to is removed, and refuses to
  * load that module again. From 5.8 on the patch clears them itself (module/make/reload.ts).
  */
-function comesOnlyOnce(differences: readonly Difference[], release: string, rules: KernelRules): string[] {
+function comesOnlyOnce(differences: readonly UnitDifference[], release: string, rules: KernelRules): string[] {
   if (has(rules, 'earlyRelocations') || has(rules, 'clearedRelocations')) return [];
   const bound = differences.filter(({ object, result }) => {
     return object !== 'vmlinux' && result.references.some((reference) => reference.object === object);

@@ -5,7 +5,7 @@ import { type Adjustment, applyPatch } from '../../source/apply.ts';
 import type { SourcePatch } from '../../source/patch.ts';
 import { type Edit, watchEdits } from '../cause.ts';
 
-export interface Applied {
+export interface AppliedPatches {
   readonly adjustments: readonly Adjustment[];
   readonly edits: readonly Edit[];
 }
@@ -16,7 +16,7 @@ export async function applySeries(
   patches: readonly SourcePatch[],
   title: string,
   report: Reporter,
-): Promise<Applied> {
+): Promise<AppliedPatches> {
   return await report.stage('apply', async () => {
     const adjustments: Adjustment[] = [];
     const edits: Edit[] = [];

@@ -1,7 +1,7 @@
 /**
  * `/etc/kpatch/channel.conf`: how this machine follows its channel. Lines `key=value`.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
@@ -81,7 +81,7 @@ export function writeSettings(root: string, values: Readonly<Record<string, stri
   keepInside(root);
   const file = join(root, settingsFile);
   // As bytes: what else is there may be in any encoding.
-  let text = existsSync(file) ? readFileSync(file, 'latin1') : explained;
+  let text = existsSync(file) ? readBytes(file).toString('latin1') : explained;
   for (const [key, value] of Object.entries(values)) {
     const line = `${key}=${Buffer.from(value).toString('latin1')}`;
     const pattern = new RegExp(`^${key}=.*$`, 'm');

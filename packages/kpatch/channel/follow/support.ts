@@ -1,7 +1,8 @@
 /** Until when the kernels of a machine receive live patches, as its channel says: by TUF, or in the package `kpatch-channel`. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { list, object, readJSON, text } from '../../base/plain.ts';
+import { readJSON } from '../../base/plain.ts';
+import { storedDocument } from '../../documents/form.ts';
 import { clientFolder } from '../client-names.ts';
 import { dayOf, daysBetween, stateOn, type WindowState } from '../repository/window.ts';
 
@@ -23,20 +24,18 @@ export function supportOf(release: string, root = '/', now = new Date()): Suppor
   const file = files.find((path) => existsSync(path));
   if (file === undefined) return undefined;
   try {
-    const document = object(readJSON(file));
-    const kernel = list(document.kernels)
-      .map(object)
-      .find((one) => one.release === release);
-    const until = text(kernel?.until);
-    if (kernel === undefined || until === undefined || !/^\d{4}-\d{2}-\d{2}$/.test(until)) return undefined;
+    const { channel, kernels } = storedDocument('kpatch.channel-kernels/1', readJSON(file));
+    const kernel = kernels.find((one) => one.release === release);
+    if (kernel === undefined) return undefined;
+    const { until, rebootInto } = kernel;
     const today = dayOf(now);
     return {
       release,
       until,
       state: stateOn(today, until),
       daysLeft: daysBetween(today, until),
-      rebootInto: text(kernel.rebootInto) ?? null,
-      channel: text(object(document.channel).name) ?? '',
+      rebootInto,
+      channel: channel?.name ?? '',
     };
   } catch {
     return undefined;

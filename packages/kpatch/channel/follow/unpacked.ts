@@ -6,8 +6,9 @@ import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { failure, KpatchError } from '../../base/errors/error.ts';
 import { readBytes, readRegularFile, writeAtomically } from '../../base/files.ts';
-import { list, object, parseJSON, readJSON, text } from '../../base/plain.ts';
+import { parseJSON, readJSON } from '../../base/plain.ts';
 import type { Reporter } from '../../base/report.ts';
+import { storedDocument } from '../../documents/form.ts';
 import { unloadPatch } from '../../host/live/unload.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
 import { type Machine, thisMachine } from '../../host/machine/machine.ts';
@@ -141,11 +142,9 @@ function renewKeys(root: string): void {
 const cameFile = (root: string): string => join(root, 'var/lib/kpatch/unpacked.json');
 
 /** What packages brought into the store; empty if nothing is known. */
-function readCame(root: string): Came[] {
+function readCame(root: string): readonly Came[] {
   try {
-    return list(object(readJSON(cameFile(root))).patches)
-      .map(object)
-      .map((one) => ({ release: text(one.release) ?? '', name: text(one.name) ?? '', sha256: text(one.sha256) ?? '' }));
+    return storedDocument('kpatch.unpacked/1', readJSON(cameFile(root))).patches;
   } catch {
     return [];
   }

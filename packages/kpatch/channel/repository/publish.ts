@@ -7,7 +7,6 @@ import {
   linkSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -19,7 +18,7 @@ import { dirname, join } from 'node:path';
 import { onExit } from '../../base/cleanup.ts';
 import { failure, KpatchError } from '../../base/errors/error.ts';
 import { syncFolder, temporaryFolder, writeAtomically, writeError } from '../../base/files.ts';
-import { list, object, readJSON, text } from '../../base/plain.ts';
+import { readJSON } from '../../base/plain.ts';
 import type { Reporter } from '../../base/report.ts';
 import { run } from '../../base/run.ts';
 import type { channelGenerationDocument } from '../../documents/channel.ts';
@@ -286,11 +285,4 @@ function isFull(error: unknown, folder: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** The kernels.json that is served, parsed. */
-export function servedKernels(folder: string): ReadonlyMap<string, unknown> {
-  const file = join(layout(folder).public, 'kernels.json');
-  const kernels = existsSync(file) ? list(object(JSON.parse(readFileSync(file, 'utf8'))).kernels).map(object) : [];
-  return new Map(kernels.map((kernel) => [text(kernel.release) ?? '', kernel]));
 }

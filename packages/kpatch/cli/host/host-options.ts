@@ -24,6 +24,8 @@ export interface TransitionOptions extends HostOptions {
   readonly dryRun?: boolean;
 }
 
+export interface AcceptOptions extends TransitionOptions, ProofOptions {}
+
 /** How long a command waits for the lock. */
 export const LOCK_WAIT_MS = 10_000;
 
@@ -32,12 +34,16 @@ export function withHostOptions(command: Command): Command {
   return withRoot(command.option('--json', 'print JSON'));
 }
 
-/** Adds `--wait`, `--leave` and `--dry-run`, for commands that start a transition. */
-export function withTransitionOptions(command: Command): Command {
+function withWaitOptions(command: Command): Command {
   return command
     .option('--wait <seconds>', 'time limit for the transition (default: 75)', seconds)
     .option('--leave', 'after the time limit, leave the transition running instead of reversing it')
     .option('-n, --dry-run', 'check everything and print what would be done, but change nothing');
+}
+
+/** Adds those, `--wait`, `--leave` and `--dry-run`, for commands that start a transition. */
+export function withTransitionOptions(command: Command): Command {
+  return withHostOptions(withWaitOptions(command));
 }
 
 /** Adds `--require-proof`, `--proof` and `--proof-key`, for commands that take a module file. */
@@ -46,6 +52,12 @@ export function withProofOptions(command: Command): Command {
     .option('--require-proof', 'require a valid proof of this module on its kernel')
     .option('--proof <file>', 'proof file (default: MODULE.proof.json)')
     .option('--proof-key <file>', 'require that the proof is signed by this public key (PEM; repeatable)', collect);
+}
+
+/** Adds all of the above and `--downgrade`, for commands that accept and load a module. */
+export function withLoadOptions(command: Command): Command {
+  command.option('--downgrade', 'allow a lower version, another line, or replacing patches of unknown content');
+  return withHostOptions(withProofOptions(withWaitOptions(command)));
 }
 
 /** What a command asks for beyond the host policy. */
@@ -68,6 +80,11 @@ export function loadOptions(options: TransitionOptions): LoadOptions {
     onStall: options.leave ? 'leave' : 'revert',
     downgrade: options.downgrade ?? false,
   };
+}
+
+/** The options of `withLoadOptions`, as installing and loading take them. */
+export function acceptOptions(options: AcceptOptions): LoadOptions & AdmitOptions {
+  return { ...loadOptions(options), ...proofOptions(options) };
 }
 
 /** The findings of the checks before a load, one per line; passed checks only with `all`. */

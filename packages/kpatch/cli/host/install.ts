@@ -6,21 +6,18 @@ import { personAtWork } from '../../host/boot/boot.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
 import { type InstallOptions, installAgain, installModule } from '../../host/store/install.ts';
 import { readModuleFile } from '../../host/store/module-file.ts';
-import { action, type Context, type Outcome } from '../command.ts';
+import { action, type Context, type NextStep, type Outcome } from '../command.ts';
+import { shellWord } from '../shell-word.ts';
 import {
+  type AcceptOptions,
+  acceptOptions,
   LOCK_WAIT_MS,
   loadLines,
-  loadOptions,
   machineOf,
-  type ProofOptions,
-  proofOptions,
-  type TransitionOptions,
-  withHostOptions,
-  withProofOptions,
-  withTransitionOptions,
+  withLoadOptions,
 } from './host-options.ts';
 
-interface Options extends TransitionOptions, ProofOptions {
+interface Options extends AcceptOptions {
   readonly kernelVersion?: string;
   readonly load: boolean;
   readonly again?: boolean;
@@ -32,9 +29,8 @@ export function register(program: Command): void {
     .description('load a patch now and at every boot of its kernel')
     .option('-k, --kernel-version <release>', 'install for this kernel instead of the running one')
     .option('--no-load', 'do not load it now, only at the next boot')
-    .option('--again', 'unblock patches that the boot guard blocked (all, or the given one)')
-    .option('--downgrade', 'allow a lower version, another line, or replacing patches of unknown content');
-  withHostOptions(withProofOptions(withTransitionOptions(command))).action(action(run));
+    .option('--again', 'unblock patches that the boot guard blocked (all, or the given one)');
+  withLoadOptions(command).action(action(run));
 }
 
 /** A file that is there; a name with --again means an installed patch. */
@@ -45,8 +41,7 @@ function isFile(file: string | undefined): file is string {
 async function run({ report }: Context, options: Options, file?: string): Promise<Outcome> {
   const machine = machineOf(options);
   const install: InstallOptions = {
-    ...loadOptions(options),
-    ...proofOptions(options),
+    ...acceptOptions(options),
     ...(options.kernelVersion === undefined ? {} : { release: options.kernelVersion }),
     load: options.load,
     dryRun: options.dryRun ?? false,
@@ -71,5 +66,21 @@ async function run({ report }: Context, options: Options, file?: string): Promis
   const done = options.dryRun ? 'would be installed' : 'is installed';
   const text = [`${name} ${done} for ${release}`, ...(load === undefined ? [] : loadLines(load))];
   if (options.dryRun) text.push(...replaced.map((old) => `it would replace ${old}`));
-  return { schema: 'kpatch.install/1', data: { ...result, dryRun: options.dryRun ?? false }, text: text.join('\n') };
+  const next = options.dryRun || options.root !== undefined ? [] : nextOf(name, load !== undefined);
+  return {
+    schema: 'kpatch.install/1',
+    data: { ...result, dryRun: options.dryRun ?? false },
+    text: text.join('\n'),
+    next,
+  };
+}
+
+function nextOf(name: string, loaded: boolean): NextStep[] {
+  const word = shellWord(name);
+  return [
+    loaded
+      ? { run: 'kpatch status', what: 'see what it does' }
+      : { run: `kpatch load ${word}`, what: 'load it now, on the kernel that it is for' },
+    { run: `kpatch uninstall ${word}`, what: 'no longer load it at boot' },
+  ];
 }

@@ -1,4 +1,5 @@
 /** `kpatch load`: loads a patch into the running kernel. */
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { failure, KpatchError } from '../../base/errors/error.ts';
 import { printError } from '../../base/print.ts';
@@ -10,22 +11,21 @@ import { fitOf, loadModule } from '../../host/live/load.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
 import type { Machine } from '../../host/machine/machine.ts';
 import { findModule } from '../../host/store/find.ts';
-import { action, type Context, type Outcome } from '../command.ts';
+import { action, type Context, type NextStep, type Outcome } from '../command.ts';
+import { shellWord } from '../shell-word.ts';
 import {
+  type AcceptOptions,
+  acceptOptions,
   findingLines,
   LOCK_WAIT_MS,
   loadLines,
   loadOptions,
   machineOf,
-  type ProofOptions,
   proofOptions,
-  type TransitionOptions,
-  withHostOptions,
-  withProofOptions,
-  withTransitionOptions,
+  withLoadOptions,
 } from './host-options.ts';
 
-interface Options extends TransitionOptions, ProofOptions {
+interface Options extends AcceptOptions {
   readonly all?: boolean;
   readonly boot?: boolean;
   readonly survived?: boolean;
@@ -37,9 +37,8 @@ export function register(program: Command): void {
     .description('load a patch (a module file or an installed patch) into the running kernel')
     .option('-a, --all', 'load all patches installed for the running kernel')
     .option('--boot', 'with --all: load under the boot guard, as kpatch.service does')
-    .option('--survived', 'tell the boot guard that the machine survived this boot')
-    .option('--downgrade', 'allow a lower version, another line, or replacing patches of unknown content');
-  withHostOptions(withProofOptions(withTransitionOptions(command))).action(action(run));
+    .option('--survived', 'tell the boot guard that the machine survived this boot');
+  withLoadOptions(command).action(action(run));
 }
 
 async function run({ report }: Context, options: Options, patch?: string): Promise<Outcome> {
@@ -61,10 +60,9 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
       loadAll(
         machine,
         {
-          ...loadOptions(options),
+          ...acceptOptions(options),
           guarded: options.boot ?? false,
           dryRun: options.dryRun ?? false,
-          ...proofOptions(options),
         },
         report,
       );
@@ -80,9 +78,24 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
     return { schema: 'kpatch.load/1', data: { dryRun: true, name: module.name, findings }, text };
   }
   const result = await withLock(machine, report, LOCK_WAIT_MS, () =>
-    loadModule(machine, module, { ...loadOptions(options), ...proofOptions(options) }, report),
+    loadModule(machine, module, acceptOptions(options), report),
   );
-  return { schema: 'kpatch.load/1', data: result, text: loadLines(result).join('\n') };
+  return {
+    schema: 'kpatch.load/1',
+    data: result,
+    text: loadLines(result).join('\n'),
+    // What is said of an image is not to be typed on this machine.
+    next: options.root === undefined ? nextOf(patch, module.name) : [],
+  };
+}
+
+/** What follows a load: a patch from a file is gone after a reboot, an installed one is not. */
+function nextOf(patch: string, name: string): NextStep[] {
+  return [
+    { run: 'kpatch status', what: 'see what it does' },
+    ...(existsSync(patch) ? [{ run: `kpatch install ${shellWord(patch)}`, what: 'load it at every boot' }] : []),
+    { run: `kpatch unload ${shellWord(name)}`, what: 'take it out again' },
+  ];
 }
 
 /**

@@ -10,7 +10,6 @@ import {
   loadOptions,
   machineOf,
   type TransitionOptions,
-  withHostOptions,
   withTransitionOptions,
 } from './host-options.ts';
 
@@ -24,7 +23,7 @@ export function register(program: Command): void {
 An installed patch goes back to the one that it replaced, and that is installed in its place; a patch that is only loaded goes
 back to the installed one. The host policy, the boot guard and all checks of a load apply. A second rollback goes forward again.`,
     );
-  withHostOptions(withTransitionOptions(command)).action(action(run));
+  withTransitionOptions(command).action(action(run));
 }
 
 async function run({ report }: Context, options: TransitionOptions): Promise<Outcome> {

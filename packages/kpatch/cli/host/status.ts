@@ -145,7 +145,6 @@ function text(status: Status, support: Support | undefined): readonly Line[] {
   for (const [i, seen] of status.observed.entries()) rows.push([i === 0 ? 'Boot guard' : '', seen]);
   rows.push(['Host policy', policyText(status)]);
   if (support !== undefined) rows.push(['Support', supportText(support)]);
-  for (const [label, value] of channelRows(status.channel)) rows.push([label, value]);
   rows.push(['To do', status.todo[0] ?? 'nothing']);
   for (const one of status.todo.slice(1)) rows.push(['', one]);
   const width = Math.max(...rows.map(([label = '']) => label.length)) + 2;
@@ -170,17 +169,6 @@ function policyText({ policy }: Status): string {
   if (policy.state === 'none') return `none: root may load any patch (${policy.file})${revoked}${unwanted}`;
   if (policy.state === 'unusable') return `CANNOT BE USED: nothing new is accepted${unwanted}`;
   return `${policy.file} (${policy.digest?.slice(0, 12)})${revoked}${unwanted}`;
-}
-
-/** The rows that the channel contributes: label and text. */
-function channelRows(channel: Status['channel']): [string, string][] {
-  const lines = channel?.lines;
-  if (!Array.isArray(lines)) return [];
-  return lines.flatMap((line: unknown): [string, string][] => {
-    if (!Array.isArray(line)) return [];
-    const [label, value] = line as unknown[];
-    return typeof label === 'string' && typeof value === 'string' ? [[label, value]] : [];
-  });
 }
 
 function wrap(words: readonly string[]): string {

@@ -8,21 +8,14 @@ import { withLock } from '../../host/machine/host-lock.ts';
 import type { Machine } from '../../host/machine/machine.ts';
 import { moduleNameOf } from '../../host/store/module-file.ts';
 import { action, type Context, type Outcome } from '../command.ts';
-import {
-  LOCK_WAIT_MS,
-  loadOptions,
-  machineOf,
-  type TransitionOptions,
-  withHostOptions,
-  withTransitionOptions,
-} from './host-options.ts';
+import { LOCK_WAIT_MS, loadOptions, machineOf, type TransitionOptions, withTransitionOptions } from './host-options.ts';
 
 export function register(program: Command): void {
   const command = program
     .command('unload [PATCH]')
     .description('disable a patch and remove it from the running kernel; it stays installed')
     .option('-a, --all', 'unload all patches');
-  withHostOptions(withTransitionOptions(command)).action(action(run));
+  withTransitionOptions(command).action(action(run));
 }
 
 async function run(

@@ -9,7 +9,7 @@ export interface JsonStream {
   /** Ends the document with more members. */
   end(members: object): void;
   /** Ends the document with the member `error` and sets the exit status. */
-  fail(error: unknown): void;
+  endWithError(error: unknown): void;
 }
 
 export function jsonStream(schema: string, stream: NodeJS.WritableStream): JsonStream {
@@ -30,7 +30,7 @@ export function jsonStream(schema: string, stream: NodeJS.WritableStream): JsonS
       count++;
     },
     end: close,
-    fail(error) {
+    endWithError(error) {
       const known = error instanceof KpatchError;
       process.exitCode = known ? error.exit : 1;
       close({

@@ -25,15 +25,15 @@ import { allProven, type Cell, matrixText, runMatrix, succeeds } from '../../pro
 import { onlyChecks, plans, withUserChecks } from '../../prove/plans.ts';
 import { prove } from '../../prove/proof.ts';
 import { proofText } from '../../prove/proof-text.ts';
-import { type KernelCode, readSourcePatch, reportFacts, type SourcePatch } from '../../prove/report/facts.ts';
+import { type CodeSources, readSourcePatch, reportFacts, type ShownPatch } from '../../prove/report/facts.ts';
 import { reportPage } from '../../prove/report/page.ts';
 import type { Plan, ProofKernel } from '../../prove/run/check.ts';
 import type { ProofEvent } from '../../prove/run/event.ts';
 import { seal } from '../../provenance/envelope.ts';
 import { testResultPath } from '../../provenance/statement.ts';
 import { testResultOf } from '../../provenance/test-result.ts';
-import { machineFor } from '../../vm/emulator.ts';
-import { printFailure } from '../command.ts';
+import { machineFor } from '../../vm/qemu/emulator.ts';
+import { type NextStep, printFailure, printNext } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
@@ -98,7 +98,7 @@ export function register(program: Command): void {
       using built = temporaryFolder('kpatch-prove-');
       await run(modules, options, built.path, stream);
     } catch (error) {
-      if (stream?.begun === true) stream.fail(error);
+      if (stream?.begun === true) stream.endWithError(error);
       else printFailure(error, options.json === true);
     }
   });
@@ -127,8 +127,10 @@ async function run(given: readonly string[], options: Options, built: string, st
     const [job] = jobs;
     const proof = await proveOne(job!, { ...common, guests: availableParallelism() }, viewOf(stream));
     process.exitCode = succeeds(proof, options.allowExceptions) ? 0 : 1;
-    if (stream === undefined) print(proofText(proof));
-    else stream.end({ warnings: report.warnings, proof });
+    if (stream === undefined) {
+      print(proofText(proof));
+      printNext(nextOf(proof, job!, given, options));
+    } else stream.end({ warnings: report.warnings, proof });
     return;
   }
   if (typeof options.proof === 'string' || options.report !== undefined) {
@@ -151,6 +153,24 @@ async function run(given: readonly string[], options: Options, built: string, st
       warnings: report.warnings,
       proofs: cells.map(({ label, proof, error }: Cell) => ({ label, proof: proof ?? null, error: error ?? null })),
     });
+}
+
+/** What follows a proof: to install what is proven, to look closer at what is not. */
+function nextOf(proof: Proof, { file }: Job, given: readonly string[], options: Options): NextStep[] {
+  const words = given.map(shellWord).join(' ');
+  if (proof.verdict === 'not proven') {
+    return options.report === undefined
+      ? [{ run: `kpatch prove ${words} --report report.html`, what: 'see each check with its evidence' }]
+      : [];
+  }
+  // A module that was built for this proof only is gone.
+  const module = given.length === 1 && given[0] === file ? shellWord(file) : undefined;
+  if (module === undefined) return [{ run: `kpatch build ${words}`, what: 'write the module' }];
+  return [
+    ...(options.full ? [] : [{ run: `kpatch prove --full ${module}`, what: 'more checks, for some minutes' }]),
+    { run: `kpatch install ${module}`, what: `on ${proof.kernel.release}: load it now and at every boot` },
+    { run: `kpatch package ${module}`, what: 'packages for other machines (.deb, .rpm)' },
+  ];
 }
 
 interface Common {
@@ -266,7 +286,7 @@ async function writeReport(
   proof: Proof,
   subject: Subject,
   kernel: ProofKernel,
-  sources: readonly SourcePatch[],
+  sources: readonly ShownPatch[],
   { command, report }: Common,
 ): Promise<void> {
   const { facts } = kernel;
@@ -277,7 +297,7 @@ async function writeReport(
   report.note(`report written to ${path}`);
 }
 
-async function codeOf(facts: KernelFacts, functions: readonly ReplacedFunction[]): Promise<KernelCode> {
+async function codeOf(facts: KernelFacts, functions: readonly ReplacedFunction[]): Promise<CodeSources> {
   const modules = new Map<string, ElfObject>();
   for (const name of new Set(functions.map(({ object }) => object))) {
     if (facts.modules.names.includes(name))

@@ -11,8 +11,8 @@ import type { Comparison } from './compare.ts';
 import { isCopyable } from './correlate.ts';
 import { dataChanges } from './data-changes.ts';
 import { dropInit, dropOverridden, findLeftOut } from './left-out.ts';
+import { isTraceable, refuseLists, refuseMovedNames, refuseRemoved, refuseUnpatchable } from './limits.ts';
 import { leaveOutPlaces } from './places.ts';
-import { isTraceable, refuseLists, refuseMovedNames, refuseRemoved, refuseUnpatchable } from './reach.ts';
 
 export interface Changes {
   /** Patched versions of the functions that changed, with reasons; cold parts are not listed, but their parents. */

@@ -9,7 +9,7 @@ import { listEntries } from '../parts/list.ts';
 import { bytesOf, entryOf, type Model, type Part } from '../parts/part.ts';
 import { storageOf } from '../parts/section-class.ts';
 import { type Entries, type Entry, entryAt, entryBytes, replacementLength } from '../parts/tables.ts';
-import { contentOf, describeTarget, relocationKind, type Target, targetOf, useOf } from '../parts/target.ts';
+import { contentOf, describeTarget, type ReferenceTarget, relocationKind, targetOf, useOf } from '../parts/target.ts';
 import { isCopyable } from './correlate.ts';
 
 export class Comparison {
@@ -163,7 +163,7 @@ export class Comparison {
   }
 
   /** True if two references mean the same. */
-  sameTarget(a: Target, b: Target): boolean {
+  sameTarget(a: ReferenceTarget, b: ReferenceTarget): boolean {
     if (a.kind === 'part' && b.kind === 'part') {
       const left = a.offset + a.part.start - entryOf(a.part);
       const right = b.offset + b.part.start - entryOf(b.part);
@@ -189,7 +189,7 @@ export class Comparison {
    * Code that refers to the entry of a table, as WARN() on x86-64 does since 6.19, means the entry, wherever it is in the table.
    * Undefined if the references are not to entries.
    */
-  #sameEntries(a: Target, b: Target): boolean | undefined {
+  #sameEntries(a: ReferenceTarget, b: ReferenceTarget): boolean | undefined {
     if (a.kind !== 'section' || b.kind !== 'section') return undefined;
     const [one, other] = [
       entryAt(this.#entries[0], a.section, a.offset),
@@ -273,14 +273,14 @@ export class Comparison {
   }
 
   /** A field may also refer to its own entry (two relocations that make a distance). */
-  #sameField(a: Entry, from: Target, b: Entry, to: Target): boolean {
+  #sameField(a: Entry, from: ReferenceTarget, b: Entry, to: ReferenceTarget): boolean {
     if (from.kind === 'section' && from.section === a.section) {
       return to.kind === 'section' && to.section === b.section && from.offset - a.start === to.offset - b.start;
     }
     return this.sameTarget(from, to);
   }
 
-  #sameReplacement(a: Entry, from: Target, b: Entry, to: Target): boolean {
+  #sameReplacement(a: Entry, from: ReferenceTarget, b: Entry, to: ReferenceTarget): boolean {
     if (from.kind !== 'part' || to.kind !== 'part') return this.#sameField(a, from, b, to);
     const left = from.part.start + from.offset;
     const right = to.part.start + to.offset;
@@ -342,7 +342,7 @@ function sameType(
   return use !== 'address' && use === useOf(rightModel, rightSection, right);
 }
 
-function sameExternal(a: Target & { kind: 'external' }, b: Target & { kind: 'external' }): boolean {
+function sameExternal(a: ReferenceTarget & { kind: 'external' }, b: ReferenceTarget & { kind: 'external' }): boolean {
   const { symbol: one } = a;
   const { symbol: other } = b;
   if (one.name !== other.name || one.section !== other.section) return false;

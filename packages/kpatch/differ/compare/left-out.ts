@@ -6,7 +6,7 @@ import type { LeftOutChange, Reason } from '../options.ts';
 import { parentOf } from '../parts/names.ts';
 import type { Pair } from '../parts/pair.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
-import { refuseInit } from './reach.ts';
+import { refuseInit } from './limits.ts';
 
 /** Notes a changed part of init or exit code. That of a module is refused where it can run again. */
 export function leaveOutInit(pair: Pair, part: Part): void {

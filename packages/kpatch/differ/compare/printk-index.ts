@@ -8,7 +8,7 @@ import { codeOf } from '../parts/code.ts';
 import { familyOf } from '../parts/names.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
 import type { Entries } from '../parts/tables.ts';
-import { contentOf, type Target, targetOf, throughList } from '../parts/target.ts';
+import { contentOf, type ReferenceTarget, targetOf, throughList } from '../parts/target.ts';
 
 /** Offsets in struct pi_entry (include/linux/printk.h), which is packed. */
 const FIELDS = { format: 0, function: 8 } as const;
@@ -62,7 +62,7 @@ export class PrintkIndex {
 }
 
 /** A string of a mergeable section, or what an array of characters holds up to its NUL. */
-function textOf(target: Target): string | undefined {
+function textOf(target: ReferenceTarget): string | undefined {
   if (target.kind === 'content') {
     return (target.section.flags & SHF.STRINGS) === 0 ? undefined : text(target.section, target.at + target.offset);
   }

@@ -12,7 +12,7 @@ import { SHF } from '../../formats/elf/constants.ts';
 import type { Instruction } from '../../platform/platform.ts';
 import { baseName, familyOf, isFunctionName } from './names.ts';
 import { type Part, sourceOf } from './part.ts';
-import { contentOf, type Target, targetOf, throughList, useOf } from './target.ts';
+import { contentOf, type ReferenceTarget, targetOf, throughList, useOf } from './target.ts';
 
 /**
  * Which argument (from 0) is the line, also without the name of a file or function before it. From include/linux/kernel.h,
@@ -200,26 +200,26 @@ function printsLine(part: Part, path: readonly Step[], argument: number): boolea
 }
 
 /** True for the name of a source file, or of the function as `__func__`. */
-function namesPlace(target: Target, part: Part): boolean {
+function namesPlace(target: ReferenceTarget, part: Part): boolean {
   if (target.kind === 'part') return target.offset === 0 && isFunctionName(target.part.name);
   // clang's `__func__` is a string like any other.
   return namesFile(target) || textOf(target) === familyOf(part.name);
 }
 
 /** True for the name of a source file. */
-function namesFile(target: Target): boolean {
+function namesFile(target: ReferenceTarget): boolean {
   const text = textOf(target);
   return text !== undefined && isFileName(text);
 }
 
 /** The string that begins at the target; undefined if none does. */
-function textOf(target: Target): string | undefined {
+function textOf(target: ReferenceTarget): string | undefined {
   if (target.kind !== 'content' || target.offset !== 0 || (target.section.flags & SHF.STRINGS) === 0) return undefined;
   return Buffer.from(contentOf(target.section, target.at)).toString('latin1');
 }
 
 /** What the last instruction that writes the register loads the address of. */
-function addressIn(path: readonly Step[], register: number): Target | undefined {
+function addressIn(path: readonly Step[], register: number): ReferenceTarget | undefined {
   const step = lastWrite(path, register);
   if (step === undefined || step.instruction.flow === 'call') return undefined;
   const { copies } = step.instruction;

@@ -4,7 +4,7 @@
  */
 import { STB, STT } from '../../formats/elf/constants.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
-import type { AmbiguousSymbol, KernelSymbol } from '../options.ts';
+import type { AmbiguousSymbol, TargetSymbol } from '../options.ts';
 
 interface Unit {
   readonly file: string;
@@ -19,7 +19,7 @@ interface Unit {
 export function localsMatcher(
   object: Uint8Array,
   file: string,
-  symbols: readonly KernelSymbol[],
+  symbols: readonly TargetSymbol[],
 ): (symbol: AmbiguousSymbol) => number | undefined {
   let unit: Unit | undefined | null = null;
   return ({ name }) => {
@@ -32,7 +32,7 @@ export function localsMatcher(
   };
 }
 
-function findUnit(bytes: Uint8Array, file: string, symbols: readonly KernelSymbol[]): Unit | undefined {
+function findUnit(bytes: Uint8Array, file: string, symbols: readonly TargetSymbol[]): Unit | undefined {
   const object = readObject(bytes, file);
   const wanted = new Set<string>();
   const files = new Set<string>();
@@ -54,7 +54,7 @@ function isStable(name: string): boolean {
   return !/[.]\d+$|^__(?:UNIQUE_ID|initcall|exitcall|ksymtab|kstrtab|addressable|compound)|^__pfx_|^\.L/.test(name);
 }
 
-function unitsOf(symbols: readonly KernelSymbol[]): Unit[] {
+function unitsOf(symbols: readonly TargetSymbol[]): Unit[] {
   const units: Unit[] = [];
   let unit: Unit | undefined;
   for (const [index, { name, file, bind }] of symbols.entries()) {

@@ -3,18 +3,18 @@ import { SHF, SHN, STB, STT } from '../../formats/elf/constants.ts';
 import { ElfFile } from '../../formats/elf/file.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
 import { symbolKinds } from '../../formats/symbol-kind.ts';
-import type { KernelSymbol } from '../options.ts';
+import type { TargetSymbol } from '../options.ts';
 
 /** Reads a table in any of the forms. `bytes` is the file's content, `file` its name for messages. */
-export function readSymbolTable(bytes: Uint8Array, file: string): KernelSymbol[] {
+export function readSymbolTable(bytes: Uint8Array, file: string): TargetSymbol[] {
   if (bytes[0] === 0x7f && bytes[1] === 0x45) return symbolsOfFile(new ElfFile(bytes, file));
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
   return /^\s*\d+: [0-9a-f]{16}\s/m.test(text) ? parseReadelf(text) : parseKallsyms(text);
 }
 
 /** The text of `readelf -s --wide`: number, value, size, type, bind, visibility, section, name. */
-export function parseReadelf(text: string): KernelSymbol[] {
-  const symbols: KernelSymbol[] = [];
+export function parseReadelf(text: string): TargetSymbol[] {
+  const symbols: TargetSymbol[] = [];
   let source = '';
   for (const line of text.split('\n')) {
     const fields =
@@ -38,7 +38,7 @@ export function parseReadelf(text: string): KernelSymbol[] {
 }
 
 /** `/proc/kallsyms` or `System.map`: address, type letter (lower case: local), name. Lines of modules are left out. */
-export function parseKallsyms(text: string): KernelSymbol[] {
+export function parseKallsyms(text: string): TargetSymbol[] {
   const lines = [...text.matchAll(/^([0-9a-f]+) ([a-zA-Z]) (\S+)$/gm)].map(([, address, type, name]) => {
     return { address: BigInt(`0x${address}`), type: type!, name: name! };
   });
@@ -53,8 +53,8 @@ export function parseKallsyms(text: string): KernelSymbol[] {
 }
 
 /** The defined symbols of an ELF file; of a module those that stay loaded, as its kallsyms has them. */
-export function symbolsOfFile(file: ElfFile): KernelSymbol[] {
-  const symbols: KernelSymbol[] = [];
+export function symbolsOfFile(file: ElfFile): TargetSymbol[] {
+  const symbols: TargetSymbol[] = [];
   let source = '';
   for (const { name, bind, type, shndx, value, size } of file.symbols()) {
     if (type === STT.FILE) source = name;
@@ -79,8 +79,8 @@ export function symbolsOfFile(file: ElfFile): KernelSymbol[] {
  * Where no table is at hand: the original object's own symbols, as if each occurred once in the kernel. Enough to see what
  * changed, not to build a module.
  */
-export function assumedSymbols(object: ElfObject): KernelSymbol[] {
-  const symbols: KernelSymbol[] = [];
+export function assumedSymbols(object: ElfObject): TargetSymbol[] {
+  const symbols: TargetSymbol[] = [];
   const globals = new Set<string>();
   let file: string | undefined;
   for (const { name, bind, type, section } of object.symbols) {

@@ -1,6 +1,6 @@
 /** Where the kernel has what stays in it: exports, and symbols of kallsyms with their positions. */
 import { basename } from 'node:path';
-import type { DiffOptions, KernelSymbol } from '../options.ts';
+import type { DiffOptions, TargetSymbol } from '../options.ts';
 
 /** How a reference from the livepatch module to something that stays is made. */
 export interface Resolution {
@@ -14,7 +14,7 @@ export interface Resolution {
   /** 0 where the name occurs once in its object, else its position from 1. */
   readonly sympos: number;
   /** The symbol as the object's table has it, where it is in the list. */
-  readonly symbol: KernelSymbol | undefined;
+  readonly symbol: TargetSymbol | undefined;
 }
 
 export type Lookup =
@@ -23,14 +23,14 @@ export type Lookup =
   | { readonly found: undefined; readonly count: number };
 
 /** Symbols by name. Nearly every name has one symbol: a list for each would take more memory than the symbols. */
-type Index = ReadonlyMap<string, KernelSymbol | KernelSymbol[]>;
+type Index = ReadonlyMap<string, TargetSymbol | TargetSymbol[]>;
 
-const indices = new WeakMap<readonly KernelSymbol[], Index>();
+const indices = new WeakMap<readonly TargetSymbol[], Index>();
 
-function indexOf(symbols: readonly KernelSymbol[]): Index {
+function indexOf(symbols: readonly TargetSymbol[]): Index {
   const known = indices.get(symbols);
   if (known !== undefined) return known;
-  const index = new Map<string, KernelSymbol | KernelSymbol[]>();
+  const index = new Map<string, TargetSymbol | TargetSymbol[]>();
   for (const symbol of symbols) {
     const before = index.get(symbol.name);
     if (before === undefined) index.set(symbol.name, symbol);
@@ -42,7 +42,7 @@ function indexOf(symbols: readonly KernelSymbol[]): Index {
 }
 
 /** All symbols of a name, in the order of the list. */
-function named(index: Index, name: string): readonly KernelSymbol[] {
+function named(index: Index, name: string): readonly TargetSymbol[] {
   const found = index.get(name);
   return found === undefined ? [] : Array.isArray(found) ? found : [found];
 }
@@ -60,7 +60,7 @@ export interface Wanted {
   readonly file: string;
 }
 
-export class KernelSymbols {
+export class TargetSymbols {
   readonly #options: DiffOptions;
   readonly #index: Index;
 
@@ -105,7 +105,7 @@ export class KernelSymbols {
   own({ name, kind, local, file }: Wanted): Lookup {
     const all = named(this.#index, name);
     const { object } = this.#options;
-    const at = (symbol: KernelSymbol): Lookup => ({
+    const at = (symbol: TargetSymbol): Lookup => ({
       found: {
         name,
         ordinary: false,

@@ -6,7 +6,7 @@ import type { ElfSymbol, Relocation, Section } from '../../formats/elf/object.ts
 import type { RelocationKind, Use } from '../../platform/platform.ts';
 import type { Model, Part } from './part.ts';
 
-export type Target =
+export type ReferenceTarget =
   /** No symbol: a constant. */
   | { readonly kind: 'none'; readonly offset: number }
   /** A symbol that another object defines, or an absolute or common one. */
@@ -37,7 +37,7 @@ export function useOf(model: Model, section: Section, relocation: Relocation): U
 }
 
 /** The target of a relocation in `section`. */
-export function targetOf(model: Model, section: Section, relocation: Relocation): Target {
+export function targetOf(model: Model, section: Section, relocation: Relocation): ReferenceTarget {
   const { symbol, addend } = relocation;
   if (symbol === undefined) return { kind: 'none', offset: addend };
   // Marks (R_PPC64_ENTRY, R_LARCH_RELAX) relocate nothing.
@@ -138,7 +138,7 @@ export function contentOf(section: Section, at: number): Uint8Array {
 }
 
 /** Where an address comes from a list of addresses (ppc64le's `.toc`): what that address is. */
-export function throughList(model: Model, target: Target): Target {
+export function throughList(model: Model, target: ReferenceTarget): ReferenceTarget {
   if (target.kind !== 'part' || target.offset !== 0) return target;
   const { part } = target;
   if (model.arch.addressList?.(part.section.name) !== true) return target;
@@ -147,7 +147,7 @@ export function throughList(model: Model, target: Target): Target {
 }
 
 /** A target in words. */
-export function describeTarget(target: Target): string {
+export function describeTarget(target: ReferenceTarget): string {
   const plus = (offset: number): string =>
     offset === 0 ? '' : offset > 0 ? `+0x${offset.toString(16)}` : `-0x${(-offset).toString(16)}`;
   switch (target.kind) {

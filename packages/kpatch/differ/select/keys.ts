@@ -5,16 +5,16 @@ import { has } from '../../platform/kernel-rules.ts';
 import { isCopyable } from '../compare/correlate.ts';
 import type { Pair } from '../parts/pair.ts';
 import type { Part } from '../parts/part.ts';
-import type { KernelSymbols, Lookup } from '../parts/symbols.ts';
+import type { Lookup, TargetSymbols } from '../parts/symbols.ts';
 import type { Entry } from '../parts/tables.ts';
-import { type Target, targetOf } from '../parts/target.ts';
+import { type ReferenceTarget, targetOf } from '../parts/target.ts';
 
 /**
  * Jump labels and static calls: the kernel reads the tables when it loads the module, before livepatch relocations of
  * modules are applied. Those of the kernel image come first since 5.8 (7c8e2bdd5f0d).
  * False if the entry is left out because the code works without it; a note says so.
  */
-export function keyWorks(pair: Pair, symbols: KernelSymbols, entry: Entry, part: Part): boolean {
+export function keyWorks(pair: Pair, symbols: TargetSymbols, entry: Entry, part: Part): boolean {
   const { patched, options, refusals, notes } = pair;
   const key = entry.table.key!;
   const relocation = entry.relocations.find(({ offset }) => offset - entry.start === key.field);
@@ -46,7 +46,7 @@ export function keyWorks(pair: Pair, symbols: KernelSymbols, entry: Entry, part:
 }
 
 /** Where the key is: reachable in time, reachable since 5.8 only, or in a module. */
-function keyHome({ options }: Pair, symbols: KernelSymbols, target: Target): 'works' | 'early' | 'module' {
+function keyHome({ options }: Pair, symbols: TargetSymbols, target: ReferenceTarget): 'works' | 'early' | 'module' {
   let lookup: Lookup;
   if (target.kind === 'external') {
     lookup = symbols.find({ name: target.symbol.name, kind: undefined, local: false, file: '' });

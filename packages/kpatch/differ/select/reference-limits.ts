@@ -6,7 +6,7 @@ import type { Pair } from '../parts/pair.ts';
 import { isFunction, type Part } from '../parts/part.ts';
 import type { Resolution } from '../parts/symbols.ts';
 import type { Entry } from '../parts/tables.ts';
-import { type Target, useOf } from '../parts/target.ts';
+import { type ReferenceTarget, useOf } from '../parts/target.ts';
 
 /** Who refers: a part that is included, or an entry of a table that goes with one. */
 export interface User {
@@ -48,7 +48,7 @@ export function refuseAmbiguous(pair: Pair, part: Part, user: User): void {
  */
 export function refuseEnd(
   pair: Pair,
-  { part, offset }: Target & { kind: 'part' },
+  { part, offset }: ReferenceTarget & { kind: 'part' },
   { symbol }: Relocation,
   user: User,
   travelling: Iterable<Part>,

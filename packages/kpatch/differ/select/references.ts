@@ -11,9 +11,9 @@ import { isCopyable } from '../compare/correlate.ts';
 import { familyOf } from '../parts/names.ts';
 import type { Pair } from '../parts/pair.ts';
 import { entryOf, isFunction, type Part } from '../parts/part.ts';
-import type { KernelSymbols, Lookup, Resolution } from '../parts/symbols.ts';
+import type { Lookup, Resolution, TargetSymbols } from '../parts/symbols.ts';
 import { type Entry, entryAt } from '../parts/tables.ts';
-import { type Target, targetOf, useOf } from '../parts/target.ts';
+import { type ReferenceTarget, targetOf, useOf } from '../parts/target.ts';
 import {
   checkLate,
   checkSeal,
@@ -55,7 +55,7 @@ export class References {
   readonly #pair: Pair;
   readonly #changes: Changes;
   readonly #ambiguous: ReadonlySet<Part>;
-  readonly #symbols: KernelSymbols;
+  readonly #symbols: TargetSymbols;
   readonly #travels: Travels;
   /** The function that a cold part belongs to. */
   readonly #parents = new Map<Part, Part>();
@@ -66,7 +66,7 @@ export class References {
   readonly unresolved = new Set<string>();
   readonly namespaces = new Set<string>();
 
-  constructor(pair: Pair, changes: Changes, ambiguous: ReadonlySet<Part>, symbols: KernelSymbols, travels: Travels) {
+  constructor(pair: Pair, changes: Changes, ambiguous: ReadonlySet<Part>, symbols: TargetSymbols, travels: Travels) {
     this.#pair = pair;
     this.#changes = changes;
     this.#ambiguous = ambiguous;
@@ -125,7 +125,7 @@ export class References {
     return { to: 'ordinary', symbol, name, addend };
   }
 
-  #toPart(target: Target & { kind: 'part' }, relocation: Relocation, user: User): Decision {
+  #toPart(target: ReferenceTarget & { kind: 'part' }, relocation: Relocation, user: User): Decision {
     const { part } = target;
     const inside: Decision = { to: 'part', part };
     if (isCopyable(part) || part.class === 'kpatch') return this.#along(part, user);

@@ -11,7 +11,7 @@ import { type Code, codeOf } from '../parts/code.ts';
 import { familyOf } from '../parts/names.ts';
 import type { Pair } from '../parts/pair.ts';
 import { isFunction, type Part } from '../parts/part.ts';
-import type { KernelSymbols, Resolution } from '../parts/symbols.ts';
+import type { Resolution, TargetSymbols } from '../parts/symbols.ts';
 import { type Entry, replacementLength } from '../parts/tables.ts';
 import { describeTarget, targetOf, useOf } from '../parts/target.ts';
 import { keyWorks } from './keys.ts';
@@ -37,7 +37,7 @@ export interface Selection {
 export class Selector {
   readonly #pair: Pair;
   readonly #changes: Changes;
-  readonly #symbols: KernelSymbols;
+  readonly #symbols: TargetSymbols;
   readonly #reasons = new Map<Part, string>();
   readonly #queue: Part[] = [];
   readonly #entries: Entry[] = [];
@@ -48,7 +48,7 @@ export class Selector {
   readonly #printkIndex: PrintkIndex;
   readonly #references: References;
 
-  constructor(pair: Pair, changes: Changes, ambiguous: ReadonlySet<Part>, symbols: KernelSymbols) {
+  constructor(pair: Pair, changes: Changes, ambiguous: ReadonlySet<Part>, symbols: TargetSymbols) {
     this.#pair = pair;
     this.#changes = changes;
     this.#symbols = symbols;

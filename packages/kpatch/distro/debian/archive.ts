@@ -43,7 +43,10 @@ export class AptArchive {
   async show(name: string): Promise<Stanza[]> {
     const result = await this.#run('apt-cache', ['show', '--', name]).catch(() => undefined);
     return result?.status === 0
-      ? parseStanzas(result.stdout.toString()).filter((stanza) => stanza.Package === name)
+      ? parseStanzas(result.stdout.toString()).filter(
+          ({ Package, Version, Architecture }) =>
+            Package === name && Version !== undefined && Architecture !== undefined,
+        )
       : [];
   }
 
@@ -154,15 +157,19 @@ export class AptArchive {
     const pins = preferences === undefined ? [] : ['-o', `Dir::Etc::Preferences=${preferences}`, '--allow-downgrades'];
     const args = ['install', '-s', '-q', '--no-install-recommends', ...pins];
     const { status, stdout, stderr } = await this.#run('apt-get', [...args, '--', ...names]);
-    const chosen = [...stdout.toString().matchAll(/^Inst (\S+) \((\S+) /gm)];
-    if (status === 0 && chosen.length > 0)
-      return chosen.map(([, name, version]) => ({ name: name!, version: version! }));
+    const chosen = parsePlan(stdout.toString());
+    if (status === 0 && chosen.length > 0) return chosen;
     throw failure(
       'kernel-part-missing',
       { release: what, part: 'compiler packages', package: names.join(' ') },
       { detail: `${stdout.toString()}${stderr}`.trim() },
     );
   }
+}
+
+/** The packages in the output of `apt-get install -s`, in the order of installation. */
+export function parsePlan(text: string): { name: string; version: string }[] {
+  return [...text.matchAll(/^Inst (\S+) \((\S+) /gm)].map(([, name = '', version = '']) => ({ name, version }));
 }
 
 /** As apt names a downloaded file. */

@@ -1,12 +1,19 @@
 /** Reads small files of sysfs and procfs; a file that the kernel does not have is `undefined`, not an error. */
-import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 
-/** The trimmed text; `undefined` if it cannot be read (absent, not permitted, task gone). */
+/**
+ * The trimmed text; `undefined` if it cannot be read (absent, not permitted, task gone). What is not a regular file cannot be
+ * read: a named pipe in an image would block for ever.
+ */
 export function attribute(path: string): string | undefined {
+  let fd: number | undefined;
   try {
-    return readFileSync(path, 'utf8').trim();
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return fstatSync(fd).isFile() ? readFileSync(fd, 'utf8').trim() : undefined;
   } catch {
     return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
 }
 

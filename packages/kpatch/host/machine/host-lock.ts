@@ -1,5 +1,5 @@
 /** A lock, so that only one kpatch at a time changes the store and the kernel of a machine. */
-import { closeSync, fchmodSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { writeError } from '../../base/files.ts';
@@ -35,7 +35,8 @@ export async function withLock<T>(
 function makePrivate(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    const fd = openSync(path, 'a', 0o600);
+    const { O_WRONLY, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+    const fd = openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
     fchmodSync(fd, 0o600);
     closeSync(fd);
   } catch (error) {

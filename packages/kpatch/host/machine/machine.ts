@@ -4,10 +4,9 @@
  */
 import { writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { requireInside } from '../../base/inside.ts';
+import { linksBelow, requireInside } from '../../base/inside.ts';
 import { printableLine } from '../../base/printable.ts';
 import { run } from '../../base/run.ts';
-import { namesIn } from './attribute.ts';
 
 /** Result of an operation; `message` is the output of the tool or the system error. */
 export interface ActResult {
@@ -86,11 +85,20 @@ export function thisMachine(root = '/'): Machine {
   };
 }
 
+/** Deeper than any folder that kpatch makes. */
+const LINK_DEPTH = 8;
+
 /** Ensures that nothing is written outside an image. Error: `usage`. */
 export function keepInside(machine: Machine): void {
   if (!machine.offline) return;
-  const releases = namesIn(machine.store).map((name) => join(machine.store, name));
-  requireInside(dirname(machine.proc), [machine.etc, machine.run, machine.store, ...releases]);
+  const root = dirname(machine.proc);
+  const folders = [machine.etc, machine.run, machine.store];
+  requireInside(root, folders);
+  // Also the lock, and the folders in which files are staged, kept and cleaned up.
+  requireInside(
+    root,
+    folders.flatMap((folder) => linksBelow(folder, LINK_DEPTH)),
+  );
 }
 
 /** Generous, because the pre-patch callbacks of the module run before insmod returns. */

@@ -1,6 +1,7 @@
 /** Livepatch module files as the host takes them, including those built by other tools. */
 import { failure } from '../../base/errors/error.ts';
 import { readRegularFile } from '../../base/files.ts';
+import { compressionOf } from '../../formats/compression.ts';
 import { type LivepatchFacts, livepatchFacts, ModuleContent } from '../../module/content.ts';
 import type { Manifest } from '../../module/manifest.ts';
 
@@ -50,12 +51,4 @@ export function moduleNameOf(file: string): string {
 /** The line of cumulative patches that a manifest belongs to; versions are compared only within a line. */
 export function lineOf(manifest: Manifest): string {
   return manifest.line ?? '';
-}
-
-function compressionOf(bytes: Uint8Array): string | undefined {
-  const begins = (...magic: number[]): boolean => magic.every((byte, i) => bytes[i] === byte);
-  if (begins(0x1f, 0x8b)) return 'gzip';
-  if (begins(0xfd, 0x37, 0x7a, 0x58, 0x5a)) return 'xz';
-  if (begins(0x28, 0xb5, 0x2f, 0xfd)) return 'zstd';
-  return undefined;
 }

@@ -2,10 +2,11 @@
  * The patch that an installed one replaced, kept for `kpatch rollback`: in `.previous` of the release's folder in the store,
  * with its proof, its provenance and a record of what replaced it. One generation is kept.
  */
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import * as v from 'valibot';
 import { writeAtomically } from '../../base/files.ts';
+import { readJSON } from '../../base/plain.ts';
+import { storedDocument } from '../../documents/form.ts';
 import { proofBeside, proofPath, provenanceBeside, provenancePath } from '../../module/proof-path.ts';
 import type { Machine } from '../machine/machine.ts';
 import { foreign } from '../machine/owner.ts';
@@ -14,15 +15,6 @@ import { folderOf, type InstalledPatch, readInstalled } from './store.ts';
 
 const FOLDER = '.previous';
 const RECORD = 'record.json';
-
-const shape = v.object({
-  schema: v.literal('kpatch.previous/1'),
-  /** Digest of the module that replaced it. */
-  by: v.string(),
-  name: v.string(),
-  file: v.pipe(v.string(), v.regex(/^[^./][^/]*\.ko$/)),
-  sha256: v.string(),
-});
 
 /**
  * Keeps the one patch that `by` replaces; several cannot be loaded in one step again, so they are not kept. The caller
@@ -49,7 +41,7 @@ export function previousOf(machine: Machine, release: string, by: string): Insta
   try {
     const folder = join(folderOf(machine, release), FOLDER);
     if (foreign([folder, join(folder, RECORD)]) !== undefined) return undefined;
-    const record = v.parse(shape, JSON.parse(readFileSync(join(folder, RECORD), 'utf8')));
+    const record = storedDocument('kpatch.previous/1', readJSON(join(folder, RECORD)));
     if (record.by !== by) return undefined;
     const { name, file, sha256 } = record;
     return { name, release, file, path: join(folder, file), sha256, installed: undefined };

@@ -29,7 +29,7 @@ export interface ModuleInput {
   readonly recipe: RecipeInput;
 }
 
-export interface PatchModule {
+export interface FinishedModule {
   /** The module, unsigned. */
   readonly bytes: Uint8Array;
   /** The C source of the glue code. */
@@ -40,7 +40,7 @@ export interface PatchModule {
  * Makes the module. The same input gives the same bytes.
  * Errors: `intermediate-malformed`, `module-link-failed`, `klp-symbol-unnameable`, `klp-relocation-crosses`.
  */
-export async function makeModule(input: ModuleInput): Promise<PatchModule> {
+export async function makeModule(input: ModuleInput): Promise<FinishedModule> {
   const { kernel, rules, manifest } = input;
   const parts = prepareParts(input.patches);
   const glue = printGlue(

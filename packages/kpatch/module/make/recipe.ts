@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import { dirname, join } from 'node:path';
 import { sha256 } from '../../base/digest.ts';
 import { writeAtomically } from '../../base/files.ts';
+import { keptDocument } from '../../documents/kept.ts';
 
 /** Increased when recipes are written or used differently. */
 const FORMAT = 1;
@@ -123,13 +124,9 @@ function namesIn(folder: string): string[] {
 
 /** The recipe that is kept; undefined if there is none, or if it is for other files of kbuild. */
 export function keptRecipe({ file, key }: RecipePlace): Recipe | undefined {
-  try {
-    const kept = JSON.parse(readFileSync(file, 'utf8')) as { key: string; digest: string; recipe: Recipe };
-    const whole = sha256(JSON.stringify(kept.recipe)) === kept.digest;
-    return kept.key === key && whole ? kept.recipe : undefined;
-  } catch {
-    return undefined;
-  }
+  const kept = keptDocument('kpatch.link-recipe', file);
+  if (kept?.key !== key || sha256(JSON.stringify(kept.recipe)) !== kept.digest) return undefined;
+  return { ...kept.recipe, common: kept.recipe.common };
 }
 
 /** Keeps a recipe for the next link; a cache that cannot be written is no error. */

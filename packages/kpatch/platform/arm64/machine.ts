@@ -1,5 +1,6 @@
 /** aarch64, little endian as all distributions have it. */
-import { disassembleWith } from '../objdump.ts';
+import { objdumpFor } from '../objdump.ts';
+import { entryTables, ordinary } from '../ordinary.ts';
 import type { BranchField, Platform, Use } from '../platform.ts';
 import { bytesOfWord, isFilledWith, wordAt } from '../words.ts';
 import { boot } from './boot.ts';
@@ -17,6 +18,7 @@ const NOP = 0xd503201f;
 const LANDING_PADS = [0xd503245f, 0xd50324df, 0xd503233f, 0xd503237f];
 
 export const aarch64: Platform = {
+  ...ordinary,
   name: 'aarch64',
   machine: 183,
   littleEndian: true,
@@ -28,9 +30,8 @@ export const aarch64: Platform = {
   prefixOf: (name) => (name.startsWith('__cfi_') ? name.slice(6) : undefined), // clang -fsanitize=kcfi, since 6.2
   isLandingPad: (bytes, offset) => offset + 4 <= bytes.length && LANDING_PADS.includes(wordAt(bytes, offset)),
   isPadding: (bytes, start, end) => isFilledWith([NOP, 0], bytes, start, end),
-  localEntry: () => 0,
   trace: {
-    sections: ['__mcount_loc', '__patchable_function_entries'],
+    sections: entryTables,
     callees: ['_mcount', '__fentry__'],
     // -fpatchable-function-entry=2 puts the place at the entry or behind `bti c`; =4,2 (since 6.2) 8 bytes before it. With
     // -pg (before 5.5) the call of _mcount is after the instructions that make the frame.
@@ -40,23 +41,20 @@ export const aarch64: Platform = {
   argumentRegisters: [0, 1, 2, 3, 4, 5, 6, 7],
   decoder,
   branchRelocation,
-  siblingCallProblem: undefined,
   structureHeaders: ['asm/alternative.h'],
   specialSections,
-  disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
+  disassemble: objdumpFor({
+    programs: ['aarch64-linux-gnu-objdump', 'objdump'],
+    machine: ['-m', 'aarch64'],
+    littleEndian: true,
+    unit: 4,
+  }),
   naming,
   boot,
   emulator,
   runPre,
   loader,
   smallKernel,
-};
-
-const objdump = {
-  programs: ['aarch64-linux-gnu-objdump', 'objdump'],
-  machine: ['-m', 'aarch64'],
-  littleEndian: true,
-  unit: 4,
 };
 
 function use(type: number): Use {

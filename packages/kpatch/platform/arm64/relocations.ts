@@ -1,5 +1,5 @@
 /** Relocation types of aarch64 (ELF for the Arm 64-bit Architecture, section 5.7). All fields count from themselves. */
-import type { RelocationKind } from '../platform.ts';
+import { relocationsOf } from '../ordinary.ts';
 
 export const R_AARCH64 = {
   NONE: 0,
@@ -61,20 +61,9 @@ const got: Readonly<Record<number, string>> = {
   312: 'LD64_GOT_LO12_NC',
 };
 
+const marks: Readonly<Record<number, string>> = { 0: 'NONE', 256: 'NONE' };
+
 /** Bytes of the fields in data, by type. */
 const bytes: Readonly<Record<number, 4 | 8>> = { 257: 8, 258: 4, 260: 8, 261: 4 };
 
-export function relocationOf(type: number): RelocationKind | undefined {
-  if (type === 0 || type === 256) return { name: 'R_AARCH64_NONE', form: 'none', bias: 0 };
-  for (const [names, form] of [
-    [absolute, 'absolute'],
-    [relative, 'pc-relative'],
-    [got, 'got'],
-  ] as const) {
-    const name = names[type];
-    if (name === undefined) continue;
-    const size = bytes[type];
-    return { name: `R_AARCH64_${name}`, form, bias: 0, ...(size === undefined ? {} : { bytes: size }) };
-  }
-  return undefined;
-}
+export const relocationOf = relocationsOf('R_AARCH64_', { absolute, 'pc-relative': relative, got, none: marks }, bytes);

@@ -2,18 +2,7 @@
  * Tables of the aarch64 kernel whose entries belong to functions. Sizes from arch/arm64/include/asm of the versions named.
  */
 import { type KernelRules, since } from '../kernel-rules.ts';
-import {
-  bugTable,
-  exceptionTable,
-  jumpTable,
-  mcountTable,
-  optional,
-  patchableEntries,
-  printkIndex,
-  type SpecialSection,
-  sites,
-  words,
-} from '../special.ts';
+import { alternatives, commonTables, type SpecialSection, sites } from '../special.ts';
 
 export function specialSections(kernel: KernelRules): readonly SpecialSection[] {
   const common = {
@@ -23,24 +12,10 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     jumpLabelSize: since(kernel, 4, 20) ? 16 : 24, // c296146c058c: relative entries since 4.20
   };
   return [
-    // struct alt_instr: two 32-bit offsets, 16 bits of capability, the two lengths. The replacement is behind the
-    // function in its own section (.subsection 1) since 5.13, in .altinstr_replacement before; with a callback the offset
-    // is
-    // that of the callback and the length 0.
-    {
-      name: '.altinstructions',
-      size: 12,
-      location: 0,
-      fields: [...words(0), ...optional(...words(4))],
-      struct: 'alt_instr',
-      replacement: { field: 4, length: 11 },
-    },
-    bugTable(common),
-    exceptionTable(common),
-    jumpTable(common),
-    mcountTable,
-    patchableEntries,
-    printkIndex,
+    // 16 bits of capability, then the two lengths. The replacement is behind the function in its own section (.subsection 1)
+    // since 5.13, in .altinstr_replacement before.
+    alternatives(12, 11),
+    ...commonTables(common),
     sites('.kcfi_traps'),
     sites('__kcfi_traps'), // as a linked module has it
   ];

@@ -1,15 +1,11 @@
-/** QEMU's `virt` machine. It has one serial port; the agent's is on PCI. No test boots it yet. */
-import type { Emulator } from '../emulator.ts';
+/** QEMU's `virt` machine. No test boots it yet. */
+import { accelerators, type Emulator, virtMachine } from '../emulator.ts';
 
 export const emulator: Emulator = {
   program: 'qemu-system-loongarch64',
   package: 'qemu-system-misc',
-  arguments: ['-machine', 'virt'],
-  tcg: { accel: 'tcg,thread=single', cpu: 'max' },
-  kvm: { accel: 'kvm', cpu: 'host' },
-  serial: (device) =>
-    device === 'console' ? ['-serial', `chardev:${device}`] : ['-device', `pci-serial,chardev=${device}`],
+  ...virtMachine,
+  ...accelerators(),
   console: 'ttyS0',
   agentPort: '/dev/ttyS1',
-  commandLine: [],
 };

@@ -1,5 +1,6 @@
 /** loongarch64. */
-import { disassembleWith } from '../objdump.ts';
+import { objdumpFor } from '../objdump.ts';
+import { entryTables, ordinary } from '../ordinary.ts';
 import type { BranchField, Platform, Use } from '../platform.ts';
 import { bytesOfWord, isFilledWith, wordAt } from '../words.ts';
 import { boot } from './boot.ts';
@@ -14,18 +15,16 @@ const NOP = 0x03400000; // andi $zero, $zero, 0
 const BREAK = 0x002a0000;
 
 export const loongarch64: Platform = {
+  ...ordinary,
   name: 'loongarch64',
   machine: 258,
   littleEndian: true,
   address64: R_LARCH[64],
   relocation: relocationOf,
   use,
-  isLabel: (name) => name.startsWith('.L'),
-  prefixOf: () => undefined,
   isPadding: (bytes, start, end) => isFilledWith([NOP, BREAK, 0], bytes, start, end),
-  localEntry: () => 0,
   trace: {
-    sections: ['__mcount_loc', '__patchable_function_entries'],
+    sections: entryTables,
     callees: ['_mcount', '__fentry__'],
     // -fpatchable-function-entry=2: two NOPs at the entry. With -pg the call of _mcount follows a move.
     before: 0,
@@ -34,21 +33,18 @@ export const loongarch64: Platform = {
   argumentRegisters: [4, 5, 6, 7, 8, 9, 10, 11],
   decoder,
   branchRelocation,
-  siblingCallProblem: undefined,
   structureHeaders: ['asm/alternative.h', 'asm/orc_types.h'],
   specialSections,
-  disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
+  disassemble: objdumpFor({
+    programs: ['loongarch64-linux-gnu-objdump', 'objdump'],
+    machine: ['-m', 'Loongarch64'],
+    littleEndian: true,
+    unit: 4,
+  }),
   naming,
   boot,
   emulator,
   loader,
-};
-
-const objdump = {
-  programs: ['loongarch64-linux-gnu-objdump', 'objdump'],
-  machine: ['-m', 'Loongarch64'],
-  littleEndian: true,
-  unit: 4,
 };
 
 function use(type: number, bytes: Uint8Array, offset: number): Use {

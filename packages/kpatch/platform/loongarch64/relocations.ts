@@ -2,7 +2,7 @@
  * Relocation types of loongarch64 (ELF for the LoongArch Architecture). All fields count from themselves. Up to binutils 2.38
  * code was relocated by little programs for a stack machine (SOP_*), several relocations at one place.
  */
-import type { RelocationKind } from '../platform.ts';
+import { relocationsOf } from '../ordinary.ts';
 
 export const R_LARCH = {
   NONE: 0,
@@ -112,18 +112,8 @@ const marks: Readonly<Record<number, string>> = {
 /** Bytes of the fields in data, by type. */
 const bytes: Readonly<Record<number, 4 | 8>> = { 1: 4, 2: 8, 50: 4, 51: 8, 55: 4, 56: 8, 99: 4, 109: 8 };
 
-export function relocationOf(type: number): RelocationKind | undefined {
-  for (const [names, form] of [
-    [absolute, 'absolute'],
-    [relative, 'pc-relative'],
-    [minus, 'minus'],
-    [got, 'got'],
-    [marks, 'none'],
-  ] as const) {
-    const name = names[type];
-    if (name === undefined) continue;
-    const size = bytes[type];
-    return { name: `R_LARCH_${name}`, form, bias: 0, ...(size === undefined ? {} : { bytes: size }) };
-  }
-  return undefined;
-}
+export const relocationOf = relocationsOf(
+  'R_LARCH_',
+  { absolute, 'pc-relative': relative, minus, got, none: marks },
+  bytes,
+);

@@ -1,26 +1,6 @@
 /** Tables of the loongarch64 kernel whose entries belong to functions. Sizes from arch/loongarch/include/asm. */
 import { type KernelRules, since } from '../kernel-rules.ts';
-import {
-  bugTable,
-  exceptionTable,
-  jumpTable,
-  mcountTable,
-  optional,
-  patchableEntries,
-  printkIndex,
-  type SpecialSection,
-  words,
-} from '../special.ts';
-
-/** Addresses of 4 bytes; an entry of .orc_unwind is 12 bytes (asm/orc_types.h, since 6.9). */
-const orc: SpecialSection = {
-  name: '.orc_unwind_ip',
-  size: 4,
-  location: 0,
-  fields: words(0),
-  derived: true,
-  parallel: { name: '.orc_unwind', size: 12 },
-};
+import { alternatives, commonTables, orcTable, type SpecialSection } from '../special.ts';
 
 export function specialSections(kernel: KernelRules): readonly SpecialSection[] {
   const common = {
@@ -30,22 +10,10 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     jumpLabelSize: 16,
   };
   return [
-    // struct alt_instr, since 6.2: two 32-bit offsets, 16 bits of feature, the two lengths. As on aarch64 the replacement
-    // is after the function in its own section.
-    {
-      name: '.altinstructions',
-      size: 12,
-      location: 0,
-      fields: [...words(0), ...optional(...words(4))],
-      struct: 'alt_instr',
-      replacement: { field: 4, length: 11 },
-    },
-    bugTable(common),
-    exceptionTable(common),
-    jumpTable(common),
-    mcountTable,
-    patchableEntries,
-    printkIndex,
-    orc,
+    // Since 6.2: 16 bits of feature, then the two lengths. As on aarch64 the replacement is after the function in its own
+    // section.
+    alternatives(12, 11),
+    ...commonTables(common),
+    orcTable(12), // asm/orc_types.h, since 6.9
   ];
 }

@@ -1,12 +1,11 @@
 /** QEMU's `pseries` machine: serial ports are hypervisor consoles. No test boots it yet. */
-import type { Emulator } from '../emulator.ts';
+import { accelerators, type Emulator } from '../emulator.ts';
 
 export const emulator: Emulator = {
   program: 'qemu-system-ppc64',
   package: 'qemu-system-ppc',
   arguments: ['-machine', 'pseries'],
-  tcg: { accel: 'tcg,thread=single', cpu: 'POWER9' },
-  kvm: { accel: 'kvm', cpu: 'host' },
+  ...accelerators('POWER9'),
   serial: (device) => ['-serial', `chardev:${device}`],
   console: 'hvc0',
   agentPort: '/dev/hvc1',

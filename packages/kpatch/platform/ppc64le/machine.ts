@@ -1,5 +1,6 @@
 /** ppc64le: 64-bit Power, little endian, ELF version 2 ABI. */
-import { disassembleWith } from '../objdump.ts';
+import { objdumpFor } from '../objdump.ts';
+import { entryTables, ordinary } from '../ordinary.ts';
 import type { BranchField, Platform, Use } from '../platform.ts';
 import { bytesOfWord, isFilledWith, wordAt } from '../words.ts';
 import { boot } from './boot.ts';
@@ -18,22 +19,20 @@ const NOPS = [0x60000000, 0x60420000, 0x63ff0000, 0];
 const RESTORE_TOC = 0xe8410018;
 
 export const ppc64le: Platform = {
+  ...ordinary,
   name: 'ppc64le',
   machine: 21,
   littleEndian: true,
   address64: R_PPC64.ADDR64,
   relocation: relocationOf,
   use,
-  isLabel: (name) => name.startsWith('.L'),
-  prefixOf: () => undefined,
   isPadding: (bytes, start, end) => isFilledWith(NOPS, bytes, start, end),
   localEntry,
   trace: {
-    sections: ['__mcount_loc', '__patchable_function_entries'],
+    sections: entryTables,
     callees: ['_mcount', '__fentry__'],
     // -mprofile-kernel calls _mcount as the second or third instruction of the local entry; -fpatchable-function-entry
-    // (since
-    // 6.1) has NOPs there, and with -fpatchable-function-entry=n,m some before the global entry.
+    // (since 6.1) has NOPs there, and with -fpatchable-function-entry=n,m some before the global entry.
     before: 24,
     after: 8,
   },
@@ -50,7 +49,12 @@ export const ppc64le: Platform = {
   addressList: (section) => section === '.toc',
   structureHeaders: ['asm/feature-fixups.h'],
   specialSections,
-  disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
+  disassemble: objdumpFor({
+    programs: ['powerpc64le-linux-gnu-objdump', 'objdump'],
+    machine: ['-m', 'powerpc:common64'],
+    littleEndian: true,
+    unit: 4,
+  }),
   naming,
   boot,
   emulator,
@@ -60,13 +64,6 @@ export const ppc64le: Platform = {
   // A jump to a function with another TOC pointer would not restore that of the caller.
   moduleFlags: ['-mcmodel=large', '-fno-optimize-sibling-calls'],
   smallKernel,
-};
-
-const objdump = {
-  programs: ['powerpc64le-linux-gnu-objdump', 'objdump'],
-  machine: ['-m', 'powerpc:common64'],
-  littleEndian: true,
-  unit: 4,
 };
 
 /** The three high bits of st_other: 0 and 1 mean none, n means 2 to the power of n bytes (ABI, section 3.4.1). */

@@ -2,7 +2,7 @@
  * Relocation types of ppc64le (64-Bit ELF V2 ABI Specification, Power Architecture, section 3.5). All fields count from
  * themselves. TOC16 types count from the TOC pointer, which code has in r2.
  */
-import type { RelocationKind } from '../platform.ts';
+import { relocationsOf } from '../ordinary.ts';
 
 export const R_PPC64 = {
   NONE: 0,
@@ -97,18 +97,8 @@ const marks: Readonly<Record<number, string>> = {
 /** Bytes of the fields in data, by type. */
 const bytes: Readonly<Record<number, 4 | 8>> = { 1: 4, 24: 4, 26: 4, 38: 8, 43: 8, 44: 8 };
 
-export function relocationOf(type: number): RelocationKind | undefined {
-  for (const [names, form] of [
-    [absolute, 'absolute'],
-    [relative, 'pc-relative'],
-    [toc, 'toc'],
-    [got, 'got'],
-    [marks, 'none'],
-  ] as const) {
-    const name = names[type];
-    if (name === undefined) continue;
-    const size = bytes[type];
-    return { name: `R_PPC64_${name}`, form, bias: 0, ...(size === undefined ? {} : { bytes: size }) };
-  }
-  return undefined;
-}
+export const relocationOf = relocationsOf(
+  'R_PPC64_',
+  { absolute, 'pc-relative': relative, toc, got, none: marks },
+  bytes,
+);

@@ -3,17 +3,7 @@
  * named.
  */
 import { type KernelRules, since } from '../kernel-rules.ts';
-import {
-  bugTable,
-  exceptionTable,
-  jumpTable,
-  longs,
-  mcountTable,
-  optional,
-  patchableEntries,
-  printkIndex,
-  type SpecialSection,
-} from '../special.ts';
+import { commonTables, longs, optional, type SpecialSection } from '../special.ts';
 
 /**
  * asm/feature-fixups.h, the same since 2.6: mask, value, then the distances of start, end, start and end of the
@@ -63,11 +53,6 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     })),
     ...places.map((name) => ({ name, size: 8, location: 0, fields: longs(0) })),
     ...ranges.map((name) => ({ name, size: RANGE_SIZE, location: 0, fields: longs(0, 8) })),
-    bugTable(common),
-    exceptionTable(common),
-    jumpTable(common),
-    mcountTable,
-    patchableEntries,
-    printkIndex,
+    ...commonTables(common),
   ];
 }

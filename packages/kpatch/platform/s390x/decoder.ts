@@ -3,6 +3,7 @@
  * bits of the first byte say how long an instruction is. Where an encoding is not distinguished finely, more registers
  * count as written than are.
  */
+import { rememberingDecoder } from '../ordinary.ts';
 import type { Decoder, Flow, Instruction } from '../platform.ts';
 
 /** r0 to r5 and r14: what a callee may write. */
@@ -10,15 +11,7 @@ const VOLATILE = 0x403f;
 const ALL = 0xffff;
 
 export function decoder(bytes: Uint8Array): Decoder {
-  const known = new Map<number, Instruction | undefined>();
-  return {
-    instruction(offset) {
-      if (known.has(offset)) return known.get(offset);
-      const instruction = decode(bytes, offset);
-      known.set(offset, instruction);
-      return instruction;
-    },
-  };
+  return rememberingDecoder((offset) => decode(bytes, offset));
 }
 
 /** The length in bytes of the instruction with this first byte. */

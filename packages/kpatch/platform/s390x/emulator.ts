@@ -1,12 +1,11 @@
 /** QEMU's machine with channel devices. The console is SCLP's, the agent's port virtio's. No test boots it yet. */
-import type { Emulator } from '../emulator.ts';
+import { accelerators, type Emulator } from '../emulator.ts';
 
 export const emulator: Emulator = {
   program: 'qemu-system-s390x',
   package: 'qemu-system-misc',
   arguments: ['-machine', 's390-ccw-virtio'],
-  tcg: { accel: 'tcg,thread=single', cpu: 'max' },
-  kvm: { accel: 'kvm', cpu: 'host' },
+  ...accelerators(),
   serial: (device) =>
     device === 'console'
       ? ['-serial', `chardev:${device}`]

@@ -1,5 +1,6 @@
 /** s390x: the 64-bit architecture of IBM Z, big endian. */
-import { disassembleWith } from '../objdump.ts';
+import { objdumpFor } from '../objdump.ts';
+import { entryTables, ordinary } from '../ordinary.ts';
 import type { BranchField, Platform, Use } from '../platform.ts';
 import { boot } from './boot.ts';
 import { decoder } from './decoder.ts';
@@ -12,18 +13,16 @@ import { smallKernel } from './small-kernel.ts';
 import { specialSections } from './special.ts';
 
 export const s390x: Platform = {
+  ...ordinary,
   name: 's390x',
   machine: 22,
   littleEndian: false,
   address64: R_390[64],
   relocation: relocationOf,
   use,
-  isLabel: (name) => name.startsWith('.L'),
-  prefixOf: () => undefined,
   isPadding,
-  localEntry: () => 0,
   trace: {
-    sections: ['__mcount_loc', '__patchable_function_entries'],
+    sections: entryTables,
     callees: ['__fentry__', '_mcount'],
     // The call of __fentry__, or the BRCL 0 of -mnop-mcount, is the first instruction. With -pg alone (before 3.18 or so)
     // the return address is saved first.
@@ -37,23 +36,20 @@ export const s390x: Platform = {
   isThunk: (name) => name.startsWith('__s390_indirect_jump_r'),
   decoder,
   branchRelocation,
-  siblingCallProblem: undefined,
   structureHeaders: ['asm/alternative.h'],
   specialSections,
-  disassemble: (bytes, start, end) => disassembleWith(objdump, bytes, start, end),
+  disassemble: objdumpFor({
+    programs: ['s390x-linux-gnu-objdump', 'objdump'],
+    machine: ['-m', 's390:64-bit'],
+    littleEndian: false,
+    unit: 2,
+  }),
   naming,
   boot,
   emulator,
   runPre,
   loader,
   smallKernel,
-};
-
-const objdump = {
-  programs: ['s390x-linux-gnu-objdump', 'objdump'],
-  machine: ['-m', 's390:64-bit'],
-  littleEndian: false,
-  unit: 2,
 };
 
 /** Which instruction a field at byte 2 belongs to is told by the opcode two bytes before. */

@@ -1,32 +1,22 @@
 /** Tables of the s390x kernel whose entries belong to functions. Sizes from arch/s390/include/asm of the versions named. */
 import { type KernelRules, since } from '../kernel-rules.ts';
 import {
-  bugTable,
+  alternatives,
+  commonTables,
   type ExceptionForm,
-  exceptionTable,
-  jumpTable,
   longs,
-  mcountTable,
   oneOf,
-  optional,
-  patchableEntries,
-  printkIndex,
   type SpecialSection,
   words,
 } from '../special.ts';
 
-/** struct alt_instr: two 32-bit offsets, the facility, the length of the instruction; packed. */
-function alternatives(kernel: KernelRules): SpecialSection {
-  const version = (size: number): SpecialSection => ({
-    name: '.altinstructions',
-    size,
-    location: 0,
-    fields: [...words(0), ...optional(...words(4))],
-    struct: 'alt_instr',
-    replacement: { field: 4, length: size - 1 },
-  });
-  // 6.11: 32 bits of feature. 5.18: replacements are as long as what they replace; before, both lengths were there.
-  return oneOf([version(13), version(11), version(12)], since(kernel, 6, 11) ? 0 : since(kernel, 5, 18) ? 1 : 2);
+/**
+ * The facility, then lengths. 6.11: 32 bits of feature. 5.18: replacements are as long as what they replace; before, both lengths
+ * were there. Packed.
+ */
+function alternativesOf(kernel: KernelRules): SpecialSection {
+  const forms = [13, 11, 12].map((size) => alternatives(size, size - 1));
+  return oneOf(forms, since(kernel, 6, 11) ? 0 : since(kernel, 5, 18) ? 1 : 2);
 }
 
 /** What `-mindirect-branch-table` of gcc, and the macros of asm/nospec-insn.h, list: places of expolines. */
@@ -55,13 +45,8 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     jumpLabelSize: since(kernel, 5, 0) ? 16 : 24, // 13ddb52c165b: relative entries since 5.0
   };
   return [
-    alternatives(kernel),
-    bugTable(common),
-    exceptionTable(common),
-    jumpTable(common),
-    mcountTable,
-    patchableEntries,
-    printkIndex,
+    alternativesOf(kernel),
+    ...commonTables(common),
     ...expolines.map((name) => ({ name, size: 4, location: 0, fields: words(0) })),
     // -mstack-protector-guard-record: where the guard's address is loaded, which the kernel rewrites (pointers, gcc's s390.cc).
     { name: '__stack_protector_loc', size: 8, location: 0, fields: longs(0) },

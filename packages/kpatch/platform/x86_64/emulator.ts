@@ -1,5 +1,5 @@
 /** QEMU's default machine for x86-64, with two of its serial ports. */
-import type { Emulator } from '../emulator.ts';
+import { accelerators, type Emulator } from '../emulator.ts';
 import { reseedProgram } from './reseed.ts';
 
 export const emulator: Emulator = {
@@ -10,9 +10,7 @@ export const emulator: Emulator = {
   // one processor hits a breakpoint of the kernel's self-modification (arch/x86/kernel/alternative.c, text_poke_bp_batch)
   // after the other was told that every processor is past it, and the kernel dies. Guests of Linux 6.12 did so now and then.
   // Taking turns costs little: a processor that spins gives up its turn with each PAUSE.
-  // `max` gives software emulation all it can do; under KVM only the host's own model is sure to run.
-  tcg: { accel: 'tcg,thread=single', cpu: 'max' },
-  kvm: { accel: 'kvm', cpu: 'host' },
+  ...accelerators(),
   serial: (device) => ['-serial', `chardev:${device}`],
   // Both ports are built into the distributions' kernels.
   console: 'ttyS0',

@@ -1,4 +1,5 @@
 /** x86-64. Instructions are decoded by iced-x86, which is loaded only when a rule needs it. */
+import { entryTables, ordinary } from '../ordinary.ts';
 import type { BranchField, Platform, Use } from '../platform.ts';
 import { boot } from './boot.ts';
 import { decoder, disassemble } from './decoder.ts';
@@ -18,6 +19,7 @@ const argumentRegisters = [7, 6, 2, 1, 8, 9];
 const ENDBR64 = [0xf3, 0x0f, 0x1e, 0xfa];
 
 export const x86_64: Platform = {
+  ...ordinary,
   forModules: loadRuntimeConstants,
   name: 'x86-64',
   machine: 62,
@@ -25,13 +27,11 @@ export const x86_64: Platform = {
   address64: R_X86_64[64],
   relocation: relocationOf,
   use,
-  isLabel: (name) => name.startsWith('.L'),
   prefixOf,
   isLandingPad: (bytes, offset) => ENDBR64.every((byte, index) => bytes[offset + index] === byte),
   isPadding,
-  localEntry: () => 0,
   trace: {
-    sections: ['__mcount_loc', '__patchable_function_entries'],
+    sections: entryTables,
     callees: ['__fentry__'],
     // ENDBR64 (4 bytes) may be before the call; with call padding nothing else comes between.
     before: 0,
@@ -40,7 +40,6 @@ export const x86_64: Platform = {
   argumentRegisters,
   decoder,
   branchRelocation,
-  siblingCallProblem: undefined,
   startList,
   structureHeaders: ['asm/alternative.h', 'asm/orc_types.h', 'asm/paravirt.h'],
   specialSections,

@@ -1,34 +1,23 @@
 /** Tables of the x86-64 kernel whose entries belong to functions. Sizes from arch/x86/include/asm of the versions named. */
 import { type KernelRules, since } from '../kernel-rules.ts';
 import {
-  bugTable,
-  exceptionTable,
-  jumpTable,
+  alternatives,
+  commonTables,
   longs,
-  mcountTable,
   oneOf,
-  optional,
-  patchableEntries,
-  printkIndex,
+  orcTable,
   type SpecialSection,
   sites,
   staticCallSites,
   words,
 } from '../special.ts';
 
-/** struct alt_instr: two 32-bit offsets, then the feature, then the lengths; packed. */
-function alternatives(kernel: KernelRules): SpecialSection {
-  // 6.3 (5d1dd961e743): 32 bits of feature and flags, 14 bytes. 5.13 (23c1ad538f4f): the padding's length went, 12 bytes.
-  // 4.0 (4332195c5615): it had come, 13 bytes. Before: 12 bytes as since 5.13.
-  const version = (size: number, length: number): SpecialSection => ({
-    name: '.altinstructions',
-    size,
-    location: 0,
-    fields: [...words(0), ...optional(...words(4))],
-    struct: 'alt_instr',
-    replacement: { field: 4, length },
-  });
-  const forms = [version(14, 13), version(12, 11), version(13, 11)];
+/**
+ * The feature, then the lengths; packed. 6.3 (5d1dd961e743): 32 bits of feature and flags, 14 bytes. 5.13 (23c1ad538f4f): the
+ * padding's length went, 12 bytes. 4.0 (4332195c5615): it had come, 13 bytes. Before: 12 bytes as since 5.13.
+ */
+function alternativesOf(kernel: KernelRules): SpecialSection {
+  const forms = [alternatives(14, 13), alternatives(12, 11), alternatives(13, 11)];
   return oneOf(forms, since(kernel, 6, 3) ? 0 : since(kernel, 5, 13) || !since(kernel, 4, 0) ? 1 : 2);
 }
 
@@ -45,16 +34,6 @@ const paravirtSites: SpecialSection = {
   struct: 'paravirt_patch_site',
 };
 
-/** ORC entries are 6 bytes in all versions so far, the addresses beside them 4. */
-const orc: SpecialSection = {
-  name: '.orc_unwind_ip',
-  size: 4,
-  location: 0,
-  fields: words(0),
-  derived: true,
-  parallel: { name: '.orc_unwind', size: 6 },
-};
-
 export function specialSections(kernel: KernelRules): readonly SpecialSection[] {
   const common = {
     kernel,
@@ -63,17 +42,12 @@ export function specialSections(kernel: KernelRules): readonly SpecialSection[] 
     jumpLabelSize: since(kernel, 4, 20) ? 16 : 24, // 9fc0f798ab4d: relative entries since 4.20
   };
   return [
-    alternatives(kernel),
+    alternativesOf(kernel),
     paravirtSites,
     { name: '.smp_locks', size: 4, location: 0, fields: words(0) },
-    bugTable(common),
-    exceptionTable(common),
-    jumpTable(common),
+    ...commonTables(common),
     staticCallSites,
-    mcountTable,
-    patchableEntries,
-    printkIndex,
-    orc,
+    orcTable(6), // in all versions so far
     sites('.retpoline_sites'),
     sites('.return_sites'),
     sites('.call_sites'),

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { isAbandoned } from '../../base/leftovers.ts';
 import { run } from '../../base/run.ts';
 import { cacheRoot } from '../../base/workspace.ts';
+import type { Content } from '../../documents/document.ts';
+import type { cacheDocument } from '../../documents/make.ts';
 import {
   cachedReleases,
   kernelFolder,
@@ -25,8 +27,9 @@ import { heldLocks, isHeld, type Locks } from './held.ts';
  * virtual machines of other machines. `leftover`: what a killed kpatch left, and data of a kernel
  * that is gone. `other`: files that this command does not manage and never removes.
  */
-export type CacheKind = (typeof kinds)[number];
-export const kinds = [
+export type CacheKind = Content<typeof cacheDocument>['entries'][number]['kind'];
+/** In the order of the listing. */
+export const kinds: readonly CacheKind[] = [
   'kernel',
   'derived',
   'objects',
@@ -37,7 +40,7 @@ export const kinds = [
   'code',
   'leftover',
   'other',
-] as const;
+];
 
 export interface CacheEntry {
   readonly kind: CacheKind;

@@ -9,7 +9,7 @@ import { programFolders } from '../../base/workspace.ts';
 import { hostFilesFor, programsFolder } from '../../distro/programs.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { platformHere } from '../../platform/registry.ts';
-import type { GuestFile } from '../../vm/initramfs.ts';
+import type { GuestFile } from '../../vm/files/initramfs.ts';
 
 /** The folder of the program in the guest; `/bin/kpatch` starts it. */
 const FOLDER = '/opt/kpatch';

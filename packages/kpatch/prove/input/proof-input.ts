@@ -1,5 +1,5 @@
 /** The input of a proof. */
-import type { GuestFiles } from '../../vm/initramfs.ts';
+import type { GuestFiles } from '../../vm/files/initramfs.ts';
 import type { Plan, ProofKernel, StaticSession } from '../run/check.ts';
 import type { ProofEvent } from '../run/event.ts';
 import type { ProofJournal } from '../run/journal.ts';

@@ -2,16 +2,20 @@
 import type { KernelImage } from '../../kernel/image.ts';
 import type { Kallsyms } from '../../kernel/kallsyms.ts';
 
-export interface Caller {
+export interface CallPlace {
   readonly name: string;
   /** `pointer`: it is called through a table that contains its address. */
   readonly by: 'call' | 'pointer';
 }
 
 /** The callers by name, without duplicates, in address order. One pass over the image (about 50 MB) for all targets. */
-export function callersOf(image: KernelImage, kallsyms: Kallsyms, targets: readonly bigint[]): Map<bigint, Caller[]> {
-  const found = new Map<bigint, Map<string, Caller>>(targets.map((target) => [target, new Map()]));
-  const add = (target: bigint, at: bigint, by: Caller['by']): void => {
+export function callersOf(
+  image: KernelImage,
+  kallsyms: Kallsyms,
+  targets: readonly bigint[],
+): Map<bigint, CallPlace[]> {
+  const found = new Map<bigint, Map<string, CallPlace>>(targets.map((target) => [target, new Map()]));
+  const add = (target: bigint, at: bigint, by: CallPlace['by']): void => {
     const name = kallsyms.symbolOf(at)?.name;
     const callers = found.get(target);
     // Tables that list every function of the kernel do not show callers.

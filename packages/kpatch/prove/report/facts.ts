@@ -11,10 +11,10 @@ import type { HazardNote } from '../../module/manifest.ts';
 import type { ReplacedFunction } from '../../module/tables.ts';
 import type { CodeLine } from '../../platform/listing.ts';
 import { functionName, type Subject } from '../input/subject.ts';
-import { type Caller, callersOf } from './callers.ts';
+import { type CallPlace, callersOf } from './callers.ts';
 import { codeInModule, oldCode } from './machine-code.ts';
 
-export interface SourcePatch {
+export interface ShownPatch {
   readonly name: string;
   readonly text: string;
 }
@@ -25,18 +25,18 @@ export interface ReplacedCode {
   /** Undefined if the old code was not found. */
   readonly old: readonly CodeLine[] | undefined;
   readonly renewed: readonly CodeLine[] | undefined;
-  readonly callers: readonly Caller[];
+  readonly callers: readonly CallPlace[];
 }
 
 export interface ReportFacts {
-  readonly patches: readonly SourcePatch[];
+  readonly patches: readonly ShownPatch[];
   readonly functions: readonly ReplacedCode[];
   /** What the review found in the patch; undefined if it was not reviewed. */
   readonly hazards?: readonly HazardNote[];
 }
 
 /** The symbols and code of the kernel; without them the report has no machine code. */
-export interface KernelCode {
+export interface CodeSources {
   readonly image: KernelImage;
   readonly kallsyms: Kallsyms;
   /** The files of the kernel modules that the patch changes, by name. */
@@ -44,7 +44,7 @@ export interface KernelCode {
 }
 
 /** Reads a source patch and verifies that the module was built from it. Errors: `file-unreadable`, `prove-other-patch`. */
-export function readSourcePatch(file: string, subject: Subject): SourcePatch {
+export function readSourcePatch(file: string, subject: Subject): ShownPatch {
   const bytes = readBytes(file);
   const digest = sha256(bytes);
   const known = subject.manifest?.patches.find((patch) => patch.sha256 === digest);
@@ -58,13 +58,14 @@ export function readSourcePatch(file: string, subject: Subject): SourcePatch {
 export function reportFacts(
   subject: Subject,
   functions: readonly ReplacedFunction[],
-  kernel: KernelCode | undefined,
-  patches: readonly SourcePatch[],
+  kernel: CodeSources | undefined,
+  patches: readonly ShownPatch[],
 ): ReportFacts {
   const module = readObject(subject.bytes, subject.file);
   const addresses = functions.map((func) => (kernel === undefined ? undefined : addressOf(kernel.kallsyms, func)));
   const known = addresses.filter((address) => address !== undefined);
-  const callers = kernel === undefined ? new Map<bigint, Caller[]>() : callersOf(kernel.image, kernel.kallsyms, known);
+  const callers =
+    kernel === undefined ? new Map<bigint, CallPlace[]>() : callersOf(kernel.image, kernel.kallsyms, known);
   return {
     patches,
     ...(subject.manifest?.review === undefined ? {} : { hazards: subject.manifest.review }),
@@ -90,7 +91,7 @@ function newSymbol(module: ElfObject, old: string): ElfSymbol | undefined {
 
 /** Positions of equal names follow the order of the symbol table of the module, as in livepatch. */
 function oldModuleCode(
-  kernel: KernelCode | undefined,
+  kernel: CodeSources | undefined,
   { object, name, sympos }: ReplacedFunction,
 ): CodeLine[] | undefined {
   const module = kernel?.modules.get(object);

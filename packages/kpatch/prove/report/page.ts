@@ -5,7 +5,7 @@ import { pageText, type Section } from '../../design/page.ts';
 import { diffLines, facts as factList, scrolling, type Tone, verdictBanner } from '../../design/parts.ts';
 import type { Proof, ProofCheck } from '../../module/proof.ts';
 import { limitsOf } from '../limits.ts';
-import type { ReplacedCode, ReportFacts, SourcePatch } from './facts.ts';
+import type { ReplacedCode, ReportFacts, ShownPatch } from './facts.ts';
 import { count, seconds, slug } from './html.ts';
 import { redirectionPicture, timelinePicture } from './pictures.ts';
 import { sideBySide } from './side-by-side.ts';
@@ -71,7 +71,7 @@ function identity(proof: Proof): Html {
   ]);
 }
 
-function sourceSection(patches: readonly SourcePatch[]): Html {
+function sourceSection(patches: readonly ShownPatch[]): Html {
   if (patches.length === 0) return html`<p>No source patch was given (<code>--patch FILE</code>).</p>`;
   return html`${patches.map(({ name, text }) => html`<h3>${name}</h3>${scrolling(`Source patch ${name}`, diffLines(text))}`)}`;
 }

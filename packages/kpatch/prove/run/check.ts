@@ -2,8 +2,8 @@
 
 import type { ReplacedFunction } from '../../module/tables.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
+import type { GuestFiles } from '../../vm/files/initramfs.ts';
 import type { Guest, ScriptOptions, ScriptResult } from '../../vm/guest.ts';
-import type { GuestFiles } from '../../vm/initramfs.ts';
 import type { Subject } from '../input/subject.ts';
 import type { TestScript } from '../input/test-script.ts';
 import type { Evidence } from './event.ts';

@@ -8,9 +8,9 @@
  */
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import * as v from 'valibot';
 import { writeAtomically } from '../../base/files.ts';
-import { proofBoot, proofCheck } from '../../documents/proof.ts';
+import type { DocumentOf } from '../../documents/form.ts';
+import { keptText } from '../../documents/kept.ts';
 import type { PlannedBoot } from './check.ts';
 import type { BootRecord, CheckRecord } from './record.ts';
 
@@ -27,15 +27,6 @@ export interface FinishedBoot {
 
 /** After this time an interrupted proof starts from the beginning. */
 const LIFETIME_MS = 24 * 3600_000;
-
-const entryShape = v.object({
-  made: v.pipe(v.string(), v.isoTimestamp()),
-  checks: v.array(proofCheck),
-  boot: proofBoot,
-  store: v.optional(v.pipe(v.string(), v.base64())),
-  exceptions: v.array(v.tuple([v.string(), v.string()])),
-  stockComplaints: v.array(v.string()),
-});
 
 export class ProofJournal {
   readonly #folder: string;
@@ -56,7 +47,7 @@ export class ProofJournal {
     const path = this.#path(boot);
     const text = ownText(path);
     if (text === undefined) return undefined;
-    const entry = parsed(text);
+    const entry = keptText('kpatch.finished-boot', text);
     if (entry === undefined || Date.now() - Date.parse(entry.made) > LIFETIME_MS) {
       rmSync(path, { force: true });
       return undefined;
@@ -74,9 +65,9 @@ export class ProofJournal {
   /** Records a boot if all its checks held. A record that cannot be written is not an error: the boot runs again. */
   record({ checks, boot, store, exceptions, stockComplaints }: FinishedBoot): void {
     if (checks.some(({ outcome }) => outcome !== 'held')) return;
-    const entry: v.InferInput<typeof entryShape> = {
+    const entry: DocumentOf<'kpatch.finished-boot'> = {
       made: boot.ran ?? new Date().toISOString(),
-      checks: checks as v.InferInput<typeof entryShape>['checks'],
+      checks: checks as DocumentOf<'kpatch.finished-boot'>['checks'],
       boot,
       ...(store === undefined ? {} : { store: Buffer.from(store).toString('base64') }),
       exceptions: [...exceptions],
@@ -108,13 +99,5 @@ function ownText(path: string): string | undefined {
     return own ? readFileSync(fd, 'utf8') : undefined;
   } finally {
     closeSync(fd);
-  }
-}
-
-function parsed(text: string): v.InferOutput<typeof entryShape> | undefined {
-  try {
-    return v.parse(entryShape, JSON.parse(text));
-  } catch {
-    return undefined;
   }
 }

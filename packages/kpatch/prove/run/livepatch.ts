@@ -1,7 +1,7 @@
 /** Operations on live patches in a guest, and their sysfs state (Documentation/ABI/testing/sysfs-kernel-livepatch). */
 
 import type { ReplacedFunction } from '../../module/tables.ts';
-import { busyness } from '../../vm/guest.ts';
+import { busyness } from '../../vm/deadline.ts';
 import type { Subject } from '../input/subject.ts';
 import type { Session } from './check.ts';
 import { ClaimFailed } from './event.ts';

@@ -1,10 +1,11 @@
 /** Runs one boot of a plan: starts a guest and runs the checks in it, in order. */
 import { KpatchError } from '../../base/errors/error.ts';
-import { initScript } from '../../vm/agent.ts';
-import { emulatorFor } from '../../vm/emulator.ts';
-import { type BootOptions, boot, type Guest } from '../../vm/guest.ts';
-import type { GuestFile } from '../../vm/initramfs.ts';
-import { bootKept } from '../../vm/kept.ts';
+import { initScript } from '../../vm/agent/agent.ts';
+import { type BootOptions, boot } from '../../vm/boot.ts';
+import type { GuestFile } from '../../vm/files/initramfs.ts';
+import type { Guest } from '../../vm/guest.ts';
+import { bootKept } from '../../vm/kept/kept.ts';
+import { emulatorFor } from '../../vm/qemu/emulator.ts';
 import { type RunInput, staticSession } from '../input/proof-input.ts';
 import { bootService, STORE_ARCHIVE } from './boot-service.ts';
 import type { BootState, Check, GuestCheck, PlannedBoot, Session } from './check.ts';

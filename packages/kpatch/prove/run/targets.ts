@@ -1,6 +1,6 @@
 /** The modules that a patch changes, in a guest: loaded, or a stand-in for those whose hardware the guest does not have. */
-import type { GuestFile } from '../../vm/initramfs.ts';
-import { moduleFiles } from '../../vm/modules.ts';
+import type { GuestFile } from '../../vm/files/initramfs.ts';
+import { moduleFiles } from '../../vm/files/modules.ts';
 import { standIn } from '../input/stand-in.ts';
 import type { Session } from './check.ts';
 import { ClaimFailed } from './event.ts';

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
+import { compressionOf } from '../../formats/compression.ts';
 import { sandboxedOk } from '../../sandbox/sandbox.ts';
 import { LARGEST_PATCH } from '../diff/unpack.ts';
 import { patchFiles } from '../series.ts';
@@ -108,7 +109,7 @@ async function unpacked(files: readonly string[], folder: string): Promise<strin
   const made: string[] = [];
   for (const file of files) {
     const bytes = readBytes(file);
-    if (bytes.subarray(0, 6).toString('hex') !== 'fd377a585a00') {
+    if (compressionOf(bytes) !== 'xz') {
       made.push(file);
       continue;
     }

@@ -3,9 +3,9 @@
  * a name one must know the macros that could make it there. What is kept for each such macro is the set of its own pieces;
  * a text could make a name if the name can be cut into words of the text and pieces of the macros that the text mentions.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
+import { keptDocument } from '../../documents/kept.ts';
 import { closing, isName, type Macro, macrosOf, withoutComments, wordsOf } from './c-text.ts';
 import type { TreeSearch } from './tree-search.ts';
 import { JOIN } from './word-index.ts';
@@ -16,7 +16,7 @@ const CUTS = 3;
 const ROUNDS = 8;
 
 /** What a text must have to make one of some names. */
-export interface Recipe {
+export interface JoiningNeeds {
   /** Macros of which it must mention one, */
   readonly macros: ReadonlySet<string>;
   /** and words of which it must have one. */
@@ -52,7 +52,7 @@ export class Pasting {
   }
 
   /** What a text needs, where it has no `##` of its own and mentions none of `anyJoiners`. */
-  recipe(names: readonly string[]): Recipe {
+  recipe(names: readonly string[]): JoiningNeeds {
     const hints = new Set<string>();
     const macros = new Set<string>();
     for (const cut of names.flatMap(cuts)) {
@@ -122,14 +122,11 @@ function cutAll(name: string, most: number): string[][] {
 /** Like `readPasting`, kept in `folder` between calls. */
 export async function pasting(search: TreeSearch, folder: string): Promise<Pasting> {
   const file = join(folder, 'pasting-2.json');
-  try {
-    const stored = JSON.parse(readFileSync(file, 'utf8')) as [string, string[]][];
-    return new Pasting(new Map(stored.map(([name, pieces]) => [name, new Set(pieces)])));
-  } catch {
-    const macros = await readPasting(search);
-    writeAtomically(file, JSON.stringify([...macros].map(([name, pieces]) => [name, [...pieces]])));
-    return new Pasting(macros);
-  }
+  const known = keptDocument('kpatch.pasting', file);
+  if (known !== undefined) return new Pasting(new Map(known.map(([name, pieces]) => [name, new Set(pieces)])));
+  const macros = await readPasting(search);
+  writeAtomically(file, JSON.stringify([...macros].map(([name, pieces]) => [name, [...pieces]])));
+  return new Pasting(macros);
 }
 
 /** Finds the macros of all headers that join words, directly or through others, with their pieces. */

@@ -84,9 +84,19 @@ export class HeaderReach {
     const kept = await spread.users();
     for (const [source, name] of await this.#generated(search, units, spread.names, file))
       kept.set(source, new Set([name]));
+    this.#keepCopies(units, kept);
     const list = [...kept].map(([source, names]) => ({ source, names: [...names].sort() }));
     list.sort((a, b) => (a.source < b.source ? -1 : 1));
     return { file, units: list, includers: units.length, names: spread.names };
+  }
+
+  /** A unit that is compiled from the source of another one is affected as that one, and always if that is no unit of this kernel. */
+  #keepCopies(units: readonly string[], kept: Map<string, Set<string>>): void {
+    for (const unit of units) {
+      const source = this.#graph.copiedFrom(unit);
+      if (source === undefined || (this.#isUnit(source) && !kept.has(source))) continue;
+      kept.set(unit, kept.get(source) ?? new Set());
+    }
   }
 
   /** What is searched for words: all headers and all units. */

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { build } from '#kpatch/builder/build.ts';
-import { checkOffsets } from '#kpatch/builder/rules/offsets.ts';
+import { checkOffsets, generatorsOf } from '#kpatch/builder/rules/offsets.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
@@ -21,6 +21,24 @@ before(async () => {
   facts = new KernelFacts(await prepareKernel(release, { report: silentReporter() }));
 });
 after(() => folder.dispose());
+
+test('the programs that compute constants: those that all kernels have, those beside assembly of this kernel', () => {
+  const files: Readonly<Record<string, string>> = {
+    'kernel/bounds.c': '',
+    'kernel/sched/rq-offsets.c': '',
+    'arch/x86/kernel/asm-offsets.c': '',
+    'arch/x86/kvm/kvm-asm-offsets.c': '',
+    'arch/x86/kvm/vmx/vmenter.S': '#include <linux/linkage.h>\n#include "kvm-asm-offsets.h"\n',
+    'arch/x86/hyperv/mshv-asm-offsets.c': '',
+    'arch/x86/hyperv/mshv_vtl_asm.S': '#include "mshv-asm-offsets.h"\n',
+  };
+  const sources = (...objects: string[]): string[] =>
+    generatorsOf('x86', objects, (path) => files[path]).map(({ source }) => source);
+  const always = ['kernel/bounds.c', 'arch/x86/kernel/asm-offsets.c', 'kernel/sched/rq-offsets.c'];
+  assert.deepEqual(sources('fs/a.o'), always);
+  assert.deepEqual(sources('arch/x86/kvm/vmx/vmenter.o'), [...always, 'arch/x86/kvm/kvm-asm-offsets.c']);
+  assert.deepEqual(sources('arch/x86/hyperv/mshv_vtl_asm.o'), [...always, 'arch/x86/hyperv/mshv-asm-offsets.c']);
+});
 
 let count = 0;
 /** An overlay in which these files are changed. */

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { busyboxFor, hostFilesFor, programsFolder } from '#kpatch/distro/programs.ts';
-import { appletsIn } from '#kpatch/vm/initramfs.ts';
+import { appletsIn } from '#kpatch/vm/files/initramfs.ts';
 import { mill } from '../platform/mill.ts';
 import { provokes } from '../provoke.ts';
 

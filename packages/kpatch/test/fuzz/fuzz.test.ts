@@ -9,8 +9,9 @@ import { Coverage } from './coverage.ts';
 import { documentTargets } from './document-targets.ts';
 import { fuzz } from './driver.ts';
 import { textTargets } from './text-targets.ts';
+import { trustTargets } from './trust-targets.ts';
 
-const targets = [...binaryTargets, ...textTargets, ...documentTargets];
+const targets = [...binaryTargets, ...textTargets, ...documentTargets, ...trustTargets];
 const seed = Number(process.env.KPATCH_FUZZ_SEED ?? Date.now() % 1_000_000_007);
 /** All targets together take 8 s of processor time, or in `make soak` two hours. */
 const milliseconds = (process.env.KPATCH_SOAK === '1' ? 7_200_000 : 8_000) / targets.length;

@@ -22,7 +22,7 @@ import { readReport } from '#kpatch/source/diff/gnu-report.ts';
 import { parseSourcePatch } from '#kpatch/source/patch.ts';
 import { readMacro } from '#kpatch/source/reach/c-text.ts';
 import { readSeries } from '#kpatch/source/series.ts';
-import { readable } from '#kpatch/vm/console.ts';
+import { readable } from '#kpatch/vm/agent/console.ts';
 import { damaged } from './binary-targets.ts';
 import type { Target } from './driver.ts';
 import { asFile } from './files.ts';

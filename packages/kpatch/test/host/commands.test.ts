@@ -58,7 +58,7 @@ test('list prints the two paragraphs that other programs read, and functions onl
   machine.set('image/sys/kernel/livepatch/one/nfs/nfs_read,2/x', '');
   machine.set('image/sys/kernel/livepatch/two/enabled', '0\n');
   machine.set('image/sys/kernel/livepatch/two/transition', '1\n');
-  machine.set('image/var/lib/kpatch/channel/status.json', '{}');
+  machine.set('image/var/lib/kpatch/channel/client.json', '{}');
   machine.set(`image/var/lib/kpatch/${RELEASE}/kpatch-one.ko`, '');
   machine.set('image/var/lib/kpatch/6.12.9-amd64/two.ko', '');
   const paragraphs = `Loaded patch modules:
@@ -181,12 +181,10 @@ test('status says what runs, what it fixes, what boots next; verify and metrics 
   using machine = new FakeMachine();
   const file = machine.module({ name: 'one', manifest: { version: 4, cves: ['CVE-2026-2', 'CVE-2026-1'] } });
   await installModule(machine, file, {}, report);
-  machine.set('store/channel/status.json', '{"lines":[["Support","until 2026-06-01"]]}');
   const status = statusOf(machine);
   assert.deepEqual(status.cves, ['CVE-2026-1', 'CVE-2026-2']);
   assert.deepEqual(status.boots, [{ name: 'one', version: 4 }]);
   assert.deepEqual([status.todo, status.transition, status.onTrial], [[], undefined, false]);
-  assert.deepEqual(status.channel, { lines: [['Support', 'until 2026-06-01']] });
   assert.deepEqual(verify(machine), []);
   const text = metricsText(machine);
   assert.match(text, /^kpatch_healthy 1$/m);

@@ -12,7 +12,7 @@ import type { ProofEvent } from '#kpatch/prove/run/event.ts';
 import type { ProofJournal } from '#kpatch/prove/run/journal.ts';
 import type { PlanResult } from '#kpatch/prove/run/record.ts';
 import { runPlan } from '#kpatch/prove/run/run-plan.ts';
-import type { GuestFiles } from '#kpatch/vm/initramfs.ts';
+import type { GuestFiles } from '#kpatch/vm/files/initramfs.ts';
 import { stockKernel } from '../vm/stock-kernel.ts';
 import { type HandMade, handMadeModule } from './livepatch-module.ts';
 

@@ -8,7 +8,7 @@ import { after, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { Proof } from '#kpatch/module/proof.ts';
 import type { Subject } from '#kpatch/prove/input/subject.ts';
-import { type KernelCode, reportFacts } from '#kpatch/prove/report/facts.ts';
+import { type CodeSources, reportFacts } from '#kpatch/prove/report/facts.ts';
 import { reportPage } from '#kpatch/prove/report/page.ts';
 import { sideBySide } from '#kpatch/prove/report/side-by-side.ts';
 import { attack } from '../attack.ts';
@@ -106,7 +106,7 @@ test('the old code of a function in a module is the one at its position in the s
   });
   spawnSync('ld', ['-r', '-o', join(folder, 'tun.ko'), ...files]);
   const modules = new Map([['tun', readCompiled(join(folder, 'tun.ko'))]]);
-  const kernel = { image: { sections: [] }, kallsyms: {}, modules } as unknown as KernelCode;
+  const kernel = { image: { sections: [] }, kallsyms: {}, modules } as unknown as CodeSources;
   const old = [1, 2].map((sympos) => {
     const [shown] = reportFacts(subject, [{ name: 'twin', object: 'tun', sympos }], kernel, []).functions;
     return shown?.old?.map(({ text }) => text).join('\n') ?? '';

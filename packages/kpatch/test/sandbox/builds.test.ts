@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before } from 'node:test';
-import { type CompiledUnit, compilationKey, compileUnits, ObjectStore } from '#kpatch/kbuild/compile.ts';
+import { compilationKey, compileUnits, ObjectStore } from '#kpatch/kbuild/compile.ts';
 import { readObjectMap } from '#kpatch/kbuild/object-map.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
-import type { Unit } from '#kpatch/kbuild/unit.ts';
+import type { CompiledUnit, Unit } from '#kpatch/kbuild/unit.ts';
 import { linkModule } from '#kpatch/module/make/link.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';

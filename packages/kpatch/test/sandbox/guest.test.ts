@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { sandboxUser } from '#kpatch/sandbox/user.ts';
-import { boot } from '#kpatch/vm/guest.ts';
+import { boot } from '#kpatch/vm/boot.ts';
 import { attack } from '../attack.ts';
 import { stockKernel } from '../vm/stock-kernel.ts';
 

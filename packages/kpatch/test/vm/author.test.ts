@@ -11,7 +11,7 @@ import { signModule } from '#kpatch/module/make/sign.ts';
 import { readManifest } from '#kpatch/module/manifest.ts';
 import { readSignature } from '#kpatch/module/signature.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
-import { boot } from '#kpatch/vm/guest.ts';
+import { boot } from '#kpatch/vm/boot.ts';
 import { makeKey } from '../module/key.ts';
 import { provokes } from '../provoke.ts';
 import { stockKernel } from './stock-kernel.ts';

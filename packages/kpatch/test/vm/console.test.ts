@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BoundedBytes, Console, readable } from '#kpatch/vm/console.ts';
+import { BoundedBytes, Console, readable } from '#kpatch/vm/agent/console.ts';
 
 test('what a guest prints is kept within bounds: its start and its end', () => {
   const kept = new BoundedBytes(400);

@@ -7,8 +7,8 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { useSandbox } from '#kpatch/base/workspace.ts';
 import { platforms, registerPlatform } from '#kpatch/platform/registry.ts';
 import { checkCompiler } from '#kpatch/toolchain/compiler.ts';
-import { boot } from '#kpatch/vm/guest.ts';
-import { qemuBuild } from '#kpatch/vm/qemu.ts';
+import { boot } from '#kpatch/vm/boot.ts';
+import { qemuBuild } from '#kpatch/vm/qemu/qemu.ts';
 import { mill } from '../platform/mill.ts';
 import { provokes } from '../provoke.ts';
 

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Place, takePlace } from '#kpatch/vm/budget.ts';
-import { boot } from '#kpatch/vm/guest.ts';
-import type { initramfs } from '#kpatch/vm/initramfs.ts';
-import { moduleFiles } from '#kpatch/vm/modules.ts';
+import { boot } from '#kpatch/vm/boot.ts';
+import type { initramfs } from '#kpatch/vm/files/initramfs.ts';
+import { moduleFiles } from '#kpatch/vm/files/modules.ts';
+import { type MemoryPlace, takePlace } from '#kpatch/vm/qemu/budget.ts';
 import { provokes } from '../provoke.ts';
 import { stockKernel } from './stock-kernel.ts';
 
@@ -121,7 +121,7 @@ test('an image that is no kernel is an error in the words of QEMU, or silence', 
 
 test('no QEMU is left behind when its owner is killed', async () => {
   const script = `
-    import { boot } from ${JSON.stringify(join(import.meta.dirname, '../../vm/guest.ts'))};
+    import { boot } from ${JSON.stringify(join(import.meta.dirname, '../../vm/boot.ts'))};
     const guest = await boot({ image: ${JSON.stringify(image)}, cpus: 1 });
     console.log(guest.pid);
     await guest.run('sleep 1000', { deadlineMs: 100000 });`;
@@ -146,14 +146,14 @@ test('guests wait for memory, and one that can never have it is refused', async 
 
 test('guests that wait start in the order in which they came', async () => {
   const places = mkdtempSync(join(folder, 'places-'));
-  const take = (waitMs?: number): Promise<Place> => takePlace(16, waitMs, undefined, places);
-  const held: Place[] = [];
+  const take = (waitMs?: number): Promise<MemoryPlace> => takePlace(16, waitMs, undefined, places);
+  const held: MemoryPlace[] = [];
   await assert.rejects(async () => {
     for (;;) held.push(await take(0));
   });
   assert.ok(held.length > 1);
   const order: string[] = [];
-  const waiting: Promise<Place>[] = [];
+  const waiting: Promise<MemoryPlace>[] = [];
   for (const name of ['one', 'two', 'three']) {
     const place = take();
     waiting.push(place);
@@ -186,7 +186,7 @@ test('a machine without a static busybox is told so', async () => {
   process.env.PATH = folder;
   try {
     // The reader remembers what it found, so a fresh copy of the module is asked.
-    const fresh = (await import(`../../vm/initramfs.ts?fresh=${Date.now()}`)) as { initramfs: typeof initramfs };
+    const fresh = (await import(`../../vm/files/initramfs.ts?fresh=${Date.now()}`)) as { initramfs: typeof initramfs };
     await provokes('busybox-missing', () => fresh.initramfs({}, ''));
   } finally {
     process.env.PATH = path;

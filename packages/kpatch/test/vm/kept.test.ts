@@ -16,9 +16,9 @@ import { duplexPair } from 'node:stream';
 import { after, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import type { Guest } from '#kpatch/vm/guest.ts';
-import { bootKept } from '#kpatch/vm/kept.ts';
-import { KeptFileUnusable, keptFolder, keptWithKey, openKept, tidyKept, writeKept } from '#kpatch/vm/kept-file.ts';
-import { Qmp } from '#kpatch/vm/qmp.ts';
+import { bootKept } from '#kpatch/vm/kept/kept.ts';
+import { KeptFileUnusable, keptFolder, keptWithKey, openKept, tidyKept, writeKept } from '#kpatch/vm/kept/kept-file.ts';
+import { Qmp } from '#kpatch/vm/qemu/qmp.ts';
 import { provokes } from '../provoke.ts';
 import { stockKernel } from './stock-kernel.ts';
 

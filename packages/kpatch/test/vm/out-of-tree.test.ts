@@ -11,7 +11,7 @@ import { addGivenModule, readGivenModule } from '#kpatch/builder/out-of-tree.ts'
 import type { TargetKernel } from '#kpatch/kernel/target.ts';
 import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
-import { boot } from '#kpatch/vm/guest.ts';
+import { boot } from '#kpatch/vm/boot.ts';
 import { compile } from '../module/made-module.ts';
 import { provokes } from '../provoke.ts';
 import { sourcePatch } from '../source/source-patch.ts';

@@ -14,7 +14,7 @@ import { runOk } from '#kpatch/base/run.ts';
 import { build } from '#kpatch/builder/build.ts';
 import type { CustomParts } from '#kpatch/distro/custom/custom.ts';
 import { prepareCustomKernel } from '#kpatch/prepare/kernel.ts';
-import { boot } from '#kpatch/vm/guest.ts';
+import { boot } from '#kpatch/vm/boot.ts';
 import { buildKernel, kernelSource, type SmallKernel } from '../kernel/small-kernel.ts';
 import { provokes } from '../provoke.ts';
 import { sourcePatch } from '../source/source-patch.ts';

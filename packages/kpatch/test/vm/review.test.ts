@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { readManifest } from '#kpatch/module/manifest.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
-import { boot } from '#kpatch/vm/guest.ts';
+import { boot } from '#kpatch/vm/boot.ts';
 import { sourcePatch } from '../source/source-patch.ts';
 
 const root = join(import.meta.dirname, '../../../..');

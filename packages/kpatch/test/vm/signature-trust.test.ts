@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { signModule } from '#kpatch/module/make/sign.ts';
 import { ownProgram } from '#kpatch/prove/input/own-program.ts';
-import { boot } from '#kpatch/vm/guest.ts';
+import { boot } from '#kpatch/vm/boot.ts';
 import { makeKey } from '../module/key.ts';
 import { buildHandMade } from './host-modules.ts';
 import { stockKernel } from './stock-kernel.ts';

@@ -58,7 +58,7 @@ export const buildErrors = table({
   },
   'cve-needs-kernel': {
     exit: 2,
-    what: '{id} has another fix for each kernel series, and the target kernel is not known yet',
+    what: '{id} has a different fix for each kernel series, and no target kernel is given',
     why: '',
     fix: 'give the kernel with --kernel',
   },
@@ -280,7 +280,7 @@ export const buildErrors = table({
   },
   'run-pre-mismatch': {
     exit: 4,
-    what: 'run-pre match failed: {count function} to be replaced do not match the code of {release}: {functions}',
+    what: 'run-pre match failed: the code of {release} differs in {count function} to be replaced: {functions}',
     why: 'the running code was compiled from other source or by another compiler, so replacing it is unsafe',
     fix: 'check that source, headers and image come from the same build; --skip-run-pre continues at your own risk',
   },

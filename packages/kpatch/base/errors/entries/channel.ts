@@ -35,7 +35,7 @@ export const channelErrors = table({
   'advisory-selection': {
     exit: 2,
     what: 'the selection {file} is invalid at {at}: {problem}',
-    why: 'a misread selection could leave out a vulnerability',
+    why: 'a wrong selection could leave out a vulnerability',
     fix: 'correct it, see docs/channel.md',
   },
   'channel-kernel-version': {
@@ -77,7 +77,7 @@ export const channelErrors = table({
   'channel-package': {
     exit: 4,
     what: 'the channel rejects the package {file}: {problem}',
-    why: 'machines would install it as what it claims to be',
+    why: 'machines trust what a package says about itself',
     fix: 'build it with `kpatch package` and give that file unchanged',
   },
   'channel-none': {

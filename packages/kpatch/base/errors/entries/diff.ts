@@ -29,7 +29,7 @@ export const diffErrors = table({
   'diff-left-out': {
     exit: 4,
     what: 'these changes have no effect in a running kernel: {changes}',
-    why: 'the kernel used that at boot, keeps it where it is or reads it only from files, so a live patch cannot change it',
+    why: 'the kernel used these parts at boot or cannot exchange them, or only tools read them from the file, so a live patch cannot change them',
     fix: 'reboot into a kernel that contains the change',
   },
   'diff-section-reserved': {

@@ -53,7 +53,7 @@ export const elfErrors = table({
   'elf-unwritable': {
     exit: 1,
     what: 'cannot write an object: {problem}',
-    why: 'the file would be wrong',
+    why: 'the file would be malformed',
     fix: 'this is a bug in kpatch: report it with the command line',
   },
 });

@@ -17,7 +17,7 @@ export const factoryErrors = table({
   'factory-config': {
     exit: 2,
     what: 'the factory in {folder} has an invalid {file}: {problem}',
-    why: 'a misread setting could publish the wrong patches',
+    why: 'a wrong setting could publish the wrong patches',
     fix: 'correct it, see docs/factory.md',
   },
   'factory-channel': {
@@ -29,7 +29,7 @@ export const factoryErrors = table({
   'factory-database': {
     exit: 1,
     what: 'cannot open the database {database}: {problem}',
-    why: 'the queue of the factory lives there',
+    why: 'the factory keeps its queue there',
     fix: 'check the address, or move the data of the embedded database with `kpatch-factory dump` and `restore`',
   },
 });

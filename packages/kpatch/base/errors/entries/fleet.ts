@@ -71,7 +71,7 @@ export const fleetErrors = table({
   'fleet-config': {
     exit: 2,
     what: 'the fleet server in {folder} has an invalid fleet.json: {problem}',
-    why: 'a misread setting could send a patch to the wrong machines',
+    why: 'a wrong setting could send a patch to the wrong machines',
     fix: 'correct it, see docs/fleet.md',
   },
 });

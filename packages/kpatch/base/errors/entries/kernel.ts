@@ -29,7 +29,7 @@ export const kernelErrors = table({
   'package-gone': {
     exit: 1,
     what: 'the mirror lists {package} but does not have the file',
-    why: 'mirrors remove old files, and for some minutes of every update their lists and files do not belong together',
+    why: 'mirrors remove old files, and during an update their lists do not match their files for some minutes',
     fix: 'run the command again later, use another mirror (--mirror URL), choose another kernel release, or give the parts with --image, --headers and --source',
   },
   'package-mismatch': {

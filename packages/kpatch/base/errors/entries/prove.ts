@@ -41,7 +41,7 @@ export const proveErrors = table({
   'prove-other-patch': {
     exit: 2,
     what: '{module} was not built from {file}',
-    why: 'a report that shows another patch would mislead its readers',
+    why: 'a report with another source patch would mislead its readers',
     fix: 'give the patch file whose digest is in the manifest (`kpatch info {module}`)',
   },
   'prove-unknown-check': {

@@ -5,7 +5,7 @@ export const provenanceErrors = table({
   'provenance-invalid': {
     exit: 4,
     what: 'the statement {file} is not valid: {problem}',
-    why: 'a statement that is damaged or was changed shows nothing about the module',
+    why: 'a damaged or changed statement proves nothing about the module',
     fix: 'get the file again from where the module came from, or build the module again',
   },
   'provenance-other-module': {
@@ -17,13 +17,13 @@ export const provenanceErrors = table({
   'reproduce-input': {
     exit: 1,
     what: 'the module cannot be rebuilt: {input} is not available ({problem})',
-    why: 'a rebuild from other inputs would show nothing about this module',
+    why: 'a rebuild from other inputs proves nothing about this module',
     fix: 'provide it and run `kpatch reproduce` again; see docs/provenance.md',
   },
   'reproduce-differs': {
     exit: 4,
     what: 'the module cannot be rebuilt: {input} is not the one that was recorded ({problem})',
-    why: 'a rebuild from other inputs would show nothing about this module',
+    why: 'a rebuild from other inputs proves nothing about this module',
     fix: 'use the recorded one; see docs/provenance.md',
   },
 });

@@ -17,13 +17,13 @@ export const shieldErrors = table({
   'shield-unsafe': {
     exit: 4,
     what: '{function} must not return early: {problem}',
-    why: 'refused calls would leak memory, leave a lock held, or let callers go on as after a success',
+    why: 'a refused call would leak memory, leave a lock held, or make callers continue as if it had succeeded',
     fix: 'shield a caller of it that only checks its arguments and returns an error; see "Which functions" in docs/shield.md',
   },
   'shield-return': {
     exit: 4,
     what: '{function} must not return {value}: {problem}',
-    why: 'callers would take the refusal for something else',
+    why: 'callers would misread the refusal, for example as a success or a valid pointer',
     fix: 'choose a value that the callers understand: {known}',
   },
   'shield-condition': {

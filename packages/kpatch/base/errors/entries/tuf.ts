@@ -52,7 +52,7 @@ export const tufErrors = table({
   },
   'tuf-wrong-channel': {
     exit: 4,
-    what: 'the metadata {file} belongs to the channel {named}, but this machine follows {channel}',
+    what: 'the metadata {file} belongs to the channel {named}, but this machine follows the channel {channel}',
     why: 'nothing was accepted; this machine keeps the patches it has',
     fix: 'ask the operator of the mirror which channel it serves',
   },
@@ -77,7 +77,7 @@ export const tufErrors = table({
   'tuf-too-large': {
     exit: 4,
     what: '{url} sends more for {file} than the {limit} bytes it may have',
-    why: 'an endless answer would fill the disk; nothing was accepted',
+    why: 'a server that never stops sending would fill the disk; nothing was accepted',
     fix: 'try another mirror',
   },
   'tuf-target': {
@@ -89,7 +89,7 @@ export const tufErrors = table({
   'tuf-record': {
     exit: 4,
     what: 'the channel lists {path} with a wrong description: {problem}',
-    why: 'kpatch installs only what agrees with its description',
+    why: 'kpatch installs only files that match their description',
     fix: 'tell the owner of the channel',
   },
   'tuf-state': {
@@ -101,7 +101,7 @@ export const tufErrors = table({
   'tuf-package-key': {
     exit: 2,
     what: '{file} is an OpenPGP key, which package managers use',
-    why: 'through apt or dnf the key of the channel has all rights of root on this machine',
+    why: 'whoever holds a key that apt or dnf trusts can change anything on this machine as root',
     fix: 'follow the channel with its root.json; if you want packages, add `--packages`',
   },
 });

@@ -70,26 +70,13 @@ export class AptManager implements Manager {
   async installed(prefix: string): Promise<ReadonlyMap<string, string>> {
     const format = '$'.concat('{db:Status-Status} $', '{Package} $', '{Version}\\n');
     const result = await run('dpkg-query', [`--root=${this.#root}`, '-W', `-f=${format}`, `${prefix}*`]);
-    const rows = result.stdout
-      .toString()
-      .split('\n')
-      .map((line) => line.split(' '));
-    return new Map(
-      rows.filter(([status]) => status === 'installed').map(([, name = '', version = '']) => [name, version]),
-    );
+    return parseInstalled(result.stdout.toString());
   }
 
   async available(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
-    const found = new Map<string, string>();
-    if (names.length === 0) return found;
+    if (names.length === 0) return new Map();
     const result = await this.#run('apt-cache', 'policy', ...names);
-    let name = '';
-    for (const line of result.stdout.toString().split('\n')) {
-      name = /^(\S+):$/.exec(line)?.[1] ?? name;
-      const candidate = /^ {2}Candidate: (.+)$/.exec(line)?.[1];
-      if (candidate !== undefined && candidate !== '(none)') found.set(name, candidate);
-    }
-    return found;
+    return parseCandidates(result.stdout.toString());
   }
 
   async install(names: readonly string[]): Promise<void> {
@@ -172,4 +159,24 @@ export class AptManager implements Manager {
 
 function textOf(result: RunResult): string {
   return `${result.stderr}\n${result.stdout.toString()}`;
+}
+
+/** Packages and versions in the output of dpkg-query, one `STATUS NAME VERSION` on a line. */
+export function parseInstalled(text: string): ReadonlyMap<string, string> {
+  const rows = text.split('\n').map((line) => line.split(' '));
+  return new Map(
+    rows.filter(([status]) => status === 'installed').map(([, name = '', version = '']) => [name, version]),
+  );
+}
+
+/** Packages and the versions that apt would install, in the output of `apt-cache policy`. */
+export function parseCandidates(text: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  let name = '';
+  for (const line of text.split('\n')) {
+    name = /^(\S+):$/.exec(line)?.[1] ?? name;
+    const candidate = /^ {2}Candidate: (.+)$/.exec(line)?.[1];
+    if (candidate !== undefined && candidate !== '(none)') found.set(name, candidate);
+  }
+  return found;
 }

@@ -88,22 +88,14 @@ export class DnfManager implements Manager {
       '%{NAME} %{VERSION}-%{RELEASE}\\n',
       `${prefix}*`,
     ]);
-    const rows = result.stdout
-      .toString()
-      .split('\n')
-      .filter((line) => line !== '');
-    return new Map(rows.map((line) => line.split(' ') as [string, string]));
+    return parsePackages(result.stdout.toString());
   }
 
   async available(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
     if (names.length === 0) return new Map();
     const query = ['repoquery', '--latest-limit', '1', '--qf', '%{name} %{version}-%{release}', ...names];
     const result = await this.#dnf('--repo', repository, '-C', ...query);
-    const rows = result.stdout
-      .toString()
-      .split('\n')
-      .filter((line) => /^\S+ \S+$/.test(line));
-    return new Map(rows.map((line) => line.split(' ') as [string, string]));
+    return parsePackages(result.stdout.toString());
   }
 
   async install(names: readonly string[]): Promise<void> {
@@ -169,4 +161,10 @@ export class DnfManager implements Manager {
 
 function textOf(result: RunResult): string {
   return `${result.stderr}\n${result.stdout.toString()}`;
+}
+
+/** Packages and versions in the output of rpm or dnf, one `NAME VERSION` on a line. Other lines are messages. */
+export function parsePackages(text: string): ReadonlyMap<string, string> {
+  const rows = text.split('\n').filter((line) => /^\S+ \S+$/.test(line));
+  return new Map(rows.map((line) => line.split(' ') as [string, string]));
 }

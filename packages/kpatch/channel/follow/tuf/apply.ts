@@ -7,8 +7,9 @@ import { dirname, join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
 import { failure, KpatchError } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
-import { list, object, parseJSON, readJSON } from '../../../base/plain.ts';
+import { object, parseJSON, readJSON } from '../../../base/plain.ts';
 import type { Reporter } from '../../../base/report.ts';
+import { storedDocument } from '../../../documents/form.ts';
 import { journal } from '../../../host/machine/journal.ts';
 import type { Machine } from '../../../host/machine/machine.ts';
 import { installModule } from '../../../host/store/install.ts';
@@ -26,7 +27,7 @@ import { refresh, verifiedTargets } from './refresh.ts';
 import type { Source } from './source.ts';
 import { signedOf } from './state.ts';
 
-export interface Applied {
+export interface AppliedChannel {
   readonly changes: readonly { readonly package: string; readonly from: string; readonly to: string }[];
   /** Kernels of the machine that the channel does not know. */
   readonly unknown: readonly string[];
@@ -51,7 +52,7 @@ export async function applyChannel(
   base: string,
   source: Source,
   { kernels, dryRun, report, choose }: ApplyOptions,
-): Promise<Applied> {
+): Promise<AppliedChannel> {
   try {
     await refresh(base, source);
   } catch (error) {
@@ -64,7 +65,7 @@ export async function applyChannel(
   const signed = verifiedTargets(base);
   const listed = listedPatches(signed);
   await keepWindows(base, source, report);
-  const changes: Applied['changes'][number][] = [];
+  const changes: AppliedChannel['changes'][number][] = [];
   const waiting: string[] = [];
   const pending = new Set<string>();
   for (const release of kernels) {
@@ -181,9 +182,10 @@ function knows(base: string, release: string, listed: ReadonlyMap<string, unknow
 }
 
 /** Kernels in the channel's list of support windows. */
-function windowsOf(base: string): unknown[] {
+function windowsOf(base: string): string[] {
   try {
-    return list(object(readJSON(join(base, kernelsTarget))).kernels).map((kernel) => object(kernel).release);
+    const { kernels } = storedDocument('kpatch.channel-kernels/1', readJSON(join(base, kernelsTarget)));
+    return kernels.map(({ release }) => release);
   } catch {
     return [];
   }

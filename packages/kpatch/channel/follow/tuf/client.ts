@@ -2,7 +2,8 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeAtomically } from '../../../base/files.ts';
-import { list, object, readJSON, text, texts } from '../../../base/plain.ts';
+import { readJSON } from '../../../base/plain.ts';
+import { storedDocument } from '../../../documents/form.ts';
 
 /** A module that came from the channel. */
 export interface Delivered {
@@ -25,16 +26,8 @@ const file = (base: string): string => join(base, 'client.json');
 export function readClient(base: string): Client {
   try {
     if (!existsSync(file(base))) return { subscribed: [], delivered: [] };
-    const plain = object(readJSON(file(base)));
-    const delivered = list(plain.delivered)
-      .map(object)
-      .map(({ release, name, version, sha256 }) => ({
-        release: text(release) ?? '',
-        name: text(name) ?? '',
-        version: text(version) ?? '',
-        sha256: text(sha256) ?? '',
-      }));
-    return { subscribed: texts(plain.subscribed), delivered };
+    const { subscribed, delivered } = storedDocument('kpatch.tuf-client/1', readJSON(file(base)));
+    return { subscribed, delivered };
   } catch {
     return { subscribed: [], delivered: [] };
   }

@@ -8,6 +8,7 @@ import type { Metadata } from '@tufjs/models';
 import { failure } from '../../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../../base/files.ts';
 import { object, parseJSON, readJSON, text } from '../../../base/plain.ts';
+import { type DocumentOf, formProblem } from '../../../documents/form.ts';
 import { checkDocument, ownMember } from '../../tuf/document.ts';
 import { type PassphraseOf, readTufPrivateKey, signBytes } from '../../tuf/key.ts';
 import { metadataOf, metadataText, missingSignatures, models, type Signed } from '../../tuf/metadata.ts';
@@ -98,7 +99,7 @@ export interface Ceremony {
  * taken by the next publication. Errors: `tuf-root`, `tuf-signature-file`, `file-unreadable`.
  */
 export async function importSignatures(folder: string, files: readonly string[]): Promise<Ceremony> {
-  const given = files.map((file) => ({ file, ...object(readJSON(file)) }) as Given);
+  const given = files.map(readSignature);
   const role: OfflineRole = given[0]?.role === 'targets' ? 'targets' : 'root';
   const file = role === 'root' ? pendingRoot(folder) : pendingTargets(folder);
   if (!existsSync(file))
@@ -117,14 +118,13 @@ export async function importSignatures(folder: string, files: readonly string[])
   for (const one of given) {
     const bad = (problem: string): Error =>
       failure('tuf-signature-file', { file: one.file, problem }, { where: { file: one.file } });
-    if (one.schema !== signatureSchema) throw bad(`its schema is not ${signatureSchema}`);
-    if ((one.role ?? 'root') !== role) throw bad(`it signs ${String(one.role ?? 'root')} metadata, the others ${role}`);
+    if ((one.role ?? 'root') !== role) throw bad(`it signs ${one.role ?? 'root'} metadata, the others ${role}`);
     if (one.version !== metadata.signed.version)
-      throw bad(`it signs version ${String(one.version)}, but version ${metadata.signed.version} waits`);
-    const id = text(one.key) ?? '';
+      throw bad(`it signs version ${one.version}, but version ${metadata.signed.version} waits`);
+    const id = one.key;
     const signer = Object.hasOwn(known, id) ? known[id] : undefined;
     if (signer === undefined) throw bad(whose[role]);
-    metadata.signatures[id] = new Signature({ keyID: id, sig: text(one.signature) ?? '' });
+    metadata.signatures[id] = new Signature({ keyID: id, sig: one.signature });
     try {
       signer.verifySignature(metadata);
     } catch {
@@ -143,13 +143,14 @@ export async function importSignatures(folder: string, files: readonly string[])
   return { role, version, complete, missing };
 }
 
-interface Given {
-  readonly file: string;
-  readonly schema?: unknown;
-  readonly role?: unknown;
-  readonly version?: unknown;
-  readonly key?: unknown;
-  readonly signature?: unknown;
+type SignatureFile = DocumentOf<typeof signatureSchema> & { readonly file: string };
+
+/** A file that `signFile` wrote. Errors: `file-unreadable`, `tuf-signature-file`. */
+function readSignature(file: string): SignatureFile {
+  const document = readJSON(file);
+  const problem = formProblem(signatureSchema, document);
+  if (problem !== undefined) throw failure('tuf-signature-file', { file, problem }, { where: { file } });
+  return { file, ...(document as DocumentOf<typeof signatureSchema>) };
 }
 
 const whose: Readonly<Record<OfflineRole, string>> = {
