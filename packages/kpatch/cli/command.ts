@@ -74,6 +74,11 @@ function printOutcome(outcome: Outcome, json: boolean, report: Reporter): void {
   }
   if (typeof text !== 'string') printLines(text);
   else if (text !== '') print(text.endsWith('\n') ? text : `${text}\n`);
+  printNext(next);
+}
+
+/** Prints what to do next, as `action` does it after the text of an outcome. */
+export function printNext(next: readonly NextStep[]): void {
   if (next.length > 0) printLines(nextLines(next));
 }
 

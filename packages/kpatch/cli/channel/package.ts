@@ -7,7 +7,8 @@ import { buildLivePatch } from '../../channel/package/livepatch.ts';
 import { emptyRecord, recordOf, versionText } from '../../channel/package/record.ts';
 import { isRelease, readPatchModule } from '../../channel/patch-module.ts';
 import { platformHere } from '../../platform/registry.ts';
-import { action, type Context, type Outcome } from '../command.ts';
+import { action, type Context, type NextStep, type Outcome } from '../command.ts';
+import { shellWord } from '../shell-word.ts';
 
 interface Options {
   readonly release: string;
@@ -78,5 +79,16 @@ async function run({ report }: Context, options: Options, modules: string[] = []
       ),
     );
   }
-  return { schema: 'kpatch.package/1', data: { packages }, text: lines.join('\n') };
+  const [first] = lines;
+  const next =
+    first === undefined
+      ? []
+      : [installStep(first), { run: 'kpatch channel init FOLDER', what: 'publish it to many machines' }];
+  return { schema: 'kpatch.package/1', data: { packages }, text: lines.join('\n'), next };
+}
+
+function installStep(file: string): NextStep {
+  const word = shellWord(file.includes('/') ? file : `./${file}`);
+  const manager = file.endsWith('.deb') ? 'apt' : 'dnf';
+  return { run: `${manager} install ${word}`, what: 'on a machine with that kernel: install and load it' };
 }

@@ -6,7 +6,8 @@ import { personAtWork } from '../../host/boot/boot.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
 import { type InstallOptions, installAgain, installModule } from '../../host/store/install.ts';
 import { readModuleFile } from '../../host/store/module-file.ts';
-import { action, type Context, type Outcome } from '../command.ts';
+import { action, type Context, type NextStep, type Outcome } from '../command.ts';
+import { shellWord } from '../shell-word.ts';
 import {
   type AcceptOptions,
   acceptOptions,
@@ -65,5 +66,21 @@ async function run({ report }: Context, options: Options, file?: string): Promis
   const done = options.dryRun ? 'would be installed' : 'is installed';
   const text = [`${name} ${done} for ${release}`, ...(load === undefined ? [] : loadLines(load))];
   if (options.dryRun) text.push(...replaced.map((old) => `it would replace ${old}`));
-  return { schema: 'kpatch.install/1', data: { ...result, dryRun: options.dryRun ?? false }, text: text.join('\n') };
+  const next = options.dryRun || options.root !== undefined ? [] : nextOf(name, load !== undefined);
+  return {
+    schema: 'kpatch.install/1',
+    data: { ...result, dryRun: options.dryRun ?? false },
+    text: text.join('\n'),
+    next,
+  };
+}
+
+function nextOf(name: string, loaded: boolean): NextStep[] {
+  const word = shellWord(name);
+  return [
+    loaded
+      ? { run: 'kpatch status', what: 'see what it does' }
+      : { run: `kpatch load ${word}`, what: 'load it now, on the kernel that it is for' },
+    { run: `kpatch uninstall ${word}`, what: 'no longer load it at boot' },
+  ];
 }

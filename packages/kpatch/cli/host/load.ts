@@ -1,4 +1,5 @@
 /** `kpatch load`: loads a patch into the running kernel. */
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { failure, KpatchError } from '../../base/errors/error.ts';
 import { printError } from '../../base/print.ts';
@@ -10,7 +11,8 @@ import { fitOf, loadModule } from '../../host/live/load.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
 import type { Machine } from '../../host/machine/machine.ts';
 import { findModule } from '../../host/store/find.ts';
-import { action, type Context, type Outcome } from '../command.ts';
+import { action, type Context, type NextStep, type Outcome } from '../command.ts';
+import { shellWord } from '../shell-word.ts';
 import {
   type AcceptOptions,
   acceptOptions,
@@ -78,7 +80,22 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
   const result = await withLock(machine, report, LOCK_WAIT_MS, () =>
     loadModule(machine, module, acceptOptions(options), report),
   );
-  return { schema: 'kpatch.load/1', data: result, text: loadLines(result).join('\n') };
+  return {
+    schema: 'kpatch.load/1',
+    data: result,
+    text: loadLines(result).join('\n'),
+    // What is said of an image is not to be typed on this machine.
+    next: options.root === undefined ? nextOf(patch, module.name) : [],
+  };
+}
+
+/** What follows a load: a patch from a file is gone after a reboot, an installed one is not. */
+function nextOf(patch: string, name: string): NextStep[] {
+  return [
+    { run: 'kpatch status', what: 'see what it does' },
+    ...(existsSync(patch) ? [{ run: `kpatch install ${shellWord(patch)}`, what: 'load it at every boot' }] : []),
+    { run: `kpatch unload ${shellWord(name)}`, what: 'take it out again' },
+  ];
 }
 
 /**

@@ -12,6 +12,7 @@ import { readObject } from '../../formats/elf/read-object.ts';
 import { parseSymvers } from '../../kernel/symvers.ts';
 import { has } from '../../platform/kernel-rules.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { shellWord } from '../shell-word.ts';
 
 interface Options {
   readonly object: string;
@@ -57,7 +58,18 @@ function run({ report }: Context, options: Options, original: string, patched: s
   void patch;
   if (status === 'left out') throw leftOutError(result.leftOut, patched);
   const data = { status, ...rest };
-  return { exit: status === 'changed' ? 0 : 3, schema: 'kpatch.diff/1', data, text: render(result) };
+  const first = result.functions.find(({ kind }) => kind === 'changed');
+  const words = process.argv.slice(2).map(shellWord).join(' ');
+  const next =
+    first === undefined
+      ? []
+      : [
+          {
+            run: `kpatch ${words} --explain ${shellWord(first.name)}`,
+            what: 'both versions, instruction by instruction',
+          },
+        ];
+  return { exit: status === 'changed' ? 0 : 3, schema: 'kpatch.diff/1', data, text: render(result), next };
 }
 
 function diffOptionsOf(

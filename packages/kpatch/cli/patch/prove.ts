@@ -33,7 +33,7 @@ import { seal } from '../../provenance/envelope.ts';
 import { testResultPath } from '../../provenance/statement.ts';
 import { testResultOf } from '../../provenance/test-result.ts';
 import { machineFor } from '../../vm/qemu/emulator.ts';
-import { printFailure } from '../command.ts';
+import { type NextStep, printFailure, printNext } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
@@ -127,8 +127,10 @@ async function run(given: readonly string[], options: Options, built: string, st
     const [job] = jobs;
     const proof = await proveOne(job!, { ...common, guests: availableParallelism() }, viewOf(stream));
     process.exitCode = succeeds(proof, options.allowExceptions) ? 0 : 1;
-    if (stream === undefined) print(proofText(proof));
-    else stream.end({ warnings: report.warnings, proof });
+    if (stream === undefined) {
+      print(proofText(proof));
+      printNext(nextOf(proof, job!, given, options));
+    } else stream.end({ warnings: report.warnings, proof });
     return;
   }
   if (typeof options.proof === 'string' || options.report !== undefined) {
@@ -151,6 +153,24 @@ async function run(given: readonly string[], options: Options, built: string, st
       warnings: report.warnings,
       proofs: cells.map(({ label, proof, error }: Cell) => ({ label, proof: proof ?? null, error: error ?? null })),
     });
+}
+
+/** What follows a proof: to install what is proven, to look closer at what is not. */
+function nextOf(proof: Proof, { file }: Job, given: readonly string[], options: Options): NextStep[] {
+  const words = given.map(shellWord).join(' ');
+  if (proof.verdict === 'not proven') {
+    return options.report === undefined
+      ? [{ run: `kpatch prove ${words} --report report.html`, what: 'see each check with its evidence' }]
+      : [];
+  }
+  // A module that was built for this proof only is gone.
+  const module = given.length === 1 && given[0] === file ? shellWord(file) : undefined;
+  if (module === undefined) return [{ run: `kpatch build ${words}`, what: 'write the module' }];
+  return [
+    ...(options.full ? [] : [{ run: `kpatch prove --full ${module}`, what: 'more checks, for some minutes' }]),
+    { run: `kpatch install ${module}`, what: `on ${proof.kernel.release}: load it now and at every boot` },
+    { run: `kpatch package ${module}`, what: 'packages for other machines (.deb, .rpm)' },
+  ];
 }
 
 interface Common {

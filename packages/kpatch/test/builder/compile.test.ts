@@ -123,6 +123,16 @@ fs/image.c: FORCE
     assert.deepEqual(done.sort(), units.map(({ object }) => object).sort());
   });
 
+  test('a folder of objects that the tree does not have is made', () => {
+    const overlay = overlayOf({ 'gpu/display/a.c': 'int a;\n', 'gpu/display/deep/b.h': '' });
+    overlay.openBelow('gpu/xe/display');
+    overlay.openBelow('gpu/display');
+    writeFileSync(join(overlay.root, 'gpu/xe/display/a.o'), 'object');
+    writeFileSync(join(overlay.root, 'gpu/display/deep/c.h'), 'new');
+    assert.equal(existsSync(join(overlay.tree, 'gpu/xe')), false);
+    assert.equal(existsSync(join(overlay.tree, 'gpu/display/deep/c.h')), false);
+  });
+
   test('what was compiled before one that fails is told, so that it can be kept', async () => {
     const overlay = overlayOf({ 'fs/a.c': 'int a;\n', 'fs/bad.c': 'int b = nothing;\n' });
     const done: string[] = [];

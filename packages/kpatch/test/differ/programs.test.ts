@@ -167,6 +167,7 @@ test('kpatch diff: text, JSON, the output file and --explain', () => {
   const text = run('kpatch', before, after, words(['-o', 'OUT']));
   assert.equal(text.status, 0);
   assert.match(text.stdout, /changed function: f\n {2}the bytes differ at f\+0x/);
+  assert.match(text.stdout, /\nNext:\n {2}kpatch diff \S+a\.o \S+b\.o --symtab .* --explain f {2}both versions/);
   assert.ok(readObject(text.output!, 'out.o').sections.some(({ name }) => name === '.kpatch.funcs'));
   const document = JSON.parse(run('kpatch', before, after, words(['--json'])).stdout);
   assert.equal(document.schema, 'kpatch.diff/1');
