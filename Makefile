@@ -5,7 +5,7 @@ TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
 # Every kpatch that a test starts checks its own JSON output against docs/schemas.
 CHECKED := NODE_OPTIONS=--import=$(CURDIR)/packages/kpatch/test/output-check.ts
 
-.PHONY: help install install-all check format docs packages test attacks demo channel-demo factory-demo screenshots bench fuzz machines soak corpus clean
+.PHONY: help install install-all check format docs packages test attacks demo channel-demo factory-demo fleet-demo screenshots bench fuzz machines soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ channel-demo: install-all ## a channel end to end: built, proven, published, fol
 
 factory-demo: install-all ## from real CVE records to a channel: series, build, publication, a new record, a fix of a fix, a withdrawal (ARGS=…)
 	@$(NODE) tools/factory-demo.ts $(ARGS)
+
+fleet-demo: install-all ## a fleet server with simulated hosts, a page to open, a good and a bad patch in rings, 3 minutes (ARGS='--hosts N --crash-rate R')
+	@$(NODE) tools/fleet-demo.ts $(ARGS)
 
 bench: install-all ## how fast, how large: each bench/*.ts prints a table
 	@for file in bench/*.ts; do $(NODE) $$file || exit 1; done

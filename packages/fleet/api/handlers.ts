@@ -12,6 +12,9 @@ import {
 import { type Actor, audit } from '../access/audit.ts';
 import { checkedLabels, createToken, listTokens, revokeToken } from '../access/tokens.ts';
 import type { Hosts } from '../ingest/hosts.ts';
+import { freeze, planned, rollBack, stepRollout, unfreeze } from '../rollout/commands.ts';
+import type { Rollouts } from '../rollout/rollouts.ts';
+import { readRollouts } from '../rollout/store.ts';
 import type { Database } from '../store/database.ts';
 import { exposures, findHosts, groups, hostDetail } from '../store/view.ts';
 import type { Answer, Received, RouteName } from './routes.ts';
@@ -19,6 +22,7 @@ import type { Answer, Received, RouteName } from './routes.ts';
 export interface ApiContext {
   readonly database: Database;
   readonly hosts: Hosts;
+  readonly rollouts: Rollouts;
   readonly intervalSeconds: number;
 }
 
@@ -117,6 +121,35 @@ export const handlers: Handlers = {
   },
   'DELETE /api/api-tokens/:id': ({ params }, { database }, _, actor) =>
     done(revokeApiToken(database, actor, params.id), 'API token'),
+  'GET /api/rollouts': async (_, { database }) =>
+    ({ rollouts: await readRollouts(database) }) as unknown as Answer<'GET /api/rollouts'>,
+  'GET /api/rollouts/:id': async ({ params }, { database }) => {
+    const [found] = await readRollouts(database, params.id);
+    if (found === undefined) throw missing('rollout');
+    return found as unknown as Answer<'GET /api/rollouts/:id'>;
+  },
+  'POST /api/rollouts': async ({ body }, { database }, _, actor) => {
+    const { plan, ...rest } = body;
+    const id = await planned(database, actor, { ...rest, plan: plan === undefined ? undefined : JSON.stringify(plan) });
+    return { id };
+  },
+  'POST /api/rollouts/:id/:step': async ({ params: { id, step }, body }, { database, rollouts }, _, actor) => {
+    if (step === 'roll-back') await rollBack(database, actor, id, [], body.reason);
+    else await stepRollout(database, actor, id, step, body.reason);
+    await rollouts.refresh();
+    const [found] = await readRollouts(database, id);
+    return found as unknown as Answer<'GET /api/rollouts/:id'>;
+  },
+  'POST /api/freeze': async ({ body: { reason, hours } }, { database, rollouts }, _, actor) => {
+    await freeze(database, actor, reason, hours === undefined ? undefined : Date.now() + hours * 3_600_000);
+    await rollouts.refresh();
+    return {};
+  },
+  'DELETE /api/freeze': async (_, { database, rollouts }, _caller, actor) => {
+    await unfreeze(database, actor);
+    await rollouts.refresh();
+    return {};
+  },
   'GET /api/audit': async ({ query }, { database }) => {
     const rows = await database.query(
       `select id, at, who, action, subject, detail, address from fleet.audit where $1::bigint is null or id < $1 order by id desc limit $2`,
@@ -131,6 +164,7 @@ export const handlers: Handlers = {
 /** An error of the catalogue that the caller caused, as a refusal. */
 export function refusalOf(error: unknown): { status: number; error: string } | undefined {
   if (error instanceof Refusal) return { status: error.status, error: error.message };
+  if (error instanceof KpatchError && error.code === 'fleet-rollout') return { status: 409, error: error.message };
   if (error instanceof KpatchError && error.exit === 2) return { status: 400, error: error.message };
   return undefined;
 }

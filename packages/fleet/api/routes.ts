@@ -55,6 +55,18 @@ const exposure = v.object({
   since: time,
 });
 
+const rolloutId = v.pipe(v.string(), v.regex(/^\d{1,9}$/, 'expected the number of a rollout'));
+const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 in hexadecimal'));
+const rollout = v.looseObject({
+  id: v.string(),
+  title: v.string(),
+  kernel: v.string(),
+  release: v.string(),
+  state: v.string(),
+  reason: v.string(),
+});
+const stepBody = v.object({ reason: v.optional(v.pipe(v.string(), v.maxLength(500)), '') });
+
 const none = v.object({});
 
 export const routes = {
@@ -176,6 +188,50 @@ export const routes = {
     summary: 'Revokes an API token.',
     role: 'admin',
     params: v.object({ id }),
+    answer: none,
+  },
+  'GET /api/rollouts': {
+    summary: 'The rollouts, newest first, with what the server concluded last.',
+    role: 'viewer',
+    answer: v.object({ rollouts: v.array(rollout) }),
+  },
+  'GET /api/rollouts/:id': {
+    summary: 'One rollout: its rings, and why it proceeds or waits.',
+    role: 'viewer',
+    params: v.object({ id: rolloutId }),
+    answer: rollout,
+  },
+  'POST /api/rollouts': {
+    summary: 'Plans a rollout; nothing moves before it is started. Without `plan`, rings grow tenfold.',
+    role: 'operator',
+    body: v.object({
+      kernel: short,
+      release: digest,
+      previous: v.optional(v.union([digest, v.literal('')]), ''),
+      title: v.optional(short, ''),
+      plan: v.optional(v.pipe(v.record(v.string(), v.unknown()), v.description('As in docs/rollouts.md.'))),
+    }),
+    answer: v.object({ id: v.string() }),
+  },
+  'POST /api/rollouts/:id/:step': {
+    summary: 'Starts, pauses, resumes, halts or rolls back a rollout.',
+    role: 'operator',
+    params: v.object({ id: rolloutId, step: v.picklist(['start', 'pause', 'resume', 'halt', 'roll-back']) }),
+    body: stepBody,
+    answer: rollout,
+  },
+  'POST /api/freeze': {
+    summary: 'Stops all rollouts, for some hours or until they are unfrozen; halts and rollbacks go on.',
+    role: 'operator',
+    body: v.object({
+      reason: v.pipe(v.string(), v.maxLength(500)),
+      hours: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(8760))),
+    }),
+    answer: none,
+  },
+  'DELETE /api/freeze': {
+    summary: 'Lifts every freeze.',
+    role: 'operator',
     answer: none,
   },
   'GET /api/audit': {

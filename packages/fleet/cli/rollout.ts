@@ -3,9 +3,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { failure, jsonText, print } from 'kpatch/parts';
 import { commandLine } from '../access/audit.ts';
-import { createRollout, freeze, rollBack, type Step, stepRollout, unfreeze } from '../rollout/commands.ts';
-import { planRings, watchSeconds } from '../rollout/plan.ts';
-import { parsePlan } from '../rollout/plan-file.ts';
+import { freeze, planned, rollBack, type Step, stepRollout, unfreeze } from '../rollout/commands.ts';
 import { time } from '../rollout/reason.ts';
 import { readRollouts, type StoredRollout } from '../rollout/store.ts';
 import type { Database } from '../store/database.ts';
@@ -89,27 +87,9 @@ interface CreateOptions {
   readonly plan?: string;
 }
 
-async function create(
-  database: Database,
-  { kernel, release, previous, title, plan: file }: CreateOptions,
-): Promise<string> {
-  const [row] = await database.query<{ hosts: number }>(
-    'select count(*)::int as hosts from fleet.checkin where kernel = $1',
-    [kernel],
-  );
-  const hosts = Math.max(1, row?.hosts ?? 0);
-  const plan =
-    file === undefined ? { rings: planRings(hosts), watchSeconds: undefined } : parsePlan(readPlan(file), file);
-  const watch = plan.watchSeconds ?? watchSeconds(hosts);
-  const words = title === '' ? `${release.slice(0, 12)} for ${kernel}` : title;
-  return await createRollout(database, commandLine, {
-    title: words,
-    kernel,
-    release,
-    previous,
-    rings: plan.rings,
-    watchSeconds: watch,
-  });
+async function create(database: Database, { plan: file, ...options }: CreateOptions): Promise<string> {
+  const plan = file === undefined ? undefined : readPlan(file);
+  return await planned(database, commandLine, { ...options, plan }, file);
 }
 
 function readPlan(file: string): string {

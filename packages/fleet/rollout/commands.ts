@@ -3,6 +3,8 @@ import { failure } from 'kpatch/parts';
 import { type Actor, audit } from '../access/audit.ts';
 import type { Database, Queries } from '../store/database.ts';
 import type { Freeze, RolloutState } from './decide.ts';
+import { planRings, watchSeconds } from './plan.ts';
+import { parsePlan } from './plan-file.ts';
 import { planProblem } from './ring.ts';
 import {
   addEvent,
@@ -31,6 +33,30 @@ export async function createRollout(
     const id = await insertRollout(queries, rollout, actor.who, now);
     await note(queries, actor, id, now, 'create', `${actor.who} created it: ${rollout.title}`);
     return id;
+  });
+}
+
+/** Plans a rollout as the command line and the API do; `plan` is the text of a plan, without which rings grow tenfold. Error: `fleet-rollout`. */
+export async function planned(
+  database: Database,
+  actor: Actor,
+  options: { kernel: string; release: string; previous: string; title: string; plan: string | undefined },
+  planName = 'given',
+): Promise<string> {
+  const { kernel, release, previous, title, plan: text } = options;
+  const [row] = await database.query<{ hosts: number }>(
+    'select count(*)::int as hosts from fleet.checkin where kernel = $1',
+    [kernel],
+  );
+  const hosts = Math.max(1, row?.hosts ?? 0);
+  const plan = text === undefined ? { rings: planRings(hosts), watchSeconds: undefined } : parsePlan(text, planName);
+  return await createRollout(database, actor, {
+    title: title === '' ? `${release.slice(0, 12)} for ${kernel}` : title,
+    kernel,
+    release,
+    previous,
+    rings: plan.rings,
+    watchSeconds: plan.watchSeconds ?? watchSeconds(hosts),
   });
 }
 

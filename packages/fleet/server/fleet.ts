@@ -55,7 +55,7 @@ export async function openFleet(database: Database, config: FleetConfig, now?: (
     // A database that cannot be reached is tried again at the next look.
     looking = looking.then(() => rollouts.look()).catch(() => {});
   }, LOOK_MS);
-  addApi(server, { database, hosts, intervalSeconds }, limits.strangersPerMinute);
+  addApi(server, { database, hosts, rollouts, intervalSeconds }, limits.strangersPerMinute);
   const close = async (): Promise<void> => {
     clearInterval(timer);
     await looking;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FleetAnswer } from 'kpatch/fleet';
+import { createApiToken } from '#fleet/access/accounts.ts';
 import { commandLine } from '#fleet/access/audit.ts';
 import { createRollout, freeze, rollBack, stepRollout, unfreeze } from '#fleet/rollout/commands.ts';
 import { parsePlan } from '#fleet/rollout/plan-file.ts';
@@ -178,6 +179,33 @@ test('pause, freeze and unfreeze; steps that are not possible are refused with t
     actions.map(({ action }) => action),
     ['rollout-create', 'rollout-start', 'freeze', 'unfreeze', 'rollout-pause', 'rollout-resume', 'rollout-create'],
   );
+});
+
+test('the API plans, starts, freezes and rolls back; a viewer only reads', async () => {
+  await using world = await TestFleet.open();
+  const tokens: Record<string, string> = {};
+  for (const role of ['viewer', 'operator'])
+    tokens[role] = (await createApiToken(world.database, commandLine, { name: role, role, days: 1 })).token;
+  const call = async (role: string, method: 'GET' | 'POST' | 'DELETE', url: string, payload: object = {}) => {
+    const headers = { authorization: `Bearer ${tokens[role]}` };
+    const answer = await world.fleet.server.inject({ method, url, headers, ...(method === 'POST' ? { payload } : {}) });
+    return { status: answer.statusCode, body: answer.json() };
+  };
+  const plan = { kernel, release: next, previous: old };
+  assert.equal((await call('viewer', 'POST', '/api/rollouts', plan)).status, 403);
+  assert.equal((await call('operator', 'POST', '/api/rollouts', { ...plan, release: 'x' })).status, 400);
+  assert.equal((await call('operator', 'POST', '/api/rollouts', { ...plan, plan: { rings: [] } })).status, 409);
+  const { id } = (await call('operator', 'POST', '/api/rollouts', plan)).body;
+  assert.equal((await call('operator', 'POST', `/api/rollouts/${id}/start`)).body.state, 'running');
+  assert.match((await call('operator', 'POST', `/api/rollouts/${id}/start`)).body.error, /it is running/);
+  assert.equal((await call('operator', 'POST', '/api/freeze', { reason: 'audit', hours: 1 })).status, 200);
+  assert.equal((await call('operator', 'DELETE', '/api/freeze')).status, 200);
+  assert.equal(
+    (await call('operator', 'POST', `/api/rollouts/${id}/roll-back`, { reason: 'x' })).body.state,
+    'rolled back',
+  );
+  assert.equal((await call('viewer', 'GET', '/api/rollouts')).body.rollouts.length, 1);
+  assert.equal((await call('viewer', 'GET', '/api/rollouts/77')).status, 404);
 });
 
 test('plans: what is wrong is named', async () => {
