@@ -19,7 +19,7 @@ interface Subject {
   readonly pattern: RegExp;
 }
 
-/** Names in lower case, in capitals and with a capital, as words or as the beginning of a name like `debianArch`. */
+/** Names in lower case, in capitals and with a capital, as words or as the beginning of a name like `debianPart`. */
 function namesPattern(names: Iterable<string>): RegExp {
   const written = [...new Set(names)].flatMap((name) => [
     name,
@@ -32,7 +32,7 @@ function namesPattern(names: Iterable<string>): RegExp {
 }
 
 const machineNames = platforms().flatMap(({ name, naming, emulator }) => [
-  ...[name, naming.kernel, naming.source, naming.uname, naming.debian, naming.rpm, emulator.program],
+  ...[name, naming.kernel, naming.source, naming.uname, naming.deb, naming.rpm, emulator.program],
 ]);
 
 const subjects: readonly Subject[] = [
@@ -40,7 +40,8 @@ const subjects: readonly Subject[] = [
   {
     what: 'a number or type that one machine has',
     home: 'platform/',
-    pattern: /\btype (?:===|!==) \d|0xffff_?ffff_?8|\bR_[A-Z0-9]+_[A-Z0-9]|\/dev\/(?:tty\w|hvc)|\btty(?:S|AMA)\d/,
+    pattern:
+      /\btype (?:===|!==) \d|0xffff_?ffff_?8|\bR_[A-Z0-9]+_[A-Z0-9]|\/dev\/(?:tty\w|hvc)|\bmachines: \[?\d|\be_machine === \d|\btty(?:S|AMA)\d/,
   },
   {
     what: 'a distribution',
@@ -63,12 +64,12 @@ const subjects: readonly Subject[] = [
 /** Lines that may stay, by file: what they may contain, and why. */
 const allowed: readonly (readonly [file: string, text: RegExp, reason: string])[] = [
   ['cli/examples.ts', /amd64|debian|Debian/, 'releases of a kernel, as people see them'],
-  ['platform/naming.ts', /debian/, "the name of a machine in Debian's world"],
-  ['platform/registry.ts', /debian/, "the name of a machine in Debian's world"],
-  ['platform/*', /debian: /, "the name of a machine in Debian's world"],
-  ['channel/package/deb.ts', /DEBIAN|debianArch/, 'a folder of the package format, and the name of a machine there'],
-  ['channel/package/name.ts', /debianArch|naming\.debian/, 'the name of a machine in the package format'],
-  ['channel/repository/index/apt.ts', /debianArch|naming\.debian/, 'the name of a machine in the package format'],
+  ['channel/package/deb.ts', /DEBIAN/, 'a folder of the package format'],
+  [
+    'sandbox/system-calls.ts',
+    /machines: /,
+    'formats/ needs the sandbox, and platform/ needs formats/; it is the machine that kpatch runs on',
+  ],
   ['channel/follow/manager/apt.ts', /DEBIAN_FRONTEND/, 'an environment variable of debconf'],
   ['advisory/version.ts', /debianPart/, "the order of Debian's versions, which is a format"],
   ['kbuild/include-graph.ts', /usr\|debian/, 'a folder of source packages that holds no code'],
@@ -135,10 +136,11 @@ export function linesOutside(machine: string): Line[] {
   const found = platforms().find(({ naming, name }) => [name, ...Object.values(naming)].includes(machine));
   if (found === undefined) throw new Error(`no machine is called ${machine}`);
   const { name, naming, emulator } = found;
-  const pattern = namesPattern([name, naming.uname, naming.debian, naming.rpm, naming.source, emulator.program]);
+  const names = namesPattern([name, naming.uname, naming.deb, naming.rpm, naming.source, emulator.program]);
+  const number = new RegExp(`\\bmachines: \\[(?:\\d+, )*${found.machine}\\b`);
   const own = `platform/${folderOf(found)}/`;
   const outside = files.filter((file) => !file.startsWith(own));
-  return outside.flatMap((file) => [...linesOf(file)].filter(({ text }) => pattern.test(text)));
+  return outside.flatMap((file) => [...linesOf(file)].filter(({ text }) => names.test(text) || number.test(text)));
 }
 
 /** The folder that platform/records.ts takes a machine's record from. */

@@ -36,7 +36,7 @@ mkdirSync(dist, { recursive: true });
 using work = temporaryFolder('kpatch-packages-');
 const { values } = parseArgs({ options: { executable: { type: 'boolean' }, machine: { type: 'string' } } });
 const target = await targetOf(values.machine);
-const { uname, debian, rpm } = target.naming;
+const { uname, deb: debArch, rpm } = target.naming;
 const executable = join(dist, target.isHere ? 'kpatch' : `kpatch-${uname}`);
 const made = await buildExecutable(work.path, target);
 rmSync(executable, { force: true });
@@ -54,7 +54,7 @@ if (values.executable !== true) {
   for (const path of [join(dist, `kpatch-${version}.cdx.json`), join(tree, 'usr/share/doc/kpatch/kpatch.cdx.json')])
     writeFileSync(path, bill);
   console.log(join(dist, `kpatch-${version}.cdx.json`));
-  console.log(await buildDeb(tree, work.path, dist, version, epoch, debian));
+  console.log(await buildDeb(tree, work.path, dist, version, epoch, debArch));
   console.log(await buildRpm(tree, work.path, dist, version, epoch, rpm));
 }
 

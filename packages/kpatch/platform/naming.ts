@@ -7,7 +7,7 @@ export interface Naming {
   /** Like `uname -m`; TargetKernel, manifests and proofs use this name. */
   readonly uname: string;
   /** Like `dpkg --print-architecture`. */
-  readonly debian: string;
+  readonly deb: string;
   /** Like `rpm --eval '%{_arch}'`. */
   readonly rpm: string;
   /** GNU triple of Debian's cross compilers and of its folders for libraries and headers. */

@@ -46,12 +46,12 @@ export function machineName({ machine, littleEndian }: { machine: number; little
 }
 
 /** The machine that has this name in one of the worlds (`platformNamed('uname', 'aarch64')`). */
-export function platformNamed(world: 'kernel' | 'uname' | 'debian' | 'rpm', name: string): Platform | undefined {
+export function platformNamed(world: 'kernel' | 'uname' | 'deb' | 'rpm', name: string): Platform | undefined {
   return known().find(({ naming }) => naming[world] === name);
 }
 
 /** The names that the machines have in one of the worlds, for patterns. */
-export function namesOf(world: keyof Pick<Naming, 'uname' | 'debian' | 'rpm'>): string[] {
+export function namesOf(world: keyof Pick<Naming, 'uname' | 'deb' | 'rpm'>): string[] {
   return known()
     .map(({ naming }) => naming[world])
     .sort();

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '../../base/files.ts';
 import { runOk } from '../../base/run.ts';
-import { debianArch } from './name.ts';
+import { debArch } from './name.ts';
 import { type PackageSpec, packageTime } from './spec.ts';
 import { stage } from './staging.ts';
 
@@ -36,7 +36,7 @@ function controlFile(spec: PackageSpec): string {
   return [
     `Package: ${spec.debName}`,
     `Version: ${spec.version}-${spec.debRelease}`,
-    `Architecture: ${debianArch(spec.arch)}`,
+    `Architecture: ${debArch(spec.arch)}`,
     'Maintainer: The channel that this package comes from <root@localhost>',
     `Installed-Size: ${bytes}`,
     ...(spec.depends.length === 0 ? [] : [`Depends: ${spec.depends.join(', ')}`]),

@@ -34,12 +34,12 @@ export function fileNames(
   arch: string,
 ): { deb: string; rpm: string } {
   return {
-    deb: `${names.deb}_${version}-${release}_${debianArch(arch)}.deb`,
+    deb: `${names.deb}_${version}-${release}_${debArch(arch)}.deb`,
     rpm: `${names.rpm}-${version}-${release}${names.dist}.${arch}.rpm`,
   };
 }
 
 /** Debian's name of an architecture that is named as `uname -m` names it. */
-export function debianArch(arch: string): string {
-  return arch === 'noarch' ? 'all' : (platformNamed('uname', arch)?.naming.debian ?? arch);
+export function debArch(arch: string): string {
+  return arch === 'noarch' ? 'all' : (platformNamed('uname', arch)?.naming.deb ?? arch);
 }

@@ -31,7 +31,7 @@ export function debianKernels(
     name,
     async newest(context) {
       const archive = await opened(context);
-      for (const meta of [`linux-image-${platformHere().naming.debian}`, 'linux-image-generic']) {
+      for (const meta of [`linux-image-${platformHere().naming.deb}`, 'linux-image-generic']) {
         const image = await imageOf(archive, meta, 4);
         if (image !== undefined) return image.slice('linux-image-'.length);
       }

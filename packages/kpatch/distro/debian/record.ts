@@ -28,7 +28,7 @@ const releases: readonly Release[] = [
 
 function suitesOf(
   { version, codename, backports, testing }: Release,
-  architecture = platformHere().naming.debian,
+  architecture = platformHere().naming.deb,
 ): Suites {
   const common = {
     title: `debian ${version}`,
@@ -73,7 +73,7 @@ export const debian: Distribution = {
   packageType: 'deb',
   versions: releases.map(({ version }) => version),
   versionsOf(kernel) {
-    if (!namesOf('debian').some((name) => kernel.endsWith(`-${name}`))) return [];
+    if (!namesOf('deb').some((name) => kernel.endsWith(`-${name}`))) return [];
     // 6.12.117+deb12-…, 6.1.0-0.deb11.48-…
     const stated = /[+.]deb(\d+)/.exec(kernel)?.[1];
     if (stated !== undefined) return [stated];
@@ -93,7 +93,7 @@ export const debian: Distribution = {
     const archive = await debianArchive(version, options, context);
     return await buildRootPlan(archive, compiler, context);
   },
-  async foreignPackages({ debian: architecture }, names, folder, context) {
+  async foreignPackages({ deb: architecture }, names, folder, context) {
     const { version } = releases.findLast(({ testing }) => testing !== true)!;
     const archive = await debianArchive(version, {}, context, architecture);
     const stanzas = [];

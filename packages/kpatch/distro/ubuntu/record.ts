@@ -25,7 +25,7 @@ function suitesOf(version: string): Suites {
   const { codename } = release;
   return {
     title: `ubuntu ${release.version}`,
-    architecture: platformHere().naming.debian,
+    architecture: platformHere().naming.deb,
     components: ['main', 'universe'],
     suites: [{ name: codename }, { name: `${codename}-updates` }, { name: `${codename}-security` }],
     keyring: '/usr/share/keyrings/ubuntu-archive-keyring.gpg',

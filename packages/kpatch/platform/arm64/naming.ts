@@ -5,7 +5,7 @@ export const naming: Naming = {
   kernel: 'arm64',
   source: 'arm64',
   uname: 'aarch64',
-  debian: 'arm64',
+  deb: 'arm64',
   rpm: 'aarch64',
   triple: 'aarch64-linux-gnu',
   options: ['ARM64'],

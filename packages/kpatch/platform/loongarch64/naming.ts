@@ -5,7 +5,7 @@ export const naming: Naming = {
   kernel: 'loongarch',
   source: 'loongarch',
   uname: 'loongarch64',
-  debian: 'loong64',
+  deb: 'loong64',
   rpm: 'loongarch64',
   triple: 'loongarch64-linux-gnu',
   options: ['LOONGARCH', '64BIT'],

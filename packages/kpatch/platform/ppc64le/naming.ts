@@ -5,7 +5,7 @@ export const naming: Naming = {
   kernel: 'powerpc',
   source: 'powerpc',
   uname: 'ppc64le',
-  debian: 'ppc64el',
+  deb: 'ppc64el',
   rpm: 'ppc64le',
   triple: 'powerpc64le-linux-gnu',
   options: ['PPC64', 'CPU_LITTLE_ENDIAN'],

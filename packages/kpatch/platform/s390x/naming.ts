@@ -5,7 +5,7 @@ export const naming: Naming = {
   kernel: 's390',
   source: 's390',
   uname: 's390x',
-  debian: 's390x',
+  deb: 's390x',
   rpm: 's390x',
   triple: 's390x-linux-gnu',
   options: ['S390'],

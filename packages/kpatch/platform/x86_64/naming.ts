@@ -5,7 +5,7 @@ export const naming: Naming = {
   kernel: 'x86_64',
   source: 'x86',
   uname: 'x86_64',
-  debian: 'amd64',
+  deb: 'amd64',
   rpm: 'x86_64',
   triple: 'x86_64-linux-gnu',
   options: ['X86_64'],

@@ -21,8 +21,8 @@ import { heldLocks, isHeld, type Locks } from './held.ts';
 
 /**
  * `kernel`: a prepared kernel. `derived`: what follows from it (object map, include graph). `objects`: its compiled
- * units. `guest`: a booted virtual machine that proofs resume. `packages`: a downloaded package, or the packages of one
- * release. `lists`: package lists of another distribution release. `root`: a build root, the compiler and tools of a
+ * units. `guest`: a booted virtual machine that proofs resume. `packages`: a downloaded package, the packages of one
+ * release, or downloaded commits. `lists`: package lists of another distribution release. `root`: a build root, the compiler and tools of a
  * distribution release. `code`: the program's own compiled code, and programs for
  * virtual machines of other machines. `leftover`: what a killed kpatch left, and data of a kernel
  * that is gone. `other`: files that this command does not manage and never removes.
@@ -77,6 +77,8 @@ export async function cacheEntries(): Promise<CacheEntry[]> {
     if (folder === 'roots') return roots(locks);
     if (folder === 'node') return code();
     if (folder === 'programs') return programs();
+    if (folder === 'git') return commits();
+    if (folder === 'timings.json') return timings();
     const path = join(root, folder);
     return [
       { kind: 'other', name: folder, path, used: timeOf(path), inUse: false, what: 'not managed by kpatch cache' },
@@ -200,6 +202,27 @@ function programs(): Found[] {
   const path = join(cacheRoot(), 'programs');
   const what = 'programs of other machines for virtual machines';
   return [{ kind: 'code', name: 'programs', path, used: timeOf(path), inUse: false, what }];
+}
+
+/** git has no lock that says whether a build fetches into the repository, so one that has just changed counts as in use. */
+const FETCH_MS = 600_000;
+
+/** Repositories with the commits that builds asked for, one for each address; they are fetched again. */
+function commits(): Found[] {
+  const folder = join(cacheRoot(), 'git');
+  return namesIn(folder).map((name): Found => {
+    const path = join(folder, name);
+    const used = later(timeOf(path), timeOf(join(path, 'FETCH_HEAD')));
+    const inUse = Date.now() - Date.parse(used) < FETCH_MS;
+    return { kind: 'packages', name, path, used, inUse, what: 'downloaded commits of a kernel repository' };
+  });
+}
+
+/** What `builder/timings.ts` keeps; small, and never removed. */
+function timings(): Found[] {
+  const path = join(cacheRoot(), 'timings.json');
+  const what = 'how long builds took on this machine';
+  return [{ kind: 'derived', name: 'timings.json', path, used: timeOf(path), inUse: false, what }];
 }
 
 /** Hidden names are locks, and temporary files and folders; those are entries once their owner has ended. */

@@ -112,7 +112,7 @@ export const mill: Platform = {
     kernel: 'mill',
     source: 'mill',
     uname: 'mill64',
-    debian: 'mill',
+    deb: 'mill',
     rpm: 'mill64',
     triple: 'mill-linux-gnu',
     options: ['MILL'],

@@ -102,6 +102,26 @@ describe('kpatch cache', () => {
     assert.deepEqual(entries.map(({ inUse }) => inUse).includes(true), false);
   });
 
+  it('manages downloaded commits, except those that a build may be fetching; timings are listed and stay', async () => {
+    put('git/0123/packed', 20, 3);
+    put('git/4567/packed', 20, 3);
+    utimesSync(at('git/0123'), new Date(Date.now() - 3 * day), new Date(Date.now() - 3 * day));
+    put('timings.json', 1);
+    const listed = (await cacheEntries()).filter(({ path }) => /\/git\/|timings/.test(path));
+    assert.deepEqual(
+      listed.map(({ kind, name, inUse }) => [kind, name, inUse]),
+      [
+        ['derived', 'timings.json', false],
+        ['packages', '0123', false],
+        ['packages', '4567', true],
+      ],
+    );
+    const { removed, kept } = await pruneCache({ olderThan: 0 });
+    assert.ok(removed.some(({ name }) => name === '0123') && !existsSync(at('git/0123')));
+    assert.deepEqual(names(kept), ['packages 4567']);
+    assert.ok(existsSync(at('timings.json')));
+  });
+
   it('without limits removes leftovers only', async () => {
     const { removed, kept } = await pruneCache({});
     assert.deepEqual(names(removed).sort(), [

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sha256 } from '../../../base/digest.ts';
 import { runOk } from '../../../base/run.ts';
 import { platformHere } from '../../../platform/registry.ts';
-import { debianArch } from '../../package/name.ts';
+import { debArch } from '../../package/name.ts';
 import type { ChannelConfig } from '../config.ts';
 import { sign } from '../gpg.ts';
 import type { Publication } from '../publication.ts';
@@ -43,9 +43,9 @@ export async function writeApt(
     await runOk('apt-ftparchive', [...digests, '--db', join(cache, 'apt.db'), 'packages', 'pool'], { cwd: apt })
   ).stdout.toString();
   const kept: string[] = [];
-  const named = [...new Set(publication.kernels.map((kernel) => debianArch(kernel.arch)))].sort();
+  const named = [...new Set(publication.kernels.map((kernel) => debArch(kernel.arch)))].sort();
   // apt refuses a repository without any architecture.
-  const arches = named.length === 0 ? [platformHere().naming.debian] : named;
+  const arches = named.length === 0 ? [platformHere().naming.deb] : named;
   for (const arch of arches) {
     const folder = join(dist, component, `binary-${arch}`);
     mkdirSync(join(apt, folder, 'by-hash/SHA256'), { recursive: true });
