@@ -20,7 +20,7 @@ const wasmAsset: Plugin = {
   name: 'wasm-asset',
   setup({ onLoad }) {
     onLoad({ filter: /iced_x86\.js$/ }, () => {
-      const contents = `new Function('exports', 'require', 'module', require('node:sea').getAsset('${basename(decoder)}', 'utf8'))(exports, require, module);`;
+      const contents = `new Function('exports', 'require', 'module', '__dirname', require('node:sea').getAsset('${basename(decoder)}', 'utf8'))(exports, require, module, __kpatchFolder);`;
       return { contents, loader: 'js' };
     });
     // As for the libraries below.
@@ -147,7 +147,7 @@ export async function buildExecutable(
     useCodeCache: target.isHere,
     assets: { [wasm]: join(dirname(decoder), wasm), [basename(decoder)]: library },
     // A configuration of OpenSSL can load code; under sudo -E it would be that of the user.
-    execArgv: ['--disable-warning=ExperimentalWarning', '--openssl-config=/dev/null'],
+    execArgv: ['--disable-warning=ExperimentalWarning', '--openssl-config=/dev/null', '--max-semi-space-size=8'],
     execArgvExtension: 'none',
   };
   writeFileSync(config, JSON.stringify(settings));

@@ -81,15 +81,18 @@ export async function readKbuildVariables(tree: string, compiler: KernelCompiler
   using shadow = shadowOf(tree);
   const makefile = join(shadow.path, 'kpatch-variables.mk');
   const roots = ['core-y', 'drivers-y', 'libs-y', 'net-y', 'virt-y', 'libs-m', 'core-m', 'drivers-m', 'net-m'];
+  // Some machines add flags for the stack protector when the tree is prepared, in the recipe of this target (arch/arm64/Makefile).
+  const late = 'stack_protector_prepare';
   writeFileSync(
     makefile,
-    `kpatch-variables:\n\t@KPATCH_ROOTS='${roots.map((name) => `$(${name})`).join(' ')}' env -0\n`,
+    `${late}:\nkpatch-variables: ${late}\n\t@KPATCH_ROOTS='${roots.map((name) => `$(${name})`).join(' ')}' env -0\n`,
   );
   shareFolder(shadow.path);
   const { stdout } = await sandboxedOk(
     'make',
+    // Without --no-print-directory the top Makefile calls itself once more, and -o is not handed down.
     [
-      '-s',
+      ...['-s', '--no-print-directory', '-o', 'prepare0'],
       ...compilerArguments(compiler),
       `KCFLAGS=${differFlags(readConfig(join(tree, '.config')))}`,
       'kpatch-variables',
@@ -120,7 +123,9 @@ export async function kbuildVariables(
   compiler: KernelCompiler,
   folder: string,
 ): Promise<KbuildVariables> {
-  const file = join(folder, 'kbuild-variables.json');
+  // What was kept of kernels with such flags before `readKbuildVariables` asked for them is not complete.
+  const complete = readConfig(join(tree, '.config')).has('STACKPROTECTOR_PER_TASK') ? '-2' : '';
+  const file = join(folder, `kbuild-variables${complete}.json`);
   const known = keptDocument('kpatch.kbuild-variables', file);
   if (known !== undefined) return known;
   const variables = await readKbuildVariables(tree, compiler);

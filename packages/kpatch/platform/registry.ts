@@ -1,5 +1,6 @@
 /** Finds the record of a machine: by the header of an object, by one of its names, by a kernel's configuration or image. */
 import { machine as unameHere } from 'node:os';
+import { constants, gunzipSync } from 'node:zlib';
 import { failure } from '../base/errors/error.ts';
 import { ELF_MAGIC, SIZE } from '../formats/elf/constants.ts';
 import type { BootImage } from './boot-image.ts';
@@ -91,9 +92,23 @@ export function bootImageOf(image: Buffer): (BootImage & { readonly platform: Pl
 export function platformOfImage(image: Buffer): Platform | undefined {
   const boot = bootImageOf(image);
   if (typeof boot === 'object') return boot.platform;
+  if (image.length > 2 && image.readUInt16BE(0) === GZIP) return platformOfImage(startOf(image));
   if (image.length < SIZE.EHDR || image.readUInt32BE(0) !== ELF_MAGIC)
     return known().find((platform) => platform.boot.isFlat?.(image) === true);
   const littleEndian = image[5] === 1;
   const machine = littleEndian ? image.readUInt16LE(18) : image.readUInt16BE(18);
   return known().find((one) => one.machine === machine && one.littleEndian === littleEndian);
+}
+
+/** The magic of gzip: some machines boot the kernel's memory packed in nothing else (`Image.gz`). */
+const GZIP = 0x1f8b;
+
+/** What the first part of a gzip file unpacks to: enough for every header. Empty if it is damaged. */
+function startOf(packed: Buffer): Buffer {
+  try {
+    const start = gunzipSync(packed.subarray(0, 1 << 16), { finishFlush: constants.Z_SYNC_FLUSH });
+    return start.length > 2 && start.readUInt16BE(0) === GZIP ? Buffer.alloc(0) : start;
+  } catch {
+    return Buffer.alloc(0);
+  }
 }

@@ -9,6 +9,7 @@ import { emulator } from './emulator.ts';
 import { loader } from './loader.ts';
 import { naming } from './naming.ts';
 import { R_LARCH, relocationOf } from './relocations.ts';
+import { runPre } from './run-pre.ts';
 import { specialSections } from './special.ts';
 
 const NOP = 0x03400000; // andi $zero, $zero, 0
@@ -44,6 +45,7 @@ export const loongarch64: Platform = {
   naming,
   boot,
   emulator,
+  runPre,
   loader,
 };
 

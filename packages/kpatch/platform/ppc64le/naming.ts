@@ -10,4 +10,16 @@ export const naming: Naming = {
   triple: 'powerpc64le-linux-gnu',
   options: ['PPC64', 'CPU_LITTLE_ENDIAN'],
   lateObjtool: [],
+  systemCalls: [''], // arch/powerpc/include/asm/syscall_wrapper.h, since 6.1: the wrapper is sys_NAME itself
+  // arch/powerpc/kernel/interrupt_64.S, syscall.c and process.c of 5.14 to 7.2
+  onEveryStack: [
+    ...[
+      'system_call_exception',
+      'system_call_common',
+      'system_call_vectored_common',
+      'ret_from_fork',
+      'ret_from_kernel_thread',
+    ],
+    ...['ret_from_kernel_user_thread', 'start_kernel_thread', '_switch', '__switch_to'],
+  ],
 };

@@ -1,5 +1,5 @@
 /** A kernel of a few functions, made by the test: C compiled on the spot, linked high, with kallsyms inside, packed as a bzImage. */
-import { execFileSync } from 'node:child_process';
+import { type ExecFileSyncOptions, execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -11,6 +11,8 @@ import { kallsymsTables, type Layout, layouts, type WrittenSymbol } from './kall
 export interface FakeMachine {
   readonly prefix: string;
   readonly compiler: string;
+  /** Linker, where it is not that of the binutils. */
+  readonly linker?: string;
   readonly flags: readonly string[];
   readonly base: bigint;
   readonly order: 'little' | 'big';
@@ -24,15 +26,7 @@ const here: FakeMachine = {
   order: 'little',
 };
 
-const flags = [
-  '-O2',
-  '-ffreestanding',
-  '-fno-pic',
-  '-fno-asynchronous-unwind-tables',
-  '-fno-stack-protector',
-  '-fno-ipa-icf',
-  '-w',
-];
+const flags = ['-O2', '-ffreestanding', '-fno-pic', '-fno-asynchronous-unwind-tables', '-fno-stack-protector', '-w'];
 
 const scriptAt = (base: bigint): string => `SECTIONS {
   . = 0x${base.toString(16)};
@@ -58,8 +52,10 @@ export function compile(
 ): string {
   const path = join(folder, `${name}.o`);
   writeFileSync(join(folder, `${name}.c`), source);
-  const all = [...flags, ...machine.flags, ...options];
-  execFileSync(`${machine.prefix}${machine.compiler}`, [...all, '-c', '-o', path, `${name}.c`], { cwd: folder });
+  const whole = machine.compiler.startsWith('clang') ? [] : ['-fno-ipa-icf']; // equal functions stay two
+  const all = [...flags, ...whole, ...machine.flags, ...options];
+  const silently: ExecFileSyncOptions = { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] };
+  execFileSync(`${machine.prefix}${machine.compiler}`, [...all, '-c', '-o', path, `${name}.c`], silently);
   return path;
 }
 
@@ -67,13 +63,14 @@ export function readCompiled(path: string): ElfObject {
   return readObject(readFileSync(path), path);
 }
 
-/** Symbols of a linked file as kallsyms has them, by nm. */
-function symbolsOf(path: string, { prefix }: FakeMachine): WrittenSymbol[] {
+/** Symbols of a linked file as kallsyms has them, by nm: without those of sections that are not loaded. */
+function symbolsOf(path: string, { prefix, base }: FakeMachine): WrittenSymbol[] {
   const lines = execFileSync(`${prefix}nm`, ['-n', path]).toString().split('\n');
-  return lines.flatMap((line) => {
+  const all = lines.flatMap((line) => {
     const [address, type, name] = line.split(' ');
     return name === undefined ? [] : [{ address: BigInt(`0x${address}`), type: type!, name }];
   });
+  return all.filter(({ address }) => address >= base);
 }
 
 /** Links objects to a vmlinux without symbol table, with kallsyms; gives its bytes. */
@@ -86,29 +83,20 @@ export function linkKernel(
   const { prefix, base, order } = machine;
   writeFileSync(join(folder, 'kernel.lds'), scriptAt(base));
   const vmlinux = join(folder, 'vmlinux');
+  const linker = machine.linker ?? `${prefix}ld`;
+  const quiet = machine.linker === undefined ? ['--no-warn-rwx-segments'] : [];
   const link = (extra: readonly string[]): void =>
     void execFileSync(
-      `${prefix}ld`,
-      [
-        '--build-id=sha1',
-        '-z',
-        'noexecstack',
-        '--no-warn-rwx-segments',
-        '-T',
-        'kernel.lds',
-        '-o',
-        vmlinux,
-        ...objects,
-        ...extra,
-      ],
+      linker,
+      ['--build-id=sha1', '-z', 'noexecstack', ...quiet, '-T', 'kernel.lds', '-o', vmlinux, ...objects, ...extra],
       { cwd: folder },
     );
   link([]);
   writeFileSync(join(folder, 'kallsyms.bin'), kallsymsTables(symbolsOf(vmlinux, machine), layout, base, order));
   writeFileSync(join(folder, 'kallsyms.s'), '.section .kallsyms,"a"\n.balign 8\n.incbin "kallsyms.bin"\n');
-  execFileSync(`${prefix}${machine.compiler}`, ['-c', '-o', 'kallsyms.o', 'kallsyms.s'], { cwd: folder });
-  link(['kallsyms.o']);
-  execFileSync(`${prefix}objcopy`, ['-S', vmlinux]);
+  const assemble = [...machine.flags, '-c', '-o', 'kallsyms.o', 'kallsyms.s'];
+  execFileSync(`${prefix}${machine.compiler}`, assemble, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+  link(['kallsyms.o', '-s']);
   return readFileSync(vmlinux);
 }
 

@@ -18,25 +18,28 @@ import { type Layout, layouts } from './kallsyms-writer.ts';
 const sections = ['-ffunction-sections', '-fdata-sections'];
 
 /** Calls, data, strings, a static function that two files have, a weak one that is overridden, a tail call, a loop. */
-const alpha = `
+/** A constant that no caller is compiled with. */
+const opaque = '#define K(n) ({ int x_; __asm__("" : "=r"(x_) : "0"(n)); x_; })';
+
+const alpha = `${opaque}
 extern int printk(const char *, ...);
 extern int shared;
 static int counter;
 static int table[4] = { 1, 2, 3, 4 };
 __attribute__((noinline)) static int check(int x) { counter += x; return counter > 10; }
 int alpha_tail(int x) { return check(x + 1); }
-__attribute__((noinline)) static int probe(void) { return 7; }
+__attribute__((noinline)) static int probe(void) { return K(7); }
 __attribute__((weak)) int arch_hook(int x) { return x; }
 int alpha_read(int x) { return check(x) ? printk("alpha %d\\n", x) : table[x & 3] + shared; }
 int alpha_sum(const int *p, int n) { int s = 0; for (int i = 0; i < n; i++) s += p[i] * (i + probe()); return s; }
 int alpha_text(void) { return printk("alpha %d\\n", 5); }
 `;
-const beta = `
+const beta = `${opaque}
 extern int printk(const char *, ...);
 int shared = 3;
 static int limit = 5;
 __attribute__((noinline)) static int check(int x) { limit -= x; return limit < 0; }
-__attribute__((noinline)) static int probe(void) { return 7; }
+__attribute__((noinline)) static int probe(void) { return K(7); }
 int arch_hook(int x) { return x * 2 + shared; }
 int printk(const char *format, ...) { return format[0]; }
 int beta_read(int x) { return check(x) + probe(); }
@@ -243,6 +246,20 @@ const machines: Readonly<Record<string, FakeMachine>> = {
     base: 0xffff800008000000n,
     order: 'little',
   },
+  loongarch64: {
+    prefix: '',
+    compiler: 'clang-19',
+    linker: 'ld.lld-19',
+    flags: [
+      '--target=loongarch64-linux-gnu',
+      '-mabi=lp64s',
+      '-msoft-float',
+      '-fdirect-access-external-data',
+      '-Wno-everything',
+    ],
+    base: 0x9000000000200000n,
+    order: 'little',
+  },
 };
 
 /** What a linker does with addresses on ppc64le: pairs with an upper part of zero, entries of `.toc`, near data and far data. */
@@ -337,11 +354,11 @@ for (const [name, machine] of Object.entries(machines)) {
     });
 
     it('shows both instructions of a difference whole', () => {
-      const changed = { alpha: alpha.replace('return 7', 'return 9'), beta: beta.replace('return 7', 'return 9') };
+      const changed = { alpha: alpha.replace('K(7)', 'K(9)'), beta: beta.replace('K(7)', 'K(9)') };
       const result = matchAll(object, codeOf(folder.path, changed, [], machine)).probe;
       assert.ok(result?.matched === false && result.firstDifference !== undefined);
-      assert.match(result.firstDifference.expectedInstruction, /,(?:#0x)?7\b|, #0x7\b/);
-      assert.match(result.firstDifference.foundInstruction, /,(?:#0x)?9\b|, #0x9\b/);
+      assert.match(result.firstDifference.expectedInstruction, /,(?:#0x)?7\b|, #0x7\b|^\.inst 0x/);
+      assert.match(result.firstDifference.foundInstruction, /,(?:#0x)?9\b|, #0x9\b|^\.inst 0x/);
     });
 
     it('finds a tampered byte in any function', () => {

@@ -119,6 +119,10 @@ test('a kernel that is only its memory becomes an ELF file at the address of its
     assert.equal(image.sectionAt(0xffff800008000000n)?.executable, true);
   }
   assert.equal(platformOfImage(flat)?.naming.uname, 'aarch64');
+  // A guest of it is booted in its own emulator also if the image is packed.
+  assert.equal(platformOfImage(gzipSync(flat))?.naming.uname, 'aarch64');
+  for (const other of [gzipSync('no kernel'), gzipSync(gzipSync(flat)), gzipSync(flat).fill(0xff, 10)])
+    assert.equal(platformOfImage(other), undefined);
 });
 
 test("a kernel packed in EFI's form is unpacked, and refused when it is cut short", async () => {

@@ -11,6 +11,7 @@ import { silentReporter } from '#kpatch/base/report.ts';
 import { cacheRoot } from '#kpatch/base/workspace.ts';
 import { build } from '#kpatch/builder/build.ts';
 import { requirePlatform } from '#kpatch/platform/registry.ts';
+import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareCustomKernel } from '#kpatch/prepare/kernel.ts';
 import { readSubject } from '#kpatch/prove/input/subject.ts';
 import { readTestScript } from '#kpatch/prove/input/test-script.ts';
@@ -47,11 +48,12 @@ test(`a patch for ${MACHINE} is built and proven here`, async (t) => {
   writeFileSync(file, built.module);
   const script = join(folder.path, 'test.sh');
   writeFileSync(script, trials.find(({ title }) => title === 'module')!.test);
-  const { release, buildId, paths } = await prepareCustomKernel(small.parts, { report });
+  const kernel = await prepareCustomKernel(small.parts, { report });
+  const { release, buildId, paths } = kernel;
   const proof = await prove({
     subject: readSubject(file),
     predecessors: [],
-    kernel: { release, buildId, image: paths.image, modules: paths.modules },
+    kernel: { release, buildId, image: paths.image, modules: paths.modules, facts: new KernelFacts(kernel) },
     test: readTestScript(script),
     plan: quickPlan,
     guests: 1,

@@ -28,7 +28,7 @@ const correlation: readonly [string, RegExp, (readonly Arch[])?][] = [
   ['cold parts: a change, one that comes, one that goes', /cold part/],
   ['`.cold.N`, cold parts in one section', /cold part with a number|other numbers of cold|cold parts of all/],
   ['static locals `name.N`: other numbers, other order', /static variable|static locals/],
-  ['several static locals of one name in a function', /two static variables of one name/],
+  ['several static locals with the same name in a function', /two static variables of one name/],
   ['`__func__.N`', /__func__|names of functions/],
   ['`__already_done.N` and its like', /flag of WARN_ONCE|initial value of a variable that is called/],
   ['`__UNIQUE_ID_*`', /unique names/],
@@ -204,10 +204,10 @@ export function rulesDocument(): string {
   });
   return `# What the tests show of the differ
 
-Printed by \`make docs\` from the corpus (\`test/diff/corpus/rules.ts\`): how many of its ${pairs} pairs of objects show each rule on each
-architecture; – where the rule does not exist. Properties (\`test/diff/properties.test.ts\`) and mutated objects (\`make fuzz\`) go over
-all targets of the corpus. Refusals that are about no machine are provoked once each (\`test/diff/refusals.test.ts\`,
-\`test/diff/objects.test.ts\`, \`test/diff/author.test.ts\`).
+Printed by \`make docs\` from the corpus (\`test/differ/corpus/rules.ts\`): how many of its ${pairs} pairs of objects show each rule on each
+architecture; – where the rule does not exist. Properties (\`test/differ/properties.test.ts\`) and mutated objects (\`make fuzz\`) go over
+all targets of the corpus. Refusals that are about no machine are provoked once each (\`test/differ/refusals.test.ts\`,
+\`test/differ/objects.test.ts\`, \`test/differ/author.test.ts\`).
 
 ${parts.join('\n')}`;
 }
