@@ -32,6 +32,9 @@ const schema = v.strictObject({
   /** Who lets a patch out: the factory itself, or a person (`kpatch-factory approve`). */
   decision: v.optional(v.picklist(['automatic', 'person']), 'person'),
   proof: v.optional(v.picklist(['none', 'quick', 'full']), 'quick'),
+  /** Private keys (PEM) that sign proofs and provenance. */
+  proofKey: v.optional(v.string()),
+  provenanceKey: v.optional(v.string()),
 });
 
 export type FactoryKernel = v.InferOutput<typeof schema>['kernels'][number];
@@ -68,6 +71,8 @@ export function readConfig(home: string): FactoryConfig {
     feeds: rest.feeds.map(at),
     ...(rest.repository === undefined ? {} : { repository: at(rest.repository) }),
     ...(rest.channel === undefined ? {} : { channel: at(rest.channel) }),
+    ...(rest.proofKey === undefined ? {} : { proofKey: at(rest.proofKey) }),
+    ...(rest.provenanceKey === undefined ? {} : { provenanceKey: at(rest.provenanceKey) }),
     selection: selection === undefined ? everything : readSelection(at(selection)),
   };
 }

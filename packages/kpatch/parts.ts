@@ -16,3 +16,6 @@ export { type RunOptions, run } from './base/run.ts';
 export { version } from './base/version.ts';
 export { pageStyle } from './design/page.ts';
 export { facts, type Tone, verdictBanner } from './design/parts.ts';
+export { proofPath, provenancePath } from './module/proof-path.ts';
+export { readPrivateKey } from './module/signing-key.ts';
+export { seal } from './provenance/envelope.ts';

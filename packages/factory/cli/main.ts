@@ -32,7 +32,7 @@ async function open({ home, database: url }: Common): Promise<Opened> {
   const database = await openDatabase(home, url);
   const state = new State(database, new Blobs(join(home, 'store')));
   const close = (): Promise<void> => database.close();
-  return { factory: { config, state, tools: realTools() }, database, [Symbol.asyncDispose]: close };
+  return { factory: { config, state, tools: realTools(config) }, database, [Symbol.asyncDispose]: close };
 }
 
 const program = new Command('kpatch-factory')

@@ -1,15 +1,30 @@
 /** The real tools of the factory: kpatch builds and proves, and the command `kpatch channel` publishes. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, prove, readModule } from 'kpatch';
+import { build, prove, readModule, signProof } from 'kpatch';
 import { type PreparedKernel, preparedKernel } from 'kpatch/advisories';
-import { failure, list, object, readBytes, run, sha256 } from 'kpatch/parts';
+import {
+  failure,
+  list,
+  object,
+  proofPath,
+  readBytes,
+  readPrivateKey,
+  run,
+  seal,
+  sha256,
+  writeAtomically,
+} from 'kpatch/parts';
+import type { FactoryConfig } from '../config.ts';
 import type { Tools } from '../steps/factory.ts';
 
 const kpatch = join(import.meta.dirname, '../../../bin/kpatch');
 
-/** Kernels stay prepared in memory: reading the object map takes a second. */
-export function realTools(): Tools {
+/**
+ * The tools, which sign with the keys that the settings name. Kernels stay prepared in memory: reading the object map takes a
+ * second.
+ */
+export function realTools({ proofKey, provenanceKey }: Pick<FactoryConfig, 'proofKey' | 'provenanceKey'>): Tools {
   const kernels = new Map<string, Promise<PreparedKernel>>();
   return {
     kernel(release) {
@@ -20,12 +35,14 @@ export function realTools(): Tools {
     },
     async build({ release, patches, cves, version }) {
       const name = `kpatch_${release.replace(/[^A-Za-z0-9]/g, '_')}_${version}_1`;
-      const { module, functions } = await build({ release, patches, cves, version, name });
-      return { name, module, functions: functions.map((one) => one.name) };
+      const key = provenanceKey === undefined ? undefined : readPrivateKey(provenanceKey);
+      const { module, functions, provenance } = await build({ release, patches, cves, version, name });
+      return { name, module, functions: functions.map((one) => one.name), provenance: seal(provenance, key) };
     },
     async prove(module, plan) {
-      const proof = await prove(module, { plan });
-      writeFileSync(`${module}.proof.json`, `${JSON.stringify(proof, null, 1)}\n`);
+      const unsigned = await prove(module, { plan });
+      const proof = proofKey === undefined ? unsigned : signProof(unsigned, proofKey);
+      writeAtomically(proofPath(module), `${JSON.stringify(proof, null, 1)}\n`);
       // `proven except NAMES` is not proven for the machines that use these modules.
       return reasonsAgainst(proof);
     },

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KpatchError, temporaryFolder } from 'kpatch/parts';
-import type { Factory, Job, StoredBuild, StoredPatch, StoredSeries } from './factory.ts';
+import type { BuiltModule, Factory, Job, StoredBuild, StoredPatch, StoredSeries } from './factory.ts';
 import { type Excluded, fixedBy } from './series.ts';
 
 /** Builds the series. If it refuses a patch, that patch is excluded and the series is made again. */
@@ -37,7 +37,9 @@ export async function buildModule(factory: Factory, release: string): Promise<Jo
     return [{ step: 'series', kernel: release }];
   }
   const { name, module, functions } = attempt;
-  const built: StoredBuild = { ...described, version, module: { name, digest: state.blobs.put(module), functions } };
+  const provenance = attempt.provenance === undefined ? {} : { provenance: state.blobs.put(attempt.provenance) };
+  const stored = { name, digest: state.blobs.put(module), functions, ...provenance };
+  const built: StoredBuild = { ...described, version, module: stored };
   await state.write(`build:${release}`, built);
   await state.note('built', release, {
     version,
@@ -48,15 +50,13 @@ export async function buildModule(factory: Factory, release: string): Promise<Jo
   return [{ step: 'prove', kernel: release }];
 }
 
-type Built = Awaited<ReturnType<Factory['tools']['build']>>;
-
 async function tryBuild(
   { state, tools }: Factory,
   release: string,
   patches: readonly StoredPatch[],
   cves: readonly string[],
   version: number,
-): Promise<Built | KpatchError> {
+): Promise<BuiltModule | KpatchError> {
   using folder = temporaryFolder('kpatch-factory-');
   const files = patches.map(({ digest, commit }, index) => {
     const file = join(folder.path, `${String(index + 1).padStart(4, '0')}-${commit.id.slice(0, 12)}.patch`);
@@ -72,7 +72,7 @@ async function tryBuild(
 }
 
 /** Changes that have no code in this kernel refuse nothing, but build nothing either. */
-function isRefusal(result: Built | KpatchError): result is KpatchError {
+function isRefusal(result: BuiltModule | KpatchError): result is KpatchError {
   return result instanceof KpatchError && result.exit !== 3;
 }
 

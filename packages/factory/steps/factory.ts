@@ -4,6 +4,14 @@ import type { FactoryConfig, FactoryKernel } from '../config.ts';
 import type { DroppedFix, SeriesPatch } from '../fixes/series.ts';
 import type { State } from '../store/state.ts';
 
+/** A module, and the envelope that says what it was built from. */
+export interface BuiltModule {
+  readonly name: string;
+  readonly module: Uint8Array;
+  readonly functions: readonly string[];
+  readonly provenance?: string;
+}
+
 /** The expensive parts, which tests replace. */
 export interface Tools {
   /** A prepared kernel with its source. */
@@ -14,7 +22,7 @@ export interface Tools {
     readonly patches: readonly string[];
     readonly cves: readonly string[];
     readonly version: number;
-  }): Promise<{ readonly name: string; readonly module: Uint8Array; readonly functions: readonly string[] }>;
+  }): Promise<BuiltModule>;
   /** Proves a module file; the proof is written beside it. Returns the reasons against it, if there are any. */
   prove(module: string, plan: 'quick' | 'full'): Promise<readonly string[]>;
   /** Adds the module file to a channel and publishes; `withdrawn` are CVEs that it no longer fixes, with the reason. */
@@ -52,7 +60,13 @@ export interface StoredBuild {
   /** Digest of the stored series that it is made of. */
   readonly series: string;
   readonly version: number;
-  readonly module?: { readonly name: string; readonly digest: string; readonly functions: readonly string[] };
+  readonly module?: {
+    readonly name: string;
+    readonly digest: string;
+    readonly functions: readonly string[];
+    /** Digest of its provenance. */
+    readonly provenance?: string;
+  };
   readonly cves: readonly string[];
   readonly patches: readonly { readonly commit: string; readonly subject: string; readonly cves: readonly string[] }[];
   readonly dropped: readonly { readonly commit: string; readonly cves: readonly string[]; readonly reason: string }[];

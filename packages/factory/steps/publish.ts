@@ -1,7 +1,7 @@
 /** Steps 5 and 6: the proof of a module, and its publication in a channel. */
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KpatchError, temporaryFolder } from 'kpatch/parts';
+import { KpatchError, proofPath, provenancePath, temporaryFolder } from 'kpatch/parts';
 import {
   type Factory,
   heldCves,
@@ -33,7 +33,7 @@ export async function proveModule(factory: Factory, release: string): Promise<Jo
   copyFileSync(state.blobs.pathOf(digest), file);
   const reasons = await reasonsAgainst(() => tools.prove(file, config.proof as 'quick' | 'full'));
   const verdict = reasons.length === 0 ? 'proven' : 'refused';
-  const proof = existsSync(`${file}.proof.json`) ? state.blobs.put(readFileSync(`${file}.proof.json`)) : undefined;
+  const proof = existsSync(proofPath(file)) ? state.blobs.put(readFileSync(proofPath(file))) : undefined;
   if (proof !== undefined) await state.point(`proof-file:${release}`, proof);
   await state.write(`proof:${release}`, { module: digest, verdict, reasons });
   await state.note('proof', release, { version: built.version, verdict, reasons });
@@ -54,7 +54,7 @@ export async function publishModule(factory: Factory, release: string): Promise<
   const { config, state, tools } = factory;
   const built = await state.read<StoredBuild>(`build:${release}`);
   if (built?.module === undefined || config.channel === undefined) return [];
-  const { digest, name } = built.module;
+  const { digest, name, provenance } = built.module;
   const before = await state.read<StoredPublication>(`published:${release}`);
   if (before?.module === digest) return [];
   const proof = await state.read<StoredProof>(`proof:${release}`);
@@ -71,7 +71,8 @@ export async function publishModule(factory: Factory, release: string): Promise<
   copyFileSync(state.blobs.pathOf(digest), file);
   const proofFile = await state.pointer(`proof-file:${release}`);
   if (proofFile !== undefined && proof.verdict === 'proven')
-    copyFileSync(state.blobs.pathOf(proofFile), `${file}.proof.json`);
+    copyFileSync(state.blobs.pathOf(proofFile), proofPath(file));
+  if (provenance !== undefined) copyFileSync(state.blobs.pathOf(provenance), provenancePath(file));
   const held = await heldCves(factory);
   const lost = (before?.cves ?? []).filter((cve) => !built.cves.includes(cve));
   const withdrawn = lost.map((cve) => ({ cve, reason: held.get(cve)?.reason ?? lostReason(cve, built) }));

@@ -52,7 +52,7 @@ test('the program: status, decisions with reasons, events, the page as files, du
 test('a channel that takes nothing is an error with its own words', async () => {
   using folder = temporaryFolder('kpatch-factory-');
   const module = writeModule(folder.path);
-  const error = await provokes('factory-channel', () => realTools().publish(folder.path, module, []));
+  const error = await provokes('factory-channel', () => realTools({}).publish(folder.path, module, []));
   assert.match(error.message, /is not a channel/);
 });
 

@@ -27,6 +27,7 @@ async function wholeWay(url: string | undefined): Promise<void> {
   world.record({ id: 'CVE-2026-1004', fixed: ['f'.repeat(40)] });
   let factory = await world.run(url);
   assert.deepEqual(world.published, [{ cves: ['CVE-2026-1001'], withdrawn: [] }]);
+  assert.deepEqual(world.companions, [['held', 'how']]);
   const built = await factory.state.read<StoredBuild>(`build:${RELEASE}`);
   assert.equal(built?.version, 1);
   assert.deepEqual(

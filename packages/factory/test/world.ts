@@ -1,13 +1,14 @@
 /** A small world for tests of the factory: a repository, records, and tools that stand in for building and proving. */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { failure } from 'kpatch/parts';
+import { failure, proofPath } from 'kpatch/parts';
 import { readConfig } from '#factory/config.ts';
 import { Queue } from '#factory/queue/queue.ts';
 import type { Factory, Tools } from '#factory/steps/factory.ts';
 import { Blobs } from '#factory/store/blobs.ts';
 import { type Database, openDatabase } from '#factory/store/database.ts';
 import { State } from '#factory/store/state.ts';
+import { proofBeside, provenanceBeside } from '../../kpatch/module/proof-path.ts';
 import { cveRecord, type RecordFacts } from '../../kpatch/test/advisory/records.ts';
 import { lines, TestRepository } from './repository.ts';
 
@@ -18,6 +19,8 @@ export class World {
   readonly repository: TestRepository;
   /** What reached the channel: the CVEs of each module, and what was withdrawn. */
   readonly published: { cves: string[]; withdrawn: string[] }[] = [];
+  /** The proof and the provenance next to each module that was published, where `kpatch channel add` looks for them. */
+  readonly companions: string[][] = [];
   readonly builds: string[][] = [];
   /** A build that has this text in a patch is refused. */
   refused = 'REFUSED';
@@ -88,11 +91,20 @@ export class World {
         this.builds.push(texts.map((text) => /^Subject: (.*)$/m.exec(text)?.[1] ?? ''));
         const bad = texts.find((text) => text.includes(this.refused));
         if (bad !== undefined) throw failure('usage', { problem: 'the made build refuses this patch' });
-        return { name: `kpatch_${version}`, module: Buffer.from(JSON.stringify(cves)), functions: ['f'] };
+        return {
+          name: `kpatch_${version}`,
+          module: Buffer.from(JSON.stringify(cves)),
+          functions: ['f'],
+          provenance: 'how',
+        };
       },
-      prove: async () => this.reasons,
+      prove: async (file) => {
+        writeFileSync(proofPath(file), 'held');
+        return this.reasons;
+      },
       publish: async (_, file, withdrawn) => {
         const cves = JSON.parse(readFileSync(file, 'utf8')) as string[];
+        this.companions.push([String(proofBeside(file)), String(provenanceBeside(file))]);
         // Another process looks at it too.
         appendFileSync(join(this.home, 'published'), `${cves.join(' ')}\n`);
         this.published.push({ cves, withdrawn: withdrawn.map(({ cve, reason }) => `${cve}: ${reason}`) });
