@@ -42,6 +42,7 @@ recordings: install-all ## record build, try, load and prove as asciicasts into 
 
 screenshots: install-all ## the pages in every state into docs/images
 	@$(NODE) tools/screenshots.ts
+	@$(NODE) tools/fleet-screenshots.ts
 
 packages: install-all ## one executable that needs no Node, a .deb, an .rpm and a bill of materials (CycloneDX), into dist/ (MACHINE=aarch64: for another machine)
 	@$(NODE) tools/packages.ts $(if $(MACHINE),--machine $(MACHINE))

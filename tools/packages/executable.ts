@@ -47,7 +47,7 @@ const wasmAsset: Plugin = {
 };
 
 /** The code of the decoder, which reads its WebAssembly from the executable. */
-function decoderSource(): string {
+export function decoderSource(): string {
   const reading = "const bytes = require('fs').readFileSync(path);";
   const source = readFileSync(decoder, 'utf8');
   if (!source.includes(reading)) throw new Error('iced-x86 reads its WebAssembly in another way now');

@@ -61,6 +61,7 @@ body{--chart-1:var(--link);--chart-2:var(--idle)}
 .pages{display:flex;gap:var(--space-4);margin:var(--space-4) 0}
 .filters{display:flex;flex-wrap:wrap;gap:var(--space-3);align-items:end;margin:var(--space-4) 0}
 .filters label{display:flex;flex-direction:column;gap:var(--space-1);font-size:var(--size-2);color:var(--soft)}
+select{font:inherit;font-size:var(--size-2);padding:var(--space-1) var(--space-3);border:1px solid var(--soft);border-radius:var(--radius);background:var(--bg);color:var(--fg);min-height:2.1rem;max-width:100%}
 .filters button,.top button{background:var(--panel)}
 .empty{border:1px dashed var(--line);border-radius:var(--radius);padding:var(--space-5);color:var(--soft)}
 .empty p{margin:0 auto 0 0}

@@ -7,8 +7,8 @@
  */
 
 /**
- * How many times the usual rate the alternatives are, and their weights. Between 10 and 1,000 times, the test with them needs 1.05 to 1.3
- * times the host-days of Wald's test, which knows the ratio (bench/fleet-rollouts.ts).
+ * How many times the usual rate the alternatives are, and their weights. Between 10 and 1,000 times, whole rollouts need 1.0 to 1.5 times
+ * the host-days of Wald's test, which knows the ratio (docs/measurements.md).
  */
 export const ratios = [10, 40, 200, 1500] as const;
 const weights = [0.3, 0.15, 0.15, 0.4].map(Math.log);

@@ -118,7 +118,9 @@ async function served(url: string, name: string): Promise<Database> {
       oid === 20 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
   };
   const pool = new pg.Pool({ connectionString: url, max: 8, types, connectionTimeoutMillis: 10_000 });
-  pool.on('error', () => {}); // A lost connection shows where it is used.
+  // A lost connection shows where it is used, also one that is lost in the middle of a transaction.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => void client.on('error', () => {}));
   try {
     await pool.query('select 1');
   } catch (error) {

@@ -233,6 +233,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
       what: 'Up to which release everything is fixed, and what is missing for the next one',
       run: ['kpatch effective cves/ changelog.gz'],
     },
+    { what: 'Whether the patched functions really run their new code', run: ['kpatch effective --hooks'] },
   ],
   metrics: [
     { what: 'Look at the metrics', run: ['kpatch metrics'] },

@@ -1,7 +1,7 @@
 /** Documents about the CVEs of one kernel. */
 import * as v from 'valibot';
 import { described, given, printed, textOf } from './document.ts';
-import { natural, release } from './parts.ts';
+import { functionPlace, natural, release } from './parts.ts';
 
 export const answer = v.picklist(['not affected', 'not in this configuration', 'fixed', 'open', 'unknown']);
 
@@ -104,5 +104,24 @@ export const effectiveDocument = printed(
     version: described(v.string(), 'Version of the package of this kernel; `uname` shows the same as before.'),
     all: described(reached, 'Of every CVE.'),
     selected: described(reached, 'Only of the CVEs that the selection takes: not the same as the release.'),
+  },
+);
+
+export const effectiveHooksDocument = printed(
+  'kpatch.effective-hooks/1',
+  'effective --hooks',
+  'Whether the new code of each patched function runs.',
+  {
+    functions: v.array(
+      v.object({
+        ...functionPlace.entries,
+        patch: v.string(),
+        effect: described(
+          v.picklist(['runs', 'shadowed', 'unknown', 'absent']),
+          '`shadowed`: other code runs instead; `unknown`: the kernel does not show it; `absent`: its module is not loaded.',
+        ),
+        reason: v.string(),
+      }),
+    ),
   },
 );

@@ -7,11 +7,13 @@ import { version } from '../base/version.ts';
 import { readSettings } from '../channel/follow/settings.ts';
 import { readState } from '../channel/follow/state.ts';
 import { versionInBanner } from '../distro/names.ts';
+import { effectSummary, functionEffects } from '../host/live/effectiveness.ts';
 import { functionsOf, loadedPatches, stateOf } from '../host/live/livepatches.ts';
 import { readRecord } from '../host/live/loaded-record.ts';
 import { attribute } from '../host/machine/attribute.ts';
 import type { Machine } from '../host/machine/machine.ts';
 import { runningKernel } from '../host/machine/running-kernel.ts';
+import { rebootDue } from '../host/reboot.ts';
 import { statusOf } from '../host/status.ts';
 import { installedPatches } from '../host/store/store.ts';
 import { platformHere } from '../platform/registry.ts';
@@ -52,6 +54,7 @@ export function collectReport(machine: Machine, host: string, chain: Chain): Fle
   const banner = attribute(join(machine.proc, 'version')) ?? '';
   const packageVersion = versionInBanner(banner);
   const { transition, policy } = status;
+  const effects = functionEffects(machine);
   return {
     schema: 'kpatch.fleet-report/1',
     host,
@@ -75,11 +78,12 @@ export function collectReport(machine: Machine, host: string, chain: Chain): Fle
       .slice(0, 64)
       .map(({ name, sha256 }) => ({ name: word(name), ...(sha256 === undefined ? {} : { sha256 }) })),
     ...(transition === undefined ? {} : { transition: { patch: word(transition.patch), ...transition.progress } }),
+    ...(effects.length === 0 ? {} : { effective: effectSummary(effects) }),
     modules: loadedModules(machine, chain.modules),
-    incidents: incidentsOf(machine, release, bootId, patches),
+    incidents: incidentsOf(machine, release, bootId, patches, effects),
     policy: policy.state === 'valid' ? (policy.digest ?? 'none') : policy.state,
     ...channelOf(machine),
-    reboot: false,
+    reboot: rebootDue(machine) !== undefined,
     todo: status.todo.length,
   };
 }

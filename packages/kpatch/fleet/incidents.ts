@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { printableLine } from '../base/printable.ts';
 import { lostText } from '../host/boot/boot.ts';
 import { blockedNow, readGuard } from '../host/boot/guard.ts';
+import { effectSummary, type FunctionEffect } from '../host/live/effectiveness.ts';
 import { loadFailures } from '../host/live/failures.ts';
 import { attribute, numberAttribute } from '../host/machine/attribute.ts';
 import type { Machine } from '../host/machine/machine.ts';
@@ -24,6 +25,7 @@ export function incidentsOf(
   release: string,
   bootId: string,
   patches: FleetReport['patches'],
+  effects: readonly FunctionEffect[],
 ): Incident[] {
   const now = machine.clock.date().toISOString();
   const active = patches.find(({ state }) => state === 'enabled')?.sha256;
@@ -53,7 +55,7 @@ export function incidentsOf(
       );
     }),
   ];
-  return all.slice(0, MOST);
+  return [...all, ...shadowed(effects, bootId, now)].slice(0, MOST);
 }
 
 function incident(kind: Incident['kind'], key: string, at: string, patch: string | undefined, text: string): Incident {
@@ -65,6 +67,14 @@ function incident(kind: Incident['kind'], key: string, at: string, patch: string
     ...known,
     text: printableLine(text).slice(0, LONGEST_TEXT),
   };
+}
+
+/** A change of what is shadowed is another incident, so that it raises another alert. */
+function shadowed(effects: readonly FunctionEffect[], bootId: string, at: string): Incident[] {
+  const found = effects.filter(({ effect }) => effect === 'shadowed');
+  if (found.length === 0) return [];
+  const text = found.map(({ object, name, reason }) => `${object}:${name}: ${reason}`).join('; ');
+  return [incident('shadowed', `${bootId} ${effectSummary(effects).digest}`, at, undefined, text)];
 }
 
 /** A boot that was lost counts for each patch that it ran with. */

@@ -11,6 +11,7 @@ import { keptDocument } from '../documents/kept.ts';
 import { type KernelConfig, readConfig } from '../kernel/config.ts';
 import type { KernelCompiler } from '../kernel/target.ts';
 import { platformOfConfig } from '../platform/registry.ts';
+import type { ProcessLimits } from '../sandbox/limits.ts';
 import { type SandboxOptions, sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
 import { shareFolder } from '../sandbox/user.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
@@ -21,8 +22,11 @@ const buildRootVariable = 'KPATCH_BUILD_ROOT';
 /** The variables that the top Makefile exports to sub-makes. */
 export type KbuildVariables = Readonly<Record<string, string>>;
 
-/** Bytes. The largest objects of a kernel have some 20 MiB, and readOutput takes no larger file than this. */
-const LARGEST_OBJECT = 1 << 30;
+/**
+ * What a program that compiles a few units may use. The largest objects of a kernel have some 20 MiB (readOutput takes no file above
+ * this limit). A patch can make the compiler run away, for instance with macros that double each other.
+ */
+const COMPILE_LIMITS: ProcessLimits = { fileBytes: 1 << 30, addressBytes: 8 * 2 ** 30, cpuSeconds: 600 };
 
 /** Compiler flags with which __TIMESTAMP__, the time of the source file, is a constant too. */
 export const timelessFlags = '-Wno-builtin-macro-redefined -D__TIMESTAMP__=__DATE__';
@@ -164,7 +168,7 @@ export function submake(
   const view = { ...options.view, buildRoot };
   return sandboxed('make', args, {
     timeoutMs: 1_800_000,
-    fileBytes: LARGEST_OBJECT,
+    limits: COMPILE_LIMITS,
     ...options,
     view,
     cwd,

@@ -20,13 +20,25 @@ const PROCESSES = 8192;
 /** Size of a private /tmp (bytes). */
 export const TMP_SIZE = 4 * GIB;
 
+/** Limits of one process that are narrower than the usual ones. */
+export interface ProcessLimits {
+  /** The largest file that it may write (bytes). */
+  readonly fileBytes?: number;
+  /** Its address space (bytes). */
+  readonly addressBytes?: number;
+  /** Its processor time (seconds). */
+  readonly cpuSeconds?: number;
+}
+
 /**
  * The command line of prlimit(1). Without a sandbox the processes of the user are not counted: they are the user's own. A
  * virtual machine has as much memory as its guest and runs as long.
  */
-export function limitCommand(counted: boolean, guest = false, fileBytes: number = limits.fsize): string[] {
-  const { as, cpu, ...rest } = limits;
-  const common = { ...rest, fsize: Math.min(rest.fsize, fileBytes) };
+export function limitCommand(counted: boolean, guest = false, narrower: ProcessLimits = {}): string[] {
+  const { fileBytes, addressBytes, cpuSeconds } = narrower;
+  const common = { core: limits.core, fsize: fileBytes ?? limits.fsize, nofile: limits.nofile };
+  const as = addressBytes ?? limits.as;
+  const cpu = cpuSeconds ?? limits.cpu;
   const settings = { ...common, ...(guest ? {} : { as, cpu }), ...(counted ? { nproc: PROCESSES } : {}) };
   const allowed = hardLimits();
   const words = Object.entries(settings).map(

@@ -12,7 +12,7 @@ import { openFiles, type RunOptions, type RunResult, run, toolFailed } from '../
 import { packageOf } from '../base/tools.ts';
 import { isSandboxed } from '../base/workspace.ts';
 import { filterFile } from './filter.ts';
-import { limitCommand, TMP_SIZE } from './limits.ts';
+import { limitCommand, type ProcessLimits, TMP_SIZE } from './limits.ts';
 import { scopeCommand, scopeFailed } from './scope.ts';
 import { sandboxUser } from './user.ts';
 import { toolFolders, type View, viewArguments } from './view.ts';
@@ -23,8 +23,8 @@ export interface SandboxOptions extends RunOptions {
   readonly cwd?: string;
   /** Its whole environment, but for PATH, HOME and TMPDIR, which are always there. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** The largest file that it may write (bytes); 8 GiB where it is not given. */
-  readonly fileBytes?: number;
+  /** Narrower limits than those of `limits.ts`. */
+  readonly limits?: ProcessLimits;
   /** Size of the private /tmp (bytes); 4 GiB where it is not given. It is memory of this machine. */
   readonly tmpBytes?: number;
   /** A command that runs outside, around the sandbox: the one that holds a lock. */
@@ -40,7 +40,7 @@ let modern = true;
  */
 export async function sandboxed(command: string, args: readonly string[], options: SandboxOptions): Promise<RunResult> {
   const line = commandLine(command, args, options);
-  const { view: _view, around: _around, tmpBytes: _tmp, fileBytes: _file, ...rest } = options;
+  const { view: _view, around: _around, tmpBytes: _tmp, limits: _limits, ...rest } = options;
   const result = await run(line.program, line.args, { ...rest, ...line.options }).catch((error: unknown) => {
     throw isSandboxed() && isMissing(error) ? notInstalled() : error;
   });
@@ -111,7 +111,7 @@ export function commandLine(
     const [program, ...words] = [
       ...scope,
       ...around,
-      ...limitCommand(false, guest !== undefined, options.fileBytes),
+      ...limitCommand(false, guest !== undefined, options.limits),
       ...shown,
     ];
     return {
@@ -145,7 +145,7 @@ export function commandLine(
   ];
   const [program, ...words] = [
     ...outer,
-    ...limitCommand(true, guest !== undefined, options.fileBytes),
+    ...limitCommand(true, guest !== undefined, options.limits),
     ...givingUpRights(devices.map((device) => statSync(device).gid)),
     ...shown,
   ];

@@ -2,7 +2,10 @@
 import type { Command } from 'commander';
 import { type Effective, effective } from '../../advisory/triage/effective.ts';
 import { plural } from '../../base/errors/plural.ts';
+import { functionEffects } from '../../host/live/effectiveness.ts';
+import { thisMachine } from '../../host/machine/machine.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { columns } from '../host/host-options.ts';
 import { withMachineOptions } from './cves.ts';
 import { type MachineOptions, triageMachine } from './machine-kernel.ts';
 
@@ -13,10 +16,16 @@ export function register(program: Command): void {
   const command = program
     .command('effective [FILE...]')
     .description('show up to which newer kernel release everything is fixed here');
+  command.option('--hooks', 'instead show whether the new code of each patched function really runs');
   withMachineOptions(command).action(action(run));
 }
 
-async function run(context: Context, options: MachineOptions, files: string[] = []): Promise<Outcome> {
+async function run(
+  context: Context,
+  options: MachineOptions & { hooks?: boolean },
+  files: string[] = [],
+): Promise<Outcome> {
+  if (options.hooks === true) return hooks(options);
   const { kernel, advisories, triaged, skipped } = await triageMachine(files, options);
   for (const one of skipped) context.report.warn(one);
   const byId = new Map(triaged.map((one) => [one.cve, one]));
@@ -34,6 +43,19 @@ async function run(context: Context, options: MachineOptions, files: string[] = 
   ];
   const data = { kernel: release, version, all, selected };
   return { schema: 'kpatch.effective/1', data, text: lines.join('\n') };
+}
+
+/** Exit status 1 if other code runs instead of a patch, or if the kernel does not tell. */
+function hooks({ root }: MachineOptions): Outcome {
+  const functions = functionEffects(thisMachine(root));
+  const rows = functions.map(({ patch, object, name, effect, reason }) => [effect, patch, `${object}:${name}`, reason]);
+  const doubtful = functions.some(({ effect }) => effect === 'shadowed' || effect === 'unknown');
+  return {
+    exit: doubtful ? 1 : 0,
+    schema: 'kpatch.effective-hooks/1',
+    data: { functions },
+    text: functions.length === 0 ? 'no live patch is active' : columns(rows).join('\n'),
+  };
 }
 
 function missing({ next, known }: Effective): string[] {

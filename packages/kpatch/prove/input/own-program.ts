@@ -57,7 +57,7 @@ export async function foreignProgram({ naming }: Platform): Promise<Record<strin
     const name = basename(path);
     const file = { from: path, mode: 0o755 };
     if (name === basename(loader)) files[loader] = file;
-    else if (name === 'flock') files[`${FOLDER}/flock`] = file;
+    else if (path.endsWith('/bin/flock')) files[`${FOLDER}/flock`] = file;
     else if (/\.so(\.\d+)*$/.test(name) && !path.includes('/gconv/')) files[`${FOLDER}/lib/${soname(name)}`] = file;
   }
   files['/bin/flock'] = { content: withLibraries('flock'), mode: 0o755 };

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { run } from '#kpatch/base/run.ts';
 import { serviceUnits } from '#kpatch/channel/follow/units.ts';
+import { reportUnits } from '#kpatch/fleet/units.ts';
 
 const packaged = join(import.meta.dirname, '../../../../packaging/systemd');
 
@@ -27,7 +28,8 @@ const units = new Map(
     .filter((name) => name.endsWith('.service'))
     .map((name) => [name, readFileSync(join(packaged, name), 'utf8')]),
 );
-for (const [path, text] of serviceUnits('tuf', '/usr/sbin/kpatch')) units.set(basename(path), text);
+for (const services of [serviceUnits('tuf', '/usr/sbin/kpatch'), reportUnits('/usr/sbin/kpatch')])
+  for (const [path, text] of services) units.set(basename(path), text);
 
 if (spawnSync('systemd-analyze', ['--version']).status === 0) {
   for (const [name, text] of units) {
@@ -39,11 +41,13 @@ if (spawnSync('systemd-analyze', ['--version']).status === 0) {
 }
 
 test('what talks to the network cannot load modules, and what loads modules has no network', () => {
-  const fetching = units.get('kpatch-fetch.service')!;
-  assert.match(fetching, /^DynamicUser=yes$/m);
-  assert.match(fetching, /^CapabilityBoundingSet=$/m);
+  const talking = ['kpatch-fetch.service', 'kpatch-send.service'];
+  for (const name of talking) {
+    assert.match(units.get(name)!, /^DynamicUser=yes$/m);
+    assert.match(units.get(name)!, /^CapabilityBoundingSet=$/m);
+  }
   for (const [name, text] of units) {
-    if (name === 'kpatch-fetch.service') continue;
+    if (talking.includes(name)) continue;
     assert.match(text, /^RestrictAddressFamilies=AF_UNIX$/m, name);
     assert.match(text, /^IPAddressDeny=any$/m, name);
   }

@@ -222,6 +222,21 @@ attack({ area: 'sandbox', attacker: 'patch author', how: 'a build writes a file 
   return 'files are limited to 8 GiB (setrlimit)';
 });
 
+attack({ area: 'sandbox', attacker: 'patch author', how: 'a compiler computes without end' }, async () => {
+  const { status } = await sandboxed('sh', ['-c', 'while :; do :; done'], { view: {}, limits: { cpuSeconds: 1 } });
+  assert.notEqual(status, 0);
+  return 'the kernel ends it after its processor time (setrlimit; ten minutes for a compiler)';
+});
+
+attack({ area: 'sandbox', attacker: 'patch author', how: 'a compiler takes memory without end' }, async () => {
+  const { status } = await sandboxed('sh', ['-c', 'x=x; while :; do x=$x$x; done'], {
+    view: {},
+    limits: { addressBytes: 1 << 28 },
+  });
+  assert.notEqual(status, 0);
+  return 'the kernel gives it no more memory (setrlimit; 8 GiB for a compiler)';
+});
+
 attack(
   { area: 'sandbox', attacker: 'patch author', how: 'variables of the person who builds reach the build' },
   async () => {
