@@ -2,7 +2,7 @@
 import * as v from 'valibot';
 import { described, printed, stored, storedWithout, textOf } from './document.ts';
 import { supportContent } from './host.ts';
-import { line, natural, release, sha256 } from './parts.ts';
+import { line, natural, release, sha256, time } from './parts.ts';
 
 const verdict = v.picklist(['covered', 'awaited', 'reboot']);
 const severity = v.string();
@@ -357,6 +357,10 @@ export const tufClientDocument = stored(
   {
     subscribed: v.array(v.string()),
     delivered: v.array(v.object({ release, name: v.string(), version: v.string(), sha256 })),
+    seen: described(
+      v.optional(time),
+      'Latest time that this machine can be sure of, which a clock that was set back does not undo.',
+    ),
   },
 );
 

@@ -2,17 +2,20 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { update } from '#kpatch/channel/follow/follow.ts';
+import { mock } from 'node:test';
+import { object } from '#kpatch/base/plain.ts';
+import { status, update } from '#kpatch/channel/follow/follow.ts';
 import { writeSettings } from '#kpatch/channel/follow/settings.ts';
 import { followTuf } from '#kpatch/channel/follow/tuf/follow.ts';
 import { refresh } from '#kpatch/channel/follow/tuf/refresh.ts';
 import { folderSource } from '#kpatch/channel/follow/tuf/source.ts';
 import { stateFolder } from '#kpatch/channel/follow/tuf/state.ts';
+import { ownMember } from '#kpatch/channel/tuf/document.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
 import { moduleName } from './module-file.ts';
 import { running } from './publisher.ts';
-import { urlOf } from './tuf-channel.ts';
+import { resign, urlOf } from './tuf-channel.ts';
 import { newest, patches, relist, renumber, scene } from './tuf-scene.ts';
 
 attack({ area: 'tuf', attacker: 'mirror', how: 'rollback: an older timestamp that was genuine' }, async () => {
@@ -80,6 +83,62 @@ attack({ area: 'tuf', attacker: 'mirror', how: 'freeze: a root that expired' }, 
   assert.match(error.message, /root metadata has expired/);
   return error;
 });
+
+attack(
+  { area: 'tuf', attacker: 'mirror', how: 'freeze: the clock is set back to before the publication expired' },
+  async () => {
+    using given = await scene();
+    const frozen = given.channel.copy();
+    const day = 86_400_000;
+    const start = Date.now();
+    await atClock(start + 30 * day, () => given.refuses('channel-frozen', frozen));
+    // Within the validity of the publication, as the wrong clock has it.
+    const error = await given.refuses('channel-frozen', frozen);
+    assert.match(error.message, /timestamp metadata has expired; the clock of this machine is behind/);
+    assert.match((await status(given.root)).problems.join(), /the clock is wrong: it is at least/);
+    await atClock(start + 1000 * day, () => given.refuses('channel-frozen', frozen));
+    // A clock that was wrong once, however far ahead, does not stop the channel: the next publication counts.
+    given.channel.add({ version: 2 });
+    given.channel.now = new Date(start + day);
+    const tree = await given.channel.publish();
+    writeSettings(given.root, { url: urlOf(tree) });
+    await atClock(start + day, () => update(given.root));
+    assert.deepEqual(patches(given.root), [moduleName(running, 2)]);
+    return error;
+  },
+);
+
+attack(
+  { area: 'tuf', attacker: 'mirror', how: 'freeze: a root that had expired when the timestamp was published' },
+  async () => {
+    using given = await scene();
+    const day = 86_400_000;
+    const start = Date.now();
+    await given.channel.root({}, { days: 1, now: new Date(start - 3 * day) });
+    given.channel.now = new Date(start - 2.5 * day);
+    given.channel.add({ version: 2 });
+    const tree = given.channel.copy(await given.channel.publish());
+    const publish = (signed: Record<string, unknown>): void => {
+      signed[ownMember] = { ...object(signed[ownMember]), published: new Date(start).toISOString() };
+    };
+    await resign(newest(tree, 'timestamp'), 'timestamp', publish, [given.channel.key('timestamp')]);
+    // A machine that remembers nothing of time, and whose clock is behind.
+    rmSync(join(stateFolder(given.root), 'client.json'));
+    const error = await atClock(start - 2.4 * day, () => given.refuses('channel-frozen', tree));
+    assert.match(error.message, /root metadata has expired; the clock of this machine is behind/);
+    return error;
+  },
+);
+
+/** Does something while the clock of this process stands at a time. */
+async function atClock<T>(now: number, work: () => Promise<T>): Promise<T> {
+  mock.timers.enable({ apis: ['Date'], now });
+  try {
+    return await work();
+  } finally {
+    mock.timers.reset();
+  }
+}
 
 attack(
   { area: 'tuf', attacker: 'mirror', how: 'mix-and-match: the timestamp of one publication, the snapshot of another' },

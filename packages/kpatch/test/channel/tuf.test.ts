@@ -66,7 +66,7 @@ test('an image without a package manager follows: patches of all its kernels are
   assert.equal(supportOf(running, root)?.channel, 'test');
   assert.equal(JSON.parse(readFileSync(join(stateFolder(root), 'records', `${running}.json`), 'utf8')).version, 2);
   const early = await status(root, new Date(Date.now() - 86_400_000));
-  assert.match(early.problems.join(), /the clock went back/);
+  assert.match(early.problems.join(), /the clock is wrong: it is at least/);
   const late = await status(root, new Date(Date.now() + 20 * 86_400_000));
   assert.match(late.problems.join(), /expired on .*nothing new is accepted; installed patches stay/);
 });

@@ -18,6 +18,8 @@ export interface Client {
   /** Kernels that are subscribed by name, for mode `manual`. */
   readonly subscribed: readonly string[];
   readonly delivered: readonly Delivered[];
+  /** Latest time that this machine can be sure of, ISO 8601 UTC (see `clock.ts`). */
+  readonly seen?: string;
 }
 
 const file = (base: string): string => join(base, 'client.json');
@@ -26,8 +28,8 @@ const file = (base: string): string => join(base, 'client.json');
 export function readClient(base: string): Client {
   try {
     if (!existsSync(file(base))) return { subscribed: [], delivered: [] };
-    const { subscribed, delivered } = storedDocument('kpatch.tuf-client/1', readJSON(file(base)));
-    return { subscribed, delivered };
+    const { subscribed, delivered, seen } = storedDocument('kpatch.tuf-client/1', readJSON(file(base)));
+    return { subscribed, delivered, ...(seen === undefined ? {} : { seen }) };
   } catch {
     return { subscribed: [], delivered: [] };
   }

@@ -16,6 +16,7 @@ import {
   targetFiles,
 } from '../../tuf/target.ts';
 import { type Choose, wantedPatch } from './choice.ts';
+import { seenTime } from './clock.ts';
 import { followedChannel, refreshFolder } from './refresh.ts';
 import type { Source } from './source.ts';
 import { copyState, signedIn } from './state.ts';
@@ -49,7 +50,7 @@ export async function fetchChannel(
     writeAtomically(join(to, path), bytes);
   };
   using copy = copyState(base, to);
-  await refreshFolder(copy.path, followedChannel(base), source, put);
+  await refreshFolder(copy.path, followedChannel(base), source, seenTime(base), put);
   const signed = signedIn(copy.path, 'targets') ?? {};
   const listed = listedPatches(signed);
   const windows = targetFiles(signed).get(kernelsTarget);

@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { failure, KpatchError } from '../../../base/errors/error.ts';
 import { list, object, type Plain, text } from '../../../base/plain.ts';
 import { channelOf, checkDocument, metadataLimits, ownMember, type Role, roles } from '../../tuf/document.ts';
+import { expiredRole, presentTime, rememberTime, seenTime } from './clock.ts';
 import type { Source } from './source.ts';
 import { commitState, copyState, signedIn, signedOf } from './state.ts';
 
@@ -25,15 +26,17 @@ export async function refresh(base: string, source: Source, record?: Recorder): 
   const channel = followedChannel(base);
   using copy = copyState(base);
   try {
-    await refreshFolder(copy.path, channel, source, record);
+    await refreshFolder(copy.path, channel, source, seenTime(base), record);
   } catch (error) {
     // What was verified before the failure counts (specification, 5.3.8 and 5.4.5), unless it could not be written.
     if (error instanceof KpatchError && error.code !== 'disk-full' && error.code !== 'file-unwritable') {
       commitState(base, copy.path);
+      rememberTime(base);
     }
     throw error;
   }
   commitState(base, copy.path);
+  rememberTime(base);
 }
 
 /** The channel that the verified root names. Error: `tuf-state`. */
@@ -45,8 +48,14 @@ export function followedChannel(base: string): string {
   return channel;
 }
 
-/** Refreshes the metadata in a folder. Errors as `refresh`. */
-export async function refreshFolder(folder: string, channel: string, source: Source, record?: Recorder): Promise<void> {
+/** Refreshes the metadata in a folder; `seen` is the time of `seenTime`. Errors as `refresh`. */
+export async function refreshFolder(
+  folder: string,
+  channel: string,
+  source: Source,
+  seen: number,
+  record?: Recorder,
+): Promise<void> {
   const keysBefore = onlineKeys(folder);
   try {
     await runWorkflow(folder, channel, source, record);
@@ -57,6 +66,12 @@ export async function refreshFolder(folder: string, channel: string, source: Sou
     if (!rotated || !(error instanceof KpatchError) || error.code !== 'tuf-rollback') throw error;
     for (const role of ['timestamp', 'snapshot']) rmSync(join(folder, `${role}.json`), { force: true });
     await runWorkflow(folder, channel, source, record);
+  }
+  // The library judges by the clock alone.
+  const expired = expiredRole(folder, presentTime(folder, seen));
+  if (expired !== undefined) {
+    const problem = `its ${expired} metadata has expired; the clock of this machine is behind`;
+    throw failure('channel-frozen', { url: source.url, problem });
   }
 }
 
@@ -151,12 +166,6 @@ function refusalOf(error: unknown, url: string, missing: string): KpatchError {
 function plain(message: string): string {
   const text = message.replace(/^Unable to load \w+ (?:metadata )?error (?:\w*Error: )?/, '');
   return text.slice(0, 200);
-}
-
-/** When the first of the verified metadata expires, ISO 8601; empty before the first refresh. */
-export function expiryOf(base: string): string {
-  const times = roles.map((role) => signedOf(base, role)?.expires);
-  return times.every((time) => typeof time === 'string') ? ([...times].sort()[0] as string) : '';
 }
 
 /** The verified targets. Error: `tuf-state`. */

@@ -14,8 +14,9 @@ import { supportOf } from '../support.ts';
 import { timerProblems, timerRuns } from '../units.ts';
 import { installedVersion } from './apply.ts';
 import { readClient } from './client.ts';
+import { expiryOf, presentTime, seenTime } from './clock.ts';
 import { wantedKernels } from './follow.ts';
-import { expiryOf, publishedAt, verifiedTargets } from './refresh.ts';
+import { publishedAt, verifiedTargets } from './refresh.ts';
 import { hasState, signedOf, stateFolder } from './state.ts';
 
 const HOUR_MS = 3_600_000;
@@ -28,25 +29,27 @@ export function tufStatus(root: string, settings: Settings, now: Date): Promise<
   const problems = problem === '' ? [] : [`the last check of the channel failed: ${problem}`];
   let listed: ReadonlyMap<string, readonly ListedPatch[]> = new Map();
   let validUntil = '';
+  let present = now.getTime();
   try {
     if (hasState(base) && signedOf(base, 'targets') !== undefined) {
       listed = listedPatches(verifiedTargets(base));
       validUntil = expiryOf(base);
+      present = presentTime(join(base, 'metadata'), seenTime(base), now.getTime());
       problems.push(...foreignPatches(base, machine));
     }
   } catch (error) {
     if (!(error instanceof KpatchError)) throw error;
     problems.push(error.message);
   }
-  if (validUntil !== '' && Date.parse(validUntil) < now.getTime()) {
+  if (validUntil !== '' && Date.parse(validUntil) <= present) {
     problems.push(
       `the metadata of the channel expired on ${validUntil}: nothing new is accepted; installed patches stay`,
     );
   }
-  if (looked !== '' && now.getTime() < Date.parse(looked) - HOUR_MS)
-    problems.push(
-      `the clock went back: the last check was on ${looked}; until it is right, expiry protects from nothing`,
-    );
+  if (now.getTime() < present - HOUR_MS) {
+    const time = new Date(present).toISOString();
+    problems.push(`the clock is wrong: it is at least ${time}; until you set it, kpatch judges expiry by that time`);
+  }
   const running = root === '/' ? runningRelease() : '';
   const wanted = new Set(wantedKernels(root, settings, base));
   // A subscription outlives the image of its kernel.
