@@ -164,6 +164,7 @@ export const handlers: Handlers = {
 /** An error of the catalogue that the caller caused, as a refusal. */
 export function refusalOf(error: unknown): { status: number; error: string } | undefined {
   if (error instanceof Refusal) return { status: error.status, error: error.message };
+  if (error instanceof KpatchError && error.code === 'fleet-no-rollout') return { status: 404, error: error.message };
   if (error instanceof KpatchError && error.code === 'fleet-rollout') return { status: 409, error: error.message };
   if (error instanceof KpatchError && error.exit === 2) return { status: 400, error: error.message };
   return undefined;

@@ -37,7 +37,7 @@ program
     const { config, url } = settings();
     const database = await openDatabase(config.home, url);
     const fleet = await openFleet(database, config);
-    const housekeeping = startHousekeeping(database, config);
+    const housekeeping = startHousekeeping(database, config, (host) => fleet.rollouts.labelFor(host));
     const stopped = new Promise<void>((resolve) => {
       process.once('SIGINT', () => resolve()).once('SIGTERM', () => resolve());
     });

@@ -36,8 +36,7 @@ export function addRolloutCommands(program: Command, withDatabase: WithDatabase)
     .option('--json', 'print JSON')
     .action(async (id: string, { json }: { json?: true }) => {
       const [one] = await withDatabase((database) => readRollouts(database, /^\d{1,9}$/.test(id) ? id : '0'));
-      if (one === undefined)
-        throw failure('fleet-rollout', { action: `show rollout ${id}`, problem: 'there is no such rollout' });
+      if (one === undefined) throw failure('fleet-no-rollout', { rollout: id });
       print(json === true ? jsonText(one) : describe(one));
     });
   const steps: Readonly<Record<Step, string>> = {

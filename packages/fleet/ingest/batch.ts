@@ -25,7 +25,7 @@ export interface Accepted {
 }
 
 const time = (ms: number): string => new Date(ms).toISOString();
-const hourOf = (ms: number): string => time(Math.floor(ms / 3_600_000) * 3_600_000);
+export const hourOf = (ms: number): string => time(Math.floor(ms / 3_600_000) * 3_600_000);
 
 /** Writes a batch in one transaction. No host may be in it twice. */
 export async function writeBatch(database: Database, batch: readonly Accepted[]): Promise<void> {
@@ -170,7 +170,7 @@ const counted: Readonly<Record<string, string>> = {
 };
 const counters = ['crashes', 'oopses', 'failed', 'slow', 'missing', 'transitions'] as const;
 
-interface Evidence extends Record<(typeof counters)[number], number> {
+export interface Evidence extends Record<(typeof counters)[number], number> {
   readonly hour: string;
   readonly kernel: string;
   readonly patch: string;
@@ -178,6 +178,9 @@ interface Evidence extends Record<(typeof counters)[number], number> {
   seconds: number;
   reports: number;
 }
+
+const counts = { crashes: 0, oopses: 0, failed: 0, slow: 0, missing: 0, transitions: 0 };
+export const noEvidence = { seconds: 0, reports: 0, ...counts };
 
 async function writeEvidence(
   queries: Queries,
@@ -188,8 +191,7 @@ async function writeEvidence(
   const rows = new Map<string, Evidence>();
   const row = (kernel: string, patch: string, label: string): Evidence => {
     const key = JSON.stringify([kernel, patch, label]);
-    const none = { crashes: 0, oopses: 0, failed: 0, slow: 0, missing: 0, transitions: 0 };
-    const found = rows.get(key) ?? { hour, kernel, patch, label, seconds: 0, reports: 0, ...none };
+    const found = rows.get(key) ?? { ...noEvidence, hour, kernel, patch, label };
     rows.set(key, found);
     return found;
   };
@@ -208,7 +210,8 @@ async function writeEvidence(
   await addEvidence(queries, [...rows.values()]);
 }
 
-async function addEvidence(queries: Queries, rows: readonly Evidence[]): Promise<void> {
+/** Adds to what is stored for each hour, kernel, patch and group. No two rows may have the same four. */
+export async function addEvidence(queries: Queries, rows: readonly Evidence[]): Promise<void> {
   // In one order in every transaction, so that two of them cannot wait for each other.
   const sorted = [...rows].sort((a, b) =>
     `${a.kernel} ${a.patch} ${a.label}` < `${b.kernel} ${b.patch} ${b.label}` ? -1 : 1,

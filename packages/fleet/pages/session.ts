@@ -1,9 +1,10 @@
 /** Signing in and out, and the forms that change rollouts: only forms of the caller's own session count. */
 import formbody from '@fastify/formbody';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { facts, html, KpatchError, verdictBanner } from 'kpatch/parts';
+import { facts, html, verdictBanner } from 'kpatch/parts';
 import { type Caller, mayAct, signIn, signOut } from '../access/accounts.ts';
 import { callerOf, isOwnForm, sessionCookie, sessionOf } from '../access/caller.ts';
+import { refusalOf } from '../api/handlers.ts';
 import { RateLimit } from '../ingest/limit.ts';
 import { rollBack, type Step, stepNames, stepRollout } from '../rollout/commands.ts';
 import type { Rollouts } from '../rollout/rollouts.ts';
@@ -87,33 +88,35 @@ export function addSession(
     const caller = await needCaller(database, request, reply);
     if (caller === undefined) return reply;
     const { id, step } = request.params as { id: string; step: string };
-    const problem = await changed(caller, request, id, step);
-    if (problem === undefined) return reply.redirect(`/rollout/${id}`, 303);
-    const body = html`<h1>Not done</h1>${verdictBanner('bad', 'Nothing was changed', html`<p>${problem}</p>`)}<p><a href="/rollouts">Rollouts</a></p>`;
-    return send(reply, 403, framed({ title: 'Not done', place: '/rollouts', body }));
+    const refused = await changed(caller, request, id, step);
+    if (refused === undefined) return reply.redirect(`/rollout/${id}`, 303);
+    const body = html`<h1>Not done</h1>${verdictBanner('bad', 'Nothing was changed', html`<p>${refused.error}</p>`)}<p><a href="/rollouts">Rollouts</a></p>`;
+    return send(reply, refused.status, framed({ title: 'Not done', place: '/rollouts', body }));
   });
 
-  /** Carries out a step; the reason if it is refused. */
+  /** Carries out a step; the reason and the status if it is refused. */
   async function changed(
     caller: Caller,
     request: FastifyRequest,
     id: string,
     step: string,
-  ): Promise<string | undefined> {
-    if (!mayAct(caller.role, 'operator')) return 'This needs the role operator.';
-    if (!isOwnForm(caller, formOf(request))) return 'The request does not come from a page of this server.';
+  ): Promise<{ status: number; error: string } | undefined> {
+    if (!mayAct(caller.role, 'operator')) return { status: 403, error: 'This needs the role operator.' };
+    if (!isOwnForm(caller, formOf(request)))
+      return { status: 403, error: 'The request does not come from a page of this server.' };
     const { reason = '' } = (request.body ?? {}) as { reason?: unknown };
     const text = typeof reason === 'string' ? reason.replaceAll('\0', '').slice(0, 500) : '';
     const actor = { who: caller.who, address: request.ip };
     try {
       if (step === 'roll-back') await rollBack(database, actor, id, [], text);
       else if (stepNames.includes(step as Step)) await stepRollout(database, actor, id, step as Step, text);
-      else return 'There is no such step.';
+      else return { status: 404, error: 'There is no such step.' };
       await rollouts.refresh();
       return undefined;
     } catch (error) {
-      if (error instanceof KpatchError) return error.message;
-      throw error;
+      const refused = refusalOf(error);
+      if (refused === undefined) throw error;
+      return refused;
     }
   }
 }

@@ -71,7 +71,7 @@ const steps = {
 export type Step = keyof typeof steps;
 export const stepNames = Object.keys(steps) as readonly Step[];
 
-/** Starts, pauses, resumes or halts a rollout. Error: `fleet-rollout`. */
+/** Starts, pauses, resumes or halts a rollout. Errors: `fleet-rollout`, `fleet-no-rollout`. */
 export async function stepRollout(
   database: Database,
   actor: Actor,
@@ -98,7 +98,7 @@ export async function stepRollout(
 
 /**
  * Brings the hosts of some rings (all if none are named) back to the release before. The rollout is halted if it is not over, so that no
- * other ring opens. Error: `fleet-rollout`.
+ * other ring opens. Errors: `fleet-rollout`, `fleet-no-rollout`.
  */
 export async function rollBack(
   database: Database,
@@ -147,7 +147,7 @@ export async function unfreeze(database: Database, actor: Actor): Promise<void> 
   });
 }
 
-/** Runs `work` on one rollout; a text that it returns is the reason why it cannot be done. */
+/** Runs `work` on one rollout; a text that it returns is the reason why it cannot be done. Errors: `fleet-rollout`, `fleet-no-rollout`. */
 async function changing(
   database: Database,
   id: string,
@@ -155,11 +155,11 @@ async function changing(
   work: (queries: Queries, rollout: StoredRollout) => Promise<string | undefined>,
 ): Promise<void> {
   const refuse = (problem: string): Error => failure('fleet-rollout', { action: `${action} rollout ${id}`, problem });
-  if (!/^\d{1,9}$/.test(id)) throw refuse('there is no such rollout');
+  if (!/^\d{1,9}$/.test(id)) throw failure('fleet-no-rollout', { rollout: id });
   await database.transaction(async (queries) => {
     await queries.query('select 1 from fleet.rollout where id = $1 for update', [id]);
     const [rollout] = await readRollouts(queries, id);
-    if (rollout === undefined) throw refuse('there is no such rollout');
+    if (rollout === undefined) throw failure('fleet-no-rollout', { rollout: id });
     const problem = await work(queries, rollout);
     if (problem !== undefined) throw refuse(problem);
   });

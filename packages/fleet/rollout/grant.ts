@@ -36,7 +36,7 @@ export function grant(
       release: offer.previous,
       because: { code: 'rolled-back', text: `Ring ${ring.name} returns to the release before: ${offer.reason}` },
     };
-  if (host.patch === offer.release)
+  if (hasRelease(host, offer.release))
     return { release: offer.release, because: { code: 'ready', text: 'The host has the release.' } };
   if (offer.state === 'draft') return stay('draft', 'Nobody has started the rollout.');
   if (offer.state === 'halted') return stay('halted', offer.reason);
@@ -50,4 +50,45 @@ export function grant(
     return stay('window', `The maintenance window of ring ${ring.name} is closed; it opens ${when}.`);
   }
   return { release: offer.release, because: { code: 'ready', text: `Ring ${ring.name} is open.` } };
+}
+
+/** True if a release is among the enabled patches of a host; another program may have loaded a second one. */
+export function hasRelease({ patch }: { readonly patch: string }, release: string): boolean {
+  return patch.split(' ').includes(release);
+}
+
+type GrantOf<O> = Grant & { readonly rollout: O };
+
+/**
+ * The answer of all rollouts for the kernel of a host, newest first and without drafts; undefined if there are none. Where the newest does not
+ * let the host move, it gets the newest earlier release whose rollout finished, unless a later rollout has the same release. A host never
+ * goes back to an older release that way.
+ */
+export function grantAmong<O extends Offer>(
+  offers: readonly O[],
+  host: Parameters<typeof grant>[1],
+  freezes: readonly Freeze[],
+  now: number,
+): GrantOf<O> | undefined {
+  const [newest, ...older] = offers;
+  if (newest === undefined) return undefined;
+  const first = { ...grant(newest, host, freezes, now), rollout: newest };
+  if (first.release !== undefined && (first.release !== '' || host.patch !== '')) return first;
+  const decided = new Set([newest.release]);
+  for (const [at, rollout] of older.entries()) {
+    const isLater = decided.has(rollout.release);
+    decided.add(rollout.release);
+    const has = hasRelease(host, rollout.release);
+    if (isLater || !(has || rollout.state === 'finished')) continue;
+    const found = grant(rollout, host, freezes, now);
+    // It was rolled back, or it halted and the host keeps it.
+    if (has && found.release !== rollout.release) return { ...found, rollout };
+    if (has) return { ...first, release: rollout.release };
+    if (found.release !== rollout.release) continue;
+    const before = ['', rollout.previous, ...older.slice(at + 1).map(({ release }) => release)];
+    if (!before.includes(host.patch)) return first;
+    const text = `It may have the release of the rollout before. Rollout ${newest.id}: ${first.because.text}`;
+    return { ...found, because: { code: 'ready', text }, rollout };
+  }
+  return first;
 }

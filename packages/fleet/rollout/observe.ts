@@ -42,13 +42,13 @@ type Draft = { patched: Record<keyof Group, number>; unpatched: Record<keyof Gro
 
 /**
  * What happened since the rollout began on hosts with its kernel. A host counts once for each metric and side, with its first incident.
- * `labelOf` says with which hosts one is compared; `patched` is how many hosts have the release now.
+ * `labelFor` says with which hosts one is compared, also one that has left or boots another kernel since; `patched` is how many hosts have the release now.
  */
 export async function observe(
   queries: Queries,
   rollout: { readonly kernel: string; readonly release: string; readonly started: number },
   history: Group,
-  labelOf: (host: string) => string,
+  labelFor: (host: { readonly labels: readonly string[] }) => string,
   patched: number,
 ): Promise<Observed> {
   const { kernel, release, started } = rollout;
@@ -61,19 +61,20 @@ export async function observe(
     return found;
   };
   const times = await queries.query<{ hour: Date; label: string; treated: boolean; seconds: number }>(
-    `select hour, label, patch = $2 as treated, sum(seconds) as seconds from fleet.evidence
+    `select hour, label, $2 = any(string_to_array(patch, ' ')) as treated, sum(seconds) as seconds from fleet.evidence
      where kernel = $1 and hour >= $3 group by 1, 2, 3`,
     [kernel, release, since],
   );
   for (const { hour, label, treated, seconds } of times)
     cell(hour.getTime(), label)[treated ? 'patched' : 'unpatched'].hostDays += Number(seconds) / DAY;
-  const incidents = await queries.query<{ host: string; kind: RateMetric; treated: boolean; at: Date }>(
-    `select host, kind, patch = $2 as treated, min(at) as at from fleet.incident
-     where kernel = $1 and at >= $3 and kind = any($4) group by 1, 2, 3`,
+  const incidents = await queries.query<{ labels: string[]; kind: RateMetric; treated: boolean; at: Date }>(
+    `select i.host, i.kind, h.labels, $2 = any(string_to_array(i.patch, ' ')) as treated, min(i.at) as at
+     from fleet.incident i join fleet.host h on h.id = i.host
+     where i.kernel = $1 and i.at >= $3 and i.kind = any($4) group by 1, 2, 3, 4`,
     [kernel, release, new Date(started), rateMetrics],
   );
-  for (const { host, kind, treated, at } of incidents)
-    cell(at.getTime(), labelOf(host))[treated ? 'patched' : 'unpatched'][kind]++;
+  for (const { labels, kind, treated, at } of incidents)
+    cell(at.getTime(), labelFor({ labels }))[treated ? 'patched' : 'unpatched'][kind]++;
   const loads = await queries.query<{ host: string; kind: string }>(
     "select distinct host, kind from fleet.incident where patch = $1 and kind in ('failed', 'slow', 'blocked') and at >= $2",
     [release, new Date(started)],

@@ -5,7 +5,7 @@
 import type { Database } from '../store/database.ts';
 import { type Action, type Decision, decide, type Freeze, type RingFacts } from './decide.ts';
 import { type Group, judge } from './evidence.ts';
-import { type Grant, grant } from './grant.ts';
+import { type Grant, grantAmong, hasRelease } from './grant.ts';
 import { observe, readHistory } from './observe.ts';
 import { ringOf } from './ring.ts';
 import {
@@ -44,6 +44,8 @@ export interface RolloutOptions {
 const AWAY_MS = 2 * 3_600_000;
 /** Points of the charts are this far apart at least (milliseconds). */
 const CHART_MS = 10 * 60_000;
+/** How long a rollout can still be halted by evidence after it finished (milliseconds). */
+const AFTERCARE_MS = 30 * 86_400_000;
 
 export class Rollouts {
   readonly #database: Database;
@@ -83,11 +85,10 @@ export class Rollouts {
     return host.labels.find((one) => one.startsWith('site=')) ?? '';
   }
 
-  /** What the newest rollout for the kernel of a host says about it; undefined if there is none. */
+  /** What the rollouts for the kernel of a host say about it; undefined if there is none. */
   grantFor(host: Member): (Grant & { readonly rollout: StoredRollout }) | undefined {
-    const rollout = this.#rollouts.find((one) => one.kernel === host.kernel && one.state !== 'draft');
-    if (rollout === undefined) return undefined;
-    return { ...grant(rollout, host, this.#freezes, this.#now()), rollout };
+    const rollouts = this.#rollouts.filter((one) => one.kernel === host.kernel && one.state !== 'draft');
+    return grantAmong(rollouts, host, this.#freezes, this.#now());
   }
 
   /** The patches that a host may have; what it has stays chosen while it may not move. */
@@ -104,9 +105,16 @@ export class Rollouts {
   /** Looks at every rollout once and carries out what follows. Call it once a minute. */
   async look(): Promise<void> {
     await this.refresh();
-    for (const rollout of this.#rollouts.filter(({ state }) => state === 'running' || state === 'paused'))
-      await this.#lookAt(rollout);
+    for (const rollout of this.#rollouts.filter((one) => this.#isWatched(one))) await this.#lookAt(rollout);
     await this.refresh();
+  }
+
+  /** A finished rollout is looked at less often, for some weeks: harm that is rare or comes late halts it too. */
+  #isWatched({ id, state, finished = 0 }: StoredRollout): boolean {
+    if (state === 'running' || state === 'paused') return true;
+    const now = this.#now();
+    if (state !== 'finished' || now > finished + AFTERCARE_MS) return false;
+    return now - (this.#charted.get(id) ?? 0) >= CHART_MS;
   }
 
   async #lookAt(rollout: StoredRollout): Promise<void> {
@@ -115,14 +123,13 @@ export class Rollouts {
     const history = this.#history.get(rollout.id) ?? (await readHistory(this.#database, started));
     this.#history.set(rollout.id, history);
     const members = this.#membersOf(rollout);
-    const labels = new Map(members.map(({ host }) => [host.id, this.labelFor(host)]));
-    const patched = members.filter(({ host }) => host.patch === rollout.release).length;
+    const patched = members.filter(({ host }) => hasRelease(host, rollout.release)).length;
     const { kernel, release } = rollout;
     const seen = await observe(
       this.#database,
       { kernel, release, started },
       history,
-      (id) => labels.get(id) ?? '',
+      (host) => this.labelFor(host),
       patched,
     );
     const rings = ringFacts(rollout, members, seen.unable, now);
@@ -188,7 +195,7 @@ function ringFacts(
   for (const { host, ring } of members) {
     const one = facts[ring]!;
     one.hosts++;
-    if (host.patch === rollout.release) one.patched++;
+    if (hasRelease(host, rollout.release)) one.patched++;
     else if (unable.has(host.id)) one.unable++;
     else if (now - host.seen > AWAY_MS) one.away++;
   }

@@ -18,6 +18,8 @@ export interface StoredRollout extends Offer {
   readonly created: number;
   readonly createdBy: string;
   readonly started: number | undefined;
+  /** When its time of observation was over; only in the state `finished`. */
+  readonly finished: number | undefined;
   readonly look: Look | undefined;
 }
 
@@ -64,6 +66,7 @@ function rolloutOf(row: Row, rings: readonly Row[]): StoredRollout {
     created: ms(row.created) ?? 0,
     createdBy: String(row.created_by),
     started: settings.started,
+    finished: row.state === 'finished' ? ms(row.changed) : undefined,
     watchSeconds: settings.watchSeconds ?? 0,
     look: settings.look,
     rings: rings.map(ringOf),

@@ -1,28 +1,47 @@
 /** What the server does by itself: notices hosts that fell silent, and removes what is older than its retention. */
 import type { FleetConfig } from '../config.ts';
+import { addEvidence, type Evidence, hourOf, noEvidence } from '../ingest/batch.ts';
 import type { Database } from '../store/database.ts';
 
-/** Hosts that fell silent count once for each silence, as evidence against what they ran. Returns how many are new. */
-export async function noteSilent(database: Database, intervalSeconds: number, since: Date, now: Date): Promise<number> {
+/** The group whose hosts are compared with each other; `Rollouts.labelFor`. */
+export type LabelFor = (host: { readonly labels: readonly string[] }) => string;
+
+/**
+ * Hosts that fell silent count once for each silence, as evidence against what they ran, in the group that `labelFor` names: the group in
+ * which their observed time counts too. Returns how many are new.
+ */
+export async function noteSilent(
+  database: Database,
+  intervalSeconds: number,
+  since: Date,
+  now: Date,
+  labelFor: LabelFor,
+): Promise<number> {
   // A server that was away itself heard of nobody: only silence that began while it listened counts.
   const silentSeconds = 3 * intervalSeconds;
   const before = new Date(now.getTime() - silentSeconds * 1000);
   if (before < since) return 0;
   return await database.transaction(async (queries) => {
-    const rows = await queries.query(
-      `insert into fleet.incident (host, at, kind, kernel, patch, key, text)
-       select c.host, $1, 'missing', c.kernel, split_part(c.patch, ' ', 1), c.seen::text, 'no report for three intervals'
-       from fleet.checkin c join fleet.host h on h.id = c.host
-       where h."left" is null and h.standing <> 'cloned' and c.reports > 0 and c.seen < $2 and c.seen >= $3
-       on conflict (host, kind, key) do nothing returning kernel, patch`,
+    const rows = await queries.query<{ kernel: string; patch: string; labels: string[] }>(
+      `with silent as (
+         select c.host, c.kernel, c.patch, c.seen, h.labels from fleet.checkin c join fleet.host h on h.id = c.host
+         where h."left" is null and h.standing <> 'cloned' and c.reports > 0 and c.seen < $2 and c.seen >= $3),
+       noted as (
+         insert into fleet.incident (host, at, kind, kernel, patch, key, text)
+         select host, $1, 'missing', kernel, patch, seen::text, 'no report for three intervals' from silent
+         on conflict (host, kind, key) do nothing returning host)
+       select kernel, patch, labels from silent join noted using (host)`,
       [now, before, since],
     );
-    await queries.query(
-      `insert into fleet.evidence as e (hour, kernel, patch, label, missing)
-       select date_trunc('hour', $1::timestamptz), kernel, patch, '', count(*) from unnest($2::text[], $3::text[]) as n(kernel, patch)
-       group by kernel, patch on conflict (hour, kernel, patch, label) do update set missing = e.missing + excluded.missing`,
-      [now, rows.map(({ kernel }) => kernel), rows.map(({ patch }) => patch)],
-    );
+    const evidence = new Map<string, Evidence>();
+    for (const { kernel, patch, labels } of rows) {
+      const label = labelFor({ labels });
+      const key = JSON.stringify([kernel, patch, label]);
+      const one = evidence.get(key) ?? { ...noEvidence, hour: hourOf(now.getTime()), kernel, patch, label };
+      one.missing++;
+      evidence.set(key, one);
+    }
+    if (evidence.size > 0) await addEvidence(queries, [...evidence.values()]);
     return rows.length;
   });
 }
@@ -54,12 +73,16 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 /** Runs both until it is stopped. A database that cannot be reached is tried again at the next turn. */
-export function startHousekeeping(database: Database, config: FleetConfig): { stop(): Promise<void> } {
+export function startHousekeeping(
+  database: Database,
+  config: FleetConfig,
+  labelFor: LabelFor,
+): { stop(): Promise<void> } {
   const since = new Date();
   let pruned = 0;
   let running: Promise<unknown> = Promise.resolve();
   const turn = async (): Promise<void> => {
-    await noteSilent(database, config.intervalSeconds, since, new Date());
+    await noteSilent(database, config.intervalSeconds, since, new Date(), labelFor);
     if (Date.now() - pruned < HOUR_MS) return;
     pruned = Date.now();
     await prune(database, config);

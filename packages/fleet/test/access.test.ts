@@ -193,12 +193,12 @@ test('metrics are text for Prometheus; the OpenAPI description names every route
 
 test('a host that falls silent counts once for each silence, and not if the server was away itself', async () => {
   const host = new SimulatedHost('silent', '6.1.0-silent');
-  await world.join(host);
+  await world.join(host, ['role=db', 'site=paris']);
   await world.report(host);
   const seen = new Date(world.now);
   const at = (seconds: number): Date => new Date(seen.getTime() + seconds * 1000);
   const silent = async (since: Date, now: Date): Promise<number> => {
-    await noteSilent(world.database, 300, since, now);
+    await noteSilent(world.database, 300, since, now, (host) => world.fleet.rollouts.labelFor(host));
     return Number(
       (await world.one("select coalesce(sum(missing), 0)::int as n from fleet.evidence where kernel = '6.1.0-silent'"))
         .n,
@@ -208,6 +208,11 @@ test('a host that falls silent counts once for each silence, and not if the serv
   assert.equal(await silent(at(100), at(1000)), 0, 'the server started after the last report');
   assert.equal(await silent(at(-60), at(1000)), 1);
   assert.equal(await silent(at(-60), at(2000)), 1);
+  // The silence counts in the group in which the observed time of the host counts.
+  const groups = await world.database.query(
+    "select distinct label, sum(reports)::int as reports, sum(missing)::int as missing from fleet.evidence where kernel = '6.1.0-silent' group by label",
+  );
+  assert.deepEqual(groups, [{ label: 'site=paris', reports: 1, missing: 1 }]);
 });
 
 test('backup and restore: the same rows in another database, and new ones after them', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decide, type Facts, type Freeze, type Ring, type Rollout } from '#fleet/rollout/decide.ts';
 import { emptyGroup, judge, tally } from '#fleet/rollout/evidence.ts';
-import { grant } from '#fleet/rollout/grant.ts';
+import { grant, grantAmong } from '#fleet/rollout/grant.ts';
 import { planRings } from '#fleet/rollout/plan.ts';
 
 const now = Date.parse('2026-12-01T12:00:00Z');
@@ -126,6 +126,27 @@ test('what one host may do: its ring, its window, freeze, halt, rollback', () =>
   assert.equal(grant({ ...opened, state: 'halted' }, { ...host('canary'), patch: 'new' }, [], now).release, 'new');
   const back = { ...opened, reason: 'anna', rings: [{ ...rings[0]!, state: 'rolled back' as const }, rings[1]!] };
   assert.equal(grant(back, { ...host('canary'), patch: 'new' }, [freeze], now).release, 'old');
+});
+
+test('of several rollouts, the newest earlier release that finished holds where the newest waits', () => {
+  const all = [ring('all', { state: 'done' })];
+  const offer = (id: string, release: string, state: Rollout['state'], previous = '') => {
+    const rings = state === 'finished' || state === 'halted' ? all : [ring('all')];
+    return { ...rollout(rings, { id, state, reason: state }), release, previous };
+  };
+  const release = (offers: ReturnType<typeof offer>[], patch: string) =>
+    grantAmong(offers, { id: 'h', labels: [], patch }, [], now)?.release;
+  const [a, b, c] = [offer('1', 'a', 'finished'), offer('2', 'b', 'finished', 'a'), offer('3', 'c', 'running', 'b')];
+  assert.equal(release([], ''), undefined);
+  for (const had of ['', 'a', 'b', 'b unknown:other']) assert.equal(release([c, b, a], had), 'b', had);
+  assert.equal(release([c, b, a], 'elsewhere'), undefined, 'a patch from elsewhere stays');
+  const halted = offer('2', 'b', 'halted', 'a');
+  for (const had of ['', 'a']) assert.equal(release([c, halted, a], had), 'a', had);
+  assert.equal(release([c, halted, a], 'b'), 'b', 'a halt takes nothing away');
+  const back = offer('2', 'b', 'rolled back', 'a');
+  for (const had of ['', 'a', 'b']) assert.equal(release([c, back, a], had), 'a', had);
+  assert.equal(release([back], ''), 'a');
+  assert.equal(release([offer('2', 'a', 'halted'), a], ''), undefined, 'a later rollout of the same release halted');
 });
 
 test('planned rings grow tenfold at most, and the last has all hosts', () => {

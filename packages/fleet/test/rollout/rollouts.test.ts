@@ -109,9 +109,9 @@ test('canaries first, then all; the chart has points; it finishes; silence is no
   );
   // A host that goes silent counts once, with the patch that it had.
   const silent = machines.hosts.pop()!;
-  const since = new Date(world.now - 1000);
+  const since = new Date(world.now - 20 * 60_000);
   for (let round = 0; round < 5; round++) await machines.round();
-  await noteSilent(world.database, 300, since, new Date(world.now));
+  await noteSilent(world.database, 300, since, new Date(world.now), (host) => world.fleet.rollouts.labelFor(host));
   const rows = await world.database.query("select host, patch from fleet.incident where kind = 'missing'");
   assert.deepEqual(rows, [{ host: silent.key.id, patch: next }]);
 });
@@ -141,6 +141,45 @@ test('two canaries crash: halted, no other host is offered it, the reason names 
   assert.equal(machines.having(next), 0);
 });
 
+test('a host that joins after a halt gets the release before; a finished rollout is still halted by evidence', async () => {
+  await using world = await TestFleet.open();
+  const machines = new Machines(world);
+  await machines.join(12, 3);
+  await machines.round();
+  const first = await started(world);
+  for (let round = 0; round < 28; round++) await machines.round(15);
+  assert.equal((await stored(world, first)).state, 'finished');
+  const third = 'c'.repeat(64);
+  const plan = { title: '', kernel, release: third, previous: next, watchSeconds: 0, rings };
+  const second = await createRollout(world.database, commandLine, plan, world.now);
+  await stepRollout(world.database, commandLine, second, 'start', '', world.now);
+  await stepRollout(world.database, commandLine, second, 'halt', 'it is slow', world.now);
+  await machines.join(1, 0);
+  const late = machines.hosts.at(-1)!;
+  late.patch = undefined;
+  for (let round = 0; round < 3; round++) await machines.round();
+  assert.equal(machines.having(next), 13);
+  // A patch that came from elsewhere is not replaced by an older one.
+  await machines.join(1, 0);
+  machines.hosts.at(-1)!.patch = patch('d'.repeat(64));
+  for (let round = 0; round < 3; round++) await machines.round();
+  assert.equal(machines.having('d'.repeat(64)), 1);
+  for (const host of machines.hosts.slice(0, 5))
+    host.incidents = [
+      { kind: 'crash', key: 'late', at: new Date().toISOString(), patch: next, text: 'a boot was lost' },
+    ];
+  for (let round = 0; round < 6; round++) await machines.round();
+  const { state, reason } = await stored(world, first);
+  assert.equal(state, 'halted');
+  assert.match(reason, /crashes on 5 patched hosts/);
+  // It is no longer offered; who has it keeps it.
+  await machines.join(1, 0);
+  machines.hosts.at(-1)!.patch = undefined;
+  for (let round = 0; round < 3; round++) await machines.round();
+  assert.equal(machines.hosts.at(-1)!.patch, undefined);
+  assert.equal(machines.having(next), 13);
+});
+
 test('pause, freeze and unfreeze; steps that are not possible are refused with the reason; all of it is in the audit log', async () => {
   await using world = await TestFleet.open();
   const machines = new Machines(world);
@@ -160,7 +199,7 @@ test('pause, freeze and unfreeze; steps that are not possible are refused with t
   const again = await provokes('fleet-rollout', () => stepRollout(world.database, commandLine, id, 'start', ''));
   assert.match(again.message, /it is running/);
   for (const wrong of ['', 'x', '999', "1'"])
-    await provokes('fleet-rollout', () => stepRollout(world.database, commandLine, wrong, 'halt', ''));
+    await provokes('fleet-no-rollout', () => stepRollout(world.database, commandLine, wrong, 'halt', ''));
   await provokes('fleet-rollout', () => rollBack(world.database, commandLine, id, ['none'], ''));
   const second = createRollout(world.database, commandLine, {
     title: '',
@@ -206,6 +245,8 @@ test('the API plans, starts, freezes and rolls back; a viewer only reads', async
   );
   assert.equal((await call('viewer', 'GET', '/api/rollouts')).body.rollouts.length, 1);
   assert.equal((await call('viewer', 'GET', '/api/rollouts/77')).status, 404);
+  for (const step of ['start', 'roll-back'])
+    assert.equal((await call('operator', 'POST', `/api/rollouts/77/${step}`, { reason: '' })).status, 404);
 });
 
 test('plans: what is wrong is named', async () => {

@@ -68,6 +68,12 @@ export const fleetErrors = table({
     why: '',
     fix: 'see what it does and why: kpatch-fleet rollout show; plans are described in docs/rollouts.md',
   },
+  'fleet-no-rollout': {
+    exit: 3,
+    what: 'there is no rollout {rollout}',
+    why: '',
+    fix: 'see which there are: kpatch-fleet rollout list',
+  },
   'fleet-config': {
     exit: 2,
     what: 'the fleet server in {folder} has an invalid fleet.json: {problem}',
