@@ -1,11 +1,13 @@
 /**
  * Rebuilds a module from the inputs that its provenance records, and compares the bytes. Every input is checked before the
- * build: another compiler or kernel would give another module and show nothing.
+ * build: another kernel would give another module and show nothing. The recorded toolchain is fetched; where its packages are
+ * gone, the rebuild uses what there is, and says so.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { sha256 } from '../base/digest.ts';
 import { failure } from '../base/errors/error.ts';
+import { plural } from '../base/errors/plural.ts';
 import { readBytes, temporaryFolder } from '../base/files.ts';
 import type { Reporter } from '../base/report.ts';
 import { version } from '../base/version.ts';
@@ -21,6 +23,12 @@ import { type ProvenanceStatement, type Resource, readProvenance } from '../prov
 import { build } from './build.ts';
 import { type FileDifference, firstDifference } from './first-difference.ts';
 import type { OutOfTreeModule } from './out-of-tree.ts';
+import {
+  isToolchainPackage,
+  recordedToolchain,
+  type ToolchainDifference,
+  toolchainDifferences,
+} from './recorded-toolchain.ts';
 import type { BuildRequest } from './request.ts';
 import { kernelInputs } from './stages/inputs.ts';
 
@@ -48,6 +56,8 @@ export interface Reproduction {
   readonly signed: boolean;
   /** The recorded inputs that were compared with those of this machine. */
   readonly inputs: readonly { readonly role: string; readonly name: string }[];
+  /** Packages of the toolchain that were not the recorded ones; empty if the recorded toolchain was used. */
+  readonly toolchain: readonly ToolchainDifference[];
 }
 
 /**
@@ -73,7 +83,7 @@ export async function reproduce(request: ReproduceRequest, report: Reporter): Pr
   const patches = patchFiles(resolvedDependencies, request.patches, folder.path);
   const shield = module.manifest?.shield;
   const wanted = { ...requestOf(request, statement, patches), ...(shield === undefined ? {} : { shield }) };
-  const inputs = await checkInputs(wanted, internalParameters.compiler, resolvedDependencies, report);
+  const { inputs, toolchain } = await checkInputs(wanted, internalParameters.compiler, resolvedDependencies, report);
   const { unsigned } = await build(wanted, report);
   return {
     given: digests.unsigned,
@@ -84,6 +94,7 @@ export async function reproduce(request: ReproduceRequest, report: Reporter): Pr
       role: roleOf(one),
       name: one.name ?? '',
     })),
+    toolchain,
   };
 }
 
@@ -142,6 +153,7 @@ function requestOf(request: ReproduceRequest, statement: ProvenanceStatement, pa
         ? {}
         : { distribution: parseDistribution(origin) }),
       ...(toolchain === 'local' ? { localCompiler: true } : {}),
+      pins: recordedToolchain(statement.predicate.buildDefinition.resolvedDependencies),
     },
     ...(all.outOfTree === undefined ? {} : { outOfTree: outOfTree! }),
     name: all.name,
@@ -163,14 +175,19 @@ async function checkInputs(
   compiler: string,
   recorded: readonly Resource[],
   report: Reporter,
-): Promise<Resource[]> {
+): Promise<{ inputs: Resource[]; toolchain: ToolchainDifference[] }> {
   const kernel =
     wanted.parts === undefined
       ? await prepareKernel(wanted.release, { ...wanted.kernelSource, report })
       : await prepareCustomKernel(wanted.parts, { report });
   const here = await kernelInputs(kernel);
   const compared: Resource[] = [];
+  // Without a build root there is nothing to compare its packages with: each is missing.
+  const hasRoot = here.some(isToolchainPackage);
+  const toolchain = hasRoot ? toolchainDifferences(recorded, here) : [];
+  const differing = new Set(toolchain.map(({ name }) => name));
   for (const one of recorded.filter((resource) => !isPatch(resource))) {
+    if (isToolchainPackage(one) && differing.has(one.name ?? '')) continue;
     const twin = here.find((other) => roleOf(other) === roleOf(one) && other.name === one.name);
     const input = `the ${roleOf(one)} ${one.name ?? ''}`;
     if (twin === undefined)
@@ -182,7 +199,9 @@ async function checkInputs(
     if (problem !== undefined) throw failure('reproduce-differs', { input, problem });
     compared.push(one);
   }
-  return compared;
+  if (toolchain.length > 0)
+    report.warn(`${plural(toolchain.length, 'package')} of the recorded toolchain cannot be had; building with others`);
+  return { inputs: compared, toolchain };
 }
 
 function differenceOf(recorded: Resource, here: Resource): string | undefined {

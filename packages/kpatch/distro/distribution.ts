@@ -2,6 +2,7 @@
  * What differs by distribution, as one record that each folder of `distro/` fills in. Stages ask these questions and know no
  * distribution. A new distribution is one folder and one line in registry.ts.
  */
+import type { PackageVersion } from '../kernel/target.ts';
 import type { Naming } from '../platform/naming.ts';
 import type { BuildRootPlan, WantedCompiler } from '../toolchain/build-root.ts';
 import type { KernelProvider, ProviderContext } from './provider.ts';
@@ -20,6 +21,8 @@ export interface ArchiveOptions {
   readonly mirror?: string;
   /** Accept indexes whose date of expiry has passed. */
   readonly allowExpired?: boolean;
+  /** The packages that a build root is to consist of, exactly; what the archive has now where one of them is gone. */
+  readonly pins?: readonly PackageVersion[];
 }
 
 export interface Distribution {

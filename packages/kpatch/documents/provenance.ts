@@ -123,6 +123,20 @@ export const reproduceDocument = printed(
         problem: v.string(),
       }),
     ),
+    verdict: described(
+      v.picklist(['reproduced', 'different', 'other toolchain']),
+      '`reproduced`: identical, built with the recorded toolchain. `other toolchain`: not reproduced, because packages of the toolchain could not be had; `identical` then proves nothing.',
+    ),
+    toolchain: described(
+      v.array(
+        v.object({
+          name: v.string(),
+          recorded: v.nullable(described(v.string(), 'Version in the provenance; null if it is not recorded.')),
+          used: v.nullable(described(v.string(), 'Version that was used; null if the package was not there.')),
+        }),
+      ),
+      'Packages of the toolchain that were not the recorded ones.',
+    ),
     signed: v.boolean(),
     inputs: described(v.array(v.object({ role: v.string(), name: v.string() })), 'What was compared before building.'),
   },

@@ -1,6 +1,7 @@
 /** Build roots in the cache: made once for each compiler of a distribution release, shared by all kernels that it built. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { sha256 } from '../base/digest.ts';
 import { failure } from '../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import { lock } from '../base/lock.ts';
@@ -33,7 +34,8 @@ export function buildRootKey({ distribution, version }: DistributionRelease, com
 }
 
 /**
- * The build root for a compiler, from the cache or made now; undefined if the distribution has none.
+ * The build root for a compiler, from the cache or made now; undefined if the distribution has none. One of pinned packages
+ * has a folder of its own; where a package is gone, it is the usual one.
  * Errors: those of `Distribution.buildRoot`, `tool-failed`, `disk-full`, `locked`.
  */
 export async function buildRoot(
@@ -44,7 +46,10 @@ export async function buildRoot(
 ): Promise<BuildRoot | undefined> {
   const record = distributionOf(release.distribution);
   if (record.buildRoot === undefined) return undefined;
-  const key = buildRootKey(release, compiler);
+  const { pins = [], ...ordinary } = options;
+  const usual = buildRootKey(release, compiler);
+  const isUsual = pins.length === 0 || samePackages(pins, packagesOfBuildRoot(join(buildRootsFolder(), usual)));
+  const key = isUsual ? usual : `${usual}-pinned-${sha256(listOf(pins).join('\n')).slice(0, 16)}`;
   const folder = join(buildRootsFolder(), key);
   const present = read(folder);
   if (present !== undefined) return { folder, key, packages: present.packages };
@@ -57,6 +62,8 @@ export async function buildRoot(
   using _packages = await lock(packagesLock(), 'the downloaded packages', { shared: true, waitMs: WAIT_MS });
   const context = { report, packages: packagesFolder(), cache: cacheRoot() };
   const plan = await record.buildRoot(release.version, compiler, options, context);
+  // One of them is gone; the caller compares what the build root consists of.
+  if (!isUsual && !samePackages(pins, plan.packages)) return await buildRoot(release, compiler, ordinary, report);
   const files = await plan.fetch();
   await report.stage(`unpack the build root ${key}`, async () => {
     mkdirSync(buildRootsFolder(), { recursive: true });
@@ -76,6 +83,22 @@ export async function buildRoot(
     renameSync(unfinished.path, folder);
   });
   return { folder, key, packages: plan.packages };
+}
+
+const listOf = (packages: readonly PackageVersion[]): string[] =>
+  packages.map(({ name, version, sha256: digest = '' }) => `${name}=${version} ${digest}`).sort();
+
+/** True if these are the same packages in the same versions; a digest counts where both have one. */
+export function samePackages(one: readonly PackageVersion[], other: readonly PackageVersion[]): boolean {
+  const known = new Map(other.map((each) => [each.name, each]));
+  return (
+    one.length === other.length &&
+    one.every(({ name, version, sha256: digest }) => {
+      const twin = known.get(name);
+      if (twin?.version !== version) return false;
+      return digest === undefined || twin.sha256 === undefined || digest === twin.sha256;
+    })
+  );
 }
 
 /** The packages that a build root consists of; an empty list if its folder is damaged. */

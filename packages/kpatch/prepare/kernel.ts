@@ -138,7 +138,9 @@ function toolchainOf(release: string, options: PrepareKernelOptions): Toolchain 
     origin: origin === undefined ? undefined : `${origin.distribution}:${origin.version}`,
     async buildRoot(compiler) {
       if (local) return undefined;
-      const root = await buildRoot(origin, compiler, options, options.report);
+      // What is prepared serves all builds, also those that pin nothing.
+      const { pins: _, ...archive } = options;
+      const root = await buildRoot(origin, compiler, archive, options.report);
       return root?.folder;
     },
   };

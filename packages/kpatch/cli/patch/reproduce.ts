@@ -1,6 +1,6 @@
 /** `kpatch reproduce MODULE`: builds a module again from its recorded inputs and compares the bytes. */
 import type { Command } from 'commander';
-import { reproduce } from '../../builder/reproduce.ts';
+import { type Reproduction, reproduce } from '../../builder/reproduce.ts';
 import { provenancePath } from '../../module/proof-path.ts';
 import { readPublicKey } from '../../module/public-key.ts';
 import { action, type Outcome } from '../command.ts';
@@ -40,28 +40,53 @@ export function register(program: Command): void {
         ...partsOf(options),
         ...outOfTree(options),
       };
-      const { given, rebuilt, difference, signed, inputs } = await reproduce(request, report);
-      const who = signed
-        ? 'The provenance is signed by a given key.'
-        : 'The provenance was not verified: no --key was given.';
-      const where = difference?.offset === null || difference === undefined ? '' : ` at byte ${difference.offset}`;
-      const text =
-        difference === undefined
-          ? `Identical: ${module} was rebuilt byte for byte (${rebuilt}).\n${who}`
-          : `DIFFERENT: the rebuilt module is another one.\n  first difference: section ${difference.section}${where}: ${difference.problem}\n${who}`;
-      return {
-        exit: difference === undefined ? 0 : 1,
-        schema: 'kpatch.reproduce/1',
-        data: {
-          module,
-          identical: difference === undefined,
-          sha256: { given, rebuilt },
-          difference: difference ?? null,
-          signed,
-          inputs,
-        },
-        text,
-      };
+      return reproduceOutcome(module, await reproduce(request, report));
     }),
   );
+}
+
+/** What is printed, and the exit status: 0 reproduced, 1 different, 4 not built with the recorded toolchain. */
+export function reproduceOutcome(module: string, reproduction: Reproduction): Outcome {
+  const { given, rebuilt, difference, signed, inputs, toolchain } = reproduction;
+  const identical = difference === undefined;
+  const verdict = toolchain.length > 0 ? 'other toolchain' : identical ? 'reproduced' : 'different';
+  return {
+    exit: verdict === 'other toolchain' ? 4 : identical ? 0 : 1,
+    schema: 'kpatch.reproduce/1',
+    data: {
+      module,
+      identical,
+      verdict,
+      sha256: { given, rebuilt },
+      difference: difference ?? null,
+      toolchain,
+      signed,
+      inputs,
+    },
+    text: [...linesOf(module, reproduction), signedLine(signed)].join('\n'),
+  };
+}
+
+function linesOf(module: string, { rebuilt, difference, toolchain }: Reproduction): string[] {
+  const where = difference?.offset === null || difference === undefined ? '' : ` at byte ${difference.offset}`;
+  const first = difference && `  first difference: section ${difference.section}${where}: ${difference.problem}`;
+  if (toolchain.length > 0) {
+    return [
+      'NOT reproduced with the recorded toolchain: these packages could not be had.',
+      ...toolchain.map(
+        ({ name, recorded, used }) => `  ${name}: recorded ${recorded ?? 'nothing'}, used ${used ?? 'nothing'}`,
+      ),
+      first === undefined
+        ? 'A rebuild with the packages used has the same bytes. That does not show what the recorded ones give.'
+        : 'A rebuild with the packages used has other bytes.',
+      ...(first === undefined ? [] : [first]),
+      'Give a mirror that still has them (--mirror URL --allow-expired), or put their files into the packages of the cache.',
+    ];
+  }
+  if (first === undefined) return [`Identical: ${module} was rebuilt byte for byte (${rebuilt}).`];
+  return ['DIFFERENT: the rebuilt module is another one.', first];
+}
+
+function signedLine(signed: boolean): string {
+  return signed ? 'The provenance is signed by a given key.' : 'The provenance was not verified: no --key was given.';
 }

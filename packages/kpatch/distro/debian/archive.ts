@@ -10,6 +10,7 @@ import { plural } from '../../base/errors/plural.ts';
 import { saysDiskFull, temporaryFolder } from '../../base/files.ts';
 import { type RunResult, run } from '../../base/run.ts';
 import { parseStanzas, type Stanza } from '../../formats/deb822.ts';
+import type { PackageVersion } from '../../kernel/target.ts';
 import type { ProviderContext } from '../provider.ts';
 
 /** How apt-get says that a mirror delivers other bytes than its signed lists describe, and that it has no such file. */
@@ -55,6 +56,26 @@ export class AptArchive {
     const result = await this.#run('apt-cache', ['policy', '--', name]).catch(() => undefined);
     const version = /^ {2}Candidate: (\S+)$/m.exec(result?.stdout.toString() ?? '')?.[1];
     return (await this.show(name)).find(({ Version }) => Version === version);
+  }
+
+  /**
+   * The package of a name, version and digest: as the archive has it, else a file that was kept in `packages`. Undefined if
+   * it is gone, or if the archive has other bytes by this version.
+   */
+  async recorded({ name, version, sha256 }: PackageVersion, packages: string): Promise<Stanza | undefined> {
+    const shown = (await this.show(name)).find(
+      (one) => one.Version === version && (sha256 === undefined || one.SHA256 === sha256),
+    );
+    if (shown !== undefined || sha256 === undefined || !existsSync(packages)) return shown;
+    const prefix = `${name}_${version.replace(':', '%3a')}_`;
+    for (const file of readdirSync(packages)) {
+      const architecture = file.startsWith(prefix)
+        ? /^([a-z0-9]+)\.deb$/.exec(file.slice(prefix.length))?.[1]
+        : undefined;
+      if (architecture === undefined || (await sha256File(join(packages, file))) !== sha256) continue;
+      return { Package: name, Version: version, Architecture: architecture, SHA256: sha256 };
+    }
+    return undefined;
   }
 
   /** Names of packages that begin with `prefix`. */

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, syml
 import { dirname, join } from 'node:path';
 import { temporaryFolder } from '../../base/files.ts';
 import type { Stanza } from '../../formats/deb822.ts';
+import type { PackageVersion } from '../../kernel/target.ts';
 import type { BuildRootPlan, WantedCompiler } from '../../toolchain/build-root.ts';
 import type { ProviderContext } from '../provider.ts';
 import type { AptArchive } from './archive.ts';
@@ -18,13 +19,17 @@ const tools = [
 
 /**
  * The plan for a compiler: the version that the kernel names if the archive has it, otherwise the archive's newest of that
- * major version; the caller compares the version texts. Errors: `kernel-part-missing`, `kernel-download`.
+ * major version; the caller compares the version texts. With `pins` it is exactly those packages if all of them can be had.
+ * Errors: `kernel-part-missing`, `kernel-download`.
  */
 export async function buildRootPlan(
   archive: AptArchive,
   compiler: WantedCompiler,
   context: ProviderContext,
+  pins: readonly PackageVersion[] = [],
 ): Promise<BuildRootPlan> {
+  const pinned = await pinnedStanzas(archive, pins, context);
+  if (pinned !== undefined) return planOf(archive, pinned, context);
   const name = await compilerPackage(archive, compiler);
   const wanted = /\((?:Debian|Ubuntu) ([^)\s]+)\)/.exec(compiler.text)?.[1];
   const offered = await archive.show(name);
@@ -41,11 +46,31 @@ export async function buildRootPlan(
     const stanza = (await archive.show(one)).find(({ Version }) => Version === version);
     if (stanza !== undefined) stanzas.push(stanza);
   }
+  return planOf(archive, stanzas, context);
+}
+
+function planOf(archive: AptArchive, stanzas: readonly Stanza[], context: ProviderContext): BuildRootPlan {
   return {
     packages: stanzas.map(packageOf),
     fetch: () => archive.fetchAll(stanzas, context),
     unpack: unpackAll,
   };
+}
+
+/** Exactly these packages, from the archive or from those that were kept here; undefined if one of them is gone. */
+async function pinnedStanzas(
+  archive: AptArchive,
+  pins: readonly PackageVersion[],
+  { packages }: ProviderContext,
+): Promise<Stanza[] | undefined> {
+  if (pins.length === 0) return undefined;
+  const stanzas: Stanza[] = [];
+  for (const pin of pins) {
+    const stanza = await archive.recorded(pin, packages);
+    if (stanza === undefined) return undefined;
+    stanzas.push(stanza);
+  }
+  return stanzas;
 }
 
 /** `gcc-16-for-host` since Debian 14, `gcc-12` before; `clang-19`. */

@@ -91,7 +91,7 @@ export const debian: Distribution = {
   },
   async buildRoot(version, compiler, options, context) {
     const archive = await debianArchive(version, options, context);
-    return await buildRootPlan(archive, compiler, context);
+    return await buildRootPlan(archive, compiler, context, options.pins);
   },
   async foreignPackages({ deb: architecture }, names, folder, context) {
     const { version } = releases.findLast(({ testing }) => testing !== true)!;

@@ -57,6 +57,6 @@ export const ubuntu: Distribution = {
   async buildRoot(version, compiler, options, context) {
     const archive = await suiteArchive(suitesOf(version), join(context.cache, 'apt'), options);
     await archive.updateIfEmpty(context);
-    return await buildRootPlan(archive, compiler, context);
+    return await buildRootPlan(archive, compiler, context, options.pins);
   },
 };

@@ -93,6 +93,7 @@ test('two builds in differing environments give identical bytes and equal statem
 
   const again = kpatch(far.path, foreign, ['reproduce', one.module, '--key', join(near.path, 'builder.pub')]);
   assert.equal(again.status, 0, JSON.stringify(again.document));
+  assert.deepEqual([again.document.verdict, again.document.toolchain], ['reproduced', []]);
   assert.equal(again.document.identical, true);
   assert.equal(again.document.signed, true);
 

@@ -18,6 +18,7 @@ import { suiteArchive } from '#kpatch/distro/debian/suites.ts';
 import { unpackDebs } from '#kpatch/distro/debian/unpack.ts';
 import type { Distribution } from '#kpatch/distro/distribution.ts';
 import { registerDistribution } from '#kpatch/distro/registry.ts';
+import type { PackageVersion } from '#kpatch/kernel/target.ts';
 import { buildRoot } from '#kpatch/prepare/build-root.ts';
 import { provokes } from '../provoke.ts';
 
@@ -135,6 +136,67 @@ test('kernel-part-missing: the archive has no such compiler', async () => {
   const wanted = { family: 'gcc', major: '99', text: 'gcc-99 (Debian 99.1-1) 99.1' } as const;
   const error = await provokes('kernel-part-missing', () => buildRootPlan(archive, wanted, context));
   assert.match(error.message, /gcc-99/);
+});
+
+test('pinned packages: from the mirror, else from the packages that were kept; with one gone, what the archive has now', async () => {
+  const archive = await fromMirror('pinned');
+  await archive.update(context);
+  const wanted = { family: 'gcc', major: '99', text: 'gcc-99 (Debian 99.1-1) 99.1' } as const;
+  const [{ SHA256: digest = '' }] = (await archive.show('tool')) as [{ SHA256?: string }];
+  const pin = { name: 'tool', version: '1', sha256: digest };
+  const plan = await buildRootPlan(archive, wanted, context, [pin]);
+  assert.deepEqual(plan.packages, [pin]);
+  assert.equal((await plan.fetch()).length, 1);
+  // The mirror has never had this one.
+  writeFileSync(at('packages/old_2%3a7-1_all.deb'), 'content');
+  const old = { name: 'old', version: '2:7-1', sha256: createHash('sha256').update('content').digest('hex') };
+  const kept = await buildRootPlan(archive, wanted, context, [pin, old]);
+  assert.deepEqual(kept.packages, [pin, old]);
+  assert.deepEqual(await kept.fetch(), [at('packages/tool_1_all.deb'), at('packages/old_2%3a7-1_all.deb')]);
+  const other = 'a'.repeat(64);
+  for (const gone of [
+    { ...pin, version: '2' },
+    { ...pin, sha256: other },
+    { ...old, sha256: other },
+  ]) {
+    // The archive of today has no gcc 99.
+    await provokes('kernel-part-missing', () => buildRootPlan(archive, wanted, context, [pin, gone]));
+  }
+});
+
+test('a build root of pinned packages has its own folder; with one gone, it is the usual one', async () => {
+  const cache = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = at('pins');
+  try {
+    makePackage(at('large.deb'), 1000);
+    const today = [{ name: 'gcc', version: '2' }];
+    const available = (pins: readonly PackageVersion[] = []): readonly PackageVersion[] =>
+      pins.some(({ version }) => version === 'gone') || pins.length === 0 ? today : pins;
+    const record = lathe(unpackDebs);
+    using _registered = registerDistribution({
+      ...record,
+      buildRoot: async (version, wanted, options, given) => ({
+        ...(await record.buildRoot!(version, wanted, options, given)),
+        packages: available(options.pins),
+      }),
+    });
+    const made = async (...versions: string[]) => {
+      const pins = versions.map((version) => ({ name: 'gcc', version }));
+      const root = await buildRoot(release, compiler, { pins }, report);
+      return [root!.key, root!.packages[0]!.version];
+    };
+    const usual = (await made())[0]!;
+    assert.deepEqual(await made('2'), [usual, '2'], 'the usual one is the one that is wanted');
+    assert.deepEqual(await made('gone'), [usual, '2']);
+    const [key, version] = await made('1');
+    assert.equal(version, '1');
+    assert.match(key!, new RegExp(`^${usual}-pinned-[0-9a-f]{16}$`));
+    assert.deepEqual(await made('1'), [key, '1'], 'from the cache');
+    assert.deepEqual(await made(), [usual, '2']);
+  } finally {
+    if (cache === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = cache;
+  }
 });
 
 /** Kernels of this distribution are compiled in a root of one package, which `unpack` fills. */

@@ -7,13 +7,15 @@ import { sha256 } from '#kpatch/base/digest.ts';
 import { type TemporaryFolder, temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { firstDifference } from '#kpatch/builder/first-difference.ts';
+import { recordedToolchain, toolchainDifferences } from '#kpatch/builder/recorded-toolchain.ts';
 import { reproduce } from '#kpatch/builder/reproduce.ts';
+import { reproduceOutcome } from '#kpatch/cli/patch/reproduce.ts';
 import { signModule } from '#kpatch/module/make/sign.ts';
 import { type Proof, signProof } from '#kpatch/module/proof.ts';
 import { readCertificate } from '#kpatch/module/signature.ts';
 import { verifyModule } from '#kpatch/provenance/chain.ts';
 import { seal } from '#kpatch/provenance/envelope.ts';
-import type { ProvenanceStatement } from '#kpatch/provenance/statement.ts';
+import type { ProvenanceStatement, Resource } from '#kpatch/provenance/statement.ts';
 import { testResultOf } from '#kpatch/provenance/test-result.ts';
 import { attack } from '../attack.ts';
 import { makeKey } from '../module/key.ts';
@@ -167,6 +169,49 @@ test('rebuilding refuses before it builds: another version of kpatch, a patch wi
     (await provokes('reproduce-input', () => rebuilding(files, built))).message,
     /the kernel 6\.1\.0-9-amd64/,
   );
+});
+
+test('a rebuild with another toolchain is never called reproduced, even if the bytes are the same', () => {
+  const packaged = (name: string, version: string, digest = 'a'): Resource => ({
+    name,
+    uri: `pkg:deb/debian/${name}@${version}`,
+    digest: { sha256: digest.repeat(64) },
+    annotations: { role: 'toolchain package' },
+  });
+  const recorded = [packaged('gcc-12', '12.2.0-14%2Bdeb12u1'), packaged('make', '4.3'), packaged('bc', '1')];
+  assert.deepEqual(recordedToolchain(recorded)[0], {
+    name: 'gcc-12',
+    version: '12.2.0-14+deb12u1',
+    sha256: 'a'.repeat(64),
+  });
+  assert.deepEqual(toolchainDifferences(recorded, recorded), []);
+  const here = [packaged('gcc-12', '12.2.0-14%2Bdeb12u2'), packaged('make', '4.3', 'b'), packaged('bison', '3')];
+  const toolchain = toolchainDifferences(recorded, here);
+  assert.deepEqual(toolchain, [
+    { name: 'bc', recorded: '1', used: null },
+    { name: 'bison', recorded: null, used: '3' },
+    { name: 'gcc-12', recorded: '12.2.0-14+deb12u1', used: '12.2.0-14+deb12u2' },
+    { name: 'make', recorded: '4.3', used: '4.3' },
+  ]);
+  const digest = 'c'.repeat(64);
+  const same = { given: digest, rebuilt: digest, difference: undefined, signed: true, inputs: [], toolchain: [] };
+  const difference = { section: '.text', offset: 4, problem: 'other bytes' };
+  const [good, other, unlike, both] = [
+    same,
+    { ...same, toolchain },
+    { ...same, difference },
+    { ...same, difference, toolchain },
+  ].map((reproduction) => {
+    const outcome = reproduceOutcome('fix.ko', reproduction);
+    return { ...outcome, data: outcome.data as { verdict: string; identical: boolean } };
+  });
+  assert.deepEqual([good!.exit, good!.data.verdict], [0, 'reproduced']);
+  assert.deepEqual([unlike!.exit, unlike!.data.verdict], [1, 'different']);
+  assert.deepEqual([other!.exit, other!.data.verdict, other!.data.identical], [4, 'other toolchain', true]);
+  assert.match(String(other!.text), /^NOT reproduced with the recorded toolchain/);
+  assert.match(String(other!.text), /gcc-12: recorded 12\.2\.0-14\+deb12u1, used 12\.2\.0-14\+deb12u2/);
+  assert.doesNotMatch(String(other!.text), /Identical/);
+  assert.deepEqual([both!.exit, both!.data.verdict], [4, 'other toolchain']);
 });
 
 attack(carried('a statement that no given key signed is rebuilt from'), async () => {
