@@ -4,6 +4,7 @@ import { failure, type KpatchError } from '../../base/errors/error.ts';
 import { SHN, STB, STT } from '../../formats/elf/constants.ts';
 import type { ElfFile, RawSymbol } from '../../formats/elf/file.ts';
 import type { ElfObject } from '../../formats/elf/object.ts';
+import { architectureOf } from '../../platform/registry.ts';
 import type { ObjectSymbol } from '../../prepare/facts.ts';
 import { replacedFunctions } from '../tables.ts';
 import type { CheckTarget } from './target.ts';
@@ -55,7 +56,11 @@ export function checkExports(
   const versions = symbolVersions(elf);
   const checked = target.config.has('MODVERSIONS');
   const problems: KpatchError[] = [];
-  const needed = neededSymbols(elf.symbols()).map((symbol) => symbol.name);
+  const { isLinkerSymbol } = architectureOf(elf);
+  // The module loader itself knows where such symbols are (`.TOC.`, arch/powerpc/kernel/module_64.c).
+  const needed = neededSymbols(elf.symbols())
+    .map((symbol) => symbol.name)
+    .filter((symbol) => isLinkerSymbol?.(symbol) !== true);
   for (const symbol of [...needed, ...(checked ? ['module_layout'] : [])]) {
     const where = { where: { file: elf.file, symbol } };
     const exported = target.symvers.get(symbol);

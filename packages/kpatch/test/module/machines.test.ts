@@ -7,8 +7,11 @@ import { describe, it } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import type { DiffOptions } from '#kpatch/differ/options.ts';
+import { ElfFile } from '#kpatch/formats/elf/file.ts';
 import type { ElfObject, Relocation, Section } from '#kpatch/formats/elf/object.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
+import { writeObject } from '#kpatch/formats/elf/write-object.ts';
+import { checkExports, neededSymbols } from '#kpatch/module/check/check-symbols.ts';
 import { makeLivepatchRelocations } from '#kpatch/module/make/klp.ts';
 import { prepareParts } from '#kpatch/module/make/parts.ts';
 import { takePlaces } from '#kpatch/module/make/places.ts';
@@ -200,6 +203,20 @@ describe('livepatch relocations of ppc64le and the TOC', () => {
     assert.equal(symbol.value, 8);
     assert.equal(text.relocations[0]?.offset, 0);
     assert.equal(text.relocations[0]?.symbol?.name, '.TOC.');
+  });
+
+  it('asks the module loader itself for .TOC., which no kernel exports', () => {
+    const elf = new ElfFile(writeObject(made(power, 'vmlinux').object), 'made.o');
+    const target = {
+      kernel: { release: '6.12.0', buildId: '00' },
+      config: { has: () => false },
+      symvers: new Map(),
+      symbolsOf: async () => [],
+    };
+    assert.ok(neededSymbols(elf.symbols()).some(({ name }) => name === '.TOC.'));
+    const refused = checkExports(elf, 'made', new Set(), target).map((error) => error.message);
+    assert.ok(refused.some((message) => message.includes('exported_one')));
+    assert.ok(!refused.some((message) => message.includes('.TOC.')), refused.join('\n'));
   });
 });
 
