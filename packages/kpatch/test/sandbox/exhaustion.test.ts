@@ -83,7 +83,7 @@ const author = (how: string) => ({ area: 'sandbox', attacker: 'patch author', ho
 
 test('an ordinary source compiles within these limits', async () => {
   const { result } = await runIn({ 'a.c': 'int f(int x) { return x + 1; }\n' }, 'gcc', ['-c', '-o', 'a.o', 'a.c']);
-  assert.equal(result?.status, 0, result?.stderr);
+  assert.equal(result?.status, 0, result?.stderr ?? '');
 });
 
 attack(author('assembly that repeats two thousand million times (.rept)'), () =>

@@ -261,7 +261,7 @@ attack(
       const start = Date.now();
       said.push(await provokes('channel-package', () => readPackage(file)));
       assert.match(said.at(-1)!.message, /more than 100 files and folders/);
-      assert.ok(Date.now() - start < 5000, `${Date.now() - start} ms`);
+      assert.ok(Date.now() - start < 20_000, `${Date.now() - start} ms`);
     }
     return said[0]!;
   },
@@ -292,7 +292,7 @@ attack(
     assert.ok(statSync(file).size < 100_000);
     const start = Date.now();
     const refusal = await provokes('channel-package', () => readPackage(file));
-    assert.ok(Date.now() - start < 5000, `${Date.now() - start} ms`);
+    assert.ok(Date.now() - start < 20_000, `${Date.now() - start} ms`);
     return refusal;
   },
 );
