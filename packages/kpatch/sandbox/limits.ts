@@ -28,6 +28,8 @@ export interface ProcessLimits {
   readonly addressBytes?: number;
   /** Its processor time (seconds). */
   readonly cpuSeconds?: number;
+  /** Processes of the sandbox's user. */
+  readonly processes?: number;
 }
 
 /**
@@ -35,11 +37,11 @@ export interface ProcessLimits {
  * virtual machine has as much memory as its guest and runs as long.
  */
 export function limitCommand(counted: boolean, guest = false, narrower: ProcessLimits = {}): string[] {
-  const { fileBytes, addressBytes, cpuSeconds } = narrower;
+  const { fileBytes, addressBytes, cpuSeconds, processes } = narrower;
   const common = { core: limits.core, fsize: fileBytes ?? limits.fsize, nofile: limits.nofile };
   const as = addressBytes ?? limits.as;
   const cpu = cpuSeconds ?? limits.cpu;
-  const settings = { ...common, ...(guest ? {} : { as, cpu }), ...(counted ? { nproc: PROCESSES } : {}) };
+  const settings = { ...common, ...(guest ? {} : { as, cpu }), ...(counted ? { nproc: processes ?? PROCESSES } : {}) };
   const allowed = hardLimits();
   const words = Object.entries(settings).map(
     ([name, value]) => `--${name}=${Math.min(value, allowed.get(name) ?? value)}`,

@@ -80,6 +80,18 @@ function formatOf(file: string): 'deb' | 'rpm' {
 /** Bytes that the files of a package may have together. */
 const LIMIT = 256 << 20;
 
+/** Files and folders that a package may have; a live patch has about ten. */
+const MOST_ENTRIES = 100;
+
+/** Bytes of an archive that are listed at most. */
+const LISTED = 2 * LIMIT;
+
+/** Prints the names in the archive, one a line, without writing anything. */
+const listings = {
+  deb: `dpkg-deb --fsys-tarfile /tmp/package | head -c ${LISTED} | tar -t`,
+  rpm: `rpm2cpio /tmp/package | head -c ${LISTED} | cpio -it --quiet`,
+} as const;
+
 /** Unpacks in a private folder of the sandbox and prints the files of /usr/lib/kpatch as a tar archive. */
 const scripts = {
   deb: 'dpkg-deb -x /tmp/package /tmp/out',
@@ -95,13 +107,20 @@ async function unpack(
   format: 'deb' | 'rpm',
   bad: (problem: string, detail?: string) => Error,
 ): Promise<Map<string, Buffer>> {
-  const steps = ['set -eo pipefail', 'cat > /tmp/package', 'mkdir /tmp/out', scripts[format], 'cd /tmp/out'];
+  // Counted first, and no further than necessary: to unpack a hundred thousand files takes long.
+  const count = `n=$( (${listings[format]} | head -n ${MOST_ENTRIES + 1} | wc -l) 2>/dev/null || true)`;
+  const few = `if [ "$n" -gt ${MOST_ENTRIES} ]; then echo 'too many files' >&2; exit 1; fi`;
+  const first = ['set -eo pipefail', 'cat > /tmp/package', count, few];
+  const steps = [...first, 'mkdir /tmp/out', scripts[format], 'cd /tmp/out'];
   const links = 'find . ! -type f ! -type d -printf "%p is a link or a special file\\n" >&2';
   const list = 'tar -c --format=ustar -C usr/lib/kpatch .';
-  const options = { view: {}, input: readBytes(file), tmpBytes: 2 * LIMIT, maxOutput: LIMIT };
+  // A sparse file is small in the archive and has any size when it is unpacked.
+  const limits = { fileBytes: LIMIT };
+  const options = { view: {}, input: readBytes(file), tmpBytes: 2 * LIMIT, maxOutput: LIMIT, limits };
   const { status, stdout, stderr } = await sandboxed('bash', ['-c', [...steps, links, list].join('; ')], options);
   const strange = /^\.\/(.* is a link or a special file)$/m.exec(stderr)?.[1];
   if (strange !== undefined) throw bad(strange);
+  if (/^too many files$/m.test(stderr)) throw bad(`it has more than ${MOST_ENTRIES} files and folders`);
   const entries = status === 0 ? readTar(stdout) : undefined;
   if (entries === undefined) throw bad('it is damaged, or not a package of one live patch', stderr);
   return new Map(entries.filter(({ kind }) => kind === 'file').map(({ path, bytes }) => [path, bytes]));

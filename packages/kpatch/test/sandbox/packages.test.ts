@@ -1,6 +1,15 @@
 /** Packages and archives of other people: unpacking them reaches nothing else. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -227,3 +236,75 @@ int main(void) { open("${witness}", O_CREAT | O_WRONLY, 0600); puts("\\tx => /et
     return 'ldd works on a copy in a sandbox, and only libraries of the system are believed';
   },
 );
+
+attack(
+  {
+    area: 'sandbox',
+    attacker: 'supply chain',
+    how: 'kpatch channel add of a .deb with 60,000 files, which take long to unpack, and of an .rpm with many',
+  },
+  async () => {
+    using folder = temporaryFolder('kpatch-test-');
+    // rpmOf has no room for more.
+    const many = Array.from({ length: 150 }, (_, index) => ({ path: `usr/${index}`, content: Buffer.alloc(0) }));
+    const rpm = await rpmOf(folder.path, (padding) => cpio([...many, padding]));
+    // One empty file under 60,000 names.
+    const one = join(folder.path, 'one');
+    writeFileSync(one, '');
+    const rename = '--transform=s,.*,usr/lib/kpatch/6.1.0-1-amd64/x,';
+    const list = join(folder.path, 'list');
+    writeFileSync(list, 'one\n'.repeat(60_000));
+    const tar = ['-cf', join(folder.path, 'data.tar'), '--hard-dereference', rename, '-C', folder.path, '-T', list];
+    const deb = await debOfTar(folder.path, tar);
+    const said = [];
+    for (const file of [deb, rpm]) {
+      const start = Date.now();
+      said.push(await provokes('channel-package', () => readPackage(file)));
+      assert.match(said.at(-1)!.message, /more than 100 files and folders/);
+      assert.ok(Date.now() - start < 20_000, `${Date.now() - start} ms`);
+    }
+    return said[0]!;
+  },
+);
+
+attack(
+  {
+    area: 'sandbox',
+    attacker: 'supply chain',
+    how: 'kpatch channel add of a .deb with a sparse file of 100 GB, which takes a few bytes in the archive',
+  },
+  async () => {
+    using folder = temporaryFolder('kpatch-test-');
+    const place = join(folder.path, 'in/usr/lib/kpatch/6.1.0-1-amd64');
+    mkdirSync(place, { recursive: true });
+    writeFileSync(join(place, 'x.ko'), '');
+    truncateSync(join(place, 'x.ko'), 100e9);
+    const archive = join(folder.path, 'data.tar');
+    const file = await debOfTar(folder.path, [
+      '-cf',
+      archive,
+      '-S',
+      '--format=gnu',
+      '-C',
+      join(folder.path, 'in'),
+      '.',
+    ]);
+    assert.ok(statSync(file).size < 100_000);
+    const start = Date.now();
+    const refusal = await provokes('channel-package', () => readPackage(file));
+    assert.ok(Date.now() - start < 20_000, `${Date.now() - start} ms`);
+    return refusal;
+  },
+);
+
+/** A deb package whose content is the archive `data.tar` that tar makes with these arguments. */
+async function debOfTar(folder: string, args: readonly string[]): Promise<string> {
+  await runOk('tar', args);
+  const { stdout } = await runOk('dpkg-deb', ['--ctrl-tarfile', await debOf(folder, join(folder, 'empty'))]);
+  writeFileSync(join(folder, 'control.tar'), stdout);
+  writeFileSync(join(folder, 'debian-binary'), '2.0\n');
+  const file = join(folder, 'made.deb');
+  const members = ['debian-binary', 'control.tar', 'data.tar'].map((name) => join(folder, name));
+  await runOk('ar', ['rc', file, ...members]);
+  return file;
+}
