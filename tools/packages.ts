@@ -90,6 +90,7 @@ async function layOut(tree: string): Promise<void> {
     symlinkSync(target, join(tree, path));
   }
   mkdirSync(join(tree, 'var/lib/kpatch'), { recursive: true });
+  put('etc/needrestart/conf.d/kpatch.conf', readFileSync(join(root, 'packaging/needrestart/kpatch.conf')));
   for (const unit of readdirSync(join(root, 'packaging/systemd'))) {
     const folder = unit.endsWith('.preset') ? 'usr/lib/systemd/system-preset' : 'usr/lib/systemd/system';
     mkdirSync(join(tree, folder), { recursive: true });

@@ -35,6 +35,7 @@ export async function buildDeb(
     copyFileSync(join(root, 'packaging/deb', script), join(control, script));
     chmodSync(join(control, script), script === 'triggers' ? 0o644 : 0o755);
   }
+  writeFileSync(join(control, 'conffiles'), '/etc/needrestart/conf.d/kpatch.conf\n');
   const { stdout } = await runOk('du', ['-sk', '--apparent-size', stage]);
   writeFileSync(join(control, 'control'), controlFile(version, architecture, Number.parseInt(stdout.toString(), 10)));
   const file = join(dist, `kpatch_${version}-1_${architecture}.deb`);

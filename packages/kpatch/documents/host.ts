@@ -90,6 +90,28 @@ const statusMembers = {
 export const statusDocument = printed('kpatch.status/1', 'status', 'The state of this machine.', {
   ...statusMembers,
   support: v.nullable(supportContent),
+  reboot: v.optional(
+    v.object({
+      answer: described(
+        v.picklist(['due', 'not due', 'unknown']),
+        '"not due" only where live patches keep the kernel fixed.',
+      ),
+      reason: v.string(),
+    }),
+  ),
+  fleet: v.optional(
+    described(
+      v.nullable(
+        v.object({
+          url: v.string(),
+          joined: v.string(),
+          heard: described(v.nullable(time), 'Last answer of the server.'),
+          waiting: described(natural, 'Signed reports that the server does not have yet.'),
+        }),
+      ),
+      'The fleet that this machine belongs to.',
+    ),
+  ),
 });
 
 export const listDocument = printed('kpatch.list/1', 'list', 'Loaded and installed patches.', {

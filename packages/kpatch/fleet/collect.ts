@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { printableLine } from '../base/printable.ts';
 import { version } from '../base/version.ts';
+import { rebootOf } from '../channel/follow/reboot.ts';
 import { readSettings } from '../channel/follow/settings.ts';
 import { readState } from '../channel/follow/state.ts';
 import { versionInBanner } from '../distro/names.ts';
@@ -13,7 +14,6 @@ import { readRecord } from '../host/live/loaded-record.ts';
 import { attribute } from '../host/machine/attribute.ts';
 import type { Machine } from '../host/machine/machine.ts';
 import { runningKernel } from '../host/machine/running-kernel.ts';
-import { rebootDue } from '../host/reboot.ts';
 import { statusOf } from '../host/status.ts';
 import { installedPatches } from '../host/store/store.ts';
 import { platformHere } from '../platform/registry.ts';
@@ -83,7 +83,7 @@ export function collectReport(machine: Machine, host: string, chain: Chain): Fle
     incidents: incidentsOf(machine, release, bootId, patches, effects),
     policy: policy.state === 'valid' ? (policy.digest ?? 'none') : policy.state,
     ...channelOf(machine),
-    reboot: rebootDue(machine) !== undefined,
+    reboot: rebootOf(machine, status).answer === 'due',
     todo: status.todo.length,
   };
 }

@@ -3,7 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBytes, writeAtomically } from '../base/files.ts';
 import { namesIn } from '../host/machine/attribute.ts';
-import type { Place } from './place.ts';
+import type { Place } from './paths.ts';
 
 /** With five minutes between two reports: a day without the server. Older reports are dropped first. */
 export const OUTBOX_LIMIT = 288;

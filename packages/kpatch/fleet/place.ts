@@ -1,6 +1,6 @@
-/** Where the agent keeps its files, and reading and writing them. */
+/** Reads and writes the files of the agent. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
 import type {
@@ -11,45 +11,15 @@ import type {
 } from '../documents/fleet.ts';
 import type { Stored } from '../documents/form.ts';
 import { storedDocument } from '../documents/form.ts';
+import type { Place } from './paths.ts';
+
+export { type Place, placeIn } from './paths.ts';
 
 export type FleetReport = Stored<typeof fleetReportDocument>;
 export type FleetAnswer = Stored<typeof fleetAnswerDocument>;
 export type Membership = Stored<typeof fleetMembershipDocument>;
 export type Chain = Stored<typeof fleetChainDocument>;
 export type Choice = FleetAnswer['choices'][number];
-
-export interface Place {
-  /** `/etc/kpatch/fleet`: membership, key and the certificates that the server is checked with. */
-  readonly settings: string;
-  readonly membership: string;
-  readonly key: string;
-  readonly authorities: string;
-  /** `/var/lib/kpatch-report`: what the collecting process writes. */
-  readonly state: string;
-  readonly chain: string;
-  readonly outbox: string;
-  /** `/var/lib/kpatch-send`: what the sending process writes; nobody trusts it. */
-  readonly sender: string;
-  readonly answer: string;
-}
-
-/** The files of the agent of this machine, or of an image. */
-export function placeIn(root = '/'): Place {
-  const settings = join(root, 'etc/kpatch/fleet');
-  const state = join(root, 'var/lib/kpatch-report');
-  const sender = join(root, 'var/lib/kpatch-send');
-  return {
-    settings,
-    membership: join(settings, 'membership.json'),
-    key: join(settings, 'host.key'),
-    authorities: join(settings, 'authorities.pem'),
-    state,
-    chain: join(state, 'chain.json'),
-    outbox: join(state, 'outbox'),
-    sender,
-    answer: join(sender, 'answer.json'),
-  };
-}
 
 /** The fleet of this machine; undefined if it belongs to none. Error: `fleet-state` if the file is damaged. */
 export function membershipOf(place: Place): Membership | undefined {

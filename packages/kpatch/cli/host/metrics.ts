@@ -5,7 +5,9 @@ import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { writeAtomically } from '../../base/files.ts';
 import { channelMetricsText } from '../../channel/follow/metrics.ts';
+import { rebootOf } from '../../channel/follow/reboot.ts';
 import { metricsText } from '../../host/metrics.ts';
+import { settleRebootFlag } from '../../host/reboot-flag.ts';
 import { statusOf } from '../../host/status.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { type HostOptions, machineOf, withHostOptions } from './host-options.ts';
@@ -15,16 +17,25 @@ export function register(program: Command): void {
     .command('metrics')
     .description('print the state of this machine as Prometheus metrics')
     .option('-o, --output <file>', 'write them to this file, for the textfile collector of the node exporter')
-    .option('--if-present', 'with --output: do nothing if the folder of the file does not exist');
+    .option('--if-present', 'with --output: write nothing if the folder of the file does not exist')
+    .option('--reboot-flag', 'create /run/reboot-required while a reboot is due, and remove it if kpatch created it');
   withHostOptions(command).action(action(run));
 }
 
-function run(_: Context, options: HostOptions & { output?: string; ifPresent?: boolean }): Outcome {
+function run(
+  _: Context,
+  options: HostOptions & { output?: string; ifPresent?: boolean; rebootFlag?: boolean },
+): Outcome {
   const machine = machineOf(options);
   const { output } = options;
   const schema = 'kpatch.metrics/1';
-  const whole = (): string => `${metricsText(machine)}${channelMetricsText(statusOf(machine).release, options.root)}`;
-  if (output === undefined) return { schema, data: { status: statusOf(machine) }, text: whole() };
+  const status = statusOf(machine);
+  const reboot = rebootOf(machine, status, options.root);
+  if (options.rebootFlag === true)
+    settleRebootFlag(dirname(machine.run), machine.run, reboot.answer === 'due' ? reboot.reason : undefined);
+  const whole = (): string =>
+    `${metricsText(machine)}${channelMetricsText(status.release, options.root, new Date(), reboot)}`;
+  if (output === undefined) return { schema, data: { status }, text: whole() };
   if (options.ifPresent && !existsSync(dirname(output))) return { schema, data: { written: null }, text: '' };
   writeAtomically(output, whole());
   return { schema, data: { written: output }, text: '' };

@@ -6,7 +6,9 @@ import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { clearScreen, printLines } from '../../base/print.ts';
 import { type Line, line, plainText, type Role, span, terminalOf } from '../../base/terminal.ts';
+import { type Reboot, rebootOf } from '../../channel/follow/reboot.ts';
 import { type Support, supportOf, supportText } from '../../channel/follow/support.ts';
+import { type FleetStanding, fleetStanding, standingText } from '../../fleet/standing.ts';
 import { holdupLine } from '../../host/live/stall.ts';
 import { type Status, statusOf } from '../../host/status.ts';
 import { action, type Context, type Outcome } from '../command.ts';
@@ -26,6 +28,13 @@ Fields of --format: ${fieldNames.map((name) => `{${name}}`).join(' ')}
 Exit status: 0 if nothing needs attention, 1 if something does.`,
     );
   withHostOptions(command).action(action(run));
+}
+
+/** The status of the host with what its channel and its fleet add. */
+interface Whole extends Status {
+  readonly support: Support | null;
+  readonly reboot: Reboot;
+  readonly fleet: FleetStanding | null;
 }
 
 interface Options extends HostOptions {
@@ -53,22 +62,27 @@ async function run({ json }: Context, options: Options): Promise<Outcome> {
 }
 
 function look(options: Options): Outcome {
-  const status = statusOf(machineOf(options));
+  const machine = machineOf(options);
+  const status = statusOf(machine);
   const support = supportOf(status.release, options.root);
   // A kernel out of support gets no more live patches; only a reboot helps.
   const ended = support?.state === 'ended' ? [`reboot: ${supportText(support)}`] : [];
-  const whole = { ...status, todo: [...status.todo, ...ended] };
+  const whole: Whole = {
+    ...{ ...status, todo: [...status.todo, ...ended] },
+    support: support ?? null,
+    reboot: rebootOf(machine, status, options.root),
+    fleet: fleetStanding(options.root) ?? null,
+  };
   const exit = whole.todo.length === 0 ? 0 : 1;
-  const data = { ...whole, support: support ?? null };
-  return { exit, schema: 'kpatch.status/1', data, text: shown(whole, support, options) };
+  return { exit, schema: 'kpatch.status/1', data: whole, text: shown(whole, options) };
 }
 
-function shown(status: Status, support: Support | undefined, { short, format }: Options): string | readonly Line[] {
+function shown(status: Whole, { short, format }: Options): string | readonly Line[] {
   if (format !== undefined) return filled(format, status);
-  return short === true ? shortText(status) : text(status, support);
+  return short === true ? shortText(status) : text(status);
 }
 
-const fields: Readonly<Record<string, (status: Status) => string>> = {
+const fields: Readonly<Record<string, (status: Whole) => string>> = {
   release: ({ release }) => release,
   patches: ({ patches }) => patches.map(({ name }) => name).join(',') || 'none',
   versions: ({ patches }) => patches.map(({ version }) => version ?? 'unknown').join(',') || 'none',
@@ -80,11 +94,13 @@ const fields: Readonly<Record<string, (status: Status) => string>> = {
   boots: ({ boots }) => boots.map(({ name }) => name).join(',') || 'none',
   todo: ({ todo }) => todo.join('; ') || 'nothing',
   'todo-count': ({ todo }) => String(todo.length),
+  reboot: ({ reboot }) => reboot.answer,
+  'reboot-reason': ({ reboot }) => reboot.reason,
 };
 const fieldNames = Object.keys(fields);
 
 /** Error: `usage` for a field that does not exist. */
-function filled(template: string, status: Status): string {
+function filled(template: string, status: Whole): string {
   return template.replace(/\{([^{}]*)\}/g, (_, name: string) => {
     const field = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (field === undefined) {
@@ -119,7 +135,7 @@ function roleOf(label: string, value: string): Role {
   return label === 'Kernel' ? 'strong' : 'plain';
 }
 
-function text(status: Status, support: Support | undefined): readonly Line[] {
+function text(status: Whole): readonly Line[] {
   const rows: string[][] = [['Kernel', status.release || 'not running (--root)']];
   if (!status.livepatch && status.release !== '') rows.push(['', 'does not support live patching']);
   if (status.signatureRequired !== undefined)
@@ -144,7 +160,10 @@ function text(status: Status, support: Support | undefined): readonly Line[] {
   rows.push(['Boots next', bootText(status, boots)]);
   for (const [i, seen] of status.observed.entries()) rows.push([i === 0 ? 'Boot guard' : '', seen]);
   rows.push(['Host policy', policyText(status)]);
-  if (support !== undefined) rows.push(['Support', supportText(support)]);
+  const { support, reboot, fleet } = status;
+  if (support !== null) rows.push(['Support', supportText(support)]);
+  rows.push(['Reboot', `${reboot.answer}: ${reboot.reason}`]);
+  if (fleet !== null) rows.push(['Fleet', standingText(fleet, new Date())]);
   rows.push(['To do', status.todo[0] ?? 'nothing']);
   for (const one of status.todo.slice(1)) rows.push(['', one]);
   const width = Math.max(...rows.map(([label = '']) => label.length)) + 2;
