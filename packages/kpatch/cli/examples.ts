@@ -262,6 +262,15 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
         'kpatch channel import /srv/live next.root.json.*.sig',
       ],
     },
+    {
+      what: 'Publish with a key of targets that is on another machine: only `sign` runs there',
+      run: [
+        'kpatch channel targets /srv/live',
+        'kpatch channel sign next.targets.json --key targets.key',
+        'kpatch channel import /srv/live next.targets.json.*.sig',
+        'kpatch channel publish /srv/live --tuf-keys keys',
+      ],
+    },
     { what: 'Follow', run: ['kpatch channel follow https://patches.example.org/live --key root.json', 'kpatch auto'] },
     {
       what: 'Fetch for a machine without a network',

@@ -137,6 +137,7 @@ export const infoDocument = printed('kpatch.info/1', 'info', 'The metadata of a 
   name: v.string(),
   release,
   vermagic: v.string(),
+  arch: v.optional(described(v.string(), 'The machine that it runs on, like `uname -m`.')),
   sha256,
   signed: v.boolean(),
   buildId: v.optional(described(v.string(), 'Build id of the module.')),

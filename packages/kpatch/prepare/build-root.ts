@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '../base/digest.ts';
-import { failure } from '../base/errors/error.ts';
+import { failure, KpatchError } from '../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import { lock } from '../base/lock.ts';
 import type { Reporter } from '../base/report.ts';
@@ -13,7 +13,7 @@ import { distributionOf } from '../distro/registry.ts';
 import { type Stored, storedDocument } from '../documents/form.ts';
 import type { buildRootDocument } from '../documents/stored.ts';
 import type { PackageVersion } from '../kernel/target.ts';
-import type { BuildRoot, WantedCompiler } from '../toolchain/build-root.ts';
+import type { BuildRoot, BuildRootPlan, WantedCompiler } from '../toolchain/build-root.ts';
 import { packagesFolder, packagesLock } from './cache.ts';
 
 /** How long to wait for another kpatch that makes the same build root. */
@@ -62,9 +62,10 @@ export async function buildRoot(
   using _packages = await lock(packagesLock(), 'the downloaded packages', { shared: true, waitMs: WAIT_MS });
   const context = { report, packages: packagesFolder(), cache: cacheRoot() };
   const plan = await record.buildRoot(release.version, compiler, options, context);
+  const asWanted = isUsual || samePackages(pins, plan.packages);
+  const files = asWanted ? await fetched(plan, !isUsual) : undefined;
   // One of them is gone; the caller compares what the build root consists of.
-  if (!isUsual && !samePackages(pins, plan.packages)) return await buildRoot(release, compiler, ordinary, report);
-  const files = await plan.fetch();
+  if (files === undefined) return await buildRoot(release, compiler, ordinary, report);
   await report.stage(`unpack the build root ${key}`, async () => {
     mkdirSync(buildRootsFolder(), { recursive: true });
     using unfinished = temporaryFolder('.unfinished-', buildRootsFolder());
@@ -83,6 +84,16 @@ export async function buildRoot(
     renameSync(unfinished.path, folder);
   });
   return { folder, key, packages: plan.packages };
+}
+
+/** The files of a plan; undefined if the archive has lost one of them, which it lists, and there is another plan. */
+async function fetched(plan: BuildRootPlan, hasOther: boolean): Promise<readonly string[] | undefined> {
+  try {
+    return await plan.fetch();
+  } catch (error) {
+    if (hasOther && error instanceof KpatchError && error.code === 'package-gone') return undefined;
+    throw error;
+  }
 }
 
 const listOf = (packages: readonly PackageVersion[]): string[] =>

@@ -10,6 +10,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { failure } from '#kpatch/base/errors/error.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import type { AptArchive } from '#kpatch/distro/debian/archive.ts';
@@ -178,6 +179,10 @@ test('a build root of pinned packages has its own folder; with one gone, it is t
       buildRoot: async (version, wanted, options, given) => ({
         ...(await record.buildRoot!(version, wanted, options, given)),
         packages: available(options.pins),
+        fetch: async () => {
+          if (options.pins?.some(({ version: one }) => one === 'listed') !== true) return [at('large.deb')];
+          throw failure('package-gone', { package: 'gcc=listed' });
+        },
       }),
     });
     const made = async (...versions: string[]) => {
@@ -188,6 +193,7 @@ test('a build root of pinned packages has its own folder; with one gone, it is t
     const usual = (await made())[0]!;
     assert.deepEqual(await made('2'), [usual, '2'], 'the usual one is the one that is wanted');
     assert.deepEqual(await made('gone'), [usual, '2']);
+    assert.deepEqual(await made('listed'), [usual, '2'], 'the archive lists it and has lost its file');
     const [key, version] = await made('1');
     assert.equal(version, '1');
     assert.match(key!, new RegExp(`^${usual}-pinned-[0-9a-f]{16}$`));
