@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import type { FastifyRequest } from 'fastify';
 import { temporaryFolder } from 'kpatch/parts';
 import { createApiToken, disableAccount, revokeApiToken, setAccount, signIn } from '#fleet/access/accounts.ts';
 import { commandLine } from '#fleet/access/audit.ts';
+import { sessionOf } from '#fleet/access/caller.ts';
 import { ApiError, FleetClient } from '#fleet/api/client.ts';
 import { routes } from '#fleet/api/routes.ts';
 import { networkOf } from '#fleet/ingest/limit.ts';
@@ -124,6 +126,15 @@ test('attack on fleet: what a stranger sends is refused without saying what is i
     assert.deepEqual([page.statusCode, page.headers['set-cookie']], [200, undefined]);
     assert.ok(next === '/é' || page.body.includes('name="next" value="/"'), next);
   }
+});
+
+test('attack on fleet: over TLS a cookie that another site of the domain may have set does not count', () => {
+  const secret = `kps_${'a'.repeat(32)}`;
+  const found = (encrypted: boolean, cookie: string): string | undefined =>
+    sessionOf({ headers: { cookie }, raw: { socket: { encrypted } } } as unknown as FastifyRequest);
+  assert.equal(found(true, `kpatch-fleet=${secret}`), undefined);
+  assert.equal(found(true, `kpatch-fleet=${secret}b; __Host-kpatch-fleet=${secret}`), secret);
+  assert.equal(found(false, `a=b; kpatch-fleet=${secret}`), secret);
 });
 
 test('addresses are limited by network, so that one machine with many IPv6 addresses is one', () => {
