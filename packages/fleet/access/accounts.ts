@@ -16,6 +16,8 @@ export interface Caller {
   readonly role: Role;
   /** The secret that forms of this session must repeat; undefined for an API token, which browsers do not send by themselves. */
   readonly form: string | undefined;
+  /** The id of the API token; undefined for a session. */
+  readonly token: number | undefined;
 }
 
 const SESSION_HOURS = 12;
@@ -29,7 +31,7 @@ function checkAccount(name: string, role: string): asserts role is Role {
   if (!roles.includes(role as Role)) throw failure('usage', { problem: `a role is one of ${roles.join(', ')}` });
 }
 
-/** Makes an account, or changes its password and role. Sessions of the account end. Error: `usage`. */
+/** Makes an account, or changes its password and role. Its sessions end, and its API tokens that may do more than it. Error: `usage`. */
 export async function setAccount(
   database: Database,
   actor: Actor,
@@ -48,6 +50,10 @@ export async function setAccount(
       [name, hash, role],
     );
     await queries.query('delete from fleet.session where account = $1', [name]);
+    await endTokens(queries, 'created_by = $1 and not role = any($2)', [
+      name,
+      roles.filter((one) => mayAct(role, one)),
+    ]);
     await audit(queries, actor, 'account.set', name, { role });
   });
 }
@@ -61,7 +67,7 @@ export async function disableAccount(database: Database, actor: Actor, name: str
     );
     if (rows.length === 0) return false;
     await queries.query('delete from fleet.session where account = $1', [name]);
-    await queries.query('update fleet.api_token set revoked = now() where created_by = $1 and revoked is null', [name]);
+    await endTokens(queries, 'created_by = $1', [name]);
     await audit(queries, actor, 'account.disable', name);
     return true;
   });
@@ -109,40 +115,72 @@ export async function callerOfSession(queries: Queries, secret: string): Promise
      where s.hash = $1 and s.expires > now() and a.disabled is null`,
     [hashSecret(secret)],
   );
-  return row === undefined ? undefined : { who: row.name, role: row.role, form: row.form };
+  return row === undefined ? undefined : { who: row.name, role: row.role, form: row.form, token: undefined };
 }
 
 export async function signOut(queries: Queries, secret: string): Promise<void> {
   await queries.query('delete from fleet.session where hash = $1', [hashSecret(secret)]);
 }
 
-/** Makes an API token; it is shown once and not stored. Its role is at most that of its maker. Error: `usage`. */
+/**
+ * Makes an API token; it is shown once and not stored. The caller checks that its role is at most that of its maker. One made with another
+ * token (`maker`) does not outlive that. Error: `usage`.
+ */
 export async function createApiToken(
   database: Database,
   actor: Actor,
   { name, role, days }: { name: string; role: string; days: number },
+  maker?: number,
 ): Promise<{ id: number; token: string }> {
   if (!roles.includes(role as Role)) throw failure('usage', { problem: `a role is one of ${roles.join(', ')}` });
   const token = newSecret('kpa');
   return await database.transaction(async (queries) => {
+    const [made] =
+      maker === undefined
+        ? [{ expires: null }]
+        : await queries.query<{ expires: Date }>(
+            'select expires from fleet.api_token where id = $1 and revoked is null for share',
+            [maker],
+          );
+    if (made === undefined) throw failure('usage', { problem: 'the API token of the caller has ended' });
     const [row] = await queries.query<{ id: number }>(
-      `insert into fleet.api_token (hash, name, role, created_by, expires) values ($1, $2, $3, $4, now() + make_interval(days => $5)) returning id`,
-      [hashSecret(token), name.slice(0, 200), role, actor.who, days],
+      `insert into fleet.api_token (hash, name, role, created_by, expires) values ($1, $2, $3, $4, least(now() + make_interval(days => $5), $6::timestamptz)) returning id`,
+      [hashSecret(token), name.slice(0, 200), role, actor.who, days, made.expires],
     );
     await audit(queries, actor, 'api-token.create', String(row!.id), { name, role, days });
     return { id: Number(row!.id), token };
   });
 }
 
-/** False if there is none, or it is revoked already. */
+/** The name of a token where it acts; `endTokens` reads its first part. */
+const tokenName = (id: number, name: string): string => `token ${id} (${name})`;
+
+/**
+ * Revokes tokens and all that were made with them: whoever stole one may have made another. Each turn sees what was made before its
+ * parent was locked. Returns the ids.
+ */
+async function endTokens(queries: Queries, where: string, values: readonly unknown[]): Promise<number[]> {
+  const end = async (which: string, given: readonly unknown[]): Promise<number[]> => {
+    const rows = await queries.query<{ id: number }>(
+      `update fleet.api_token set revoked = now() where ${which} and revoked is null returning id`,
+      [...given],
+    );
+    return rows.map(({ id }) => Number(id));
+  };
+  const all: number[] = [];
+  for (let ended = await end(where, values); ended.length > 0; ) {
+    all.push(...ended);
+    ended = await end("split_part(created_by, ' (', 1) = any($1)", [ended.map((id) => `token ${id}`)]);
+  }
+  return all;
+}
+
+/** False if there is none, or it is revoked already. Tokens made with it end too. */
 export async function revokeApiToken(database: Database, actor: Actor, id: number): Promise<boolean> {
   return await database.transaction(async (queries) => {
-    const rows = await queries.query(
-      'update fleet.api_token set revoked = now() where id = $1 and revoked is null returning id',
-      [id],
-    );
-    if (rows.length > 0) await audit(queries, actor, 'api-token.revoke', String(id));
-    return rows.length > 0;
+    const ended = await endTokens(queries, 'id = $1', [id]);
+    if (ended.length > 0) await audit(queries, actor, 'api-token.revoke', String(id), { ended });
+    return ended.length > 0;
   });
 }
 
@@ -152,5 +190,7 @@ export async function callerOfToken(queries: Queries, token: string): Promise<Ca
     `update fleet.api_token set used = now() where hash = $1 and revoked is null and expires > now() returning id, name, role`,
     [hashSecret(token)],
   );
-  return row === undefined ? undefined : { who: `token ${row.id} (${row.name})`, role: row.role, form: undefined };
+  return row === undefined
+    ? undefined
+    : { who: tokenName(row.id, row.name), role: row.role, form: undefined, token: Number(row.id) };
 }

@@ -8,10 +8,14 @@ export const cookieName = (secure: boolean): string => (secure ? '__Host-kpatch-
 
 /** The secret of the session in a request; undefined if it has none. */
 export function sessionOf(request: FastifyRequest): string | undefined {
+  // With TLS only the `__Host-` cookie counts: other sites of the domain could set the other one.
+  const name = cookieName((request.raw.socket as { encrypted?: boolean }).encrypted === true);
   const header = request.headers.cookie ?? '';
   const found = header
     .split(/;\s*/)
-    .map((pair) => /^(?:__Host-)?kpatch-fleet=(kps_[\w-]{20,60})$/.exec(pair)?.[1])
+    .map((pair) =>
+      pair.startsWith(`${name}=`) ? /^kps_[\w-]{20,60}$/.exec(pair.slice(name.length + 1))?.[0] : undefined,
+    )
     .find((one) => one !== undefined);
   return found;
 }

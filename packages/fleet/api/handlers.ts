@@ -117,7 +117,7 @@ export const handlers: Handlers = {
     done(disableAccount(database, actor, params.name), 'account'),
   'POST /api/api-tokens': async ({ body }, { database }, caller, actor) => {
     if (!mayAct(caller.role, body.role)) throw new Refusal(403, 'a token cannot have more rights than its maker');
-    return await createApiToken(database, actor, body);
+    return await createApiToken(database, actor, body, caller.token);
   },
   'DELETE /api/api-tokens/:id': ({ params }, { database }, _, actor) =>
     done(revokeApiToken(database, actor, params.id), 'API token'),

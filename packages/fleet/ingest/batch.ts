@@ -1,7 +1,7 @@
 /** Writes reports in batches: one transaction for all that arrived in a moment. An answer is sent after its commit. */
 import type { FleetReport } from 'kpatch/fleet';
 import type { Database, Queries } from '../store/database.ts';
-import { type Condition, conditionOf } from './facts.ts';
+import { type Condition, conditionOf, modulesOf } from './facts.ts';
 import type { KnownHost, Standing } from './hosts.ts';
 import type { ChainState, Verdict } from './judge.ts';
 
@@ -114,9 +114,10 @@ async function writeContents(queries: Queries, batch: readonly Accepted[]): Prom
 
 async function writeModules(queries: Queries, batch: readonly Accepted[]): Promise<void> {
   const sets = new Map(
-    batch.flatMap(({ report: { modules } }) =>
-      modules.names === undefined ? [] : [[modules.digest, modules.names] as const],
-    ),
+    batch.flatMap(({ report }) => {
+      const names = modulesOf(report);
+      return names === undefined ? [] : [[report.modules.digest, names] as const];
+    }),
   );
   for (const [digest, names] of sets)
     await queries.query('insert into fleet.module_set (digest, names) values ($1, $2) on conflict do nothing', [

@@ -13,6 +13,12 @@ export function patchOf({ patches }: FleetReport): string {
     .join(' ');
 }
 
+/** The names of the loaded modules, if their digest is right: a host must not name the modules of the others. */
+export function modulesOf({ modules: { digest, names } }: FleetReport): readonly string[] | undefined {
+  if (names === undefined) return undefined;
+  return createHash('sha256').update(names.join('\n')).digest('hex') === digest ? names : undefined;
+}
+
 /** The most urgent of what a report says. */
 export function conditionOf(report: FleetReport): Condition {
   if (!report.kernel.livepatch) return 'unsupported';

@@ -2,7 +2,7 @@
 import { type FleetAnswer, type FleetReport, openReport, publicKeyFrom, readSealed } from 'kpatch/fleet';
 import type { Database } from '../store/database.ts';
 import { type Accepted, writeBatch } from './batch.ts';
-import { contentOf, digestOf, patchOf } from './facts.ts';
+import { contentOf, digestOf, modulesOf, patchOf } from './facts.ts';
 import type { Hosts, KnownHost, Standing } from './hosts.ts';
 import { judge, stateAfter, type Verdict } from './judge.ts';
 import { RateLimit } from './limit.ts';
@@ -123,7 +123,7 @@ export class Ingest {
       return isRefused(error) ? refuse(400, 'the report cannot be stored') : unavailable;
     }
     remember(host, accepted);
-    if (report.modules.names !== undefined) this.#modules.add(report.modules.digest);
+    if (modulesOf(report) !== undefined) this.#modules.add(report.modules.digest);
     return this.#answer(host, report, verdict);
   }
 

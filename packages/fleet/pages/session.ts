@@ -5,7 +5,7 @@ import { facts, html, verdictBanner } from 'kpatch/parts';
 import { type Caller, mayAct, signIn, signOut } from '../access/accounts.ts';
 import { callerOf, isOwnForm, sessionCookie, sessionOf } from '../access/caller.ts';
 import { refusalOf } from '../api/handlers.ts';
-import { RateLimit } from '../ingest/limit.ts';
+import { networkOf, RateLimit } from '../ingest/limit.ts';
 import { rollBack, type Step, stepNames, stepRollout } from '../rollout/commands.ts';
 import type { Rollouts } from '../rollout/rollouts.ts';
 import type { Database } from '../store/database.ts';
@@ -58,7 +58,7 @@ export function addSession(
   );
   server.post('/sign-in', async (request, reply) => {
     const { name, password, next } = (request.body ?? {}) as Record<string, unknown>;
-    if (!attempts.take(request.ip, Date.now()))
+    if (!attempts.take(networkOf(request.ip), Date.now()))
       return send(reply, 429, signInPage('Too many attempts. Wait a minute.', ownPath(next)));
     const isText = typeof name === 'string' && typeof password === 'string' && !name.includes('\0');
     const secret = isText ? await signIn(database, name, password, request.ip) : undefined;

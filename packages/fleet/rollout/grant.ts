@@ -34,7 +34,7 @@ export function grant(
   if (ring.state === 'rolled back' || offer.state === 'rolled back')
     return {
       release: offer.previous,
-      because: { code: 'rolled-back', text: `Ring ${ring.name} returns to the release before: ${offer.reason}` },
+      because: { code: 'rolled-back', text: rolledBackText(ring.name, offer) },
     };
   if (hasRelease(host, offer.release))
     return { release: offer.release, because: { code: 'ready', text: 'The host has the release.' } };
@@ -50,6 +50,12 @@ export function grant(
     return stay('window', `The maintenance window of ring ${ring.name} is closed; it opens ${when}.`);
   }
   return { release: offer.release, because: { code: 'ready', text: `Ring ${ring.name} is open.` } };
+}
+
+/** A server cannot unload a patch, so without a release before it a person has to. */
+function rolledBackText(ring: string, { previous, reason }: Offer): string {
+  if (previous !== '') return `Ring ${ring} returns to the release before: ${reason}`;
+  return `Ring ${ring} was rolled back, but its rollout names no release before: hosts keep the patch until it is unloaded on them. ${reason}`;
 }
 
 /** True if a release is among the enabled patches of a host; another program may have loaded a second one. */

@@ -7,7 +7,7 @@ import { callerOf, isOwnForm } from '../access/caller.ts';
 import { type ApiContext, handlers, Refusal, refusalOf } from '../api/handlers.ts';
 import { openApi } from '../api/openapi.ts';
 import { type Received, type Route, type RouteName, routes } from '../api/routes.ts';
-import { RateLimit } from '../ingest/limit.ts';
+import { networkOf, RateLimit } from '../ingest/limit.ts';
 
 export function addApi(server: FastifyInstance, context: ApiContext, strangersPerMinute: number): void {
   const description = openApi();
@@ -33,7 +33,8 @@ async function answer(
   try {
     const caller = await callerOf(context.database, request);
     if (caller === undefined) {
-      if (!strangers.take(request.ip, Date.now())) throw new Refusal(429, 'too many requests: wait a minute');
+      if (!strangers.take(networkOf(request.ip), Date.now()))
+        throw new Refusal(429, 'too many requests: wait a minute');
       throw new Refusal(401, 'sign in, or send an API token');
     }
     const route: Route = routes[name];

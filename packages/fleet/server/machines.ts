@@ -4,7 +4,7 @@ import { formProblem } from 'kpatch/fleet';
 import type { Hosts } from '../ingest/hosts.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import { type JoinRequest, joinHost, type LeaveRequest, leaveHost } from '../ingest/join.ts';
-import { RateLimit } from '../ingest/limit.ts';
+import { networkOf, RateLimit } from '../ingest/limit.ts';
 import type { Database } from '../store/database.ts';
 
 export interface MachineRoutes {
@@ -19,7 +19,7 @@ export interface MachineRoutes {
 export function addMachineRoutes(server: FastifyInstance, options: MachineRoutes): void {
   const { database, hosts, ingest, intervalSeconds } = options;
   const strangers = new RateLimit(options.strangersPerMinute);
-  const isStranger = ({ ip }: FastifyRequest): boolean => !strangers.take(ip, Date.now());
+  const isStranger = ({ ip }: FastifyRequest): boolean => !strangers.take(networkOf(ip), Date.now());
 
   server.post('/v1/report', async (request, reply) => {
     const { status, body } = await ingest.take(request.body);

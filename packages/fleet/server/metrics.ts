@@ -64,7 +64,10 @@ export class Metrics {
       this.#seconds.observe({ route: request.routeOptions.url ?? 'none' }, reply.elapsedTime / 1000);
     });
     server.get('/metrics', async (request, reply) => {
-      const local = request.ip === '127.0.0.1' || request.ip === '::1';
+      // A proxy on the same machine also comes from here, but not for itself.
+      const { forwarded, 'x-forwarded-for': addresses } = request.headers;
+      const isDirect = forwarded === undefined && addresses === undefined;
+      const local = isDirect && (request.ip === '127.0.0.1' || request.ip === '::1');
       if (!local && (await callerOf(database, request)) === undefined)
         return reply.status(401).send({ error: 'send an API token' });
       return reply.type(this.registry.contentType).send(await this.registry.metrics());

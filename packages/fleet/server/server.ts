@@ -29,6 +29,16 @@ export function makeServer(config: FleetConfig): FastifyInstance {
       .header('cache-control', 'no-store');
     if (config.tls !== undefined) reply.header('strict-transport-security', 'max-age=31536000');
   });
+  server.setErrorHandler((error: { statusCode?: number; code?: string; message: string }, request, reply) => {
+    const { statusCode = 500, code = '', message } = error;
+    if (statusCode < 500) return reply.status(statusCode).send({ error: message });
+    // SQLSTATE class 22: a text with a NUL, a number that is too large.
+    if (/^22\w{3}$/.test(code))
+      return reply.status(400).send({ error: 'the request contains a value that cannot be stored' });
+    // What went wrong inside, such as the address of the database, is for the administrator and not for whoever asks.
+    process.stderr.write(`${request.method} ${request.routeOptions.url ?? ''}: ${JSON.stringify(message)}\n`);
+    return reply.status(500).send({ error: 'the server cannot answer; its log says why' });
+  });
   server.get('/healthz', async () => ({ alive: true }));
   return server;
 }

@@ -8,6 +8,7 @@ import { createApiToken, disableAccount, revokeApiToken, setAccount, signIn } fr
 import { commandLine } from '#fleet/access/audit.ts';
 import { ApiError, FleetClient } from '#fleet/api/client.ts';
 import { routes } from '#fleet/api/routes.ts';
+import { networkOf } from '#fleet/ingest/limit.ts';
 import { noteSilent, prune } from '#fleet/server/housekeeping.ts';
 import { SimulatedHost } from '#fleet/simulate/host.ts';
 import { backup, restore } from '#fleet/store/backup.ts';
@@ -75,6 +76,67 @@ test('attack on fleet: a stolen API token is useless once it is revoked, disable
   assert.equal(await works(three.token), 401);
   const stored = JSON.stringify(await world.database.query('select * from fleet.api_token'));
   assert.ok(![one, two, three].some(({ token }) => stored.includes(token)));
+});
+
+test('attack on fleet: tokens made with a stolen token end with it, and with the rights of its account', async () => {
+  const works = (token: string) => status(client(token).call('GET /api/groups', {}));
+  const child = async (token: string, role: 'viewer' | 'operator' = 'viewer') =>
+    await client(token).call('POST /api/api-tokens', { body: { name: 'x) (', role, days: 3650 } });
+  const stolen = await createApiToken(world.database, commandLine, { name: 'ci', role: 'viewer', days: 1 });
+  const other = await createApiToken(world.database, commandLine, { name: 'ci', role: 'viewer', days: 1 });
+  const second = await child(stolen.token);
+  const third = await child(second.token);
+  const late = await world.database.query(
+    "select 1 from fleet.api_token where id = any($1) and expires > now() + interval '25 hours'",
+    [[second.id, third.id]],
+  );
+  assert.deepEqual(late, [], 'none outlives the one it was made with');
+  await revokeApiToken(world.database, commandLine, stolen.id);
+  const left = await Promise.all([stolen, second, third, other].map(({ token }) => works(token)));
+  assert.deepEqual(left, [401, 401, 401, 200]);
+  const password = 'correct horse battery';
+  await setAccount(world.database, commandLine, 'otto', 'operator', password);
+  const make = (role: string) =>
+    createApiToken(world.database, { who: 'otto', address: '' }, { name: 'a', role, days: 1 });
+  const [operator, viewer] = [await make('operator'), await make('viewer')];
+  const grown = await child(operator.token);
+  await setAccount(world.database, commandLine, 'otto', 'viewer', password);
+  const after = await Promise.all([operator, grown, viewer].map(({ token }) => works(token)));
+  assert.deepEqual(after, [401, 401, 200]);
+});
+
+test('attack on fleet: what a stranger sends is refused without saying what is inside', async () => {
+  const { server } = world.fleet;
+  const leave = { host: 'a\0b', at: new Date().toISOString(), signature: '' };
+  const answer = await server.inject({ method: 'POST', url: '/v1/leave', payload: leave });
+  assert.deepEqual(
+    [answer.statusCode, answer.json().error],
+    [400, 'the request contains a value that cannot be stored'],
+  );
+  const huge = await server.inject({ method: 'POST', url: '/v1/report', payload: { a: 'x'.repeat(300_000) } });
+  assert.equal(huge.statusCode, 413);
+  // A proxy on the same machine that nobody configured must not open the metrics to everybody.
+  assert.equal((await server.inject({ url: '/metrics' })).statusCode, 200);
+  for (const name of ['x-forwarded-for', 'forwarded'])
+    assert.equal((await server.inject({ url: '/metrics', headers: { [name]: 'x' } })).statusCode, 401);
+  for (const next of ['/\r\nset-cookie: a=b', '//evil.example', '/\\evil.example', 'https://evil.example', '/é']) {
+    const page = await server.inject({ url: `/sign-in?next=${encodeURIComponent(next)}` });
+    assert.deepEqual([page.statusCode, page.headers['set-cookie']], [200, undefined]);
+    assert.ok(next === '/é' || page.body.includes('name="next" value="/"'), next);
+  }
+});
+
+test('addresses are limited by network, so that one machine with many IPv6 addresses is one', () => {
+  for (const [address, network] of [
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['2001:db8::1', '2001:db8:0:0'],
+    ['2001:db8:0:0:ffff::2', '2001:db8:0:0'],
+    ['2001:0db8:1:2:3:4:5:6', '2001:db8:1:2'],
+    ['::1', '0:0:0:0'],
+    ['fe80::1%eth0', 'fe80:0:0:0'],
+  ] as const)
+    assert.equal(networkOf(address), network);
 });
 
 test('sessions: a wrong password and an unknown name look alike; forms of other sites are refused; disabling ends them', async () => {

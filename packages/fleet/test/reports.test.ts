@@ -33,6 +33,14 @@ test('a report is stored, the names of modules are sent once, and the history ha
   assert.equal((await world.one('select count(*)::int as n from fleet.report where host = $1', [host.key.id])).n, 2);
 });
 
+test('attack on fleet: a host cannot name the modules of the others', async () => {
+  const liar = await joined('liar');
+  const digest = 'f'.repeat(64);
+  const answer = await world.report(liar, { modules: { digest, names: ['not_theirs'] } });
+  assert.equal(answer.modules, '', 'the server still asks for the names');
+  assert.deepEqual(await world.one('select 1 from fleet.module_set where digest = $1', [digest]), {});
+});
+
 test('a report that is sent twice because its answer was lost counts once', async () => {
   const host = await joined('twice');
   const sealed = host.sealed(new Date(world.now));

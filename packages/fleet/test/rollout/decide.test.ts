@@ -126,6 +126,11 @@ test('what one host may do: its ring, its window, freeze, halt, rollback', () =>
   assert.equal(grant({ ...opened, state: 'halted' }, { ...host('canary'), patch: 'new' }, [], now).release, 'new');
   const back = { ...opened, reason: 'anna', rings: [{ ...rings[0]!, state: 'rolled back' as const }, rings[1]!] };
   assert.equal(grant(back, { ...host('canary'), patch: 'new' }, [freeze], now).release, 'old');
+  const first = { ...back, previous: '' };
+  assert.match(
+    grant(first, { ...host('canary'), patch: 'new' }, [], now).because.text,
+    /keep the patch until it is unloaded/,
+  );
 });
 
 test('of several rollouts, the newest earlier release that finished holds where the newest waits', () => {
