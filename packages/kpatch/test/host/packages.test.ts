@@ -226,15 +226,15 @@ const LISTED = "kpatch list | grep '^kpatch_9' || echo none";
 // Processing only this package's trigger: those of the manual pages take minutes.
 test('dpkg: the trigger installs what a package of data brings, and uninstalls it with the package', async () => {
   const printed = await onCopy(`dpkg --no-triggers -i $deb >/dev/null; ${MADE}
-kpatch package ${patch}.ko -o . --format deb 2>/dev/null; dpkg --no-triggers -i kpatch-patch-*.deb >/dev/null; ${LISTED}
+kpatch package ${patch}.ko -o . --format deb >/dev/null 2>&1; dpkg --no-triggers -i kpatch-patch-*.deb >/dev/null; ${LISTED}
 dpkg --triggers-only kpatch >/dev/null; ${LISTED}
 dpkg --no-triggers -r kpatch-patch-${release} >/dev/null; dpkg --triggers-only kpatch >/dev/null; ${LISTED}`);
-  assert.deepEqual(printed.trim().split('\n').slice(1), ['none', `${patch} (${release})`, 'none']);
+  assert.deepEqual(printed.trim().split('\n'), ['none', `${patch} (${release})`, 'none']);
 });
 
 test('rpm: the same by file triggers', async () => {
   const printed = await onCopy(`rpm -i --nodeps $rpm 2>/dev/null; ${MADE}
-kpatch package ${patch}.ko -o . --format rpm 2>/dev/null; rpm -i --nodeps kpatch-patch-*.rpm 2>/dev/null; ${LISTED}
+kpatch package ${patch}.ko -o . --format rpm >/dev/null 2>&1; rpm -i --nodeps kpatch-patch-*.rpm 2>/dev/null; ${LISTED}
 rpm -e kpatch-patch-${release.replaceAll('.', '_')} 2>/dev/null; ${LISTED}`);
-  assert.deepEqual(printed.trim().split('\n').slice(1), [`${patch} (${release})`, 'none']);
+  assert.deepEqual(printed.trim().split('\n'), [`${patch} (${release})`, 'none']);
 });
