@@ -38,16 +38,23 @@ export function architectureOf(object: { file: string; machine: number; littleEn
   throw failure('elf-unsupported', { file, kind: `machine ${name}, ${order}` }, { where: { file, offset: 18 } });
 }
 
-/** The name (`uname -m`) of the machine that a file is for; `machine NUMBER` for one without a record. */
+/** The name (`uname -m`) of the machine that a file is for; `machine NUMBER` for an unknown one. It loads no record. */
 export function machineName({ machine, littleEndian }: { machine: number; littleEndian: boolean }): string {
   const fits = (one: { machine: number; littleEndian: boolean }): boolean =>
     one.machine === machine && one.littleEndian === littleEndian;
-  const found = records.find(fits)?.load() ?? added.find(fits);
-  return found?.naming.uname ?? `machine ${machine}`;
+  return records.find(fits)?.uname ?? added.find(fits)?.naming.uname ?? `machine ${machine}`;
+}
+
+/** The name (`uname -m`) of the machine that this program runs on. It loads no record. Error: `platform-unknown`. */
+export function machineNameHere(): string {
+  const name = unameHere();
+  return records.some(({ uname }) => uname === name) ? name : requirePlatform('uname', name).naming.uname;
 }
 
 /** The machine that has this name in one of the worlds (`platformNamed('uname', 'aarch64')`). */
 export function platformNamed(world: 'kernel' | 'uname' | 'deb' | 'rpm', name: string): Platform | undefined {
+  const record = world === 'uname' ? records.find(({ uname }) => uname === name) : undefined;
+  if (record !== undefined) return record.load();
   return known().find(({ naming }) => naming[world] === name);
 }
 

@@ -33,7 +33,7 @@ import { dayOf, parseDay } from '../../channel/repository/window.ts';
 import { keysOfFolder } from '../../channel/tuf/key.ts';
 import { readPublicKey } from '../../module/public-key.ts';
 import { readCertificate } from '../../module/signature.ts';
-import { platformHere } from '../../platform/registry.ts';
+import { machineNameHere } from '../../platform/registry.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { type PassphraseOptions, passphraseOf, withPassphrase } from '../passphrase.ts';
 
@@ -243,7 +243,7 @@ async function kernel(_: Context, options: KernelOptions, dir: string, release: 
   const next: ChannelKernel = {
     schema: kernelSchema,
     release,
-    arch: options.arch ?? before?.arch ?? platformHere().naming.uname,
+    arch: options.arch ?? before?.arch ?? machineNameHere(),
     distribution: options.distribution ?? before?.distribution ?? 'Debian:12',
     packageVersion: options.packageVersion ?? before?.packageVersion ?? release,
     released,

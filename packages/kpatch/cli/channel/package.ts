@@ -6,7 +6,7 @@ import { failure } from '../../base/errors/error.ts';
 import { buildLivePatch } from '../../channel/package/livepatch.ts';
 import { emptyRecord, recordOf, versionText } from '../../channel/package/record.ts';
 import { isRelease, readPatchModule } from '../../channel/patch-module.ts';
-import { platformHere } from '../../platform/registry.ts';
+import { machineNameHere } from '../../platform/registry.ts';
 import { action, type Context, type NextStep, type Outcome } from '../command.ts';
 import { shellWord } from '../shell-word.ts';
 
@@ -71,12 +71,7 @@ async function run({ report }: Context, options: Options, modules: string[] = []
     add(
       empty,
       '0-0',
-      await buildLivePatch(
-        emptyRecord(empty, options.arch ?? platformHere().naming.uname),
-        undefined,
-        options.output,
-        formats,
-      ),
+      await buildLivePatch(emptyRecord(empty, options.arch ?? machineNameHere()), undefined, options.output, formats),
     );
   }
   const [first] = lines;

@@ -12,7 +12,7 @@ import { readBytes } from '../../base/files.ts';
 import { thisMachine } from '../../host/machine/machine.ts';
 import { statusOf } from '../../host/status.ts';
 import { readManifest } from '../../module/manifest.ts';
-import { platformHere } from '../../platform/registry.ts';
+import { machineNameHere } from '../../platform/registry.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
 import { inspectCached } from '../../prepare/manifest.ts';
 import { machineCode, preparedCode } from './prepared-code.ts';
@@ -53,7 +53,7 @@ export async function triageMachine(files: readonly string[], options: MachineOp
   const advisories = withNamed(given.advisories, changelogs);
   const distribution = options.distribution ?? ecosystemHere(root);
   const suite = suiteOf(root);
-  const arch = platformHere().naming.uname;
+  const arch = machineNameHere();
   const modules = modulesOf(release, root);
   const kernel: TriageKernel = {
     release,

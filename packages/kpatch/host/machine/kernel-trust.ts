@@ -6,7 +6,7 @@ import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { readSignature } from '../../module/signature.ts';
 import { kernelProblem } from '../../module/signature-rules.ts';
-import { machineName, platformHere } from '../../platform/registry.ts';
+import { machineName, machineNameHere } from '../../platform/registry.ts';
 import { attribute } from './attribute.ts';
 import type { Machine } from './machine.ts';
 import { runningKernel, signatureRequired } from './running-kernel.ts';
@@ -58,7 +58,7 @@ function foreignMachine(bytes: Uint8Array): string | undefined {
   if (bytes.length < 20 || bytes[0] !== 0x7f) return undefined;
   const littleEndian = bytes[5] === 1;
   const machine = new DataView(bytes.buffer, bytes.byteOffset).getUint16(18, littleEndian);
-  const [arch, here] = [machineName({ machine, littleEndian }), platformHere().naming.uname];
+  const [arch, here] = [machineName({ machine, littleEndian }), machineNameHere()];
   return arch === here ? undefined : `it is for ${arch}, but this machine is ${here}`;
 }
 

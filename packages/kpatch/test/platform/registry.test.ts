@@ -205,9 +205,13 @@ test('a packed kernel of s390x is found behind the boot program, whatever that h
 });
 
 test('the line of each machine says what its record says', () => {
-  for (const { machine, littleEndian, load } of records) {
+  for (const { uname, machine, littleEndian, load } of records) {
     const record = load();
-    assert.deepEqual([machine, littleEndian], [record.machine, record.littleEndian], record.name);
+    assert.deepEqual(
+      [uname, machine, littleEndian],
+      [record.naming.uname, record.machine, record.littleEndian],
+      record.name,
+    );
   }
 });
 
