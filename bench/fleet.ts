@@ -14,8 +14,8 @@ import type { SimulatedHost } from '../packages/fleet/simulate/host.ts';
 import { quantile, runLoad } from '../packages/fleet/simulate/load.ts';
 import { enter, population } from '../packages/fleet/simulate/population.ts';
 import { openDatabase } from '../packages/fleet/store/database.ts';
-import { PostgresServer } from '../packages/fleet/test/postgres.ts';
 import { temporaryFolder } from '../packages/kpatch/base/files.ts';
+import { PostgresServer } from '../packages/kpatch/test/postgres.ts';
 
 const { values } = parseArgs({
   options: {

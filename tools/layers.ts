@@ -40,6 +40,22 @@ const order = [
 
 type Room = (typeof order)[number];
 
+/** The rooms that make patches. */
+const building = [
+  'kernel',
+  'toolchain',
+  'kbuild',
+  'source',
+  'prepare',
+  'differ',
+  'runpre',
+  'builder',
+  'review',
+  'rewrite',
+  'shield',
+  'vm',
+] as const satisfies readonly Room[];
+
 /** What a room must not know although it comes later: the program that loads patches knows nothing of building them, and so on. */
 const excluded: Partial<Record<Room, readonly Room[]>> = {
   differ: ['kernel', 'toolchain', 'kbuild', 'source', 'distro', 'prepare'],
@@ -47,53 +63,9 @@ const excluded: Partial<Record<Room, readonly Room[]>> = {
   vm: ['toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder'],
   advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
   prove: ['review', 'rewrite', 'shield', 'builder', 'source', 'differ', 'advisory'],
-  host: [
-    'kernel',
-    'toolchain',
-    'kbuild',
-    'source',
-    'distro',
-    'prepare',
-    'differ',
-    'runpre',
-    'builder',
-    'review',
-    'rewrite',
-    'shield',
-    'vm',
-    'advisory',
-  ],
-  channel: [
-    'kernel',
-    'toolchain',
-    'kbuild',
-    'source',
-    'prepare',
-    'differ',
-    'runpre',
-    'builder',
-    'review',
-    'rewrite',
-    'shield',
-    'vm',
-    'prove',
-  ],
-  fleet: [
-    'kernel',
-    'toolchain',
-    'kbuild',
-    'source',
-    'prepare',
-    'differ',
-    'runpre',
-    'builder',
-    'review',
-    'rewrite',
-    'shield',
-    'vm',
-    'advisory',
-    'prove',
-  ],
+  host: [...building, 'distro', 'advisory'],
+  channel: [...building, 'prove'],
+  fleet: [...building, 'advisory', 'prove'],
 };
 
 const root = join(import.meta.dirname, '..', 'packages', 'kpatch');

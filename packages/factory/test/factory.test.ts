@@ -8,8 +8,8 @@ import type { StoredBuild } from '#factory/steps/factory.ts';
 import { Blobs } from '#factory/store/blobs.ts';
 import { openDatabase } from '#factory/store/database.ts';
 import { State } from '#factory/store/state.ts';
+import { PostgresServer } from '../../kpatch/test/postgres.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
-import { PostgresServer } from './postgres.ts';
 import { lines } from './repository.ts';
 import { RELEASE, World } from './world.ts';
 

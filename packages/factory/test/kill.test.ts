@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from 'kpatch/parts';
 import type { StoredPublication } from '#factory/steps/factory.ts';
-import { PostgresServer } from './postgres.ts';
+import { PostgresServer } from '../../kpatch/test/postgres.ts';
 import { lines } from './repository.ts';
 import { RELEASE, World } from './world.ts';
 

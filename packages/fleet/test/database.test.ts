@@ -7,8 +7,8 @@ import { temporaryFolder } from 'kpatch/parts';
 import { readConfig } from '#fleet/config.ts';
 import { type Database, openDatabase } from '#fleet/store/database.ts';
 import { tableNames } from '#fleet/store/tables.ts';
+import { PostgresServer } from '../../kpatch/test/postgres.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
-import { PostgresServer } from './postgres.ts';
 
 async function hasAllTables(database: Database): Promise<void> {
   const rows = await database.query<{ table_name: string }>(

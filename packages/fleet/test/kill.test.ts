@@ -9,7 +9,7 @@ import { makeCertificate } from '#fleet/simulate/certificate.ts';
 import { runLoad } from '#fleet/simulate/load.ts';
 import { enter, population } from '#fleet/simulate/population.ts';
 import { openDatabase } from '#fleet/store/database.ts';
-import { PostgresServer } from './postgres.ts';
+import { PostgresServer } from '../../kpatch/test/postgres.ts';
 
 const kills = process.env.KPATCH_SOAK === '1' ? 30 : 2;
 

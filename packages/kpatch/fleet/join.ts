@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { failure, KpatchError } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
 import { requireInside } from '../base/inside.ts';
+import { hasSystemd } from '../channel/follow/units.ts';
 import type { fleetJoinedDocument } from '../documents/fleet.ts';
 import { formProblem, type Stored } from '../documents/form.ts';
 import type { Machine } from '../host/machine/machine.ts';
@@ -12,7 +13,7 @@ import { type Membership, membershipOf, needMembership, type Place, placeIn } fr
 import { readHostKey } from './report.ts';
 import { hostKeyOf, joinText, newHostKey } from './seal.ts';
 import { refusalOf, ServerConnection } from './send.ts';
-import { removeReportUnits, timerWorks, writeReportUnits } from './units.ts';
+import { removeReportUnits, writeReportUnits } from './units.ts';
 
 export interface JoinOptions {
   readonly url: string;
@@ -71,7 +72,7 @@ export async function joinFleet(machine: Machine, { url, token, authorities, roo
   // Last: from here on this machine belongs to the fleet.
   writeAtomically(place.membership, `${JSON.stringify(membership, null, 1)}\n`, 0o644);
   await writeReportUnits(root, intervalSeconds, key.id);
-  return { membership, labels, timer: timerWorks(root) };
+  return { membership, labels, timer: hasSystemd(root) };
 }
 
 /** Error: `fleet-url`. Without TLS only this machine itself is believed. */

@@ -2,28 +2,44 @@
  * The units of a machine in a fleet. What signs reports has no network, what sends them has no rights, and a third service
  * reads the answer.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeAtomically } from '../base/files.ts';
-import { hardened, systemctl, unitCommand } from '../channel/follow/units.ts';
+import { hardened, removeUnits, systemctl, unitCommand, unprivileged } from '../channel/follow/units.ts';
 
 const folder = 'etc/systemd/system';
 const timer = `${folder}/kpatch-report.timer`;
 
-function collectUnit(command: string): string {
+interface ReportStep {
+  readonly description: string;
+  /** The option of `kpatch report`. */
+  readonly option: string;
+  /** Lines for its place among the other units. */
+  readonly order?: string;
+  /** What it may do. */
+  readonly rights: string;
+}
+
+function reportUnit(command: string, { description, option, order = '', rights }: ReportStep): string {
   return `[Unit]
-Description=Sign a report of the live patches of this machine
+Description=${description}
 Documentation=man:kpatch-report(1)
 ConditionPathExists=/etc/kpatch/fleet/membership.json
 ConditionFileIsExecutable=${command.split(' ')[0]}
-Wants=kpatch-send.service
-
+${order}
 [Service]
 Type=oneshot
-ExecStart=${command} report --collect
+ExecStart=${command} report ${option}
 Nice=10
 TimeoutStartSec=5min
-StateDirectory=kpatch-report
+${rights}`;
+}
+
+const collect: ReportStep = {
+  description: 'Sign a report of the live patches of this machine',
+  option: '--collect',
+  order: 'Wants=kpatch-send.service\n',
+  rights: `StateDirectory=kpatch-report
 # It reads stacks of tasks that hold up a transition, the tracing files, and the key.
 CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_SYSLOG
 SystemCallFilter=@system-service
@@ -34,55 +50,25 @@ ProtectKernelModules=yes
 PrivateTmp=yes
 RestrictAddressFamilies=AF_UNIX
 IPAddressDeny=any
-${hardened}`;
-}
+${hardened}`,
+};
 
-function sendUnit(command: string): string {
-  return `[Unit]
-Description=Send reports of this machine to its fleet server
-Documentation=man:kpatch-report(1)
-ConditionPathExists=/etc/kpatch/fleet/membership.json
-ConditionFileIsExecutable=${command.split(' ')[0]}
-Wants=network-online.target
+const send: ReportStep = {
+  description: 'Send reports of this machine to its fleet server',
+  option: '--send',
+  order: `Wants=network-online.target
 After=network-online.target kpatch-report.service
 # Older systemd ignores this line; then the next report reads the answer.
 OnSuccess=kpatch-settle.service
+`,
+  rights: `StateDirectory=kpatch-send
+${unprivileged}`,
+};
 
-[Service]
-Type=oneshot
-ExecStart=${command} report --send
-Nice=10
-TimeoutStartSec=5min
-DynamicUser=yes
-StateDirectory=kpatch-send
-CapabilityBoundingSet=
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-ProtectSystem=strict
-ProtectHome=yes
-ProtectProc=invisible
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-ProtectKernelLogs=yes
-PrivateUsers=yes
-UMask=0022
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-${hardened}`;
-}
-
-function settleUnit(command: string): string {
-  return `[Unit]
-Description=Read the answer of the fleet server
-Documentation=man:kpatch-report(1)
-ConditionPathExists=/etc/kpatch/fleet/membership.json
-ConditionFileIsExecutable=${command.split(' ')[0]}
-
-[Service]
-Type=oneshot
-ExecStart=${command} report --settle
-Nice=10
-TimeoutStartSec=5min
-StateDirectory=kpatch-report
+const settle: ReportStep = {
+  description: 'Read the answer of the fleet server',
+  option: '--settle',
+  rights: `StateDirectory=kpatch-report
 CapabilityBoundingSet=CAP_DAC_READ_SEARCH
 SystemCallFilter=@system-service
 SystemCallFilter=~@privileged @resources
@@ -94,8 +80,8 @@ ProtectKernelLogs=yes
 PrivateTmp=yes
 RestrictAddressFamilies=AF_UNIX
 IPAddressDeny=any
-${hardened}`;
-}
+${hardened}`,
+};
 
 /** Every machine reports at its own second, so that the server sees an even stream: the key decides. */
 function timerUnit(intervalSeconds: number, host: string): string {
@@ -117,9 +103,9 @@ WantedBy=timers.target
 /** The services, by the paths of their files. */
 export function reportUnits(command: string): ReadonlyMap<string, string> {
   return new Map([
-    [`${folder}/kpatch-report.service`, collectUnit(command)],
-    [`${folder}/kpatch-send.service`, sendUnit(command)],
-    [`${folder}/kpatch-settle.service`, settleUnit(command)],
+    [`${folder}/kpatch-report.service`, reportUnit(command, collect)],
+    [`${folder}/kpatch-send.service`, reportUnit(command, send)],
+    [`${folder}/kpatch-settle.service`, reportUnit(command, settle)],
   ]);
 }
 
@@ -133,14 +119,7 @@ export async function writeReportUnits(root: string, intervalSeconds: number, ho
 
 /** Stops the timer and removes the units. */
 export async function removeReportUnits(root: string): Promise<void> {
-  if (existsSync(join(root, timer))) await systemctl(root, ['disable', '--now', 'kpatch-report.timer']);
-  for (const file of [timer, ...reportUnits('').keys()]) rmSync(join(root, file), { force: true });
-  await systemctl(root, ['daemon-reload']);
-}
-
-/** True if something runs the timer: systemd, or for an image the systemd that it boots with. */
-export function timerWorks(root: string): boolean {
-  return root !== '/' || existsSync('/run/systemd/system');
+  await removeUnits(root, timer, reportUnits('').keys());
 }
 
 /** Lets the service that updates look for what the server chose. */

@@ -50,6 +50,22 @@ SystemCallArchitectures=native
 SystemCallErrorNumber=EPERM
 `;
 
+/** For a service that uses the network: a user of its own, without rights, that can write nothing but its state folder. */
+export const unprivileged = `DynamicUser=yes
+CapabilityBoundingSet=
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+ProtectSystem=strict
+ProtectHome=yes
+ProtectProc=invisible
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectKernelLogs=yes
+PrivateUsers=yes
+UMask=0022
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+${hardened}`;
+
 /** Fetches and verifies, as a user of its own that can write nothing but its folder. */
 function fetchUnit(command: string): string {
   return `[Unit]
@@ -64,21 +80,8 @@ Type=oneshot
 ExecStart=${command} channel fetch --to ${fetchFolder}
 Nice=10
 TimeoutStartSec=15min
-DynamicUser=yes
 StateDirectory=kpatch-fetch
-CapabilityBoundingSet=
-SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
-ProtectSystem=strict
-ProtectHome=yes
-ProtectProc=invisible
-ProtectKernelModules=yes
-ProtectKernelTunables=yes
-ProtectKernelLogs=yes
-PrivateUsers=yes
-UMask=0022
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-${hardened}`;
+${unprivileged}`;
 }
 
 /** Installs what was fetched. It has no network, and verifies everything again. */
@@ -169,15 +172,24 @@ WantedBy=timers.target
 
 /** Stops the timer and removes what `enableUnits` wrote. */
 export async function disableUnits(root: string): Promise<void> {
-  if (existsSync(join(root, timer))) await systemctl(root, ['disable', '--now', 'kpatch-update.timer']);
-  for (const file of [timer, service, fetchService, packageHook, installHook])
-    rmSync(join(root, file), { force: true });
+  await removeUnits(root, timer, [service, fetchService, packageHook, installHook]);
+}
+
+/** Stops a timer and removes its file and the other files of its services. Paths are relative to the root. */
+export async function removeUnits(root: string, timerFile: string, others: Iterable<string>): Promise<void> {
+  if (existsSync(join(root, timerFile))) await systemctl(root, ['disable', '--now', basename(timerFile)]);
+  for (const file of [timerFile, ...others]) rmSync(join(root, file), { force: true });
   await systemctl(root, ['daemon-reload']);
 }
 
-/** True if the timer is set up and something runs it: systemd, or for an image the systemd that it boots with. */
+/** True if the timer is set up and something runs it. */
 export function timerRuns(root: string): boolean {
-  return unitsEnabled(root) && (root !== '/' || existsSync('/run/systemd/system'));
+  return unitsEnabled(root) && hasSystemd(root);
+}
+
+/** True if systemd runs here; an image is taken to boot with it. */
+export function hasSystemd(root: string): boolean {
+  return root !== '/' || existsSync('/run/systemd/system');
 }
 
 /** In mode `auto` something must look for updates. */
@@ -200,6 +212,6 @@ export async function systemctl(root: string, ...calls: readonly string[][]): Pr
     }
     return;
   }
-  if (!existsSync('/run/systemd/system')) return;
+  if (!hasSystemd(root)) return;
   for (const call of calls) await run('systemctl', call).catch(() => undefined);
 }

@@ -16,7 +16,8 @@ export interface Toolchain {
   readonly flags: readonly string[];
 }
 
-const common = [
+/** The flags that kernels of all machines share. */
+export const common = [
   '-O2',
   '-w',
   '-std=gnu11',

@@ -6,6 +6,7 @@ import { readPrivateKey } from '#kpatch/module/signing-key.ts';
 import { seal } from '#kpatch/provenance/envelope.ts';
 import { provenanceOf } from '#kpatch/provenance/slsa.ts';
 import type { ProvenanceStatement, Resource } from '#kpatch/provenance/statement.ts';
+import { strict } from '../provenance/statements.ts';
 
 /** The statement of a module file with a manifest: its patches, and the kernel image. */
 export async function statementOf(file: string): Promise<ProvenanceStatement> {
@@ -24,13 +25,8 @@ export async function statementOf(file: string): Promise<ProvenanceStatement> {
         version,
         patches: patches.map((one) => one.name),
         cves: [...cves],
+        ...strict,
         replace,
-        acceptLayouts: [],
-        leaveOutInit: false,
-        keepLineChanges: false,
-        skipRunPre: false,
-        skipCompilerCheck: false,
-        custom: false,
       },
       internal: {
         sourceVersion: '6.1.9-1',

@@ -16,34 +16,14 @@ import { makeLivepatchRelocations } from '#kpatch/module/make/klp.ts';
 import { prepareParts } from '#kpatch/module/make/parts.ts';
 import { takePlaces } from '#kpatch/module/make/places.ts';
 import { architectureOf } from '#kpatch/platform/registry.ts';
-import { compile, type Toolchain } from '../differ/fixture.ts';
-
-const common = [
-  '-O2',
-  '-w',
-  '-std=gnu11',
-  '-ffreestanding',
-  '-fno-strict-aliasing',
-  '-fno-common',
-  '-fno-stack-protector',
-];
-const sections = ['-fno-asynchronous-unwind-tables', '-ffunction-sections', '-fdata-sections'];
+import { common, compile, type Toolchain } from '../differ/fixture.ts';
 
 /** As kernels of Linux 6.12 are compiled, with the flags of `Platform.moduleFlags`. */
 const power: Toolchain = {
   name: 'ppc64le',
   compiler: 'powerpc64le-linux-gnu-gcc-12',
   flags: [
-    ...[
-      ...common,
-      ...sections,
-      '-mcmodel=medium',
-      '-mabi=elfv2',
-      '-mcpu=power8',
-      '-mno-vsx',
-      '-msoft-float',
-      '-mtraceback=no',
-    ],
+    ...[...common, '-mcmodel=medium', '-mabi=elfv2', '-mcpu=power8', '-mno-vsx', '-msoft-float', '-mtraceback=no'],
     ...['-pg', '-mprofile-kernel', '-mcmodel=large', '-fno-optimize-sibling-calls'],
   ],
 };
@@ -51,7 +31,7 @@ const z: Toolchain = {
   name: 's390x',
   compiler: 's390x-linux-gnu-gcc-12',
   flags: [
-    ...[...common, ...sections, '-march=z13', '-mpacked-stack', '-mbackchain', '-msoft-float', '-fPIC'],
+    ...[...common, '-march=z13', '-mpacked-stack', '-mbackchain', '-msoft-float', '-fPIC'],
     ...[
       '-pg',
       '-mfentry',

@@ -9,6 +9,8 @@ import { provenanceOf } from '#kpatch/provenance/slsa.ts';
 import type { ProvenanceStatement } from '#kpatch/provenance/statement.ts';
 import { madeModule, manifest } from '../module/made-module.ts';
 
+type Parameters = ProvenanceStatement['predicate']['buildDefinition']['externalParameters'];
+
 export interface KeyPair {
   readonly file: string;
   readonly secret: PrivateKey;
@@ -30,6 +32,17 @@ function pair(kind: string): { privateKey: KeyObject; publicKey: KeyObject } {
   return kind === 'rsa' ? generateKeyPairSync('rsa', { modulusLength: 2048 }) : generateKeyPairSync('ed25519');
 }
 
+/** The options of a build without any that weaken it. */
+export const strict: Omit<Parameters, 'release' | 'name' | 'version' | 'patches' | 'cves'> = {
+  replace: true,
+  acceptLayouts: [],
+  leaveOutInit: false,
+  keepLineChanges: false,
+  skipRunPre: false,
+  skipCompilerCheck: false,
+  custom: false,
+};
+
 const patch = 'the text of a patch\n';
 
 /** A module file and its provenance. */
@@ -42,13 +55,7 @@ export async function moduleWithProvenance(): Promise<{ module: Uint8Array; stat
       version: manifest.version,
       patches: ['a.patch'],
       cves: [],
-      replace: true,
-      acceptLayouts: [],
-      leaveOutInit: false,
-      keepLineChanges: false,
-      skipRunPre: false,
-      skipCompilerCheck: false,
-      custom: false,
+      ...strict,
     },
     internal: {
       sourceVersion: '6.1.9-1',

@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { temporaryFolder } from 'kpatch/parts';
+import { temporaryFolder } from '#kpatch/base/files.ts';
 
 export class PostgresServer implements AsyncDisposable {
   readonly url: string;
