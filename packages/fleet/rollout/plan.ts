@@ -1,7 +1,4 @@
-/** How large rings should be, and what a number of host-days can show. */
-import { ASSUMED_EVENTS, ERROR, rateRules } from './metrics.ts';
 import type { RingPlan } from './ring.ts';
-import { poissonAtLeast, rateEvidence } from './sequential.ts';
 
 const DAY = 86_400;
 
@@ -45,23 +42,4 @@ const ENOUGH = 30_000;
 /** How long a fleet of this many hosts is observed after the last ring (seconds): until `ENOUGH`, from one day to 30. */
 export function watchSeconds(hosts: number): number {
   return Math.round(DAY * Math.min(Math.max(ENOUGH / Math.max(hosts, 1), 1), 30));
-}
-
-/**
- * The smallest rate of crashes (per host and day) that this many host-days halt with a chance of at least `power`, for a fleet whose
- * usual rate is the assumed one.
- */
-export function detectableRate(hostDays: number, power = 0.9): number {
-  const { usual, weight } = rateRules.crash;
-  const baseline = { events: ASSUMED_EVENTS, hostDays: ASSUMED_EVENTS / usual };
-  const limit = -Math.log(ERROR * weight * 0.9);
-  let events = 1;
-  while (rateEvidence(events, hostDays, baseline) < limit) events++;
-  let [low, high] = [0, 10 * events + 10];
-  for (let step = 0; step < 50; step++) {
-    const middle = (low + high) / 2;
-    if (poissonAtLeast(events, middle) >= power) high = middle;
-    else low = middle;
-  }
-  return high / hostDays;
 }

@@ -6,7 +6,6 @@
 import { lineTableOf, type SourceLine } from '../../formats/dwarf/line-table.ts';
 import { type ElfObject, type ElfSymbol, type Relocation, type Section, sizeOf } from '../../formats/elf/object.ts';
 import type { Architecture, Decoder } from '../../platform/platform.ts';
-import { familyOf } from './names.ts';
 import type { SectionClass, SectionKind } from './section-class.ts';
 
 export interface Part {
@@ -197,11 +196,6 @@ export function lowerBound(relocations: readonly Relocation[], offset: number): 
     else high = middle;
   }
   return low;
-}
-
-/** The function family that a reference from this part counts for; for data the part's own name. */
-export function familyOfPart(part: Part): string {
-  return familyOf(part.name);
 }
 
 /** The source line of the code at an offset of the part's section, by default of its entry; from debug information. */

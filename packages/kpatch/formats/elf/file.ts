@@ -1,7 +1,7 @@
 /** Any ELF64 file as views on its bytes: nothing is copied, addresses are bigint. */
 import { failure } from '../../base/errors/error.ts';
 import { checkRange, malformed, readU64, type Source, StringTable } from './bytes.ts';
-import { ELF_MAGIC, ET, NT_GNU_BUILD_ID, PT, SHF, SHN, SHT, SIZE } from './constants.ts';
+import { ELF_MAGIC, ET, NT_GNU_BUILD_ID, PT, SHN, SHT, SIZE } from './constants.ts';
 import { type Note, parseNotes } from './note.ts';
 
 /** A section header; `offset` and `size` are bytes in the file (`size` in memory for NOBITS). */
@@ -317,9 +317,4 @@ function readSegments(file: ElfFile): Segment[] {
     });
   }
   return segments;
-}
-
-/** True for a section that is loaded into memory. */
-export function isAllocated(section: { readonly flags: number }): boolean {
-  return (section.flags & SHF.ALLOC) !== 0;
 }

@@ -1,5 +1,3 @@
-/** The module to prove, with its own metadata. */
-import { basename } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { readRegularFile } from '../../base/files.ts';
 import { STT } from '../../formats/elf/constants.ts';
@@ -50,11 +48,6 @@ export function readSubject(file: string): Subject {
 /** `meminfo_proc_show`, or with object and position if they are not vmlinux and 1: `floppy:redo_fd_request,2`. */
 export function functionName({ name, object, sympos }: ReplacedFunction): string {
   return `${object === 'vmlinux' ? '' : `${object}:`}${name}${sympos > 1 ? `,${sympos}` : ''}`;
-}
-
-/** The file name of the module, for messages. */
-export function subjectName(subject: Subject): string {
-  return basename(subject.file);
 }
 
 /** The kernel that the module was built for, as the module itself says it. */
