@@ -1,4 +1,4 @@
-/** What the server is told about releases and CVEs: modules of a channel, and the answers of triage for a kernel. */
+/** What people tell the server about releases and CVEs: modules of a channel, and the answers of triage for a kernel. */
 import { readFileSync } from 'node:fs';
 import { readModuleFile } from 'kpatch/fleet';
 import { failure, list, object, text } from 'kpatch/parts';

@@ -20,7 +20,7 @@ export interface Sources {
 }
 
 /**
- * Reads the files and, below folders, every `.json` file. The format is told from the content.
+ * Reads the files and, below folders, every `.json` file. The content shows the format.
  * Errors: `file-unreadable`, `channel-not-json`, `channel-unknown-advisory`, `channel-not-changelog`; in a folder a file
  * that is not one of these is only noted.
  */
