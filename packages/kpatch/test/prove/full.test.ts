@@ -28,7 +28,7 @@ test('a patch that leaks memory on each call', async () => {
     code: `void *volatile kept;\n${body('kept = kmalloc(100, GFP_KERNEL);')}`,
   });
   const { failed, result } = await proveModule(leaks, { test: script, plan: onlyBoot('debug') });
-  assert.deepEqual(Object.keys(failed), ['no-leak']);
+  assert.deepEqual(Object.keys(failed), ['no-leak'], JSON.stringify(failed));
   assert.match(failed['no-leak']!, /new_cmdline_proc_show \[leaks\] is not freed/);
   const held = result.checks.filter(({ outcome }) => outcome === 'held').map(({ check }) => check);
   assert.ok(held.includes('debug/reached'), 'the leak must not hide what else was seen');
@@ -39,7 +39,7 @@ test('a patch that leaks what the kernel allocates for it', async () => {
     code: `#include <linux/fs.h>\nvoid *volatile kept;\n${body('kept = filp_open("/proc/uptime", O_RDONLY, 0);')}`,
   });
   const { failed, result } = await proveModule(opens, { test: script, plan: onlyMemory('no-leak') });
-  assert.deepEqual(Object.keys(failed), ['no-leak']);
+  assert.deepEqual(Object.keys(failed), ['no-leak'], JSON.stringify(failed));
   assert.match(failed['no-leak']!, /for new_cmdline_proc_show \[opens\] is not freed/);
   const detail = result.checks.find(({ check }) => check === 'debug/no-leak')?.evidence.at(-1)?.detail ?? '';
   assert.match(detail, /__alloc_file.*: 6[0-4] more/);
@@ -49,7 +49,7 @@ test('a patch that leaks what the kernel allocates for it', async () => {
 test('a patch that leaks pages', async () => {
   const pages = cmdlinePatch('pages', 'x', { code: `void *volatile kept;\n${body('kept = alloc_page(GFP_KERNEL);')}` });
   const { failed } = await proveModule(pages, { test: script, plan: onlyMemory('no-leak') });
-  assert.deepEqual(Object.keys(failed), ['no-leak']);
+  assert.deepEqual(Object.keys(failed), ['no-leak'], JSON.stringify(failed));
   assert.match(failed['no-leak']!, /pages of no account is not freed/);
 });
 
@@ -71,7 +71,7 @@ ${body('')}`,
     callbacks: { vmlinux: '.callbacks = { .pre_patch = pre }' },
   });
   const { failed } = await proveModule(once, { test: script, plan: onlyMemory('nothing-left') });
-  assert.deepEqual(Object.keys(failed), ['nothing-left']);
+  assert.deepEqual(Object.keys(failed), ['nothing-left'], JSON.stringify(failed));
   assert.match(failed['nothing-left']!, /a module that is gone is not freed by unloading/);
 });
 
@@ -141,7 +141,7 @@ test('a patch that WARNs only under load', async () => {
     code: `#include <linux/atomic.h>\nstatic atomic_t calls;\n${body('WARN_ON_ONCE(atomic_inc_return(&calls) > 6);')}`,
   });
   const { failed } = await proveModule(warns, { test: script, plan: onlyBoot('load') });
-  assert.deepEqual(Object.keys(failed), ['log-clean']);
+  assert.deepEqual(Object.keys(failed), ['log-clean'], JSON.stringify(failed));
 });
 
 /** The callback looks for something that only a running system has: the author's test makes it before the patch comes. */
@@ -158,7 +158,7 @@ const bootPath: Plan = { ...fullPlan, boots: fullPlan.boots.filter(({ system }) 
 test('a patch that loads by hand, but not at boot', async () => {
   const module = wantsRunningSystem('by_hand', 'return -ENODEV');
   const { failed, result } = await proveModule(module, { test: makesReady, plan: bootPath, program: ownProgram() });
-  assert.deepEqual(Object.keys(failed), ['reboot/applied', 'reboot/log-clean']);
+  assert.deepEqual(Object.keys(failed), ['reboot/applied', 'reboot/log-clean'], JSON.stringify(failed));
   assert.match(failed['reboot/applied']!, /kpatch load --all --boot' exited with status 1/);
   const applied = result.checks.find(({ check }) => check === 'reboot/applied');
   assert.match(applied?.evidence.at(-1)?.detail ?? '', /by_hand(.|\n)*No such device/);
@@ -168,7 +168,7 @@ test('a patch that loads by hand, but not at boot', async () => {
 test('a patch that takes the kernel down at boot', async () => {
   const module = wantsRunningSystem('no_boot', 'panic("no_boot: nothing is ready")');
   const { failed, result } = await proveModule(module, { test: makesReady, plan: bootPath, program: ownProgram() });
-  assert.deepEqual(Object.keys(failed), ['reboot/applied']);
+  assert.deepEqual(Object.keys(failed), ['reboot/applied'], JSON.stringify(failed));
   assert.match(failed['reboot/applied']!, /panicked: no_boot: nothing is ready/);
   assert.match(result.boots.at(-1)?.console ?? '', /at boot: kpatch load --all --boot/);
 });
@@ -176,7 +176,7 @@ test('a patch that takes the kernel down at boot', async () => {
 test('what is not installed is not rebooted with', async () => {
   const refused = cmdlinePatch('refused', 'x', { init: 'return -EINVAL;' });
   const { failed, result } = await proveModule(refused, { plan: bootPath, program: ownProgram() });
-  assert.deepEqual(Object.keys(failed), ['install/installs']);
+  assert.deepEqual(Object.keys(failed), ['install/installs'], JSON.stringify(failed));
   const rest = result.checks.filter(({ boot }) => boot === 'reboot');
   assert.ok(
     rest.length > 0 &&
