@@ -1,5 +1,6 @@
 /** A file that is being rewritten, and the callbacks that rules add to it. */
 import { type CFunction, callsIn, functionsIn } from '../source/c-functions.ts';
+import { onlyFiles, type Surroundings } from './surroundings.ts';
 
 /** Moments at which the kernel calls a live patch, see Documentation/livepatch/callbacks.rst. */
 export type Phase = 'pre_patch' | 'post_patch' | 'pre_unpatch' | 'post_unpatch';
@@ -29,13 +30,16 @@ export class Draft {
   /** The text after the patch, changed by the rules. */
   text: string;
   readonly notes: RuleNote[] = [];
+  readonly surroundings: Surroundings;
   readonly #callbacks = new Map<Phase, string[]>();
   readonly #states: string[] = [];
+  readonly #unable: RuleNote[] = [];
 
-  constructor(file: string, before: string, after: string) {
+  constructor(file: string, before: string, after: string, surroundings = onlyFiles([{ file, text: after }])) {
     this.file = file;
     this.before = before;
     this.text = after;
+    this.surroundings = surroundings;
   }
 
   get functions(): CFunction[] {
@@ -48,6 +52,19 @@ export class Draft {
 
   refused(rule: string, name: string, text: string): void {
     this.notes.push({ rule, file: this.file, name, outcome: 'refused', text, assumes: '' });
+  }
+
+  /** Like `refused`, but another rule may still help; then nothing is said. */
+  unable(rule: string, name: string, text: string): void {
+    this.#unable.push({ rule, file: this.file, name, outcome: 'refused', text, assumes: '' });
+  }
+
+  /** What rules did, and what none of them could. */
+  conclusions(): RuleNote[] {
+    const done = new Set(this.notes.filter(({ outcome }) => outcome === 'applied').map(({ name }) => name));
+    const known = new Set(this.notes.filter(({ outcome }) => outcome === 'refused').map(({ name }) => name));
+    const open = this.#unable.filter(({ name }) => !done.has(name));
+    return [...this.notes, ...open.sort((a, b) => Number(known.has(a.name)) - Number(known.has(b.name)))];
   }
 
   /** Adds a C statement to a callback. */

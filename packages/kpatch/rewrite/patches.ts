@@ -3,6 +3,7 @@ import { failure } from '../base/errors/error.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { changedFiles } from '../review/patches.ts';
 import type { SourcePatch } from '../source/patch.ts';
+import { kernelSurroundings } from './kernel-surroundings.ts';
 import { type Rewritten, rewriteFiles, rules } from './rewrite.ts';
 
 /** Rules that apply by default; a jump label is rewritten only where the build refuses it, because the test costs time. */
@@ -12,7 +13,7 @@ const usual = rules.map(({ name }) => name).filter((name) => name !== 'jump-labe
 const helpful: Readonly<Record<string, readonly string[]>> = {
   'diff-data-changed': ['initial-data', 'operations'],
   'diff-init-changed': ['init-part'],
-  'diff-layout-changed': ['shadow-member'],
+  'diff-layout-changed': ['kept-member', 'padding', 'shadow-member'],
   'diff-key-module': ['jump-label'],
   'diff-key-early': ['jump-label'],
 };
@@ -35,7 +36,8 @@ export async function rewritePatches(
   const unknown = names.find((name) => !rules.some((rule) => rule.name === name));
   const known = rules.map(({ name }) => name).join(', ');
   if (unknown !== undefined) throw failure('usage', { problem: `unknown rule '${unknown}': choose from ${known}` });
-  const rewritten = rewriteFiles(await changedFiles(facts, patches, folder), names);
+  const files = await changedFiles(facts, patches, folder);
+  const rewritten = rewriteFiles(files, names, await kernelSurroundings(facts, files, folder));
   const refused = rewritten.notes.filter(({ outcome }) => outcome === 'refused');
   const [first] = refused;
   if (first !== undefined) {

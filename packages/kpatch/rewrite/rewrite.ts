@@ -5,10 +5,13 @@ import { Draft, type Rule, type RuleNote } from './draft.ts';
 import { initPart } from './rules/init-part.ts';
 import { initialData } from './rules/initial-data.ts';
 import { jumpLabel } from './rules/jump-label.ts';
+import { keptMember } from './rules/kept-member.ts';
 import { operations } from './rules/operations.ts';
+import { padding } from './rules/padding.ts';
 import { shadowMember } from './rules/shadow-member.ts';
+import { onlyFiles, type Surroundings } from './surroundings.ts';
 
-export const rules: readonly Rule[] = [initPart, initialData, operations, shadowMember, jumpLabel];
+export const rules: readonly Rule[] = [initPart, initialData, operations, keptMember, padding, shadowMember, jumpLabel];
 
 export interface Rewritten {
   /** The patch that has the same effect; the files that no rule touches are as they were. */
@@ -20,12 +23,13 @@ export interface Rewritten {
 export function rewriteFiles(
   files: readonly FileChange[],
   names: readonly string[] = rules.map(({ name }) => name),
+  surroundings: Surroundings = onlyFiles(files.map(({ file, after }) => ({ file, text: after }))),
 ): Rewritten {
   const notes: RuleNote[] = [];
   const parts = files.map(({ file, before, after }) => {
-    const draft = new Draft(file, before, after);
+    const draft = new Draft(file, before, after, surroundings);
     if (/\.[ch]$/.test(file)) for (const rule of rules) if (names.includes(rule.name)) rule.apply(draft);
-    notes.push(...draft.notes);
+    notes.push(...draft.conclusions());
     return diffOf(file, before, draft.finish());
   });
   const used = [...new Set(notes.filter(({ outcome }) => outcome === 'applied').map(({ rule }) => rule))];

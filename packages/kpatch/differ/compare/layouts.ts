@@ -2,6 +2,7 @@
  * Structures whose layout a patch changes. Objects of them that exist already were made, and are used by code that stays,
  * with the old layout; new code would read and write beside it. Debug information of both versions shows it.
  */
+import { isAggregate, sizeOfType } from '../../formats/dwarf/sizes.ts';
 import { type DwarfMember, type DwarfType, type DwarfTypes, readDwarfTypes, TAG } from '../../formats/dwarf/types.ts';
 import type { ElfFile } from '../../formats/elf/file.ts';
 
@@ -97,10 +98,6 @@ function layoutsOf(types: DwarfTypes): Map<string, Layout> {
   return layouts;
 }
 
-function isAggregate({ tag }: DwarfType): boolean {
-  return tag === TAG.structure || tag === TAG.union;
-}
-
 /** All members by name; those of unnamed structures and unions inside are members of the whole. */
 function fieldsOf(types: DwarfTypes, type: DwarfType): Map<string, Field> {
   const fields = new Map<string, Field>();
@@ -108,22 +105,12 @@ function fieldsOf(types: DwarfTypes, type: DwarfType): Map<string, Field> {
     for (const { name, bitOffset, bitSize, type: key } of members) {
       const start = base + bitOffset;
       const inner = key === undefined ? undefined : types.types.get(key);
-      if (name !== undefined) fields.set(name, { bitOffset: start, bitSize: bitSize ?? 8 * sizeOfType(types, key, 0) });
+      if (name !== undefined) fields.set(name, { bitOffset: start, bitSize: bitSize ?? 8 * sizeOfType(types, key) });
       else if (inner !== undefined && isAggregate(inner) && depth < 16) collect(inner.members, start, depth + 1);
     }
   };
   collect(type.members, 0, 0);
   return fields;
-}
-
-function sizeOfType(types: DwarfTypes, key: number | undefined, depth: number): number {
-  const type = key === undefined ? undefined : types.types.get(key);
-  if (type === undefined || depth > 32) return 0;
-  if (type.tag === TAG.pointer) return type.size ?? types.addressSize;
-  if (type.tag === TAG.array) {
-    return type.size ?? type.dimensions.reduce((a, b) => a * b, sizeOfType(types, type.type, depth + 1));
-  }
-  return type.size ?? sizeOfType(types, type.type, depth + 1);
 }
 
 function difference(before: Layout, after: Layout): string | undefined {
@@ -133,6 +120,7 @@ function difference(before: Layout, after: Layout): string | undefined {
   for (const [name, now] of afterFields) {
     const then = beforeFields.get(name);
     if (then === undefined) {
+      if (isPadding(name) || afterFields.has(`${padding}${name}`)) continue;
       // A new name for the same place (a reserved member that gets a meaning, a renamed one) is no other layout.
       const covered = [...beforeFields.values()].some((field) => covers(field, now));
       if (!covered) return `the member ${name} at ${place(now)} is new`;
@@ -157,7 +145,7 @@ function sameMembers(
     const other = right[index]!;
     if (one.name !== other.name || one.bitOffset !== other.bitOffset || one.bitSize !== other.bitSize) return false;
     if (one.name !== undefined)
-      return one.bitSize !== undefined || sizeOfType(before, one.type, 0) === sizeOfType(after, other.type, 0);
+      return one.bitSize !== undefined || sizeOfType(before, one.type) === sizeOfType(after, other.type);
     const [inner, otherInner] = [typeOf(before, one), typeOf(after, other)];
     if (inner === undefined || otherInner === undefined) return inner === otherInner;
     if (!isAggregate(inner) || !isAggregate(otherInner)) return !isAggregate(inner) && !isAggregate(otherInner);
@@ -167,6 +155,32 @@ function sameMembers(
 
 function typeOf(types: DwarfTypes, { type }: DwarfMember): DwarfType | undefined {
   return type === undefined ? undefined : types.types.get(type);
+}
+
+/**
+ * An author says by a member `kpatch_padding_NAME` without a size that NAME lies in padding of the structure on purpose
+ * (docs/rewrite.md). Sizes and places of all others are compared all the same.
+ */
+const padding = 'kpatch_padding_';
+
+function isPadding(name: string): boolean {
+  return name.startsWith(padding);
+}
+
+/** The members that lie in padding because the author says so, like `struct inode.i_new`, in the order of the structures. */
+export function paddedMembers(original: ElfFile, patched: ElfFile): string[] {
+  if (sameDebugInformation(original, patched)) return [];
+  const [before, after] = [readDwarfTypes(original), readDwarfTypes(patched)];
+  if (before === undefined || after === undefined) return [];
+  const old = layoutsOf(before);
+  return [...layoutsOf(after)].flatMap(([name, { types, type }]) => {
+    const earlier = old.get(name);
+    if (earlier === undefined) return [];
+    const known = fieldsOf(earlier.types, earlier.type);
+    return [...fieldsOf(types, type).keys()]
+      .filter((field) => isPadding(field) && !known.has(field))
+      .map((field) => `${name}.${field.slice(padding.length)}`);
+  });
 }
 
 function covers(outer: Field, inner: Field): boolean {

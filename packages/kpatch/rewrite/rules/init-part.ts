@@ -1,5 +1,5 @@
 /** A changed `__init` or `__exit` function has already run, or runs only when the module goes: the change is left out, with a reason. */
-import { changeOf } from '../../review/change.ts';
+import { callsOf, changeOf, type Statement } from '../../review/change.ts';
 import { functionNamed } from '../../source/c-functions.ts';
 import type { Draft, Rule } from '../draft.ts';
 
@@ -7,7 +7,7 @@ export const initPart: Rule = {
   name: 'init-part',
   apply(draft: Draft): void {
     const { functions } = changeOf([{ file: draft.file, before: draft.before, after: draft.text }]);
-    for (const { name, before, after, added } of functions) {
+    for (const { name, before, after, removed, added } of functions) {
       if (before === undefined || after === undefined || !/\b__(?:init|exit)\b/.test(before.head)) continue;
       const now = functionNamed(draft.text, name);
       const then = functionNamed(draft.before, name);
@@ -16,16 +16,12 @@ export const initPart: Rule = {
         continue;
       }
       const isInit = /\b__init\b/.test(before.head);
-      // Without a call or an assignment nothing was to be done to the running system.
-      const acts = added.some(
-        ({ text }) =>
-          /(?:^|[^=!<>])=(?!=)|\w\s*\(/.test(text) && !/^(?:if|return|goto|err|ret)\b|^(?:err|ret|rc)\s*=/.test(text),
-      );
-      if (isInit && acts) {
+      const acts = isInit && actsOtherwise(before.body, after.body, removed, added);
+      if (acts) {
         draft.refused(
           'init-part',
           name,
-          'the new code does something when the module is loaded, which a person must turn into a callback',
+          'the new code does something else when the kernel starts or the module is loaded, which a person must turn into a callback',
         );
         continue;
       }
@@ -43,3 +39,41 @@ export const initPart: Rule = {
     }
   },
 };
+
+const prints =
+  /^(?:pr_\w+|panic|WARN\w*|printk\w*|dev_(?:err|warn|info|dbg|notice)\w*|IS_ERR\w*|PTR_ERR\w*|ERR_PTR|ERR_CAST|unlikely|likely)$/;
+const result = /^(?:\w+ )?(?:err|error|ret|rc|rv|res|retval|status|result)\s*=(?!=)/;
+
+/**
+ * True if the two versions do different things in a run without a failure. What is left of a change otherwise: checks of results,
+ * messages, and what stands behind the last successful return.
+ */
+function actsOtherwise(
+  before: string,
+  after: string,
+  removed: readonly Statement[],
+  added: readonly Statement[],
+): boolean {
+  const gone = onTheWay(before, removed);
+  const come = onTheWay(after, added);
+  if ([...gone, ...come].some(({ text }) => /^return(?: 0)?$/.test(text))) return true;
+  const assigns = ({ text }: Statement): boolean =>
+    /(?:^|[^=!<>])=(?!=)/.test(text.replace(/^(?:else )?if \(/, '')) &&
+    !result.test(text) &&
+    !/^(?:else )?if\b/.test(text);
+  if ([...gone, ...come].some(assigns)) return true;
+  const called = (list: readonly Statement[]): string =>
+    callsOf(list)
+      .filter(({ name }) => !prints.test(name))
+      .map(({ name, arguments: given }) => `${name}(${given.join()})`)
+      .sort()
+      .join(';');
+  return called(gone) !== called(come);
+}
+
+/** The statements that a run without a failure can reach: those in front of the last `return 0` or the like, or all. */
+function onTheWay(body: string, statements: readonly Statement[]): Statement[] {
+  const end = [...body.matchAll(/\breturn(?:\s+0)?\s*;/g)].at(-1)?.index ?? body.length;
+  const reached = body.slice(0, end).replace(/\s+/g, ' ');
+  return statements.filter(({ text }) => reached.includes(text) || /^return(?: 0)?$/.test(text));
+}

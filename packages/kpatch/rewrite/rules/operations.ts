@@ -75,7 +75,12 @@ function redirect(draft: Draft, was: Entry, now: Entry): void {
   const old = functionNamed(draft.before, was.target)!;
   const given = old.parameters.map(({ name }) => name).join(', ');
   const isVoid = /\bvoid\s*$/.test(old.head.slice(0, old.head.indexOf(old.name)));
-  const body = `{\n\t${isVoid ? '' : 'return '}${now.target}(${given});\n}`;
+  // Without the barrier the call would be a jump. A task in the new function would then have nothing of the patch's old
+  // function on its stack, and the patch could go while the task still runs in it.
+  const call = `${now.target}(${given})`;
+  const body = isVoid
+    ? `{\n\t${call};\n\tbarrier();\n}`
+    : `{\n\ttypeof(${call}) result = ${call};\n\n\tbarrier();\n\treturn result;\n}`;
   const head = draft.before.slice(old.start, old.open);
   const present = functionNamed(draft.text, was.target);
   const target = functionNamed(draft.text, now.target);
@@ -110,6 +115,7 @@ function entriesOf(text: string): Entry[] {
     const from = table.index + table[0].length;
     const to = quiet.indexOf('};', from);
     for (const match of quiet.slice(from, to).matchAll(/\.(\w+)\s*=\s*([a-z_]\w*)\s*(?=[,}\n]|$)/g)) {
+      if (/^(?:true|false)$/.test(match[2]!)) continue;
       const start = from + match.index + match[0].indexOf(match[2]!, match[0].indexOf('='));
       entries.push({ table: table[1]!, field: match[1]!, target: match[2]!, start, end: start + match[2]!.length });
     }

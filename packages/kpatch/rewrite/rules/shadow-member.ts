@@ -35,7 +35,10 @@ export const shadowMember: Rule = {
 function newMembers({ before, text }: Draft): Member[] {
   const old = new Map<string, Set<string>>();
   for (const { struct, name } of membersIn(before)) old.set(struct, (old.get(struct) ?? new Set()).add(name));
-  return membersIn(text).filter(({ struct, name }) => old.has(struct) && !old.get(struct)!.has(name));
+  // The rule `padding` has found a place for those with a marker.
+  return membersIn(text).filter(
+    ({ struct, name }) => old.has(struct) && !old.get(struct)!.has(name) && !text.includes(`kpatch_padding_${name}[0]`),
+  );
 }
 
 function membersIn(text: string): Member[] {

@@ -38,6 +38,24 @@ const cases: readonly [title: string, before: string, after: string, expected: s
     ['struct s: the member n at byte 1 is new'],
   ],
   [
+    'a member that lies in a hole because the author says so',
+    'struct s { char a; long b; };',
+    'struct s { char a; char n; char kpatch_padding_n[0]; long b; };',
+    [],
+  ],
+  [
+    'a member of which the author says so, and there is no hole',
+    'struct s { int a; long b; };',
+    'struct s { int a; long n; char kpatch_padding_n[0]; long b; };',
+    ['struct s: its size changes from 16 to 24 bytes'],
+  ],
+  [
+    'a member of which the author says so, and another one moves',
+    'struct s { int a; char c; long b; };',
+    'struct s { int a; char n; char kpatch_padding_n[0]; char c; long b; };',
+    ['struct s: the member c moves from byte 4 to byte 5'],
+  ],
+  [
     'members that change places',
     'struct s { int a; int b; };',
     'struct s { int b; int a; };',

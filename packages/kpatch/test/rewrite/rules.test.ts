@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { rulesFor } from '#kpatch/rewrite/patches.ts';
 import { rewriteFiles, rules } from '#kpatch/rewrite/rewrite.ts';
+import type { SourceText, Surroundings } from '#kpatch/rewrite/surroundings.ts';
 
 function rewritten(before: string, after: string, rule: string, file = 'a/b.c') {
   const { patch, notes } = rewriteFiles([{ file, before, after }], [rule]);
@@ -48,8 +49,14 @@ describe('operations', () => {
   test('the old function calls the new one', () => {
     const { patch, outcome } = rewritten(old + table('old_read'), old + now + table('new_read'), 'operations');
     assert.equal(outcome, 'applied');
-    assert.match(patch, /^\+\treturn new_read\(a, n\);$/m);
+    assert.match(patch, /^\+\ttypeof\(new_read\(a, n\)\) result = new_read\(a, n\);$/m);
+    assert.match(patch, /^\+\tbarrier\(\);$/m, 'a call, not a jump, so that the patch stays on the stack');
     assert.doesNotMatch(patch, /^[+-]\t\.read/m);
+  });
+  test('values that are no functions are not its business', () => {
+    const flags = (value: string): string =>
+      `static const struct ops o = {\n\t.read = old_read,\n\t.fast = ${value},\n};\n`;
+    assert.deepEqual(rewritten(old + flags('true'), old + flags('false'), 'operations').notes, []);
   });
   test('an old function that the patch removes comes back', () => {
     const { patch, outcome } = rewritten(old + table('old_read'), now + table('new_read'), 'operations');
@@ -165,6 +172,151 @@ ${free}
     });
 });
 
+/** A structure with a hole behind `flag` and four bytes at its end, as the compiler lays it out. */
+const holed: Surroundings = {
+  layout: (struct) =>
+    struct === 's'
+      ? {
+          size: 32,
+          members: [
+            { name: 'flag', start: 0, end: 1 },
+            { name: 'next', start: 8, end: 16 },
+            { name: 'size', start: 16, end: 24 },
+            { name: 'last', start: 24, end: 28 },
+          ],
+        }
+      : undefined,
+  sizeOf: (type) => ({ spinlock_t: 4, 'enum e': 4 })[type],
+  users: () => [],
+};
+
+function merged(before: string, after: string, names: readonly string[], more: readonly SourceText[] = []) {
+  const files = [{ file: 'a/b.c', before, after }];
+  const users = (): SourceText[] => [{ file: 'a/b.c', text: after }, ...more];
+  return rewriteFiles(files, names, { ...holed, users });
+}
+
+const structure = (members: string, use = 'return 0;', make = 'kzalloc'): string => `#include <linux/slab.h>
+struct s {
+${members}};
+static struct s *begin(void) { struct s *s = ${make}(sizeof(*s), GFP_KERNEL); return s; }
+static int use(struct s *s) { ${use} }
+`;
+const members = '\tbool flag;\t/* a comment; with a semicolon */\n\tstruct s *next;\n\tlong size;\n\tint last;\n';
+
+describe('padding', () => {
+  const add = (line: string): string => members.replace('\tlong size;', `${line}\n\tlong size;`);
+  const moved = (line: string, ...rest: Parameters<typeof structure> extends [string, ...infer R] ? R : never) =>
+    merged(structure(members), structure(add(line), ...rest), ['padding']);
+
+  test('a new member goes into the smallest hole that has room, and the patch says so', () => {
+    const { patch, notes } = moved('\tu32 seen;');
+    assert.deepEqual(
+      notes.map(({ rule, name, outcome }) => [rule, name, outcome]),
+      [['padding', 's.seen', 'applied']],
+    );
+    assert.match(notes[0]!.assumes, /starts as zeros/);
+    assert.match(patch, /^ \tint last;\n\+\tu32 seen;\n\+\tchar kpatch_padding_seen\[0\];\n };$/m);
+    assert.doesNotMatch(patch, /^-\t/m, 'nothing else changes');
+  });
+
+  test('two members share a hole, a comment stays with its member', () => {
+    const { patch } = merged(
+      structure(members),
+      structure(members.replace('\tstruct s *next;', '\tu8 a;\n\tspinlock_t lock;\n\tstruct s *next;')),
+      ['padding'],
+    );
+    assert.match(patch, /semicolon \*\/\n\+\tspinlock_t lock;/);
+    assert.match(patch, /int last;\n\+\tu8 a;/);
+  });
+
+  test('accesses stay as the patch has them', () => {
+    const { patch, notes } = moved('\tbool busy;', 'if (xchg(&s->busy, true)) return s->next->busy; return 1;');
+    assert.equal(notes[0]!.outcome, 'applied');
+    assert.match(patch, /xchg\(&s->busy, true\)/);
+  });
+
+  for (const [what, line, rest, problem] of [
+    ['no room', '\tlong more;', [], /no padding of 8 bytes/],
+    ['a type that needs initialisation', '\tstruct list_head list;', [], /no plain member/],
+    ['a bit field', '\tunsigned int bit : 1;', [], /no plain member/],
+    ['memory that is not cleared', '\tu32 seen;', ['return 0;', 'kmalloc'], /kmalloc does not clear/],
+    ['no allocation at all', '\tu32 seen;', ['return 0;', 'find'], /no allocation is seen/],
+    ['an object on the stack', '\tu32 seen;', ['struct s copy; return f(&copy);'], /on the stack in use/],
+    ['a copy', '\tu32 seen;', ['*s = *s->next; return 0;'], /copied member by member/],
+  ] as const)
+    test(`refused: ${what}`, () => {
+      const { notes, patch } = moved(line, ...rest);
+      assert.equal(notes[0]?.outcome, 'refused', patch);
+      assert.match(notes[0]!.text, problem);
+      assert.doesNotMatch(patch, /kpatch_padding/);
+    });
+
+  test('refused: functions that prepare an object give it another value', () => {
+    const { notes } = merged(
+      structure(members),
+      `${structure(add('\tu32 seen;'))}static void s_probe(struct s *s) { s->seen = 7; }\n`,
+      ['padding'],
+    );
+    assert.match(notes[0]!.text, /s_probe sets seen to "7"/);
+  });
+
+  test('refused: another file has an object on its stack, also inside of another structure', () => {
+    const outer = 'struct outer {\n\tint a;\n\tstruct s inner;\n};\nint f(void) { struct outer o; return g(&o); }\n';
+    const { notes } = merged(
+      structure(members),
+      structure(add('\tu32 seen;')),
+      ['padding'],
+      [{ file: 'a/c.c', text: outer }],
+    );
+    assert.match(notes[0]!.text, /struct outer is on the stack in f \(a\/c\.c\)/);
+  });
+
+  test('what has no room is left to shadow-member', () => {
+    const code = (more: string, use: string): string =>
+      `${structure(more, use)}static void end(struct s *s) { kfree(s); }\n`;
+    const { patch, notes } = merged(
+      code(members, 'return 0;'),
+      code(add('\tu32 seen;\n\tlong more;'), 's->more = 1; return s->seen;'),
+      ['padding', 'shadow-member'],
+    );
+    assert.deepEqual(
+      notes.map(({ rule, outcome, name }) => [rule, outcome, name]),
+      [
+        ['padding', 'applied', 's.seen'],
+        ['shadow-member', 'applied', 's.more'],
+      ],
+    );
+    assert.match(patch, /kpatch_set_s_more\(s, 1\);/);
+    assert.doesNotMatch(patch, /^\+\tlong more;/m);
+  });
+});
+
+describe('kept-member', () => {
+  test('a removed member stays, and nothing moves', () => {
+    const { patch, notes } = merged(structure(members), structure(members.replace('\tlong size;\n', '')), [
+      'kept-member',
+    ]);
+    assert.equal(notes[0]?.outcome, 'applied');
+    assert.match(notes[0].assumes, /copes with 0/);
+    assert.doesNotMatch(patch, /long size/);
+  });
+  test('members in another order keep the old one', () => {
+    const { patch, notes } = merged(
+      structure(members),
+      structure(members.replace('\tlong size;\n\tint last;\n', '\tint last;\n\tlong size;\n')),
+      ['kept-member'],
+    );
+    assert.equal(notes[0]?.text, 'its members keep their old order');
+    assert.equal(patch, 'Rewritten by kpatch rewrite: kept-member\n---\n');
+  });
+  test('refused: old code would find a list of zeros after an unload', () => {
+    const { notes } = merged(structure(`${members}\tstruct list_head list;\n`), structure(members), ['kept-member']);
+    assert.equal(notes[0]?.outcome, 'refused');
+    assert.match(notes[0].text, /struct list_head list/);
+  });
+});
+
 describe('jump-label', () => {
   test('only changed functions test the key at run time', () => {
     const { patch, outcome } = rewritten(
@@ -189,19 +341,35 @@ describe('init-part', () => {
     assert.match(text, /left out/);
     assert.equal(patch.includes('-ENOMEM'), false);
   });
-  test('refused: initialisation that does more', () => {
-    const { outcome } = rewritten(
-      'static int __init start(void) { return a(); }\n',
-      'static int __init start(void) { register_b(&b); return a(); }\n',
+  test('so is more cleaning up after a failure, and a check of a result', () => {
+    const { outcome, text } = rewritten(
+      'static int __init start(void) { int ret; ret = a(); if (ret) return ret; return 0; }\n',
+      'static int __init start(void) { int ret; ret = a(); if (ret) goto out; return 0; out: b(); return ret; }\n',
       'init-part',
     );
-    assert.equal(outcome, 'refused');
+    assert.equal(outcome, 'applied', text);
   });
+  for (const [what, before, after] of [
+    ['does more', 'return a();', 'register_b(&b); return a();'],
+    ['does more in a condition', 'return a();', 'if (register_b(&b)) return -EIO; return a();'],
+    ['does less', 'register_b(&b); return a();', 'return a();'],
+    ['stores another value', 'limit = 4; return 0;', 'limit = 8; return 0;'],
+    ['ends early', 'limit = 4; return 0;', 'if (!cpu_has(X)) return 0; limit = 4; return 0;'],
+    ['calls the same with other arguments', 'set(4); return 0;', 'set(8); return 0;'],
+  ] as const)
+    test(`refused: initialisation that ${what}`, () => {
+      const { outcome } = rewritten(
+        `static int __init start(void) { ${before} }\n`,
+        `static int __init start(void) { ${after} }\n`,
+        'init-part',
+      );
+      assert.equal(outcome, 'refused');
+    });
 });
 
 test('every rule has a section in docs/rewrite.md, and the build knows which refusals rules help against', () => {
   const page = readFileSync(join(import.meta.dirname, '../../../../docs/rewrite.md'), 'utf8');
   for (const { name } of rules) assert.match(page, new RegExp(`^### ${name}$`, 'm'));
-  assert.deepEqual(rulesFor('diff-layout-changed'), ['shadow-member']);
+  assert.deepEqual(rulesFor('diff-layout-changed'), ['kept-member', 'padding', 'shadow-member']);
   assert.deepEqual(rulesFor('patch-empty'), []);
 });

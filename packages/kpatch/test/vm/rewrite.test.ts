@@ -192,3 +192,99 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`);
     await guest.stop();
   }
 });
+
+/** Timers from before the load, from after it, and some that reuse their memory; each is set once or twice. */
+const timers = `#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+#define N 1000
+static int fds[2 * N];
+static void make(int from, int to) { for (int i = from; i < to; i++) fds[i] = timerfd_create(CLOCK_MONOTONIC, 0); }
+static void set(int count)
+{
+	struct itimerspec far = { .it_value = { .tv_sec = 1000000 } };
+	for (int i = 0; i < count; i++) timerfd_settime(fds[i], 0, &far, NULL);
+}
+static void look(const char *what, int count)
+{
+	int seen[8] = { 0 };
+	for (int i = 0; i < count; i++) {
+		char name[64], line[128]; int n = 7; FILE *f;
+		snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fds[i]);
+		f = fopen(name, "r");
+		while (f && fgets(line, sizeof(line), f)) if (sscanf(line, "sets: %d", &n) == 1 && n > 6) n = 6;
+		if (f) fclose(f);
+		seen[n]++;
+	}
+	printf("%s: none %d, 0: %d, 1: %d, 2: %d\\n", what, seen[7], seen[0], seen[1], seen[2]);
+	fflush(stdout);
+}
+int main(void)
+{
+	struct rlimit most = { 2 * N + 100, 2 * N + 100 };
+	setrlimit(RLIMIT_NOFILE, &most);
+	make(0, N); set(N);
+	look("before", N); puts("made"); fflush(stdout);
+	while (access("/go", F_OK)) usleep(50000);
+	make(N, 2 * N); look("loaded", 2 * N); set(2 * N); look("set", 2 * N); set(N); look("again", N);
+	for (int i = 0; i < 2 * N; i++) close(fds[i]);
+	make(0, N); look("reused", N);
+	puts("done"); fflush(stdout);
+	return 0;
+}
+`;
+
+test('a new member in padding: objects from before the load have 0, and their memory is used again without old values', async () => {
+  const kernel = await prepareKernel(undefined, { report: silentReporter() });
+  writeFileSync(
+    join(folder, 'sets.patch'),
+    sourcePatch(kernel.paths.tree, {
+      'fs/timerfd.c': (text) =>
+        text
+          .replace('\tint clockid;\n', '\tint clockid;\n\tunsigned short sets;\n')
+          .replace('\tint clockid = ctx->clockid;\n', '\tint clockid = ctx->clockid;\n\n\tctx->sets++;\n')
+          .replace('\t\t   "clockid: %d\\n"', '\t\t   "sets: %d\\n"\n\t\t   "clockid: %d\\n"')
+          .replace('\t\t   ctx->clockid,\n', '\t\t   ctx->sets,\n\t\t   ctx->clockid,\n'),
+    }),
+  );
+  const refused = kpatch('build', 'sets.patch', '-k', kernel.release);
+  assert.equal((refused.document.error as { code: string }).code, 'diff-layout-changed');
+  const built = kpatch('build', '--rewrite', 'sets.patch', '-k', kernel.release);
+  assert.equal(built.status, 0, JSON.stringify(built.document));
+  assert.match((built.document.warnings as string[]).join('\n'), /padding: timerfd_ctx\.sets/);
+  writeFileSync(join(folder, 'timers.c'), timers);
+  await runOk('gcc', ['-O2', '-static', '-D_GNU_SOURCE', 'timers.c', '-o', 'timers'], { cwd: folder });
+  const guest = await boot({
+    image: kernel.paths.image,
+    files: {
+      '/sets.ko': readFileSync(join(folder, 'livepatch_sets.ko')),
+      '/timers': { content: readFileSync(join(folder, 'timers')), mode: 0o755 },
+    },
+  });
+  try {
+    const { output } = await guest.run(
+      `waits() { n=0; until grep -q "$1" /out || [ $n -gt 400 ]; do sleep 0.1; n=$((n+1)); done; }
+patch=/sys/kernel/livepatch/livepatch_sets
+/timers > /out & waits made
+insmod /sets.ko || echo insmod failed
+n=0; while [ "$(cat $patch/transition)" != 0 ] && [ $n -lt 200 ]; do sleep 0.2; n=$((n+1)); done
+touch /go; waits done; wait
+echo 0 > $patch/enabled; n=0; while [ -d $patch ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done
+rmmod livepatch_sets || echo rmmod failed
+cat /out
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
+      { step: 'carry a member in padding', deadlineMs: 240_000 },
+    );
+    assert.match(output, /before: none 1000/, output);
+    assert.match(output, /loaded: none 0, 0: 2000/);
+    assert.match(output, /set: none 0, 0: 0, 1: 2000/);
+    assert.match(output, /again: none 0, 0: 0, 1: 0, 2: 1000/);
+    assert.match(output, /reused: none 0, 0: 1000/);
+    assert.doesNotMatch(output, /failed/);
+    assert.match(output, /log clean/);
+  } finally {
+    await guest.stop();
+  }
+});
