@@ -11,7 +11,8 @@ const usual = rules.map(({ name }) => name).filter((name) => name !== 'jump-labe
 
 /** Which rules can help against which refusal of a build. */
 const helpful: Readonly<Record<string, readonly string[]>> = {
-  'diff-data-changed': ['initial-data', 'operations'],
+  'diff-data-changed': ['id-table', 'initial-data', 'operations'],
+  'diff-data-size': ['id-table'],
   'diff-init-changed': ['init-part'],
   'diff-layout-changed': ['kept-member', 'padding', 'shadow-member'],
   'diff-key-module': ['jump-label'],

@@ -2,6 +2,7 @@
 import { createTwoFilesPatch } from 'diff';
 import type { FileChange } from '../review/change.ts';
 import { Draft, type Rule, type RuleNote } from './draft.ts';
+import { idTable } from './rules/id-table.ts';
 import { initPart } from './rules/init-part.ts';
 import { initialData } from './rules/initial-data.ts';
 import { jumpLabel } from './rules/jump-label.ts';
@@ -11,7 +12,16 @@ import { padding } from './rules/padding.ts';
 import { shadowMember } from './rules/shadow-member.ts';
 import { onlyFiles, type Surroundings } from './surroundings.ts';
 
-export const rules: readonly Rule[] = [initPart, initialData, operations, keptMember, padding, shadowMember, jumpLabel];
+export const rules: readonly Rule[] = [
+  idTable,
+  initPart,
+  initialData,
+  operations,
+  keptMember,
+  padding,
+  shadowMember,
+  jumpLabel,
+];
 
 export interface Rewritten {
   /** The patch that has the same effect; the files that no rule touches are as they were. */

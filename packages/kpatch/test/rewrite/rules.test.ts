@@ -172,6 +172,63 @@ ${free}
     });
 });
 
+describe('id-table', () => {
+  const source = (entries: string, more = ''): string => `static const struct driver_info known = { 1 };
+static const struct usb_device_id ids[] = {
+	{ USB_DEVICE(0x1234, 1) },
+${entries}	{ }
+};
+MODULE_DEVICE_TABLE(usb, ids);
+${more}
+static struct usb_driver wheel_driver = {
+	.name = "wheel",
+	.id_table = ids,
+};
+`;
+  const before = source('');
+
+  test('a callback points the driver to a new table, and back', () => {
+    const { patch, outcome, text } = rewritten(before, source('\t{ USB_DEVICE(0x1234, 2) },\n'), 'id-table');
+    assert.equal(outcome, 'applied', text);
+    assert.match(patch, /^\+static const struct usb_device_id kpatch_new_ids\[\] = \{$/m);
+    assert.match(patch, /^\+\tsmp_store_release\(&wheel_driver\.id_table, kpatch_copy_ids\);$/m);
+    assert.match(patch, /^\+\tWRITE_ONCE\(wheel_driver\.id_table, ids\);$/m);
+    assert.doesNotMatch(patch, /^-\t/m, 'the old table stays');
+    assert.ok(patch.indexOf('return -ENOMEM') < patch.indexOf('smp_store_release'), 'memory first');
+  });
+  test('a changed entry too, and a pointer to what was there before', () => {
+    const { patch, outcome } = rewritten(
+      source('\t{ USB_DEVICE(0x1234, 2) },\n'),
+      source('\t{ USB_DEVICE(0x1234, 2), .driver_info = (unsigned long)&known },\n'),
+      'id-table',
+    );
+    assert.equal(outcome, 'applied');
+    assert.match(patch, /\+\t\{ USB_DEVICE\(0x1234, 2\), \.driver_info = \(unsigned long\)&known \},/);
+  });
+  for (const [what, after, problem] of [
+    [
+      'an entry points to data of the patch',
+      `static const struct driver_info fresh = { 2 };\n${source('\t{ USB_DEVICE(1, 2), .driver_info = (unsigned long)&fresh },\n')}`,
+      /keep a pointer to fresh/,
+    ],
+    [
+      'a function counts on the place of an entry',
+      source('\t{ USB_DEVICE(1, 2) },\n', 'static int probe(const struct usb_device_id *id) { return id - ids; }'),
+      /probe uses it too/,
+    ],
+  ] as const)
+    test(`refused: ${what}`, () => {
+      const { outcome, text, patch } = rewritten(before, after, 'id-table');
+      assert.equal(outcome, 'refused', patch);
+      assert.match(text, problem);
+    });
+  test('a table that only functions read is left to them, and comments change nothing', () => {
+    const read = (entries: string): string => source(entries).replace('.id_table = ids,', '');
+    assert.deepEqual(rewritten(read(''), read('\t{ USB_DEVICE(1, 2) },\n'), 'id-table').notes, []);
+    assert.deepEqual(rewritten(before, source('\t/* more to come */\n'), 'id-table').notes, []);
+  });
+});
+
 /** A structure with a hole behind `flag` and four bytes at its end, as the compiler lays it out. */
 const holed: Surroundings = {
   layout: (struct) =>

@@ -288,3 +288,54 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     await guest.stop();
   }
 });
+
+test('a driver that a patch gave another device id binds the device, which survives the unload', async () => {
+  const kernel = await prepareKernel(undefined, { report: silentReporter() });
+  writeFileSync(
+    join(folder, 'ids.patch'),
+    sourcePatch(kernel.paths.tree, {
+      'drivers/pci/pci-pf-stub.c': (text) =>
+        text.replace(
+          '\t/* required last entry */',
+          '\t{ PCI_VDEVICE(INTEL, 0x1237) },\n\t{ PCI_VDEVICE(INTEL, 0x29c0) },\n\t/* required last entry */',
+        ),
+    }),
+  );
+  const built = kpatch('build', '--rewrite', 'ids.patch', '-k', kernel.release);
+  assert.equal(built.status, 0, JSON.stringify(built.document));
+  assert.match((built.document.warnings as string[]).join('\n'), /id-table: pci_pf_stub_whitelist/);
+  const guest = await boot({
+    image: kernel.paths.image,
+    files: { '/ids.ko': readFileSync(join(folder, 'livepatch_ids.ko')) },
+    modules: { folder: kernel.paths.modules!, available: ['pci-pf-stub'] },
+  });
+  try {
+    const { output } = await guest.run(
+      `for one in /sys/bus/pci/devices/*; do case "$(cat $one/vendor):$(cat $one/device)" in 0x8086:0x1237|0x8086:0x29c0) device=\${one##*/};; esac; done
+driver=/sys/bus/pci/drivers/pci-pf-stub; patch=/sys/kernel/livepatch/livepatch_ids
+bound() { [ -e $driver/$device ] && echo bound || echo free; }
+loads() { insmod /ids.ko || echo insmod failed; n=0; while [ "$(cat $patch/transition)" != 0 ] && [ $n -lt 200 ]; do sleep 0.2; n=$((n+1)); done; }
+goes() { echo 0 > $patch/enabled; n=0; while [ -d $patch ] && [ $n -lt 200 ]; do sleep 0.2; n=$((n+1)); done; rmmod livepatch_ids || echo rmmod failed; }
+modprobe pci-pf-stub
+echo $device > /sys/bus/pci/drivers_probe; echo "before: $(bound)"
+loads; echo $device > /sys/bus/pci/drivers_probe; echo "with: $(bound)"
+goes; echo "unloaded: $(bound)"
+echo $device > $driver/unbind; echo $device > /sys/bus/pci/drivers_probe; echo "old table: $(bound)"
+loads; echo $device > /sys/bus/pci/drivers_probe; echo "again: $(bound)"
+rmmod pci-pf-stub || echo rmmod failed; modprobe pci-pf-stub; echo "module came later: $(bound)"
+goes; rmmod pci-pf-stub || echo rmmod failed
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
+      { step: 'another device id', deadlineMs: 240_000 },
+    );
+    assert.match(output, /before: free/, output);
+    assert.match(output, /with: bound/);
+    assert.match(output, /unloaded: bound/);
+    assert.match(output, /old table: free/);
+    assert.match(output, /again: bound/);
+    assert.match(output, /module came later: bound/);
+    assert.doesNotMatch(output, /failed/);
+    assert.match(output, /log clean/);
+  } finally {
+    await guest.stop();
+  }
+});
