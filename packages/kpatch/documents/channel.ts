@@ -187,7 +187,15 @@ export const channelStateDocument = stored(
   'kpatch.channel-state/1',
   '`/var/lib/kpatch/channel.json`',
   'The newest publication that this machine has seen, and its last look at the channel.',
-  { newest: v.number(), looked: v.string(), problem: v.string() },
+  {
+    newest: v.number(),
+    looked: v.string(),
+    problem: v.string(),
+    seen: described(
+      v.optional(v.string()),
+      'Latest time that this machine can be sure of, which a clock that was set back does not undo.',
+    ),
+  },
 );
 
 export const channelGenerationDocument = storedWithout(

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runningRelease } from '../../advisory/kernel.ts';
-import { failure, KpatchError } from '../../base/errors/error.ts';
+import { KpatchError } from '../../base/errors/error.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
 import type { Reporter } from '../../base/report.ts';
 import { requireChannel } from '../../host/acceptance/channel-rule.ts';
@@ -10,6 +10,7 @@ import { thisMachine } from '../../host/machine/machine.ts';
 import { clientPackage } from '../client-names.ts';
 import { settingsFile } from '../package/livepatch.ts';
 import { type LivePatchRecord, versionText } from '../package/record.ts';
+import { clockProblems, packagesTime, requireFresh, seenWith } from './clock.ts';
 import { installedKernels } from './kernels.ts';
 import { managerOf } from './manager/detect.ts';
 import { readPublicKeys } from './manager/key.ts';
@@ -62,21 +63,20 @@ function keepFiles(root: string, paths: readonly string[]): () => void {
 /** Fetches the channel's metadata and remembers how that went. */
 async function look(root: string, manager: Manager): Promise<void> {
   const looked = new Date().toISOString();
-  const { newest } = readState(root);
+  const state = readState(root);
+  const { newest } = state;
+  const { url } = needSettings(root);
   try {
     await manager.refresh();
-    const published = manager.metadata()?.published ?? 0;
-    if (published < newest) {
-      const iso = (seconds: number): string => new Date(seconds * 1000).toISOString();
-      throw failure('channel-replayed', {
-        url: needSettings(root).url,
-        published: iso(published),
-        newest: iso(newest),
-      });
-    }
-    writeState(root, { newest: published, looked, problem: '' });
+    const metadata = manager.metadata() ?? { published: 0, validUntil: 0 };
+    requireFresh(url, metadata, state);
+    writeState(root, { newest: metadata.published, looked, problem: '', seen: seenWith(state, metadata) });
   } catch (error) {
-    if (error instanceof KpatchError) writeState(root, { newest, looked, problem: error.message });
+    if (error instanceof KpatchError) {
+      // Metadata that was judged expired once stays so, whatever the clock says later.
+      writeState(root, { newest, looked, problem: error.message, seen: seenWith(state, manager.metadata()) });
+      if (error.code === 'channel-replayed') await manager.discard();
+    }
     throw error;
   }
 }
@@ -136,6 +136,7 @@ export async function packagesStatus(root: string, settings: Settings, now: Date
   });
   const iso = (seconds: number): string => (seconds === 0 ? '' : new Date(seconds * 1000).toISOString());
   const { url, mode } = settings;
+  const present = metadata === undefined ? now.getTime() : packagesTime(state, now.getTime());
   const known = { url, mode, manager: manager.name, timer: timerRuns(root), looked: state.looked };
   const dates = { published: iso(metadata?.published ?? 0), validUntil: iso(metadata?.validUntil ?? 0) };
   return {
@@ -143,7 +144,8 @@ export async function packagesStatus(root: string, settings: Settings, now: Date
     ...dates,
     kernels: states,
     problems: [
-      ...problemsOf(states, state.problem, dates.validUntil, records, now),
+      ...problemsOf(states, state.problem, dates.validUntil, records, present),
+      ...clockProblems(now.getTime(), present),
       ...timerProblems(mode, known.timer),
     ],
   };
@@ -162,11 +164,11 @@ function problemsOf(
   last: string,
   validUntil: string,
   records: ReadonlyMap<string, LivePatchRecord>,
-  now: Date,
+  present: number,
 ): string[] {
   const problems: string[] = [];
   if (last !== '') problems.push(`the last check of the channel failed: ${last}`);
-  if (validUntil !== '' && Date.parse(validUntil) < now.getTime()) {
+  if (validUntil !== '' && Date.parse(validUntil) <= present) {
     problems.push(
       `the last publication seen expired on ${validUntil}: the mirror is outdated, or this machine cannot reach it`,
     );

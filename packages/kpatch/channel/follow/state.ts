@@ -12,6 +12,8 @@ export interface FollowState {
   readonly looked: string;
   /** What was wrong then; empty if nothing was. */
   readonly problem: string;
+  /** Latest time that a machine with packages can be sure of, ISO 8601 UTC (see `clock.ts`). */
+  readonly seen?: string | undefined;
 }
 
 function stateFile(root: string): string {
@@ -22,8 +24,8 @@ function stateFile(root: string): string {
 export function readState(root: string): FollowState {
   try {
     if (existsSync(stateFile(root))) {
-      const { newest, looked, problem } = storedDocument('kpatch.channel-state/1', readJSON(stateFile(root)));
-      return { newest, looked, problem };
+      const { newest, looked, problem, seen } = storedDocument('kpatch.channel-state/1', readJSON(stateFile(root)));
+      return { newest, looked, problem, seen };
     }
   } catch {
     // It is written again at the next look.

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { mock } from 'node:test';
 import { object } from '#kpatch/base/plain.ts';
 import { status, update } from '#kpatch/channel/follow/follow.ts';
 import { writeSettings } from '#kpatch/channel/follow/settings.ts';
@@ -13,6 +12,7 @@ import { stateFolder } from '#kpatch/channel/follow/tuf/state.ts';
 import { ownMember } from '#kpatch/channel/tuf/document.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
+import { atClock } from './at-clock.ts';
 import { moduleName } from './module-file.ts';
 import { running } from './publisher.ts';
 import { resign, urlOf } from './tuf-channel.ts';
@@ -129,16 +129,6 @@ attack(
     return error;
   },
 );
-
-/** Does something while the clock of this process stands at a time. */
-async function atClock<T>(now: number, work: () => Promise<T>): Promise<T> {
-  mock.timers.enable({ apis: ['Date'], now });
-  try {
-    return await work();
-  } finally {
-    mock.timers.reset();
-  }
-}
 
 attack(
   { area: 'tuf', attacker: 'mirror', how: 'mix-and-match: the timestamp of one publication, the snapshot of another' },

@@ -67,6 +67,11 @@ export class AptManager implements Manager {
     return { published: seconds('Date'), validUntil: seconds('Valid-Until') };
   }
 
+  discard(): Promise<void> {
+    rmSync(join(this.#root, listFolder), { recursive: true, force: true });
+    return Promise.resolve();
+  }
+
   async installed(prefix: string): Promise<ReadonlyMap<string, string>> {
     const format = '$'.concat('{db:Status-Status} $', '{Package} $', '{Version}\\n');
     const result = await run('dpkg-query', [`--root=${this.#root}`, '-W', `-f=${format}`, `${prefix}*`]);

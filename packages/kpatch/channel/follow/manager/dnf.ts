@@ -9,15 +9,11 @@ import { rpmKeyFile } from '../../client-names.ts';
 import { packageNames } from '../../package/name.ts';
 import { dnfRepository } from '../../repository/index/client-package.ts';
 import { readSettings } from '../settings.ts';
-import { readState } from '../state.ts';
 import type { Manager, Metadata } from './manager.ts';
 import { refusal } from './refusal.ts';
 
 const repositoryFile = 'etc/yum.repos.d/kpatch-channel.repo';
 const repository = 'kpatch-channel';
-
-/** By so much a publisher's clock may be ahead. */
-const CLOCKS_DIFFER_MS = 3_600_000;
 
 export class DnfManager implements Manager {
   readonly name = 'dnf';
@@ -43,32 +39,12 @@ export class DnfManager implements Manager {
   }
 
   async refresh(): Promise<void> {
-    const before = this.#repomd();
-    const old = before === undefined ? undefined : readFileSync(before);
     const result = await this.#dnf('--repo', repository, '--refresh', 'makecache');
     if (result.status !== 0) throw refusal(this.#url(), textOf(result));
-    const metadata = this.metadata();
-    const { newest } = readState(this.#root);
-    if (metadata === undefined) return;
-    // dnf accepts any signed metadata, so check here that it is not older than what was seen and is still valid.
-    const iso = (seconds: number): string => new Date(seconds * 1000).toISOString();
-    if (metadata.published < newest) {
-      if (old !== undefined) await this.#dnf('--repo', repository, 'clean', 'metadata');
-      throw failure('channel-replayed', { url: this.#url(), published: iso(metadata.published), newest: iso(newest) });
-    }
-    // Were it taken, everything published until that day would count as played again. apt looks at this itself.
-    if (metadata.published * 1000 > Date.now() + CLOCKS_DIFFER_MS) {
-      throw failure('channel-frozen', {
-        url: this.#url(),
-        problem: `its metadata has the date ${iso(metadata.published)}, which is in the future`,
-      });
-    }
-    if (metadata.validUntil !== 0 && metadata.validUntil * 1000 < Date.now()) {
-      throw failure('channel-frozen', {
-        url: this.#url(),
-        problem: `its metadata expired on ${iso(metadata.validUntil)}`,
-      });
-    }
+  }
+
+  async discard(): Promise<void> {
+    await this.#dnf('--repo', repository, 'clean', 'metadata');
   }
 
   metadata(): Metadata | undefined {

@@ -16,9 +16,11 @@ export interface Manager {
   configure(url: string, armored: string, binary: Uint8Array): Promise<void>;
   /** Paths, below the root, of what `configure` writes or removes: a failed `follow` puts them back. */
   files(): readonly string[];
-  /** Fetches and checks the channel's metadata. Errors: `channel-frozen`, `channel-untrusted`, `channel-inconsistent`, `channel-unreachable`. */
+  /** Fetches the channel's metadata and checks its signature. Errors: `channel-frozen`, `channel-untrusted`, `channel-inconsistent`, `channel-unreachable`. */
   refresh(): Promise<void>;
   metadata(): Metadata | undefined;
+  /** Throws away the metadata that was fetched, because it is not to be used. */
+  discard(): Promise<void>;
   /** The versions of packages that are installed, by name; all whose name matches. */
   installed(prefix: string): Promise<ReadonlyMap<string, string>>;
   /** The newest versions that the channel offers, by name. */

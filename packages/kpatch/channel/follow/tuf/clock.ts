@@ -1,12 +1,7 @@
-/**
- * Time that cannot be set back. Expiry protects from a mirror that stands still only if the clock is right, so the machine
- * remembers how late it is at least, and judges expiry by the later of the two.
- *
- * A clock that once was far ahead must not stop a channel for ever. So the remembered time never passes the moment at which
- * the verified metadata expires: the next publication, which expires later, is accepted whatever happened before.
- */
+/** Time that cannot be set back (see `../clock.ts`), for a machine that follows by TUF. */
 import { object, text } from '../../../base/plain.ts';
 import { ownMember, roles } from '../../tuf/document.ts';
+import { milliseconds } from '../clock.ts';
 import { readClient, writeClient } from './client.ts';
 import { signedIn, signedOf } from './state.ts';
 
@@ -43,9 +38,4 @@ export function expiredRole(folder: string, time: number): string | undefined {
     const expires = signedIn(folder, role)?.expires;
     return typeof expires === 'string' && Date.parse(expires) <= time;
   });
-}
-
-function milliseconds(time: string | undefined): number {
-  const value = Date.parse(time ?? '');
-  return Number.isNaN(value) ? 0 : value;
 }

@@ -6,6 +6,7 @@ import { KpatchError } from '../../../base/errors/error.ts';
 import { type Machine, thisMachine } from '../../../host/machine/machine.ts';
 import { recordOf } from '../../../host/store/store.ts';
 import { type ListedPatch, listedPatches, targetFiles } from '../../tuf/target.ts';
+import { clockProblems } from '../clock.ts';
 import { installedKernels } from '../kernels.ts';
 import type { Settings } from '../settings.ts';
 import { readState } from '../state.ts';
@@ -18,8 +19,6 @@ import { expiryOf, presentTime, seenTime } from './clock.ts';
 import { wantedKernels } from './follow.ts';
 import { publishedAt, verifiedTargets } from './refresh.ts';
 import { hasState, signedOf, stateFolder } from './state.ts';
-
-const HOUR_MS = 3_600_000;
 
 /** The state of a machine that follows by TUF. */
 export function tufStatus(root: string, settings: Settings, now: Date): Promise<ChannelStatus> {
@@ -46,10 +45,7 @@ export function tufStatus(root: string, settings: Settings, now: Date): Promise<
       `the metadata of the channel expired on ${validUntil}: nothing new is accepted; installed patches stay`,
     );
   }
-  if (now.getTime() < present - HOUR_MS) {
-    const time = new Date(present).toISOString();
-    problems.push(`the clock is wrong: it is at least ${time}; until you set it, kpatch judges expiry by that time`);
-  }
+  problems.push(...clockProblems(now.getTime(), present));
   const running = root === '/' ? runningRelease() : '';
   const wanted = new Set(wantedKernels(root, settings, base));
   // A subscription outlives the image of its kernel.
