@@ -1,12 +1,8 @@
 /** The source of a kernel, unpacked into a folder. */
-
-import { mkdirSync } from 'node:fs';
-import { failure } from '../base/errors/error.ts';
-import { saysDiskFull } from '../base/files.ts';
 import type { SourceParts } from '../distro/provider.ts';
 import { requireNoEscape } from '../sandbox/output.ts';
-import { sandboxed, sandboxedOk } from '../sandbox/sandbox.ts';
-import { giveFolder } from '../sandbox/user.ts';
+import { sandboxedOk } from '../sandbox/sandbox.ts';
+import { sourceEntries, unpackInto } from '../sandbox/unpack.ts';
 
 /** Unpacks by the name in `$name`; xz files of distributions have blocks and unpack in parallel. */
 const unpacked =
@@ -27,20 +23,14 @@ const streams = {
 
 /**
  * Unpacks the source into `tree`, without its leading folder. Every file is kept: patches touch documentation and other
- * architectures too. Errors: `tool-failed`, `disk-full`, `sandbox-output` for a source with links that lead out of it.
+ * architectures too. Errors: those of `unpackInto`, `sandbox-output` for a source with links that lead out of it.
  */
-export async function unpackSource(source: SourceParts, tree: string): Promise<void> {
-  mkdirSync(tree, { recursive: true });
+export async function unpackSource(source: SourceParts, tree: string, most = sourceEntries): Promise<void> {
   const strip = source.kind === 'folder' ? 0 : 1;
-  const script = `set -o pipefail; { ${streams[source.kind]}; } | tar -x -C "$2" --strip-components=${strip}`;
-  giveFolder(tree);
-  const { status, stderr } = await sandboxed('bash', ['-c', script, 'unpack', source.path, tree], {
-    view: { readOnly: [source.path], writable: [tree] },
-  });
-  if (saysDiskFull(stderr)) throw failure('disk-full', { file: tree });
-  if (status !== 0) {
-    throw failure('tool-failed', { command: `unpack ${source.path}`, outcome: `status ${status}` }, { detail: stderr });
-  }
+  // `$1` of the streams is the source.
+  const stream = `(set -- "$2"; ${streams[source.kind]})`;
+  const pipeline = `${stream} | tar -x -v -C "$1" --strip-components=${strip} | counted`;
+  await unpackInto(tree, { archives: [source.path], pipeline, most });
   for (const patch of source.patches ?? []) {
     await sandboxedOk('patch', ['-p1', '-s', '-f', '--no-backup-if-mismatch', '-i', patch], {
       view: { readOnly: [patch], writable: [tree] },

@@ -1,28 +1,18 @@
 /** RPM packages, unpacked without being installed. */
-
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
-import { saysDiskFull } from '../../base/files.ts';
 import { settleLinks } from '../../sandbox/output.ts';
-import { sandboxed, sandboxedOk } from '../../sandbox/sandbox.ts';
-import { giveFolder } from '../../sandbox/user.ts';
+import { sandboxedOk } from '../../sandbox/sandbox.ts';
+import { packageEntries, unpackInto } from '../../sandbox/unpack.ts';
 import type { SourceParts } from '../provider.ts';
 
-/** Unpacks a package below `root`. Errors: `tool-missing`, `tool-failed`, `disk-full`. */
-export async function unpackRpm(path: string, root: string): Promise<void> {
-  mkdirSync(root, { recursive: true });
-  const script =
-    'set -o pipefail; rpm2cpio "$1" | cpio --extract --make-directories --preserve-modification-time --quiet --no-absolute-filenames -D "$2"';
-  giveFolder(root);
-  const { status, stderr } = await sandboxed('bash', ['-c', script, 'unpack', path, root], {
-    view: { readOnly: [path], writable: [root] },
-  });
-  if (saysDiskFull(stderr)) throw failure('disk-full', { file: root });
-  const absent = /(rpm2cpio|cpio): (command )?not found/.exec(stderr)?.[1];
-  if (absent !== undefined) throw failure('tool-missing', { tool: absent, package: absent });
-  if (status !== 0)
-    throw failure('tool-failed', { command: `unpack ${path}`, outcome: `status ${status}` }, { detail: stderr });
+/** Unpacks a package below `root`. Errors: those of `unpackInto`. */
+export async function unpackRpm(path: string, root: string, most = packageEntries): Promise<void> {
+  const unpack =
+    'cpio --extract --make-directories --preserve-modification-time --quiet --no-absolute-filenames --verbose -D "$1"';
+  const pipeline = `rpm2cpio "$2" | ${unpack} 2>&1 >/dev/null | counted`;
+  await unpackInto(root, { archives: [path], pipeline, most });
 }
 
 /**
