@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { sha256 } from '#kpatch/base/digest.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
+import { seal } from '#kpatch/provenance/envelope.ts';
 import { readProvenance } from '#kpatch/provenance/statement.ts';
 import { makeKey } from '../module/key.ts';
 import { keyPair } from '../provenance/statements.ts';
@@ -45,6 +46,8 @@ const foreign: Environment = {
   jobs: '1',
 };
 
+const provenanceOf = (module: string): string => module.replace(/\.ko$/, '.provenance.json');
+
 function kpatch(folder: string, { around, umask, variables }: Environment, args: readonly string[]) {
   mkdirSync(join(folder, 'tmp'), { recursive: true });
   const words = [...around, program, ...args, '--json'];
@@ -82,7 +85,7 @@ test('two builds in differing environments give identical bytes and equal statem
   const other = build(far.path, foreign);
   assert.equal(sha256(readFileSync(one.module)), sha256(readFileSync(other.module)));
   const statementOf = async (module: string): Promise<unknown> => {
-    const file = module.replace(/\.ko$/, '.provenance.json');
+    const file = provenanceOf(module);
     const { statement, signedBy } = await readProvenance(readFileSync(file), file, [key.public]);
     assert.deepEqual(signedBy, [key.public.id]);
     return statement;
@@ -97,13 +100,38 @@ test('two builds in differing environments give identical bytes and equal statem
   assert.equal(again.document.identical, true);
   assert.equal(again.document.signed, true);
 
+  // A package of the recorded toolchain that no mirror has any more: today's is used, and equal bytes are not called reproduced.
+  const { statement } = readProvenance(readFileSync(provenanceOf(one.module)), one.module, []);
+  const { resolvedDependencies } = statement.predicate.buildDefinition;
+  const gone = resolvedDependencies.find(({ annotations }) => annotations?.role === 'toolchain package');
+  assert.ok(gone?.uri !== undefined, 'the toolchain of a stock kernel is a build root');
+  const used = decodeURIComponent(/@([^?]+)/.exec(gone.uri)![1]!);
+  const lost = resolvedDependencies.map((resource) =>
+    resource === gone
+      ? { ...gone, uri: gone.uri!.replace(/@[^?]+/, '@0~gone-1'), digest: { sha256: 'e'.repeat(64) } }
+      : resource,
+  );
+  const { predicate } = statement;
+  const buildDefinition = { ...predicate.buildDefinition, resolvedDependencies: lost };
+  const recorded = join(far.path, 'recorded.ko');
+  cpSync(one.module, recorded);
+  writeFileSync(
+    provenanceOf(recorded),
+    seal({ ...statement, predicate: { ...predicate, buildDefinition } }, key.secret),
+  );
+  const another = kpatch(far.path, ordinary, ['reproduce', recorded, '--key', join(near.path, 'builder.pub')]);
+  assert.equal(another.status, 4, JSON.stringify(another.document));
+  assert.equal(another.document.verdict, 'other toolchain');
+  assert.deepEqual(another.document.toolchain, [{ name: gone.name, recorded: '0~gone-1', used }]);
+  assert.equal(another.document.identical, true, 'the difference is in the record alone');
+
   // A module that was changed: it no longer is the one that the statement is about.
   const bytes = readFileSync(one.module);
   bytes[bytes.indexOf('VMALLOCCHUNK')]! ^= 1;
   const changed = join(far.path, 'changed.ko');
   writeFileSync(changed, bytes);
   chmodSync(changed, 0o600);
-  cpSync(one.module.replace(/\.ko$/, '.provenance.json'), join(far.path, 'changed.provenance.json'));
+  cpSync(provenanceOf(one.module), provenanceOf(changed));
   const refused = kpatch(far.path, ordinary, ['reproduce', changed]);
   assert.equal(refused.document.error.code, 'provenance-other-module');
 });
