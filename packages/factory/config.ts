@@ -2,9 +2,12 @@
 
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
+import { hazardKinds, rewriteRules } from 'kpatch';
 import { defaultSelection, readSelection, type SelectionRules } from 'kpatch/advisories';
 import { failure } from 'kpatch/parts';
 import * as v from 'valibot';
+
+const ruleNames = rewriteRules.map(({ name }) => name);
 
 const day = v.pipe(v.string(), v.regex(/^\d{4}-\d{2}-\d{2}$/, 'expected a day, YYYY-MM-DD'));
 
@@ -32,6 +35,10 @@ const schema = v.strictObject({
   /** Who lets a patch out: the factory itself, or a person (`kpatch-factory approve`). */
   decision: v.optional(v.picklist(['automatic', 'person']), 'person'),
   proof: v.optional(v.picklist(['none', 'quick', 'full']), 'quick'),
+  /** Kinds of hazards that keep a fix out (docs/review.md) until a person accepts it. */
+  deny: v.optional(v.array(v.picklist(['all', ...hazardKinds])), ['all']),
+  /** Rules that may rewrite a fix which the build refuses (docs/rewrite.md). */
+  rewrite: v.optional(v.array(v.picklist(['all', ...ruleNames])), []),
   /** Private keys (PEM) that sign proofs and provenance. */
   proofKey: v.optional(v.string()),
   provenanceKey: v.optional(v.string()),
@@ -39,8 +46,12 @@ const schema = v.strictObject({
 
 export type FactoryKernel = v.InferOutput<typeof schema>['kernels'][number];
 
-export interface FactoryConfig extends Omit<v.InferOutput<typeof schema>, 'selection'> {
+export interface FactoryConfig extends Omit<v.InferOutput<typeof schema>, 'deny' | 'rewrite' | 'selection'> {
   readonly home: string;
+  /** Names of kinds; `all` is resolved. */
+  readonly deny: readonly string[];
+  /** Names of rules; `all` is resolved. */
+  readonly rewrite: readonly string[];
   readonly selection: SelectionRules;
 }
 
@@ -68,6 +79,8 @@ export function readConfig(home: string): FactoryConfig {
   return {
     ...rest,
     home,
+    deny: rest.deny.includes('all') ? hazardKinds : rest.deny,
+    rewrite: rest.rewrite.includes('all') ? ruleNames : rest.rewrite,
     feeds: rest.feeds.map(at),
     ...(rest.repository === undefined ? {} : { repository: at(rest.repository) }),
     ...(rest.channel === undefined ? {} : { channel: at(rest.channel) }),

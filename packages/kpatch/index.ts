@@ -13,6 +13,7 @@
  * const active = hostStatus().patches;
  * ```
  */
+import { temporaryFolder } from './base/files.ts';
 import { type Reporter, silentReporter } from './base/report.ts';
 import { type BuildRequest, type BuildResult, build as buildModule } from './builder/build.ts';
 import { thisMachine } from './host/machine/machine.ts';
@@ -20,12 +21,18 @@ import { type Status, statusOf } from './host/status.ts';
 import { type ModuleFile, readModuleFile } from './host/store/module-file.ts';
 import type { Proof } from './module/proof.ts';
 import { KernelFacts } from './prepare/facts.ts';
-import { holdKernel, kernelOfModule, requireLivepatch } from './prepare/kernel.ts';
+import { holdKernel, kernelOfModule, prepareKernel, requireLivepatch } from './prepare/kernel.ts';
 import { kernelNamed, readSubject } from './prove/input/subject.ts';
 import { readTestScript } from './prove/input/test-script.ts';
 import { plans } from './prove/plans.ts';
 import { prove as makeProof } from './prove/proof.ts';
 import type { ProofEvent } from './prove/run/event.ts';
+import type { Hazard } from './review/hazard.ts';
+import { reviewPatches } from './review/patches.ts';
+import { rewritePatches } from './rewrite/patches.ts';
+import { noteText } from './rewrite/rewrite.ts';
+import { readableFiles } from './sandbox/user.ts';
+import { readSeries } from './source/series.ts';
 
 export { KpatchError } from './base/errors/error.ts';
 export { consoleReporter, type Reporter, silentReporter } from './base/report.ts';
@@ -38,6 +45,10 @@ export type { ModuleFile } from './host/store/module-file.ts';
 export type { Manifest } from './module/manifest.ts';
 export { type Proof, type ProofDemand, requireProof, signProof } from './module/proof.ts';
 export type { ProofEvent } from './prove/run/event.ts';
+export { type Hazard, kindNames as hazardKinds } from './review/hazard.ts';
+export { hazardText } from './review/review.ts';
+export { rulesFor as rewriteRulesFor } from './rewrite/patches.ts';
+export { rules as rewriteRules } from './rewrite/rewrite.ts';
 
 /** A build request in which everything but the patches has a default: cumulative, strict, no CVE names. */
 export type LibraryBuildRequest = Pick<BuildRequest, 'patches'> & Partial<BuildRequest>;
@@ -49,6 +60,61 @@ export type LibraryBuildRequest = Pick<BuildRequest, 'patches'> & Partial<BuildR
 export async function build(request: LibraryBuildRequest, report: Reporter = silentReporter()): Promise<BuildResult> {
   const defaults = { cves: [], replace: true, skipCompilerCheck: false, keepLineChanges: false };
   return await buildModule({ ...defaults, ...request }, report);
+}
+
+export interface SeriesRequest {
+  /** As in `uname -r`. */
+  readonly release: string;
+  /** Patch files, in order. */
+  readonly patches: readonly string[];
+  /** Patch files of the same series that come before them. */
+  readonly earlier?: readonly string[];
+}
+
+/**
+ * The hazards of patches that would load and still be wrong (docs/review.md). It compiles nothing.
+ * Errors: as `kpatch review`.
+ */
+export async function review(request: SeriesRequest, report: Reporter = silentReporter()): Promise<readonly Hazard[]> {
+  const { hazards } = await onSource(request, report, ({ facts, patches, earlier, folder }) =>
+    reviewPatches(facts, patches, folder, earlier),
+  );
+  return hazards;
+}
+
+/**
+ * Turns patches that cannot be live patched into one with the same effect on new calls, and says what each rule did and assumes
+ * (docs/rewrite.md). `rules` are names of rules, see `rewriteRulesFor`. Errors: as `kpatch rewrite`.
+ */
+export async function rewrite(
+  request: SeriesRequest & { readonly rules: readonly string[] },
+  report: Reporter = silentReporter(),
+): Promise<{ readonly patch: string; readonly notes: readonly string[] }> {
+  const { patch, notes } = await onSource(request, report, ({ facts, patches, earlier, folder }) =>
+    rewritePatches(facts, patches, folder, request.rules, earlier),
+  );
+  return { patch, notes: notes.map(noteText) };
+}
+
+interface OnSource {
+  readonly facts: KernelFacts;
+  readonly patches: ReturnType<typeof readSeries>;
+  readonly earlier: ReturnType<typeof readSeries>;
+  /** An empty folder. */
+  readonly folder: string;
+}
+
+async function onSource<T>(
+  { release, patches, earlier = [] }: SeriesRequest,
+  report: Reporter,
+  work: (on: OnSource) => Promise<T>,
+): Promise<T> {
+  const kernel = await prepareKernel(release, { report });
+  using _held = await holdKernel(kernel);
+  using _readable = readableFiles();
+  using folder = temporaryFolder('kpatch-source-');
+  const facts = new KernelFacts(kernel);
+  return await work({ facts, patches: readSeries(patches), earlier: readSeries(earlier), folder: folder.path });
 }
 
 /**

@@ -1,25 +1,29 @@
 /** The program `kpatch-factory`. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { isCveId } from 'kpatch/advisories';
 import { failure, jsonText, KpatchError, print, printError, renderError, version, writeAtomically } from 'kpatch/parts';
 import { readConfig } from '../config.ts';
-import { cvePage, kernelPage, Overview, overviewPage } from '../page/page.ts';
+import { exportPages } from '../page/export.ts';
 import { pageServer } from '../page/server.ts';
 import { Queue } from '../queue/queue.ts';
 import { outcomes, readReport } from '../report/outcomes.ts';
 import { factoryOval } from '../report/oval.ts';
-import type { Factory } from '../steps/factory.ts';
-import { Blobs } from '../store/blobs.ts';
+import { type Factory, type StepName, stepNames } from '../steps/factory.ts';
+import { type Blobs, FolderBlobs } from '../store/blobs.ts';
 import { type Database, openDatabase } from '../store/database.ts';
+import { RemoteBlobs, readToken } from '../store/remote.ts';
 import { type DecisionWord, State } from '../store/state.ts';
+import { addressIn, type StoreOptions, serveStore, serveUntilStopped } from './serve.ts';
 import { realTools } from './tools.ts';
 
 interface Common {
   readonly home: string;
   readonly database?: string;
+  readonly store?: string;
+  readonly token?: string;
 }
 
 interface Opened extends AsyncDisposable {
@@ -27,12 +31,23 @@ interface Opened extends AsyncDisposable {
   readonly database: Database;
 }
 
-async function open({ home, database: url }: Common): Promise<Opened> {
+async function open(options: Common): Promise<Opened> {
+  const { home, database: url } = options;
   const config = readConfig(home);
+  const blobs = blobsOf(options);
   const database = await openDatabase(home, url);
-  const state = new State(database, new Blobs(join(home, 'store')));
+  const state = new State(database, blobs);
   const close = (): Promise<void> => database.close();
   return { factory: { config, state, tools: realTools(config) }, database, [Symbol.asyncDispose]: close };
+}
+
+function blobsOf({ home, database, store, token }: Common): Blobs {
+  const own = new FolderBlobs(join(home, 'store'));
+  if (store === undefined) return own;
+  if (token === undefined) throw failure('usage', { problem: '--store needs --token FILE' });
+  if (database === undefined)
+    throw failure('usage', { problem: '--store needs --database: the embedded one is on one machine' });
+  return new RemoteBlobs(store, readToken(token), own);
 }
 
 const program = new Command('kpatch-factory')
@@ -40,6 +55,11 @@ const program = new Command('kpatch-factory')
   .version(`kpatch-factory ${version}`, '-V, --version')
   .option('-C, --home <folder>', 'folder of the factory, with factory.json', '.')
   .option('--database <url>', 'PostgreSQL server (default: an embedded database in the folder)')
+  .option(
+    '--store <url>',
+    'results are at this coordinator, see `kpatch-factory store` (default: store/ in the folder)',
+  )
+  .option('--token <file>', 'the secret that the coordinator and its workers share')
   .exitOverride()
   .configureOutput({ writeErr: () => {} });
 
@@ -50,7 +70,7 @@ program
   .description('read the feeds and carry out everything that follows, then end')
   .action(async () => {
     await using opened = await open(common());
-    await work(opened, true);
+    await work(opened, { once: true });
     const { factory } = opened;
     print(`${summary(await readReport(factory.config, factory.state))}\n`);
   });
@@ -59,12 +79,35 @@ program
   .command('worker')
   .description('work on the queue until it is stopped; several may run on one PostgreSQL server')
   .option('--every <minutes>', 'also read the feeds this often', minutes)
-  .action(async ({ every }: { every?: number }) => {
+  .option('--steps <list>', `do only these steps: ${stepNames.join(', ')} (comma-separated; default: all)`, stepsIn)
+  .action(async ({ every, steps }: { every?: number; steps?: readonly StepName[] }) => {
     await using opened = await open(common());
-    await work(opened, false, every);
+    await work(opened, { every, steps });
   });
 
-async function work({ factory, database }: Opened, once: boolean, every?: number): Promise<void> {
+program
+  .command('store')
+  .description('serve the store to workers on other machines')
+  .requiredOption('--token <file>', 'the secret that they share with this one, at least 32 characters')
+  .option('--listen <address>', 'address and port', '127.0.0.1:8471')
+  .option('--certificate <file>', 'certificate (PEM), for TLS; needed if other machines reach the address')
+  .option('--key <file>', 'its private key (PEM)')
+  .action(async (options: StoreOptions) => await serveStore(common().home, options));
+
+function stepsIn(text: string): readonly StepName[] {
+  const names = text.split(',').map((name) => name.trim());
+  const unknown = names.find((name) => !(stepNames as readonly string[]).includes(name));
+  if (unknown !== undefined) throw new InvalidArgumentError(`Unknown step ${unknown}.`);
+  return names as StepName[];
+}
+
+interface WorkSettings {
+  readonly once?: boolean;
+  readonly every?: number | undefined;
+  readonly steps?: readonly StepName[] | undefined;
+}
+
+async function work({ factory, database }: Opened, { once = false, every, steps }: WorkSettings): Promise<void> {
   const stop = new AbortController();
   const end = (): void => stop.abort();
   process.once('SIGINT', end).once('SIGTERM', end);
@@ -76,7 +119,7 @@ async function work({ factory, database }: Opened, once: boolean, every?: number
     printError(`${new Date().toISOString().slice(11, 19)} ${step}${kernel === '' ? '' : ` ${kernel}`}\n`);
   };
   try {
-    await queue.work(factory, { signal: stop.signal, once, onJob });
+    await queue.work(factory, { signal: stop.signal, once, onJob, ...(steps === undefined ? {} : { steps }) });
   } finally {
     clearInterval(timer);
     await queue.close();
@@ -127,6 +170,7 @@ program
   });
 
 const decisions: readonly (readonly [DecisionWord, string])[] = [
+  ['accept', 'accept the hazards that the review found in a fix; SUBJECT is a CVE or a commit'],
   ['approve', 'let the module of a kernel out that waits; SUBJECT is its release'],
   ['hold', 'keep the fix of a CVE out of the next series'],
   ['release', 'take a hold or a withdrawal back'],
@@ -154,7 +198,8 @@ async function decide(
   const { config, state } = factory;
   const releases = config.kernels.map(({ release }) => release);
   const isKernel = word === 'approve';
-  if (isKernel ? !releases.includes(subject) : !isCveId(subject))
+  const isCommit = word === 'accept' && /^[0-9a-f]{40}$/.test(subject);
+  if (isKernel ? !releases.includes(subject) : !isCommit && !isCveId(subject))
     throw failure('usage', { problem: `${subject} is not ${isKernel ? 'a kernel of factory.json' : 'a CVE id'}` });
   const version = isKernel ? (await state.read<{ version: number }>(`build:${subject}`))?.version : undefined;
   const who = userInfo().username;
@@ -172,16 +217,11 @@ program
   .description('serve the page')
   .option('--listen <address>', 'address and port', '127.0.0.1:8470')
   .action(async ({ listen }: { listen: string }) => {
-    const [, host, port] = /^\[?([^\]]+?)\]?:(\d{1,5})$/.exec(listen) ?? [];
-    if (host === undefined || Number(port) > 65535)
-      throw failure('usage', { problem: `${listen} is not an address with a port` });
+    const { host, port } = addressIn(listen);
     await using opened = await open(common());
     const { factory } = opened;
-    const server = pageServer(() => readReport(factory.config, factory.state));
-    const address = await server.listen({ host, port: Number(port) });
-    printError(`serving ${address}\n`);
-    await new Promise<void>((resolve) => void process.once('SIGINT', resolve).once('SIGTERM', resolve));
-    await server.close();
+    const server = pageServer(() => readReport(factory.config, factory.state), factory.state.blobs);
+    await serveUntilStopped(server, host, port);
   });
 
 program
@@ -189,19 +229,8 @@ program
   .description('write the page as files')
   .action(async (folder: string) => {
     await using opened = await open(common());
-    const overview = new Overview(await readReport(opened.factory.config, opened.factory.state));
-    for (const part of ['cve', 'kernel']) mkdirSync(join(folder, part), { recursive: true });
-    const all = { search: '', outcome: '', kernel: '', page: 1 } as const;
-    // Links of files name the files.
-    const write = (path: string, page: { toString(): string } | undefined, up: string): void => {
-      const text = (page?.toString() ?? '')
-        .replace(/href="\/(cve|kernel)\/([^"]+)"/g, `href="${up}$1/$2.html"`)
-        .replaceAll('href="/"', `href="${up}index.html"`);
-      writeFileSync(join(folder, path), text);
-    };
-    write('index.html', overviewPage(overview, all, overview.rows.length), '');
-    for (const { cve } of overview.rows) write(`cve/${cve}.html`, cvePage(overview, cve), '../');
-    for (const { release } of overview.kernels) write(`kernel/${release}.html`, kernelPage(overview, release), '../');
+    const { config, state } = opened.factory;
+    await exportPages(folder, await readReport(config, state), state.blobs);
   });
 
 program

@@ -1,22 +1,17 @@
 /** The real tools of the factory: kpatch builds and proves, and the command `kpatch channel` publishes. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { build, prove, readModule, signProof } from 'kpatch';
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { basename, join } from 'node:path';
+import { build, hazardText, readModule, review, rewrite } from 'kpatch';
 import { type PreparedKernel, preparedKernel } from 'kpatch/advisories';
-import {
-  failure,
-  list,
-  object,
-  proofPath,
-  readBytes,
-  readPrivateKey,
-  run,
-  seal,
-  sha256,
-  writeAtomically,
-} from 'kpatch/parts';
+import { failure, list, object, proofPath, readBytes, readPrivateKey, run, seal, sha256, texts } from 'kpatch/parts';
 import type { FactoryConfig } from '../config.ts';
+import { buildJobs } from '../queue/capacity.ts';
 import type { Tools } from '../steps/factory.ts';
+import { hazardKey } from '../steps/review.ts';
+
+/** How long one proof may take (milliseconds). */
+const PROOF_MS = 10 * 3_600_000;
 
 const kpatch = join(import.meta.dirname, '../../../bin/kpatch');
 
@@ -26,6 +21,7 @@ const kpatch = join(import.meta.dirname, '../../../bin/kpatch');
  */
 export function realTools({ proofKey, provenanceKey }: Pick<FactoryConfig, 'proofKey' | 'provenanceKey'>): Tools {
   const kernels = new Map<string, Promise<PreparedKernel>>();
+  const jobs = buildJobs(availableParallelism());
   return {
     kernel(release) {
       const known = kernels.get(release) ?? preparedKernel(release);
@@ -33,18 +29,48 @@ export function realTools({ proofKey, provenanceKey }: Pick<FactoryConfig, 'proo
       known.catch(() => kernels.delete(release));
       return known;
     },
-    async build({ release, patches, cves, version }) {
+    review: (request) => review(request),
+    rewrite: (request) => rewrite(request),
+    async build({ release, patches, cves, version, deny, accepted }) {
       const name = `kpatch_${release.replace(/[^A-Za-z0-9]/g, '_')}_${version}_1`;
       const key = provenanceKey === undefined ? undefined : readPrivateKey(provenanceKey);
-      const { module, functions, provenance } = await build({ release, patches, cves, version, name });
+      const { module, functions, provenance, hazards } = await build({ release, patches, cves, version, name, jobs });
+      // Each patch was reviewed by itself; what only their sum does shows here.
+      const denied = hazards.filter((one) => deny.includes(one.kind) && !accepted.includes(hazardKey(one)));
+      const [first] = denied;
+      if (first !== undefined) {
+        const params = { count: denied.length, kind: first.kind, function: first.function };
+        const detail = denied.map(hazardText).join('\n');
+        throw failure('review-denied', params, { where: { file: first.place, function: first.function }, detail });
+      }
       return { name, module, functions: functions.map((one) => one.name), provenance: seal(provenance, key) };
     },
-    async prove(module, plan) {
-      const unsigned = await prove(module, { plan });
-      const proof = proofKey === undefined ? unsigned : signProof(unsigned, proofKey);
-      writeAtomically(proofPath(module), `${JSON.stringify(proof, null, 1)}\n`);
+    // In a process of its own, which keeps what it has shown: a proof that was cut off continues.
+    async prove({ module, plan, predecessors, patches }) {
+      const report = `${module}.html`;
+      // Where this process is killed, the proof and its guests end too.
+      const guard = ['--pdeathsig', 'TERM', kpatch];
+      const args = [
+        'prove',
+        module,
+        ...(plan === 'full' ? ['--full'] : []),
+        ...predecessors.flatMap((file) => ['--from', file]),
+        ...patches.flatMap((file) => ['--patch', file]),
+        ...(proofKey === undefined ? [] : ['--key', proofKey]),
+        '--report',
+        report,
+        '--json',
+      ];
+      const { status, stdout } = await run('setpriv', [...guard, ...args], { timeoutMs: PROOF_MS });
+      if (!existsSync(proofPath(module))) {
+        const problem = status === 0 ? 'it wrote no proof' : problemIn(stdout);
+        throw failure('factory-proof', { module: basename(module), problem });
+      }
+      const proof = object(JSON.parse(readFileSync(proofPath(module), 'utf8')));
+      const verdict = { verdict: String(proof.verdict), reasons: texts(list(proof.reasons)) };
       // `proven except NAMES` is not proven for the machines that use these modules.
-      return reasonsAgainst(proof);
+      const reasons = reasonsAgainst(verdict);
+      return { reasons, ...(existsSync(report) ? { report: readFileSync(report, 'utf8') } : {}) };
     },
     async publish(channel, module, withdrawn) {
       const out = withdrawn.map(({ cve, reason }) => `${cve}=${reason.replace(/\s+/g, ' ')}`);

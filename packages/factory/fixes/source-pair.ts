@@ -2,6 +2,8 @@
  * Fixes from two source packages of a distribution: the changes between them, grouped by what depends on what. A CVE is claimed
  * only if its changes can be distinguished from all others in its files; everything else is printed, and never counted.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Advisory, FixHunk } from 'kpatch/advisories';
 import { hunksOf } from 'kpatch/advisories';
 import { run } from 'kpatch/parts';
@@ -42,59 +44,141 @@ export async function diffTrees(before: string, after: string): Promise<Buffer> 
   return Buffer.from(paths, 'latin1');
 }
 
+/** The text of a file; undefined if the source has none. */
+export type TextOf = (path: string) => string | undefined;
+
 /**
- * Groups the hunks of a diff: hunks that define a name go with hunks that use it in their new lines, and hunks of one function
- * stay together.
+ * Groups the hunks of a diff. Hunks of one function stay together. A hunk that brings a name goes with those that use it in a file that
+ * lacked the name, one that takes a name away with those that remove it from a file, and one that changes a function with those whose
+ * calls of it change. `before` and `after` are the two sources.
  */
-export function groupChanges(diff: Buffer): ChangeGroup[] {
+export function groupChanges(
+  diff: Buffer,
+  before: TextOf = () => undefined,
+  after: TextOf = () => undefined,
+): ChangeGroup[] {
   const hunks = hunksOf(diff, 'the difference').filter(({ path }) => isCode.test(path));
-  const parent = hunks.map((_, at) => at);
-  const find = (at: number): number => {
-    let top = at;
-    while (parent[top] !== top) top = parent[top]!;
-    parent[at] = top;
-    return top;
-  };
-  const unite = (a: number, b: number): void => {
-    parent[find(a)] = find(b);
-  };
-  const definers = new Map<string, number[]>();
+  const sets = new Sets(hunks.length);
   const functions = new Map<string, number>();
   for (const [at, hunk] of hunks.entries()) {
-    for (const name of definedIn(hunk)) definers.set(name, [...(definers.get(name) ?? []), at]);
     const place = functionOf(hunk);
     if (place === undefined) continue;
-    const before = functions.get(place);
-    if (before !== undefined) unite(at, before);
+    const other = functions.get(place);
+    if (other !== undefined) sets.unite(at, other);
     functions.set(place, at);
   }
-  for (const [at, hunk] of hunks.entries()) {
-    const used = new Set(changedLines(hunk).flatMap((line) => line.match(/[A-Za-z_]\w{3,}/g) ?? []));
-    for (const name of used) for (const definer of definers.get(name) ?? []) unite(at, definer);
-  }
-  const groups = Map.groupBy(hunks.keys(), find);
+  uniteUsers(hunks, wordsOf(before), wordsOf(after), sets);
+  const groups = Map.groupBy(hunks.keys(), (at) => sets.find(at));
   return [...groups.values()].map((members, id) => {
     const own = [...members].map((at) => hunks[at]!);
     return { id, files: [...new Set(own.map(({ path }) => path))].sort(), hunks: own };
   });
 }
 
-/** Lines that only one side has. */
-function changedLines({ before, after }: FixHunk): string[] {
-  const [old, fresh] = [new Set(before), new Set(after)];
-  return [...after.filter((line) => !old.has(line)), ...before.filter((line) => !fresh.has(line))];
+/** Disjoint sets. */
+class Sets {
+  readonly #parent: number[];
+
+  constructor(size: number) {
+    this.#parent = Array.from({ length: size }, (_, at) => at);
+  }
+
+  find(at: number): number {
+    let top = at;
+    while (this.#parent[top] !== top) top = this.#parent[top]!;
+    this.#parent[at] = top;
+    return top;
+  }
+
+  unite(a: number, b: number): void {
+    this.#parent[this.find(a)] = this.find(b);
+  }
 }
 
-/** Names that the hunk's changed lines define or redefine: functions, macros, structures, and members with a new type. */
-function definedIn(hunk: FixHunk): string[] {
-  return changedLines(hunk).flatMap((line) => {
-    const macro = /^#\s*define\s+(\w+)/.exec(line)?.[1];
+interface Sides {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/** Where a definition is. */
+interface Definer {
+  readonly hunk: number;
+  /** The only file that can use it. */
+  readonly file: string | undefined;
+  readonly isCalled: boolean;
+}
+
+type WordsOf = (path: string) => ReadonlySet<string>;
+
+/** The names in a file, read once. */
+function wordsOf(textOf: TextOf): WordsOf {
+  const known = new Map<string, ReadonlySet<string>>();
+  return (path) => {
+    const words = known.get(path) ?? new Set(namesIn([textOf(path) ?? '']));
+    known.set(path, words);
+    return words;
+  };
+}
+
+function uniteUsers(hunks: readonly FixHunk[], before: WordsOf, after: WordsOf, sets: Sets): void {
+  const sides = hunks.map(sidesOf);
+  const [brought, taken] = [new Map<string, Definer[]>(), new Map<string, Definer[]>()];
+  const note = (into: Map<string, Definer[]>, hunk: number, names: readonly Defined[]): void => {
+    const { path } = hunks[hunk]!;
+    for (const { name, isLocal, isCalled } of names)
+      into.set(name, [...(into.get(name) ?? []), { hunk, file: isLocal ? path : undefined, isCalled }]);
+  };
+  for (const [at, { added, removed }] of sides.entries()) {
+    note(brought, at, definedIn(hunks[at]!.path, added));
+    note(taken, at, definedIn(hunks[at]!.path, removed));
+  }
+  for (const [at, { added, removed }] of sides.entries()) {
+    const { path } = hunks[at]!;
+    const join = (name: string, definers: ReadonlyMap<string, readonly Definer[]>, called = false): void => {
+      for (const { hunk, file, isCalled } of definers.get(name) ?? [])
+        if ((file === undefined || file === path) && (isCalled || !called)) sets.unite(at, hunk);
+    };
+    const [fresh, gone] = [new Set(namesIn(added)), new Set(namesIn(removed))];
+    for (const name of fresh) {
+      if (!before(path).has(name)) join(name, brought);
+      else if (gone.has(name) && brought.has(name) && taken.has(name)) join(name, taken, true);
+    }
+    for (const name of gone) if (!after(path).has(name) && !brought.has(name)) join(name, taken);
+  }
+}
+
+const namesIn = (lines: readonly string[]): string[] => lines.flatMap((line) => line.match(/[A-Za-z_]\w{3,}/g) ?? []);
+
+/** Lines that only one side has. */
+function sidesOf({ before, after }: FixHunk): Sides {
+  const [old, now] = [new Set(before), new Set(after)];
+  return { added: after.filter((line) => !old.has(line)), removed: before.filter((line) => !now.has(line)) };
+}
+
+interface Defined {
+  readonly name: string;
+  /** Nothing outside the file can use it. */
+  readonly isLocal: boolean;
+  /** A function or a macro with arguments. */
+  readonly isCalled: boolean;
+}
+
+/** Names that lines define: functions, macros, structures, and members of structures in headers. */
+function definedIn(path: string, lines: readonly string[]): Defined[] {
+  const isHeader = path.endsWith('.h');
+  return lines.flatMap((line) => {
+    const [, macro, parameters] = /^#\s*define\s+(\w+)(\()?/.exec(line) ?? [];
     const type = /^(?:typedef\s+)?(?:struct|union|enum)\s+(\w+)\s*\{/.exec(line)?.[1];
-    const called = /^[A-Za-z_][\w\s*]*?\b(\w+)\s*\(/.exec(line)?.[1];
-    const member = hunk.path.endsWith('.h')
-      ? /^\s+[\w\s*]+?[\s*](\w+)(?:\[[^\]]*\])?(?::\d+)?;/.exec(line)?.[1]
-      : undefined;
-    return [macro, type, called, member].filter((name) => name !== undefined && name.length > 3) as string[];
+    // A type comes before the name: EXPORT_SYMBOL(name) defines nothing.
+    const called = /^[A-Za-z_][\w\s*]*[\s*](\w+)\s*\(/.exec(line)?.[1];
+    const isStatement = /^\s*(?:return|goto|else|case|break)\b/.test(line);
+    const member =
+      isHeader && !isStatement ? /^\t[\w\s*]+?[\s*](\w+)(?:\[[^\]]*\])?(?::\d+)?;/.exec(line)?.[1] : undefined;
+    const isLocal = !isHeader && (called === undefined || line.startsWith('static '));
+    const isCalled = called !== undefined || parameters !== undefined;
+    return [macro, type, called, member]
+      .filter((name) => name !== undefined && name.length > 3)
+      .map((name) => ({ name: name!, isLocal, isCalled }));
   });
 }
 
@@ -150,8 +234,19 @@ export function attribute(
   return { claims, unattributed };
 }
 
+/** Reads the files of a source. */
+export function textOf(tree: string): TextOf {
+  return (path) => {
+    try {
+      return readFileSync(join(tree, path), 'latin1');
+    } catch {
+      return undefined;
+    }
+  };
+}
+
 /** Everything of two source trees and the CVEs that the newer one fixed. */
 export async function pairedChanges(before: string, after: string, fixed: readonly Advisory[]): Promise<PairedChanges> {
-  const groups = groupChanges(await diffTrees(before, after));
+  const groups = groupChanges(await diffTrees(before, after), textOf(before), textOf(after));
   return { groups, ...attribute(groups, fixed) };
 }

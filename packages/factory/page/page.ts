@@ -1,6 +1,7 @@
 /** The pages of the factory: CVE by kernel with outcomes, the funnel, and one CVE with all its evidence. Server-rendered, without script. */
 import { contentPolicy, type Html, type HtmlPart, html, inlineStyle, plural } from 'kpatch/parts';
 import { type CveOutcome, funnelStages, type KernelReport, type Outcome, outcomes } from '../report/outcomes.ts';
+import { waitText } from '../report/wait.ts';
 import { style } from './style.ts';
 
 export interface Filter {
@@ -51,7 +52,7 @@ export class Overview {
   }
 }
 
-const colours: Readonly<Record<Outcome, string>> = {
+export const colours: Readonly<Record<Outcome, string>> = {
   published: 'good',
   proven: 'good',
   patched: 'good',
@@ -95,11 +96,12 @@ function outcomeCell(one: CveOutcome | undefined): HtmlPart {
   return html`<span class="${colours[one.outcome]}">${one.outcome}</span>${reason}`;
 }
 
-function funnel(kernels: readonly KernelReport[]): Html {
-  return html`<h2 id="funnel">Kernels</h2><div class="scroll" tabindex="0" role="region" aria-labelledby="funnel"><table><thead><tr><th scope="col">Kernel</th>${funnelStages.map((stage) => html`<th scope="col" class="number">${stage}</th>`)}<th scope="col">Live patch</th></tr></thead>
+/** The table of kernels. */
+export function funnel(kernels: readonly KernelReport[], title = 'Kernels'): Html {
+  return html`<h2 id="funnel">${title}</h2><div class="scroll" tabindex="0" role="region" aria-labelledby="funnel"><table><thead><tr><th scope="col">Kernel</th>${funnelStages.map((stage) => html`<th scope="col" class="number">${stage}</th>`)}<th scope="col">Live patch</th><th scope="col">From record to live patch</th></tr></thead>
 <tbody>${kernels.map(
-    ({ release, funnel: counts, published, build }) =>
-      html`<tr><th scope="row"><a href="/kernel/${release}">${release}</a></th>${funnelStages.map((stage) => html`<td class="number">${counts[stage]}</td>`)}<td>${published === undefined ? 'none published' : `version ${published.version}, ${published.at.slice(0, 10)}`}${build?.module !== undefined && build.module.digest !== published?.module ? `; version ${build.version} waits` : ''}</td></tr>
+    ({ release, funnel: counts, published, build, waits }) =>
+      html`<tr><th scope="row" class="name"><a href="/kernel/${release}">${release}</a></th>${funnelStages.map((stage) => html`<td class="number">${counts[stage]}</td>`)}<td class="text">${published === undefined ? 'none published' : `version ${published.version}, ${published.at.slice(0, 10)}`}${build?.module !== undefined && build.module.digest !== published?.module ? `; version ${build.version} waits` : ''}</td><td class="text">${waits === undefined ? html`<span class="dim">not known</span>` : `half within ${waitText(waits.median)}, nine of ten within ${waitText(waits.ninetieth)}`}</td></tr>
 `,
   )}</tbody></table></div>`;
 }
@@ -125,35 +127,6 @@ function pageLink(filter: Filter, page: number, text: string): Html {
   return html`<a href="/?${query.toString()}">${text}</a>`;
 }
 
-/** One CVE on every kernel, with the evidence of each answer; undefined if no source names it. */
-export function cvePage(overview: Overview, cve: string): Html | undefined {
-  const row = overview.rows.find((one) => one.cve === cve);
-  if (row === undefined) return undefined;
-  const [first] = row.by.values();
-  return document(cve, [
-    html`<p><a href="/">All CVEs</a></p><h1>${cve}</h1><p>${row.title}</p>`,
-    html`<p>Severity: ${first?.severity ?? 'unrated'}${first?.exploited === true ? '; known to be exploited' : ''}. <a href="https://www.cve.org/CVERecord?id=${cve}">Record at cve.org</a></p>`,
-    ...[...row.by].map(
-      ([release, one]) =>
-        html`<h2>${release}: <span class="${colours[one.outcome]}">${one.outcome}</span></h2>${one.reason === '' ? '' : html`<p>${one.reason}</p>`}<ul class="evidence">${one.evidence.map(({ by, text }) => html`<li>${by}: ${text}</li>`)}</ul>`,
-    ),
-  ]);
-}
-
-/** One kernel: its series, what was left out, and its proof; undefined if the factory has no such kernel. */
-export function kernelPage(overview: Overview, release: string): Html | undefined {
-  const kernel = overview.kernels.find((one) => one.release === release);
-  if (kernel === undefined) return undefined;
-  const { build, proof } = kernel;
-  return document(release, [
-    html`<p><a href="/">All CVEs</a></p><h1>${release}</h1>`,
-    funnel([kernel]),
-    html`<h2>Proof</h2><p>${proof === undefined ? 'There is none yet.' : `Version ${build?.version ?? 0}: ${proof.verdict}.`}</p>${proof !== undefined && proof.reasons.length > 0 && html`<ul>${proof.reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`}`,
-    html`<h2 id="patches">Patches in the series</h2><div class="scroll" tabindex="0" role="region" aria-labelledby="patches"><table><thead><tr><th scope="col">Commit</th><th scope="col">Change</th><th scope="col">CVEs</th></tr></thead><tbody>${(build?.patches ?? []).map(({ commit, subject, cves }) => html`<tr><td>${commit.slice(0, 12)}</td><td>${subject}</td><td>${cves.join(' ')}</td></tr>`)}</tbody></table></div>`,
-    html`<h2 id="out">Left out</h2><div class="scroll" tabindex="0" role="region" aria-labelledby="out"><table><thead><tr><th scope="col">Commit</th><th scope="col">CVEs</th><th scope="col">Reason</th></tr></thead><tbody>${(build?.dropped ?? []).map(({ commit, cves, reason }) => html`<tr><td>${commit.slice(0, 12)}</td><td>${cves.join(' ')}</td><td>${reason}</td></tr>`)}</tbody></table></div>`,
-  ]);
-}
-
 /** A page that says what is not there. */
 export function missingPage(what: string): Html {
   return document('Not found', [html`<h1>Not found</h1><p>${what}</p><p><a href="/">All CVEs</a></p>`]);
@@ -161,7 +134,8 @@ export function missingPage(what: string): Html {
 
 const sheet = inlineStyle(style);
 
-function document(title: string, parts: readonly HtmlPart[]): Html {
+/** A page with the frame that all have. */
+export function document(title: string, parts: readonly HtmlPart[]): Html {
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">${contentPolicy({ styles: [sheet], forms: true })}<title>${title}</title>${sheet.element}</head><body><main>${parts}</main></body></html>
 `;

@@ -13,13 +13,15 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { background: var(--soft); }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.text { min-width: 11rem; } th.name { white-space: nowrap; }
 form { display: flex; flex-wrap: wrap; gap: .6rem; align-items: end; margin: 1rem 0; }
 label { display: flex; flex-direction: column; font-size: .875rem; color: var(--dim); }
 input, select, button { font: inherit; padding: .35rem .5rem; color: var(--text); background: var(--back); border: 1px solid var(--dim); border-radius: .25rem; }
 button { cursor: pointer; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
 .good { color: var(--good); } .bad { color: var(--bad); } .maybe { color: var(--maybe); } .dim { color: var(--dim); }
-.title { display: block; color: var(--dim); font-size: .875rem; min-width: 12rem; }
+.title { display: block; font-weight: normal; color: var(--dim); font-size: .875rem; min-width: 12rem; }
+pre { font: .8125rem/1.45 ui-monospace, monospace; margin: 0; padding: .6rem; background: var(--soft); }
 nav.pages { display: flex; gap: 1rem; margin: 1rem 0; }
 ul.evidence { margin: .3rem 0; padding-left: 1.2rem; }
 `;

@@ -1,8 +1,16 @@
 /** What became of every CVE for every kernel, from what the steps stored. */
 import type { Answer, Evidence, TriagedCve } from 'kpatch/advisories';
 import type { FactoryConfig } from '../config.ts';
-import type { StoredBuild, StoredProof, StoredPublication, StoredSeries } from '../steps/factory.ts';
+import type {
+  Exclusion,
+  Exclusions,
+  StoredBuild,
+  StoredProof,
+  StoredPublication,
+  StoredSeries,
+} from '../steps/factory.ts';
 import type { State } from '../store/state.ts';
+import { type Waits, waitOf, waitsOf } from './wait.ts';
 
 /** `published`, `proven` and `patched` come on top of an answer `open` or `unknown`; `left out` has a reason. */
 export type Outcome = Exclude<Answer, 'open'> | 'open' | 'left out' | 'patched' | 'proven' | 'published';
@@ -28,7 +36,12 @@ export interface CveOutcome {
   /** Why it was left out, or what fixed it. */
   readonly reason: string;
   readonly evidence: readonly Evidence[];
+  /** When its record was published. */
   readonly published?: string;
+  /** Since when a published live patch has fixed it. */
+  readonly patched?: string;
+  /** The commit whose refusal is stored in full. */
+  readonly refused?: string;
 }
 
 export interface KernelReport {
@@ -40,6 +53,10 @@ export interface KernelReport {
   readonly published?: StoredPublication;
   readonly build?: StoredBuild;
   readonly proof?: StoredProof;
+  /** From the publication of the record to the live patch, over the CVEs that a live patch fixes. */
+  readonly waits?: Waits;
+  /** What was refused, by commit. */
+  readonly refusals?: Readonly<Record<string, Exclusion>>;
 }
 
 export const funnelStages = ['named', 'affected', 'built here', 'patched', 'proven', 'published'] as const;
@@ -49,14 +66,15 @@ export type FunnelStage = (typeof funnelStages)[number];
 export async function readReport(config: FactoryConfig, state: State): Promise<KernelReport[]> {
   const reports: KernelReport[] = [];
   for (const { release } of config.kernels) {
-    const [triaged, series, build, proof, published] = [
+    const [triaged, series, build, proof, published, excluded] = [
       await state.read<readonly TriagedCve[]>(`triage:${release}`),
       await state.read<StoredSeries>(`series:${release}`),
       await state.read<StoredBuild>(`build:${release}`),
       await state.read<StoredProof>(`proof:${release}`),
       await state.read<StoredPublication>(`published:${release}`),
+      await state.read<Exclusions>(`excluded:${release}`),
     ];
-    reports.push(kernelReport(release, triaged ?? [], { series, build, proof, published }));
+    reports.push(kernelReport(release, triaged ?? [], { series, build, proof, published, excluded }));
   }
   return reports;
 }
@@ -66,6 +84,7 @@ interface Stored {
   readonly build: StoredBuild | undefined;
   readonly proof: StoredProof | undefined;
   readonly published: StoredPublication | undefined;
+  readonly excluded?: Exclusions | undefined;
 }
 
 /** The report of one kernel. */
@@ -74,8 +93,15 @@ export function kernelReport(release: string, triaged: readonly TriagedCve[], st
   const out = new Set(published?.cves);
   const patched = new Set(build?.module === undefined ? [] : build.cves);
   const isProven = proof !== undefined && proof.module === build?.module?.digest && proof.verdict === 'proven';
+  const refusals = Object.fromEntries(
+    Object.entries(stored.excluded ?? {}).filter((one): one is [string, Exclusion] => typeof one[1] !== 'string'),
+  );
   const reasons = new Map<string, string>();
-  for (const { cves, reason } of series?.dropped ?? []) for (const cve of cves) reasons.set(cve, reason);
+  const refused = new Map<string, string>();
+  for (const { commit, cves, reason } of series?.dropped ?? []) {
+    for (const cve of cves) reasons.set(cve, reason);
+    if (refusals[commit.id] !== undefined) for (const cve of cves) refused.set(cve, commit.id);
+  }
   for (const { cve, reason } of series?.without ?? []) reasons.set(cve, reason);
   const cves = triaged.map((one): CveOutcome => {
     const { cve, title, severity, exploited, evidence, answer, by = '' } = one;
@@ -87,13 +113,23 @@ export function kernelReport(release: string, triaged: readonly TriagedCve[], st
       evidence,
       ...(one.published === undefined ? {} : { published: one.published }),
     };
-    const said = (outcome: Outcome, reason: string): CveOutcome => ({ ...common, outcome, reason });
+    const said = (outcome: Outcome, reason: string, more: Partial<CveOutcome> = {}): CveOutcome => ({
+      ...common,
+      outcome,
+      reason,
+      ...more,
+    });
     if (answer !== 'open' && answer !== 'unknown') return said(answer, by);
-    if (out.has(cve)) return said('published', `live patch ${published?.version}`);
+    if (out.has(cve)) {
+      const patched = published?.since?.[cve] ?? published?.at;
+      return said('published', `live patch ${published?.version}`, patched === undefined ? {} : { patched });
+    }
     if (patched.has(cve)) return said(isProven ? 'proven' : 'patched', `live patch ${build?.version}`);
     if (!one.selected) return said(answer, `not selected: ${one.selection}`);
     const reason = reasons.get(cve);
-    return reason === undefined ? said(answer, by === '' ? '' : `${by} fixes it`) : said('left out', reason);
+    if (reason === undefined) return said(answer, by === '' ? '' : `${by} fixes it`);
+    const commit = refused.get(cve);
+    return said('left out', reason, commit === undefined ? {} : { refused: commit });
   });
   const count = (...of: readonly Outcome[]): number => cves.filter(({ outcome }) => of.includes(outcome)).length;
   const needed = count('published', 'proven', 'patched', 'left out', 'open', 'unknown');
@@ -105,10 +141,13 @@ export function kernelReport(release: string, triaged: readonly TriagedCve[], st
     proven: count('proven') + (isProven && published?.module === build?.module?.digest ? count('published') : 0),
     published: count('published'),
   };
+  const waits = waitsOf(cves.flatMap((one) => waitOf(one.published, one.patched) ?? []));
   return {
     release,
     cves,
     funnel,
+    ...(waits === undefined ? {} : { waits }),
+    ...(Object.keys(refusals).length === 0 ? {} : { refusals }),
     ...(published === undefined ? {} : { published }),
     ...(build === undefined ? {} : { build }),
     ...(proof === undefined ? {} : { proof }),

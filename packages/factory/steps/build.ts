@@ -1,45 +1,55 @@
-/** Step 4: one cumulative module. What the build refuses is dropped with its dependents, and the rest ships. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+/**
+ * Step 5: one cumulative module. What the build refuses is rewritten where the settings allow it, else dropped with its
+ * dependents, and the rest ships.
+ */
 import { KpatchError, temporaryFolder } from 'kpatch/parts';
-import type { BuiltModule, Factory, Job, StoredBuild, StoredPatch, StoredSeries } from './factory.ts';
-import { type Excluded, fixedBy } from './series.ts';
+import {
+  type BuiltModule,
+  exclude,
+  type Factory,
+  type Job,
+  type StoredBuild,
+  type StoredPatch,
+  type StoredSeries,
+} from './factory.ts';
+import { findCulprit, withNeeded } from './parts/culprit.ts';
+import { filesOf, type PatchFile, rewritingsOf, writePatches } from './parts/files.ts';
+import { acceptedHazards } from './review.ts';
+import { rewritePatch } from './rewrite.ts';
+import { fixedBy } from './series.ts';
 
-/** Builds the series. If it refuses a patch, that patch is excluded and the series is made again. */
+/** Builds the series. If it refuses a patch, that patch is rewritten or excluded, and the series is made again. */
 export async function buildModule(factory: Factory, release: string): Promise<Job[]> {
   const { state } = factory;
   const digest = await state.pointer(`series:${release}`);
-  const series = state.blobs.getJSON<StoredSeries>(digest);
+  const series = await state.blobs.getJSON<StoredSeries>(digest);
   if (digest === undefined || series === undefined) return [];
   const before = await state.read<StoredBuild>(`build:${release}`);
-  if (before?.series === digest) return [{ step: 'prove', kernel: release }];
+  const isStored = before?.module === undefined || (await state.blobs.get(before.module.digest)) !== undefined;
+  if (before?.series === digest && isStored) return [{ step: 'prove', kernel: release }];
   const version = (before?.version ?? 0) + 1;
   const cves = fixedBy(series);
   const described = {
     series: digest,
     cves,
-    patches: series.patches.map(({ commit, cves: own }) => ({ commit: commit.id, subject: commit.subject, cves: own })),
     dropped: series.dropped.map(({ commit, cves: own, reason }) => ({ commit: commit.id, cves: own, reason })),
   };
   if (series.patches.length === 0) {
-    await state.write(`build:${release}`, { ...described, version: before?.version ?? 0 });
+    await state.write(`build:${release}`, { ...described, patches: [], version: before?.version ?? 0 });
     return [{ step: 'publish', kernel: release }];
   }
   const attempt = await tryBuild(factory, release, series.patches, cves, version);
-  if (attempt instanceof KpatchError) {
-    const culprit =
-      (await suspectOf(factory, release, series.patches, attempt)) ??
-      (await findCulprit(factory, release, series.patches));
-    const reason = await refusalOf(factory, release, series.patches, culprit, attempt);
-    const excluded = (await state.read<Excluded>(`excluded:${release}`)) ?? {};
-    await state.write(`excluded:${release}`, { ...excluded, [culprit.commit.id]: reason });
-    await state.note('refused', release, { commit: culprit.commit.id, cves: culprit.cves, reason });
-    return [{ step: 'series', kernel: release }];
-  }
-  const { name, module, functions } = attempt;
-  const provenance = attempt.provenance === undefined ? {} : { provenance: state.blobs.put(attempt.provenance) };
-  const stored = { name, digest: state.blobs.put(module), functions, ...provenance };
-  const built: StoredBuild = { ...described, version, module: stored };
+  if (attempt instanceof KpatchError) return await withoutRefused(factory, release, series.patches, attempt);
+  const { name, module, functions } = attempt.built;
+  const provenance =
+    attempt.built.provenance === undefined ? {} : { provenance: await state.blobs.put(attempt.built.provenance) };
+  const stored = { name, digest: await state.blobs.put(module), functions, ...provenance };
+  const patches = series.patches.map(({ commit, cves: own }, at) => {
+    const { digest: patch, rewritten } = attempt.files[at]!;
+    const notes = rewritten === undefined ? {} : { rewritten };
+    return { commit: commit.id, subject: commit.subject, cves: own, digest: patch, ...notes };
+  });
+  const built: StoredBuild = { ...described, patches, version, module: stored };
   await state.write(`build:${release}`, built);
   await state.note('built', release, {
     version,
@@ -50,29 +60,52 @@ export async function buildModule(factory: Factory, release: string): Promise<Jo
   return [{ step: 'prove', kernel: release }];
 }
 
-async function tryBuild(
-  { state, tools }: Factory,
+/** Builds patches as they are to be built. Returns the error of the catalogue that refuses them. */
+export async function tryBuild(
+  factory: Factory,
   release: string,
   patches: readonly StoredPatch[],
   cves: readonly string[],
   version: number,
-): Promise<BuiltModule | KpatchError> {
+): Promise<{ built: BuiltModule; files: readonly PatchFile[] } | KpatchError> {
+  const { tools, config } = factory;
   using folder = temporaryFolder('kpatch-factory-');
-  const files = patches.map(({ digest, commit }, index) => {
-    const file = join(folder.path, `${String(index + 1).padStart(4, '0')}-${commit.id.slice(0, 12)}.patch`);
-    writeFileSync(file, state.blobs.get(digest) ?? '');
-    return file;
-  });
+  const files = await writePatches(factory, release, patches, folder.path);
+  const accepted = await acceptedHazards(factory, release, patches);
   try {
-    return await tools.build({ release, patches: files, cves, version });
+    const order = { release, patches: files.map(({ file }) => file), cves, version, deny: config.deny, accepted };
+    return { built: await tools.build(order), files };
   } catch (error) {
     if (!(error instanceof KpatchError) || error.code === 'interrupted') throw error;
     return error;
   }
 }
 
+/** Rewrites or excludes the patch that the build refuses. */
+async function withoutRefused(
+  factory: Factory,
+  release: string,
+  patches: readonly StoredPatch[],
+  whole: KpatchError,
+): Promise<Job[]> {
+  const { state } = factory;
+  const refuses = async (some: readonly StoredPatch[]): Promise<boolean> =>
+    isRefusal(await tryBuild(factory, release, some, [], 1));
+  const culprit = (await suspectOf(factory, release, patches, whole)) ?? (await findCulprit(patches, refuses));
+  const again = await tryBuild(factory, release, patches.slice(0, patches.indexOf(culprit) + 1), [], 1);
+  const error = again instanceof KpatchError ? again : whole;
+  const rewriting = await rewritePatch(factory, release, patches, culprit, error);
+  if (rewriting.done) return [{ step: 'build', kernel: release }];
+  const more = rewriting.problem === undefined ? '' : `; rewriting it: ${rewriting.problem}`;
+  const reason = `the build refuses it (${error.code}): ${error.message}${more}`;
+  const log = [error.message, error.detail ?? '', rewriting.problem ?? ''].filter((text) => text !== '').join('\n\n');
+  await exclude(factory, release, culprit.commit.id, { by: 'build', reason, log });
+  await state.note('refused', release, { commit: culprit.commit.id, cves: culprit.cves, reason });
+  return [{ step: 'series', kernel: release }];
+}
+
 /** Changes that have no code in this kernel refuse nothing, but build nothing either. */
-function isRefusal(result: BuiltModule | KpatchError): result is KpatchError {
+function isRefusal(result: object): boolean {
   return result instanceof KpatchError && result.exit !== 3;
 }
 
@@ -90,50 +123,14 @@ async function suspectOf(
   error: KpatchError,
 ): Promise<StoredPatch | undefined> {
   const words = `${error.message} ${error.detail ?? ''} ${JSON.stringify(error.where)}`;
-  const suspects = patches.filter(({ digest }) => {
-    const text = factory.state.blobs.get(digest)?.toString('latin1') ?? '';
-    const files = [...text.matchAll(/^\+\+\+ b\/(\S+)\.[chS]$/gm)].map(([, file]) => file!);
-    return files.some((file) => words.includes(file));
-  });
-  for (const suspect of suspects.slice(-SUSPECTS).reverse()) {
-    const alone = patches.filter((one) => one === suspect || isNeededBy(one, suspect, patches));
-    if (isRefusal(await tryBuild(factory, release, alone, [], 1))) return suspect;
+  const rewritings = await rewritingsOf(factory, release);
+  const suspects: StoredPatch[] = [];
+  for (const patch of patches) {
+    const text = await factory.state.blobs.get(rewritings[patch.digest]?.digest ?? patch.digest);
+    const files = filesOf(text).filter((file) => /\.[chS]$/.test(file));
+    if (files.some((file) => words.includes(file.slice(0, -2)))) suspects.push(patch);
   }
+  for (const suspect of suspects.slice(-SUSPECTS).reverse())
+    if (isRefusal(await tryBuild(factory, release, withNeeded(suspect, patches), [], 1))) return suspect;
   return undefined;
-}
-
-function isNeededBy(one: StoredPatch, by: StoredPatch, patches: readonly StoredPatch[]): boolean {
-  return by.needs.some((id) => {
-    const needed = patches.find(({ commit }) => commit.id === id);
-    return needed !== undefined && (needed === one || isNeededBy(one, needed, patches));
-  });
-}
-
-/**
- * The patch that the build refuses: the last one of the shortest refused beginning of the series. Every beginning of the series
- * has what its patches need, so each can be built by itself.
- */
-async function findCulprit(factory: Factory, release: string, patches: readonly StoredPatch[]): Promise<StoredPatch> {
-  let good = 0;
-  let bad = patches.length;
-  while (bad - good > 1) {
-    const middle = Math.floor((good + bad) / 2);
-    const result = await tryBuild(factory, release, patches.slice(0, middle), [], 1);
-    if (isRefusal(result)) bad = middle;
-    else good = middle;
-  }
-  return patches[bad - 1]!;
-}
-
-/** The reason against one patch, without what only the whole series says. */
-async function refusalOf(
-  factory: Factory,
-  release: string,
-  patches: readonly StoredPatch[],
-  culprit: StoredPatch,
-  whole: KpatchError,
-): Promise<string> {
-  const result = await tryBuild(factory, release, patches.slice(0, patches.indexOf(culprit) + 1), [], 1);
-  const { code, message } = result instanceof KpatchError ? result : whole;
-  return `the build refuses it (${code}): ${message}`;
 }

@@ -1,4 +1,5 @@
 /** What every step works with. */
+import type { Hazard } from 'kpatch';
 import type { PreparedKernel } from 'kpatch/advisories';
 import type { FactoryConfig, FactoryKernel } from '../config.ts';
 import type { DroppedFix, SeriesPatch } from '../fixes/series.ts';
@@ -12,19 +13,56 @@ export interface BuiltModule {
   readonly provenance?: string;
 }
 
+/** Patch files of one kernel, and those of the same series that come before them. */
+export interface SourceRequest {
+  readonly release: string;
+  readonly patches: readonly string[];
+  readonly earlier: readonly string[];
+}
+
+export interface BuildOrder {
+  readonly release: string;
+  /** In order. */
+  readonly patches: readonly string[];
+  readonly cves: readonly string[];
+  readonly version: number;
+  /** Kinds of hazards that refuse the module. */
+  readonly deny: readonly string[];
+  /** Hazards that a person has accepted, see `hazardKey`. */
+  readonly accepted: readonly string[];
+}
+
+export interface ProofOrder {
+  /** The module file. */
+  readonly module: string;
+  readonly plan: 'quick' | 'full';
+  /** Module files that it replaces: the upgrade from each and back is part of the proof. */
+  readonly predecessors: readonly string[];
+  /** The patch files that it was built from, for the report. */
+  readonly patches: readonly string[];
+}
+
+export interface Proved {
+  /** Why it is not proven; empty only if everything was proven. */
+  readonly reasons: readonly string[];
+  /** HTML. */
+  readonly report?: string;
+}
+
 /** The expensive parts, which tests replace. */
 export interface Tools {
   /** A prepared kernel with its source. */
   kernel(release: string): Promise<PreparedKernel>;
-  /** Builds one cumulative module of patch files, in order. Throws the error of the catalogue that refuses it. */
-  build(request: {
-    readonly release: string;
-    readonly patches: readonly string[];
-    readonly cves: readonly string[];
-    readonly version: number;
-  }): Promise<BuiltModule>;
-  /** Proves a module file; the proof is written beside it. Returns the reasons against it, if there are any. */
-  prove(module: string, plan: 'quick' | 'full'): Promise<readonly string[]>;
+  /** The hazards of patches that would load and still be wrong; nothing is compiled. */
+  review(request: SourceRequest): Promise<readonly Hazard[]>;
+  /** Another patch with the same effect. Throws the error of the catalogue if no rule can make one. */
+  rewrite(
+    request: SourceRequest & { readonly rules: readonly string[] },
+  ): Promise<{ readonly patch: string; readonly notes: readonly string[] }>;
+  /** Builds one cumulative module. Throws the error of the catalogue that refuses it. */
+  build(order: BuildOrder): Promise<BuiltModule>;
+  /** Proves a module file; the proof is written beside it. */
+  prove(order: ProofOrder): Promise<Proved>;
   /** Adds the module file to a channel and publishes; `withdrawn` are CVEs that it no longer fixes, with the reason. */
   publish(channel: string, module: string, withdrawn: readonly { cve: string; reason: string }[]): Promise<void>;
 }
@@ -35,7 +73,8 @@ export interface Factory {
   readonly tools: Tools;
 }
 
-export type StepName = 'ingest' | 'triage' | 'series' | 'build' | 'prove' | 'publish';
+export const stepNames = ['ingest', 'triage', 'series', 'review', 'build', 'prove', 'publish'] as const;
+export type StepName = (typeof stepNames)[number];
 
 /** A job: a step, for one kernel. `ingest` is for all kernels. */
 export interface Job {
@@ -56,6 +95,42 @@ export interface StoredSeries {
   readonly without: readonly { readonly cve: string; readonly reason: string }[];
 }
 
+/** What a rewriting of a patch is stored as, by the digest of the patch. */
+export type StoredRewritings = Readonly<Record<string, Rewriting>>;
+
+export interface Rewriting {
+  readonly rules: readonly string[];
+  /** Digest of the patch that is built instead. */
+  readonly digest: string;
+  /** What each rule did and assumes. */
+  readonly notes: readonly string[];
+}
+
+/** Why a commit is kept out of the series of a kernel. Version 0.1 wrote the reason alone. */
+export type Exclusions = Readonly<Record<string, string | Exclusion>>;
+
+export interface Exclusion {
+  readonly by: 'review' | 'build' | 'proof';
+  readonly reason: string;
+  /** Digest of what was said in full: messages of the compiler, hazards, reasons of the proof. */
+  readonly log: string;
+}
+
+export const reasonOf = (exclusion: string | Exclusion): string =>
+  typeof exclusion === 'string' ? exclusion : exclusion.reason;
+
+/** Keeps a commit out of the series of a kernel; the log is stored. */
+export async function exclude(
+  { state }: Factory,
+  release: string,
+  commit: string,
+  { log, ...why }: Exclusion,
+): Promise<void> {
+  const before = (await state.read<Exclusions>(`excluded:${release}`)) ?? {};
+  const excluded = { ...before, [commit]: { ...why, log: await state.blobs.put(log) } };
+  await state.write(`excluded:${release}`, excluded);
+}
+
 export interface StoredBuild {
   /** Digest of the stored series that it is made of. */
   readonly series: string;
@@ -68,7 +143,15 @@ export interface StoredBuild {
     readonly provenance?: string;
   };
   readonly cves: readonly string[];
-  readonly patches: readonly { readonly commit: string; readonly subject: string; readonly cves: readonly string[] }[];
+  readonly patches: readonly {
+    readonly commit: string;
+    readonly subject: string;
+    readonly cves: readonly string[];
+    /** Digest of the patch as it was built. */
+    readonly digest?: string;
+    /** What rewriting it did and assumes. */
+    readonly rewritten?: readonly string[];
+  }[];
   readonly dropped: readonly { readonly commit: string; readonly cves: readonly string[]; readonly reason: string }[];
 }
 
@@ -76,6 +159,10 @@ export interface StoredProof {
   readonly module: string;
   readonly verdict: 'proven' | 'refused' | 'not proven';
   readonly reasons: readonly string[];
+  /** Digest of its report (HTML). */
+  readonly report?: string;
+  /** The module whose replacement it shows. */
+  readonly predecessor?: string;
 }
 
 export interface StoredPublication {
@@ -83,6 +170,10 @@ export interface StoredPublication {
   readonly version: number;
   readonly cves: readonly string[];
   readonly at: string;
+  /** Name of the module file. */
+  readonly name?: string;
+  /** Since when each CVE has been fixed by what is published, without a gap (ISO 8601 UTC). */
+  readonly since?: Readonly<Record<string, string>>;
 }
 
 /** The settings of a kernel; an Error for one that was removed from the settings while its job waited. */
@@ -92,6 +183,11 @@ export function kernelOf({ config }: Factory, release: string): FactoryKernel {
   return kernel;
 }
 
+/** CVEs and commits whose hazards a person accepted. */
+export async function acceptedSubjects({ state }: Factory): Promise<Set<string>> {
+  return new Set((await state.decisions()).filter(({ word }) => word === 'accept').map(({ subject }) => subject));
+}
+
 /** CVEs that a person holds or withdrew, with the reason. */
 export async function heldCves({
   state,
@@ -99,7 +195,7 @@ export async function heldCves({
   const held = new Map<string, { word: 'hold' | 'withdraw'; reason: string }>();
   for (const { subject, word, reason } of await state.decisions()) {
     if (word === 'hold' || word === 'withdraw') held.set(subject, { word, reason });
-    else held.delete(subject);
+    else if (word === 'release') held.delete(subject);
   }
   return held;
 }

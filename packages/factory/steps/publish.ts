@@ -1,7 +1,6 @@
-/** Steps 5 and 6: the proof of a module, and its publication in a channel. */
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+/** Step 7: the publication of a module in a channel. */
 import { join } from 'node:path';
-import { KpatchError, proofPath, provenancePath, temporaryFolder } from 'kpatch/parts';
+import { proofPath, provenancePath, temporaryFolder } from 'kpatch/parts';
 import {
   type Factory,
   heldCves,
@@ -10,44 +9,6 @@ import {
   type StoredProof,
   type StoredPublication,
 } from './factory.ts';
-
-/** Proves the module of a kernel once. A refused proof ends here, with its reasons. */
-export async function proveModule(factory: Factory, release: string): Promise<Job[]> {
-  const { config, state, tools } = factory;
-  const built = await state.read<StoredBuild>(`build:${release}`);
-  if (built?.module === undefined) return [];
-  const { digest, name } = built.module;
-  const before = await state.read<StoredProof>(`proof:${release}`);
-  const next: Job[] = [{ step: 'publish', kernel: release }];
-  if (before?.module === digest && (before.verdict === 'proven' || config.proof === 'none')) return next;
-  if (config.proof === 'none') {
-    await state.write(`proof:${release}`, {
-      module: digest,
-      verdict: 'not proven',
-      reasons: ['proof: "none" in factory.json'],
-    });
-    return next;
-  }
-  using folder = temporaryFolder('kpatch-factory-');
-  const file = join(folder.path, `${name}.ko`);
-  copyFileSync(state.blobs.pathOf(digest), file);
-  const reasons = await reasonsAgainst(() => tools.prove(file, config.proof as 'quick' | 'full'));
-  const verdict = reasons.length === 0 ? 'proven' : 'refused';
-  const proof = existsSync(proofPath(file)) ? state.blobs.put(readFileSync(proofPath(file))) : undefined;
-  if (proof !== undefined) await state.point(`proof-file:${release}`, proof);
-  await state.write(`proof:${release}`, { module: digest, verdict, reasons });
-  await state.note('proof', release, { version: built.version, verdict, reasons });
-  return verdict === 'proven' ? next : [];
-}
-
-async function reasonsAgainst(prove: () => Promise<readonly string[]>): Promise<readonly string[]> {
-  try {
-    return await prove();
-  } catch (error) {
-    if (!(error instanceof KpatchError) || error.code === 'interrupted') throw error;
-    return [`${error.code}: ${error.message}`];
-  }
-}
 
 /** Publishes the module of a kernel, once, after a person approved it where the settings ask for that. */
 export async function publishModule(factory: Factory, release: string): Promise<Job[]> {
@@ -68,17 +29,18 @@ export async function publishModule(factory: Factory, release: string): Promise<
   }
   using folder = temporaryFolder('kpatch-factory-');
   const file = join(folder.path, `${name}.ko`);
-  copyFileSync(state.blobs.pathOf(digest), file);
+  await state.blobs.copy(digest, file);
   const proofFile = await state.pointer(`proof-file:${release}`);
-  if (proofFile !== undefined && proof.verdict === 'proven')
-    copyFileSync(state.blobs.pathOf(proofFile), proofPath(file));
-  if (provenance !== undefined) copyFileSync(state.blobs.pathOf(provenance), provenancePath(file));
+  if (proofFile !== undefined && proof.verdict === 'proven') await state.blobs.copy(proofFile, proofPath(file));
+  if (provenance !== undefined) await state.blobs.copy(provenance, provenancePath(file));
   const held = await heldCves(factory);
   const lost = (before?.cves ?? []).filter((cve) => !built.cves.includes(cve));
   const withdrawn = lost.map((cve) => ({ cve, reason: held.get(cve)?.reason ?? lostReason(cve, built) }));
   await tools.publish(config.channel, file, withdrawn);
   const at = new Date().toISOString();
-  await state.write(`published:${release}`, { module: digest, version: built.version, cves: built.cves, at });
+  const since = Object.fromEntries(built.cves.map((cve) => [cve, before?.since?.[cve] ?? at]));
+  const published: StoredPublication = { module: digest, version: built.version, cves: built.cves, at, name, since };
+  await state.write(`published:${release}`, published);
   await state.note('published', release, { version: built.version, module: name, cves: built.cves, withdrawn });
   return [];
 }

@@ -3,11 +3,17 @@ import type { Advisory, TriagedCve } from 'kpatch/advisories';
 import { Intake, type StoredIntake } from '../feeds/intake.ts';
 import { findFix } from '../fixes/find.ts';
 import { makeSeries, type WantedFix } from '../fixes/series.ts';
-import { type Factory, heldCves, type Job, kernelOf, type StoredSeries } from './factory.ts';
-import { openRepository } from './repository.ts';
-
-/** Commits that a build or a proof refused for a kernel, with the reason. */
-export type Excluded = Readonly<Record<string, string>>;
+import {
+  acceptedSubjects,
+  type Exclusions,
+  type Factory,
+  heldCves,
+  type Job,
+  kernelOf,
+  reasonOf,
+  type StoredSeries,
+} from './factory.ts';
+import { openRepository } from './parts/repository.ts';
 
 /** What the kernel needs: affected or undecided, compiled, selected, not held by a person, within the support window. */
 function isWanted(one: TriagedCve): boolean {
@@ -52,17 +58,37 @@ export async function seriesOf(factory: Factory, release: string): Promise<Job[]
       wanted.set(commit.id, known);
     }
   }
-  const excluded = new Map(Object.entries((await state.read<Excluded>(`excluded:${release}`)) ?? {}));
   const fixes = [...wanted.values()].map(({ fix, cves }) => ({ commit: fix, cves }));
+  const excluded = await excludedFrom(factory, release, fixes);
   const { patches, dropped } = await makeSeries(fixes, history, git, base, { excluded });
   const stored: StoredSeries = {
-    patches: patches.map(({ text, ...rest }) => ({ ...rest, digest: state.blobs.put(text) })),
+    patches: await Promise.all(
+      patches.map(async ({ text, ...rest }) => ({ ...rest, digest: await state.blobs.put(text) })),
+    ),
     dropped,
     without,
   };
   const changed = await state.write(`series:${release}`, stored);
   if (changed) await state.note('series', release, { patches: patches.length, dropped: dropped.length });
-  return [{ step: 'build', kernel: release }];
+  return [{ step: 'review', kernel: release }];
+}
+
+/** What was refused before, without hazards that a person accepted since then. */
+async function excludedFrom(
+  factory: Factory,
+  release: string,
+  fixes: readonly WantedFix[],
+): Promise<Map<string, string>> {
+  const stored = (await factory.state.read<Exclusions>(`excluded:${release}`)) ?? {};
+  const accepted = await acceptedSubjects(factory);
+  const excluded = new Map<string, string>();
+  for (const [commit, exclusion] of Object.entries(stored)) {
+    const cves = fixes.find((one) => one.commit.id === commit)?.cves ?? [];
+    const isAccepted = [commit, ...cves].some((subject) => accepted.has(subject));
+    if (typeof exclusion !== 'string' && exclusion.by === 'review' && isAccepted) continue;
+    excluded.set(commit, reasonOf(exclusion));
+  }
+  return excluded;
 }
 
 /** CVEs whose every commit is in the series: a part of a fix fixes nothing. */

@@ -2,7 +2,9 @@
 import { buildModule } from './build.ts';
 import type { Factory, Job } from './factory.ts';
 import { ingest } from './ingest.ts';
-import { proveModule, publishModule } from './publish.ts';
+import { proveModule } from './prove.ts';
+import { publishModule } from './publish.ts';
+import { reviewSeries } from './review.ts';
 import { seriesOf } from './series.ts';
 import { triageKernel } from './triage.ts';
 
@@ -15,6 +17,8 @@ export async function runStep(factory: Factory, { step, kernel }: Job): Promise<
       return await triageKernel(factory, kernel);
     case 'series':
       return await seriesOf(factory, kernel);
+    case 'review':
+      return await reviewSeries(factory, kernel);
     case 'build':
       return await buildModule(factory, kernel);
     case 'prove':

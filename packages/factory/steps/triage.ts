@@ -3,7 +3,7 @@ import { type Fix, hunksOf, type TriagedCve, triageAll, withNamed } from 'kpatch
 import { Intake, type StoredIntake } from '../feeds/intake.ts';
 import { findFix } from '../fixes/find.ts';
 import { type Factory, type Job, kernelOf } from './factory.ts';
-import { openRepository } from './repository.ts';
+import { openRepository } from './parts/repository.ts';
 
 /** Triage with versions, code and configuration; the fixes of the repository are searched for in the source. */
 export async function triageKernel(factory: Factory, release: string): Promise<Job[]> {

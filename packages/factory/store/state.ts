@@ -2,10 +2,11 @@
 import type { Blobs } from './blobs.ts';
 import type { Database } from './database.ts';
 
-export type DecisionWord = 'approve' | 'hold' | 'release' | 'withdraw';
+/** `accept` takes the hazards of a fix as judged by a person. */
+export type DecisionWord = 'accept' | 'approve' | 'hold' | 'release' | 'withdraw';
 
 export interface Decision {
-  /** A CVE, or a kernel release. */
+  /** A CVE, a kernel release with a version, or (for `accept`) a commit. */
   readonly subject: string;
   readonly word: DecisionWord;
   readonly reason: string;
@@ -47,12 +48,12 @@ export class State {
 
   /** The document that a name points to. */
   async read<T>(name: string): Promise<T | undefined> {
-    return this.blobs.getJSON<T>(await this.pointer(name));
+    return await this.blobs.getJSON<T>(await this.pointer(name));
   }
 
   /** Stores a document under a name; true if it is another one than before. */
   async write(name: string, value: unknown): Promise<boolean> {
-    const digest = this.blobs.putJSON(value);
+    const digest = await this.blobs.putJSON(value);
     if ((await this.pointer(name)) === digest) return false;
     await this.point(name, digest);
     return true;

@@ -56,6 +56,27 @@ test('a channel that takes nothing is an error with its own words', async () => 
   assert.match(error.message, /is not a channel/);
 });
 
+test('a proof that cannot run is an error with its reason', async () => {
+  using folder = temporaryFolder('kpatch-factory-');
+  const module = join(folder.path, 'none.ko');
+  const order = { module, plan: 'quick', predecessors: [], patches: [] } as const;
+  const error = await provokes('factory-proof', () => realTools({}).prove(order));
+  assert.match(error.message, /none\.ko/);
+});
+
+test('a store of another machine needs its secret and a database that both reach', () => {
+  const refused = (...args: string[]): string => {
+    const { status, stderr } = factory('.', ...args);
+    assert.equal(status, 2, stderr);
+    return stderr;
+  };
+  assert.match(refused('--store', 'https://x', 'status'), /needs --token/);
+  assert.match(refused('--store', 'https://x', '--token', 't', 'status'), /needs --database/);
+  assert.match(refused('store', '--token', 't', '--listen', '0.0.0.0:8471'), /give --certificate and --key/);
+  assert.match(refused('store', '--token', 't', '--certificate', 'c'), /belong together/);
+  assert.match(refused('worker', '--steps', 'build,none'), /Unknown step none/);
+});
+
 test('a proof counts only if its verdict is that everything was proven', () => {
   assert.deepEqual(reasonsAgainst({ verdict: 'proven', reasons: [] }), []);
   assert.deepEqual(reasonsAgainst({ verdict: 'proven except tun', reasons: [] }), [

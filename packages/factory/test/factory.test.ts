@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { temporaryFolder } from 'kpatch/parts';
 import { readConfig } from '#factory/config.ts';
 import type { StoredBuild } from '#factory/steps/factory.ts';
-import { Blobs } from '#factory/store/blobs.ts';
+import { FolderBlobs } from '#factory/store/blobs.ts';
 import { openDatabase } from '#factory/store/database.ts';
 import { State } from '#factory/store/state.ts';
 import { PostgresServer } from '../../kpatch/test/postgres.ts';
@@ -137,7 +137,7 @@ test('the embedded database: a second process, damaged files, dump and restore',
   using folder = temporaryFolder('kpatch-factory-');
   const first = await openDatabase(folder.path, undefined);
   await provokes('locked', () => openDatabase(folder.path, undefined));
-  const state = new State(first, new Blobs(join(folder.path, 'store')));
+  const state = new State(first, new FolderBlobs(join(folder.path, 'store')));
   await state.write('a', { b: 1 });
   await state.decide({ subject: 'CVE-2026-1', word: 'hold', reason: 'r', who: 'w' });
   await state.note('built', RELEASE, { version: 1 });
@@ -156,15 +156,4 @@ test('the embedded database: a second process, damaged files, dump and restore',
   writeFileSync(join(damaged, 'PG_VERSION'), '12\n');
   await provokes('factory-database', () => openDatabase(join(folder.path, 'damaged'), undefined));
   await provokes('factory-database', () => openDatabase(folder.path, 'postgres://postgres@127.0.0.1:1/none'));
-});
-
-test('the store: what is damaged is not there', () => {
-  using folder = temporaryFolder('kpatch-factory-');
-  const blobs = new Blobs(folder.path);
-  const digest = blobs.put('text');
-  assert.equal(blobs.put('text'), digest);
-  assert.equal(blobs.get(digest)?.toString(), 'text');
-  writeFileSync(blobs.pathOf(digest), 'other');
-  assert.equal(blobs.get(digest), undefined);
-  assert.equal(blobs.get('../x'), undefined);
 });

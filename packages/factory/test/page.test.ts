@@ -1,62 +1,18 @@
 /** The factory's page: in a real browser, over HTTP, with hostile texts, and with 10,000 CVEs for 20 kernels. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Answer, TriagedCve } from 'kpatch/advisories';
+import { temporaryFolder } from 'kpatch/parts';
+import { exportPages } from '#factory/page/export.ts';
 import { Overview, overviewPage } from '#factory/page/page.ts';
 import { pageServer } from '#factory/page/server.ts';
-import { type KernelReport, kernelReport } from '#factory/report/outcomes.ts';
+import { kernelReport } from '#factory/report/outcomes.ts';
+import { waitOf, waitsOf, waitText } from '#factory/report/wait.ts';
 import { withPage } from '../../kpatch/test/prove/browser.ts';
+import { paths, report, texts, triaged } from './page-sample.ts';
 
 const axe = readFileSync(join(import.meta.dirname, '../../../node_modules/axe-core/axe.min.js'), 'utf8');
-const commit = (id: string) => ({ id: id.repeat(40), subject: `change ${id}`, position: 0, fixes: [], cves: [] });
-
-function triaged(cve: string, answer: Answer, title = 'a flaw'): TriagedCve {
-  const evidence = [{ kind: 'code', by: 'the source', text: '<b>why</b>' }] as const;
-  return {
-    cve,
-    title,
-    answer,
-    evidence,
-    objects: [],
-    severity: 'important',
-    exploited: false,
-    selected: true,
-    selection: 'x',
-  };
-}
-
-function report(release = '6.1.0-47-amd64'): KernelReport {
-  const cves = [
-    triaged('CVE-2026-1001', 'open', '<script>alert(1)</script> & "quotes"'),
-    triaged('CVE-2026-1002', 'open'),
-    triaged('CVE-2026-1003', 'unknown'),
-    triaged('CVE-2026-1004', 'fixed'),
-    triaged('CVE-2026-1005', 'not in this configuration'),
-    triaged('CVE-2026-1006', 'open'),
-    { ...triaged('CVE-2026-1007', 'open'), selected: false },
-  ];
-  const module = { name: 'm', digest: 'd', functions: ['f'] };
-  return kernelReport(release, cves, {
-    series: {
-      patches: [],
-      dropped: [{ commit: commit('b'), cves: ['CVE-2026-1002'], reason: 'the build refuses it' }],
-      without: [{ cve: 'CVE-2026-1003', reason: 'no commit' }],
-    },
-    build: {
-      series: 's',
-      version: 2,
-      module,
-      cves: ['CVE-2026-1001', 'CVE-2026-1006'],
-      patches: [{ commit: 'a'.repeat(40), subject: '<i>x</i>', cves: ['CVE-2026-1001'] }],
-      dropped: [],
-    },
-    proof: { module: 'd', verdict: 'proven', reasons: [] },
-    published: { module: 'old', version: 1, cves: ['CVE-2026-1001'], at: '2026-11-30T10:00:00Z' },
-  });
-}
-
 test('outcomes: each CVE has one, and each stage of the funnel is part of the one before', () => {
   const { cves, funnel } = report();
   assert.deepEqual(
@@ -68,7 +24,8 @@ test('outcomes: each CVE has one, and each stage of the funnel is part of the on
 });
 
 async function served(work: (url: string) => Promise<void>): Promise<void> {
-  const server = pageServer(async () => [report()]);
+  using folder = temporaryFolder('kpatch-page-');
+  const server = pageServer(async () => [report()], await texts(folder.path));
   try {
     await work(await server.listen({ host: '127.0.0.1', port: 0 }));
   } finally {
@@ -99,16 +56,57 @@ test('over HTTP: filters, search, one CVE, one kernel, JSON, what is missing', (
     assert.equal((await get('/cve/CVE-2026-9999'))[0], 404);
     assert.equal((await get('/kernel/..%2f..%2fetc'))[0], 404);
     assert.equal((await get('/none'))[0], 404);
+    assert.match(all, /half within 26 hours, nine of ten within 26 hours/);
+    assert.match((await get('/cve/CVE-2026-1001'))[1], /since 2026-11-30, 26 hours after the record/);
+    const kernel = '/kernel/6.1.0-47-amd64';
+    assert.match((await get('/cve/CVE-2026-1002'))[1], new RegExp(`href="${kernel}/refusal/b{40}"`));
+    assert.match(
+      (await get(`${kernel}/refusal/${'b'.repeat(40)}`))[1],
+      /Refused by the build.*&lt;script&gt;.*undeclared/s,
+    );
+    const patch = (await get(`${kernel}/patch/${'a'.repeat(40)}`))[1];
+    assert.match(patch, /a &lt;rule&gt;.*\+&lt;\/pre&gt;/s);
+    assert.deepEqual(await get(`${kernel}/report`), [200, '<p>held</p>']);
+    for (const none of ['refusal/x', 'patch/x', `refusal/${'c'.repeat(40)}`, 'refusal/__proto__', 'patch/..%2f..'])
+      assert.equal((await get(`${kernel}/${none}`))[0], 404, none);
+    assert.equal((await get('/kernel/x/report'))[0], 404);
     assert.equal(JSON.parse((await get('/report.json'))[1]).kernels[0].funnel.named, 7);
   }));
+
+test('as files, every link leads to one', async () => {
+  using folder = temporaryFolder('kpatch-page-');
+  await exportPages(folder.path, [report()], await texts(join(folder.path, 'store')));
+  const names = readdirSync(folder.path, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.html'),
+  );
+  assert.equal(names.length, 1 + 7 + 1 + 3);
+  for (const name of names) {
+    const links = readFileSync(join(folder.path, name), 'utf8').matchAll(/href="(?!https:|#)([^"]+)"/g);
+    for (const [, link] of links) assert.ok(existsSync(join(folder.path, name, '..', link!)), `${name}: ${link}`);
+  }
+});
+
+test('times from the record to the live patch: the middle, and nine of ten', () => {
+  const hour = 3_600_000;
+  assert.equal(waitsOf([]), undefined);
+  assert.deepEqual(waitsOf([3, 1, 2]), { count: 3, median: 2, ninetieth: 3 });
+  assert.equal(waitOf('2026-01-02T00:00:00Z', '2026-01-01T00:00:00Z'), undefined, 'the patch was first');
+  assert.equal(waitOf(undefined, '2026-01-01T00:00:00Z'), undefined);
+  assert.deepEqual(
+    [0, 1, 47, 48, 72].map((hours) => waitText(hours * hour)),
+    ['less than an hour', '1 hour', '47 hours', '2 days', '3 days'],
+  );
+});
 
 for (const [width, dark] of [
   [1280, false],
   [390, true],
+  [390, false],
+  [1280, true],
 ] as const) {
   test(`${width} pixels wide, ${dark ? 'dark' : 'light'}: axe finds nothing, nothing overflows`, () =>
     served(async (url) => {
-      for (const path of ['/', '/cve/CVE-2026-1001', '/kernel/6.1.0-47-amd64']) {
+      for (const path of paths) {
         await withPage(url + path, width, dark, async (browser) => {
           assert.equal(await browser.evaluate('document.documentElement.scrollWidth <= innerWidth'), true, path);
           await browser.evaluate(axe);

@@ -1,18 +1,30 @@
 /** A small world for tests of the factory: a repository, records, and tools that stand in for building and proving. */
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { failure, proofPath } from 'kpatch/parts';
 import { readConfig } from '#factory/config.ts';
 import { Queue } from '#factory/queue/queue.ts';
 import type { Factory, Tools } from '#factory/steps/factory.ts';
-import { Blobs } from '#factory/store/blobs.ts';
+import { FolderBlobs } from '#factory/store/blobs.ts';
 import { type Database, openDatabase } from '#factory/store/database.ts';
 import { State } from '#factory/store/state.ts';
 import { proofBeside, provenanceBeside } from '../../kpatch/module/proof-path.ts';
 import { cveRecord, type RecordFacts } from '../../kpatch/test/advisory/records.ts';
+import { giveDatabase } from './empty-database.ts';
 import { lines, TestRepository } from './repository.ts';
 
 export const RELEASE = '6.1.0-47-amd64';
+
+const hazard = {
+  kind: 'lock-change',
+  place: 'net/a.c:30',
+  function: 'f',
+  reason: 'it returns with another lock',
+  remedy: 'release it',
+} as const;
+
+const subjectIn = (text: string): string => /^Subject: (.*)$/m.exec(text)?.[1] ?? '';
+const subjectOf = (file: string): string => subjectIn(readFileSync(file, 'utf8'));
 
 export class World {
   readonly home: string;
@@ -22,9 +34,14 @@ export class World {
   /** The proof and the provenance next to each module that was published, where `kpatch channel add` looks for them. */
   readonly companions: string[][] = [];
   readonly builds: string[][] = [];
+  /** Subjects of what was reviewed, each with those before it. */
+  readonly reviews: string[][] = [];
+  /** Files of modules that were proven, each with its predecessors. */
+  readonly proofs: string[][] = [];
   /** A build that has this text in a patch is refused. */
   refused = 'REFUSED';
   reasons: string[] = [];
+  afterProof: () => void = () => {};
   readonly #tree: string;
   readonly #records: string;
 
@@ -88,22 +105,40 @@ export class World {
       }),
       build: async ({ patches, cves, version }) => {
         const texts = patches.map((file) => readFileSync(file, 'utf8'));
-        this.builds.push(texts.map((text) => /^Subject: (.*)$/m.exec(text)?.[1] ?? ''));
+        this.builds.push(texts.map((text) => subjectIn(text)));
         const bad = texts.find((text) => text.includes(this.refused));
-        if (bad !== undefined) throw failure('usage', { problem: 'the made build refuses this patch' });
+        if (bad !== undefined)
+          throw failure('usage', { problem: 'the made build refuses this patch' }, { detail: 'a.c:1: error' });
+        if (texts.some((text) => text.includes('+DATA'))) throw failure('diff-data-changed', { name: 'limit' });
         return {
           name: `kpatch_${version}`,
-          module: Buffer.from(JSON.stringify(cves)),
+          module: Buffer.from(
+            JSON.stringify({ cves, panics: texts.some((text) => text.includes('+PANIC')) && 'PANIC' }),
+          ),
           functions: ['f'],
           provenance: 'how',
         };
       },
-      prove: async (file) => {
-        writeFileSync(proofPath(file), 'held');
-        return this.reasons;
+      review: async ({ patches, earlier }) => {
+        this.reviews.push([...earlier, ...patches].map(subjectOf));
+        const text = readFileSync(patches[0]!, 'utf8');
+        return text.includes('+HAZARD') ? [hazard] : [];
+      },
+      rewrite: async ({ patches }) => {
+        const text = readFileSync(patches[0]!, 'utf8');
+        if (text.includes('HOPELESS')) throw failure('rewrite-refused', { name: 'x', problem: 'no rule can' });
+        return { patch: text.slice(text.indexOf('diff --git')).replaceAll('DATA', 'callback'), notes: ['a rule'] };
+      },
+      prove: async ({ module, predecessors }) => {
+        writeFileSync(proofPath(module), 'held');
+        this.proofs.push([basename(module), ...predecessors.map((file) => basename(file))]);
+        const fails = readFileSync(module, 'utf8').includes('PANIC');
+        const reasons = fails ? ['the kernel panics'] : this.reasons;
+        this.afterProof();
+        return { reasons, report: '<p>report</p>' };
       },
       publish: async (_, file, withdrawn) => {
-        const cves = JSON.parse(readFileSync(file, 'utf8')) as string[];
+        const { cves } = JSON.parse(readFileSync(file, 'utf8')) as { cves: string[] };
         this.companions.push([String(proofBeside(file)), String(provenanceBeside(file))]);
         // Another process looks at it too.
         appendFileSync(join(this.home, 'published'), `${cves.join(' ')}\n`);
@@ -113,8 +148,9 @@ export class World {
   }
 
   async open(url?: string): Promise<{ factory: Factory; database: Database }> {
+    if (url === undefined) await giveDatabase(this.home);
     const database = await openDatabase(this.home, url);
-    const state = new State(database, new Blobs(join(this.home, 'store')));
+    const state = new State(database, new FolderBlobs(join(this.home, 'store')));
     return { factory: { config: readConfig(this.home), state, tools: this.tools() }, database };
   }
 

@@ -27,8 +27,8 @@ export function limitsOf(proof: Proof): string[] {
   if (plan.includes(', only ')) {
     limits.push(`what other checks would find: this is the plan "${plan}"`);
   } else if (plan === 'quick') {
-    const more =
-      'a busy kernel, many cycles, memory errors, loading and unloading of patched modules, upgrades, the boot path';
+    const upgrades = ran('upgrade') ? '' : 'upgrades, ';
+    const more = `a busy kernel, many cycles, memory errors, loading and unloading of patched modules, ${upgrades}the boot path`;
     limits.push(`${more}: the quick plan does not check this (--full does)`);
   } else if (!has('predecessor')) limits.push('an upgrade from another patch: no previous patch was given (--from)');
   if (plan === 'full' && !ran('applied')) limits.push('the boot path: it was not part of this proof');

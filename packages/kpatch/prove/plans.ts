@@ -52,9 +52,14 @@ const hungTasks = ['sysctl.kernel.hung_task_timeout_secs=120', 'sysctl.kernel.hu
 
 /**
  * One guest, a few seconds in software emulation. It has one processor: with two, livepatch looks a second later whether the idle
- * one has switched (klp_transition_work), in each direction. The full plan has both.
+ * one has switched (klp_transition_work), in each direction. The full plan has both. If previous patches are given, it upgrades from
+ * them too.
  */
-export const quickPlan: Plan = { name: 'quick', statics, boots: [{ ...stock, cpus: 1 }] };
+export const quickPlan: Plan = {
+  name: 'quick',
+  statics,
+  boots: [{ ...stock, cpus: 1, checks: [...oneRound, upgrade, logClean] }],
+};
 
 /** A boot for many cycles, with one processor, so that a transition does not wait for others to leave their idle loops. */
 const cyclesBoot = (part: number): PlannedBoot => ({

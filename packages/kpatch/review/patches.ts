@@ -11,33 +11,44 @@ import { changeOf, type FileChange } from './change.ts';
 import type { Hazard } from './hazard.ts';
 import { hazardsOf } from './review.ts';
 
-/** The source files that the patches change, before and after. Errors: those of placing and applying patches. */
+/**
+ * The source files that the patches change, before and after. `earlier` are patches of the same series that come before them:
+ * what they change in these files is part of "before". Errors: those of placing and applying patches.
+ */
 export async function changedFiles(
   facts: KernelFacts,
   patches: readonly SourcePatch[],
   folder: string,
+  earlier: readonly SourcePatch[] = [],
 ): Promise<FileChange[]> {
   const { tree } = facts.kernel.paths;
   const objects = await facts.objects();
-  const placed = placeInTree(patches, tree).map((patch) => ({
+  const placed = placeInTree([...earlier, ...patches], tree).map((patch) => ({
     ...patch,
     files: patch.files.filter(({ path }) => isReviewed(path, (file) => objects.has(objectOf(file)))),
   }));
   const root = join(folder, 'reviewed');
   mkdirSync(root);
   const overlay = new SourceOverlay(tree, root);
-  const files = [...new Set(placed.flatMap((patch) => patch.files.map(({ path }) => path)))];
-  for (const patch of placed) await applyPatch(overlay, patch, facts.kernel.release, placed);
-  return files.map((file) => ({ file, before: textOf(join(tree, file)), after: overlay.text(file) ?? '' }));
+  const own = placed.slice(earlier.length);
+  const files = [...new Set(own.flatMap((patch) => patch.files.map(({ path }) => path)))];
+  for (const patch of placed.slice(0, earlier.length)) {
+    const shared = { ...patch, files: patch.files.filter(({ path }) => files.includes(path)) };
+    if (shared.files.length > 0) await applyPatch(overlay, shared, facts.kernel.release, placed);
+  }
+  const before = new Map(files.map((file) => [file, overlay.text(file) ?? '']));
+  for (const patch of own) await applyPatch(overlay, patch, facts.kernel.release, placed);
+  return files.map((file) => ({ file, before: before.get(file)!, after: overlay.text(file) ?? '' }));
 }
 
-/** The hazards of the patches; `folder` is an empty working folder. Errors: those of `changedFiles`. */
+/** The hazards of the patches; `folder` is an empty working folder, `earlier` as in `changedFiles`. Errors: those of `changedFiles`. */
 export async function reviewPatches(
   facts: KernelFacts,
   patches: readonly SourcePatch[],
   folder: string,
+  earlier: readonly SourcePatch[] = [],
 ): Promise<{ readonly hazards: readonly Hazard[]; readonly reviewed: number }> {
-  const changes = await changedFiles(facts, patches, folder);
+  const changes = await changedFiles(facts, patches, folder, earlier);
   const hazards = await reviewFiles(changes, facts.kernel.paths.tree);
   return { hazards, reviewed: changeOf(changes).functions.length };
 }

@@ -25,19 +25,20 @@ export function rulesFor(code: string): readonly string[] {
 }
 
 /**
- * Rewrites the patches into one. Errors: `usage` for an unknown rule, `rewrite-nothing`, `rewrite-refused` with the reasons, those of
- * placing and applying patches.
+ * Rewrites the patches into one, which applies after those in `earlier`. Errors: `usage` for an unknown rule, `rewrite-nothing`,
+ * `rewrite-refused` with the reasons, those of placing and applying patches.
  */
 export async function rewritePatches(
   facts: KernelFacts,
   patches: readonly SourcePatch[],
   folder: string,
   names: readonly string[] = usual,
+  earlier: readonly SourcePatch[] = [],
 ): Promise<Rewritten> {
   const unknown = names.find((name) => !rules.some((rule) => rule.name === name));
   const known = rules.map(({ name }) => name).join(', ');
   if (unknown !== undefined) throw failure('usage', { problem: `unknown rule '${unknown}': choose from ${known}` });
-  const files = await changedFiles(facts, patches, folder);
+  const files = await changedFiles(facts, patches, folder, earlier);
   const rewritten = rewriteFiles(files, names, await kernelSurroundings(facts, files, folder));
   const refused = rewritten.notes.filter(({ outcome }) => outcome === 'refused');
   const [first] = refused;

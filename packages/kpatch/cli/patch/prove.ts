@@ -77,7 +77,7 @@ export function register(program: Command): void {
       '--test <script>',
       'shell script that tests the fix; runs before, with and after the patch (may name modules and files)',
     )
-    .option('--full', 'full plan: also under load, cycles, upgrades, memory errors, the boot path (takes minutes)')
+    .option('--full', 'full plan: also under load, cycles, memory errors, the boot path (takes minutes)')
     .option('--cold', 'boot every virtual machine instead of resuming a kept one')
     .option('--no-resume', 'run every boot, even if an interrupted run of the same proof finished it')
     .option('--allow-exceptions', 'succeed also if modules without their hardware could not be run ("proven except")')

@@ -26,6 +26,18 @@ export const factoryErrors = table({
     why: 'the factory tries again; machines keep the patch that they have',
     fix: 'correct the channel, see docs/channel.md',
   },
+  'factory-proof': {
+    exit: 1,
+    what: 'there is no proof of {module}: {problem}',
+    why: 'a module without a proof is not published',
+    fix: 'correct what is named, then run the factory again',
+  },
+  'factory-store': {
+    exit: 1,
+    what: 'cannot use the store {store}: {problem}',
+    why: 'the results of all steps are kept there',
+    fix: 'check the address, the token and the free space, then run the command again',
+  },
   'factory-database': {
     exit: 1,
     what: 'cannot open the database {database}: {problem}',

@@ -1,9 +1,9 @@
 /** The repository of the fixes, opened for one kernel. */
 
 import { failure } from 'kpatch/parts';
-import { Git } from '../fixes/git.ts';
-import { History } from '../fixes/history.ts';
-import { type Factory, kernelOf } from './factory.ts';
+import { Git } from '../../fixes/git.ts';
+import { History } from '../../fixes/history.ts';
+import { type Factory, kernelOf } from '../factory.ts';
 
 export interface OpenRepository extends Disposable {
   readonly git: Git;
