@@ -34,6 +34,8 @@ const schema = v.strictObject({
     v.strictObject({
       /** Reports that one host may send in a minute. */
       reportsPerMinute: v.optional(whole(1, 10_000), 12),
+      /** Bytes of reports that one host may send in a day. */
+      bytesPerDay: v.optional(whole(1 << 20, 2 ** 40), 16 << 20),
       /** Requests that one address may send in a minute without proving who it is. */
       strangersPerMinute: v.optional(whole(1, 1_000_000), 120),
     }),

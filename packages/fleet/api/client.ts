@@ -15,13 +15,18 @@ export class ApiError extends Error {
   }
 }
 
+/** How a request is sent: `fetch`, or another function like it. */
+export type Send = (
+  url: string,
+  request: { readonly method: string; readonly headers: Record<string, string>; readonly body?: string },
+) => Promise<{ readonly ok: boolean; readonly status: number; text(): Promise<string> }>;
+
 export class FleetClient {
   readonly #url: string;
   readonly #token: string;
-  readonly #fetch: typeof fetch;
+  readonly #fetch: Send;
 
-  /** `send` is fetch, or another function like it. */
-  constructor(url: string, token: string, send: typeof fetch = fetch) {
+  constructor(url: string, token: string, send: Send = fetch) {
     this.#url = url.replace(/\/+$/, '');
     this.#token = token;
     this.#fetch = send;

@@ -16,6 +16,7 @@ import { freeze, planned, rollBack, stepRollout, unfreeze } from '../rollout/com
 import type { Rollouts } from '../rollout/rollouts.ts';
 import { readRollouts } from '../rollout/store.ts';
 import type { Database } from '../store/database.ts';
+import { addRelease } from '../store/import.ts';
 import { exposures, findHosts, groups, hostDetail } from '../store/view.ts';
 import type { Answer, Received, RouteName } from './routes.ts';
 
@@ -134,20 +135,26 @@ export const handlers: Handlers = {
     return { id };
   },
   'POST /api/rollouts/:id/:step': async ({ params: { id, step }, body }, { database, rollouts }, _, actor) => {
-    if (step === 'roll-back') await rollBack(database, actor, id, [], body.reason);
+    if (step === 'roll-back') await rollBack(database, actor, id, body.rings, body.reason);
     else await stepRollout(database, actor, id, step, body.reason);
-    await rollouts.refresh();
+    // What follows from it follows now, not at the next look.
+    await rollouts.look();
     const [found] = await readRollouts(database, id);
     return found as unknown as Answer<'GET /api/rollouts/:id'>;
   },
-  'POST /api/freeze': async ({ body: { reason, hours } }, { database, rollouts }, _, actor) => {
-    await freeze(database, actor, reason, hours === undefined ? undefined : Date.now() + hours * 3_600_000);
+  'POST /api/freeze': async ({ body: { reason, hours, group } }, { database, rollouts }, _, actor) => {
+    const now = Date.now();
+    await freeze(database, actor, reason, hours === undefined ? undefined : now + hours * 3_600_000, now, group);
     await rollouts.refresh();
     return {};
   },
-  'DELETE /api/freeze': async (_, { database, rollouts }, _caller, actor) => {
-    await unfreeze(database, actor);
+  'DELETE /api/freeze': async ({ query }, { database, rollouts }, _caller, actor) => {
+    await unfreeze(database, actor, query.group);
     await rollouts.refresh();
+    return {};
+  },
+  'POST /api/releases': async ({ body: { channel, ...release } }, { database }, _, actor) => {
+    await addRelease(database, actor, release, channel);
     return {};
   },
   'GET /api/audit': async ({ query }, { database }) => {

@@ -65,7 +65,13 @@ const rollout = v.looseObject({
   state: v.string(),
   reason: v.string(),
 });
-const stepBody = v.object({ reason: v.optional(v.pipe(v.string(), v.maxLength(500)), '') });
+const stepBody = v.object({
+  reason: v.optional(v.pipe(v.string(), v.maxLength(500)), ''),
+  rings: v.optional(
+    v.pipe(v.array(short), v.maxLength(50), v.description('For a rollback: only these rings; without them all.')),
+    [],
+  ),
+});
 
 const none = v.object({});
 
@@ -221,17 +227,34 @@ export const routes = {
     answer: rollout,
   },
   'POST /api/freeze': {
-    summary: 'Stops all rollouts, for some hours or until they are unfrozen; halts and rollbacks go on.',
+    summary:
+      'Stops all rollouts, or those of the hosts with a label, for some hours or until they are unfrozen; halts and rollbacks go on.',
     role: 'operator',
     body: v.object({
+      group: v.optional(v.pipe(short, v.description('A label; without it the whole fleet.'))),
       reason: v.pipe(v.string(), v.maxLength(500)),
       hours: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(8760))),
     }),
     answer: none,
   },
   'DELETE /api/freeze': {
-    summary: 'Lifts every freeze.',
+    summary: 'Lifts every freeze, or those of one group.',
     role: 'operator',
+    query: v.object({ group: v.optional(short) }),
+    answer: none,
+  },
+  'POST /api/releases': {
+    summary: 'Makes a livepatch module known by its digest, with the CVEs that it fixes.',
+    role: 'operator',
+    body: v.object({
+      digest,
+      name: short,
+      kernel: short,
+      version: natural,
+      cves: v.pipe(v.array(cveId), v.maxLength(20_000)),
+      functions: natural,
+      channel: v.optional(short, ''),
+    }),
     answer: none,
   },
   'GET /api/audit': {

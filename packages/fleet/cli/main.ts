@@ -3,24 +3,23 @@ import { Command, InvalidArgumentError } from 'commander';
 
 import { failure, KpatchError, print, printError, renderError, version } from 'kpatch/parts';
 import { commandLine } from '../access/audit.ts';
-import { createToken, listTokens, revokeToken } from '../access/tokens.ts';
+import { createToken, listTokens, revokeToken, type TokenFacts } from '../access/tokens.ts';
 import { type FleetConfig, readConfig } from '../config.ts';
 import { openFleet } from '../server/fleet.ts';
 import { startHousekeeping } from '../server/housekeeping.ts';
-import { type Database, openDatabase } from '../store/database.ts';
+import { openDatabase } from '../store/database.ts';
 import { addManageCommands } from './manage.ts';
+import { type Common, Reach } from './reach.ts';
 import { addRolloutCommands } from './rollout.ts';
-
-interface Common {
-  readonly home: string;
-  readonly database?: string;
-}
 
 const program = new Command('kpatch-fleet')
   .description('What really runs on every machine, and live patches that are rolled out in rings.')
   .version(`kpatch-fleet ${version}`, '-V, --version')
   .option('-C, --home <folder>', 'folder of the fleet server, with fleet.json', '.')
   .option('--database <url>', 'PostgreSQL server (default: that of fleet.json, or an embedded database in the folder)')
+  .option('--url <url>', 'act on the server that runs there, with an API token, in place of the database')
+  .option('--token-file <file>', 'with --url: file with the API token')
+  .option('--ca <file>', 'with --url: certificates (PEM) of which the server must have one')
   .exitOverride()
   .configureOutput({ writeErr: () => {} });
 
@@ -51,15 +50,7 @@ program
     }
   });
 
-async function withDatabase<T>(work: (database: Database) => Promise<T>): Promise<T> {
-  const { config, url } = settings();
-  const database = await openDatabase(config.home, url);
-  try {
-    return await work(database);
-  } finally {
-    await database.close();
-  }
-}
+const reach = new Reach(() => program.opts<Common>());
 
 const token = program.command('token').description('tokens with which machines join');
 token
@@ -71,15 +62,21 @@ token
   .option('--note <text>', 'what it is for', '')
   .action(async (options: { label: string[]; uses: number; hours: number; note: string }) => {
     const { label: labels, ...rest } = options;
-    const made = await withDatabase((database) => createToken(database, commandLine, { labels, ...rest }));
+    const made = await reach.at<{ token: string }>(
+      (client) => client.call('POST /api/tokens', { body: { labels, ...rest } }),
+      (database) => createToken(database, commandLine, { labels, ...rest }),
+    );
     print(`${made.token}\n`);
   });
 token
   .command('list')
   .description('list the tokens, without their secrets')
   .action(async () => {
-    for (const { id, note, labels, uses, used, expires, revoked } of await withDatabase(listTokens)) {
-      const state = revoked === null ? `until ${expires.toISOString().slice(0, 16)}` : 'revoked';
+    const tokens = await reach.at<
+      readonly (Omit<TokenFacts, 'expires' | 'revoked'> & { expires: Date | string; revoked: Date | string | null })[]
+    >(async (client) => (await client.call('GET /api/tokens', {})).tokens, listTokens);
+    for (const { id, note, labels, uses, used, expires, revoked } of tokens) {
+      const state = revoked === null ? `until ${new Date(expires).toISOString().slice(0, 16)}` : 'revoked';
       print(`${[id, `${used}/${uses}`, state, labels.join(','), note].join('\t')}\n`);
     }
   });
@@ -87,12 +84,18 @@ token
   .command('revoke <ID>')
   .description('make a token useless; machines that joined with it stay')
   .action(async (id: string) => {
-    if (!(await withDatabase((database) => revokeToken(database, commandLine, Number(id) || 0))))
-      throw failure('usage', { problem: `there is no token ${id} that could be revoked` });
+    const revoked = await reach.at(
+      async (client) => {
+        await client.call('DELETE /api/tokens/:id', { params: { id } });
+        return true;
+      },
+      (database) => revokeToken(database, commandLine, Number(id) || 0),
+    );
+    if (!revoked) throw failure('usage', { problem: `there is no token ${id} that could be revoked` });
   });
 
-addManageCommands(program, withDatabase);
-addRolloutCommands(program, withDatabase);
+addManageCommands(program, reach);
+addRolloutCommands(program, reach);
 
 function whole(least: number, most: number): (text: string) => number {
   return (text) => {
@@ -107,8 +110,7 @@ program
   .command('migrate')
   .description('bring the tables of the database to the version of this program')
   .action(async () => {
-    const { config, url } = settings();
-    await (await openDatabase(config.home, url)).close();
+    await reach.database(async () => {});
     print('The tables are up to date.\n');
   });
 

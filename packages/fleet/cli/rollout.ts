@@ -4,13 +4,12 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { failure, jsonText, print } from 'kpatch/parts';
 import { commandLine } from '../access/audit.ts';
 import { freeze, planned, rollBack, type Step, stepRollout, unfreeze } from '../rollout/commands.ts';
+import { parsePlan } from '../rollout/plan-file.ts';
 import { time } from '../rollout/reason.ts';
 import { readRollouts, type StoredRollout } from '../rollout/store.ts';
-import type { Database } from '../store/database.ts';
+import type { Reach } from './reach.ts';
 
-type WithDatabase = <T>(work: (database: Database) => Promise<T>) => Promise<T>;
-
-export function addRolloutCommands(program: Command, withDatabase: WithDatabase): void {
+export function addRolloutCommands(program: Command, reach: Reach): void {
   const rollout = program.command('rollout').description('live patches in rings, halted by evidence');
   rollout
     .command('create')
@@ -21,13 +20,17 @@ export function addRolloutCommands(program: Command, withDatabase: WithDatabase)
     .option('--title <text>', 'what it is for', '')
     .option('--plan <file>', 'rings, windows and soak times (default: rings that grow tenfold, 24 hours each)')
     .action(async (options: CreateOptions) => {
-      print(`${await withDatabase((database) => create(database, options))}\n`);
+      print(`${await create(reach, options)}\n`);
     });
   rollout
     .command('list')
     .description('list the rollouts')
     .action(async () => {
-      for (const one of await withDatabase((database) => readRollouts(database)))
+      const rollouts = await reach.at<readonly Pick<StoredRollout, 'id' | 'state' | 'kernel' | 'release' | 'title'>[]>(
+        async (client) => (await client.call('GET /api/rollouts', {})).rollouts as unknown as StoredRollout[],
+        (database) => readRollouts(database),
+      );
+      for (const one of rollouts)
         print(`${[one.id, one.state, one.kernel, one.release.slice(0, 12), one.title].join('\t')}\n`);
     });
   rollout
@@ -35,7 +38,12 @@ export function addRolloutCommands(program: Command, withDatabase: WithDatabase)
     .description('what a rollout does, and why it proceeds or waits')
     .option('--json', 'print JSON')
     .action(async (id: string, { json }: { json?: true }) => {
-      const [one] = await withDatabase((database) => readRollouts(database, /^\d{1,9}$/.test(id) ? id : '0'));
+      const [one] = await reach.at(
+        async (client) => [
+          (await client.call('GET /api/rollouts/:id', { params: { id } })) as unknown as StoredRollout,
+        ],
+        (database) => readRollouts(database, /^\d{1,9}$/.test(id) ? id : '0'),
+      );
       if (one === undefined) throw failure('fleet-no-rollout', { rollout: id });
       print(json === true ? jsonText(one) : describe(one));
     });
@@ -51,7 +59,11 @@ export function addRolloutCommands(program: Command, withDatabase: WithDatabase)
       .description(description)
       .option('--reason <text>', 'shown on its page and to its hosts', '')
       .action(async (id: string, { reason }: { reason: string }) => {
-        await withDatabase((database) => stepRollout(database, commandLine, id, step as Step, reason));
+        await reach.at<unknown>(
+          (client) =>
+            client.call('POST /api/rollouts/:id/:step', { params: { id, step: step as Step }, body: { reason } }),
+          (database) => stepRollout(database, commandLine, id, step as Step, reason),
+        );
       });
   rollout
     .command('roll-back <ID>')
@@ -59,22 +71,38 @@ export function addRolloutCommands(program: Command, withDatabase: WithDatabase)
     .option('--ring <name...>', 'only these rings', [])
     .option('--reason <text>', 'shown on its page and to its hosts', '')
     .action(async (id: string, { ring, reason }: { ring: string[]; reason: string }) => {
-      await withDatabase((database) => rollBack(database, commandLine, id, ring, reason));
+      await reach.at<unknown>(
+        (client) =>
+          client.call('POST /api/rollouts/:id/:step', {
+            params: { id, step: 'roll-back' },
+            body: { reason, rings: ring },
+          }),
+        (database) => rollBack(database, commandLine, id, ring, reason),
+      );
     });
   rollout
     .command('freeze')
-    .description('stop all rollouts of the fleet; halts and rollbacks go on')
+    .description('stop all rollouts of the fleet or of a group; halts and rollbacks go on')
     .requiredOption('--reason <text>', 'shown to everybody who asks why')
     .option('--hours <number>', 'how long (default: until unfreeze)', Number)
-    .action(async ({ reason, hours }: { reason: string; hours?: number }) => {
-      const to = hours === undefined ? undefined : Date.now() + hours * 3_600_000;
-      await withDatabase((database) => freeze(database, commandLine, reason, to));
+    .option('--group <label>', 'only the hosts with this label')
+    .action(async ({ reason, hours, group }: { reason: string; hours?: number; group?: string }) => {
+      const now = Date.now();
+      const to = hours === undefined ? undefined : now + hours * 3_600_000;
+      await reach.at<unknown>(
+        (client) => client.call('POST /api/freeze', { body: { reason, hours, group } }),
+        (database) => freeze(database, commandLine, reason, to, now, group),
+      );
     });
   rollout
     .command('unfreeze')
-    .description('lift every freeze')
-    .action(async () => {
-      await withDatabase((database) => unfreeze(database, commandLine));
+    .description('lift every freeze, or those of a group')
+    .option('--group <label>', 'only those of this label')
+    .action(async ({ group }: { group?: string }) => {
+      await reach.at<unknown>(
+        (client) => client.call('DELETE /api/freeze', { query: { group } }),
+        (database) => unfreeze(database, commandLine, group),
+      );
     });
 }
 
@@ -86,9 +114,17 @@ interface CreateOptions {
   readonly plan?: string;
 }
 
-async function create(database: Database, { plan: file, ...options }: CreateOptions): Promise<string> {
+async function create(reach: Reach, { plan: file, ...options }: CreateOptions): Promise<string> {
   const plan = file === undefined ? undefined : readPlan(file);
-  return await planned(database, commandLine, { ...options, plan }, file);
+  // What is wrong with the plan is said before anything is sent.
+  if (plan !== undefined) parsePlan(plan, file!);
+  return await reach.at(
+    async (client) => {
+      const body = { ...options, ...(plan === undefined ? {} : { plan: JSON.parse(plan) as Record<string, unknown> }) };
+      return (await client.call('POST /api/rollouts', { body })).id;
+    },
+    (database) => planned(database, commandLine, { ...options, plan }, file),
+  );
 }
 
 function readPlan(file: string): string {

@@ -22,6 +22,7 @@ export const noRollouts: Decider = { choicesFor: () => [], labelFor: () => '' };
 export interface IngestOptions {
   readonly intervalSeconds: number;
   readonly reportsPerMinute: number;
+  readonly bytesPerDay: number;
   readonly now?: () => number;
   readonly onVerdict?: (verdict: Verdict | 'unknown' | 'forged' | 'limited' | 'malformed') => void;
 }
@@ -46,9 +47,12 @@ export class Ingest {
   readonly #hosts: Hosts;
   readonly #options: IngestOptions;
   readonly #limit: RateLimit;
+  readonly #budget: RateLimit;
   readonly #modules: Set<string>;
   readonly #busy = new Map<string, Promise<unknown>>();
   decider: Decider = noRollouts;
+  /** Called when a report may decide a rollout: another patch, or something that went wrong. */
+  onNews: () => void = () => {};
   #batch: Waiting[] = [];
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -59,6 +63,7 @@ export class Ingest {
     this.#modules = modules;
     this.#options = options;
     this.#limit = new RateLimit(options.reportsPerMinute);
+    this.#budget = new RateLimit(options.bytesPerDay, 86_400_000);
   }
 
   static async open(database: Database, hosts: Hosts, options: IngestOptions): Promise<Ingest> {
@@ -93,6 +98,10 @@ export class Ingest {
       note('limited');
       return refuse(429, 'too many reports: wait a minute');
     }
+    if (!this.#budget.take(host.id, this.#now(), sealed.payload.length)) {
+      note('limited');
+      return refuse(429, 'this machine has sent as many bytes as one may send in a day');
+    }
     return await this.#inTurn(host.id, () => this.#judged(host.id, report));
   }
 
@@ -122,7 +131,9 @@ export class Ingest {
     } catch (error) {
       return isRefused(error) ? refuse(400, 'the report cannot be stored') : unavailable;
     }
+    const isNews = accepted.content !== undefined && (accepted.patch !== host.patch || report.incidents.length > 0);
     remember(host, accepted);
+    if (isNews) this.onNews();
     if (modulesOf(report) !== undefined) this.#modules.add(report.modules.digest);
     return this.#answer(host, report, verdict);
   }

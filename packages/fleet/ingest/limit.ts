@@ -26,25 +26,38 @@ export function networkOf(address: string): string {
 }
 
 export class RateLimit {
-  readonly #perMinute: number;
+  readonly #most: number;
+  readonly #periodMs: number;
   readonly #buckets = new Map<string, Bucket>();
 
-  constructor(perMinute: number) {
-    this.#perMinute = perMinute;
+  /** So many in a period, a minute if none is given; they may come at once. */
+  constructor(most: number, periodMs = 60_000) {
+    this.#most = most;
+    this.#periodMs = periodMs;
   }
 
-  /** True if `name` may come now; `now` in milliseconds. A clock that goes back takes nothing away. */
-  take(name: string, now: number): boolean {
-    const bucket = this.#buckets.get(name) ?? { tokens: this.#perMinute, at: now };
-    const gained = (Math.max(0, now - bucket.at) * this.#perMinute) / 60_000;
-    bucket.tokens = Math.min(this.#perMinute, bucket.tokens + gained);
+  /** True if `name` may come now, or may send `amount` now; `now` in milliseconds. A clock that goes back takes nothing away. */
+  take(name: string, now: number, amount = 1): boolean {
+    const bucket = this.#filled(name, now);
+    if (bucket.tokens < amount) return false;
+    bucket.tokens -= amount;
+    return true;
+  }
+
+  /** True if `name` might come now; nothing is taken. */
+  has(name: string, now: number): boolean {
+    return this.#filled(name, now).tokens >= 1;
+  }
+
+  #filled(name: string, now: number): Bucket {
+    const bucket = this.#buckets.get(name) ?? { tokens: this.#most, at: now };
+    const gained = (Math.max(0, now - bucket.at) * this.#most) / this.#periodMs;
+    bucket.tokens = Math.min(this.#most, bucket.tokens + gained);
     bucket.at = now;
     // The map keeps the order of insertion, so its first names are those that were quiet longest.
     this.#buckets.delete(name);
     this.#buckets.set(name, bucket);
     if (this.#buckets.size > MOST) this.#buckets.delete(this.#buckets.keys().next().value!);
-    if (bucket.tokens < 1) return false;
-    bucket.tokens--;
-    return true;
+    return bucket;
   }
 }

@@ -3,9 +3,9 @@ import formbody from '@fastify/formbody';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { facts, html, verdictBanner } from 'kpatch/parts';
 import { type Caller, mayAct, signIn, signOut } from '../access/accounts.ts';
+import { Attempts } from '../access/attempts.ts';
 import { callerOf, isOwnForm, sessionCookie, sessionOf } from '../access/caller.ts';
 import { refusalOf } from '../api/handlers.ts';
-import { networkOf, RateLimit } from '../ingest/limit.ts';
 import { rollBack, type Step, stepNames, stepRollout } from '../rollout/commands.ts';
 import type { Rollouts } from '../rollout/rollouts.ts';
 import type { Database } from '../store/database.ts';
@@ -51,19 +51,23 @@ export function addSession(
   server: FastifyInstance,
   { database, rollouts, secure, strangersPerMinute }: SessionOptions,
 ): void {
-  const attempts = new RateLimit(Math.min(strangersPerMinute, 10));
+  const attempts = new Attempts(strangersPerMinute);
   server.register(formbody, { bodyLimit: 16 << 10 });
   server.get('/sign-in', async ({ query }, reply) =>
     send(reply, 200, signInPage('', ownPath((query as Record<string, unknown>).next))),
   );
   server.post('/sign-in', async (request, reply) => {
     const { name, password, next } = (request.body ?? {}) as Record<string, unknown>;
-    if (!attempts.take(networkOf(request.ip), Date.now()))
-      return send(reply, 429, signInPage('Too many attempts. Wait a minute.', ownPath(next)));
+    const account = typeof name === 'string' ? name.slice(0, 64) : '';
+    if (!attempts.may(account, request.ip, Date.now()))
+      return send(reply, 429, signInPage('Too many attempts. Wait some minutes.', ownPath(next)));
     const isText = typeof name === 'string' && typeof password === 'string' && !name.includes('\0');
     const secret = isText ? await signIn(database, name, password, request.ip) : undefined;
-    if (secret === undefined)
+    if (secret === undefined) {
+      attempts.failed(account, request.ip, Date.now());
       return send(reply, 401, signInPage('The account or the password is wrong.', ownPath(next)));
+    }
+    attempts.succeeded(account, request.ip);
     return reply.header('set-cookie', sessionCookie(secret, secure)).redirect(ownPath(next), 303);
   });
   server.get('/account', async (request, reply) => {
@@ -111,7 +115,7 @@ export function addSession(
       if (step === 'roll-back') await rollBack(database, actor, id, [], text);
       else if (stepNames.includes(step as Step)) await stepRollout(database, actor, id, step as Step, text);
       else return { status: 404, error: 'There is no such step.' };
-      await rollouts.refresh();
+      await rollouts.look();
       return undefined;
     } catch (error) {
       const refused = refusalOf(error);

@@ -1,6 +1,7 @@
 /** What a person does with a rollout: each is one transaction with an event and an entry of the audit log. */
 import { failure } from 'kpatch/parts';
 import { type Actor, audit } from '../access/audit.ts';
+import { checkedLabels } from '../access/tokens.ts';
 import type { Database, Queries } from '../store/database.ts';
 import type { Freeze, RolloutState } from './decide.ts';
 import { planRings, watchSeconds } from './plan.ts';
@@ -123,27 +124,33 @@ export async function rollBack(
   });
 }
 
-/** Stops all rollouts of the fleet from now on, until `to` or until `unfreeze`. Halts and rollbacks go on. */
+/**
+ * Stops all rollouts of the fleet from now on, or with `group` for the hosts with that label, until `to` or until `unfreeze`. Halts and
+ * rollbacks go on. Error: `usage`.
+ */
 export async function freeze(
   database: Database,
   actor: Actor,
   reason: string,
   to: number | undefined,
   now = Date.now(),
+  group?: string,
 ): Promise<void> {
+  if (group !== undefined) checkedLabels([group]);
   await database.transaction(async (queries) => {
-    const one: Freeze = { from: now, to, reason, by: actor.who };
+    const one: Freeze = { from: now, to, reason, by: actor.who, ...(group === undefined ? {} : { group }) };
     const others = (await readFreezes(queries)).filter((other) => other.to === undefined || other.to > now);
     await writeFreezes(queries, [...others, one]);
-    await audit(queries, actor, 'freeze', 'rollouts', { reason, to });
+    await audit(queries, actor, 'freeze', group ?? 'rollouts', { reason, to });
   });
 }
 
-/** Lifts every freeze. */
-export async function unfreeze(database: Database, actor: Actor): Promise<void> {
+/** Lifts every freeze, or those of one group. */
+export async function unfreeze(database: Database, actor: Actor, group?: string): Promise<void> {
   await database.transaction(async (queries) => {
-    await writeFreezes(queries, []);
-    await audit(queries, actor, 'unfreeze', 'rollouts');
+    const left = group === undefined ? [] : (await readFreezes(queries)).filter((one) => one.group !== group);
+    await writeFreezes(queries, left);
+    await audit(queries, actor, 'unfreeze', group ?? 'rollouts');
   });
 }
 

@@ -26,6 +26,8 @@ export interface Freeze {
   readonly to: number | undefined;
   readonly reason: string;
   readonly by: string;
+  /** Only hosts with this label; undefined: the whole fleet. */
+  readonly group?: string;
 }
 
 export interface Rollout {
@@ -46,6 +48,8 @@ export interface RingFacts {
   readonly away: number;
   /** Their own policy, or a failed load, keeps them from the release. */
   readonly unable: number;
+  /** A freeze of their group keeps them from the release for now. */
+  readonly frozen?: number;
 }
 
 export interface Facts {
@@ -90,14 +94,26 @@ export function decide(rollout: Rollout, facts: Facts, now: number): Decision {
   if (state === 'finished')
     return wait({ code: 'finished', text: 'All rings have the release, and the time of observation is over.' });
   if (state === 'paused') return wait({ code: 'paused', text: reason });
-  const freeze = facts.freezes.find(({ from, to }) => from <= now && (to === undefined || now < to));
+  const freeze = freezeFor(facts.freezes, undefined, now);
   if (freeze !== undefined) return wait(freezeReason(freeze));
   return inOrder(rollout, facts, now);
 }
 
-export function freezeReason({ to, reason, by }: Freeze): Reason {
+/** The freeze that holds now: of the fleet, or of a group that a host with these labels belongs to. */
+export function freezeFor(
+  freezes: readonly Freeze[],
+  labels: readonly string[] | undefined,
+  now: number,
+): Freeze | undefined {
+  return freezes.find((one) => isNow(one, now) && (one.group === undefined || labels?.includes(one.group) === true));
+}
+
+const isNow = ({ from, to }: Freeze, now: number): boolean => from <= now && (to === undefined || now < to);
+
+export function freezeReason({ to, reason, by, group }: Freeze): Reason {
   const until = to === undefined ? 'until somebody lifts it' : `until ${time(to)}`;
-  const text = `${by} froze all rollouts ${until}: ${reason}`;
+  const what = group === undefined ? 'all rollouts' : `the hosts with the label ${group}`;
+  const text = `${by} froze ${what} ${until}: ${reason}`;
   return to === undefined ? { code: 'frozen', text } : { code: 'frozen', text, until: to };
 }
 
@@ -109,7 +125,9 @@ function inOrder(rollout: Rollout, facts: Facts, now: number): Decision {
     return next === -1 ? watch(rollout, facts, now) : openNext(rollout, facts, next);
   }
   const ring = rings[at]!;
-  return ring.state === 'open' ? moving(ring, at, facts.rings[at]!, now) : soaking(rollout, at, facts, now);
+  return ring.state === 'open'
+    ? moving(ring, at, facts.rings[at]!, facts.freezes, now)
+    : soaking(rollout, at, facts, now);
 }
 
 function openNext({ rings }: Rollout, { rings: facts }: Facts, at: number): Decision {
@@ -122,8 +140,14 @@ function openNext({ rings }: Rollout, { rings: facts }: Facts, at: number): Deci
 }
 
 /** A ring is open: hosts load the release. */
-function moving(ring: Ring, at: number, { hosts, patched, away, unable }: RingFacts, now: number): Decision {
-  const able = hosts - away - unable;
+function moving(
+  ring: Ring,
+  at: number,
+  { hosts, patched, away, unable, frozen = 0 }: RingFacts,
+  freezes: readonly Freeze[],
+  now: number,
+): Decision {
+  const able = hosts - away - unable - frozen;
   const needed = Math.ceil(able * SETTLED);
   if (hosts === 0)
     return {
@@ -140,10 +164,19 @@ function moving(ring: Ring, at: number, { hosts, patched, away, unable }: RingFa
         },
       ],
     };
-  const others = [away > 0 && `${plural(away, 'host')} away`, unable > 0 && `${plural(unable, 'host')} cannot load it`]
+  const others = [
+    away > 0 && `${plural(away, 'host')} away`,
+    unable > 0 && `${plural(unable, 'host')} cannot load it`,
+    frozen > 0 && `${plural(frozen, 'host')} frozen`,
+  ]
     .filter((one) => one !== false)
     .join(', ');
   const text = `Ring ${ring.name}: ${patched} of ${hosts} hosts have the release, its soak time begins with ${Math.max(needed, 1)}${others === '' ? '' : ` (${others})`}.`;
+  if (frozen > 0 && able <= 0)
+    return wait(...freezes.filter((one) => one.group !== undefined && isNow(one, now)).map(freezeReason), {
+      code: 'moving',
+      text,
+    });
   if (isOpen(ring.windows, now)) return wait({ code: 'moving', text });
   const opening = nextOpening(ring.windows, now);
   const when = opening === undefined ? 'never' : `at ${time(opening)}`;
@@ -166,7 +199,8 @@ function soaking({ rings }: Rollout, at: number, { judgement, hostDays, rings: f
       until: end,
     });
   const next = rings.findIndex(({ state }, index) => index > at && state === 'waiting');
-  const needed = next === -1 ? 0 : Math.min(neededHostDays(facts[next]!.hosts), facts[at]!.patched);
+  const usual = next === -1 ? 0 : Math.min(neededHostDays(facts[next]!.hosts), facts[at]!.patched);
+  const needed = next === -1 || ring.hostHours === undefined ? usual : ring.hostHours / 24;
   if (next !== -1 && hostDays < needed)
     because.push({
       code: 'few-host-days',

@@ -107,7 +107,7 @@ export function baselineOf(metric: RateMetric, history: Group): Baseline {
  * is not enough.
  */
 function countedEvents({ patched, unpatched }: Cell, metric: RateMetric, { events, hostDays }: Baseline): number {
-  const isAlone = unpatched.hostDays < 0.05 * patched.hostDays;
+  const isAlone = unpatched.hostDays <= 0.05 * patched.hostDays;
   if (!isAlone) return patched[metric];
   return Math.min(patched[metric], Math.max(2, Math.ceil((3 * events * patched.hostDays) / hostDays)));
 }

@@ -1,5 +1,5 @@
 /** What the server tells one host: the release that it may move to, and why it may not move now. */
-import { type Freeze, freezeReason, type Rollout } from './decide.ts';
+import { type Freeze, freezeFor, freezeReason, type Rollout } from './decide.ts';
 import { type Reason, time } from './reason.ts';
 import { ringOf } from './ring.ts';
 import { isOpen, nextOpening } from './window.ts';
@@ -41,7 +41,7 @@ export function grant(
   if (offer.state === 'draft') return stay('draft', 'Nobody has started the rollout.');
   if (offer.state === 'halted') return stay('halted', offer.reason);
   if (offer.state === 'paused') return stay('paused', offer.reason);
-  const freeze = freezes.find(({ from, to }) => from <= now && (to === undefined || now < to));
+  const freeze = freezeFor(freezes, host.labels, now);
   if (freeze !== undefined) return { release: undefined, because: freezeReason(freeze) };
   if (ring.state === 'waiting') return stay('moving', `Ring ${ring.name} is not open yet.`);
   if (!isOpen(ring.windows, now)) {

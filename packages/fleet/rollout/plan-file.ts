@@ -17,6 +17,7 @@ const schema = v.strictObject({
         labels: v.optional(v.array(short), []),
         share: v.optional(v.number()),
         soakHours: v.optional(hours, 24),
+        hostHours: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1e9))),
         windows: v.optional(
           v.array(
             v.strictObject({
@@ -53,7 +54,12 @@ export function parsePlan(text: string, name: string): Plan {
   if (!read.success) throw bad(`${v.getDotPath(read.issues[0]) ?? 'the document'}: ${read.issues[0].message}`);
   const { rings, watchHours } = read.output;
   return {
-    rings: rings.map(({ soakHours, share, ...ring }) => ({ ...ring, share, soakSeconds: soakHours * 3600 })),
+    rings: rings.map(({ soakHours, share, hostHours, ...ring }) => ({
+      ...ring,
+      share,
+      soakSeconds: soakHours * 3600,
+      ...(hostHours === undefined ? {} : { hostHours }),
+    })),
     watchSeconds: watchHours === undefined ? undefined : watchHours * 3600,
   };
 }

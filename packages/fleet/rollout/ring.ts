@@ -10,6 +10,8 @@ export interface RingPlan {
   readonly share: number | undefined;
   /** How long it must run when nearly all of its hosts have the release. */
   readonly soakSeconds: number;
+  /** Host-hours with the release that must pass before the next ring opens; undefined: as many as the next ring has in an hour. */
+  readonly hostHours?: number;
   readonly windows: readonly Window[];
 }
 

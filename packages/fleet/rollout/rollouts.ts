@@ -3,7 +3,7 @@
  * comes next.
  */
 import type { Database } from '../store/database.ts';
-import { type Action, type Decision, decide, type Freeze, type RingFacts } from './decide.ts';
+import { type Action, type Decision, decide, type Freeze, freezeFor, type RingFacts } from './decide.ts';
 import { type Group, judge } from './evidence.ts';
 import { type Grant, grantAmong, hasRelease } from './grant.ts';
 import { observe, readHistory } from './observe.ts';
@@ -56,6 +56,7 @@ export class Rollouts {
   readonly #history = new Map<string, Group>();
   readonly #rings = new Map<string, WeakMap<Member, number>>();
   readonly #charted = new Map<string, number>();
+  #looking: Promise<void> = Promise.resolve();
 
   private constructor(database: Database, hosts: () => Iterable<Member>, options: RolloutOptions) {
     this.#database = database;
@@ -102,10 +103,24 @@ export class Rollouts {
     ];
   }
 
-  /** Looks at every rollout once and carries out what follows. Call it once a minute. */
-  async look(): Promise<void> {
+  /** Looks at every rollout and carries out what follows, one look after the other. Call it once a minute, and when a report brings news. */
+  look(): Promise<void> {
+    const turn = this.#looking.catch(() => {}).then(() => this.#look());
+    this.#looking = turn;
+    return turn;
+  }
+
+  async #look(): Promise<void> {
     await this.refresh();
-    for (const rollout of this.#rollouts.filter((one) => this.#isWatched(one))) await this.#lookAt(rollout);
+    const watched = this.#rollouts.filter((one) => this.#isWatched(one)).map(({ id }) => id);
+    for (const id of watched) {
+      // A ring that needs no time ends in the look in which it begins; no rollout takes more steps than its rings have.
+      for (let step = 0; step < 150; step++) {
+        const rollout = this.#rollouts.find((one) => one.id === id);
+        if (rollout === undefined || (step > 0 && rollout.state !== 'running') || !(await this.#lookAt(rollout))) break;
+        await this.refresh();
+      }
+    }
     await this.refresh();
   }
 
@@ -117,7 +132,8 @@ export class Rollouts {
     return now - (this.#charted.get(id) ?? 0) >= CHART_MS;
   }
 
-  async #lookAt(rollout: StoredRollout): Promise<void> {
+  /** True if it carried something out, so that there may be more to do. */
+  async #lookAt(rollout: StoredRollout): Promise<boolean> {
     const now = this.#now();
     const started = rollout.started ?? rollout.created;
     const history = this.#history.get(rollout.id) ?? (await readHistory(this.#database, started));
@@ -132,7 +148,8 @@ export class Rollouts {
       (host) => this.labelFor(host),
       patched,
     );
-    const rings = ringFacts(rollout, members, seen.unable, now);
+    const isFrozen = (host: Member): boolean => freezeFor(this.#freezes, host.labels, now) !== undefined;
+    const rings = ringFacts(rollout, members, seen.unable, isFrozen, now);
     const judgement = judge(seen.tally, seen.transitions);
     const decision = decide(rollout, { judgement, hostDays: seen.hostDays, rings, freezes: this.#freezes }, now);
     await this.#carryOut(rollout, decision, {
@@ -140,6 +157,7 @@ export class Rollouts {
       because: decision.because,
       facts: { judgement, hostDays: seen.hostDays, rings },
     });
+    return decision.actions.length > 0;
   }
 
   async #carryOut(rollout: StoredRollout, { actions, because }: Decision, look: Look): Promise<void> {
@@ -189,15 +207,17 @@ function ringFacts(
   rollout: StoredRollout,
   members: readonly { readonly host: Member; readonly ring: number }[],
   unable: ReadonlySet<string>,
+  isFrozen: (host: Member) => boolean,
   now: number,
 ): RingFacts[] {
-  const facts = rollout.rings.map(() => ({ hosts: 0, patched: 0, away: 0, unable: 0 }));
+  const facts = rollout.rings.map(() => ({ hosts: 0, patched: 0, away: 0, unable: 0, frozen: 0 }));
   for (const { host, ring } of members) {
     const one = facts[ring]!;
     one.hosts++;
     if (hasRelease(host, rollout.release)) one.patched++;
     else if (unable.has(host.id)) one.unable++;
     else if (now - host.seen > AWAY_MS) one.away++;
+    else if (isFrozen(host)) one.frozen++;
   }
   return facts;
 }

@@ -37,10 +37,10 @@ const mean = (values: readonly number[]): number => logSum(values) - Math.log(va
  */
 export function rateEvidence(events: number, hostDays: number, baseline: Baseline): number {
   const { events: n, hostDays: T } = baseline;
-  if (hostDays <= 0 || T <= 0) return 0;
-  return mixture(
-    ratios.map((r) => events * Math.log(r) + (n + events) * (Math.log(T + hostDays) - Math.log(T + r * hostDays))),
-  );
+  if (T <= 0) return 0;
+  // Without any host-days an event counts all the more: a release that crashes hosts while they load it is never seen to run.
+  const t = Math.max(0, hostDays);
+  return mixture(ratios.map((r) => events * Math.log(r) + (n + events) * (Math.log(T + t) - Math.log(T + r * t))));
 }
 
 /** Evidence from hours in which patched and unpatched hosts ran side by side, one number for each of `ratios`. */

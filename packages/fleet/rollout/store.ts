@@ -30,6 +30,7 @@ interface Settings {
 }
 
 interface RingSettings {
+  readonly hostHours?: number;
   readonly windows?: readonly Window[];
   readonly settled?: number;
 }
@@ -74,13 +75,14 @@ function rolloutOf(row: Row, rings: readonly Row[]): StoredRollout {
 }
 
 function ringOf(row: Row): Ring {
-  const { windows = [], settled } = row.settings as RingSettings;
+  const { windows = [], settled, hostHours } = row.settings as RingSettings;
   return {
     name: String(row.name),
     labels: row.labels as string[],
     share: row.share === null ? undefined : Number(row.share),
     soakSeconds: Number(row.soak_seconds),
     windows,
+    ...(hostHours === undefined ? {} : { hostHours }),
     state: row.state as RingState,
     opened: ms(row.started),
     settled,
@@ -105,10 +107,10 @@ export async function insertRollout(queries: Queries, rollout: NewRollout, by: s
     [title, kernel, release, previous, JSON.stringify({ watchSeconds }), new Date(now), by],
   );
   const id = String(row!.id);
-  for (const [position, { name, labels, share, soakSeconds, windows }] of rings.entries())
+  for (const [position, { name, labels, share, soakSeconds, windows, hostHours }] of rings.entries())
     await queries.query(
       'insert into fleet.ring (rollout, position, name, labels, share, soak_seconds, settings) values ($1, $2, $3, $4, $5, $6, $7)',
-      [id, position, name, labels, share ?? null, soakSeconds, JSON.stringify({ windows })],
+      [id, position, name, labels, share ?? null, soakSeconds, JSON.stringify({ windows, hostHours })],
     );
   return id;
 }

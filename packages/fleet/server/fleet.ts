@@ -11,6 +11,7 @@ import { addApi } from './api.ts';
 import { addMachineRoutes } from './machines.ts';
 import { Metrics } from './metrics.ts';
 import { makeServer } from './server.ts';
+import { Watch } from './watch.ts';
 
 export interface Fleet extends AsyncDisposable {
   readonly server: FastifyInstance;
@@ -18,9 +19,6 @@ export interface Fleet extends AsyncDisposable {
   readonly ingest: Ingest;
   readonly rollouts: Rollouts;
 }
-
-/** How often rollouts are looked at (milliseconds). */
-const LOOK_MS = 60_000;
 
 /** Everything but listening. The database stays open when the fleet is closed. */
 export async function openFleet(database: Database, config: FleetConfig, now?: () => number): Promise<Fleet> {
@@ -30,10 +28,13 @@ export async function openFleet(database: Database, config: FleetConfig, now?: (
   const ingest = await Ingest.open(database, hosts, {
     intervalSeconds,
     reportsPerMinute: limits.reportsPerMinute,
+    bytesPerDay: limits.bytesPerDay,
     onVerdict: (verdict) => metrics.note(verdict),
     ...(now === undefined ? {} : { now }),
   });
   const rollouts = await Rollouts.open(database, () => hosts.all(), now === undefined ? {} : { now });
+  const watch = new Watch(() => rollouts.look());
+  ingest.onNews = () => watch.soon();
   ingest.decider = {
     choicesFor: (host) => rollouts.choicesFor(host),
     labelFor: (host) => rollouts.labelFor(host),
@@ -50,15 +51,9 @@ export async function openFleet(database: Database, config: FleetConfig, now?: (
     intervalSeconds,
     callerFor: (request, reply) => needCaller(database, request, reply),
   });
-  let looking: Promise<void> = Promise.resolve();
-  const timer = setInterval(() => {
-    // A database that cannot be reached is tried again at the next look.
-    looking = looking.then(() => rollouts.look()).catch(() => {});
-  }, LOOK_MS);
   addApi(server, { database, hosts, rollouts, intervalSeconds }, limits.strangersPerMinute);
   const close = async (): Promise<void> => {
-    clearInterval(timer);
-    await looking;
+    await watch.stop();
     await server.close();
     await ingest.close();
   };

@@ -26,7 +26,7 @@ after(() => world[Symbol.asyncDispose]());
 
 /** A client that calls the server without a network. */
 const client = (token: string): FleetClient =>
-  new FleetClient('http://fleet', token, async (url, { method, headers, body } = {}) => {
+  new FleetClient('http://fleet', token, async (url, { method, headers, body }) => {
     const answer = await world.fleet.server.inject({
       method: method as 'GET',
       url: String(url).replace('http://fleet', ''),

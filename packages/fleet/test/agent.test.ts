@@ -3,19 +3,22 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { temporaryFolder } from 'kpatch/parts';
+import { run, temporaryFolder } from 'kpatch/parts';
 import { commandLine } from '#fleet/access/audit.ts';
 import { createToken } from '#fleet/access/tokens.ts';
 import { defaultConfig } from '#fleet/config.ts';
 import { openFleet } from '#fleet/server/fleet.ts';
 import { makeCertificate } from '#fleet/simulate/certificate.ts';
 import { openDatabase } from '#fleet/store/database.ts';
+import { followTuf } from '../../kpatch/channel/follow/tuf/follow.ts';
 import { fleetChoice } from '../../kpatch/fleet/choice.ts';
 import { joinFleet, leaveFleet } from '../../kpatch/fleet/join.ts';
 import { OUTBOX_LIMIT, putReport, waiting } from '../../kpatch/fleet/outbox.ts';
 import { membershipOf, placeIn, readChain } from '../../kpatch/fleet/place.ts';
 import { collect, readHostKey, send, settle } from '../../kpatch/fleet/report.ts';
 import { type Machine, thisMachine } from '../../kpatch/host/machine/machine.ts';
+import { installedPatches } from '../../kpatch/host/store/store.ts';
+import { TufChannel, urlOf } from '../../kpatch/test/channel/tuf-channel.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
 
 const folder = temporaryFolder('kpatch-fleet-');
@@ -186,6 +189,33 @@ test('what the server chose is remembered for updates, and a damaged answer or s
   await provokes('fleet-state', () => readHostKey(place));
   writeFileSync(place.membership, '{}');
   await provokes('fleet-state', () => collect(machine, place));
+});
+
+test('a machine of a fleet that follows a channel takes what the server chose, also when it subscribes', async () => {
+  await using fleet = await serve();
+  const { root, machine } = image('follower');
+  const release = '6.1.0-56-amd64';
+  mkdirSync(join(root, 'boot'));
+  writeFileSync(join(root, 'boot', `vmlinuz-${release}`), '');
+  const channel = await TufChannel.make(folder.path);
+  const [one] = [channel.add({ release, version: 1 }), channel.add({ release, version: 2 })];
+  await channel.publish();
+  await joinFleet(machine, { url: fleet.url, token: await token(), authorities: valid.authorities, root });
+  await followTuf(root, urlOf(channel.tree), channel.rootFile);
+  const kpatch = async (...args: string[]): Promise<string> =>
+    (await run(join(import.meta.dirname, '../../../bin/kpatch'), [...args, '--root', root])).stdout.toString();
+  assert.match(await kpatch('auto'), /everything is up to date/);
+  assert.deepEqual(installedPatches(machine, release), [], 'the server has not chosen anything');
+  const chosen = { release, sha256: one!.record.module!.sha256, rollout: 1 };
+  fleet.ingest.decider = { choicesFor: () => [chosen], labelFor: () => '' };
+  collect(machine, placeIn(root));
+  await send(placeIn(root));
+  settle(placeIn(root));
+  assert.match(await kpatch('auto'), /installed 1-1/);
+  assert.deepEqual(
+    installedPatches(machine, release).map(({ sha256 }) => sha256),
+    [chosen.sha256],
+  );
 });
 
 test('a token that the server does not take, and one that is none', async () => {

@@ -206,6 +206,26 @@ test('attack on fleet: a flood from one host does not reach the others', async (
   assert.equal((await world.post('/v1/report', quiet.sealed())).status, 200);
 });
 
+test('attack on fleet: a host that sends much in few reports is stopped by its bytes', async () => {
+  await using small = await TestFleet.open({ limits: { bytesPerDay: 1 << 20, reportsPerMinute: 10_000 } });
+  const host = new SimulatedHost('large', kernel);
+  await small.join(host);
+  host.incidents = Array.from({ length: 60 }, (_, at) => {
+    return { kind: 'failed' as const, key: `key ${at}`, at: new Date().toISOString(), text: 'x'.repeat(1000) };
+  });
+  const statuses: number[] = [];
+  for (let count = 0; count < 20; count++) {
+    const { status, body } = await small.post('/v1/report', host.sealed(new Date(small.now)));
+    if (status === 200) host.heard(body as Parameters<typeof host.heard>[0]);
+    else assert.match(body.error!, /as many bytes/);
+    statuses.push(status);
+  }
+  const taken = statuses.filter((status) => status === 200).length;
+  assert.ok(taken > 5 && taken < 18, `${taken} reports of 20 were taken`);
+  small.now += 86_400_000;
+  assert.equal((await small.post('/v1/report', host.sealed(new Date(small.now)))).status, 200, 'the next day');
+});
+
 test('incidents count once however often they are reported, and evidence counts the time under observation', async () => {
   const host = await joined('crashed');
   host.kernel = '6.1.0-evidence';

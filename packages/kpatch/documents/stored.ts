@@ -150,6 +150,15 @@ export const buildRootDocument = storedWithout(
 
 const guarded = v.object({ name: v.string(), sha256: v.string() });
 
+const lostBoot = v.object({
+  bootId: v.string(),
+  at: time,
+  noticed: time,
+  patches: v.array(guarded),
+  record: v.optional(described(v.string(), 'File of the crash record.')),
+  named: described(v.array(v.string()), 'Patches that a stack trace in the record names.'),
+});
+
 export const bootGuardDocument = stored(
   'kpatch.boot/1',
   '`/var/lib/kpatch/RELEASE/.boot.json`',
@@ -171,19 +180,22 @@ export const bootGuardDocument = stored(
       }),
     ),
     survived: v.optional(described(v.array(guarded), 'The patches of the last boot that this machine survived.')),
-    lost: v.optional(
+    lost: v.optional(described(v.array(lostBoot), 'Boots of the last day that were lost.')),
+    up: v.optional(
+      described(
+        v.object({ bootId: v.string(), at: time }),
+        'The boot that has survived and has not ended in order yet.',
+      ),
+    ),
+    ended: v.optional(
       described(
         v.array(
           v.object({
-            bootId: v.string(),
-            at: time,
-            noticed: time,
-            patches: v.array(guarded),
-            record: v.optional(described(v.string(), 'File of the crash record.')),
-            named: described(v.array(v.string()), 'Patches that a stack trace in the record names.'),
+            ...lostBoot.entries,
+            survived: v.optional(described(v.boolean(), 'True if it ended after its trial.')),
           }),
         ),
-        'Boots of the last day that were lost.',
+        'Boots that ended without an orderly shutdown, within the last two days, for the reports of a fleet.',
       ),
     ),
   },

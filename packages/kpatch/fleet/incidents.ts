@@ -19,7 +19,7 @@ const TAINT_DIE = 1 << 7;
 const MOST = 64;
 const LONGEST_TEXT = 1000;
 
-/** The incidents of this boot, and those boots of the last day that were lost. Never throws. */
+/** The incidents of this boot, and those boots of the last two days that were lost. Never throws. */
 export function incidentsOf(
   machine: Machine,
   release: string,
@@ -77,9 +77,10 @@ function shadowed(effects: readonly FunctionEffect[], bootId: string, at: string
   return [incident('shadowed', `${bootId} ${effectSummary(effects).digest}`, at, undefined, text)];
 }
 
-/** A boot that was lost counts for each patch that it ran with. */
+/** A boot that ended without an orderly shutdown counts for each patch that it ran with, whether its trial was over or not. */
 function lostBoots(machine: Machine, release: string): Incident[] {
-  return (readGuard(machine, release).lost ?? []).flatMap((lost) => {
+  const { ended, lost: known = [] } = readGuard(machine, release);
+  return (ended ?? known).flatMap((lost) => {
     const patches = lost.patches.length === 0 ? [undefined] : lost.patches.map(({ sha256 }) => sha256);
     return patches.map((patch) =>
       incident('crash', `${lost.bootId} ${patch ?? ''}`, lost.noticed, patch, lostText(lost)),

@@ -104,6 +104,47 @@ test('pause and freeze stop the order and say who and why', () => {
   assert.equal(decide(rollout([ring('a')]), facts(0, { freezes: [freeze] }), now + HOUR).actions.length, 1);
 });
 
+test('a freeze of a group keeps its hosts as they are; the others go on, and a ring does not wait for it unless all of it is frozen', () => {
+  const freeze: Freeze = { from: now - HOUR, to: undefined, reason: 'move', by: 'ben', group: 'site=b' };
+  const open = rollout([ring('a', { state: 'open' })]);
+  const hosts = (patched: number, frozen: number) =>
+    facts(0, { freezes: [freeze], rings: [{ hosts: 10, patched, away: 0, unable: 0, frozen }] });
+  const part = decide(open, hosts(4, 5), now);
+  assert.match(
+    part.because[0]!.text,
+    /^Ring a: 4 of 10 hosts have the release, its soak time begins with 5 \(5 hosts frozen\)/,
+  );
+  assert.equal(decide(open, hosts(5, 5), now).actions.length, 1);
+  const whole = decide(open, hosts(0, 10), now);
+  assert.deepEqual(whole.actions, []);
+  assert.equal(whole.because[0]!.text, 'ben froze the hosts with the label site=b until somebody lifts it: move');
+  const offer = { ...open, release: 'new', previous: 'old' };
+  const host = (...labels: string[]) => ({ id: 'h', labels, patch: 'old' });
+  assert.equal(grant(offer, host('site=a'), [freeze], now).release, 'new');
+  assert.deepEqual(grant(offer, host('site=b'), [freeze], now).because.code, 'frozen');
+  const back = { ...offer, reason: 'anna', state: 'rolled back' as const };
+  assert.equal(grant(back, { ...host('site=b'), patch: 'new' }, [freeze], now).release, 'old', 'a rollback goes on');
+});
+
+test('a plan can name the host-hours that must pass before the next ring', () => {
+  const settled = { state: 'soaking', settled: now - 2 * HOUR, opened: now - 3 * HOUR, soakSeconds: 3600 } as const;
+  const rings = (hostHours?: number) => [
+    ring('a', { ...settled, ...(hostHours === undefined ? {} : { hostHours }) }),
+    ring('b'),
+  ];
+  const seen = (hostDays: number) =>
+    facts(0, {
+      hostDays,
+      rings: [
+        { hosts: 10, patched: 10, away: 0, unable: 0 },
+        { hosts: 240, patched: 0, away: 0, unable: 0 },
+      ],
+    });
+  assert.equal(decide(rollout(rings()), seen(9), now).because[0]!.code, 'few-host-days');
+  assert.equal(decide(rollout(rings(0)), seen(0), now).actions.length, 1);
+  assert.match(decide(rollout(rings(48)), seen(1), now).because[0]!.text, /^1 of 2 host-days are observed/);
+});
+
 test('what one host may do: its ring, its window, freeze, halt, rollback', () => {
   const window = { days: ['tue'], from: '20:00', to: '22:00', zone: 'UTC' } as const;
   const rings = [

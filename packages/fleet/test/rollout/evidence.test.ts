@@ -75,6 +75,15 @@ test('hosts that never come back are seen by their missing reports', () => {
   assert.equal(result.leading.metric, 'missing');
 });
 
+test('a release that crashes hosts while they load it is never seen to run: one crash in no host-days halts it', () => {
+  const loading = { patched: group(0, { crash: 1 }), unpatched: group(0.01) };
+  const result = judged([loading], emptyGroup, { tried: 0, failed: 0, slow: 0 });
+  assert.ok(result.halts);
+  assert.equal(result.leading.metric, 'crash');
+  const missing = judged([{ patched: group(0, { missing: 1 }), unpatched: group(0.01) }], emptyGroup);
+  assert.equal(missing.halts, false, 'one host that is silent does not');
+});
+
 test('failed loads halt', () => {
   const result = judged([], history, { tried: 10, failed: 5, slow: 0 });
   assert.ok(result.halts);

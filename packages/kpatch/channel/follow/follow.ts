@@ -10,12 +10,12 @@ import { type TufUpdateOptions, updateTuf } from './tuf/follow.ts';
 import { tufStatus } from './tuf/status.ts';
 import { disableUnits, enableUnits } from './units.ts';
 
-/** Every kernel, those of today and those to come, gets its live patch without asking. */
-export async function auto(root: string, report = silentReporter()): Promise<Updated> {
+/** Every kernel, those of today and those to come, gets its live patch without asking; in a fleet the one that its server chose. */
+export async function auto(root: string, report = silentReporter(), options: TufUpdateOptions = {}): Promise<Updated> {
   const { source } = needSettings(root);
   writeSettings(root, { mode: 'auto' });
   await enableUnits(root, source);
-  return update(root, [], false, report);
+  return update(root, [], false, report, options);
 }
 
 /** New kernels are no longer subscribed by themselves; what is subscribed stays so. */

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { auto } from '../../channel/follow/follow.ts';
 import { timerRuns } from '../../channel/follow/units.ts';
+import { fleetChoice, placeIn } from '../../fleet/choice.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { rootFolder } from '../root-option.ts';
 import { updateText } from './update-text.ts';
@@ -16,7 +17,10 @@ export function register(program: Command): void {
 }
 
 async function run({ report }: Context, options: { root?: string }): Promise<Outcome> {
-  const updated = await report.stage('subscribe', () => auto(options.root ?? '/', report));
+  const choose = fleetChoice(placeIn(options.root));
+  const updated = await report.stage('subscribe', () =>
+    auto(options.root ?? '/', report, choose === undefined ? {} : { choose }),
+  );
   const how = timerRuns(options.root ?? '/')
     ? 'a timer checks for new live patches; new kernels are subscribed when they are installed'
     : 'systemd does not run here, so nothing checks for new live patches by itself: run kpatch update from cron';

@@ -5,7 +5,7 @@ import { failure, KpatchError } from '../../base/errors/error.ts';
 import { printError } from '../../base/print.ts';
 import type { Reporter } from '../../base/report.ts';
 import { admit } from '../../host/acceptance/acceptance.ts';
-import { type BootResult, incomplete, loadAll, markSurvived } from '../../host/boot/boot.ts';
+import { type BootResult, incomplete, loadAll, markDown, markSurvived } from '../../host/boot/boot.ts';
 import { requireFit } from '../../host/fit.ts';
 import { fitOf, loadModule } from '../../host/live/load.ts';
 import { withLock } from '../../host/machine/host-lock.ts';
@@ -29,6 +29,7 @@ interface Options extends AcceptOptions {
   readonly all?: boolean;
   readonly boot?: boolean;
   readonly survived?: boolean;
+  readonly down?: boolean;
 }
 
 export function register(program: Command): void {
@@ -37,16 +38,18 @@ export function register(program: Command): void {
     .description('load a patch (a module file or an installed patch) into the running kernel')
     .option('-a, --all', 'load all patches installed for the running kernel')
     .option('--boot', 'with --all: load under the boot guard, as kpatch.service does')
-    .option('--survived', 'tell the boot guard that the machine survived this boot');
+    .option('--survived', 'tell the boot guard that the machine survived this boot')
+    .option('--down', 'with --survived: and that it goes down in order');
   withLoadOptions(command).action(action(run));
 }
 
 async function run({ report }: Context, options: Options, patch?: string): Promise<Outcome> {
   const machine = machineOf(options);
   if (options.survived) {
-    const cleared = await survived(machine, report);
+    const cleared = await survived(machine, report, options.down === true ? markDown : markSurvived);
     return { schema: 'kpatch.survived/1', data: { cleared }, text: '' };
   }
+  if (options.down) throw failure('usage', { problem: '--down needs --survived' });
   if (options.all === true && patch !== undefined)
     throw failure('usage', { problem: 'give a patch or --all, not both' });
   if (options.boot && !options.all) throw failure('usage', { problem: '--boot needs --all' });
@@ -102,11 +105,15 @@ function nextOf(patch: string, name: string): NextStep[] {
  * Takes the lock, because other commands write the boot guard too. A command that holds the lock for long is in a transition
  * and has already written it, and a shutdown must not wait; so the guard is cleared without the lock then.
  */
-async function survived(machine: Machine, report: Reporter): Promise<boolean> {
+async function survived(
+  machine: Machine,
+  report: Reporter,
+  mark: (machine: Machine) => Promise<boolean>,
+): Promise<boolean> {
   try {
-    return await withLock(machine, report, LOCK_WAIT_MS, () => markSurvived(machine));
+    return await withLock(machine, report, LOCK_WAIT_MS, () => mark(machine));
   } catch (error) {
-    if (error instanceof KpatchError && error.code === 'locked') return markSurvived(machine);
+    if (error instanceof KpatchError && error.code === 'locked') return mark(machine);
     throw error;
   }
 }

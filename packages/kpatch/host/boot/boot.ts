@@ -25,10 +25,12 @@ import {
   type BootVerdict,
   beginBoot,
   blockedAmong,
+  bootEnds,
   bootSurvived,
+  type EndedBoot,
   type GuardedPatch,
   guardDamaged,
-  type LostBoot,
+  guardWaits,
 } from './guard.ts';
 
 export interface BootResult {
@@ -163,6 +165,13 @@ export async function markSurvived(machine: Machine): Promise<boolean> {
   return cleared;
 }
 
+/** The system shuts down cleanly: the boot counts as survived, and as ended in order. */
+export async function markDown(machine: Machine): Promise<boolean> {
+  const cleared = await markSurvived(machine);
+  bootEnds(machine, runningKernel(machine).release);
+  return cleared;
+}
+
 /**
  * An administrator changes the store, so the system is up: a power cut from now on does not count against the patches. A
  * service proves nothing of that kind: it could clear the guard at each boot although the patch crashes the machine a little
@@ -188,8 +197,11 @@ function tidy(machine: Machine, release: string, report: Reporter): void {
 }
 
 /** A lost boot in words: what is known, and what is not. */
-export function lostText({ at, record, named, patches }: LostBoot): string {
-  const what = `the boot of ${at} ended before it counted as survived`;
+export function lostText({ at, record, named, patches, survived }: EndedBoot): string {
+  const what =
+    survived === true
+      ? `the boot of ${at} ended without an orderly shutdown`
+      : `the boot of ${at} ended before it counted as survived`;
   if (named.length > 0) return `${what}: the crash record ${record} names ${named.join(', ')}`;
   const names = patches.map(({ name }) => name).join(', ') || 'no live patch';
   const why =
@@ -216,7 +228,8 @@ async function guard(
   report: Reporter,
   dryRun = false,
 ): Promise<GuardResult> {
-  if (patches.length === 0) return { blocked: [], failures: [] };
+  // Without a patch there is nothing to guard, but a boot before may have been lost to the first one that came.
+  if (patches.length === 0 && !guardWaits(machine, release)) return { blocked: [], failures: [] };
   if (dryRun) return { blocked: blockedAmong(machine, release, patches).map(({ name }) => name), failures: [] };
   if (guardDamaged(machine, release)) report.warn('the state of the boot guard was damaged and has been reset');
   const guarded = patches.map((patch): GuardedPatch => ({ name: patch.name, sha256: digestOf(patch) }));

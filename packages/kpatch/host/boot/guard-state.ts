@@ -8,3 +8,5 @@ export type GuardedPatch = NonNullable<Guard['survived']>[number];
 export type BlockedPatch = Guard['blocked'][number];
 /** A boot whose trial nothing ended: no timer, no orderly shutdown, no person at work. */
 export type LostBoot = NonNullable<Guard['lost']>[number];
+/** A boot that ended without an orderly shutdown, in its trial or later. */
+export type EndedBoot = NonNullable<Guard['ended']>[number];

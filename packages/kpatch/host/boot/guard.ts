@@ -13,9 +13,9 @@ import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { folderOf, type InstalledPatch } from '../store/store.ts';
 import { crashEvidence } from './crash-evidence.ts';
-import type { BlockedPatch, Guard, GuardedPatch, LostBoot } from './guard-state.ts';
+import type { BlockedPatch, EndedBoot, Guard, GuardedPatch, LostBoot } from './guard-state.ts';
 
-export type { BlockedPatch, Guard, GuardedPatch, LostBoot } from './guard-state.ts';
+export type { BlockedPatch, EndedBoot, Guard, GuardedPatch, LostBoot } from './guard-state.ts';
 
 /** What a boot may load. */
 export interface BootVerdict {
@@ -33,6 +33,9 @@ export interface BootVerdict {
 export const ATTEMPTS = 3;
 const HOUR_MS = 3_600_000;
 const WINDOW_MS = 24 * HOUR_MS;
+/** So long a boot that ended badly is reported: hosts of a fleet report once a day at least. */
+const REPORTED_MS = 2 * WINDOW_MS;
+const MOST_ENDED = 16;
 /** A block without evidence lasts a day, then two, then four, at most a week. */
 const LONGEST_BLOCK_MS = 7 * WINDOW_MS;
 
@@ -69,10 +72,15 @@ export function beginBoot(
   const survived = (before.survived ?? []).filter((patch) => !lost?.patches.some((other) => same(patch, other)));
   // A boot without its patches is watched too: whether it is lost as well tells what they have to do with it.
   const trying = { bootId, at: now.toISOString(), patches: tried };
-  const guard: Guard = { schema: 'kpatch.boot/1', trying, blocked: all, survived, lost: recent };
+  const end: EndedBoot | undefined = lost ?? endOfSurvived(machine, before, bootId, patches, now);
+  const ended = [...(before.ended ?? []), ...(end === undefined ? [] : [end])]
+    .filter(({ noticed }) => Math.abs(now.getTime() - Date.parse(noticed)) <= REPORTED_MS)
+    .slice(-MOST_ENDED);
+  const up = before.up?.bootId === bootId ? { up: before.up } : {};
+  const guard: Guard = { schema: 'kpatch.boot/1', trying, blocked: all, survived, lost: recent, ended, ...up };
   const found = lost === undefined ? {} : { lost };
   try {
-    if (patches.length > 0 || lost !== undefined) write(machine, release, guard);
+    if (patches.length > 0 || end !== undefined) write(machine, release, guard);
     return { blocked, unguarded: [], ...found };
   } catch (unwritable) {
     const known = (patch: GuardedPatch): boolean => (before.survived ?? []).some((other) => same(patch, other));
@@ -89,8 +97,43 @@ export function bootSurvived(machine: Machine, release: string): boolean {
   if (trying === undefined) return false;
   const cleared = guard.blocked.filter((other) => !trying.patches.some((patch) => same(patch, other)));
   const survived = trying.patches.length > 0 ? trying.patches : (guard.survived ?? []);
-  write(machine, release, { ...guard, blocked: cleared, survived });
+  const up = guard.up?.bootId === trying.bootId ? guard.up : { bootId: trying.bootId, at: trying.at };
+  write(machine, release, { ...guard, blocked: cleared, survived, up });
   return true;
+}
+
+/** The machine goes down in order: its next boot finds nothing to wonder about. Errors: `disk-full`, `file-unwritable`. */
+export function bootEnds(machine: Machine, release: string): void {
+  const { up, ...guard } = readGuard(machine, release);
+  if (up !== undefined) write(machine, release, guard);
+}
+
+/**
+ * Begins a trial in the middle of a boot: an update is about to load `patches`, and nobody watches. If the machine is lost from
+ * now on, the next boot holds that against them. Gives what ends the trial if the load fails without harm.
+ * Errors: `disk-full`, `file-unwritable`.
+ */
+export function beginTrial(
+  machine: Machine,
+  release: string,
+  bootId: string,
+  patches: readonly GuardedPatch[],
+): () => void {
+  const before = readGuard(machine, release);
+  write(machine, release, {
+    ...before,
+    trying: { bootId, at: machine.clock.date().toISOString(), patches: [...patches] },
+  });
+  return () => {
+    const { trying: _, ...guard } = readGuard(machine, release);
+    write(machine, release, before.trying === undefined ? guard : { ...guard, trying: before.trying });
+  };
+}
+
+/** True if the guard remembers a boot that has not ended in order. */
+export function guardWaits(machine: Machine, release: string): boolean {
+  const { trying, up } = readGuard(machine, release);
+  return trying !== undefined || up !== undefined;
 }
 
 /** Lets blocked patches be loaded again: all of a release, or those that `which` takes. Gives which. */
@@ -139,12 +182,28 @@ export function guardDamaged(machine: Machine, release: string): boolean {
 
 /** The boot before, where nothing ended its trial. */
 function lostBoot(machine: Machine, { trying }: Guard, bootId: string, now: Date): LostBoot | undefined {
-  if (trying === undefined || trying.bootId === bootId) return undefined;
-  const since = new Date(trying.at);
+  return trying === undefined || trying.bootId === bootId ? undefined : endOf(machine, trying, now);
+}
+
+/** How a boot ended that did not end in order. */
+function endOf(machine: Machine, boot: NonNullable<Guard['trying']>, now: Date): LostBoot {
+  const since = new Date(boot.at);
   const { file, modules } = crashEvidence(machine, Number.isNaN(since.getTime()) ? now : since);
-  const named = trying.patches.filter(({ name }) => modules.includes(name)).map(({ name }) => name);
+  const named = boot.patches.filter(({ name }) => modules.includes(name)).map(({ name }) => name);
   const record = file === undefined ? {} : { record: file };
-  return { ...trying, noticed: now.toISOString(), named, ...record };
+  return { ...boot, noticed: now.toISOString(), named, ...record };
+}
+
+/** The boot before, where it had survived its trial and did not end in order. What is installed is what ran. */
+function endOfSurvived(
+  machine: Machine,
+  { up }: Guard,
+  bootId: string,
+  patches: readonly GuardedPatch[],
+  now: Date,
+): EndedBoot | undefined {
+  if (up === undefined || up.bootId === bootId) return undefined;
+  return { ...endOf(machine, { ...up, patches: [...patches] }, now), survived: true };
 }
 
 /** Lost boots that count. One that was lost without any patch is their alibi: what was counted before it is void. */

@@ -30,6 +30,8 @@ export interface KernelControl {
   journal(fields: Readonly<Record<string, string>>): Promise<void>;
   /** Enables `kpatch.service`, if systemd and the unit are installed. */
   enableService(): Promise<ActResult>;
+  /** Lets the units of the boot guard watch the next minutes, and the shutdown. Not ok where they are not installed. */
+  watch(): Promise<ActResult>;
 }
 
 export interface Machine {
@@ -150,6 +152,15 @@ function realControl(): KernelControl {
       const unit = await act('systemctl', ['is-enabled', 'kpatch.service'], 10_000);
       if (unit.message.startsWith('enabled') || !unit.message.startsWith('disabled')) return { ok: true, message: '' };
       return act('systemctl', ['enable', 'kpatch.service'], 30_000);
+    },
+    async watch() {
+      try {
+        // What notes the shutdown must run first; a restart of it would count as one.
+        const down = await act('systemctl', ['start', 'kpatch-shutdown.service'], 60_000);
+        return down.ok ? await act('systemctl', ['restart', 'kpatch-survived.timer'], 60_000) : down;
+      } catch (error) {
+        return { ok: false, message: error instanceof Error ? error.message : String(error) };
+      }
     },
   };
 }

@@ -5,7 +5,7 @@ import { failure, KpatchError } from '../../base/errors/error.ts';
 import type { Reporter } from '../../base/report.ts';
 import { type Admission, admit } from '../acceptance/acceptance.ts';
 import { isUnattended } from '../acceptance/origin.ts';
-import { blockedByGuard, blockedNow, unblock } from '../boot/guard.ts';
+import { beginTrial, blockedByGuard, blockedNow, unblock } from '../boot/guard.ts';
 import { requireFit } from '../fit.ts';
 import { moduleLoaded } from '../live/livepatches.ts';
 import { fitOf, type LoadOptions, type LoadResult, loadModule } from '../live/load.ts';
@@ -87,7 +87,15 @@ export async function installModule(
   const forget = onExit(staged.discard);
   let loaded: LoadResult | undefined;
   try {
-    if (load) loaded = await loadModule(machine, module, { ...options, admission }, report, staged.path);
+    if (load)
+      loaded = await onTrial(
+        machine,
+        kernel,
+        module,
+        installed.filter((one) => !replaced.includes(one)),
+        options,
+        () => loadModule(machine, module, { ...options, admission }, report, staged.path),
+      );
     interrupted.throwIfAborted();
     try {
       keepPrevious(machine, module, replaced);
@@ -106,6 +114,30 @@ export async function installModule(
   if (options.again) unblock(machine, release, ({ sha256 }) => sha256 === module.sha256);
   await afterInstall(machine, module, release, replaced, report);
   return { name, release, replaced: replaced.map((patch) => patch.name), load: loaded };
+}
+
+/**
+ * Loads, and if nobody watches has the boot guard on its guard: a machine that an update crashes would otherwise come back with the patch
+ * before, nobody would know why, and the next update would crash it again.
+ */
+async function onTrial(
+  machine: Machine,
+  { release, bootId }: { readonly release: string; readonly bootId: string },
+  { name, sha256 }: ModuleFile,
+  others: readonly InstalledPatch[],
+  options: InstallOptions,
+  work: () => Promise<LoadResult>,
+): Promise<LoadResult> {
+  const isWatched = options.unattended ?? isUnattended();
+  if (!isWatched || !(await machine.control.watch()).ok) return await work();
+  const known = others.flatMap((one) => (one.sha256 === undefined ? [] : { name: one.name, sha256: one.sha256 }));
+  const end = beginTrial(machine, release, bootId, [{ name, sha256 }, ...known]);
+  try {
+    return await work();
+  } catch (error) {
+    end();
+    throw error;
+  }
 }
 
 /** Asks the policy and the boot guard; a refusal is an event of the machine, wherever the command came from. */

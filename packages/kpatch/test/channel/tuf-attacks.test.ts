@@ -8,6 +8,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { test } from 'node:test';
 import { sha256 } from '#kpatch/base/digest.ts';
 import type { KpatchError } from '#kpatch/base/errors/error.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
@@ -154,6 +155,26 @@ function endless(response: ServerResponse): true {
   more();
   return true;
 }
+
+test('a connection that the server has closed meanwhile is opened again, once', async () => {
+  using given = await scene();
+  await using server = await serve(given.channel.tree);
+  let closed = 0;
+  server.intercept = (path, response) => {
+    if (!path.endsWith('timestamp.json') || closed++ > 0) return false;
+    response.destroy();
+    return true;
+  };
+  await refresh(stateFolder(given.root), sourceAt(server.url));
+  assert.equal(closed, 2);
+  server.intercept = (_, response) => {
+    closed++;
+    response.destroy();
+    return true;
+  };
+  await provokes('channel-unreachable', () => refresh(stateFolder(given.root), sourceAt(server.url)));
+  assert.equal(closed, 4);
+});
 
 attack({ area: 'tuf', attacker: 'network', how: 'slow retrieval: a byte now and then' }, async () => {
   using given = await scene();

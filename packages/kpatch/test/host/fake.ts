@@ -107,6 +107,8 @@ export class FakeMachine implements Machine {
   readonly run: string;
   readonly offline = false;
   isRoot = true;
+  /** True if the units of the boot guard run. */
+  isWatched = true;
   now = 0;
   /** What was done to the kernel, in order. */
   readonly acts: string[] = [];
@@ -146,6 +148,7 @@ export class FakeMachine implements Machine {
       log: async (word) => [`kernel log of ${word}`],
       journal: async (fields) => void this.journal.push({ ...fields }),
       enableService: async () => ({ ok: true, message: '' }),
+      watch: async () => ({ ok: this.isWatched, message: '' }),
     };
   }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
-import { type BootResult, loadAll, markSurvived, personAtWork } from '#kpatch/host/boot/boot.ts';
+import { incidentsOf } from '#kpatch/fleet/incidents.ts';
+import { type BootResult, loadAll, markDown, markSurvived, personAtWork } from '#kpatch/host/boot/boot.ts';
 import { crashEvidence, modulesInTraces } from '#kpatch/host/boot/crash-evidence.ts';
 import { readGuard } from '#kpatch/host/boot/guard.ts';
 import { statusOf } from '#kpatch/host/status.ts';
@@ -241,3 +242,104 @@ attack(
     return 'a record counts only if root owns it, nobody else can write it, and no link leads to it';
   },
 );
+
+/** Installs as an update does, and loses the machine while the module is loaded. */
+async function crashedByUpdate(machine: FakeMachine, name: string, version: number): Promise<void> {
+  const file = join(machine.store, RELEASE, '.boot.json');
+  let then: Buffer | undefined;
+  const { insmod } = machine.control;
+  machine.control.insmod = async () => {
+    then = readFileSync(file);
+    return { ok: false, message: 'lost' };
+  };
+  const module = machine.module({ name, manifest: { version } });
+  await provokes('load-failed', () => installModule(machine, module, { unattended: true }, report));
+  const { trying } = readGuard(machine, RELEASE);
+  assert.ok(
+    !(trying?.patches ?? []).some((patch) => patch.name === name),
+    'a load that fails without harm ends its trial',
+  );
+  machine.control.insmod = insmod;
+  writeFileSync(file, then!);
+  machine.reboot();
+}
+const endedWith = (machine: FakeMachine): string[][] =>
+  (readGuard(machine, RELEASE).ended ?? []).map(({ patches }) => patches.map(({ name }) => name));
+
+test('a patch that crashes the machine while an update loads it is found by the next boot; the one before stays', async () => {
+  using machine = await withPatch();
+  await boot(machine);
+  await markSurvived(machine);
+  await crashedByUpdate(machine, 'two', 2);
+  await boot(machine);
+  assert.deepEqual(machine.names(), ['one']);
+  assert.deepEqual(endedWith(machine), [['two']]);
+  const reported = incidentsOf(machine, RELEASE, 'now', [], []);
+  assert.deepEqual(
+    reported.map(({ kind, patch }) => [kind, patch]),
+    [['crash', readGuard(machine, RELEASE).ended![0]!.patches[0]!.sha256]],
+  );
+  await markSurvived(machine);
+  assert.deepEqual(
+    incidentsOf(machine, RELEASE, 'now', [], []),
+    reported,
+    'it is reported also when the boot has survived',
+  );
+  machine.now += 3 * DAY;
+  await markDown(machine);
+  machine.reboot();
+  await boot(machine);
+  assert.deepEqual(incidentsOf(machine, RELEASE, 'now', [], []), [], 'for two days');
+});
+
+test('the first patch of a machine crashes it: also then the next boot knows', async () => {
+  using machine = new FakeMachine();
+  await crashedByUpdate(machine, 'one', 1);
+  await boot(machine);
+  assert.deepEqual(endedWith(machine), [['one']]);
+});
+
+test('three updates that crash the machine block the patch; where nothing notes the shutdown, or a person looks on, there is no trial', async () => {
+  using machine = await withPatch();
+  for (let count = 0; count < 3; count++) {
+    await crashedByUpdate(machine, 'two', 2);
+    await boot(machine);
+  }
+  await provokes('patch-crashed', () =>
+    installModule(machine, machine.module({ name: 'two', manifest: { version: 2 } }), { unattended: true }, report),
+  );
+  await markDown(machine);
+  machine.isWatched = false;
+  await installModule(
+    machine,
+    machine.module({ name: 'three', manifest: { version: 3 } }),
+    { unattended: true },
+    report,
+  );
+  machine.isWatched = true;
+  await installModule(
+    machine,
+    machine.module({ name: 'four', manifest: { version: 4 } }),
+    { unattended: false },
+    report,
+  );
+  assert.equal(readGuard(machine, RELEASE).trying, undefined);
+});
+
+test('a machine that goes down long after its trial, without an orderly shutdown, is reported with what it ran; nothing is blocked', async () => {
+  using machine = await withPatch();
+  for (let count = 0; count < 4; count++) {
+    await boot(machine);
+    await markSurvived(machine);
+    machine.now += 3_600_000;
+    machine.reboot();
+  }
+  assert.deepEqual((await boot(machine)).blocked, []);
+  assert.deepEqual(endedWith(machine), [['one'], ['one'], ['one'], ['one']]);
+  const [incident] = incidentsOf(machine, RELEASE, 'now', [], []);
+  assert.match(incident!.text, /ended without an orderly shutdown, with one: no crash record was found/);
+  await markDown(machine);
+  machine.reboot();
+  await boot(machine);
+  assert.equal(endedWith(machine).length, 4, 'an orderly shutdown is none');
+});

@@ -27,7 +27,8 @@ export interface HandMade {
 const tells = (name: string): string => {
   return `static int replacement(struct seq_file *m, void *v) { seq_puts(m, "${name}\\n"); return 0; }`;
 };
-const cumulative = (name: string, version: number): HandMade => ({
+/** A cumulative patch that makes `/proc/loadavg` say its name. */
+export const cumulative = (name: string, version: number): HandMade => ({
   name,
   function: 'loadavg_proc_show',
   code: tells(name),
@@ -82,17 +83,26 @@ MODULE_LICENSE("GPL");
 
 /** Builds all of them for a kernel with one run of kbuild; gives the modules by name. */
 export async function buildHandMade(kernel: StockKernel): Promise<ReadonlyMap<string, Buffer>> {
+  return buildModules(kernel, handMade, { hook });
+}
+
+/** Builds live patches, and modules that are none from their source by name, with one run of kbuild. */
+export async function buildModules(
+  kernel: StockKernel,
+  patches: readonly HandMade[],
+  others: Readonly<Record<string, string>> = {},
+): Promise<ReadonlyMap<string, Buffer>> {
   using folder = temporaryFolder('kpatch-hand-made-');
-  const names = [...handMade.map(({ name }) => name), 'hook'];
+  const names = [...patches.map(({ name }) => name), ...Object.keys(others)];
   writeFileSync(join(folder.path, 'Kbuild'), `${names.map((name) => `obj-m += ${name}.o`).join('\n')}\n`);
-  writeFileSync(join(folder.path, 'hook.c'), hook);
-  for (const module of handMade) writeFileSync(join(folder.path, `${module.name}.c`), source(module));
+  for (const [name, text] of Object.entries(others)) writeFileSync(join(folder.path, `${name}.c`), text);
+  for (const module of patches) writeFileSync(join(folder.path, `${module.name}.c`), source(module));
   // Type information for BPF (6.12 has it) would need pahole, and a livepatch module does not need it.
   const settings = ['CC=gcc-12', 'CONFIG_DEBUG_INFO_BTF_MODULES='];
   await runOk('make', ['-C', kernel.headers, `M=${folder.path}`, ...settings, 'modules'], { timeoutMs: 300_000 });
   const modules = new Map<string, Buffer>();
   mkdirSync(join(folder.path, 'out'));
-  for (const { name, function: patched, manifest, states = [] } of handMade) {
+  for (const { name, function: patched, manifest, states = [] } of patches) {
     const built = join(folder.path, `${name}.ko`);
     if (manifest !== false) {
       const file = join(folder.path, `${name}.manifest`);
@@ -101,7 +111,7 @@ export async function buildHandMade(kernel: StockKernel): Promise<ReadonlyMap<st
     }
     modules.set(name, readFileSync(built));
   }
-  modules.set('hook', readFileSync(join(folder.path, 'hook.ko')));
+  for (const name of Object.keys(others)) modules.set(name, readFileSync(join(folder.path, `${name}.ko`)));
   return modules;
 }
 

@@ -44,6 +44,12 @@ export const fleetErrors = table({
     why: '',
     fix: 'ask the administrator of the fleet; a new token is made with `kpatch-fleet token create`',
   },
+  'fleet-api': {
+    exit: 1,
+    what: 'the fleet server {url} did not do it: {problem}',
+    why: '',
+    fix: 'check the address and the certificate of the server, and the role of the API token',
+  },
   'fleet-cloned': {
     exit: 1,
     what: 'the fleet server {url} knows of two machines with the key of this one',

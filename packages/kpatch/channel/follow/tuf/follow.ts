@@ -182,6 +182,9 @@ async function withFetched(
     ...kernels,
   ];
   const result = await run('setpriv', [...drop, '--', program, ...args, ...what], { env: { NODE_OPTIONS: undefined } });
+  // What it has fetched may do; what is missing is then not the fault of the channel.
+  const said = result.status === 0 ? undefined : problemOfFetch(result.stdout);
+  if (said !== undefined) report.warn(`fetching from ${url}: ${said}`);
   try {
     return await apply(folderSource(spool.path, url));
   } catch (error) {
@@ -202,6 +205,15 @@ function networkProblem(printed: Buffer): string | undefined {
     const error = object(object(parseJSON(printed, 'the result of the fetch')).error);
     const network = error.code === 'channel-unreachable' || error.code === 'tuf-too-large';
     return network ? text(error.what)?.replace(/^cannot read the channel \S+: /, '') : undefined;
+  } catch {
+    return 'the process that fetches ended without a result';
+  }
+}
+
+/** What the process that fetched says. */
+function problemOfFetch(printed: Buffer): string {
+  try {
+    return text(object(object(parseJSON(printed, 'the result of the fetch')).error).what) ?? 'it failed';
   } catch {
     return 'the process that fetches ended without a result';
   }

@@ -61,7 +61,12 @@ function webSource(url: string, fileMs: number): Source {
     async read(path, limit) {
       try {
         const signal = AbortSignal.any([all, AbortSignal.timeout(fileMs)]);
-        const response = await fetch(`${url}/${path}`, { signal, headers: { 'User-Agent': 'kpatch' } });
+        const ask = (): Promise<Response> => fetch(`${url}/${path}`, { signal, headers: { 'User-Agent': 'kpatch' } });
+        const response = await ask().catch((error: unknown) => {
+          // Many servers close a connection after five quiet seconds, which a slow machine may take between two files.
+          if (isClosed(error)) return ask();
+          throw error;
+        });
         if (response.status === 404 || response.status === 403) {
           await response.body?.cancel();
           return undefined;
@@ -74,6 +79,11 @@ function webSource(url: string, fileMs: number): Source {
       }
     },
   };
+}
+
+function isClosed(error: unknown): boolean {
+  const { code } = ((error as { cause?: unknown }).cause ?? {}) as { code?: unknown };
+  return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET';
 }
 
 async function bodyOf(body: ReadableStream<Uint8Array>, limit: number, url: string, path: string): Promise<Buffer> {

@@ -20,7 +20,7 @@ import type { Publication } from '../publication.ts';
 import { companionNames, modulePoolNames, poolModule } from './modules.ts';
 import { newestRoot } from './root.ts';
 
-/** Patches that are listed for each kernel. Machines install the newest; the others only show that an older one was genuine. */
+/** Patches that are listed for each kernel. Machines install the newest; in a fleet its server may choose an earlier one. */
 const LISTED = 3;
 /**
  * How long the list of targets is valid, in days. It is signed again only when it changes or ends, so that the key can stay
@@ -72,11 +72,6 @@ async function addKernel(
     const { name } = record.module!;
     const [moduleName = ''] = modulePoolNames(patch);
     const base = modulePath(kernel.release, name).replace(/\.ko$/, '');
-    if (patch !== listed.at(-1)) {
-      const former = { kind: 'former', release: kernel.release, name };
-      add(`${base}.ko`, { from: await poolModule(folder, patch, moduleName) }, former);
-      continue;
-    }
     const { proof, provenance } = companionNames(record);
     const target: PatchTarget = {
       kind: 'module',
