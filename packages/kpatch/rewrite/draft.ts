@@ -18,11 +18,14 @@ export interface RuleNote {
   readonly assumes: string;
 }
 
-export interface Rule {
-  readonly name: string;
-  /** Changes the draft if the rule applies to it. */
-  apply(draft: Draft): void;
-}
+/** A rule looks at one file, or at all files of the patch together. */
+export type Rule = { readonly name: string } & (
+  | {
+      /** Changes the draft if the rule applies to it. */
+      apply(draft: Draft): void;
+    }
+  | { applyAll(drafts: readonly Draft[]): void }
+);
 
 export class Draft {
   readonly file: string;

@@ -1,5 +1,5 @@
 /** Rewrites source patches against the source of a kernel. */
-import { failure } from '../base/errors/error.ts';
+import { failure, type KpatchError } from '../base/errors/error.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { changedFiles } from '../review/patches.ts';
 import type { SourcePatch } from '../source/patch.ts';
@@ -14,14 +14,15 @@ const helpful: Readonly<Record<string, readonly string[]>> = {
   'diff-data-changed': ['id-table', 'initial-data', 'operations'],
   'diff-data-size': ['id-table'],
   'diff-init-changed': ['init-part'],
-  'diff-layout-changed': ['kept-member', 'padding', 'shadow-member'],
+  'diff-layout-changed': ['kept-member', 'padding', 'shared-lock', 'shadow-member'],
   'diff-key-module': ['jump-label'],
   'diff-key-early': ['jump-label'],
 };
 
-/** The rules that can help against an error of a build; empty if none can. */
-export function rulesFor(code: string): readonly string[] {
-  return helpful[code] ?? [];
+/** The rules that can help against any of the reasons that a refusal of a build names; empty if none can. */
+export function rulesAgainst({ code, detail }: Pick<KpatchError, 'code' | 'detail'>): readonly string[] {
+  const codes = [code, ...[...(detail ?? '').matchAll(/\[(diff-[a-z-]+)\]/g)].map(([, one]) => one!)];
+  return [...new Set(codes.flatMap((one) => helpful[one] ?? []))];
 }
 
 /**

@@ -10,6 +10,7 @@ import { keptMember } from './rules/kept-member.ts';
 import { operations } from './rules/operations.ts';
 import { padding } from './rules/padding.ts';
 import { shadowMember } from './rules/shadow-member.ts';
+import { sharedLock } from './rules/shared-lock.ts';
 import { onlyFiles, type Surroundings } from './surroundings.ts';
 
 export const rules: readonly Rule[] = [
@@ -19,6 +20,7 @@ export const rules: readonly Rule[] = [
   operations,
   keptMember,
   padding,
+  sharedLock,
   shadowMember,
   jumpLabel,
 ];
@@ -35,13 +37,14 @@ export function rewriteFiles(
   names: readonly string[] = rules.map(({ name }) => name),
   surroundings: Surroundings = onlyFiles(files.map(({ file, after }) => ({ file, text: after }))),
 ): Rewritten {
-  const notes: RuleNote[] = [];
-  const parts = files.map(({ file, before, after }) => {
-    const draft = new Draft(file, before, after, surroundings);
-    if (/\.[ch]$/.test(file)) for (const rule of rules) if (names.includes(rule.name)) rule.apply(draft);
-    notes.push(...draft.conclusions());
-    return diffOf(file, before, draft.finish());
-  });
+  const drafts = files.map(({ file, before, after }) => new Draft(file, before, after, surroundings));
+  const code = drafts.filter(({ file }) => /\.[ch]$/.test(file));
+  for (const rule of rules.filter(({ name }) => names.includes(name))) {
+    if ('applyAll' in rule) rule.applyAll(code);
+    else for (const draft of code) rule.apply(draft);
+  }
+  const notes = drafts.flatMap((draft) => draft.conclusions());
+  const parts = drafts.map((draft) => diffOf(draft.file, draft.before, draft.finish()));
   const used = [...new Set(notes.filter(({ outcome }) => outcome === 'applied').map(({ rule }) => rule))];
   const head = used.length === 0 ? '' : `Rewritten by kpatch rewrite: ${used.join(', ')}\n---\n`;
   return { patch: head + parts.join(''), notes };

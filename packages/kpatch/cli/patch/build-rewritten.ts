@@ -8,7 +8,7 @@ import type { BuildRequest, BuildResult } from '../../builder/request.ts';
 import { nameFor } from '../../module/name.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
 import { prepareKernel } from '../../prepare/kernel.ts';
-import { rewritePatches, rulesFor } from '../../rewrite/patches.ts';
+import { rewritePatches, rulesAgainst } from '../../rewrite/patches.ts';
 import { noteText } from '../../rewrite/rewrite.ts';
 import { readableFiles } from '../../sandbox/user.ts';
 import { readSeries } from '../../source/series.ts';
@@ -25,18 +25,24 @@ export async function buildRewritten(request: BuildRequest, report: Reporter): P
   let patches = request.patches;
   using folder = temporaryFolder('kpatch-rewrite-');
   for (let round = 0; ; round++) {
+    let refusal: KpatchError;
     try {
       return await build({ ...request, patches, name }, report);
     } catch (error) {
-      const more = error instanceof KpatchError ? rulesFor(error.code).filter((rule) => !names.has(rule)) : [];
+      const more = error instanceof KpatchError ? rulesAgainst(error).filter((rule) => !names.has(rule)) : [];
       if (more.length === 0 || round === ROUNDS) throw error;
       for (const rule of more) names.add(rule);
       report.note(`refused: ${(error as Error).message}; rewriting the patch`);
+      refusal = error as KpatchError;
     }
     const kernel = await prepareKernel(request.release, { ...request.kernelSource, report });
     using _readable = readableFiles();
     using work = temporaryFolder('kpatch-rewrite-');
-    const rewritten = await rewritePatches(new KernelFacts(kernel), given, work.path, [...names]);
+    const facts = new KernelFacts(kernel);
+    const rewritten = await rewritePatches(facts, given, work.path, [...names]).catch((error: unknown) => {
+      // That nothing can be rewritten says less than why the build refused the patch.
+      throw error instanceof KpatchError && error.code === 'rewrite-nothing' ? refusal : error;
+    });
     for (const note of rewritten.notes) report.warn(noteText(note));
     const bytes = Buffer.from(rewritten.patch, 'latin1');
     const kept = rewrittenName(given[0]!.name);

@@ -7,8 +7,11 @@ import { sha256 } from '../../base/digest.ts';
 import { blanked, type CFunction, splitOutside } from '../../source/c-functions.ts';
 import type { Draft, Rule } from '../draft.ts';
 
-const scalar =
-  /^(?:(?:const |unsigned |signed )*(?:long long|long|short|int|char|bool|u8|u16|u32|u64|s8|s16|s32|s64|__u8|__u16|__u32|__u64|size_t|ssize_t|pid_t|loff_t|ktime_t|unsigned)(?: int| long)*|(?:const )?struct \w+ ?\*|void ?\*)$/;
+const number =
+  '(?:(?:const |unsigned |signed )*(?:long long|long|short|int|char|bool|u8|u16|u32|u64|s8|s16|s32|s64|__u8|__u16|__u32|__u64|u?int(?:8|16|32|64)_t|size_t|ssize_t|gfp_t|pid_t|loff_t|ktime_t|dma_addr_t|unsigned)(?: int| long)*)';
+const scalar = new RegExp(
+  `^(?:${number}(?: \\*)?|enum \\w+|(?:const )?(?:struct|union|enum) \\w+ ?\\*|(?:const )?void ?\\*)$`,
+);
 
 interface Member {
   readonly struct: string;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { rulesFor } from '#kpatch/rewrite/patches.ts';
+import { rulesAgainst } from '#kpatch/rewrite/patches.ts';
 import { rewriteFiles, rules } from '#kpatch/rewrite/rewrite.ts';
 import type { SourceText, Surroundings } from '#kpatch/rewrite/surroundings.ts';
 
@@ -349,6 +349,82 @@ describe('padding', () => {
   });
 });
 
+describe('shared-lock', () => {
+  const source = (lock: string, use: string, more = ''): string => `struct s {
+	long a;
+${lock}};
+static int work(struct s *s, struct s *t)
+{
+	${use}
+	return 0;
+}
+${more}`;
+  const lock = '\tstruct mutex lock;\n';
+  const shared = (after: string, before = source('', 'f(s);')) => merged(before, after, ['shared-lock']);
+  const held = 'mutex_lock(&s->lock); f(s); mutex_unlock(&s->lock);';
+
+  test('all objects take one lock, which callbacks make and free', () => {
+    const init = 'static void start(struct s *s) { mutex_init(&s->lock); }\n';
+    const { patch, notes } = shared(source(lock, held, init));
+    assert.deepEqual(
+      notes.map(({ rule, name, outcome }) => [rule, name, outcome]),
+      [['shared-lock', 's.lock', 'applied']],
+    );
+    assert.match(patch, /mutex_lock\(kpatch_lock_s_lock\); f\(s\); mutex_unlock\(kpatch_lock_s_lock\);/);
+    assert.match(patch, /start\(struct s \*s\) \{ do \{ \} while \(0\); \}/, 'no object prepares it again');
+    assert.match(patch, /^\+static struct mutex \*kpatch_lock_s_lock;$/m);
+    assert.match(patch, /klp_shadow_get_or_alloc\(NULL, \d+/);
+    assert.match(patch, /klp_shadow_free\(NULL, \d+, NULL\);/);
+    assert.doesNotMatch(patch, /^\+\tstruct mutex lock;/m);
+  });
+
+  test('a structure of a header: one file has the lock', () => {
+    const header = (more: string): string => `struct s {\n\tlong a;\n${more}};\n`;
+    const code = (use: string): string => `static void work(struct s *s)\n{\n\t${use}\n}\n`;
+    const { patch, notes } = rewriteFiles(
+      [
+        { file: 'a/b.h', before: header(''), after: header(lock) },
+        { file: 'a/b.c', before: code('f(s);'), after: code(held) },
+      ],
+      ['shared-lock'],
+    );
+    assert.equal(notes[0]?.outcome, 'applied', notes[0]?.text);
+    assert.match(patch, /^\+extern struct mutex \*kpatch_lock_s_lock;$/m);
+    assert.match(patch, /^\+struct mutex \*kpatch_lock_s_lock;$/m);
+    assert.ok(patch.indexOf('--- a/a/b.c') < patch.indexOf('KPATCH_PRE_PATCH_CALLBACK'));
+  });
+
+  for (const [what, use, more, problem] of [
+    ['two objects', 'mutex_lock(&s->lock); mutex_lock(&t->lock);', '', /several objects \(s, t\)/],
+    [
+      'a call that takes it again',
+      'mutex_lock(&s->lock); deep(t); mutex_unlock(&s->lock);',
+      'static void deep(struct s *s) { mutex_lock(&s->lock); mutex_unlock(&s->lock); }\n',
+      /work takes it and calls deep/,
+    ],
+    ['another use', `${held} remember(&s->lock);`, '', /remember, which is not known/],
+    [
+      'nobody takes it',
+      'f(s);',
+      'static void start(struct s *s) { mutex_init(&s->lock); }\n',
+      /no function .* takes it/,
+    ],
+  ] as const)
+    test(`refused: ${what}`, () => {
+      const { notes, patch } = shared(source(lock, use, more));
+      assert.equal(notes[0]?.outcome, 'refused', patch);
+      assert.match(notes[0].text, problem);
+      assert.doesNotMatch(patch, /kpatch_lock/);
+    });
+
+  test('a lock of another structure with the same name stays', () => {
+    const other = 'static void also(struct o *o) { mutex_lock(&o->lock); mutex_unlock(&o->lock); }\n';
+    const { patch, notes } = shared(source(lock, held, other), source('', 'f(s);', other));
+    assert.equal(notes[0]?.outcome, 'applied', notes[0]?.text);
+    assert.doesNotMatch(patch, /^-static void also/m);
+  });
+});
+
 describe('kept-member', () => {
   test('a removed member stays, and nothing moves', () => {
     const { patch, notes } = merged(structure(members), structure(members.replace('\tlong size;\n', '')), [
@@ -427,6 +503,14 @@ describe('init-part', () => {
 test('every rule has a section in docs/rewrite.md, and the build knows which refusals rules help against', () => {
   const page = readFileSync(join(import.meta.dirname, '../../../../docs/rewrite.md'), 'utf8');
   for (const { name } of rules) assert.match(page, new RegExp(`^### ${name}$`, 'm'));
-  assert.deepEqual(rulesFor('diff-layout-changed'), ['kept-member', 'padding', 'shadow-member']);
-  assert.deepEqual(rulesFor('patch-empty'), []);
+  assert.deepEqual(rulesAgainst({ code: 'diff-layout-changed', detail: undefined }), [
+    'kept-member',
+    'padding',
+    'shared-lock',
+    'shadow-member',
+  ]);
+  assert.deepEqual(rulesAgainst({ code: 'patch-empty', detail: 'no change' }), []);
+  const several =
+    '2 changes cannot be live patched:\nx changed [diff-init-changed], a.o\ny grows [diff-data-size], a.o';
+  assert.deepEqual(rulesAgainst({ code: 'diff-init-changed', detail: several }), ['init-part', 'id-table']);
 });

@@ -339,3 +339,76 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     await guest.stop();
   }
 });
+
+test('a new lock for all objects: eight processes count without losing one, and the lock goes with the patch', async () => {
+  const kernel = await prepareKernel(undefined, { report: silentReporter() });
+  writeFileSync(
+    join(folder, 'lock.patch'),
+    sourcePatch(kernel.paths.tree, {
+      'fs/eventfd.c': (text) =>
+        text
+          .replace('struct eventfd_ctx {\n', 'static unsigned long shows;\n\nstruct eventfd_ctx {\n')
+          .replace('\tint id;\n};', '\tint id;\n\tstruct mutex show_lock;\n};')
+          .replace('\tkref_init(&ctx->kref);\n', '\tkref_init(&ctx->kref);\n\tmutex_init(&ctx->show_lock);\n')
+          .replace(
+            '\tseq_printf(m, "eventfd-id: %d\\n", ctx->id);',
+            '\tmutex_lock(&ctx->show_lock);\n\t{\n\t\tunsigned long seen = READ_ONCE(shows);\n\n\t\tcond_resched();\n\t\tWRITE_ONCE(shows, seen + 1);\n\t\tseq_printf(m, "eventfd-shows: %lu\\n", seen + 1);\n\t}\n\tmutex_unlock(&ctx->show_lock);',
+          ),
+    }),
+  );
+  const built = kpatch('build', '--rewrite', 'lock.patch', '-k', kernel.release);
+  assert.equal(built.status, 0, JSON.stringify(built.document));
+  assert.match((built.document.warnings as string[]).join('\n'), /shared-lock: eventfd_ctx\.show_lock/);
+  writeFileSync(
+    join(folder, 'shows.c'),
+    `#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static unsigned long show(void)
+{
+	int fd = eventfd(0, 0); char name[64], line[128]; unsigned long n = 0; FILE *f;
+	snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
+	f = fopen(name, "r");
+	while (f && fgets(line, sizeof(line), f)) sscanf(line, "eventfd-shows: %lu", &n);
+	if (f) fclose(f);
+	close(fd);
+	return n;
+}
+int main(void)
+{
+	for (int i = 0; i < 8; i++) if (!fork()) { for (int k = 0; k < 200; k++) show(); _exit(0); }
+	while (wait(NULL) > 0);
+	printf("shows: %lu\\n", show());
+	return 0;
+}
+`,
+  );
+  await runOk('gcc', ['-O2', '-static', '-D_GNU_SOURCE', 'shows.c', '-o', 'shows'], { cwd: folder });
+  const guest = await boot({
+    image: kernel.paths.image,
+    files: {
+      '/lock.ko': readFileSync(join(folder, 'livepatch_lock.ko')),
+      '/shows': { content: readFileSync(join(folder, 'shows')), mode: 0o755 },
+    },
+  });
+  try {
+    const { output } = await guest.run(
+      `patch=/sys/kernel/livepatch/livepatch_lock
+insmod /lock.ko || echo insmod failed
+n=0; while [ "$(cat $patch/transition)" != 0 ] && [ $n -lt 200 ]; do sleep 0.2; n=$((n+1)); done
+/shows
+echo 0 > $patch/enabled; n=0; while [ -d $patch ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done
+rmmod livepatch_lock || echo rmmod failed
+/shows
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
+      { step: 'a lock for all objects', deadlineMs: 240_000 },
+    );
+    assert.match(output, /shows: 1601\nshows: 0\n/, output);
+    assert.doesNotMatch(output, /failed/);
+    assert.match(output, /log clean/);
+  } finally {
+    await guest.stop();
+  }
+});
