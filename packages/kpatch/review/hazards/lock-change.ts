@@ -2,6 +2,7 @@
  * A lock or RCU section that is taken in one function and released in another, where the patch changes only one side, or another lock
  * for the same data: a task between the two, or an unchanged function, still uses the old lock.
  */
+import { type CFunction, callsIn } from '../../source/c-functions.ts';
 import { type LockCall, lockCalls, unbalanced } from '../../source/locks.ts';
 import { type Change, type FunctionChange, placeOf } from '../change.ts';
 import type { Hazard, HazardKind } from '../hazard.ts';
@@ -15,7 +16,7 @@ export const lockChange: HazardKind = {
 function handover(change: FunctionChange): Hazard[] {
   const { before, after } = change;
   if (before === undefined || after === undefined) return [];
-  const [old, now] = [unbalanced(before.body), unbalanced(after.body)];
+  const [old, now] = [handed(before), handed(after)];
   const differs = (a: readonly LockCall[], b: readonly LockCall[]): LockCall | undefined =>
     a.find(({ key }) => !b.some((other) => other.key === key));
   const taken = differs(now.kept, old.kept) ?? differs(old.kept, now.kept);
@@ -34,6 +35,33 @@ function handover(change: FunctionChange): Hazard[] {
       remedy: 'take and release the lock in the same function, or replace every function that does the other half',
     },
   ];
+}
+
+/**
+ * What a function changes of the locks that its caller holds. It took itself what a call gave it in a variable of its own: by a result, or
+ * by the address of the variable.
+ */
+function handed({ body, parameters }: CFunction): ReturnType<typeof unbalanced> {
+  const { released, kept } = unbalanced(body);
+  const given = new Set(parameters.map(({ name }) => name));
+  const calls = callsIn(body);
+  const own = new Set(
+    released.flatMap(({ key }) => {
+      const on = /^\S+ (\w+)$/.exec(key)?.[1];
+      return on === undefined || given.has(on) || !isGiven(body, on) ? [] : [on];
+    }),
+  );
+  const takesOwn = ({ at }: LockCall): boolean =>
+    calls.some((call) => call.at === at && call.arguments.some((text) => own.has(text.replace(/^& ?/, ''))));
+  return {
+    released: released.filter(({ key }) => !own.has(key.slice(key.indexOf(' ') + 1))),
+    kept: kept.filter((one) => !takesOwn(one)),
+  };
+}
+
+/** True if a call in the body sets the variable. */
+function isGiven(body: string, variable: string): boolean {
+  return new RegExp(`[(,]\\s*&\\s*${variable}\\s*[,)]|\\b${variable}\\s*=[^=;]*\\w\\s*\\(`).test(body);
 }
 
 /** Takes another lock than before, while unchanged functions of the files still take the old one. */

@@ -26,7 +26,9 @@ function reinterpreted({ functions }: Change): Hazard[] {
   const writes = new Map<string, Use[]>();
   const reads = new Map<string, Use[]>();
   for (const change of existing) {
-    for (const statement of change.added) {
+    // A statement that only moves stores and reads what it did.
+    const moved = new Set(change.removed.map(({ text }) => text));
+    for (const statement of change.added.filter(({ text }) => !moved.has(text))) {
       const { written, read } = membersOf(statement);
       for (const name of written) if (wroteBefore(change, name)) add(writes, name, { change, statement });
       for (const name of read) if (readBefore(change, name)) add(reads, name, { change, statement });

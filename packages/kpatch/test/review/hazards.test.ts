@@ -53,6 +53,11 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
       after: 'static void end(struct q *q) { q->n = 0; }',
     },
     {
+      what: 'the function no longer releases the block that its caller locked',
+      before: 'static int end(struct block *b) { finish(b); bm_unlock(b); return 0; }',
+      after: 'static int end(struct block *b) { finish(b); return 0; }',
+    },
+    {
       what: 'one of two users of the same data takes another lock',
       before:
         'static void a(struct q *q) { mutex_lock(&q->lock); q->n++; mutex_unlock(&q->lock); }\nstatic void b(struct q *q) { mutex_lock(&q->lock); q->n--; mutex_unlock(&q->lock); }',
@@ -179,6 +184,25 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
 };
 
 const harmless: readonly Case[] = [
+  {
+    what: 'a statement that stores a member moves within its function',
+    before:
+      'static void build(struct q *q) { prepare(q); q->state = state; }\nstatic int ready(struct q *q) { return q->state && q->n; }',
+    after:
+      'static void build(struct q *q) { q->state = state; prepare(q); }\nstatic int ready(struct q *q) { return q->state && q->m; }',
+  },
+  {
+    what: 'a function does without a block that it locked and unlocked itself',
+    before:
+      'static int save(struct pool *p) { struct block *b; int r = super_lock(p, &b); if (r) return r; write_root(b); bm_unlock(b); return 0; }',
+    after: 'static int save(struct pool *p) { p->root = 1; return 0; }',
+  },
+  {
+    what: 'the same where the lock is taken by a name that does not fit',
+    before:
+      'static int show(struct pool *p) { struct block *b; int r = bm_read_lock(p->bm, 1, &b); if (r) return r; use(b); bm_unlock(b); return 0; }',
+    after: 'static int show(struct pool *p) { return p->root; }',
+  },
   {
     what: 'a missing check of a length',
     before: 'static int f(struct q *q, int n) { memcpy(q->b, q->a, n); return 0; }',

@@ -388,7 +388,7 @@ ${more}`;
       ],
       ['shared-lock'],
     );
-    assert.equal(notes[0]?.outcome, 'applied', notes[0]?.text);
+    assert.equal(notes[0]?.outcome, 'applied', notes[0]!.text);
     assert.match(patch, /^\+extern struct mutex \*kpatch_lock_s_lock;$/m);
     assert.match(patch, /^\+struct mutex \*kpatch_lock_s_lock;$/m);
     assert.ok(patch.indexOf('--- a/a/b.c') < patch.indexOf('KPATCH_PRE_PATCH_CALLBACK'));
@@ -420,7 +420,7 @@ ${more}`;
   test('a lock of another structure with the same name stays', () => {
     const other = 'static void also(struct o *o) { mutex_lock(&o->lock); mutex_unlock(&o->lock); }\n';
     const { patch, notes } = shared(source(lock, held, other), source('', 'f(s);', other));
-    assert.equal(notes[0]?.outcome, 'applied', notes[0]?.text);
+    assert.equal(notes[0]?.outcome, 'applied', notes[0]!.text);
     assert.doesNotMatch(patch, /^-static void also/m);
   });
 });
