@@ -47,7 +47,7 @@ export { type Proof, type ProofDemand, requireProof, signProof } from './module/
 export type { ProofEvent } from './prove/run/event.ts';
 export { type Hazard, kindNames as hazardKinds } from './review/hazard.ts';
 export { hazardText } from './review/review.ts';
-export { rulesFor as rewriteRulesFor } from './rewrite/patches.ts';
+export { rulesAgainst as rewriteRulesAgainst } from './rewrite/patches.ts';
 export { rules as rewriteRules } from './rewrite/rewrite.ts';
 
 /** A build request in which everything but the patches has a default: cumulative, strict, no CVE names. */
@@ -84,7 +84,7 @@ export async function review(request: SeriesRequest, report: Reporter = silentRe
 
 /**
  * Turns patches that cannot be live patched into one with the same effect on new calls, and says what each rule did and assumes
- * (docs/rewrite.md). `rules` are names of rules, see `rewriteRulesFor`. Errors: as `kpatch rewrite`.
+ * (docs/rewrite.md). `rules` are names of rules, see `rewriteRulesAgainst`. Errors: as `kpatch rewrite`.
  */
 export async function rewrite(
   request: SeriesRequest & { readonly rules: readonly string[] },

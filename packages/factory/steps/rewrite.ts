@@ -1,7 +1,7 @@
 /** Rewrites a patch that the build refuses, with the rules that the settings allow (docs/rewrite.md). */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { rewriteRulesFor } from 'kpatch';
+import { rewriteRulesAgainst } from 'kpatch';
 import { KpatchError, temporaryFolder } from 'kpatch/parts';
 import type { Factory, StoredPatch } from './factory.ts';
 import { filesOf, rewritingsOf, writePatches } from './parts/files.ts';
@@ -24,7 +24,7 @@ export async function rewritePatch(
   const { state, config, tools } = factory;
   const known = await rewritingsOf(factory, release);
   const applied = known[patch.digest]?.rules ?? [];
-  const helpful = rewriteRulesFor(error.code).filter((rule) => !applied.includes(rule));
+  const helpful = rewriteRulesAgainst(error).filter((rule) => !applied.includes(rule));
   const rules = helpful.filter((rule) => config.rewrite.includes(rule));
   if (rules.length === 0) {
     const denied = helpful.length > 0 ? { problem: `the settings do not allow the rules ${helpful.join(', ')}` } : {};
