@@ -1,6 +1,7 @@
 /**
  * The lint rules of the architecture: a room of packages/kpatch imports only itself and rooms above it in the table, the
- * factory and the fleet import the program only through its public interface, and no file takes part in an import cycle.
+ * factory and the fleet import the program only through its public interface, and no file takes part in an import cycle. No
+ * folder holds more than twelve files on one level.
  * Prints each import that breaks a rule.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -21,7 +22,7 @@ const order = [
   'distro',
   'prepare',
   'differ',
-  'runpre',
+  'run-pre',
   'module',
   'provenance',
   'review',
@@ -48,7 +49,7 @@ const building = [
   'source',
   'prepare',
   'differ',
-  'runpre',
+  'run-pre',
   'builder',
   'review',
   'rewrite',
@@ -59,9 +60,9 @@ const building = [
 /** What a room must not know although it comes later: the program that loads patches knows nothing of building them, and so on. */
 const excluded: Partial<Record<Room, readonly Room[]>> = {
   differ: ['kernel', 'toolchain', 'kbuild', 'source', 'distro', 'prepare'],
-  runpre: ['differ', 'source'],
-  vm: ['toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder'],
-  advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'runpre', 'module', 'builder', 'vm'],
+  'run-pre': ['differ', 'source'],
+  vm: ['toolchain', 'kbuild', 'source', 'prepare', 'differ', 'run-pre', 'module', 'builder'],
+  advisory: ['kernel', 'toolchain', 'kbuild', 'source', 'prepare', 'differ', 'run-pre', 'module', 'builder', 'vm'],
   prove: ['review', 'rewrite', 'shield', 'builder', 'source', 'differ', 'advisory'],
   host: [...building, 'distro', 'advisory'],
   channel: [...building, 'prove'],
@@ -128,6 +129,21 @@ const folders = new Set([
 for (const folder of folders) {
   if (!existsSync(join(root, folder, 'README.md')))
     complain(`packages/kpatch/${folder}: has no README.md that says what it takes, returns and must not know`);
+}
+
+/** Files that a folder may hold before it needs a second level. */
+const MOST_FILES = 12;
+/** Folders that are lists: one file for each entry. */
+const lists: Readonly<Record<string, string>> = {
+  'base/errors/entries': 'the errors of each room',
+  'platform/x86_64': 'the parts of one record',
+};
+for (const folder of folders) {
+  const count = files.filter((file) => file.includes('/') && dirname(file) === folder).length;
+  if (count > MOST_FILES && lists[folder] === undefined)
+    complain(`packages/kpatch/${folder}: has ${count} files; at most ${MOST_FILES}, then a second level`);
+  if (count <= MOST_FILES && lists[folder] !== undefined)
+    complain(`tools/layers.ts: ${folder} has ${count} files and needs no exception`);
 }
 
 /** Strongly connected groups of more than one file (Tarjan 1972). */

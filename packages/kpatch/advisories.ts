@@ -18,7 +18,7 @@ import { KernelFacts } from './prepare/facts.ts';
 import { prepareKernel } from './prepare/kernel.ts';
 import { parseSourcePatch } from './source/patch.ts';
 
-export { type Changelog, parseChangelog, readChangelog } from './advisory/changelog.ts';
+export { type Changelog, parseChangelog, readChangelog } from './advisory/formats/changelog.ts';
 export { type Advisory, type CommitRange, emptyAdvisory, isCveId, join as joinAdvisories } from './advisory/record.ts';
 export { defaultSelection, readSelection, type SelectionRules, selectionOf } from './advisory/selection.ts';
 export { readDocument, readSources, type Sources } from './advisory/sources.ts';

@@ -12,7 +12,7 @@ import type { RunningCode } from '#kpatch/kernel/running-code.ts';
 import type { TargetKernel } from '#kpatch/kernel/target.ts';
 import { requirePlatform } from '#kpatch/platform/registry.ts';
 import { KernelFacts } from '#kpatch/prepare/facts.ts';
-import { runningCode } from '#kpatch/runpre/module-code.ts';
+import { runningCode } from '#kpatch/run-pre/module-code.ts';
 import { random } from '../corpus/files.ts';
 
 export interface Drawing {

@@ -1,6 +1,6 @@
 /** The answer of `kpatch advisory`: what a newer kernel would fix, what is fixed live, and what waits for a reboot. */
-import type { Changelog } from './changelog.ts';
-import { fixedBetween } from './changelog.ts';
+import type { Changelog } from './formats/changelog.ts';
+import { fixedBetween } from './formats/changelog.ts';
 import { type Advisory, type Applicability, emptyAdvisory, severityOf, statusAt } from './record.ts';
 import { type SelectionRules, select } from './selection.ts';
 import type { Level } from './severity.ts';

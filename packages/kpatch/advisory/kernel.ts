@@ -5,7 +5,7 @@ import { failure } from '../base/errors/error.ts';
 import { run } from '../base/run.ts';
 import { changelogNames, ecosystemOf, packageTypeOfVersion, taggedRelease, versionInBanner } from '../distro/names.ts';
 import { namesOf } from '../platform/registry.ts';
-import type { Changelog } from './changelog.ts';
+import type { Changelog } from './formats/changelog.ts';
 import { compareBy, type Scheme, upstreamOf } from './version.ts';
 
 /** The version of the package that a kernel release comes from, as `6.1.190-1`, or `5.14.0-427.13.1.el9_4`. */

@@ -2,8 +2,8 @@
  * Severity words. The channel speaks with Red Hat's four levels, since those are what the field's live patches are selected
  * by; CVSS scores and other vendors' words are mapped onto them.
  */
-import { cvss3Score } from './cvss3.ts';
-import { cvss4Score } from './cvss4.ts';
+import { cvss3Score } from './formats/cvss3.ts';
+import { cvss4Score } from './formats/cvss4.ts';
 
 /** From least to most severe. `none` is a score of 0. */
 export const levels = ['none', 'low', 'moderate', 'important', 'critical'] as const;

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { readBytes, reasonOf } from '../base/files.ts';
 import { object, parseJSON } from '../base/plain.ts';
-import { type Changelog, parseChangelog, readChangelog } from './changelog.ts';
-import { isCsaf, readCsaf } from './csaf.ts';
-import { isCve5, readCve5 } from './cve5.ts';
-import { isKev, readKev } from './kev.ts';
-import { isOsv, readOsv } from './osv.ts';
+import { type Changelog, parseChangelog, readChangelog } from './formats/changelog.ts';
+import { isCsaf, readCsaf } from './formats/csaf.ts';
+import { isCve5, readCve5 } from './formats/cve5.ts';
+import { isKev, readKev } from './formats/kev.ts';
+import { isOsv, readOsv } from './formats/osv.ts';
+import { isTracker, readTracker } from './formats/tracker.ts';
 import { type Advisory, join as joinRecords } from './record.ts';
-import { isTracker, readTracker } from './tracker.ts';
 
 export interface Sources {
   readonly advisories: ReadonlyMap<string, Advisory>;

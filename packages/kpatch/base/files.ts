@@ -17,9 +17,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { onExit } from './cleanup.ts';
 import { failure, KpatchError } from './errors/error.ts';
-import { ownerMark, sweep } from './leftovers.ts';
+import { onExit } from './process/cleanup.ts';
+import { ownerMark, sweep } from './process/leftovers.ts';
 
 /**
  * Writes a file by temporary file, fsync, rename, fsync of the folder, so that a crash leaves the old or the new content.

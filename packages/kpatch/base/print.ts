@@ -2,8 +2,8 @@
  * The only module that writes to standard output and standard error. It escapes control characters, because text from modules,
  * guests, mirrors and other programs must not control the terminal.
  */
-import { printable } from './printable.ts';
-import { type Line, plainText, render, terminalOf } from './terminal.ts';
+import { printable } from './text/printable.ts';
+import { type Line, plainText, render, terminalOf } from './text/terminal.ts';
 
 /** Writes text to standard output. */
 export function print(text: string): void {

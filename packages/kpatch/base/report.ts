@@ -3,8 +3,8 @@
  * changing line. Elsewhere each stage prints a line when it starts and when it ends, and a long one prints that it is still
  * running every few seconds. With `--json` only warnings are kept, for the document.
  */
-import { printable, printableLine } from './printable.ts';
-import { terminalOf } from './terminal.ts';
+import { printable, printableLine } from './text/printable.ts';
+import { terminalOf } from './text/terminal.ts';
 
 export interface StageTime {
   readonly name: string;

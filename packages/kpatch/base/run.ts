@@ -1,9 +1,9 @@
 /** Runs other programs: with a timeout, in their own process group, never left behind. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { interrupted, onExit } from './cleanup.ts';
 import { failure } from './errors/error.ts';
-import { packageOf } from './tools.ts';
+import { interrupted, onExit } from './process/cleanup.ts';
+import { packageOf } from './process/tools.ts';
 
 export interface RunOptions {
   readonly cwd?: string;

@@ -12,9 +12,9 @@ import { readableFiles } from '../sandbox/user.ts';
 import { type Defer, onIntactKernel } from './intact.ts';
 import type { BuildRequest, BuildResult } from './request.ts';
 import type { PairComparison } from './stages/compare.ts';
-import { kernelTree } from './stages/kernel-tree.ts';
+import { kernelTree } from './stages/compile/kernel-tree.ts';
+import { ownModule } from './stages/compile/own-module.ts';
 import { type Order, readOrder } from './stages/order.ts';
-import { ownModule } from './stages/own-module.ts';
 import { prefetch } from './stages/prefetch.ts';
 import { findTarget } from './stages/target.ts';
 

@@ -23,7 +23,7 @@ import { authorHeaders } from '../source/author-header-files.ts';
 import { isDocument, type SourcePatch } from '../source/patch.ts';
 import { compilerArguments } from '../toolchain/compiler.ts';
 import type { CompiledPair } from './pairs.ts';
-import type { LeftOut } from './plan.ts';
+import type { LeftOut } from './planning/plan.ts';
 import { isMakefile } from './rules/makefiles.ts';
 import { removedSource } from './rules/unsupported.ts';
 

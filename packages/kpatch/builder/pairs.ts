@@ -9,7 +9,7 @@ import { objtoolSettings } from '../kbuild/objtool.ts';
 import { SourceOverlay } from '../kbuild/overlay.ts';
 import type { CompiledUnit, Unit } from '../kbuild/unit.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
-import { CompileTime, describeWide, WIDE } from './compile-time.ts';
+import { CompileTime, describeWide, WIDE } from './duration/compile-time.ts';
 
 export interface CompiledPair {
   readonly unit: Unit;

@@ -10,8 +10,8 @@ import type { ProvenanceStatement } from '../provenance/statement.ts';
 import type { Hazard } from '../review/hazard.ts';
 import type { Adjustment } from '../source/apply.ts';
 import type { Cause } from './cause.ts';
-import type { LeftOut } from './irrelevance.ts';
 import type { OutOfTreeModule } from './out-of-tree.ts';
+import type { LeftOut } from './planning/irrelevance.ts';
 
 export interface BuildRequest {
   /** Patch files, folders or series files, in order. */

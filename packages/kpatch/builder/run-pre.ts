@@ -7,7 +7,7 @@ import type { ElfObject, ElfSymbol } from '../formats/elf/object.ts';
 import { codeDigest, type RunningCode } from '../kernel/running-code.ts';
 import type { KernelRules } from '../platform/kernel-rules.ts';
 import { architectureOf } from '../platform/registry.ts';
-import { RunPreMatcher, type RunPreResult } from '../runpre/match.ts';
+import { RunPreMatcher, type RunPreResult } from '../run-pre/match.ts';
 
 /** One unit of one object, compared with the target on demand. */
 export class RunPre {

@@ -4,7 +4,7 @@ import { type CommandUsage, type ExitStatus, failure, KpatchError } from '../bas
 import { errorLines } from '../base/errors/render.ts';
 import { jsonText, print, printErrorLines, printLines } from '../base/print.ts';
 import { consoleReporter, type Reporter, silentReporter } from '../base/report.ts';
-import { type Line, line, span } from '../base/terminal.ts';
+import { type Line, line, span } from '../base/text/terminal.ts';
 import { useSandbox } from '../base/workspace.ts';
 import type { Printed } from '../documents/registry.ts';
 

@@ -70,19 +70,19 @@ export const commands: readonly CommandEntry[] = [
     name: 'kernel',
     group: 'make',
     summary: 'manage the kernels prepared for building: add, list, show, remove',
-    load: () => import('./patch/kernel.ts'),
+    load: () => import('./kernel/kernel.ts'),
   },
   {
     name: 'cache',
     group: 'make',
     summary: 'manage the files that kpatch keeps on disk: list, size, prune',
-    load: () => import('./patch/cache.ts'),
+    load: () => import('./kernel/cache.ts'),
   },
   {
     name: 'status',
     group: 'host',
     summary: 'show the kernel, its patches, what the next boot loads, and what to do',
-    load: () => import('./host/status.ts'),
+    load: () => import('./host/show/status.ts'),
   },
   {
     name: 'load',
@@ -114,8 +114,13 @@ export const commands: readonly CommandEntry[] = [
     summary: 'go back to the live patch that was active or installed before',
     load: () => import('./host/rollback.ts'),
   },
-  { name: 'list', group: 'host', summary: 'list loaded and installed patches', load: () => import('./host/list.ts') },
-  { name: 'info', group: 'host', summary: 'show the contents of a patch', load: () => import('./host/info.ts') },
+  {
+    name: 'list',
+    group: 'host',
+    summary: 'list loaded and installed patches',
+    load: () => import('./host/show/list.ts'),
+  },
+  { name: 'info', group: 'host', summary: 'show the contents of a patch', load: () => import('./host/show/info.ts') },
   {
     name: 'signal',
     group: 'host',
@@ -132,7 +137,7 @@ export const commands: readonly CommandEntry[] = [
     name: 'verify',
     group: 'host',
     summary: 'check that installed, recorded and active patches are consistent',
-    load: () => import('./host/verify.ts'),
+    load: () => import('./host/show/verify.ts'),
   },
   {
     name: 'policy',
@@ -156,7 +161,7 @@ export const commands: readonly CommandEntry[] = [
     name: 'metrics',
     group: 'host',
     summary: 'print the state of this machine as Prometheus metrics',
-    load: () => import('./host/metrics.ts'),
+    load: () => import('./host/show/metrics.ts'),
   },
   {
     name: 'advisory',
@@ -205,7 +210,7 @@ export const commands: readonly CommandEntry[] = [
     name: 'doctor',
     group: 'other',
     summary: 'check whether this machine can build, prove and load live patches',
-    load: () => import('./patch/doctor.ts'),
+    load: () => import('./kernel/doctor.ts'),
   },
   { name: 'version', group: 'other', summary: 'print the version of kpatch', load: () => import('./version.ts') },
 ];

@@ -1,9 +1,9 @@
 /** The program `kpatch`: finds the command and runs it. */
 import { Command, CommanderError } from 'commander';
 import { failure } from '../base/errors/error.ts';
-import { harden } from '../base/harden.ts';
 import { handleBrokenOutput, print } from '../base/print.ts';
-import { terminalOf } from '../base/terminal.ts';
+import { harden } from '../base/process/harden.ts';
+import { terminalOf } from '../base/text/terminal.ts';
 import { version } from '../base/version.ts';
 import { printFailure, usageOf } from './command.ts';
 import { commands, groups } from './commands.ts';

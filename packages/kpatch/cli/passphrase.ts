@@ -2,10 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import type { Command } from 'commander';
-import { onExit } from '../base/cleanup.ts';
 import { failure } from '../base/errors/error.ts';
 import { reasonOf } from '../base/files.ts';
-import { printable } from '../base/printable.ts';
+import { onExit } from '../base/process/cleanup.ts';
+import { printable } from '../base/text/printable.ts';
 import type { PassphraseOf } from '../channel/tuf/key.ts';
 
 export interface PassphraseOptions {

@@ -1,5 +1,5 @@
 /** A whole page: one file that loads nothing, with the tokens, the components and the rules of its own. */
-import { contentPolicy, type Html, html, inlineScript, inlineStyle } from '../base/html.ts';
+import { contentPolicy, type Html, html, inlineScript, inlineStyle } from '../base/text/html.ts';
 import { components } from './components.ts';
 import { tokens } from './tokens.ts';
 

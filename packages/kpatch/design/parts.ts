@@ -1,5 +1,5 @@
 /** Markup of the components that several pages use. */
-import { type Html, type HtmlPart, html } from '../base/html.ts';
+import { type Html, type HtmlPart, html } from '../base/text/html.ts';
 
 export type Tone = 'good' | 'warn' | 'bad';
 

@@ -23,13 +23,13 @@ import type {
   Reason,
   Travelling,
 } from './options.ts';
-import { parentOf } from './parts/names.ts';
 import type { Pair } from './parts/pair.ts';
 import { entryOf, isFunction, type Part, sourceOf } from './parts/part.ts';
 import { readModel } from './parts/read-model.ts';
-import { TargetSymbols } from './parts/symbols.ts';
-import type { SizeHints } from './parts/table-form.ts';
-import { readEntries } from './parts/tables.ts';
+import { parentOf } from './parts/symbols/names.ts';
+import { TargetSymbols } from './parts/symbols/symbols.ts';
+import type { SizeHints } from './parts/tables/table-form.ts';
+import { readEntries } from './parts/tables/tables.ts';
 import { contentOf } from './parts/target.ts';
 import {
   callbackPhases,

@@ -4,8 +4,8 @@ import type { ObjectFile } from '../formats/elf/object-file.ts';
 import { parsed, prepare } from './diff.ts';
 import type { DiffOptions, Reason } from './options.ts';
 import { codeOf } from './parts/code.ts';
-import { parentOf } from './parts/names.ts';
 import { entryOf, isFunction, type Part } from './parts/part.ts';
+import { parentOf } from './parts/symbols/names.ts';
 import { describeTarget, targetOf } from './parts/target.ts';
 
 export interface ExplainedLine {

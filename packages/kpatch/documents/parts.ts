@@ -9,7 +9,7 @@ export const sha256 = v.pipe(
   v.title('a SHA-256 digest, 64 lower-case hexadecimal digits'),
 );
 
-/** A character that neither breaks a line nor turns its direction: those that base/printable.ts does not replace. */
+/** A character that neither breaks a line nor turns its direction: those that base/text/printable.ts does not replace. */
 const plain = '[^\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]';
 
 /** Text that is shown as part of a line somewhere. */

@@ -1,16 +1,16 @@
 /** All documents. docs/json.md and the JSON Schema files are generated from this list. */
-import * as caches from './caches.ts';
-import * as channel from './channel.ts';
-import * as cve from './cve.ts';
+import * as caches from './definitions/caches.ts';
+import * as channel from './definitions/channel.ts';
+import * as cve from './definitions/cve.ts';
+import * as fleet from './definitions/fleet.ts';
+import * as general from './definitions/general.ts';
+import * as host from './definitions/host.ts';
+import * as make from './definitions/make.ts';
+import * as proof from './definitions/proof.ts';
+import * as provenance from './definitions/provenance.ts';
+import * as shield from './definitions/shield.ts';
+import * as stored from './definitions/stored.ts';
 import type { Content, DocumentDefinition } from './document.ts';
-import * as fleet from './fleet.ts';
-import * as general from './general.ts';
-import * as host from './host.ts';
-import * as make from './make.ts';
-import * as proof from './proof.ts';
-import * as provenance from './provenance.ts';
-import * as shield from './shield.ts';
-import * as stored from './stored.ts';
 
 const areas = { general, make, shield, proof, provenance, host, cve, channel, fleet, stored, caches } as const;
 

@@ -2,7 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { printableLine } from '../base/printable.ts';
+import { printableLine } from '../base/text/printable.ts';
 import { version } from '../base/version.ts';
 import { rebootOf } from '../channel/follow/reboot.ts';
 import { readSettings } from '../channel/follow/settings.ts';

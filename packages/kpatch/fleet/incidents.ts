@@ -1,6 +1,6 @@
 /** What went wrong on this machine, as incidents of a report: each has a key, so that the server counts it once. */
 import { join } from 'node:path';
-import { printableLine } from '../base/printable.ts';
+import { printableLine } from '../base/text/printable.ts';
 import { lostText } from '../host/boot/boot.ts';
 import { blockedNow, readGuard } from '../host/boot/guard.ts';
 import { effectSummary, type FunctionEffect } from '../host/live/effectiveness.ts';

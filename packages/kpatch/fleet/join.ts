@@ -5,7 +5,7 @@ import { failure, KpatchError } from '../base/errors/error.ts';
 import { writeAtomically } from '../base/files.ts';
 import { requireInside } from '../base/inside.ts';
 import { hasSystemd } from '../channel/follow/units.ts';
-import type { fleetJoinedDocument } from '../documents/fleet.ts';
+import type { fleetJoinedDocument } from '../documents/definitions/fleet.ts';
 import { formProblem, type Stored } from '../documents/form.ts';
 import type { Machine } from '../host/machine/machine.ts';
 import { machineDigest, machineName } from './collect.ts';

@@ -8,7 +8,7 @@ import type {
   fleetChainDocument,
   fleetMembershipDocument,
   fleetReportDocument,
-} from '../documents/fleet.ts';
+} from '../documents/definitions/fleet.ts';
 import type { Stored } from '../documents/form.ts';
 import { storedDocument } from '../documents/form.ts';
 import type { Place } from './paths.ts';

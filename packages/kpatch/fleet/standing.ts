@@ -1,7 +1,7 @@
 /** What `kpatch status` shows of the fleet. It reads little and loads no definitions of documents, because every status asks it. */
 import { readFileSync, statSync } from 'node:fs';
 import { plural } from '../base/errors/plural.ts';
-import { printableLine } from '../base/printable.ts';
+import { printableLine } from '../base/text/printable.ts';
 import { waiting } from './outbox.ts';
 import { placeIn } from './paths.ts';
 

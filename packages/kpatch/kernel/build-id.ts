@@ -1,6 +1,6 @@
 /** The build-id of a kernel whose image is its plain memory: it has no section headers, but symbols around its notes. */
 import type { KernelImage } from './image.ts';
-import type { Kallsyms } from './kallsyms.ts';
+import type { Kallsyms } from './kallsyms/kallsyms.ts';
 
 const NT_GNU_BUILD_ID = 3;
 

@@ -3,9 +3,9 @@
  * section with symbolic relocations.
  */
 import { sha256 } from '../base/digest.ts';
-import type { LinkedField } from '../platform/run-pre.ts';
+import type { LinkedField } from '../platform/common/run-pre.ts';
 import type { KernelImage } from './image.ts';
-import type { Kallsyms } from './kallsyms.ts';
+import type { Kallsyms } from './kallsyms/kallsyms.ts';
 
 /** What a relocated field points to before the addend is taken off: an address, or a symbol that the loader will find. */
 export type FieldTarget =

@@ -4,7 +4,7 @@ import { ELF_MAGIC, ET, PT, SHF, SHT, SIZE } from '../formats/elf/constants.ts';
 import { decompress } from '../formats/payload.ts';
 import type { Platform } from '../platform/platform.ts';
 import { bootImageOf, platforms } from '../platform/registry.ts';
-import { memoryBase } from './kallsyms-tables.ts';
+import { memoryBase } from './kallsyms/kallsyms-tables.ts';
 
 /**
  * Unpacks a kernel image: what a machine boots, a packed or plain vmlinux, or a kernel's memory as it is. `file` is the name for

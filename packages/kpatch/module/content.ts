@@ -5,7 +5,7 @@
 import { sha256 } from '../base/digest.ts';
 import { failure } from '../base/errors/error.ts';
 import { readRegularFile } from '../base/files.ts';
-import { isPlainText } from '../base/printable.ts';
+import { isPlainText } from '../base/text/printable.ts';
 import { isSigned, splitSignature } from '../formats/appended-signature.ts';
 import { type ModinfoField, modinfoOf, modinfoValue } from '../formats/elf/modinfo.ts';
 import { ObjectFile } from '../formats/elf/object-file.ts';

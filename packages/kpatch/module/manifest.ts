@@ -3,8 +3,8 @@
  * kernel. The section is not allocated, so the kernel never sees it.
  */
 import { failure } from '../base/errors/error.ts';
+import type { manifestDocument } from '../documents/definitions/stored.ts';
 import { FormError, type Stored, storedDocument } from '../documents/form.ts';
-import type { manifestDocument } from '../documents/stored.ts';
 import { SHT } from '../formats/elf/constants.ts';
 import { ElfFile } from '../formats/elf/file.ts';
 import { type ElfObject, newSection } from '../formats/elf/object.ts';

@@ -5,8 +5,8 @@
 import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
 import { parseStrict } from '../base/strict-json.ts';
+import type { proofDocument } from '../documents/definitions/proof.ts';
 import { type Stored, storedDocument } from '../documents/form.ts';
-import type { proofDocument } from '../documents/proof.ts';
 import { type PublicKey, readPublicKey } from './public-key.ts';
 import { isSignedBy, readPrivateKey } from './signing-key.ts';
 

@@ -5,7 +5,7 @@
  */
 import { verify, type X509Certificate } from 'node:crypto';
 import { failure } from '../base/errors/error.ts';
-import { printableLine } from '../base/printable.ts';
+import { printableLine } from '../base/text/printable.ts';
 import { ID_DATA } from '../formats/cms.ts';
 import { type ModuleSignature, readCertificate, readSignature } from './signature.ts';
 

@@ -7,15 +7,15 @@
  * files of a kernel tree, or distributions.
  */
 import type { ElfObject } from '../formats/elf/object.ts';
-import type { BootImageRules } from './boot-image.ts';
-import type { Emulator } from './emulator.ts';
+import type { BootImageRules } from './common/boot-image.ts';
+import type { Emulator } from './common/emulator.ts';
+import type { ListingRules } from './common/listing.ts';
+import type { RunPreRules } from './common/run-pre.ts';
+import type { SmallKernel } from './common/small-kernel.ts';
+import type { SpecialSection } from './common/special.ts';
 import type { KernelRules } from './kernel-rules.ts';
-import type { ListingRules } from './listing.ts';
 import type { LoaderRules } from './loader.ts';
 import type { Naming } from './naming.ts';
-import type { RunPreRules } from './run-pre.ts';
-import type { SmallKernel } from './small-kernel.ts';
-import type { SpecialSection } from './special.ts';
 
 /**
  * What a relocation does, from the processor supplement of the ABI.

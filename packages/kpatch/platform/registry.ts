@@ -3,7 +3,7 @@ import { machine as unameHere } from 'node:os';
 import { constants, gunzipSync } from 'node:zlib';
 import { failure } from '../base/errors/error.ts';
 import { ELF_MAGIC, SIZE } from '../formats/elf/constants.ts';
-import type { BootImage } from './boot-image.ts';
+import type { BootImage } from './common/boot-image.ts';
 import type { Naming } from './naming.ts';
 import type { Platform } from './platform.ts';
 import { records } from './records.ts';

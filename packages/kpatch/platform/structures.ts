@@ -3,9 +3,9 @@
  * show.
  */
 import { failure } from '../base/errors/error.ts';
+import type { SpecialSection } from './common/special.ts';
 import type { KernelRules, StructureLayout } from './kernel-rules.ts';
 import type { Architecture } from './platform.ts';
-import type { SpecialSection } from './special.ts';
 
 /** Structures that rules depend on beside those of special sections. */
 const livepatch = ['klp_func', 'klp_object', 'klp_patch', 'klp_state'];

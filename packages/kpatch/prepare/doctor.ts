@@ -3,7 +3,7 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, release as runningRelease, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { packageOf } from '../base/tools.ts';
+import { packageOf } from '../base/process/tools.ts';
 import { cacheRoot, programFolders } from '../base/workspace.ts';
 import { platformHere } from '../platform/registry.ts';
 import { sandboxedOk } from '../sandbox/sandbox.ts';

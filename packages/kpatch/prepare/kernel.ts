@@ -4,7 +4,7 @@ import { release as runningRelease } from 'node:os';
 import { basename, join } from 'node:path';
 import { failure, KpatchError } from '../base/errors/error.ts';
 import { plural } from '../base/errors/plural.ts';
-import { type Lock, lock } from '../base/lock.ts';
+import { type Lock, lock } from '../base/process/lock.ts';
 import type { Reporter } from '../base/report.ts';
 import { cacheRoot, isSandboxed } from '../base/workspace.ts';
 import { type CustomParts, checkDebugImage, customOffer } from '../distro/custom/custom.ts';

@@ -3,8 +3,8 @@
  * step, and the last line of its console. Elsewhere it prints plain lines.
  */
 import { plural } from '../base/errors/plural.ts';
-import { printableLine } from '../base/printable.ts';
-import { line, type Role, render, type Span, span, terminalOf } from '../base/terminal.ts';
+import { printableLine } from '../base/text/printable.ts';
+import { line, type Role, render, type Span, span, terminalOf } from '../base/text/terminal.ts';
 import { seconds } from './proof-text.ts';
 import type { ProofEvent } from './run/event.ts';
 

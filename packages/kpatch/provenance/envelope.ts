@@ -4,8 +4,8 @@
  */
 import { failure } from '../base/errors/error.ts';
 import { parseStrict } from '../base/strict-json.ts';
+import type { envelopeDocument } from '../documents/definitions/provenance.ts';
 import type { Content } from '../documents/document.ts';
-import type { envelopeDocument } from '../documents/provenance.ts';
 import type { PublicKey } from '../module/public-key.ts';
 import { isSignedBy, type PrivateKey } from '../module/signing-key.ts';
 

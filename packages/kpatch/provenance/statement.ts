@@ -1,9 +1,9 @@
 /** In-toto statements of kpatch: reading them, and the parts that both kinds share. */
 import { failure } from '../base/errors/error.ts';
-import { isPlainText } from '../base/printable.ts';
+import { isPlainText } from '../base/text/printable.ts';
+import type { provenanceDocument, testResultDocument } from '../documents/definitions/provenance.ts';
 import type { Content } from '../documents/document.ts';
 import { formProblem } from '../documents/form.ts';
-import type { provenanceDocument, testResultDocument } from '../documents/provenance.ts';
 import type { PublicKey } from '../module/public-key.ts';
 import { open } from './envelope.ts';
 

@@ -8,8 +8,8 @@
 import { type StdioOptions, spawnSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { failure, KpatchError } from '../base/errors/error.ts';
+import { packageOf } from '../base/process/tools.ts';
 import { openFiles, type RunOptions, type RunResult, run, toolFailed } from '../base/run.ts';
-import { packageOf } from '../base/tools.ts';
 import { isSandboxed } from '../base/workspace.ts';
 import { filterFile } from './filter.ts';
 import { limitCommand, type ProcessLimits, TMP_SIZE } from './limits.ts';

@@ -2,10 +2,10 @@
 import { dirname, join } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
-import { isPlainText } from '../base/printable.ts';
 import { parseStrict } from '../base/strict-json.ts';
+import { isPlainText } from '../base/text/printable.ts';
+import { shieldFileDocument } from '../documents/definitions/shield.ts';
 import { type Content, problemIn } from '../documents/document.ts';
-import { shieldFileDocument } from '../documents/shield.ts';
 
 export interface ShieldFile extends Content<typeof shieldFileDocument> {
   /** Path of the test script, if the file names one. */

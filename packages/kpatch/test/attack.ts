@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { KpatchError } from '#kpatch/base/errors/error.ts';
-import { printable } from '#kpatch/base/printable.ts';
+import { printable } from '#kpatch/base/text/printable.ts';
 
 export interface Attack {
   /** What part of the program is attacked, as `policy`, `signature`, `sandbox`, `channel`. */

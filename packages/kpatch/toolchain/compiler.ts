@@ -1,7 +1,7 @@
 /** The compiler that built a kernel, and the one that is here. */
 import { failure } from '../base/errors/error.ts';
+import { packageOf } from '../base/process/tools.ts';
 import { run } from '../base/run.ts';
-import { packageOf } from '../base/tools.ts';
 import type { KernelConfig } from '../kernel/config.ts';
 import type { KernelCompiler, TargetKernel } from '../kernel/target.ts';
 import type { Naming } from '../platform/naming.ts';

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder, writeError } from '../base/files.ts';
-import type { Emulator } from '../platform/emulator.ts';
+import type { Emulator } from '../platform/common/emulator.ts';
 import { giveFolder, shareFolder } from '../sandbox/user.ts';
 import { initScript } from './agent/agent.ts';
 import { Console } from './agent/console.ts';

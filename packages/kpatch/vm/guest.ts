@@ -1,8 +1,8 @@
 /** A virtual machine that runs a given kernel: run scripts in it, bring files in and out, end it. boot.ts starts one. */
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { interrupted } from '../base/cleanup.ts';
 import { failure, type KpatchError } from '../base/errors/error.ts';
+import { interrupted } from '../base/process/cleanup.ts';
 import { AGENT_FOLDER } from './agent/agent.ts';
 import { Channel, SCRIPT_LIMIT } from './agent/channel.ts';
 import { type Console, readable } from './agent/console.ts';

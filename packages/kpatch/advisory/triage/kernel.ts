@@ -1,5 +1,5 @@
 /** What triage knows of a kernel: versions always, sources and configuration where they exist. */
-import type { Changelog } from '../changelog.ts';
+import type { Changelog } from '../formats/changelog.ts';
 import type { Scheme } from '../version.ts';
 
 /** Whether a source file is compiled for a kernel. */

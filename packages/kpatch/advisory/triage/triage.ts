@@ -2,7 +2,7 @@
  * Triage: one answer for each CVE of a kernel, with its evidence. Nothing is rounded towards safe: sources that contradict
  * each other, errors in a record and missing facts give `unknown` or `open`.
  */
-import type { Changelog } from '../changelog.ts';
+import type { Changelog } from '../formats/changelog.ts';
 import { type Advisory, emptyAdvisory, severityOf } from '../record.ts';
 import { type SelectionRules, select } from '../selection.ts';
 import type { AffectedObject, Answer, Evidence, TriagedCve } from './answer.ts';

@@ -1,5 +1,5 @@
 /** An error for people: the same parts in the same order, with colours and hanging indents where a terminal shows it. */
-import { type Line, line, span } from '../terminal.ts';
+import { type Line, line, span } from '../text/terminal.ts';
 import { type KpatchError, renderWhere } from './error.ts';
 
 /** Column at which the parts of an error begin. */

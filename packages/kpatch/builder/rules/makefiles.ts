@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 import { diffArrays } from 'diff';
 import { failure } from '../../base/errors/error.ts';
-import { printableLine } from '../../base/printable.ts';
+import { printableLine } from '../../base/text/printable.ts';
 import { type ObjectMap, type Owner, readObjectMap } from '../../kbuild/object-map.ts';
 import type { SourceOverlay } from '../../kbuild/overlay.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';

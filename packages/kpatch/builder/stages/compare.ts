@@ -11,15 +11,15 @@ import type { RunningCode } from '../../kernel/running-code.ts';
 import type { KernelRules } from '../../platform/kernel-rules.ts';
 import { architectureOf } from '../../platform/registry.ts';
 import type { KernelFacts } from '../../prepare/facts.ts';
-import { runningCode } from '../../runpre/module-code.ts';
-import { nothingChanged } from '../irrelevance.ts';
+import { runningCode } from '../../run-pre/module-code.ts';
 import { type CompiledPair, emptyObject, vendorUnit } from '../pairs.ts';
-import type { LeftOut } from '../plan.ts';
+import { nothingChanged } from '../planning/irrelevance.ts';
+import type { LeftOut } from '../planning/plan.ts';
 import { requireResolved } from '../rules/definitions.ts';
 import { type DeclaredStates, declaredStates } from '../rules/states.ts';
 import { RunPre } from '../run-pre.ts';
+import type { CompilePlan } from './compile/workshop.ts';
 import type { Target } from './target.ts';
-import type { CompilePlan } from './workshop.ts';
 
 /** What the differ found between both versions of a unit. */
 export interface UnitDifference {

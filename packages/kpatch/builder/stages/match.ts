@@ -6,9 +6,9 @@ import type { BuiltFunction } from '../request.ts';
 import { stackWarnings } from '../rules/stacks.ts';
 import { describeMismatch } from '../run-pre.ts';
 import type { Compared, UnitDifference } from './compare.ts';
+import type { Sources } from './compile/workshop.ts';
 import type { Order } from './order.ts';
 import type { Target } from './target.ts';
-import type { Sources } from './workshop.ts';
 
 /** The functions of the patch. Unless the user skips it, each replaced one matches the running code. Error: `run-pre-mismatch`. */
 export async function matchRunning(

@@ -6,10 +6,10 @@ import type { Hazard } from '../../review/hazard.ts';
 import type { CompiledPair } from '../pairs.ts';
 import type { BuildResult, BuiltFunction } from '../request.ts';
 import type { Compared, UnitDifference } from './compare.ts';
+import type { CompilePlan, Sources } from './compile/workshop.ts';
 import type { FinishedModule } from './module.ts';
 import type { Order } from './order.ts';
 import type { Target } from './target.ts';
-import type { CompilePlan, Sources } from './workshop.ts';
 
 /** The results of the stages before. */
 export interface Stages {

@@ -6,7 +6,7 @@ import type { Hazard } from '../../review/hazard.ts';
 import { reviewFiles } from '../../review/patches.ts';
 import { requireAllowed } from '../../review/review.ts';
 import type { BuildRequest } from '../request.ts';
-import type { Sources } from './workshop.ts';
+import type { Sources } from './compile/workshop.ts';
 
 /** The hazards of the patches, which become part of the manifest. Error: `review-denied`. */
 export async function reviewSources(

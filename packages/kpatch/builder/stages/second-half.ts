@@ -4,13 +4,13 @@ import type { Hazard } from '../../review/hazard.ts';
 import type { CompiledPair } from '../pairs.ts';
 import type { BuildRequest, BuildResult } from '../request.ts';
 import { conclude, PairComparison } from './compare.ts';
+import type { CompilePlan, Sources } from './compile/workshop.ts';
 import { matchRunning } from './match.ts';
 import { finishModule } from './module.ts';
 import type { Order } from './order.ts';
 import { stateProvenance } from './provenance.ts';
 import { resultOf } from './result.ts';
 import type { Target } from './target.ts';
-import type { CompilePlan, Sources } from './workshop.ts';
 
 /** The results of the stages before. */
 export interface FirstHalf {

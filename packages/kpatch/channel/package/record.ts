@@ -3,7 +3,7 @@
 import { type Advisory, isCveId, severityOf } from '../../advisory/record.ts';
 import { sha256 } from '../../base/digest.ts';
 import { failure } from '../../base/errors/error.ts';
-import type { livePatchRecordDocument } from '../../documents/channel.ts';
+import type { livePatchRecordDocument } from '../../documents/definitions/channel.ts';
 import { formProblem, type Stored } from '../../documents/form.ts';
 import { isRelease, type PatchModule } from '../patch-module.ts';
 

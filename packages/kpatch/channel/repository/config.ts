@@ -4,7 +4,7 @@ import { isAbsolute, join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { writeAtomically } from '../../base/files.ts';
 import { readJSON } from '../../base/plain.ts';
-import type { channelConfigDocument } from '../../documents/channel.ts';
+import type { channelConfigDocument } from '../../documents/definitions/channel.ts';
 import { formProblem, type Stored } from '../../documents/form.ts';
 
 export const channelSchema = 'kpatch.channel/1';

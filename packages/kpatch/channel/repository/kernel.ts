@@ -5,7 +5,7 @@ import { compareBy, type Scheme } from '../../advisory/version.ts';
 import { failure } from '../../base/errors/error.ts';
 import { writeAtomically } from '../../base/files.ts';
 import { readJSON } from '../../base/plain.ts';
-import type { channelKernelStoredDocument } from '../../documents/channel.ts';
+import type { channelKernelStoredDocument } from '../../documents/definitions/channel.ts';
 import { formProblem, type Stored } from '../../documents/form.ts';
 import { compareRecords, readRecord } from '../package/record.ts';
 import { isRelease } from '../patch-module.ts';

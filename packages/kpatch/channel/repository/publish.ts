@@ -15,13 +15,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { onExit } from '../../base/cleanup.ts';
 import { failure, KpatchError } from '../../base/errors/error.ts';
 import { syncFolder, temporaryFolder, writeAtomically, writeError } from '../../base/files.ts';
 import { readJSON } from '../../base/plain.ts';
+import { onExit } from '../../base/process/cleanup.ts';
 import type { Reporter } from '../../base/report.ts';
 import { run } from '../../base/run.ts';
-import type { channelGenerationDocument } from '../../documents/channel.ts';
+import type { channelGenerationDocument } from '../../documents/definitions/channel.ts';
 import { type Stored, storedDocument } from '../../documents/form.ts';
 import { readTrust } from '../trust.ts';
 import { intoPool, signAll } from './add.ts';

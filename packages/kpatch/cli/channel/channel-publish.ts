@@ -8,7 +8,7 @@ import { readSources } from '../../advisory/sources.ts';
 import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
 import { readBytes, writeAtomically } from '../../base/files.ts';
-import { lock } from '../../base/lock.ts';
+import { lock } from '../../base/process/lock.ts';
 import { sourceDateEpoch } from '../../base/workspace.ts';
 import { readPublicKeys } from '../../channel/follow/manager/key.ts';
 import { isRelease } from '../../channel/patch-module.ts';

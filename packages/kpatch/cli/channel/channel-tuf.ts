@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
-import { lock } from '../../base/lock.ts';
+import { lock } from '../../base/process/lock.ts';
 import { layout, readConfig } from '../../channel/repository/config.ts';
 import { prepareTargetsOf } from '../../channel/repository/publish.ts';
 import {

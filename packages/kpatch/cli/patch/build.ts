@@ -8,9 +8,9 @@ import { checkWritable, temporaryFolder, writeAtomically } from '../../base/file
 import { cacheRoot } from '../../base/workspace.ts';
 import { build } from '../../builder/build.ts';
 import { describeCause } from '../../builder/cause.ts';
-import { forecast } from '../../builder/forecast.ts';
+import { forecast } from '../../builder/duration/forecast.ts';
+import { recordDuration } from '../../builder/duration/timings.ts';
 import type { BuildRequest, BuildResult } from '../../builder/request.ts';
-import { recordDuration } from '../../builder/timings.ts';
 import type { SigningKey } from '../../module/make/sign.ts';
 import { provenancePath } from '../../module/proof-path.ts';
 import { readPrivateKey } from '../../module/signing-key.ts';
@@ -18,12 +18,12 @@ import { seal } from '../../provenance/envelope.ts';
 import { hazardText, readKinds } from '../../review/review.ts';
 import { obtainPatches } from '../../source/origin/obtain.ts';
 import { action, type Context, type Outcome } from '../command.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from '../kernel/kernel-options.ts';
+import { outOfTree, type PartOptions, partsOf, withParts } from '../kernel/kernel-parts.ts';
+import { targetOf } from '../kernel/target.ts';
 import { shellWord } from '../shell-word.ts';
 import { buildRewritten } from './build-rewritten.ts';
-import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
-import { outOfTree, type PartOptions, partsOf, withParts } from './kernel-parts.ts';
 import { planOutcome } from './plan-text.ts';
-import { targetOf } from './target.ts';
 
 interface Options extends KernelSourceOptions, PartOptions {
   readonly kernel?: string;

@@ -7,7 +7,7 @@ import { diff } from '../../differ/diff.ts';
 import { explain, renderExplanation } from '../../differ/explain.ts';
 import { leftOutError } from '../../differ/left-out-error.ts';
 import type { ChangedFunction, DiffOptions, DiffResult } from '../../differ/options.ts';
-import { assumedSymbols, readSymbolTable } from '../../differ/parts/symbol-table.ts';
+import { assumedSymbols, readSymbolTable } from '../../differ/parts/symbols/symbol-table.ts';
 import { readObject } from '../../formats/elf/read-object.ts';
 import { parseSymvers } from '../../kernel/symvers.ts';
 import { has } from '../../platform/kernel-rules.ts';

@@ -1,8 +1,8 @@
 /** `kpatch build --plan` for people. */
 import { plural } from '../../base/errors/plural.ts';
-import { type Line, line, span } from '../../base/terminal.ts';
+import { type Line, line, span } from '../../base/text/terminal.ts';
 import { describeCause } from '../../builder/cause.ts';
-import type { Forecast } from '../../builder/forecast.ts';
+import type { Forecast } from '../../builder/duration/forecast.ts';
 import type { Outcome } from '../command.ts';
 
 /** Units that are listed; `--json` lists all. */

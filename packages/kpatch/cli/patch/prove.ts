@@ -34,9 +34,9 @@ import { testResultPath } from '../../provenance/statement.ts';
 import { testResultOf } from '../../provenance/test-result.ts';
 import { machineFor } from '../../vm/qemu/emulator.ts';
 import { type NextStep, printFailure, printNext } from '../command.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from '../kernel/kernel-options.ts';
 import { shellWord } from '../shell-word.ts';
 import { type JsonStream, jsonStream } from './json-stream.ts';
-import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 
 interface Options extends KernelSourceOptions {
   readonly sandbox: boolean;

@@ -1,11 +1,11 @@
 /** `kpatch reproduce MODULE`: builds a module again from its recorded inputs and compares the bytes. */
 import type { Command } from 'commander';
-import { type Reproduction, reproduce } from '../../builder/reproduce.ts';
+import { type Reproduction, reproduce } from '../../builder/rebuild/reproduce.ts';
 import { provenancePath } from '../../module/proof-path.ts';
 import { readPublicKey } from '../../module/public-key.ts';
 import { action, type Outcome } from '../command.ts';
-import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
-import { outOfTree, type PartOptions, partsOf, withParts } from './kernel-parts.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from '../kernel/kernel-options.ts';
+import { outOfTree, type PartOptions, partsOf, withParts } from '../kernel/kernel-parts.ts';
 
 interface Options extends KernelSourceOptions, PartOptions {
   readonly provenance?: string;

@@ -9,7 +9,7 @@ import { hazardText, readKinds, requireAllowed } from '../../review/review.ts';
 import { readableFiles } from '../../sandbox/user.ts';
 import { readSeries } from '../../source/series.ts';
 import { action } from '../command.ts';
-import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from '../kernel/kernel-options.ts';
 
 interface Options extends KernelSourceOptions {
   readonly kernel?: string;

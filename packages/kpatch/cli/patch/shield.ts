@@ -10,7 +10,7 @@ import { usersText } from '../../shield/count.ts';
 import { expiry, readShieldFile, type ShieldFile } from '../../shield/file.ts';
 import { buildShield, type Shield, type ShieldRequest } from '../../shield/shield.ts';
 import { action, type Outcome } from '../command.ts';
-import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from '../kernel/kernel-options.ts';
 import { proveModule } from './prove-module.ts';
 
 interface Options extends KernelSourceOptions {

@@ -6,15 +6,15 @@ import { plural } from '../../base/errors/plural.ts';
 import { temporaryFolder, writeAtomically } from '../../base/files.ts';
 import { print, printErrorLines } from '../../base/print.ts';
 import type { Reporter } from '../../base/report.ts';
-import { line, span } from '../../base/terminal.ts';
+import { line, span } from '../../base/text/terminal.ts';
 import { cacheRoot } from '../../base/workspace.ts';
 import { holdKernel, kernelOfModule, requireLivepatch } from '../../prepare/kernel.ts';
 import { kernelNamed, readSubject, type Subject } from '../../prove/input/subject.ts';
 import { FOLDER, startTrial, type Trial, wasEnded } from '../../prove/trial.ts';
 import { obtainPatches } from '../../source/origin/obtain.ts';
 import { action, type Context, type Outcome } from '../command.ts';
-import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
-import { targetOf } from './target.ts';
+import { type KernelSourceOptions, kernelSource, withKernelSource } from '../kernel/kernel-options.ts';
+import { targetOf } from '../kernel/target.ts';
 
 interface Options extends KernelSourceOptions {
   readonly kernel?: string;

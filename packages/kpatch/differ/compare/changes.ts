@@ -1,10 +1,10 @@
 /** Finds what changed between two correlated objects: functions with reasons, and what must be included with them. */
 import { STB } from '../../formats/elf/constants.ts';
 import type { Reason } from '../options.ts';
-import { parentOf } from '../parts/names.ts';
 import { note, type Pair } from '../parts/pair.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
 import { unpatchableReason } from '../parts/section-class.ts';
+import { parentOf } from '../parts/symbols/names.ts';
 import { targetOf, useOf } from '../parts/target.ts';
 import { type AuthorWishes, readWishes } from './author.ts';
 import type { Comparison } from './compare.ts';

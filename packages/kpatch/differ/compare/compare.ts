@@ -1,14 +1,14 @@
 /** Compares two parts: bytes, relocations, and their table entries. */
 import type { Relocation, Section } from '../../formats/elf/object.ts';
 import type { Reason } from '../options.ts';
-import { btfDifference } from '../parts/btf-ids.ts';
 import { type Code, codeOf, plainCode } from '../parts/code.ts';
 import { isLineField, isSameButForLine } from '../parts/line-fields.ts';
 import { isLineLoad } from '../parts/lines.ts';
-import { listEntries } from '../parts/list.ts';
 import { bytesOf, entryOf, type Model, type Part } from '../parts/part.ts';
 import { storageOf } from '../parts/section-class.ts';
-import { type Entries, type Entry, entryAt, entryBytes, replacementLength } from '../parts/tables.ts';
+import { btfDifference } from '../parts/tables/btf-ids.ts';
+import { listEntries } from '../parts/tables/list.ts';
+import { type Entries, type Entry, entryAt, entryBytes, replacementLength } from '../parts/tables/tables.ts';
 import { contentOf, describeTarget, type ReferenceTarget, relocationKind, targetOf, useOf } from '../parts/target.ts';
 import { isCopyable } from './correlate.ts';
 

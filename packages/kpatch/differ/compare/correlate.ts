@@ -5,10 +5,10 @@
  */
 import { STB } from '../../formats/elf/constants.ts';
 import type { Relocation, Section } from '../../formats/elf/object.ts';
-import { baseName, familyOf, isNumbered, isPerUse } from '../parts/names.ts';
 import type { Model, Part } from '../parts/part.ts';
 import { isDescriptors, isSanitizerData, isTags } from '../parts/section-class.ts';
-import type { Entries } from '../parts/tables.ts';
+import { baseName, familyOf, isNumbered, isPerUse } from '../parts/symbols/names.ts';
+import type { Entries } from '../parts/tables/tables.ts';
 import { relocationKind, targetOf } from '../parts/target.ts';
 
 export interface Correlation {

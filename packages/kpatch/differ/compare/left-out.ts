@@ -3,9 +3,9 @@
 import { STB } from '../../formats/elf/constants.ts';
 import type { Section } from '../../formats/elf/object.ts';
 import type { LeftOutChange, Reason } from '../options.ts';
-import { parentOf } from '../parts/names.ts';
 import type { Pair } from '../parts/pair.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
+import { parentOf } from '../parts/symbols/names.ts';
 import { refuseInit } from './limits.ts';
 
 /** Notes a changed part of init or exit code. That of a module is refused where it can run again. */

@@ -1,11 +1,11 @@
 /** What livepatch can reach of a running kernel: changes beyond that are left out where that is safe, or refused. */
 import { STB } from '../../formats/elf/constants.ts';
 import type { Reason } from '../options.ts';
-import { parentOf } from '../parts/names.ts';
 import type { Pair } from '../parts/pair.ts';
 import { entryOf, isFunction, type Part } from '../parts/part.ts';
 import { unpatchableReason } from '../parts/section-class.ts';
-import type { Entries } from '../parts/tables.ts';
+import { parentOf } from '../parts/symbols/names.ts';
+import type { Entries } from '../parts/tables/tables.ts';
 import { targetOf, useOf } from '../parts/target.ts';
 
 /**

@@ -5,9 +5,9 @@
 import { SHF } from '../../formats/elf/constants.ts';
 import type { Section } from '../../formats/elf/object.ts';
 import { codeOf } from '../parts/code.ts';
-import { familyOf } from '../parts/names.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
-import type { Entries } from '../parts/tables.ts';
+import { familyOf } from '../parts/symbols/names.ts';
+import type { Entries } from '../parts/tables/tables.ts';
 import { contentOf, type ReferenceTarget, targetOf, throughList } from '../parts/target.ts';
 
 /** Offsets in struct pi_entry (include/linux/printk.h), which is packed. */

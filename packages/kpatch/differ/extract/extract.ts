@@ -11,8 +11,8 @@ import {
 } from '../../formats/elf/object.ts';
 import { codeOf } from '../parts/code.ts';
 import type { Model, Part } from '../parts/part.ts';
-import type { Resolution } from '../parts/symbols.ts';
-import { type Entry, entryBytes } from '../parts/tables.ts';
+import type { Resolution } from '../parts/symbols/symbols.ts';
+import { type Entry, entryBytes } from '../parts/tables/tables.ts';
 import { contentOf } from '../parts/target.ts';
 import type { KernelReferent, KernelRelocation } from '../patch.ts';
 import type { Decision } from '../select/references.ts';

@@ -10,8 +10,8 @@
 
 import { SHF } from '../../formats/elf/constants.ts';
 import type { Instruction } from '../../platform/platform.ts';
-import { baseName, familyOf, isFunctionName } from './names.ts';
 import { type Part, sourceOf } from './part.ts';
+import { baseName, familyOf, isFunctionName } from './symbols/names.ts';
 import { contentOf, type ReferenceTarget, targetOf, throughList, useOf } from './target.ts';
 
 /**

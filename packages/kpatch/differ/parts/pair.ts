@@ -2,7 +2,7 @@
 import type { DiffOptions, LeftOutChange, Reason } from '../options.ts';
 import type { Refusals } from '../select/refusals.ts';
 import type { Model, Part } from './part.ts';
-import type { Entries } from './tables.ts';
+import type { Entries } from './tables/tables.ts';
 
 export interface Pair {
   readonly original: Model;

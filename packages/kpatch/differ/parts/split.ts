@@ -3,9 +3,9 @@
 import { SHF, SHT, STB, STT } from '../../formats/elf/constants.ts';
 import { type ElfObject, type ElfSymbol, type Section, sizeOf } from '../../formats/elf/object.ts';
 import type { Architecture } from '../../platform/platform.ts';
-import { isBtfId } from './btf-ids.ts';
 import type { Model, Part } from './part.ts';
 import type { SectionKind } from './section-class.ts';
+import { isBtfId } from './tables/btf-ids.ts';
 
 /** A symbol that names something, with the source file before it and whether it only marks padding. */
 export interface Located {

@@ -5,8 +5,8 @@ import { has } from '../../platform/kernel-rules.ts';
 import { isCopyable } from '../compare/correlate.ts';
 import type { Pair } from '../parts/pair.ts';
 import type { Part } from '../parts/part.ts';
-import type { Lookup, TargetSymbols } from '../parts/symbols.ts';
-import type { Entry } from '../parts/tables.ts';
+import type { Lookup, TargetSymbols } from '../parts/symbols/symbols.ts';
+import type { Entry } from '../parts/tables/tables.ts';
 import { type ReferenceTarget, targetOf } from '../parts/target.ts';
 
 /**

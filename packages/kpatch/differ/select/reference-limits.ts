@@ -4,8 +4,8 @@ import type { Relocation, Section } from '../../formats/elf/object.ts';
 import { usesOf } from '../compare/correlate.ts';
 import type { Pair } from '../parts/pair.ts';
 import { isFunction, type Part } from '../parts/part.ts';
-import type { Resolution } from '../parts/symbols.ts';
-import type { Entry } from '../parts/tables.ts';
+import type { Resolution } from '../parts/symbols/symbols.ts';
+import type { Entry } from '../parts/tables/tables.ts';
 import { type ReferenceTarget, useOf } from '../parts/target.ts';
 
 /** Who refers: a part that is included, or an entry of a table that goes with one. */

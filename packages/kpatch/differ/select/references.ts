@@ -8,11 +8,11 @@ import type { ElfSymbol, Relocation, Section } from '../../formats/elf/object.ts
 import type { Use } from '../../platform/platform.ts';
 import type { Changes } from '../compare/changes.ts';
 import { isCopyable } from '../compare/correlate.ts';
-import { familyOf } from '../parts/names.ts';
 import type { Pair } from '../parts/pair.ts';
 import { entryOf, isFunction, type Part } from '../parts/part.ts';
-import type { Lookup, Resolution, TargetSymbols } from '../parts/symbols.ts';
-import { type Entry, entryAt } from '../parts/tables.ts';
+import { familyOf } from '../parts/symbols/names.ts';
+import type { Lookup, Resolution, TargetSymbols } from '../parts/symbols/symbols.ts';
+import { type Entry, entryAt } from '../parts/tables/tables.ts';
 import { type ReferenceTarget, targetOf, useOf } from '../parts/target.ts';
 import {
   checkLate,

@@ -1,6 +1,7 @@
 /** What the boot guard remembers between boots (`.boot.json`). */
+
+import type { bootGuardDocument } from '../../documents/definitions/stored.ts';
 import type { Stored } from '../../documents/form.ts';
-import type { bootGuardDocument } from '../../documents/stored.ts';
 
 export type Guard = Stored<typeof bootGuardDocument>;
 /** A patch as the guard knows it: the same name with other content is another patch. */

@@ -1,9 +1,9 @@
 /** Loads a livepatch module: checks, insmod, transition. The result names the state in which the kernel is left. */
 
-import { onExit } from '../../base/cleanup.ts';
 import { sha256 } from '../../base/digest.ts';
 import { failure, KpatchError } from '../../base/errors/error.ts';
 import { readRegularFile } from '../../base/files.ts';
+import { onExit } from '../../base/process/cleanup.ts';
 import type { Reporter } from '../../base/report.ts';
 import { type AdmitOptions, admit } from '../acceptance/acceptance.ts';
 import { checkFit, type Finding, requireFit } from '../fit.ts';

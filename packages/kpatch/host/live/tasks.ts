@@ -1,7 +1,7 @@
 /** Tasks and their patch state in a transition, from `/proc/PID/task/TID` (Documentation/livepatch/livepatch.rst). */
 
 import { join } from 'node:path';
-import { printableLine } from '../../base/printable.ts';
+import { printableLine } from '../../base/text/printable.ts';
 import { attribute, namesIn, numberAttribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 

@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { onExit } from '../../base/cleanup.ts';
+import { onExit } from '../../base/process/cleanup.ts';
 import { flagAttribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 import { aliasesOf } from './aliases.ts';

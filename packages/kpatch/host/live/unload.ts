@@ -1,7 +1,7 @@
 /** Disables a live patch and removes its module. */
 import { join } from 'node:path';
-import { onExit } from '../../base/cleanup.ts';
 import { failure } from '../../base/errors/error.ts';
+import { onExit } from '../../base/process/cleanup.ts';
 import type { Reporter } from '../../base/report.ts';
 import { journal } from '../machine/journal.ts';
 import type { Machine } from '../machine/machine.ts';

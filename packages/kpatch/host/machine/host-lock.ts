@@ -3,7 +3,7 @@ import { closeSync, constants, fchmodSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { writeError } from '../../base/files.ts';
-import { lock } from '../../base/lock.ts';
+import { lock } from '../../base/process/lock.ts';
 import type { Reporter } from '../../base/report.ts';
 import { keepInside, type Machine } from './machine.ts';
 

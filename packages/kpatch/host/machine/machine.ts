@@ -5,8 +5,8 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { linksBelow, requireInside } from '../../base/inside.ts';
-import { printableLine } from '../../base/printable.ts';
 import { run } from '../../base/run.ts';
+import { printableLine } from '../../base/text/printable.ts';
 
 /** Result of an operation; `message` is the output of the tool or the system error. */
 export interface ActResult {

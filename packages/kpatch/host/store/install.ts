@@ -1,7 +1,7 @@
 /** Installs a patch so that it is active now and after each boot, and uninstalls it. */
 import { basename } from 'node:path';
-import { interrupted, onExit } from '../../base/cleanup.ts';
 import { failure, KpatchError } from '../../base/errors/error.ts';
+import { interrupted, onExit } from '../../base/process/cleanup.ts';
 import type { Reporter } from '../../base/report.ts';
 import { type Admission, admit } from '../acceptance/acceptance.ts';
 import { isUnattended } from '../acceptance/origin.ts';

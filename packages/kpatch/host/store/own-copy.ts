@@ -4,9 +4,9 @@
  */
 import { chmodSync, lstatSync, mkdirSync, realpathSync, rmSync } from 'node:fs';
 import { join, sep } from 'node:path';
-import { onExit } from '../../base/cleanup.ts';
 import { failure } from '../../base/errors/error.ts';
 import { writeAtomically, writeError } from '../../base/files.ts';
+import { onExit } from '../../base/process/cleanup.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { ModuleFile } from './module-file.ts';
 

@@ -5,8 +5,8 @@
  */
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
+import type { storeIndexDocument } from '../../documents/definitions/stored.ts';
 import { type Stored, storedDocument } from '../../documents/form.ts';
-import type { storeIndexDocument } from '../../documents/stored.ts';
 import { attribute } from '../machine/attribute.ts';
 
 export type Index = Stored<typeof storeIndexDocument>;

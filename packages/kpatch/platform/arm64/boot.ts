@@ -1,5 +1,5 @@
 /** Image is the kernel's memory, perhaps packed, perhaps in EFI's form (Documentation/arch/arm64/booting.rst). */
-import { type BootImageRules, openEfiZboot } from '../boot-image.ts';
+import { type BootImageRules, openEfiZboot } from '../common/boot-image.ts';
 
 const PE_MACHINE = 0xaa64;
 

@@ -2,8 +2,9 @@
  * Instructions of aarch64 (Arm Architecture Reference Manual, C4 "A64 instruction set encoding") as far as the rules need
  * them. Where an encoding is not distinguished finely, more registers count as written than are.
  */
+
+import { signed, wordDecoder } from '../common/words.ts';
 import type { Decoder, Flow, Instruction } from '../platform.ts';
-import { signed, wordDecoder } from '../words.ts';
 
 export function decoder(bytes: Uint8Array): Decoder {
   return wordDecoder(bytes, decode);

@@ -1,5 +1,5 @@
 /** QEMU's `virt` machine (the serial port is a PL011). */
-import { accelerators, type Emulator, virtMachine } from '../emulator.ts';
+import { accelerators, type Emulator, virtMachine } from '../common/emulator.ts';
 import { reseedProgram } from './reseed.ts';
 
 export const emulator: Emulator = {

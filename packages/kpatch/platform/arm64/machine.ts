@@ -1,8 +1,8 @@
 /** aarch64, little endian as all distributions have it. */
-import { objdumpFor } from '../objdump.ts';
+import { objdumpFor } from '../common/objdump.ts';
+import { bytesOfWord, isFilledWith, wordAt } from '../common/words.ts';
 import { entryTables, ordinary } from '../ordinary.ts';
 import type { BranchField, Platform, Use } from '../platform.ts';
-import { bytesOfWord, isFilledWith, wordAt } from '../words.ts';
 import { boot } from './boot.ts';
 import { decoder } from './decoder.ts';
 import { emulator } from './emulator.ts';

@@ -1,7 +1,7 @@
-/** See `platform/reseed.ts`. */
+/** See `platform/common/reseed.ts`. */
 
-import { staticProgram } from '../reseed.ts';
-import { bytesOfWord } from '../words.ts';
+import { staticProgram } from '../common/reseed.ts';
+import { bytesOfWord } from '../common/words.ts';
 
 const instructions = [
   0xd2800000, // mov x0, #0

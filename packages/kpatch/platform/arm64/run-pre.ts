@@ -2,8 +2,8 @@
  * Run-pre match on aarch64. Linking changes no instruction, only fields. An address takes two of them: ADRP has the distance of the
  * page, the instruction that uses it the place in the page.
  */
-import { type Branch, type LinkedField, plainField, type RunPreRules } from '../run-pre.ts';
-import { bytesOfWord, signed, wordAt } from '../words.ts';
+import { type Branch, type LinkedField, plainField, type RunPreRules } from '../common/run-pre.ts';
+import { bytesOfWord, signed, wordAt } from '../common/words.ts';
 import { relocationOf } from './relocations.ts';
 
 const NOP = 0xd503201f;

@@ -1,5 +1,5 @@
-/** See `platform/small-kernel.ts`. Linux 7.2 is the first that selects HAVE_LIVEPATCH here (arch/arm64/Kconfig). */
-import { type SmallKernel, words } from '../small-kernel.ts';
+/** See `platform/common/small-kernel.ts`. Linux 7.2 is the first that selects HAVE_LIVEPATCH here (arch/arm64/Kconfig). */
+import { type SmallKernel, words } from '../common/small-kernel.ts';
 
 export const smallKernel: SmallKernel = {
   options:

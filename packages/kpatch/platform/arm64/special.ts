@@ -1,8 +1,9 @@
 /**
  * Tables of the aarch64 kernel whose entries belong to functions. Sizes from arch/arm64/include/asm of the versions named.
  */
+
+import { alternatives, commonTables, type SpecialSection, sites } from '../common/special.ts';
 import { type KernelRules, since } from '../kernel-rules.ts';
-import { alternatives, commonTables, type SpecialSection, sites } from '../special.ts';
 
 export function specialSections(kernel: KernelRules): readonly SpecialSection[] {
   const common = {

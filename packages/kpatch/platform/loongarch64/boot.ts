@@ -1,5 +1,5 @@
 /** vmlinuz.efi is EFI's form of packed kernels; distributions also ship vmlinux. */
-import { type BootImageRules, openEfiZboot } from '../boot-image.ts';
+import { type BootImageRules, openEfiZboot } from '../common/boot-image.ts';
 
 /** PE machine LoongArch64, in the header that all kernels begin with (arch/loongarch/kernel/head.S). */
 const PE_MACHINE = 0x6264;

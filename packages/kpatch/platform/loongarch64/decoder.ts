@@ -2,8 +2,9 @@
  * Instructions of loongarch64 (LoongArch Reference Manual, volume 1, appendix B) as far as the rules need them. Where an
  * encoding is not distinguished finely, more registers count as written than are.
  */
+
+import { signed, wordAt, wordDecoder } from '../common/words.ts';
 import type { Decoder, Flow, Instruction } from '../platform.ts';
-import { signed, wordAt, wordDecoder } from '../words.ts';
 
 /** ra, a0 to a7, t0 to t8: what a callee may write. */
 const VOLATILE = 0x1ffff2;

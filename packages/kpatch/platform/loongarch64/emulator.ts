@@ -1,5 +1,5 @@
 /** QEMU's `virt` machine. No test boots it yet. */
-import { accelerators, type Emulator, virtMachine } from '../emulator.ts';
+import { accelerators, type Emulator, virtMachine } from '../common/emulator.ts';
 
 export const emulator: Emulator = {
   program: 'qemu-system-loongarch64',

@@ -3,8 +3,8 @@
  * PCALAU12I has the distance of the page, the instruction that uses it the place in the page. Kernels are compiled and linked
  * without relaxation (arch/loongarch/Makefile), so linking changes nothing else.
  */
-import { type Branch, type LinkedField, plainField, type RunPreRules } from '../run-pre.ts';
-import { bytesOfWord, signed, wordAt } from '../words.ts';
+import { type Branch, type LinkedField, plainField, type RunPreRules } from '../common/run-pre.ts';
+import { bytesOfWord, signed, wordAt } from '../common/words.ts';
 import { R_LARCH } from './relocations.ts';
 
 const NOP = 0x03400000;

@@ -1,6 +1,7 @@
 /** Tables of the loongarch64 kernel whose entries belong to functions. Sizes from arch/loongarch/include/asm. */
+
+import { alternatives, commonTables, orcTable, type SpecialSection } from '../common/special.ts';
 import { type KernelRules, since } from '../kernel-rules.ts';
-import { alternatives, commonTables, orcTable, type SpecialSection } from '../special.ts';
 
 export function specialSections(kernel: KernelRules): readonly SpecialSection[] {
   const common = {

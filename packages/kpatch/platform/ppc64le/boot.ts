@@ -1,5 +1,5 @@
 /** zImage and vmlinux are ELF files, which need no unpacking here (arch/powerpc/boot/wrapper). */
-import type { BootImageRules } from '../boot-image.ts';
+import type { BootImageRules } from '../common/boot-image.ts';
 
 export const boot: BootImageRules = {
   open: () => undefined,

@@ -2,8 +2,9 @@
  * Instructions of ppc64le (Power ISA, book I) as far as the rules need them. Where an encoding is not distinguished finely,
  * more registers count as written than are.
  */
+
+import { signed, wordAt, wordDecoder } from '../common/words.ts';
 import type { Decoder, Flow, Instruction } from '../platform.ts';
-import { signed, wordAt, wordDecoder } from '../words.ts';
 
 /** r0 and r3 to r12: what a callee may write. */
 const VOLATILE = 0x1ff9;

@@ -1,5 +1,5 @@
 /** QEMU's `pseries` machine: serial ports are hypervisor consoles. No test boots it yet. */
-import { accelerators, type Emulator } from '../emulator.ts';
+import { accelerators, type Emulator } from '../common/emulator.ts';
 
 export const emulator: Emulator = {
   program: 'qemu-system-ppc64',

@@ -1,8 +1,8 @@
 /** ppc64le: 64-bit Power, little endian, ELF version 2 ABI. */
-import { objdumpFor } from '../objdump.ts';
+import { objdumpFor } from '../common/objdump.ts';
+import { bytesOfWord, isFilledWith, wordAt } from '../common/words.ts';
 import { entryTables, ordinary } from '../ordinary.ts';
 import type { BranchField, Platform, Use } from '../platform.ts';
-import { bytesOfWord, isFilledWith, wordAt } from '../words.ts';
 import { boot } from './boot.ts';
 import { decoder } from './decoder.ts';
 import { emulator } from './emulator.ts';

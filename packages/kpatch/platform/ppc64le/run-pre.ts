@@ -3,9 +3,9 @@
  * (binutils, bfd/elf64-ppc.c, ppc64_elf_edit_toc and ppc64_elf_relocate_section): where the upper part is zero the first one
  * becomes a NOP and the second one uses r2, and an address that would be loaded from `.toc` is computed. It also arranges `.toc` again.
  */
-import type { Branch, LinkedField, Rewritten, RunPreRules } from '../run-pre.ts';
-import { plainField } from '../run-pre.ts';
-import { bytesOfWord, signed, wordAt } from '../words.ts';
+import type { Branch, LinkedField, Rewritten, RunPreRules } from '../common/run-pre.ts';
+import { plainField } from '../common/run-pre.ts';
+import { bytesOfWord, signed, wordAt } from '../common/words.ts';
 import { R_PPC64 } from './relocations.ts';
 
 const NOP = 0x60000000;

@@ -1,5 +1,5 @@
-/** See `platform/small-kernel.ts`. A pseries guest has its consoles from the hypervisor, and needs neither network nor disks. */
-import { type SmallKernel, words } from '../small-kernel.ts';
+/** See `platform/common/small-kernel.ts`. A pseries guest has its consoles from the hypervisor, and needs neither network nor disks. */
+import { type SmallKernel, words } from '../common/small-kernel.ts';
 
 export const smallKernel: SmallKernel = {
   options:

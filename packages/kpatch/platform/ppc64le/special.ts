@@ -2,8 +2,9 @@
  * Tables of the ppc64le kernel whose entries belong to functions. Sizes from arch/powerpc/include/asm of the versions
  * named.
  */
+
+import { commonTables, longs, optional, type SpecialSection } from '../common/special.ts';
 import { type KernelRules, since } from '../kernel-rules.ts';
-import { commonTables, longs, optional, type SpecialSection } from '../special.ts';
 
 /**
  * asm/feature-fixups.h, the same since 2.6: mask, value, then the distances of start, end, start and end of the

@@ -1,6 +1,6 @@
 /** bzImage: a boot program, with the packed memory of the kernel in it (arch/s390/boot/head.S, vmlinux.lds.S). */
 import { crc32 } from 'node:zlib';
-import type { BootImage, BootImageRules } from '../boot-image.ts';
+import type { BootImage, BootImageRules } from '../common/boot-image.ts';
 
 /** Where head.S has the mark of kernels that take parameters. */
 const MARK = 0x10008;

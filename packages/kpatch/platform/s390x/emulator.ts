@@ -1,5 +1,5 @@
 /** QEMU's machine with channel devices. The console is SCLP's, the agent's port virtio's. No test boots it yet. */
-import { accelerators, type Emulator } from '../emulator.ts';
+import { accelerators, type Emulator } from '../common/emulator.ts';
 
 export const emulator: Emulator = {
   program: 'qemu-system-s390x',

@@ -1,5 +1,5 @@
 /** s390x: the 64-bit architecture of IBM Z, big endian. */
-import { objdumpFor } from '../objdump.ts';
+import { objdumpFor } from '../common/objdump.ts';
 import { entryTables, ordinary } from '../ordinary.ts';
 import type { BranchField, Platform, Use } from '../platform.ts';
 import { boot } from './boot.ts';

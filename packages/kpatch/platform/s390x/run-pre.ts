@@ -4,7 +4,7 @@
  * kernel); where the linker knows them it computes them instead: LGRL becomes LARL (binutils, bfd/elf64-s390.c,
  * elf_s390_relocate_section).
  */
-import { type Branch, type LinkedField, plainField, type Rewritten, type RunPreRules } from '../run-pre.ts';
+import { type Branch, type LinkedField, plainField, type Rewritten, type RunPreRules } from '../common/run-pre.ts';
 import { R_390 } from './relocations.ts';
 
 /** Bytes from an instruction to its field, where the field is at byte 2. */

@@ -1,5 +1,5 @@
-/** See `platform/small-kernel.ts`. Without network and disks, which a guest does not need here. */
-import { type SmallKernel, words } from '../small-kernel.ts';
+/** See `platform/common/small-kernel.ts`. Without network and disks, which a guest does not need here. */
+import { type SmallKernel, words } from '../common/small-kernel.ts';
 
 export const smallKernel: SmallKernel = {
   options:

@@ -1,5 +1,5 @@
 /** Tables of the s390x kernel whose entries belong to functions. Sizes from arch/s390/include/asm of the versions named. */
-import { type KernelRules, since } from '../kernel-rules.ts';
+
 import {
   alternatives,
   commonTables,
@@ -8,7 +8,8 @@ import {
   oneOf,
   type SpecialSection,
   words,
-} from '../special.ts';
+} from '../common/special.ts';
+import { type KernelRules, since } from '../kernel-rules.ts';
 
 /**
  * The facility, then lengths. 6.11: 32 bits of feature. 5.18: replacements are as long as what they replace; before, both lengths

@@ -1,5 +1,5 @@
 /** bzImage: a real-mode setup program, then the packed vmlinux (Documentation/arch/x86/boot.rst). */
-import type { BootImage, BootImageRules } from '../boot-image.ts';
+import type { BootImage, BootImageRules } from '../common/boot-image.ts';
 
 /** Offsets of the setup header. */
 const HEADER = { sectors: 0x1f1, magic: 0x202, version: 0x206, kernelVersion: 0x20e, payload: 0x248, length: 0x24c };

@@ -1,5 +1,5 @@
 /** QEMU's default machine for x86-64, with two of its serial ports. */
-import { accelerators, type Emulator } from '../emulator.ts';
+import { accelerators, type Emulator } from '../common/emulator.ts';
 import { reseedProgram } from './reseed.ts';
 
 export const emulator: Emulator = {

@@ -1,6 +1,6 @@
 /** x86-64 code for people, and who calls whom in the kernel image. */
 import { createRequire } from 'node:module';
-import type { CodeLine, CodeReference, ListingRules, NameAddress } from '../listing.ts';
+import type { CodeLine, CodeReference, ListingRules, NameAddress } from '../common/listing.ts';
 import { R_X86_64 } from './relocations.ts';
 
 type Iced = typeof import('iced-x86');

@@ -1,5 +1,5 @@
 /** Run-pre match on x86-64: the assembler picks a short or a long branch by the distance, which is no difference of the code. */
-import { type Branch, type LinkedField, plainField, type RunPreRules } from '../run-pre.ts';
+import { type Branch, type LinkedField, plainField, type RunPreRules } from '../common/run-pre.ts';
 import { nopLength } from './padding.ts';
 import { R_X86_64 } from './relocations.ts';
 

@@ -1,5 +1,5 @@
 /** Tables of the x86-64 kernel whose entries belong to functions. Sizes from arch/x86/include/asm of the versions named. */
-import { type KernelRules, since } from '../kernel-rules.ts';
+
 import {
   alternatives,
   commonTables,
@@ -10,7 +10,8 @@ import {
   sites,
   staticCallSites,
   words,
-} from '../special.ts';
+} from '../common/special.ts';
+import { type KernelRules, since } from '../kernel-rules.ts';
 
 /**
  * The feature, then the lengths; packed. 6.3 (5d1dd961e743): 32 bits of feature and flags, 14 bytes. 5.13 (23c1ad538f4f): the

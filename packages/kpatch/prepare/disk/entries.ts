@@ -1,11 +1,11 @@
 /** What the cache holds: each entry with what it is, how large it is, when it was last used and whether it is in use. */
 import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { isAbandoned } from '../../base/leftovers.ts';
+import { isAbandoned } from '../../base/process/leftovers.ts';
 import { run } from '../../base/run.ts';
 import { cacheRoot } from '../../base/workspace.ts';
+import type { cacheDocument } from '../../documents/definitions/make.ts';
 import type { Content } from '../../documents/document.ts';
-import type { cacheDocument } from '../../documents/make.ts';
 import {
   cachedReleases,
   kernelFolder,
@@ -218,7 +218,7 @@ function commits(): Found[] {
   });
 }
 
-/** What `builder/timings.ts` keeps; small, and never removed. */
+/** What `builder/duration/timings.ts` keeps; small, and never removed. */
 function timings(): Found[] {
   const path = join(cacheRoot(), 'timings.json');
   const what = 'how long builds took on this machine';

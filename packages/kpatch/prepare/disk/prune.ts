@@ -6,7 +6,7 @@
  */
 import { lstatSync, rmSync } from 'node:fs';
 import { KpatchError } from '../../base/errors/error.ts';
-import { type Lock, lock } from '../../base/lock.ts';
+import { type Lock, lock } from '../../base/process/lock.ts';
 import { derivedFolders, kernelLock, packagesLock, removeFolder } from '../cache.ts';
 import { type CacheEntry, type CacheKind, cacheEntries } from './entries.ts';
 import type { CacheLimits } from './limits.ts';

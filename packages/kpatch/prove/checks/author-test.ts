@@ -2,9 +2,9 @@
 
 import { functionName } from '../input/subject.ts';
 import { type Phase, testCommand } from '../input/test-script.ts';
-import { countCalls, startCounting } from '../run/call-counts.ts';
 import type { GuestCheck, Session } from '../run/check.ts';
 import { ClaimFailed, type Evidence } from '../run/event.ts';
+import { countCalls, startCounting } from '../run/guest/call-counts.ts';
 
 const TEST_DEADLINE_MS = 120_000;
 

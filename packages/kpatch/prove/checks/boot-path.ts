@@ -1,11 +1,11 @@
 /** The boot path: a patch installed by `kpatch install` is loaded automatically after a reboot. */
 
 import { seconds } from '../proof-text.ts';
-import { SERVICE_COMMAND, SERVICE_RESULT, STORE } from '../run/boot-service.ts';
 import type { GuestCheck, Session } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { parseLog } from '../run/kernel-log.ts';
-import { guestPath, livePatches } from '../run/livepatch.ts';
+import { SERVICE_COMMAND, SERVICE_RESULT, STORE } from '../run/guest/boot-service.ts';
+import { parseLog } from '../run/guest/kernel-log.ts';
+import { guestPath, livePatches } from '../run/guest/livepatch.ts';
 
 /** Installing waits for a transition, for which the host code has a time limit of 75 s. */
 const INSTALL_DEADLINE_MS = 240_000;

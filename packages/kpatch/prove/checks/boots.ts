@@ -2,9 +2,9 @@
 import { plural } from '../../base/errors/plural.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { complaintsIn, parseLog } from '../run/kernel-log.ts';
-import { enabledFunctions, parseEnabledFunctions } from '../run/livepatch.ts';
-import { loadTarget } from '../run/targets.ts';
+import { complaintsIn, parseLog } from '../run/guest/kernel-log.ts';
+import { enabledFunctions, parseEnabledFunctions } from '../run/guest/livepatch.ts';
+import { loadTarget } from '../run/guest/targets.ts';
 
 export const boots: GuestCheck = {
   id: 'boots',

@@ -1,9 +1,9 @@
 /** Repeated loading and unloading under load leaves the kernel as it was. */
 import type { GuestCheck, Session } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { guestPath, secondsForFunctions } from '../run/livepatch.ts';
-import { rememberStockLog } from '../run/stock-log.ts';
-import { type Load, loadFigures, startLoad, stopLoad } from '../run/workload.ts';
+import { guestPath, secondsForFunctions } from '../run/guest/livepatch.ts';
+import { rememberStockLog } from '../run/guest/stock-log.ts';
+import { type Load, loadFigures, startLoad, stopLoad } from '../run/guest/workload.ts';
 
 /** Cycles in one boot; the full plan has two such boots. */
 const CYCLES = 50;

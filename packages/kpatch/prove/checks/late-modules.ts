@@ -3,7 +3,7 @@
 import { testCommand } from '../input/test-script.ts';
 import type { GuestCheck, Session } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { parseLog } from '../run/kernel-log.ts';
+import { parseLog } from '../run/guest/kernel-log.ts';
 import {
   enabledFunctions,
   insert,
@@ -11,8 +11,8 @@ import {
   parseEnabledFunctions,
   takeOut,
   waitForTransition,
-} from '../run/livepatch.ts';
-import { loadTarget, presentTargets } from '../run/targets.ts';
+} from '../run/guest/livepatch.ts';
+import { loadTarget, presentTargets } from '../run/guest/targets.ts';
 
 export const lateModules: GuestCheck = {
   id: 'late-modules',

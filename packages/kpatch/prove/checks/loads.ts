@@ -2,7 +2,7 @@
 import { plural } from '../../base/errors/plural.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { insert, livePatches, waitForTransition } from '../run/livepatch.ts';
+import { insert, livePatches, waitForTransition } from '../run/guest/livepatch.ts';
 
 export const loads: GuestCheck = {
   id: 'loads',

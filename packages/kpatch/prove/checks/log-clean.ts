@@ -2,8 +2,8 @@
 import { plural } from '../../base/errors/plural.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { complaintsIn, parseLog } from '../run/kernel-log.ts';
-import { normalMessage } from '../run/stock-log.ts';
+import { complaintsIn, parseLog } from '../run/guest/kernel-log.ts';
+import { normalMessage } from '../run/guest/stock-log.ts';
 
 export const logClean: GuestCheck = {
   id: 'log-clean',

@@ -3,8 +3,8 @@
 import { testCommand } from '../input/test-script.ts';
 import type { GuestCheck, Session } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { callersOf, type Growth, growth, lookAtMemory } from '../run/held-memory.ts';
-import { insert, takeOut, waitForTransition } from '../run/livepatch.ts';
+import { callersOf, type Growth, growth, lookAtMemory } from '../run/guest/held-memory.ts';
+import { insert, takeOut, waitForTransition } from '../run/guest/livepatch.ts';
 
 /** Runs of the test in a batch; a call site with half as many more objects after each batch leaks. */
 const RUNS = 20;

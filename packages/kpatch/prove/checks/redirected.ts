@@ -4,7 +4,7 @@ import type { ReplacedFunction } from '../../module/tables.ts';
 import { functionName } from '../input/subject.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { enabledFunctions, listedFunctions, parseEnabledFunctions, patchedObjects } from '../run/livepatch.ts';
+import { enabledFunctions, listedFunctions, parseEnabledFunctions, patchedObjects } from '../run/guest/livepatch.ts';
 
 export const redirected: GuestCheck = {
   id: 'redirected',

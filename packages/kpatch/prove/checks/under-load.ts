@@ -3,8 +3,8 @@
 import { testCommand } from '../input/test-script.ts';
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { insert, takeOut, waitForTransition } from '../run/livepatch.ts';
-import { loadFigures, startLoad, stopLoad } from '../run/workload.ts';
+import { insert, takeOut, waitForTransition } from '../run/guest/livepatch.ts';
+import { loadFigures, startLoad, stopLoad } from '../run/guest/workload.ts';
 
 const TRANSITION_SECONDS = 120;
 const TEST_RUNS = 10;

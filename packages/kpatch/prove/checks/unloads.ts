@@ -1,7 +1,7 @@
 /** The patch can be unloaded and leaves nothing behind. */
 import type { GuestCheck } from '../run/check.ts';
 import { ClaimFailed } from '../run/event.ts';
-import { enabledFunctions, livePatches, parseEnabledFunctions, takeOut } from '../run/livepatch.ts';
+import { enabledFunctions, livePatches, parseEnabledFunctions, takeOut } from '../run/guest/livepatch.ts';
 
 export const unloads: GuestCheck = {
   id: 'unloads',

@@ -3,7 +3,7 @@
 import type { Subject } from '../input/subject.ts';
 import type { GuestCheck, Session } from '../run/check.ts';
 import { ClaimFailed, type Evidence } from '../run/event.ts';
-import { insert, livePatches, remove, takeOut, waitForTransition } from '../run/livepatch.ts';
+import { insert, livePatches, remove, takeOut, waitForTransition } from '../run/guest/livepatch.ts';
 import { runTestOnce } from './late-modules.ts';
 
 export const upgrade: GuestCheck = {

@@ -1,6 +1,6 @@
 /** Finds the callers of a function of vmlinux: direct calls and jumps in code, pointers in data. */
 import type { KernelImage } from '../../kernel/image.ts';
-import type { Kallsyms } from '../../kernel/kallsyms.ts';
+import type { Kallsyms } from '../../kernel/kallsyms/kallsyms.ts';
 
 export interface CallPlace {
   readonly name: string;

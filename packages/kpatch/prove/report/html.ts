@@ -1,4 +1,4 @@
-/** Words and names for the report; markup comes from base/html.ts. */
+/** Words and names for the report; markup comes from base/text/html.ts. */
 
 /** A valid id for links. */
 export function slug(text: string): string {

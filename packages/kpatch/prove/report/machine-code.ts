@@ -1,8 +1,8 @@
 /** Old and new machine code of a replaced function as comparable lines: calls and data by name instead of address. */
 import type { ElfObject, ElfSymbol, Relocation, Section } from '../../formats/elf/object.ts';
 import type { KernelImage } from '../../kernel/image.ts';
-import type { Kallsyms } from '../../kernel/kallsyms.ts';
-import type { CodeLine, NameAddress } from '../../platform/listing.ts';
+import type { Kallsyms } from '../../kernel/kallsyms/kallsyms.ts';
+import type { CodeLine, NameAddress } from '../../platform/common/listing.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { architectureOf } from '../../platform/registry.ts';
 

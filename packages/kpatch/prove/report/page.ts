@@ -1,6 +1,6 @@
 /** The report: one self-contained HTML page without scripts. */
 
-import { type Html, html } from '../../base/html.ts';
+import { type Html, html } from '../../base/text/html.ts';
 import { pageText, type Section } from '../../design/page.ts';
 import { diffLines, facts as factList, scrolling, type Tone, verdictBanner } from '../../design/parts.ts';
 import type { Proof, ProofCheck } from '../../module/proof.ts';

@@ -1,6 +1,6 @@
 /** The SVG pictures of the report, each with a title and a description. */
 
-import { type Html, html } from '../../base/html.ts';
+import { type Html, html } from '../../base/text/html.ts';
 import type { ReplacedCode } from './facts.ts';
 import { count } from './html.ts';
 

@@ -7,7 +7,7 @@ import type { Guest, ScriptOptions, ScriptResult } from '../../vm/guest.ts';
 import type { Subject } from '../input/subject.ts';
 import type { TestScript } from '../input/test-script.ts';
 import type { Evidence } from './event.ts';
-import type { CallCount, Transition } from './observations.ts';
+import type { CallCount, Transition } from './guest/observations.ts';
 
 /** The kernel of the proof. */
 export interface ProofKernel {

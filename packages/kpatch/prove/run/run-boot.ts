@@ -7,13 +7,13 @@ import type { Guest } from '../../vm/guest.ts';
 import { bootKept } from '../../vm/kept/kept.ts';
 import { emulatorFor } from '../../vm/qemu/emulator.ts';
 import { type RunInput, staticSession } from '../input/proof-input.ts';
-import { bootService, STORE_ARCHIVE } from './boot-service.ts';
 import type { BootState, Check, GuestCheck, PlannedBoot, Session } from './check.ts';
 import { isGuestEnd } from './event.ts';
-import { guestPath } from './livepatch.ts';
+import { bootService, STORE_ARCHIVE } from './guest/boot-service.ts';
+import { guestPath } from './guest/livepatch.ts';
+import { standIns } from './guest/targets.ts';
 import { type BootRecord, type CheckRecord, keyOf } from './record.ts';
 import { type CheckContext, notRun, runCheck } from './run-check.ts';
-import { standIns } from './targets.ts';
 
 export interface BootRun {
   readonly checks: readonly CheckRecord[];

@@ -3,7 +3,7 @@
  * (latin1), so what reaches the compiler is what the author wrote. `displayed` converts for messages.
  */
 import { failure, type KpatchError } from '../../base/errors/error.ts';
-import { printable } from '../../base/printable.ts';
+import { printable } from '../../base/text/printable.ts';
 
 /** What a mail program put around the lines of a diff. */
 export interface Wrapping {

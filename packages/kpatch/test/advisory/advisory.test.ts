@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { assess } from '#kpatch/advisory/assess.ts';
-import { fixedBetween, parseChangelog, readChangelog } from '#kpatch/advisory/changelog.ts';
+import { fixedBetween, parseChangelog, readChangelog } from '#kpatch/advisory/formats/changelog.ts';
 import { versionsFor } from '#kpatch/advisory/kernel.ts';
 import { severityOf, statusAt } from '#kpatch/advisory/record.ts';
 import { defaultSelection, select, selectionOf } from '#kpatch/advisory/selection.ts';

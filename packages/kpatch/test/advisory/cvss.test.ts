@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cvss3Score } from '#kpatch/advisory/cvss3.ts';
-import { cvss4Score } from '#kpatch/advisory/cvss4.ts';
+import { cvss3Score } from '#kpatch/advisory/formats/cvss3.ts';
+import { cvss4Score } from '#kpatch/advisory/formats/cvss4.ts';
 import { levelOfScore, levelOfWord, severityOfVector } from '#kpatch/advisory/severity.ts';
 
 test('CVSS 3.1: the scores of FIRST’s examples', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseChangelog } from '#kpatch/advisory/changelog.ts';
+import { parseChangelog } from '#kpatch/advisory/formats/changelog.ts';
 import { type Advisory, join as joined } from '#kpatch/advisory/record.ts';
 import { defaultSelection } from '#kpatch/advisory/selection.ts';
 import { readDocument } from '#kpatch/advisory/sources.ts';

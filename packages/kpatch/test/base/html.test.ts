@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { contentPolicy, type HtmlPart, html, inlineScript, inlineStyle, joined } from '#kpatch/base/html.ts';
+import { contentPolicy, type HtmlPart, html, inlineScript, inlineStyle, joined } from '#kpatch/base/text/html.ts';
 
 test('what is put into a template is text, unless a template made it', () => {
   const evil = "\"><img src=x onerror='alert(1)'>&\u202e\u0000";

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure } from '#kpatch/base/errors/error.ts';
 import { errorLines, renderError } from '#kpatch/base/errors/render.ts';
-import { line, plainText, render, span, terminalOf } from '#kpatch/base/terminal.ts';
+import { line, plainText, render, span, terminalOf } from '#kpatch/base/text/terminal.ts';
 
 test('a stream that is no terminal, a dumb one, and one without a size', () => {
   const infinite = Number.POSITIVE_INFINITY;

@@ -1,7 +1,7 @@
 /** The package of a program, for messages that say what to install. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { packageOf } from '#kpatch/base/tools.ts';
+import { packageOf } from '#kpatch/base/process/tools.ts';
 
 test('a program of a cross compiler is in a package with the name of its machine', () => {
   assert.equal(packageOf('aarch64-linux-gnu-gcc-12'), 'gcc-12-aarch64-linux-gnu');

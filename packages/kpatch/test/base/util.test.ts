@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { checkWritable, temporaryFolder, writeAtomically } from '#kpatch/base/files.ts';
-import { lock } from '#kpatch/base/lock.ts';
+import { lock } from '#kpatch/base/process/lock.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
 import { provokes } from '../provoke.ts';
 

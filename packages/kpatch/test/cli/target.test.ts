@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
-import { targetOf } from '#kpatch/cli/patch/target.ts';
+import { targetOf } from '#kpatch/cli/kernel/target.ts';
 import type { KernelProvider } from '#kpatch/distro/provider.ts';
 import { targetChoice } from '#kpatch/prepare/kernel.ts';
 

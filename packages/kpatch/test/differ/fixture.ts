@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import type { DiffOptions, DiffResult, ExportedSymbol } from '#kpatch/differ/options.ts';
-import { assumedSymbols } from '#kpatch/differ/parts/symbol-table.ts';
+import { assumedSymbols } from '#kpatch/differ/parts/symbols/symbol-table.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
 import type { KernelRules } from '#kpatch/platform/kernel-rules.ts';
 

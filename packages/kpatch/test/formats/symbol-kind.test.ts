@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseKallsyms } from '#kpatch/differ/parts/symbol-table.ts';
+import { parseKallsyms } from '#kpatch/differ/parts/symbols/symbol-table.ts';
 import { symbolKinds } from '#kpatch/formats/symbol-kind.ts';
 
 /** Addresses and letters as in Debian's 7.2.12: the section of data is executable, so its symbols have the letter of code. */

@@ -1,11 +1,11 @@
 /** Parsers of text: patches, kbuild's files, packages and repositories, what the kernel prints. */
-import { parseChangelog } from '#kpatch/advisory/changelog.ts';
-import { cvss3Score } from '#kpatch/advisory/cvss3.ts';
-import { cvss4Score } from '#kpatch/advisory/cvss4.ts';
+import { parseChangelog } from '#kpatch/advisory/formats/changelog.ts';
+import { cvss3Score } from '#kpatch/advisory/formats/cvss3.ts';
+import { cvss4Score } from '#kpatch/advisory/formats/cvss4.ts';
 import { compareDebian, compareRpm, compareUpstream } from '#kpatch/advisory/version.ts';
 import { readSettings } from '#kpatch/channel/follow/settings.ts';
 import { Ending, parseOptions } from '#kpatch/compat/kpatch-build-options.ts';
-import { parseKallsyms, parseReadelf } from '#kpatch/differ/parts/symbol-table.ts';
+import { parseKallsyms, parseReadelf } from '#kpatch/differ/parts/symbols/symbol-table.ts';
 import { filesOf } from '#kpatch/distro/fedora/rpm.ts';
 import { parseDependencies, parseStanzas } from '#kpatch/formats/deb822.ts';
 import { modulesInTraces } from '#kpatch/host/boot/crash-evidence.ts';
@@ -16,8 +16,8 @@ import { parseConfig } from '#kpatch/kernel/config.ts';
 import { parseRelease } from '#kpatch/kernel/release.ts';
 import { parseSymvers } from '#kpatch/kernel/symvers.ts';
 import { readTestScript } from '#kpatch/prove/input/test-script.ts';
-import { parseLog } from '#kpatch/prove/run/kernel-log.ts';
-import { parseEnabledFunctions } from '#kpatch/prove/run/livepatch.ts';
+import { parseLog } from '#kpatch/prove/run/guest/kernel-log.ts';
+import { parseEnabledFunctions } from '#kpatch/prove/run/guest/livepatch.ts';
 import { readReport } from '#kpatch/source/diff/gnu-report.ts';
 import { parseSourcePatch } from '#kpatch/source/patch.ts';
 import { readMacro } from '#kpatch/source/reach/c-text.ts';

@@ -5,7 +5,7 @@ import { patchModuleOf } from '#kpatch/channel/patch-module.ts';
 import { checkDocument, type Role, roles } from '#kpatch/channel/tuf/document.ts';
 import { revokedOf } from '#kpatch/channel/tuf/revoked.ts';
 import { listedPatches } from '#kpatch/channel/tuf/target.ts';
-import { btfIdsOf } from '#kpatch/differ/parts/btf-ids.ts';
+import { btfIdsOf } from '#kpatch/differ/parts/tables/btf-ids.ts';
 import { parsePlan } from '#kpatch/distro/debian/archive.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
 import { moduleFileOf } from '#kpatch/host/store/module-file.ts';

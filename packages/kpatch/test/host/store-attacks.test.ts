@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
-import { harden } from '#kpatch/base/harden.ts';
+import { harden } from '#kpatch/base/process/harden.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
 import { loadAll } from '#kpatch/host/boot/boot.ts';

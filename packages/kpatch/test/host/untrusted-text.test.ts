@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { jsonText } from '#kpatch/base/print.ts';
-import { isPlainText, printable, printableLine } from '#kpatch/base/printable.ts';
 import { consoleReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
+import { isPlainText, printable, printableLine } from '#kpatch/base/text/printable.ts';
 import { scanTasks } from '#kpatch/host/live/tasks.ts';
 import { thisMachine } from '#kpatch/host/machine/machine.ts';
 import { moduleFileOf } from '#kpatch/host/store/module-file.ts';
@@ -36,7 +36,7 @@ test('nothing writes to the terminal but base/print.ts, base/report.ts and the l
     .filter((file) =>
       /process\.(stdout|stderr)\.write|console\.(log|error)/.test(readFileSync(join(source, file), 'utf8')),
     );
-  assert.deepEqual(writers.sort(), ['base/cleanup.ts', 'base/errors/document.ts', 'base/print.ts']);
+  assert.deepEqual(writers.sort(), ['base/process/cleanup.ts', 'base/errors/document.ts', 'base/print.ts']);
 });
 
 const fields = ['name', 'release', 'tool', 'line', 'cves', 'functions', 'patches'] as const;

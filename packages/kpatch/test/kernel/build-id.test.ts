@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildIdOf } from '#kpatch/kernel/build-id.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
-import { Kallsyms } from '#kpatch/kernel/kallsyms.ts';
+import { Kallsyms } from '#kpatch/kernel/kallsyms/kallsyms.ts';
 import { HEADER, leastImage, loaded } from './least-image.ts';
 
 function note(name: string, type: number, description: string): Buffer {

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { KpatchError } from '#kpatch/base/errors/error.ts';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
-import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
+import { readKallsyms } from '#kpatch/kernel/kallsyms/kallsyms.ts';
 import { unpackImage } from '#kpatch/kernel/unpack.ts';
 import { provokes } from '../provoke.ts';
 import { bzImage, compile, linkKernel, packings } from './fake-kernel.ts';

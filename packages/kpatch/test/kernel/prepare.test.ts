@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import type { KernelProvider } from '#kpatch/distro/provider.ts';
-import { loadKallsyms } from '#kpatch/kernel/kallsyms-file.ts';
+import { loadKallsyms } from '#kpatch/kernel/kallsyms/kallsyms-file.ts';
 import { KernelModules } from '#kpatch/kernel/modules.ts';
 import { cachedReleases, kernelFolder } from '#kpatch/prepare/cache.ts';
 import { derivedFolder } from '#kpatch/prepare/facts.ts';

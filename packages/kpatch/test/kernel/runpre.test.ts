@@ -7,11 +7,11 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { STT } from '#kpatch/formats/elf/constants.ts';
 import { definedIn, type ElfObject, type ElfSymbol } from '#kpatch/formats/elf/object.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
-import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
+import { readKallsyms } from '#kpatch/kernel/kallsyms/kallsyms.ts';
 import { type RunningCode, vmlinuxCode } from '#kpatch/kernel/running-code.ts';
 import { architectureOf } from '#kpatch/platform/registry.ts';
-import { RunPreMatcher, type RunPreResult } from '#kpatch/runpre/match.ts';
-import { moduleCode } from '#kpatch/runpre/module-code.ts';
+import { RunPreMatcher, type RunPreResult } from '#kpatch/run-pre/match.ts';
+import { moduleCode } from '#kpatch/run-pre/module-code.ts';
 import { compile, type FakeMachine, linkKernel, readCompiled } from './fake-kernel.ts';
 import { type Layout, layouts } from './kallsyms-writer.ts';
 

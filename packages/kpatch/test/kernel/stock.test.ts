@@ -13,14 +13,14 @@ import { compileUnits } from '#kpatch/kbuild/compile.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import { parseConfig, readConfig } from '#kpatch/kernel/config.ts';
 import type { TargetKernel } from '#kpatch/kernel/target.ts';
+import type { SpecialSection } from '#kpatch/platform/common/special.ts';
 import { type FeatureName, features, has, longestName } from '#kpatch/platform/kernel-rules.ts';
 import { requirePlatform } from '#kpatch/platform/registry.ts';
-import type { SpecialSection } from '#kpatch/platform/special.ts';
 import { tablesOf } from '#kpatch/platform/structures.ts';
 import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
-import { RunPreMatcher, type RunPreResult } from '#kpatch/runpre/match.ts';
-import { runningCode } from '#kpatch/runpre/module-code.ts';
+import { RunPreMatcher, type RunPreResult } from '#kpatch/run-pre/match.ts';
+import { runningCode } from '#kpatch/run-pre/module-code.ts';
 
 describe('the newest stock kernel', () => {
   let kernel: TargetKernel;

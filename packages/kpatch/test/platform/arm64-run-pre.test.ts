@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runPre } from '#kpatch/platform/arm64/run-pre.ts';
-import { bytesOfWord } from '#kpatch/platform/words.ts';
+import { bytesOfWord } from '#kpatch/platform/common/words.ts';
 
 const ADR_PREL_PG_HI21 = 275;
 

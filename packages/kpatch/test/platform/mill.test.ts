@@ -13,7 +13,7 @@ import { SHF, STB, STT } from '#kpatch/formats/elf/constants.ts';
 import { definedIn, type ElfObject } from '#kpatch/formats/elf/object.ts';
 import { readObject } from '#kpatch/formats/elf/read-object.ts';
 import { KernelImage } from '#kpatch/kernel/image.ts';
-import { readKallsyms } from '#kpatch/kernel/kallsyms.ts';
+import { readKallsyms } from '#kpatch/kernel/kallsyms/kallsyms.ts';
 import { type RunningCode, vmlinuxCode } from '#kpatch/kernel/running-code.ts';
 import { unpackImage } from '#kpatch/kernel/unpack.ts';
 import { makeLivepatchRelocations } from '#kpatch/module/make/klp.ts';

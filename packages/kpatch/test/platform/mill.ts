@@ -6,9 +6,10 @@
  * Instructions: `00 00` nop; `E0 00` return; `A0 dd` short jump by signed dd halfwords; `20 dddddd` jump; `3c dddddd` branch on
  * condition c; `10 dddddd` call; `40 rr iiii` register rr = iiii; `50 rr aaaaaaaaaaaaaaaa` register rr = 64-bit address.
  */
+
+import { type Branch, type LinkedField, plainField } from '#kpatch/platform/common/run-pre.ts';
+import { longs, type SpecialSection, words } from '#kpatch/platform/common/special.ts';
 import type { Decoder, Instruction, Platform, RelocationKind } from '#kpatch/platform/platform.ts';
-import { type Branch, type LinkedField, plainField } from '#kpatch/platform/run-pre.ts';
-import { longs, type SpecialSection, words } from '#kpatch/platform/special.ts';
 
 /** Relocation types. */
 export const R_MILL = { CALL24: 0, JUMP24: 1, ADDRESS: 62, DISTANCE: 63, NONE: 200 } as const;

@@ -1,8 +1,8 @@
 /** Configurations of small kernels. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { commonOptions, configurationText } from '#kpatch/platform/common/small-kernel.ts';
 import { platforms } from '#kpatch/platform/registry.ts';
-import { commonOptions, configurationText } from '#kpatch/platform/small-kernel.ts';
 
 test('a machine takes an option back that all have', () => {
   assert.equal(

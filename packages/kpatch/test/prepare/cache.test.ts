@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { type TemporaryFolder, temporaryFolder } from '#kpatch/base/files.ts';
-import { lock } from '#kpatch/base/lock.ts';
+import { lock } from '#kpatch/base/process/lock.ts';
 import { run } from '#kpatch/base/run.ts';
 import { kernelLock, packagesLock } from '#kpatch/prepare/cache.ts';
 import { type CacheEntry, cacheEntries } from '#kpatch/prepare/disk/entries.ts';

@@ -7,7 +7,7 @@ import { lateModules } from '#kpatch/prove/checks/late-modules.ts';
 import { logClean } from '#kpatch/prove/checks/log-clean.ts';
 import { standIn } from '#kpatch/prove/input/stand-in.ts';
 import { quickPlan } from '#kpatch/prove/plans.ts';
-import { normalMessage } from '#kpatch/prove/run/stock-log.ts';
+import { normalMessage } from '#kpatch/prove/run/guest/stock-log.ts';
 import { stockKernel } from '../vm/stock-kernel.ts';
 import { proveModule } from './prove-module.ts';
 

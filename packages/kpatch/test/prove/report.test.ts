@@ -160,7 +160,7 @@ attack(
       page,
       /<meta http-equiv="Content-Security-Policy" content="default-src &#39;none&#39;; style-src &#39;sha256-/,
     );
-    return 'text put into a page is escaped by the template tag (base/html.ts), and the page allows no script at all';
+    return 'text put into a page is escaped by the template tag (base/text/html.ts), and the page allows no script at all';
   },
 );
 

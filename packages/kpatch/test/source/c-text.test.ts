@@ -1,7 +1,7 @@
 /** C as text: comments, strings and words, also where quotes are not closed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseChangelog } from '#kpatch/advisory/changelog.ts';
+import { parseChangelog } from '#kpatch/advisory/formats/changelog.ts';
 import { macrosOf, tokensOf, withoutComments } from '#kpatch/source/reach/c-text.ts';
 
 test('comments become a space, strings stay, a comment sign in a string is none', () => {

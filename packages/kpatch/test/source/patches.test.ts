@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { filesLeftOut } from '#kpatch/builder/out-of-tree.ts';
-import { planBuild, sortFiles, withoutFiles } from '#kpatch/builder/plan.ts';
+import { planBuild, sortFiles, withoutFiles } from '#kpatch/builder/planning/plan.ts';
 import type { ObjectMap } from '#kpatch/kbuild/object-map.ts';
 import { SourceOverlay } from '#kpatch/kbuild/overlay.ts';
 import { checkName, nameFor } from '#kpatch/module/name.ts';

@@ -1,7 +1,7 @@
 /** Guests that drive the packaged executable from the command line. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { lock } from '#kpatch/base/lock.ts';
+import { lock } from '#kpatch/base/process/lock.ts';
 import { runOk } from '#kpatch/base/run.ts';
 import { type BootOptions, boot } from '#kpatch/vm/boot.ts';
 import type { GuestFile } from '#kpatch/vm/files/initramfs.ts';

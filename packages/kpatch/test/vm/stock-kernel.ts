@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
-import { lock } from '#kpatch/base/lock.ts';
+import { lock } from '#kpatch/base/process/lock.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { cacheRoot } from '#kpatch/base/workspace.ts';
 import { machineArchive } from '#kpatch/distro/debian/archive.ts';

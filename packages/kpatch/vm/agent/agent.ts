@@ -5,7 +5,7 @@
  * so that nothing a script prints can be taken for its end.
  */
 
-import type { Emulator } from '../../platform/emulator.ts';
+import type { Emulator } from '../../platform/common/emulator.ts';
 
 /** What the agent says once it listens. */
 export const READY = 'kpatch-guest-ready';

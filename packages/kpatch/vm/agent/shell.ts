@@ -1,6 +1,6 @@
 /** An interactive shell in a guest, on its console. */
 import type { ReadStream, WriteStream } from 'node:tty';
-import type { Emulator } from '../../platform/emulator.ts';
+import type { Emulator } from '../../platform/common/emulator.ts';
 import type { Guest } from '../guest.ts';
 
 /** Ctrl-] cuts the guest's power, as it ends a telnet session: a kernel that hangs reads no input. */

@@ -7,7 +7,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { writeError } from '../../base/files.ts';
-import type { Emulator } from '../../platform/emulator.ts';
+import type { Emulator } from '../../platform/common/emulator.ts';
 import { giveFolder } from '../../sandbox/user.ts';
 import { AGENT_FOLDER } from '../agent/agent.ts';
 import type { Guest } from '../guest.ts';

@@ -22,10 +22,10 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
-import { onExit } from '../../base/cleanup.ts';
 import { temporaryFolder } from '../../base/files.ts';
+import { onExit } from '../../base/process/cleanup.ts';
+import type { keptGuestDocument } from '../../documents/definitions/stored.ts';
 import { type Stored, storedDocument } from '../../documents/form.ts';
-import type { keptGuestDocument } from '../../documents/stored.ts';
 
 const HEADER_BYTES = 64 * 1024;
 

@@ -5,7 +5,7 @@
 import { accessSync, constants, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KpatchError } from '../../base/errors/error.ts';
-import { lock } from '../../base/lock.ts';
+import { lock } from '../../base/process/lock.ts';
 import type { Acceleration } from './qemu.ts';
 import { bootId, stateFolder } from './state.ts';
 

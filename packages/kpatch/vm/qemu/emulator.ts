@@ -1,6 +1,6 @@
 /** Which virtual machine boots a kernel image. */
 import { readBytes } from '../../base/files.ts';
-import type { Emulator } from '../../platform/emulator.ts';
+import type { Emulator } from '../../platform/common/emulator.ts';
 import type { Platform } from '../../platform/platform.ts';
 import { platformHere, platformOfImage } from '../../platform/registry.ts';
 

@@ -4,10 +4,10 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Readable } from 'node:stream';
-import { onExit } from '../../base/cleanup.ts';
 import { failure } from '../../base/errors/error.ts';
+import { onExit } from '../../base/process/cleanup.ts';
 import { killGroup, run } from '../../base/run.ts';
-import type { Emulator } from '../../platform/emulator.ts';
+import type { Emulator } from '../../platform/common/emulator.ts';
 import { requireSandbox } from '../../sandbox/sandbox.ts';
 import { enclosed, isEnclosed, pidInside, readableMachine, seccomp } from './enclosure.ts';
 import { Qmp } from './qmp.ts';

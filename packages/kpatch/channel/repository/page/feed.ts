@@ -1,7 +1,7 @@
 /** The feed beside the page: one entry for each live patch, newest first (Atom, RFC 4287). */
 
 import { plural } from '../../../base/errors/plural.ts';
-import { html } from '../../../base/html.ts';
+import { html } from '../../../base/text/html.ts';
 import { versionText } from '../../package/record.ts';
 import { type Publication, publishedKernels } from '../publication.ts';
 import { feedFile } from './page.ts';

@@ -5,7 +5,7 @@
 
 import { upstreamOf } from '../../../advisory/version.ts';
 import { plural } from '../../../base/errors/plural.ts';
-import { type Html, html, joined } from '../../../base/html.ts';
+import { type Html, html, joined } from '../../../base/text/html.ts';
 import { pageText } from '../../../design/page.ts';
 import { type Tone, verdictBanner } from '../../../design/parts.ts';
 import { versionText } from '../../package/record.ts';

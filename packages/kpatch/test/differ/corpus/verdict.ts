@@ -5,7 +5,7 @@ import { KpatchError } from '#kpatch/base/errors/error.ts';
 import { intermediateObject } from '#kpatch/compat/intermediate.ts';
 import { diff } from '#kpatch/differ/diff.ts';
 import type { DiffResult } from '#kpatch/differ/options.ts';
-import { familyOf } from '#kpatch/differ/parts/names.ts';
+import { familyOf } from '#kpatch/differ/parts/symbols/names.ts';
 import { optionsFor } from '../fixture.ts';
 import type { Case } from './case.ts';
 import type { Target } from './targets.ts';
