@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { failure } from '../base/errors/error.ts';
 import { saysDiskFull } from '../base/files.ts';
-import { packageOf } from '../base/tools.ts';
+import { packageOf } from '../base/process/tools.ts';
 import { sandboxed } from './sandbox.ts';
 import { giveFolder } from './user.ts';
 
