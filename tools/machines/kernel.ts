@@ -18,7 +18,7 @@ import { debianArchive } from '#kpatch/distro/debian/record.ts';
 import { commonOptions, configurationText, type SmallKernel } from '#kpatch/platform/common/small-kernel.ts';
 import type { Platform } from '#kpatch/platform/platform.ts';
 import { packagesFolder } from '#kpatch/prepare/cache.ts';
-import { unpackSource } from '#kpatch/prepare/source-tree.ts';
+import { unpackSource } from '#kpatch/prepare/offer/source-tree.ts';
 import { versionText } from '#kpatch/toolchain/compiler.ts';
 
 /** Where the source comes from: the first version with live patches on all machines that have a record. */

@@ -5,7 +5,7 @@ import type { TargetKernel } from '../kernel/target.ts';
 import type { ModuleReport } from '../module/check/check.ts';
 import type { SigningKey } from '../module/make/sign.ts';
 import type { ShieldNote } from '../module/manifest.ts';
-import type { KernelSource } from '../prepare/kernel.ts';
+import type { KernelSource } from '../prepare/choice.ts';
 import type { ProvenanceStatement } from '../provenance/statement.ts';
 import type { Hazard } from '../review/hazard.ts';
 import type { Adjustment } from '../source/apply.ts';

@@ -9,7 +9,7 @@ import { programFolders } from '../../base/workspace.ts';
 import { packageUrl } from '../../distro/registry.ts';
 import type { PackageVersion, TargetKernel } from '../../kernel/target.ts';
 import { packagesOfBuildRoot } from '../../prepare/build-root.ts';
-import { packagesWithDigests } from '../../prepare/package-digests.ts';
+import { packagesWithDigests } from '../../prepare/offer/package-digests.ts';
 import type { Resource } from '../../provenance/statement.ts';
 import type { SourcePatch } from '../../source/patch.ts';
 

@@ -2,7 +2,8 @@
 import type { Reporter } from '../../base/report.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
 import { KernelFacts } from '../../prepare/facts.ts';
-import { holdKernel, prepareCustomKernel, prepareKernel, requireLivepatch } from '../../prepare/kernel.ts';
+import { holdKernel, prepareCustomKernel, prepareKernel } from '../../prepare/kernel.ts';
+import { requireLivepatch } from '../../prepare/livepatch-support.ts';
 import type { Resource } from '../../provenance/statement.ts';
 import { checkCompiler } from '../../toolchain/compiler.ts';
 import type { Defer } from '../intact.ts';

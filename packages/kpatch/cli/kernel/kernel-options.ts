@@ -1,7 +1,7 @@
 /** Options that say where a target kernel and its compiler come from, shared by build, prove and kernel add. */
 import type { Command } from 'commander';
 import { parseDistribution } from '../../distro/registry.ts';
-import type { KernelSource } from '../../prepare/kernel.ts';
+import type { KernelSource } from '../../prepare/choice.ts';
 
 export interface KernelSourceOptions {
   readonly distribution?: string;

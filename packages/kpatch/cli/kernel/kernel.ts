@@ -5,9 +5,10 @@ import type { CustomParts } from '../../distro/custom/custom.ts';
 import { KernelModules } from '../../kernel/modules.ts';
 import type { TargetKernel } from '../../kernel/target.ts';
 import { cachedReleases } from '../../prepare/cache.ts';
-import { prepareCustomKernel, prepareKernel, removeKernel } from '../../prepare/kernel.ts';
+import { prepareCustomKernel, prepareKernel } from '../../prepare/kernel.ts';
 import { describedKernel, inspectCached } from '../../prepare/manifest.ts';
-import { versionText } from '../../prepare/source-version.ts';
+import { versionText } from '../../prepare/offer/source-version.ts';
+import { removeKernel } from '../../prepare/remove.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { type KernelSourceOptions, kernelSource, withKernelSource } from './kernel-options.ts';
 

@@ -4,7 +4,7 @@ import { failure } from '../../base/errors/error.ts';
 import { printErrorLines } from '../../base/print.ts';
 import type { Reporter } from '../../base/report.ts';
 import { line, span } from '../../base/text/terminal.ts';
-import { type KernelSource, type TargetChoice, targetChoice } from '../../prepare/kernel.ts';
+import { type KernelSource, type TargetChoice, targetChoice } from '../../prepare/choice.ts';
 
 export interface TargetInput {
   /** As given on the command line. */

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { targetOf } from '#kpatch/cli/kernel/target.ts';
 import type { KernelProvider } from '#kpatch/distro/provider.ts';
-import { targetChoice } from '#kpatch/prepare/kernel.ts';
+import { targetChoice } from '#kpatch/prepare/choice.ts';
 
 const program = join(import.meta.dirname, '../../../../bin/kpatch');
 const report = silentReporter();

@@ -5,8 +5,9 @@ import { after, before, describe, it } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { installedProvider } from '#kpatch/distro/installed.ts';
-import { prepareKernel, removeKernel } from '#kpatch/prepare/kernel.ts';
+import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 import { inspectCached } from '#kpatch/prepare/manifest.ts';
+import { removeKernel } from '#kpatch/prepare/remove.ts';
 import { provokes } from '../provoke.ts';
 import { addKernel, addSource, PackageSource, writeFiles } from './fake-distribution.ts';
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import type { TargetKernel } from '#kpatch/kernel/target.ts';
-import { requireLivepatch } from '#kpatch/prepare/kernel.ts';
+import { requireLivepatch } from '#kpatch/prepare/livepatch-support.ts';
 import { provokes } from '../provoke.ts';
 
 const folder = temporaryFolder('kpatch-support-');

@@ -10,14 +10,10 @@ import { loadKallsyms } from '#kpatch/kernel/kallsyms/kallsyms-file.ts';
 import { KernelModules } from '#kpatch/kernel/modules.ts';
 import { cachedReleases, kernelFolder } from '#kpatch/prepare/cache.ts';
 import { derivedFolder } from '#kpatch/prepare/facts.ts';
-import {
-  holdKernel,
-  prepareCustomKernel,
-  prepareKernel,
-  removeKernel,
-  requireLivepatch,
-} from '#kpatch/prepare/kernel.ts';
+import { holdKernel, prepareCustomKernel, prepareKernel } from '#kpatch/prepare/kernel.ts';
+import { requireLivepatch } from '#kpatch/prepare/livepatch-support.ts';
 import { inspectCached } from '#kpatch/prepare/manifest.ts';
+import { removeKernel } from '#kpatch/prepare/remove.ts';
 import { checkCompiler } from '#kpatch/toolchain/compiler.ts';
 import { provokes } from '../provoke.ts';
 import {

@@ -22,7 +22,7 @@ import { type CpioEntry, cpio } from '#kpatch/formats/cpio.ts';
 import { decompress } from '#kpatch/formats/payload.ts';
 import { readTar } from '#kpatch/formats/tar.ts';
 import { unpackModule } from '#kpatch/kernel/modules.ts';
-import { unpackSource } from '#kpatch/prepare/source-tree.ts';
+import { unpackSource } from '#kpatch/prepare/offer/source-tree.ts';
 import { readTestScript } from '#kpatch/prove/input/test-script.ts';
 import { requireNoEscape, settleLinks } from '#kpatch/sandbox/output.ts';
 import { attack } from '../attack.ts';

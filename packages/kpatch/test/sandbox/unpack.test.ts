@@ -7,7 +7,7 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { runOk } from '#kpatch/base/run.ts';
 import { unpackDeb, unpackDebs } from '#kpatch/distro/debian/unpack.ts';
 import { unpackRpm } from '#kpatch/distro/fedora/rpm.ts';
-import { unpackSource } from '#kpatch/prepare/source-tree.ts';
+import { unpackSource } from '#kpatch/prepare/offer/source-tree.ts';
 import { packageEntries, sourceEntries, unpackInto } from '#kpatch/sandbox/unpack.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';

@@ -17,15 +17,15 @@ import {
 } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { failure } from '../base/errors/error.ts';
-import { saysDiskFull } from '../base/files.ts';
-import { readConfig } from '../kernel/config.ts';
-import type { KernelCompiler } from '../kernel/target.ts';
-import type { Naming } from '../platform/naming.ts';
-import { requireNoEscape } from '../sandbox/output.ts';
-import { sandboxed } from '../sandbox/sandbox.ts';
-import { giveTree } from '../sandbox/user.ts';
-import { compilerArguments } from '../toolchain/compiler.ts';
+import { failure } from '../../base/errors/error.ts';
+import { saysDiskFull } from '../../base/files.ts';
+import { readConfig } from '../../kernel/config.ts';
+import type { KernelCompiler } from '../../kernel/target.ts';
+import type { Naming } from '../../platform/naming.ts';
+import { requireNoEscape } from '../../sandbox/output.ts';
+import { sandboxed } from '../../sandbox/sandbox.ts';
+import { giveTree } from '../../sandbox/user.ts';
+import { compilerArguments } from '../../toolchain/compiler.ts';
 
 /** Files of the headers package that kbuild would write again with this machine's name in them. */
 const vendorTexts = ['include/generated/compile.h', 'include/generated/package.h', 'include/generated/utsversion.h'];

@@ -1,8 +1,8 @@
 /** The version that a source tree states in its Makefile: the release string of a distribution need not have it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { readBytes } from '../base/files.ts';
-import type { KernelVersion } from '../kernel/release.ts';
+import { readBytes } from '../../base/files.ts';
+import type { KernelVersion } from '../../kernel/release.ts';
 
 /**
  * VERSION, PATCHLEVEL and SUBLEVEL of the top Makefile: { 6, 1, 192 }. Error: `file-unreadable`. Missing lines count as 0.

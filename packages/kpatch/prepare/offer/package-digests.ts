@@ -1,13 +1,13 @@
 /** Digests of the packages that a kernel was prepared from, also where they were not recorded when it was prepared. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { sha256File } from '../base/digest.ts';
-import { writeAtomically } from '../base/files.ts';
-import type { DocumentOf } from '../documents/form.ts';
-import { keptDocument } from '../documents/kept.ts';
-import type { PackageVersion, TargetKernel } from '../kernel/target.ts';
-import { packagesFolder } from './cache.ts';
-import { derivedFolder } from './facts.ts';
+import { sha256File } from '../../base/digest.ts';
+import { writeAtomically } from '../../base/files.ts';
+import type { DocumentOf } from '../../documents/form.ts';
+import { keptDocument } from '../../documents/kept.ts';
+import type { PackageVersion, TargetKernel } from '../../kernel/target.ts';
+import { packagesFolder } from '../cache.ts';
+import { derivedFolder } from '../facts.ts';
 
 type Digests = DocumentOf<'kpatch.package-digests'>;
 

@@ -1,8 +1,8 @@
 /** The source of a kernel, unpacked into a folder. */
-import type { SourceParts } from '../distro/provider.ts';
-import { requireNoEscape } from '../sandbox/output.ts';
-import { sandboxedOk } from '../sandbox/sandbox.ts';
-import { sourceEntries, unpackInto } from '../sandbox/unpack.ts';
+import type { SourceParts } from '../../distro/provider.ts';
+import { requireNoEscape } from '../../sandbox/output.ts';
+import { sandboxedOk } from '../../sandbox/sandbox.ts';
+import { sourceEntries, unpackInto } from '../../sandbox/unpack.ts';
 
 /** Unpacks by the name in `$name`; xz files of distributions have blocks and unpack in parallel. */
 const unpacked =
