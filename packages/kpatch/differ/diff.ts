@@ -12,7 +12,7 @@ import { type Changes, findChanges } from './compare/changes.ts';
 import { requireMachineCode, requireVersions } from './compare/comparable.ts';
 import { Comparison } from './compare/compare.ts';
 import { correlate, isCopyable } from './compare/correlate.ts';
-import { changedLayouts, paddedMembers, structSizes } from './compare/layouts.ts';
+import { authorsWords, changedLayouts, structSizes } from './compare/layouts.ts';
 import { extract } from './extract/extract.ts';
 import type {
   ChangedFunction,
@@ -105,8 +105,7 @@ function refuseLayouts(pair: Pair, { original, patched }: Files, options: DiffOp
       pair.notes.push(`the layout of ${name} changes (${text}); accepted`);
     else pair.refusals.add('diff-layout-changed', { type: name, change: text }, where);
   }
-  for (const member of paddedMembers(original.elf, patched.elf))
-    pair.notes.push(`${member} lies in padding of the structure, as the patch says`);
+  pair.notes.push(...authorsWords(original.elf, patched.elf));
 }
 
 /** Reads and correlates; what comes after needs no file any more. */

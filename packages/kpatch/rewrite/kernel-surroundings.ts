@@ -90,7 +90,7 @@ async function usersOf(
   files: readonly FileChange[],
 ): Promise<SourceText[]> {
   const { tree } = kernel.paths;
-  const after = new Map(files.map((one) => [one.file, one.after]));
+  const changed = new Map(files.map((one) => [one.file, { text: one.after, before: one.before }]));
   const users = new Map<string, SourceText>();
   const names = new Set([struct]);
   // Grows while structures are found that contain one of these.
@@ -107,7 +107,7 @@ async function usersOf(
       .filter((one) => one !== '');
     for (const file of [...mine, ...found]) {
       if (users.has(file)) continue;
-      users.set(file, { file, text: after.get(file) ?? readFileSync(join(tree, file), 'latin1') });
+      users.set(file, { file, ...(changed.get(file) ?? { text: readFileSync(join(tree, file), 'latin1') }) });
       if (users.size > MOST_USERS) return [];
     }
     for (const outer of containers(name, [...users.values()])) names.add(outer);

@@ -13,14 +13,19 @@ export interface StructureChange {
   readonly removed: readonly Declaration[];
   /** True if members that both versions have are in another order. */
   readonly isReordered: boolean;
+  /** True if a member that both versions have is declared in another way, not counting `const`. */
+  readonly isRetyped: boolean;
 }
 
-/** Structures of the file that have other declarations after the patch. */
+/** The member without a size by which the rule `stack-structure` tells the differ that all objects are on stacks. */
+export const onStacks = 'kpatch_on_stacks';
+
+/** Structures of the file that have other declarations after the patch, and whose layout matters. */
 export function structureChanges(draft: Draft): StructureChange[] {
   const now = structuresIn(draft.text);
   return [...structuresIn(draft.before)].flatMap(([name, before]) => {
     const after = now.get(name);
-    if (after === undefined) return [];
+    if (after === undefined || isOnStacks(after)) return [];
     const listed = ({ declarations }: StructureText): string => declarations.map(({ text }) => text).join(';');
     if (listed(before) === listed(after)) return [];
     const has = (where: StructureText, one: Declaration): boolean =>
@@ -31,8 +36,18 @@ export function structureChanges(draft: Draft): StructureChange[] {
     const isReordered =
       order(before.declarations.filter((one) => has(after, one))) !==
       order(after.declarations.filter((one) => has(before, one)));
-    return [{ name, before, after, added, removed, isReordered }];
+    const bare = (list: readonly Declaration[]): Set<string> =>
+      new Set(list.map(({ text }) => text.replace(/\bconst /g, '')));
+    const known = bare(before.declarations);
+    const kept = bare(after.declarations.filter((one) => !added.includes(one)));
+    const isRetyped = [...kept].some((text) => !known.has(text));
+    return [{ name, before, after, added, removed, isReordered, isRetyped }];
   });
+}
+
+/** True if the definition says that all objects are on stacks. */
+export function isOnStacks({ declarations }: StructureText): boolean {
+  return declarations.some(({ names }) => names.includes(onStacks));
 }
 
 /** A line to put behind a declaration of the old version; behind none it becomes the first. */
@@ -116,7 +131,8 @@ const sizes: Readonly<Record<string, number>> = {
   dma_addr_t: 8,
 };
 /** Other types of which an object of zeros is a valid one: numbers without an owner, locks that nobody holds, empty lists. */
-const zeros = /^(?:enum \w+|atomic_t|atomic64_t|atomic_long_t|spinlock_t|raw_spinlock_t|rwlock_t|struct hlist_head)$/;
+const zeros =
+  /^(?:enum \w+|atomic_t|atomic64_t|atomic_long_t|spinlock_t|raw_spinlock_t|rwlock_t|seqcount_t|struct (?:hlist_head|llist_head|rb_root))$/;
 
 export interface MemberSize {
   readonly size: number;

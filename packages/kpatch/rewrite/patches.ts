@@ -14,7 +14,7 @@ const helpful: Readonly<Record<string, readonly string[]>> = {
   'diff-data-changed': ['id-table', 'initial-data', 'operations'],
   'diff-data-size': ['id-table'],
   'diff-init-changed': ['init-part'],
-  'diff-layout-changed': ['kept-member', 'padding', 'shared-lock', 'shadow-member'],
+  'diff-layout-changed': ['stack-structure', 'kept-member', 'padding', 'shared-lock', 'shadow-member'],
   'diff-key-module': ['jump-label'],
   'diff-key-early': ['jump-label'],
 };

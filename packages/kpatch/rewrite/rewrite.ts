@@ -11,6 +11,7 @@ import { operations } from './rules/operations.ts';
 import { padding } from './rules/padding.ts';
 import { shadowMember } from './rules/shadow-member.ts';
 import { sharedLock } from './rules/shared-lock.ts';
+import { stackStructure } from './rules/stack-structure.ts';
 import { onlyFiles, type Surroundings } from './surroundings.ts';
 
 export const rules: readonly Rule[] = [
@@ -18,6 +19,7 @@ export const rules: readonly Rule[] = [
   initPart,
   initialData,
   operations,
+  stackStructure,
   keptMember,
   padding,
   sharedLock,

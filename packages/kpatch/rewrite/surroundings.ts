@@ -18,6 +18,8 @@ export interface StructureLayout {
 export interface SourceText {
   readonly file: string;
   readonly text: string;
+  /** The text before the patch, if the patch changes it. */
+  readonly before?: string;
 }
 
 export interface Surroundings {

@@ -30,8 +30,14 @@ export function dirtyPadding(struct: string, users: readonly SourceText[]): stri
 function look(struct: string, users: readonly SourceText[], shown: { zeroed: boolean }): string | undefined {
   for (const { file, text } of users) {
     if (!new RegExp(`\\b${struct}\\b`).test(text)) continue;
-    // Static objects start as zeros, and so do those of a socket and of a request of a block device.
+    // Static objects and those of each processor start as zeros, and so do those of a socket and of a request of a block device.
     if (new RegExp(`^static\\s+struct\\s+${struct}\\s+\\w+`, 'm').test(text)) shown.zeroed = true;
+    if (
+      new RegExp(
+        `\\bDEFINE_PER_CPU\\w*\\s*\\(\\s*struct\\s+${struct}\\b|\\balloc_percpu\\w*\\s*\\(\\s*struct\\s+${struct}\\b`,
+      ).test(text)
+    )
+      shown.zeroed = true;
     if (new RegExp(`\\.(?:obj_size|cmd_size|priv_size)\\s*=\\s*sizeof\\s*\\(\\s*struct\\s+${struct}\\s*\\)`).test(text))
       shown.zeroed = true;
     for (const one of functionsIn(text)) {

@@ -114,9 +114,11 @@ function fieldsOf(types: DwarfTypes, type: DwarfType): Map<string, Field> {
 }
 
 function difference(before: Layout, after: Layout): string | undefined {
-  if (before.size !== after.size) return `its size changes from ${before.size} to ${after.size} bytes`;
-  if (sameMembers(before.types, before.type.members, after.types, after.type.members, 0)) return undefined;
+  if (before.size === after.size && sameMembers(before.types, before.type.members, after.types, after.type.members, 0))
+    return undefined;
   const [beforeFields, afterFields] = [fieldsOf(before.types, before.type), fieldsOf(after.types, after.type)];
+  if (afterFields.has(onStacks)) return undefined;
+  if (before.size !== after.size) return `its size changes from ${before.size} to ${after.size} bytes`;
   for (const [name, now] of afterFields) {
     const then = beforeFields.get(name);
     if (then === undefined) {
@@ -167,8 +169,11 @@ function isPadding(name: string): boolean {
   return name.startsWith(padding);
 }
 
-/** The members that lie in padding because the author says so, like `struct inode.i_new`, in the order of the structures. */
-export function paddedMembers(original: ElfFile, patched: ElfFile): string[] {
+/** Another one says that all objects are on stacks, so that the layout may change. */
+const onStacks = 'kpatch_on_stacks';
+
+/** What an author says of changed structures by such members, a sentence each, in the order of the structures. */
+export function authorsWords(original: ElfFile, patched: ElfFile): string[] {
   if (sameDebugInformation(original, patched)) return [];
   const [before, after] = [readDwarfTypes(original), readDwarfTypes(patched)];
   if (before === undefined || after === undefined) return [];
@@ -177,9 +182,13 @@ export function paddedMembers(original: ElfFile, patched: ElfFile): string[] {
     const earlier = old.get(name);
     if (earlier === undefined) return [];
     const known = fieldsOf(earlier.types, earlier.type);
-    return [...fieldsOf(types, type).keys()]
-      .filter((field) => isPadding(field) && !known.has(field))
-      .map((field) => `${name}.${field.slice(padding.length)}`);
+    return [...fieldsOf(types, type).keys()].flatMap((field) => {
+      if (known.has(field)) return [];
+      if (field === onStacks)
+        return [`the layout of ${name} changes; all its objects are on stacks, as the patch says`];
+      if (!isPadding(field)) return [];
+      return [`${name}.${field.slice(padding.length)} lies in padding of the structure, as the patch says`];
+    });
   });
 }
 

@@ -22,6 +22,8 @@ function handover(change: FunctionChange): Hazard[] {
   const taken = differs(now.kept, old.kept) ?? differs(old.kept, now.kept);
   const released = differs(now.released, old.released) ?? differs(old.released, now.released);
   const lock = taken ?? released;
+  // The same bit, cleared with another order of memory.
+  if (lock !== undefined && /^_*clear_bit_unlock\b/.test(lock.text) && /\bclear_bit\s*\(/.test(before.body)) return [];
   // A variable that was renamed is the same lock.
   if (lock === undefined || (old.kept.length === now.kept.length && old.released.length === now.released.length))
     return [];
@@ -52,6 +54,7 @@ function handed({ body, parameters }: CFunction): ReturnType<typeof unbalanced> 
     }),
   );
   const takesOwn = ({ at }: LockCall): boolean =>
+    own.has(/\b(\w+)\s*=\s*$/.exec(body.slice(0, at))?.[1] ?? '') ||
     calls.some((call) => call.at === at && call.arguments.some((text) => own.has(text.replace(/^& ?/, ''))));
   return {
     released: released.filter(({ key }) => !own.has(key.slice(key.indexOf(' ') + 1))),
@@ -75,7 +78,8 @@ function replaced(change: FunctionChange, { unchanged, functions }: Change): Haz
         .map(target),
     );
   const [old, now] = [keys(before.body), keys(after.body)];
-  const gone = [...old].filter((key) => !now.has(key));
+  // Sections of RCU exclude nobody, so nobody misses them in another function.
+  const gone = [...old].filter((key) => !now.has(key) && !key.startsWith('rcu_'));
   const come = [...now].filter((key) => !old.has(key));
   if (gone.length === 0 || come.length === 0) return [];
   const all = [

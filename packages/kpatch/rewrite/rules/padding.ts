@@ -110,15 +110,21 @@ const beginning = /probe|init|setup|create|alloc|attach|bind|start|open|new|regi
 
 /** Why objects from before the load would need another value than 0: what functions that prepare an object store. */
 function otherStart(struct: string, member: string, draft: Draft): string | undefined {
-  for (const { text } of draft.surroundings.users(struct)) {
+  const stores = new RegExp(`([\\w\\])]+)\\s*(?:->|\\.)\\s*${member}\\s*=(?!=)\\s*([^;,}]+)[;,}]`, 'g');
+  const own = { file: draft.file, text: draft.text, before: draft.before };
+  // Nothing that the patch leaves alone knows the new member.
+  for (const { file, text, before } of [own, ...draft.surroundings.users(struct)]) {
+    if (before === undefined || (file === draft.file && text !== draft.text)) continue;
     for (const one of functionsIn(text)) {
-      const makes = pointersTo(one, struct).some((name) =>
-        new RegExp(`\\b${name}\\s*=[^;]*\\balloc|\\b${name}\\s*=[^;]*alloc\\w*\\s*\\(`).test(one.body),
-      );
+      const pointers = pointersTo(one, struct);
+      const makes = pointers.some((name) => new RegExp(`\\b${name}\\s*=[^;]*alloc\\w*\\s*\\(`).test(one.body));
       if (!makes && !beginning.test(one.name)) continue;
-      for (const [, value] of one.body.matchAll(new RegExp(`(?:->|\\.)\\s*${member}\\s*=(?!=)\\s*([^;,}]+)[;,}]`, 'g')))
+      for (const [whole, base, value] of one.body.matchAll(stores)) {
+        // Another structure can have a member of that name.
+        if (before.includes(whole) && !pointers.includes(base!)) continue;
         if (!/^(?:0[uUlL]*|0x0+|false|NULL)$/.test(value!.trim()))
           return `${one.name} sets ${member} to "${value!.trim()}", which objects from before the load do not have`;
+      }
     }
   }
   return undefined;

@@ -6,6 +6,8 @@
 import { sha256 } from '../../base/digest.ts';
 import { blanked, type CFunction, splitOutside } from '../../source/c-functions.ts';
 import type { Draft, Rule } from '../draft.ts';
+import { isOnStacks } from '../merged-structure.ts';
+import { structuresIn } from '../structure-text.ts';
 
 const number =
   '(?:(?:const |unsigned |signed )*(?:long long|long|short|int|char|bool|u8|u16|u32|u64|s8|s16|s32|s64|__u8|__u16|__u32|__u64|u?int(?:8|16|32|64)_t|size_t|ssize_t|gfp_t|pid_t|loff_t|ktime_t|dma_addr_t|unsigned)(?: int| long)*)';
@@ -39,8 +41,13 @@ function newMembers({ before, text }: Draft): Member[] {
   const old = new Map<string, Set<string>>();
   for (const { struct, name } of membersIn(before)) old.set(struct, (old.get(struct) ?? new Set()).add(name));
   // The rule `padding` has found a place for those with a marker.
+  const settled = new Set([...structuresIn(text).values()].filter(isOnStacks).map(({ name }) => name));
   return membersIn(text).filter(
-    ({ struct, name }) => old.has(struct) && !old.get(struct)!.has(name) && !text.includes(`kpatch_padding_${name}[0]`),
+    ({ struct, name }) =>
+      !settled.has(struct) &&
+      old.has(struct) &&
+      !old.get(struct)!.has(name) &&
+      !text.includes(`kpatch_padding_${name}[0]`),
   );
 }
 

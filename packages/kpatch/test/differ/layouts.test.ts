@@ -56,6 +56,12 @@ const cases: readonly [title: string, before: string, after: string, expected: s
     ['struct s: the member c moves from byte 4 to byte 5'],
   ],
   [
+    'another layout of objects that are all on stacks, as the author says',
+    'struct s { int a; };',
+    'struct s { int a; long b; char kpatch_on_stacks[0]; };',
+    [],
+  ],
+  [
     'members that change places',
     'struct s { int a; int b; };',
     'struct s { int b; int a; };',

@@ -185,6 +185,18 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
 
 const harmless: readonly Case[] = [
   {
+    what: 'a helper finds and locks what the function unlocks under its own name',
+    before:
+      'static void stop(struct timer *t) { struct task *p; rcu_read_lock(); p = find(t); lock_sighand(p, &f); drop(t); unlock_sighand(p, &f); rcu_read_unlock(); }\nstatic void other(void) { rcu_read_lock(); rcu_read_unlock(); }',
+    after:
+      'static void stop(struct timer *t) { struct task *p; p = timer_lock_sighand(t, &f); drop(t); unlock_sighand(p, &f); }\nstatic void other(void) { rcu_read_lock(); rcu_read_unlock(); }',
+  },
+  {
+    what: 'a bit is cleared with another order of memory',
+    before: 'static void end(struct q *q) { clear_bit(BUSY, &q->flags); wake_up(&q->wait); }',
+    after: 'static void end(struct q *q) { clear_bit_unlock(BUSY, &q->flags); wake_up(&q->wait); }',
+  },
+  {
     what: 'a statement that stores a member moves within its function',
     before:
       'static void build(struct q *q) { prepare(q); q->state = state; }\nstatic int ready(struct q *q) { return q->state && q->n; }',

@@ -243,13 +243,13 @@ const holed: Surroundings = {
           ],
         }
       : undefined,
-  sizeOf: (type) => ({ spinlock_t: 4, 'enum e': 4 })[type],
+  sizeOf: (type) => ({ spinlock_t: 4, seqcount_t: 4, 'enum e': 4 })[type],
   users: () => [],
 };
 
 function merged(before: string, after: string, names: readonly string[], more: readonly SourceText[] = []) {
   const files = [{ file: 'a/b.c', before, after }];
-  const users = (): SourceText[] => [{ file: 'a/b.c', text: after }, ...more];
+  const users = (): SourceText[] => [{ file: 'a/b.c', text: after, before }, ...more];
   return rewriteFiles(files, names, { ...holed, users });
 }
 
@@ -318,6 +318,21 @@ describe('padding', () => {
     assert.match(notes[0]!.text, /s_probe sets seen to "7"/);
   });
 
+  test('a member of another structure with the same name is not taken for it', () => {
+    const other = 'static void t_init(struct t *t) { t->seen = 7; }\n';
+    const { notes } = merged(`${structure(members)}${other}`, `${structure(add('\tu32 seen;'))}${other}`, ['padding']);
+    assert.equal(notes[0]?.outcome, 'applied', notes[0]!.text);
+  });
+
+  test('objects of each processor start as zeros', () => {
+    const { notes } = merged(
+      structure(members, 'return 0;', 'find'),
+      `${structure(add('\tseqcount_t seen;'), 'return 0;', 'find')}DEFINE_PER_CPU_ALIGNED(struct s, all);\n`,
+      ['padding'],
+    );
+    assert.equal(notes[0]?.outcome, 'applied', notes[0]!.text);
+  });
+
   test('refused: another file has an object on its stack, also inside of another structure', () => {
     const outer = 'struct outer {\n\tint a;\n\tstruct s inner;\n};\nint f(void) { struct outer o; return g(&o); }\n';
     const { notes } = merged(
@@ -347,6 +362,56 @@ describe('padding', () => {
     assert.match(patch, /kpatch_set_s_more\(s, 1\);/);
     assert.doesNotMatch(patch, /^\+\tlong more;/m);
   });
+});
+
+describe('stack-structure', () => {
+  const source = (
+    more: string,
+    body = '\tstruct args args = { .a = 1 };\n\n\treturn use(&args);\n',
+    rest = '',
+  ): string =>
+    `struct args {\n\tlong a;\n${more}};\n${rest}static int use(struct args *args)\n{\n\treturn args->a;\n}\nint call(void)\n{\n${body}}\n`;
+  const on = (before: string, after: string, names = ['stack-structure', 'padding', 'shadow-member']) =>
+    rewriteFiles([{ file: 'a/b.c', before, after }], names);
+
+  test('the structure may change, and the patch says why', () => {
+    const { patch, notes } = on(source(''), source('\tlong b;\n'));
+    assert.deepEqual(
+      notes.map(({ rule, name, outcome }) => [rule, name, outcome]),
+      [['stack-structure', 'args.b', 'applied']],
+    );
+    assert.match(notes[0]!.assumes, /handed to another task/);
+    assert.match(patch, /\+\tlong b;\n\+\tchar kpatch_on_stacks\[0\];/);
+  });
+  test('a member that changes its size, or goes', () => {
+    for (const [was, now] of [
+      ['\tu8 b;\n', '\tu64 b;\n'],
+      ['\tu8 b;\n', ''],
+    ] as const)
+      assert.equal(on(source(was), source(now)).notes[0]?.outcome, 'applied');
+  });
+  for (const [what, more, body, rest, problem] of [
+    [
+      'an object is allocated',
+      '',
+      '\tstruct args *args = kzalloc(sizeof(*args), GFP_KERNEL);\n\treturn use(args);\n',
+      '',
+      /kzalloc gives an object/,
+    ],
+    ['an object is static', '', undefined, 'static struct args all;\n', /static/],
+    ['a structure contains one', '', undefined, 'struct outer {\n\tstruct args inner;\n};\n', /struct outer contains/],
+    ['a pointer is kept', '', '\tstruct args args;\n\tq->args = &args;\n\treturn 0;\n', '', /is kept/],
+    ['somebody waits for it', '\tstruct completion done;\n', undefined, '', /known to other tasks/],
+    ['there is none', '', '\treturn 0;\n', '', /no object .* is on a stack/],
+  ] as const)
+    test(`refused: ${what}`, () => {
+      const { notes, patch } = on(source(more, body, rest), source(`${more}\tlong b;\n`, body, rest), [
+        'stack-structure',
+      ]);
+      assert.equal(notes[0]?.outcome, 'refused', patch);
+      assert.match(notes[0].text, problem);
+      assert.doesNotMatch(patch, /kpatch_on_stacks/);
+    });
 });
 
 describe('shared-lock', () => {
@@ -504,6 +569,7 @@ test('every rule has a section in docs/rewrite.md, and the build knows which ref
   const page = readFileSync(join(import.meta.dirname, '../../../../docs/rewrite.md'), 'utf8');
   for (const { name } of rules) assert.match(page, new RegExp(`^### ${name}$`, 'm'));
   assert.deepEqual(rulesAgainst({ code: 'diff-layout-changed', detail: undefined }), [
+    'stack-structure',
     'kept-member',
     'padding',
     'shared-lock',

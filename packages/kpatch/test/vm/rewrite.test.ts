@@ -412,3 +412,50 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     await guest.stop();
   }
 });
+
+test('a structure of stacks changes its layout: new and old code each read their own objects', async () => {
+  const kernel = await prepareKernel(undefined, { report: silentReporter() });
+  writeFileSync(
+    join(folder, 'stack.patch'),
+    sourcePatch(kernel.paths.tree, {
+      'fs/proc/fd.c': (text) =>
+        text
+          .replace('struct fd_data {\n', 'struct fd_data {\n\tunsigned long size;\n')
+          .replace('struct fd_data data = {', 'struct fd_data data = {.size = 77, ')
+          .replace('\t\tstruct fd_data data;\n', '\t\tstruct fd_data data = { .size = 77 };\n')
+          .replace('inode->i_size = 64;', 'inode->i_size = data->size;'),
+    }),
+  );
+  const refused = kpatch('build', 'stack.patch', '-k', kernel.release);
+  assert.equal((refused.document.error as { code: string }).code, 'diff-layout-changed');
+  const built = kpatch('build', '--rewrite', 'stack.patch', '-k', kernel.release);
+  assert.equal(built.status, 0, JSON.stringify(built.document));
+  assert.match((built.document.warnings as string[]).join('\n'), /stack-structure: fd_data\.size/);
+  const guest = await boot({
+    image: kernel.paths.image,
+    files: { '/stack.ko': readFileSync(join(folder, 'livepatch_stack.ko')) },
+  });
+  try {
+    const { output } = await guest.run(
+      `patch=/sys/kernel/livepatch/livepatch_stack
+sizes() { n=0; while [ $n -lt 20 ]; do sh -c 'stat -c %s /proc/self/fd/0; ls /proc/self/fd >/dev/null'; n=$((n+1)); done | sort | uniq -c | tr -s ' '; }
+(while [ ! -e /stop ]; do ls -l /proc/self/fd >/dev/null; done) &
+echo "before:$(sizes)"
+insmod /stack.ko || echo insmod failed
+n=0; while [ "$(cat $patch/transition)" != 0 ] && [ $n -lt 200 ]; do sleep 0.2; n=$((n+1)); done
+echo "with:$(sizes)"
+echo 0 > $patch/enabled; n=0; while [ -d $patch ] && [ $n -lt 200 ]; do sleep 0.2; n=$((n+1)); done
+echo "after:$(sizes)"; touch /stop; wait
+rmmod livepatch_stack || echo rmmod failed
+dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
+      { step: 'a structure of stacks', deadlineMs: 240_000 },
+    );
+    assert.match(output, /before: 20 64\n/, output);
+    assert.match(output, /with: 20 77\n/, output);
+    assert.match(output, /after: 20 64\n/, output);
+    assert.doesNotMatch(output, /failed/);
+    assert.match(output, /log clean/);
+  } finally {
+    await guest.stop();
+  }
+});

@@ -1,0 +1,97 @@
+/**
+ * A structure of which all objects are on stacks changes its layout. A task runs either old or new versions of all replaced functions,
+ * and switches only when none of them is on its stack, so an object that never leaves its task is never seen by both. A member without
+ * a size tells the differ that the author means this.
+ */
+import { type CFunction, callsIn, functionsIn } from '../../source/c-functions.ts';
+import type { Draft, Rule } from '../draft.ts';
+import { onStacks, type StructureChange, structureChanges } from '../merged-structure.ts';
+import type { SourceText } from '../surroundings.ts';
+import { containers, pointersTo } from '../zeroed-objects.ts';
+
+export const stackStructure: Rule = {
+  name: 'stack-structure',
+  apply(draft: Draft): void {
+    for (const { name } of structureChanges(draft)) {
+      const change = structureChanges(draft).find((one) => one.name === name)!;
+      if (change.added.length === 0 && change.removed.length === 0 && !change.isReordered && !change.isRetyped)
+        continue;
+      const members = change.added.flatMap(({ names }) => names);
+      // Each member by its name, so that what other rules could not do is settled.
+      const subjects = members.length === 0 ? [`struct ${name}`] : members.map((member) => `${name}.${member}`);
+      const problem = obstacle(change, draft.surroundings.users(name));
+      if (problem !== undefined) {
+        for (const subject of subjects) draft.unable('stack-structure', subject, problem);
+        continue;
+      }
+      const last = change.after.declarations.at(-1)!;
+      draft.replace(last.end, last.end, `\n\tchar ${onStacks}[0];`);
+      for (const subject of subjects)
+        draft.applied(
+          'stack-structure',
+          subject,
+          `all objects of struct ${name} are on stacks, so that no object from before the load meets new code`,
+          'no object is handed to another task, an interrupt or hardware',
+        );
+    }
+  },
+};
+
+/** Members by which something else than the functions on the stack can find an object. */
+const linked =
+  /\b(?:list_head|hlist_node|hlist_nulls_node|llist_node|rb_node|rcu_head|callback_head|work_struct|delayed_work|timer_list|hrtimer|completion|wait_queue_\w+|kref|refcount_t|kobject|device|tasklet_struct|notifier_block)\b(?!\s*\*)/;
+
+function obstacle({ name, before, after }: StructureChange, users: readonly SourceText[]): string | undefined {
+  const member = [...before.declarations, ...after.declarations].find(({ text }) => linked.test(text));
+  if (member !== undefined) return `"${member.text}" can make an object of struct ${name} known to other tasks`;
+  const [outer] = containers(name, users);
+  if (outer !== undefined) return `struct ${outer} contains an object of struct ${name}`;
+  let isOnStack = false;
+  for (const { file, text } of users) {
+    if (!new RegExp(`\\b${name}\\b`).test(text)) continue;
+    // One outside of functions would be there before the load.
+    if (
+      new RegExp(
+        `^(?:static\\s+)?(?:const\\s+)?struct\\s+${name}\\s+\\w+\\s*[;=\\[]|\\bDEFINE_PER_CPU\\w*\\s*\\(\\s*struct\\s+${name}\\b`,
+        'm',
+      ).test(text)
+    )
+      return `an object of struct ${name} is static in ${file}`;
+    for (const one of functionsIn(text)) {
+      const problem = leaves(one, name);
+      if (problem !== undefined) return `${problem} in ${one.name} (${file})`;
+      isOnStack ||= declared(one, name).length > 0;
+    }
+  }
+  return isOnStack ? undefined : `no object of struct ${name} is on a stack`;
+}
+
+/** Objects of the structure that the function has on its stack. */
+function declared(one: CFunction, struct: string): string[] {
+  const found = one.body.matchAll(
+    new RegExp(`(?<!\\bstatic\\s)\\bstruct\\s+${struct}\\s+(\\w+)\\s*(?:\\[[^\\]]*\\]\\s*)?[;=,]`, 'g'),
+  );
+  return [...found].map(([, name]) => name!);
+}
+
+/** How an object may come from elsewhere than a stack, or be known longer than the function runs. */
+function leaves(one: CFunction, struct: string): string | undefined {
+  if (!one.body.includes(struct) && !one.head.includes(struct)) return undefined;
+  if (new RegExp(`\\bstatic\\s+(?:const\\s+)?struct\\s+${struct}\\s+\\w+\\s*[;=,\\[]`).test(one.body))
+    return `an object of struct ${struct} is static`;
+  const pointers = pointersTo(one, struct);
+  for (const { name, arguments: given, at } of callsIn(one.body)) {
+    const isSize = given.some((text) => new RegExp(`sizeof ?\\( ?struct ${struct} ?\\)`).test(text));
+    if (isSize && /alloc|memdup|create|register|new/.test(name)) return `${name} makes an object of struct ${struct}`;
+    const target = /(\w+)\s*=\s*(?:\([^()]*\)\s*)?$/.exec(one.body.slice(0, at))?.[1];
+    if (target !== undefined && pointers.includes(target)) {
+      // What a function returns can be from anywhere; container_of of a linked member was excluded before.
+      return `${name} gives an object of struct ${struct}`;
+    }
+  }
+  const own = [...pointers, ...declared(one, struct).map((name) => `&\\s*${name}`)];
+  const kept = own.find((name) =>
+    new RegExp(`(?:->|\\])\\s*\\w*\\s*=\\s*(?:\\([^()]*\\)\\s*)?${name}\\s*[;,]`).test(one.body),
+  );
+  return kept === undefined ? undefined : `a pointer to an object of struct ${struct} is kept`;
+}
