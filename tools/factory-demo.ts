@@ -1,10 +1,11 @@
 /**
  * `make factory-demo`: from real CVE records to a channel, on the embedded database. The records are made from facts of real
  * ones, and the repository from the sources of two stock kernels: one commit for each record, with what changed between them
- * in its files and an `[ Upstream commit … ]` line. Then a new record arrives, then a fix of a fix, then a withdrawal.
+ * in its files and an `[ Upstream commit … ]` line. Then a new record arrives, then a fix of a fix, then a withdrawal. A virtual
+ * machine that runs the older kernel follows the channel, and each of them becomes live in it.
  *
  * Options: --old R and --new R (two kernels of one line), --facts FILE, --count N, --proof none|quick|full, --repository DIR and
- * --records DIR (instead of the made ones; then --base and --branch name commits of it).
+ * --records DIR (instead of the made ones; then --base and --branch name commits of it), --no-guest.
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -13,7 +14,9 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
 import { cveRecord } from '../packages/kpatch/test/advisory/records.ts';
 import { gnupgHome } from './channel-demo/gnupg.ts';
+import { serveFolder } from './channel-demo/server.ts';
 import { story } from './channel-demo/story.ts';
+import { Follower } from './factory-demo/follower.ts';
 
 const root = join(import.meta.dirname, '..');
 const { values: options } = parseArgs({
@@ -22,14 +25,17 @@ const { values: options } = parseArgs({
     new: { type: 'string', default: '6.1.0-57-amd64' },
     facts: { type: 'string', default: join(root, 'packages/kpatch/test/fixtures/cve/facts-2026.json') },
     count: { type: 'string', default: '24' },
-    proof: { type: 'string', default: 'none' },
+    proof: { type: 'string', default: 'quick' },
     repository: { type: 'string' },
     records: { type: 'string' },
     base: { type: 'string', default: 'HEAD' },
     branch: { type: 'string', default: 'HEAD' },
+    guest: { type: 'boolean', default: true },
   },
+  allowNegative: true,
 });
-const { say, seen, missed } = story();
+const told = story();
+const { say, seen, missed } = told;
 
 interface Facts {
   readonly id: string;
@@ -43,6 +49,8 @@ interface Facts {
 
 interface Kernel {
   readonly tree: string;
+  readonly image: string;
+  readonly modules: string;
   readonly sourceVersion: string;
 }
 
@@ -53,9 +61,10 @@ async function kernel(release: string): Promise<Kernel> {
   });
   const { stdout } = await runOk(join(root, 'bin/kpatch'), ['kernel', 'show', release, '--json']);
   const { kernel: shown } = JSON.parse(stdout.toString()) as {
-    kernel: { paths: { tree: string }; sourceVersion: string };
+    kernel: { paths: Omit<Kernel, 'sourceVersion'>; sourceVersion: string };
   };
-  return { tree: shown.paths.tree, sourceVersion: shown.sourceVersion };
+  const { tree, image, modules } = shown.paths;
+  return { tree, image, modules, sourceVersion: shown.sourceVersion };
 }
 
 /** A repository of the files that the records name: the old source, then one commit for each record. */
@@ -130,14 +139,18 @@ async function factory(home: string, ...args: string[]): Promise<string> {
   return stdout.toString();
 }
 
+async function statuses(home: string): Promise<Status['kernels']> {
+  return (JSON.parse(await factory(home, 'status', '--json')) as Status).kernels;
+}
+
 async function status(home: string): Promise<Status['kernels'][number]> {
-  const { kernels } = JSON.parse(await factory(home, 'status', '--json')) as Status;
-  const [first] = kernels;
+  const [first] = await statuses(home);
   if (first === undefined) throw new Error('the factory has no kernel');
   return first;
 }
 
-async function channel(folder: string, older: Kernel): Promise<void> {
+/** A channel for both kernels at this address. */
+async function channel(folder: string, url: string, older: Kernel, newer: Kernel): Promise<void> {
   const gpg = [
     '--batch',
     '--quiet',
@@ -151,9 +164,13 @@ async function channel(folder: string, older: Kernel): Promise<void> {
   ];
   await runOk('gpg', gpg);
   const kpatch = (...args: string[]) => runOk(join(root, 'bin/kpatch'), ['channel', ...args]);
-  await kpatch('init', folder, '--name', 'demo', '--url', 'http://127.0.0.1/live', '--key', 'demo@example.org');
+  await kpatch('init', folder, '--name', 'demo', '--url', url, '--key', 'demo@example.org');
   const today = new Date().toISOString().slice(0, 10);
-  await kpatch('kernel', folder, options.old, '--released', today, '--package-version', older.sourceVersion);
+  for (const [release, { sourceVersion }] of [
+    [options.old, older],
+    [options.new, newer],
+  ] as const)
+    await kpatch('kernel', folder, release, '--released', today, '--package-version', sourceVersion);
 }
 
 async function main(): Promise<void> {
@@ -192,13 +209,15 @@ async function main(): Promise<void> {
   }
   say(`${commits.size} records with a commit each`);
   const live = join(work.path, 'channel');
-  await channel(live, older);
+  await using server = await serveFolder(join(live, 'public'));
+  // The address of this machine's loopback, as the guest sees it.
+  await channel(live, `http://10.0.2.2:${server.port}`, older, newer);
   const config = {
     schema: 'kpatch.factory/1',
     feeds: [options.records ?? records],
     repository: options.repository ?? repository.folder,
     branch: own ? 'stable' : options.branch,
-    kernels: [{ release: options.old, base }],
+    kernels: own ? [{ release: options.old, base }, { release: options.new }] : [{ release: options.old, base }],
     channel: live,
     decision: 'automatic',
     proof: options.proof,
@@ -208,14 +227,21 @@ async function main(): Promise<void> {
   say('\n== from the feed to the channel');
   say(await factory(home, 'run'));
   const first = await status(home);
-  for (const { cve, outcome, reason } of first.cves)
-    say(`    ${cve.padEnd(16)} ${outcome.padEnd(26)} ${reason.slice(0, 150)}`);
+  for (const one of await statuses(home)) {
+    say(`  ${one.release}`);
+    for (const { cve, outcome, reason } of one.cves)
+      say(`    ${cve.padEnd(16)} ${outcome.padEnd(26)} ${reason.slice(0, 150)}`);
+  }
   seen('a live patch is in the channel', first.published !== undefined);
   seen(
     'every CVE has an outcome, and what is left out has a reason',
     first.cves.every(({ outcome, reason }) => outcome !== 'left out' || reason !== ''),
   );
   if (!own || first.published === undefined) return;
+  await using machine = options.guest
+    ? await Follower.boot(told, { ...older, release: options.old, version: older.sourceVersion }, work.path, live)
+    : undefined;
+  await machine?.follows(`http://10.0.2.2:${server.port}`, first.published);
 
   say('\n== a new record');
   const [next] = [...commits.keys()].slice(Number(options.count));
@@ -226,6 +252,7 @@ async function main(): Promise<void> {
     'the new record has an outcome',
     second.cves.some(({ cve, outcome }) => cve === next && outcome !== 'open'),
   );
+  await machine?.has('the new record is live in the machine', second.published!);
 
   say('\n== a fix of a fix');
   const [fixed = ''] = first.published.cves;
@@ -238,6 +265,7 @@ async function main(): Promise<void> {
     `the fix of the fix of ${fixed} was taken in or refused with a reason`,
     third.published!.version > (second.published?.version ?? 0) || events.includes(repair),
   );
+  await machine?.has('so is the fix of the fix', third.published!);
 
   say('\n== a withdrawal');
   const [gone = ''] = third.published!.cves;
@@ -245,6 +273,8 @@ async function main(): Promise<void> {
   await factory(home, 'run');
   const last = await status(home);
   seen(`${gone} is out of the live patches`, last.published?.cves.includes(gone) === false);
+  await machine?.has(`${gone} is withdrawn in the machine too`, last.published!, gone);
+  await machine?.isIntact();
   say(`\n${JSON.stringify(last.funnel)}`);
 }
 

@@ -21,6 +21,10 @@ const schema = v.strictObject({
         /** The commit of the repository that holds its source; without it the source is imported. */
         base: v.optional(v.string()),
         branch: v.optional(v.string()),
+        /** A newer kernel of its line: fixes are the changes between the two sources, not commits of a repository. */
+        newer: v.optional(v.string()),
+        /** With `newer`: only changes that a CVE is attributed to, or all that this configuration compiles. */
+        changes: v.optional(v.picklist(['claimed', 'all']), 'claimed'),
         suite: v.optional(v.string()),
         /** Last day of its support window. */
         until: v.optional(day),

@@ -2,29 +2,34 @@
  * Fixes from two source packages of a distribution: the changes between them, grouped by what depends on what. A CVE is claimed
  * only if its changes can be distinguished from all others in its files; everything else is printed, and never counted.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Advisory, FixHunk } from 'kpatch/advisories';
-import { hunksOf } from 'kpatch/advisories';
 import { run } from 'kpatch/parts';
+import { inOrder } from './needs.ts';
+import { type PairHunk, pairHunks } from './pair-hunks.ts';
 
 /** Hunks that must be applied together. */
 export interface ChangeGroup {
+  /** Its place in the order: a group comes after those that it needs. */
   readonly id: number;
+  /** Ids of groups that it cannot do without. */
+  readonly needs: readonly number[];
   readonly files: readonly string[];
-  readonly hunks: readonly FixHunk[];
+  readonly hunks: readonly PairHunk[];
 }
 
 export interface Claim {
   readonly cve: string;
-  readonly group: number;
+  /** Ids; all of them together fix it. */
+  readonly groups: readonly number[];
   readonly text: string;
 }
 
 export interface PairedChanges {
   readonly groups: readonly ChangeGroup[];
   readonly claims: readonly Claim[];
-  /** CVEs that cannot be attributed to one group, with the reason. */
+  /** CVEs that cannot be attributed, with the reason. */
   readonly unattributed: readonly { readonly cve: string; readonly reason: string }[];
 }
 
@@ -48,16 +53,17 @@ export async function diffTrees(before: string, after: string): Promise<Buffer> 
 export type TextOf = (path: string) => string | undefined;
 
 /**
- * Groups the hunks of a diff. Hunks of one function stay together. A hunk that brings a name goes with those that use it in a file that
- * lacked the name, one that takes a name away with those that remove it from a file, and one that changes a function with those whose
- * calls of it change. `before` and `after` are the two sources.
+ * Groups the hunks of a diff. Hunks of one function belong together, and so do a hunk that changes a function and those whose calls of it
+ * change. A hunk that uses a name in a file that lacked it needs the hunk that brings the name. A hunk that takes a name away needs
+ * those that remove it from files. `before` and `after` are the two sources.
  */
 export function groupChanges(
   diff: Buffer,
   before: TextOf = () => undefined,
   after: TextOf = () => undefined,
+  isWanted: (path: string) => boolean = () => true,
 ): ChangeGroup[] {
-  const hunks = hunksOf(diff, 'the difference').filter(({ path }) => isCode.test(path));
+  const hunks = pairHunks(diff).filter(({ path }) => isCode.test(path) && isWanted(path));
   const sets = new Sets(hunks.length);
   const functions = new Map<string, number>();
   for (const [at, hunk] of hunks.entries()) {
@@ -67,12 +73,27 @@ export function groupChanges(
     if (other !== undefined) sets.unite(at, other);
     functions.set(place, at);
   }
-  uniteUsers(hunks, wordsOf(before), wordsOf(after), sets);
-  const groups = Map.groupBy(hunks.keys(), (at) => sets.find(at));
-  return [...groups.values()].map((members, id) => {
-    const own = [...members].map((at) => hunks[at]!);
-    return { id, files: [...new Set(own.map(({ path }) => path))].sort(), hunks: own };
+  const pairs = relate(hunks, wordsOf(before), wordsOf(after), sets);
+  const needs = hunks.map(() => new Set<number>());
+  for (const [one, needed] of pairs) needs[sets.find(one)]!.add(sets.find(needed));
+  const members = Map.groupBy(hunks.keys(), (at) => sets.find(at));
+  const ordered = inOrder(needs)
+    .map((nodes) => nodes.flatMap((node) => [...(members.get(node) ?? [])]).sort((a, b) => a - b))
+    .filter((own) => own.length > 0);
+  const groupOf = new Map(ordered.flatMap((own, id) => own.map((at) => [at, id] as const)));
+  return ordered.map((own, id) => {
+    const needed = new Set(own.flatMap((at) => [...needs[sets.find(at)]!].map((node) => groupOf.get(node)!)));
+    const parts = own.map((at) => hunks[at]!);
+    const files = [...new Set(parts.map(({ path }) => path))].sort();
+    return { id, needs: [...needed].filter((one) => one !== id).sort((a, b) => a - b), files, hunks: parts };
   });
+}
+
+/** A group as a patch file with this description. */
+export function patchOf({ hunks }: ChangeGroup, description: string): Buffer {
+  const files = Map.groupBy(hunks, ({ head }) => head);
+  const parts = [...files].map(([head, own]) => head + own.map(({ text }) => text).join(''));
+  return Buffer.from(`${description}\n\n${parts.join('')}`, 'latin1');
 }
 
 /** Disjoint sets. */
@@ -120,7 +141,8 @@ function wordsOf(textOf: TextOf): WordsOf {
   };
 }
 
-function uniteUsers(hunks: readonly FixHunk[], before: WordsOf, after: WordsOf, sets: Sets): void {
+/** Unites what changes one function, and returns pairs of hunks of which the first one needs the second one. */
+function relate(hunks: readonly FixHunk[], before: WordsOf, after: WordsOf, sets: Sets): [number, number][] {
   const sides = hunks.map(sidesOf);
   const [brought, taken] = [new Map<string, Definer[]>(), new Map<string, Definer[]>()];
   const note = (into: Map<string, Definer[]>, hunk: number, names: readonly Defined[]): void => {
@@ -132,19 +154,22 @@ function uniteUsers(hunks: readonly FixHunk[], before: WordsOf, after: WordsOf, 
     note(brought, at, definedIn(hunks[at]!.path, added));
     note(taken, at, definedIn(hunks[at]!.path, removed));
   }
+  const pairs: [number, number][] = [];
   for (const [at, { added, removed }] of sides.entries()) {
     const { path } = hunks[at]!;
-    const join = (name: string, definers: ReadonlyMap<string, readonly Definer[]>, called = false): void => {
-      for (const { hunk, file, isCalled } of definers.get(name) ?? [])
-        if ((file === undefined || file === path) && (isCalled || !called)) sets.unite(at, hunk);
-    };
+    const seen = (name: string, definers: ReadonlyMap<string, readonly Definer[]>): readonly Definer[] =>
+      (definers.get(name) ?? []).filter(({ file, hunk }) => (file === undefined || file === path) && hunk !== at);
     const [fresh, gone] = [new Set(namesIn(added)), new Set(namesIn(removed))];
     for (const name of fresh) {
-      if (!before(path).has(name)) join(name, brought);
-      else if (gone.has(name) && brought.has(name) && taken.has(name)) join(name, taken, true);
+      if (!before(path).has(name)) for (const { hunk } of seen(name, brought)) pairs.push([at, hunk]);
+      else if (gone.has(name) && brought.has(name))
+        for (const { hunk, isCalled } of seen(name, taken)) if (isCalled) sets.unite(at, hunk);
     }
-    for (const name of gone) if (!after(path).has(name) && !brought.has(name)) join(name, taken);
+    for (const name of gone)
+      if (!after(path).has(name) && !brought.has(name))
+        for (const { hunk } of seen(name, taken)) pairs.push([hunk, at]);
   }
+  return pairs;
 }
 
 const namesIn = (lines: readonly string[]): string[] => lines.flatMap((line) => line.match(/[A-Za-z_]\w{3,}/g) ?? []);
@@ -192,11 +217,11 @@ function functionOf({ path, before }: FixHunk): string | undefined {
 }
 
 /**
- * Attributes CVEs to groups: the files of its record must all be in one group, no other group may change them, and no other CVE
- * that the newer version fixed may name them.
+ * Attributes CVEs to groups: each file of its record must be changed by one group, with what that needs, and no other CVE that the
+ * newer version fixed may name the file.
  */
 export function attribute(
-  groups: readonly ChangeGroup[],
+  groups: readonly Pick<ChangeGroup, 'id' | 'needs' | 'files'>[],
   fixed: readonly Advisory[],
 ): Pick<PairedChanges, 'claims' | 'unattributed'> {
   const byFile = new Map<string, Set<number>>();
@@ -225,11 +250,15 @@ export function attribute(
       no(`${shared} is also changed for ${others.slice(0, 3).join(', ')}`);
       continue;
     }
-    const touching = new Set(code.flatMap((file) => [...byFile.get(file)!]));
-    const [group] = touching;
-    if (touching.size > 1)
-      no(`${touching.size} independent changes are in its files, and nothing says which of them fix it`);
-    else claims.push({ cve, group: group!, text: `the only change of ${code.join(', ')} between the two sources` });
+    const own = code.map((file) => changeOf(byFile.get(file)!, groups));
+    const mixed = own.indexOf(undefined);
+    if (mixed >= 0) {
+      const count = byFile.get(code[mixed]!)!.size;
+      no(`${count} independent changes are in ${code[mixed]}, and nothing says which of them fix it`);
+      continue;
+    }
+    const text = `the only change of ${code.join(', ')} between the two sources`;
+    claims.push({ cve, groups: [...new Set(own.map((group) => group!))].sort((x, y) => x - y), text });
   }
   return { claims, unattributed };
 }
@@ -245,8 +274,43 @@ export function textOf(tree: string): TextOf {
   };
 }
 
+/** The group that is the only change among these, apart from what it needs. */
+function changeOf(
+  touching: ReadonlySet<number>,
+  groups: readonly Pick<ChangeGroup, 'id' | 'needs'>[],
+): number | undefined {
+  return [...touching].find((one) => touching.difference(withNeeds(one, groups)).size === 0);
+}
+
+/** A group and all that it needs. */
+export function withNeeds(id: number, groups: readonly Pick<ChangeGroup, 'id' | 'needs'>[]): Set<number> {
+  const all = new Set([id]);
+  for (const one of all) for (const needed of groups[one]?.needs ?? []) all.add(needed);
+  return all;
+}
+
+/** What a kernel is not made of, and what its build makes. */
+const isOther =
+  /^(?:Documentation|debian|samples|scripts|tools|usr)\/|(?:^|\/)generated\/|^include\/config\/|\.mod\.c$/;
+
+/** The groups of changes between two source trees; of other machines than the one that `before` is configured for only common code. */
+export async function changesBetween(before: string, after: string): Promise<ChangeGroup[]> {
+  const own = new Map<string, boolean>();
+  const isOwn = (machine: string): boolean => {
+    const known = own.get(machine) ?? existsSync(join(before, 'arch', machine, 'include/generated'));
+    own.set(machine, known);
+    return known;
+  };
+  const isConfigured = existsSync(join(before, 'include/generated'));
+  const isWanted = (path: string): boolean => {
+    const machine = /^arch\/([^/]+)\//.exec(path)?.[1];
+    return !isOther.test(path) && (machine === undefined || !isConfigured || isOwn(machine));
+  };
+  return groupChanges(await diffTrees(before, after), textOf(before), textOf(after), isWanted);
+}
+
 /** Everything of two source trees and the CVEs that the newer one fixed. */
 export async function pairedChanges(before: string, after: string, fixed: readonly Advisory[]): Promise<PairedChanges> {
-  const groups = groupChanges(await diffTrees(before, after), textOf(before), textOf(after));
+  const groups = await changesBetween(before, after);
   return { groups, ...attribute(groups, fixed) };
 }

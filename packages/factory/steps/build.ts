@@ -14,6 +14,7 @@ import {
 } from './factory.ts';
 import { findCulprit, withNeeded } from './parts/culprit.ts';
 import { filesOf, type PatchFile, rewritingsOf, writePatches } from './parts/files.ts';
+import { LONG_SERIES, screenSeries } from './parts/screen.ts';
 import { acceptedHazards } from './review.ts';
 import { rewritePatch } from './rewrite.ts';
 import { fixedBy } from './series.ts';
@@ -81,31 +82,50 @@ export async function tryBuild(
   }
 }
 
-/** Rewrites or excludes the patch that the build refuses. */
+/** Rewrites or excludes the patch that the build refuses; of a long series all that are refused by themselves. */
 async function withoutRefused(
   factory: Factory,
   release: string,
   patches: readonly StoredPatch[],
   whole: KpatchError,
 ): Promise<Job[]> {
-  const { state } = factory;
-  const refuses = async (some: readonly StoredPatch[]): Promise<boolean> =>
-    isRefusal(await tryBuild(factory, release, some, [], 1));
+  const attempt = async (some: readonly StoredPatch[]): Promise<KpatchError | undefined> => {
+    const result = await tryBuild(factory, release, some, [], 1);
+    return isRefusal(result) ? result : undefined;
+  };
+  if (patches.length > LONG_SERIES) {
+    const settle = async (patch: StoredPatch, error: KpatchError): Promise<void> => {
+      await settleRefused(factory, release, patches, patch, error);
+    };
+    if ((await screenSeries(factory, release, patches, attempt, settle)) > 0)
+      return [{ step: 'series', kernel: release }];
+  }
+  const refuses = async (some: readonly StoredPatch[]): Promise<boolean> => (await attempt(some)) !== undefined;
   const culprit = (await suspectOf(factory, release, patches, whole)) ?? (await findCulprit(patches, refuses));
   const again = await tryBuild(factory, release, patches.slice(0, patches.indexOf(culprit) + 1), [], 1);
-  const error = again instanceof KpatchError ? again : whole;
+  return await settleRefused(factory, release, patches, culprit, again instanceof KpatchError ? again : whole);
+}
+
+/** Rewrites a refused patch, or excludes it. */
+async function settleRefused(
+  factory: Factory,
+  release: string,
+  patches: readonly StoredPatch[],
+  culprit: StoredPatch,
+  error: KpatchError,
+): Promise<Job[]> {
   const rewriting = await rewritePatch(factory, release, patches, culprit, error);
   if (rewriting.done) return [{ step: 'build', kernel: release }];
   const more = rewriting.problem === undefined ? '' : `; rewriting it: ${rewriting.problem}`;
   const reason = `the build refuses it (${error.code}): ${error.message}${more}`;
   const log = [error.message, error.detail ?? '', rewriting.problem ?? ''].filter((text) => text !== '').join('\n\n');
   await exclude(factory, release, culprit.commit.id, { by: 'build', reason, log });
-  await state.note('refused', release, { commit: culprit.commit.id, cves: culprit.cves, reason });
+  await factory.state.note('refused', release, { commit: culprit.commit.id, cves: culprit.cves, reason });
   return [{ step: 'series', kernel: release }];
 }
 
 /** Changes that have no code in this kernel refuse nothing, but build nothing either. */
-function isRefusal(result: object): boolean {
+function isRefusal(result: object): result is KpatchError {
   return result instanceof KpatchError && result.exit !== 3;
 }
 

@@ -13,6 +13,7 @@ import {
   reasonOf,
   type StoredSeries,
 } from './factory.ts';
+import { pairSeries } from './parts/pair.ts';
 import { openRepository } from './parts/repository.ts';
 
 /** What the kernel needs: affected or undecided, compiled, selected, not held by a person, within the support window. */
@@ -23,7 +24,7 @@ function isWanted(one: TriagedCve): boolean {
 /** Makes the series; nothing follows if the kernel's window is over. */
 export async function seriesOf(factory: Factory, release: string): Promise<Job[]> {
   const { state, tools } = factory;
-  const { until } = kernelOf(factory, release);
+  const { until, newer } = kernelOf(factory, release);
   if (until !== undefined && new Date().toISOString().slice(0, 10) > until) {
     await state.note('window', release, { until, text: 'the support window is over' });
     return [];
@@ -31,6 +32,15 @@ export async function seriesOf(factory: Factory, release: string): Promise<Job[]
   const triaged = (await state.read<readonly TriagedCve[]>(`triage:${release}`)) ?? [];
   const advisories = new Intake((await state.read<StoredIntake>('intake')) ?? []).advisories();
   const held = await heldCves(factory);
+  if (newer !== undefined) {
+    const wanted = triaged.filter(isWanted).map(({ cve }) => cve);
+    const excluded = await excludedFrom(factory, release, []);
+    return await storeSeries(
+      factory,
+      release,
+      await pairSeries(factory, release, { wanted, held, excluded, advisories }),
+    );
+  }
   const prepared = await tools.kernel(release);
   using repository = await openRepository(factory, release, prepared.tree);
   if (repository === undefined) {
@@ -68,7 +78,12 @@ export async function seriesOf(factory: Factory, release: string): Promise<Job[]
     dropped,
     without,
   };
+  return await storeSeries(factory, release, stored);
+}
+
+async function storeSeries({ state }: Factory, release: string, stored: StoredSeries): Promise<Job[]> {
   const changed = await state.write(`series:${release}`, stored);
+  const { patches, dropped } = stored;
   if (changed) await state.note('series', release, { patches: patches.length, dropped: dropped.length });
   return [{ step: 'review', kernel: release }];
 }

@@ -19,6 +19,13 @@ function worldWith(folder: string, line: string, settings: object = {}): World {
   return world;
 }
 
+/** The file with lines of context around each that is replaced. */
+function spread(text: Readonly<Record<number, string>>): string {
+  return Array.from({ length: 50 }, (_, at) => `${text[at + 1] ?? `line ${at}`}\n${`context ${at}\n`.repeat(8)}`).join(
+    '',
+  );
+}
+
 async function run(world: World): Promise<Factory> {
   const factory = await world.run();
   await world.close();
@@ -119,4 +126,26 @@ test('the proof of a new module upgrades from the published one', async () => {
   await run(world);
   assert.deepEqual(world.proofs[1], ['kpatch_2.ko', 'kpatch_1.ko']);
   assert.equal(world.published.length, 2);
+});
+
+test('of a long series, every patch that is refused by itself is found in one pass, and what needs it goes with it', async () => {
+  using folder = temporaryFolder('kpatch-assembly-');
+  const world = new World(folder.path, {}, { 'net/a.c': spread({}) });
+  const text: Record<number, string> = {};
+  const bad = [7, 23, 44];
+  for (let at = 1; at <= 50; at++) {
+    text[at] = bad.includes(at) ? `REFUSED ${at}` : `checked ${at}`;
+    const commit = world.repository.commit(`fix ${at}`, { 'net/a.c': spread(text) });
+    world.record({ id: `CVE-2026-${2000 + at}`, fixed: [commit] });
+  }
+  const factory = await world.run();
+  assert.equal(world.published.at(-1)?.cves.length, 47);
+  const refused = (await factory.state.events()).filter(({ kind }) => kind === 'refused');
+  assert.deepEqual(
+    refused.map(({ data }) => data.cves),
+    bad.map((at) => [`CVE-2026-${2000 + at}`]),
+  );
+  // The whole, each of 50 by itself, the rest.
+  assert.equal(world.builds.length, 52);
+  await world.close();
 });

@@ -41,6 +41,8 @@ export class World {
   /** A build that has this text in a patch is refused. */
   refused = 'REFUSED';
   reasons: string[] = [];
+  /** Another kernel of the line. */
+  newer?: { readonly release: string; readonly version: string; readonly tree: string };
   afterProof: () => void = () => {};
   readonly #tree: string;
   readonly #records: string;
@@ -50,11 +52,11 @@ export class World {
     return new World(folder, null);
   }
 
-  constructor(folder: string, settings: object | null = {}) {
+  constructor(folder: string, settings: object | null = {}, more: Readonly<Record<string, string>> = {}) {
     this.home = join(folder, 'home');
     this.#tree = join(folder, 'source');
     this.#records = join(folder, 'cves');
-    const files = { 'net/a.c': lines(60), 'net/b.c': lines(60), 'drivers/none.c': lines(60) };
+    const files = { 'net/a.c': lines(60), 'net/b.c': lines(60), 'drivers/none.c': lines(60), ...more };
     this.repository = new TestRepository(join(folder, 'linux'), settings === null ? undefined : files);
     if (settings === null) return;
     new TestRepository(this.#tree, files);
@@ -82,12 +84,12 @@ export class World {
   tools(): Tools {
     return {
       kernel: async (release) => ({
-        tree: this.#tree,
+        tree: release === this.newer?.release ? this.newer.tree : this.#tree,
         arch: 'x86_64',
         kernel: {
           release,
           scheme: 'deb',
-          version: '6.1.170-3',
+          version: release === this.newer?.release ? this.newer.version : '6.1.170-3',
           changelogs: [],
           live: new Map(),
           code: {
