@@ -207,6 +207,7 @@ async function main(): Promise<void> {
       JSON.stringify(record),
     );
   }
+  const head = [...commits.values()].at(-1) ?? base;
   say(`${commits.size} records with a commit each`);
   const live = join(work.path, 'channel');
   await using server = await serveFolder(join(live, 'public'));
@@ -217,7 +218,12 @@ async function main(): Promise<void> {
     feeds: [options.records ?? records],
     repository: options.repository ?? repository.folder,
     branch: own ? 'stable' : options.branch,
-    kernels: own ? [{ release: options.old, base }, { release: options.new }] : [{ release: options.old, base }],
+    kernels: own
+      ? [
+          { release: options.old, base },
+          { release: options.new, base: head },
+        ]
+      : [{ release: options.old, base }],
     channel: live,
     decision: 'automatic',
     proof: options.proof,

@@ -13,6 +13,8 @@
  * const active = hostStatus().patches;
  * ```
  */
+
+import { KpatchError } from './base/errors/error.ts';
 import { temporaryFolder } from './base/files.ts';
 import { type Reporter, silentReporter } from './base/report.ts';
 import { type BuildRequest, type BuildResult, build as buildModule } from './builder/build.ts';
@@ -35,7 +37,6 @@ import { noteText } from './rewrite/rewrite.ts';
 import { readableFiles } from './sandbox/user.ts';
 import { readSeries } from './source/series.ts';
 
-export { KpatchError } from './base/errors/error.ts';
 export { consoleReporter, type Reporter, silentReporter } from './base/report.ts';
 export { version } from './base/version.ts';
 export type { BuildRequest, BuildResult, BuiltFunction } from './builder/build.ts';
@@ -50,6 +51,7 @@ export { type Hazard, kindNames as hazardKinds } from './review/hazard.ts';
 export { hazardText } from './review/review.ts';
 export { rulesAgainst as rewriteRulesAgainst } from './rewrite/patches.ts';
 export { rules as rewriteRules } from './rewrite/rewrite.ts';
+export { KpatchError };
 
 /** A build request in which everything but the patches has a default: cumulative, strict, no CVE names. */
 export type LibraryBuildRequest = Pick<BuildRequest, 'patches'> & Partial<BuildRequest>;
@@ -73,14 +75,27 @@ export interface SeriesRequest {
 }
 
 /**
- * The hazards of patches that would load and still be wrong (docs/review.md). It compiles nothing.
- * Errors: as `kpatch review`.
+ * The hazards of patches that would load and still be wrong (docs/review.md), for each request of one kernel. It compiles nothing.
+ * Errors: as `kpatch review`, in place of the hazards of the request that they concern.
  */
-export async function review(request: SeriesRequest, report: Reporter = silentReporter()): Promise<readonly Hazard[]> {
-  const { hazards } = await onSource(request, report, ({ facts, patches, earlier, folder }) =>
-    reviewPatches(facts, patches, folder, earlier),
-  );
-  return hazards;
+export async function reviewEach(
+  release: string,
+  requests: readonly Omit<SeriesRequest, 'release'>[],
+  report: Reporter = silentReporter(),
+): Promise<(readonly Hazard[] | KpatchError)[]> {
+  return await onSource(release, report, async (facts) => {
+    const found: (readonly Hazard[] | KpatchError)[] = [];
+    for (const { patches, earlier = [] } of requests) {
+      using folder = temporaryFolder('kpatch-review-');
+      try {
+        found.push((await reviewPatches(facts, readSeries(patches), folder.path, readSeries(earlier))).hazards);
+      } catch (error) {
+        if (!(error instanceof KpatchError) || error.code === 'interrupted') throw error;
+        found.push(error);
+      }
+    }
+    return found;
+  });
 }
 
 /**
@@ -91,31 +106,19 @@ export async function rewrite(
   request: SeriesRequest & { readonly rules: readonly string[] },
   report: Reporter = silentReporter(),
 ): Promise<{ readonly patch: string; readonly notes: readonly string[] }> {
-  const { patch, notes } = await onSource(request, report, ({ facts, patches, earlier, folder }) =>
-    rewritePatches(facts, patches, folder, request.rules, earlier),
-  );
-  return { patch, notes: notes.map(noteText) };
+  const { release, patches, earlier = [], rules } = request;
+  return await onSource(release, report, async (facts) => {
+    using folder = temporaryFolder('kpatch-rewrite-');
+    const { patch, notes } = await rewritePatches(facts, readSeries(patches), folder.path, rules, readSeries(earlier));
+    return { patch, notes: notes.map(noteText) };
+  });
 }
 
-interface OnSource {
-  readonly facts: KernelFacts;
-  readonly patches: ReturnType<typeof readSeries>;
-  readonly earlier: ReturnType<typeof readSeries>;
-  /** An empty folder. */
-  readonly folder: string;
-}
-
-async function onSource<T>(
-  { release, patches, earlier = [] }: SeriesRequest,
-  report: Reporter,
-  work: (on: OnSource) => Promise<T>,
-): Promise<T> {
+async function onSource<T>(release: string, report: Reporter, work: (facts: KernelFacts) => Promise<T>): Promise<T> {
   const kernel = await prepareKernel(release, { report });
   using _held = await holdKernel(kernel);
   using _readable = readableFiles();
-  using folder = temporaryFolder('kpatch-source-');
-  const facts = new KernelFacts(kernel);
-  return await work({ facts, patches: readSeries(patches), earlier: readSeries(earlier), folder: folder.path });
+  return await work(new KernelFacts(kernel));
 }
 
 /**

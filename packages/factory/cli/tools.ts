@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
-import { build, hazardText, readModule, review, rewrite } from 'kpatch';
+import { build, hazardText, readModule, reviewEach, rewrite } from 'kpatch';
 import { type PreparedKernel, preparedKernel } from 'kpatch/advisories';
 import { failure, list, object, proofPath, readBytes, readPrivateKey, run, seal, sha256, texts } from 'kpatch/parts';
 import type { FactoryConfig } from '../config.ts';
@@ -29,7 +29,7 @@ export function realTools({ proofKey, provenanceKey }: Pick<FactoryConfig, 'proo
       known.catch(() => kernels.delete(release));
       return known;
     },
-    review: (request) => review(request),
+    review: (release, requests) => reviewEach(release, requests),
     rewrite: (request) => rewrite(request),
     async build({ release, patches, cves, version, deny, accepted }) {
       const name = `kpatch_${release.replace(/[^A-Za-z0-9]/g, '_')}_${version}_1`;

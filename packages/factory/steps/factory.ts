@@ -1,5 +1,5 @@
 /** What every step works with. */
-import type { Hazard } from 'kpatch';
+import type { Hazard, KpatchError } from 'kpatch';
 import type { PreparedKernel } from 'kpatch/advisories';
 import type { FactoryConfig, FactoryKernel } from '../config.ts';
 import type { DroppedFix, SeriesPatch } from '../fixes/series.ts';
@@ -53,8 +53,11 @@ export interface Proved {
 export interface Tools {
   /** A prepared kernel with its source. */
   kernel(release: string): Promise<PreparedKernel>;
-  /** The hazards of patches that would load and still be wrong; nothing is compiled. */
-  review(request: SourceRequest): Promise<readonly Hazard[]>;
+  /** The hazards of patches that would load and still be wrong, or the error of each request; nothing is compiled. */
+  review(
+    release: string,
+    requests: readonly Omit<SourceRequest, 'release'>[],
+  ): Promise<(readonly Hazard[] | KpatchError)[]>;
   /** Another patch with the same effect. Throws the error of the catalogue if no rule can make one. */
   rewrite(
     request: SourceRequest & { readonly rules: readonly string[] },

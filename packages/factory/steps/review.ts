@@ -50,30 +50,23 @@ async function reviewed(
   using folder = temporaryFolder('kpatch-factory-');
   const files = await writePatches(factory, release, patches, folder.path);
   const changed = await Promise.all(files.map(async ({ digest }) => filesOf(await state.blobs.get(digest))));
-  for (const [at, patch] of patches.entries()) {
+  const requests = patches.map((patch, at) => {
     const earlier = files
       .slice(0, at)
-      .filter((_, before) => changed[before]!.some((file) => changed[at]!.includes(file)));
+      .filter((_, other) => changed[other]!.some((file) => changed[at]!.includes(file)));
     const key = sha256([release, files[at]!.digest, ...earlier.map(({ digest }) => digest)].join('\n'));
-    const found =
-      known[key] ??
-      (await hazardsOf(() =>
-        tools.review({ release, patches: [files[at]!.file], earlier: earlier.map(({ file }) => file) }),
-      ));
-    keys[key] = found;
-    hazards.set(patch, found);
+    return { patch, key, patches: [files[at]!.file], earlier: earlier.map(({ file }) => file) };
+  });
+  const fresh = requests.filter(({ key }) => known[key] === undefined);
+  const found = fresh.length === 0 ? [] : await tools.review(release, fresh);
+  for (const { patch, key } of requests) {
+    const result = known[key] ?? found[fresh.findIndex((one) => one.patch === patch)];
+    // A patch that the review cannot place is refused by the build, which says more.
+    const own = result === undefined || result instanceof KpatchError ? [] : result;
+    keys[key] = own;
+    hazards.set(patch, own);
   }
   return { hazards, keys };
-}
-
-/** A patch that the review cannot place is refused by the build, which says more. */
-async function hazardsOf(review: () => Promise<readonly Hazard[]>): Promise<readonly Hazard[]> {
-  try {
-    return await review();
-  } catch (error) {
-    if (!(error instanceof KpatchError) || error.code === 'interrupted') throw error;
-    return [];
-  }
 }
 
 /** Keys of the hazards that a person accepted in these patches. */

@@ -121,11 +121,11 @@ export class World {
           provenance: 'how',
         };
       },
-      review: async ({ patches, earlier }) => {
-        this.reviews.push([...earlier, ...patches].map(subjectOf));
-        const text = readFileSync(patches[0]!, 'utf8');
-        return text.includes('+HAZARD') ? [hazard] : [];
-      },
+      review: async (_, requests) =>
+        requests.map(({ patches, earlier }) => {
+          this.reviews.push([...earlier, ...patches].map(subjectOf));
+          return readFileSync(patches[0]!, 'utf8').includes('+HAZARD') ? [hazard] : [];
+        }),
       rewrite: async ({ patches }) => {
         const text = readFileSync(patches[0]!, 'utf8');
         if (text.includes('HOPELESS')) throw failure('rewrite-refused', { name: 'x', problem: 'no rule can' });

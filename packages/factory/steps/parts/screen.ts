@@ -5,7 +5,7 @@ import { withNeeded } from './culprit.ts';
 import { rewritingsOf } from './files.ts';
 
 /** Longer series are screened when the whole is refused. */
-export const LONG_SERIES = 40;
+export const LONG_SERIES = 16;
 
 /** How often what is known is stored: a worker that is killed goes on from there. */
 const STORED_EVERY = 20;
