@@ -62,7 +62,7 @@ channel-demo: install-all ## a channel end to end: built, proven, published, fol
 factory-demo: install-all ## from real CVE records to a channel: series, build, publication, a new record, a fix of a fix, a withdrawal (ARGS=…)
 	@$(NODE) tools/factory-demo.ts $(ARGS)
 
-fleet-demo: install-all ## a fleet server with simulated hosts, a page to open, a good and a bad patch in rings, 3 minutes (ARGS='--hosts N --crash-rate R')
+fleet-demo: install-all ## a fleet server with simulated hosts and a real guest, a page to open, a good and a bad patch in rings (ARGS='--hosts N --crash-rate R --no-guest')
 	@$(NODE) tools/fleet-demo.ts $(ARGS)
 
 bench: install-all ## how fast, how large: each bench/*.ts prints a table

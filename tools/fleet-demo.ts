@@ -1,10 +1,11 @@
 /**
- * `make fleet-demo`: a fleet server with simulated hosts, and a page to open. The hosts have keys of their own and send signed reports; time
+ * `make fleet-demo`: a fleet server with simulated hosts and one real guest, and a page to open. The hosts have keys of their own and send signed reports; time
  * runs 600 times as fast, so that rings open and the test decides while one watches. A first live patch goes everywhere in rings, then a
- * second one crashes hosts and is halted.
+ * second one crashes hosts and is halted. The guest is a virtual machine with the packaged kpatch: it loads the first patch when its ring
+ * opens, and the second one crashes it.
  *
  * Options: --hosts N (default 120), --crash-rate R (crashes per host and day of the second patch, default 2), --minutes N (default 3),
- * --port N (default: one that is free).
+ * --port N (default: one that is free), --no-guest (simulated hosts only: no virtual machine, no packages).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -20,7 +21,9 @@ import { readRollouts, type StoredRollout } from '../packages/fleet/rollout/stor
 import { openFleet } from '../packages/fleet/server/fleet.ts';
 import { SimulatedHost } from '../packages/fleet/simulate/host.ts';
 import { openDatabase } from '../packages/fleet/store/database.ts';
+import { Delivery } from '../packages/fleet/test/guests/delivery.ts';
 import { story } from './channel-demo/story.ts';
+import { DemoGuest } from './fleet-demo/guest.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -28,18 +31,22 @@ const { values: options } = parseArgs({
     'crash-rate': { type: 'string', default: '2' },
     minutes: { type: 'string', default: '3' },
     port: { type: 'string', default: '0' },
+    'no-guest': { type: 'boolean', default: false },
   },
 });
 const { say, seen, missed } = story();
 const hostCount = Math.max(10, Number(options.hosts));
 const crashRate = Number(options['crash-rate']);
 const INTERVAL_MS = 600_000;
-const kernel = '6.1.0-47-amd64';
-const digest = (at: number): string => String(at).padStart(64, '0');
 const password = 'demo password 2026';
 
 using folder = temporaryFolder('kpatch-fleet-demo-');
+const delivery = options['no-guest'] ? undefined : await Delivery.make(folder.path);
+const kernel = delivery?.kernel.release ?? '6.1.0-47-amd64';
+const digest = (at: number): string =>
+  delivery?.digest(at === 1 ? 'fleet_one' : 'fleet_two') ?? String(at).padStart(64, '0');
 const database = await openDatabase(folder.path, undefined);
+const digests = ['', digest(1), digest(2)];
 /** The clock of the demo. */
 let now = Date.now();
 const config = defaultConfig(folder.path, {
@@ -74,6 +81,16 @@ await post(
   hosts.map((host) => host.joinRequest(token)),
 );
 say(`${hostCount} hosts have joined with a token and their own keys.`);
+const guest = delivery === undefined ? undefined : await joined(delivery);
+
+/** A virtual machine joins as people have theirs join. */
+async function joined(from: Delivery): Promise<DemoGuest> {
+  say(`A virtual machine boots with ${kernel} and joins …`);
+  const facts = { note: 'guest', labels: ['canary'], uses: 1, hours: 1 };
+  const one = await DemoGuest.join(folder.path, from, url, (await createToken(database, commandLine, facts)).token);
+  say('The virtual machine guest-1 has joined: its kpatch reports, verifies the channel and loads patches.');
+  return one;
+}
 
 async function post(path: string, bodies: readonly string[]): Promise<FleetAnswer[]> {
   return await Promise.all(
@@ -98,7 +115,7 @@ async function round(): Promise<void> {
   for (const [index, answer] of answers.entries()) {
     const host = hosts[index]!;
     host.heard(answer);
-    const version = answer.choices[0] === undefined ? 0 : Number(answer.choices[0].sha256);
+    const version = [0, 1, 2].findLast((at) => at > 0 && digests[at] === answer.choices[0]?.sha256) ?? 0;
     const isBlocked = host.incidents.length > 0 && version === 2;
     if (version > 0 && version !== host.patch?.version && !isBlocked)
       host.patch = { name: 'livepatch_demo', sha256: digest(version), version };
@@ -121,7 +138,7 @@ async function start(version: number, title: string): Promise<string> {
   // Larger first rings than usual: a real fleet has a day for each.
   const rings = [0.2, 0.5, 1].map((share, at) => ({
     name: ['canary', 'half', 'all'][at]!,
-    labels: [],
+    labels: at === 0 ? ['canary'] : [],
     share,
     soakSeconds: 3600,
     windows: [],
@@ -136,8 +153,21 @@ async function start(version: number, title: string): Promise<string> {
   };
   const id = await createRollout(database, commandLine, plan, now);
   await stepRollout(database, commandLine, id, 'start', '', now);
+  await fleet.rollouts.look();
   say(`Rollout ${id}, ${title}: ${url}/rollout/${id}`);
+  await guestHears();
   return id;
+}
+
+/** The guest reports, hears of the rollout and does what it hears; waits until it has heard. */
+async function guestHears(): Promise<void> {
+  if (guest === undefined) return;
+  const reports = (): number => [...fleet.hosts.all()].find(({ name }) => name === 'guest-1')?.reports ?? 0;
+  const before = reports();
+  // Once to hear of the patch, and once to say that it has it.
+  guest.report();
+  guest.report();
+  while (reports() === before && !guest.isBroken) await sleep(200);
 }
 
 /** Runs until the rollout is over or the time is. */
@@ -162,6 +192,10 @@ seen(
   `the first patch reached ${patched} of ${hostCount} hosts, ring after ring`,
   first.state === 'finished' && patched === hostCount,
 );
+if (guest !== undefined) {
+  seen('guest-1, a real machine, runs the first patch', /^fleet_one\n/.test(await guest.shows()));
+  await guest.delivery.publishNext();
+}
 const second = await follow(await start(2, 'A patch that crashes hosts'), end + 60_000);
 const crashed = hosts.filter(({ incidents }) => incidents.length > 0).length;
 const reached = hosts.filter(({ patch }) => patch?.version === 2).length;
@@ -170,11 +204,20 @@ seen(
   `the second rollout is ${second.state}: ${plural(crashed, 'host')} crashed, ${reached} of ${hostCount} have the patch`,
   !isBad || (second.state === 'halted' && reached < hostCount / 2),
 );
+if (guest !== undefined) {
+  const shown = await guest.shows();
+  const back = /ended before it counted as survived, with fleet_two/.test(shown);
+  seen(
+    'the second patch crashed guest-1; it came back with the first one',
+    guest.isBack && back && /^fleet_one\n/.test(shown),
+  );
+}
 const left = end - Date.now();
 if (left > 0) {
   say(`The server answers for ${Math.ceil(left / 1000)} more seconds: ${url}`);
   await sleep(left);
 }
+await guest?.[Symbol.asyncDispose]();
 await fleet[Symbol.asyncDispose]();
 await database.close();
 process.exitCode = missed() === 0 ? 0 : 1;

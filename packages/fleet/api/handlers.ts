@@ -137,8 +137,8 @@ export const handlers: Handlers = {
   'POST /api/rollouts/:id/:step': async ({ params: { id, step }, body }, { database, rollouts }, _, actor) => {
     if (step === 'roll-back') await rollBack(database, actor, id, body.rings, body.reason);
     else await stepRollout(database, actor, id, step, body.reason);
-    // What follows from it follows now, not at the next look.
-    await rollouts.look();
+    // The first ring opens now, not at the next look.
+    await (step === 'start' || step === 'resume' ? rollouts.look() : rollouts.refresh());
     const [found] = await readRollouts(database, id);
     return found as unknown as Answer<'GET /api/rollouts/:id'>;
   },

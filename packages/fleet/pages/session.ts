@@ -115,7 +115,7 @@ export function addSession(
       if (step === 'roll-back') await rollBack(database, actor, id, [], text);
       else if (stepNames.includes(step as Step)) await stepRollout(database, actor, id, step as Step, text);
       else return { status: 404, error: 'There is no such step.' };
-      await rollouts.look();
+      await (step === 'start' || step === 'resume' ? rollouts.look() : rollouts.refresh());
       return undefined;
     } catch (error) {
       const refused = refusalOf(error);
