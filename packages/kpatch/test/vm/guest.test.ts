@@ -30,6 +30,21 @@ async function gone(pid: number): Promise<void> {
   assert.equal(alive(pid), false, 'QEMU was left behind');
 }
 
+test('no command is lost while orphans end', async () => {
+  const guest = await boot({ image });
+  try {
+    // Each `(true &)` leaves an orphan to init.
+    await guest.run('(while [ ! -e /tmp/enough ]; do (true &); done) </dev/null >/dev/null 2>&1 &');
+    for (let i = 0; i < 60; i++) {
+      const { output } = await guest.run(`echo ${i}`, { step: `command ${i}`, deadlineMs: 10_000 });
+      assert.equal(output, `${i}\n`);
+    }
+    await guest.run('touch /tmp/enough');
+  } finally {
+    await guest.stop();
+  }
+});
+
 test('a guest runs the kernel given, with the files and modules given, step by step', async () => {
   const guest = await boot({
     image,

@@ -31,6 +31,10 @@ done
 /**
  * `/init` of a guest that consists of busybox and the caller's files; `modules` are loaded before it listens, and the shell
  * commands of `service` run then.
+ *
+ * The agent is a child of init. Init gets SIGCHLD when any orphan ends, and the `read` of busybox starts again when a signal
+ * interrupts it and forgets the part of the line that it has read (shell/ash.c, readcmd): a command that arrived while a workload
+ * ran was lost, and the guest looked hung.
  */
 export function initScript(modules: readonly string[], emulator: Emulator, service = ''): string {
   return `#!/bin/sh
@@ -49,6 +53,8 @@ hostname kpatch-guest
 ip link set lo up
 ${modules.map((name) => `modprobe ${name}`).join('\n')}
 ${service}
-${agentLoop('sh', emulator)}poweroff -f
+(
+${agentLoop('sh', emulator)})
+poweroff -f
 `;
 }
