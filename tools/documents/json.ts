@@ -53,6 +53,7 @@ const titles = {
   host: 'One machine',
   cve: 'CVEs of a kernel',
   channel: 'Advisories, packages and channels',
+  tuf: 'Channels by TUF',
   fleet: 'Fleets',
   stored: 'Files and modules',
   caches: 'Files that save work',

@@ -11,7 +11,7 @@ import { isCallback, refuseReserved } from './compare/author.ts';
 import { type Changes, findChanges } from './compare/changes.ts';
 import { requireMachineCode, requireVersions } from './compare/comparable.ts';
 import { Comparison } from './compare/compare.ts';
-import { correlate, isCopyable } from './compare/correlate.ts';
+import { correlate } from './compare/correlate.ts';
 import { authorsWords, changedLayouts, structSizes } from './compare/layouts.ts';
 import { extract } from './extract/extract.ts';
 import type {
@@ -23,6 +23,7 @@ import type {
   Reason,
   Travelling,
 } from './options.ts';
+import { isCopyable } from './parts/copyable.ts';
 import type { Pair } from './parts/pair.ts';
 import { entryOf, isFunction, type Part, sourceOf } from './parts/part.ts';
 import { readModel } from './parts/read-model.ts';

@@ -10,9 +10,10 @@ import * as proof from './definitions/proof.ts';
 import * as provenance from './definitions/provenance.ts';
 import * as shield from './definitions/shield.ts';
 import * as stored from './definitions/stored.ts';
+import * as tuf from './definitions/tuf.ts';
 import type { Content, DocumentDefinition } from './document.ts';
 
-const areas = { general, make, shield, proof, provenance, host, cve, channel, fleet, stored, caches } as const;
+const areas = { general, make, shield, proof, provenance, host, cve, channel, tuf, fleet, stored, caches } as const;
 
 function isDocument(value: unknown): value is DocumentDefinition {
   return typeof value === 'object' && value !== null && 'origin' in value && 'schema' in value;

@@ -1,6 +1,8 @@
 /** What a proof does not show, in words. */
 import type { Proof } from '../module/proof.ts';
+import { reached } from './checks/author-test.ts';
 import { KEEPS_RELOCATIONS } from './checks/late-modules.ts';
+import { isRecordOf } from './run/record.ts';
 
 /** What the proof says of main functions of kernel threads. */
 function threadMainsOf({ checks }: Proof): string[] {
@@ -21,7 +23,7 @@ function exceptionsOf({ checks }: Proof): string[] {
 export function limitsOf(proof: Proof): string[] {
   const { plan, inputs, checks } = proof;
   const has = (role: string): boolean => inputs.some((input) => input.role === role);
-  const ran = (id: string): boolean => checks.some(({ check }) => check.endsWith(`/${id}`));
+  const ran = (id: string): boolean => checks.some((record) => isRecordOf(record, id));
   const limits: string[] = [];
   if (!has('test')) limits.push('whether it fixes anything: no test script was given (--test)');
   if (plan.includes(', only ')) {
@@ -36,8 +38,7 @@ export function limitsOf(proof: Proof): string[] {
   limits.push(...threadMainsOf(proof));
   const kept = checks.flatMap(({ evidence }) => evidence.filter(({ text }) => text.includes(KEEPS_RELOCATIONS)));
   limits.push(...kept.map(({ text }) => `a module that is loaded again: ${text}`));
-  for (const { check, evidence } of checks) {
-    if (!check.endsWith('/reached') || !check.startsWith('stock/')) continue;
+  for (const { evidence } of checks.filter((one) => one.boot === 'stock' && isRecordOf(one, reached.id))) {
     for (const { text } of evidence) {
       // Proofs of version 0.1 say `cannot be counted`.
       if (/called 0 times|cannot count calls|cannot be counted/.test(text))

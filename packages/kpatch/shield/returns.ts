@@ -1,6 +1,6 @@
 /** The value that a shield returns: which values the type of the function and its callers understand. */
 import { failure } from '../base/errors/error.ts';
-import { type DwarfTypes, TAG } from '../formats/dwarf/types.ts';
+import { type DwarfTypes, TAG } from '../formats/dwarf/type-record.ts';
 import type { CFunction } from '../source/c-functions.ts';
 import type { Callers } from './callers.ts';
 

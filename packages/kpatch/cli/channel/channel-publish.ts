@@ -1,57 +1,28 @@
-/** The publisher side of `kpatch channel`. */
-
-import { existsSync, mkdirSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+/** The publisher side of `kpatch channel`: kernels, patches, publications. */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { isCveId } from '../../advisory/record.ts';
 import { readSources } from '../../advisory/sources.ts';
 import { failure } from '../../base/errors/error.ts';
 import { plural } from '../../base/errors/plural.ts';
-import { readBytes, writeAtomically } from '../../base/files.ts';
-import { lock } from '../../base/process/lock.ts';
-import { sourceDateEpoch } from '../../base/workspace.ts';
+import { readBytes } from '../../base/files.ts';
 import { readPublicKeys } from '../../channel/follow/manager/key.ts';
 import { isRelease } from '../../channel/patch-module.ts';
 import { addPatches, exists, putKernel } from '../../channel/repository/add.ts';
 import { checkChannel, checkTree } from '../../channel/repository/check.ts';
-import {
-  type ChannelConfig,
-  channelSchema,
-  configDefaults,
-  layout,
-  problemOf,
-  readConfig,
-  writeConfig,
-} from '../../channel/repository/config.ts';
-import { exportKeys, secretKey } from '../../channel/repository/gpg.ts';
-import { type ChannelKernel, findKernel, kernelSchema, readKernels, untilOf } from '../../channel/repository/kernel.ts';
+import { layout, readConfig } from '../../channel/repository/config.ts';
+import { exportKeys } from '../../channel/repository/gpg.ts';
+import { type ChannelKernel, findKernel, kernelSchema, untilOf } from '../../channel/repository/kernel.ts';
 import { prune } from '../../channel/repository/prune.ts';
 import { publish } from '../../channel/repository/publish.ts';
-import { addKey, retireKey } from '../../channel/repository/rotate.ts';
 import type { TufKeys } from '../../channel/repository/tuf/repository.ts';
 import { dayOf, parseDay } from '../../channel/repository/window.ts';
 import { keysOfFolder } from '../../channel/tuf/key.ts';
-import { readPublicKey } from '../../module/public-key.ts';
-import { readCertificate } from '../../module/signature.ts';
 import { machineNameHere } from '../../platform/registry.ts';
 import { action, type Context, type Outcome } from '../command.ts';
 import { type PassphraseOptions, passphraseOf, withPassphrase } from '../passphrase.ts';
-
-interface InitOptions {
-  readonly name: string;
-  readonly url: string;
-  readonly key: string;
-  readonly description?: string;
-  readonly windowMonths?: string;
-  readonly validDays?: string;
-  readonly keep?: string;
-  readonly requireProof?: boolean;
-  readonly proofKey?: string[];
-  readonly requireProvenance?: boolean;
-  readonly builderKey?: string[];
-  readonly requireSignature?: boolean;
-  readonly certificate?: string[];
-}
+import { held, now, whole } from './publisher.ts';
 
 interface PublishOptions extends PassphraseOptions {
   readonly tufKeys?: string;
@@ -73,24 +44,6 @@ interface AddCommandOptions {
 }
 
 export function registerPublish(channel: Command): void {
-  channel
-    .command('init <DIR>')
-    .description('create a channel')
-    .requiredOption('--name <name>', 'short name: letters, digits and dashes')
-    .requiredOption('--url <url>', 'address at which DIR/public will be served')
-    .requiredOption('--key <key>', 'GnuPG signing key: fingerprint or mail address (honours GNUPGHOME)')
-    .option('--description <text>', 'description of the channel, one line')
-    .option('--window-months <n>', `months of support for each kernel (${configDefaults.windowMonths})`)
-    .option('--valid-days <n>', `days for which a publication is valid (${configDefaults.validDays})`)
-    .option('--keep <n>', `older publications to keep (${configDefaults.keep})`)
-    .option('--require-proof', 'accept only patches with a proof that --proof-key signed')
-    .option('--proof-key <file...>', 'public key (PEM) of who signs proofs')
-    .option('--require-provenance', 'accept only patches whose provenance --builder-key signed')
-    .option('--builder-key <file...>', 'public key (PEM) of who builds modules')
-    .option('--require-signature', 'accept only modules that --certificate signed')
-    .option('--certificate <file...>', 'certificate (PEM or DER) of who signs modules')
-    .option('--json', 'print JSON')
-    .action(action(init));
   channel
     .command('kernel <DIR> <RELEASE>')
     .description('add a kernel to the channel, or extend its support window')
@@ -125,7 +78,7 @@ export function registerPublish(channel: Command): void {
   channel
     .command('check <DIR>')
     .description('verify a channel or a mirror the way machines do')
-    .option('--key <file>', 'public key to verify a mirror with , armored or binary (default: its own key.gpg)')
+    .option('--key <file>', 'public key to verify a mirror with, armored or binary (default: its own key.gpg)')
     .option('--json', 'print JSON')
     .action(action(check));
   channel
@@ -136,94 +89,6 @@ export function registerPublish(channel: Command): void {
     .option('--dry-run', 'only print what would be removed')
     .option('--json', 'print JSON')
     .action(action(pruneIt));
-  channel
-    .command('key <DIR>')
-    .description('rotate the signing key')
-    .option('--add <key>', 'add a key; both keys sign from now on')
-    .option('--retire <key>', 'stop signing with the old key, once machines know the new one')
-    .option('--revoke <key>', 'the same for a key that leaked or was lost: it never signs again')
-    .option('--json', 'print JSON')
-    .action(action(key));
-}
-
-/** The current time, or SOURCE_DATE_EPOCH if it is set, so that a publication is reproducible. */
-function now(): Date {
-  const given = sourceDateEpoch();
-  return given === undefined ? new Date() : new Date(given * 1000);
-}
-
-function whole(value: string | undefined, otherwise: number, option: string): number {
-  if (value === undefined) return otherwise;
-  const count = Number(value);
-  if (!/^\d+$/.test(value) || count > 1_000_000)
-    throw failure('usage', { problem: `${option} needs an integer, not '${value}'` });
-  return count;
-}
-
-function held(folder: string): ReturnType<typeof lock> {
-  return lock(layout(folder).lock, `the channel ${folder}`, { waitMs: 60_000 });
-}
-
-async function init(_: Context, options: InitOptions, dir: string): Promise<Outcome> {
-  const folder = resolve(dir);
-  if (exists(folder)) throw failure('channel-exists', { folder });
-  const signer = await secretKey(options.key);
-  const config: ChannelConfig = {
-    schema: channelSchema,
-    name: options.name,
-    description: options.description ?? `Live patches ${options.name}`,
-    url: options.url.replace(/\/+$/, ''),
-    keys: [signer.fingerprint],
-    formerKeys: [],
-    windowMonths: whole(options.windowMonths, configDefaults.windowMonths, '--window-months'),
-    validDays: whole(options.validDays, configDefaults.validDays, '--valid-days'),
-    keep: whole(options.keep, configDefaults.keep, '--keep'),
-    require: requirements(options),
-  };
-  const problem = problemOf(config);
-  if (problem !== undefined) throw failure('usage', { problem });
-  mkdirSync(folder, { recursive: true });
-  keepKeys(folder, options);
-  writeConfig(folder, config);
-  const text = `channel ${config.name} in ${folder}, signed by ${signer.fingerprint}\nnext: kpatch channel kernel ${dir} RELEASE --released DAY`;
-  return { schema: 'kpatch.channel-init/1', data: { folder, config }, text };
-}
-
-/** What the channel asks for; the keys are kept in its folder. Error: `usage`. */
-function requirements(options: InitOptions): ChannelConfig['require'] {
-  const { proofKey = [], builderKey = [], certificate = [] } = options;
-  const [proof, moduleSignature] = [options.requireProof === true, options.requireSignature === true];
-  const provenance = options.requireProvenance === true;
-  if (proof && proofKey.length === 0)
-    throw failure('usage', { problem: '--require-proof needs --proof-key FILE, the public key of who signs proofs' });
-  if (provenance && builderKey.length === 0)
-    throw failure('usage', { problem: '--require-provenance needs --builder-key FILE, the public key of who builds' });
-  if (moduleSignature && certificate.length === 0)
-    throw failure('usage', { problem: '--require-signature needs --certificate FILE, of who signs modules' });
-  const named = (files: readonly string[]): string[] => files.map((file) => `keys/${basename(file)}`);
-  return {
-    proof,
-    moduleSignature,
-    ...(provenance ? { provenance } : {}),
-    proofKeys: named(proofKey),
-    ...(builderKey.length > 0 ? { builderKeys: named(builderKey) } : {}),
-    certificates: named(certificate),
-  };
-}
-
-/** Copies the keys into the folder of the channel. Errors: `proof-key`, `sign-certificate-unusable`, `usage`. */
-function keepKeys(folder: string, { proofKey = [], builderKey = [], certificate = [] }: InitOptions): void {
-  const files = [...new Set([...proofKey, ...builderKey, ...certificate])];
-  if (new Set(files.map((file) => basename(file))).size < files.length)
-    throw failure('usage', {
-      problem: 'the files of --proof-key, --builder-key and --certificate must have different names',
-    });
-  proofKey.forEach(readPublicKey);
-  builderKey.forEach(readPublicKey);
-  certificate.forEach(readCertificate);
-  const { keys } = layout(folder);
-  if (files.length > 0) mkdirSync(keys, { recursive: true });
-  for (const file of files) writeAtomically(join(keys, basename(file)), readBytes(file));
 }
 
 async function kernel(_: Context, options: KernelOptions, dir: string, release: string): Promise<Outcome> {
@@ -350,36 +215,5 @@ async function pruneIt(
     schema: 'kpatch.channel-prune/1',
     data: pruned,
     text: count === 0 ? 'nothing to prune' : lines.join('\n'),
-  };
-}
-
-interface KeyOptions {
-  readonly add?: string;
-  readonly retire?: string;
-  readonly revoke?: string;
-}
-
-async function key({ report }: Context, options: KeyOptions, dir: string): Promise<Outcome> {
-  const folder = resolve(dir);
-  const { add, retire, revoke } = options;
-  if ([add, retire, revoke].filter((name) => name !== undefined).length !== 1)
-    throw failure('usage', { problem: 'give --add KEY, --retire KEY or --revoke KEY' });
-  using _held = await held(folder);
-  const config = readConfig(folder);
-  const old = retire ?? revoke ?? '';
-  const next =
-    add === undefined
-      ? await report.stage('sign packages again', () => retireKey(folder, config, old, revoke !== undefined))
-      : await addKey(config, add);
-  writeConfig(folder, next);
-  return {
-    schema: 'kpatch.channel-key/1',
-    data: {
-      keys: next.keys,
-      formerKeys: next.formerKeys,
-      revokedKeys: next.revokedKeys ?? [],
-      kernels: readKernels(folder).length,
-    },
-    text: `signing: ${next.keys.join(', ')}\nnext: kpatch channel publish ${dir}`,
   };
 }

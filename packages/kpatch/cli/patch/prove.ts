@@ -27,6 +27,7 @@ import { onlyChecks, plans, withUserChecks } from '../../prove/plans.ts';
 import { prove } from '../../prove/proof.ts';
 import { proofText } from '../../prove/proof-text.ts';
 import { type CodeSources, readSourcePatch, reportFacts, type ShownPatch } from '../../prove/report/facts.ts';
+import { functionsIn } from '../../prove/report/functions.ts';
 import { reportPage } from '../../prove/report/page.ts';
 import type { Plan, ProofKernel } from '../../prove/run/check.ts';
 import type { ProofEvent } from '../../prove/run/event.ts';
@@ -305,17 +306,6 @@ async function codeOf(facts: KernelFacts, functions: readonly ReplacedFunction[]
       modules.set(name, readObject((await facts.moduleFile(name)).bytes, `${name}.ko`));
   }
   return { image: facts.image, kallsyms: facts.kallsyms, modules };
-}
-
-/** The functions that livepatch listed in the guest, or those of the manifest if no guest got that far. */
-function functionsIn(proof: Proof, subject: Subject): readonly ReplacedFunction[] {
-  for (const { check, evidence } of proof.checks) {
-    if (!check.endsWith('/redirected')) continue;
-    const listed = evidence.map(({ data }) => (data as { functions?: ReplacedFunction[] } | undefined)?.functions);
-    const found = listed.find((functions) => functions !== undefined);
-    if (found !== undefined) return found;
-  }
-  return subject.functions ?? [];
 }
 
 function planOf({ options, userChecks }: Pick<Common, 'options' | 'userChecks'>): Plan {

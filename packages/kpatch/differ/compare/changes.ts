@@ -1,6 +1,7 @@
 /** Finds what changed between two correlated objects: functions with reasons, and what must be included with them. */
 import { STB } from '../../formats/elf/constants.ts';
 import type { Reason } from '../options.ts';
+import { isCopyable } from '../parts/copyable.ts';
 import { note, type Pair } from '../parts/pair.ts';
 import { isFunction, type Model, type Part } from '../parts/part.ts';
 import { unpatchableReason } from '../parts/section-class.ts';
@@ -8,7 +9,6 @@ import { parentOf } from '../parts/symbols/names.ts';
 import { targetOf, useOf } from '../parts/target.ts';
 import { type AuthorWishes, readWishes } from './author.ts';
 import type { Comparison } from './compare.ts';
-import { isCopyable } from './correlate.ts';
 import { dataChanges } from './data-changes.ts';
 import { dropInit, dropOverridden, findLeftOut } from './left-out.ts';
 import { isTraceable, refuseLists, refuseMovedNames, refuseRemoved, refuseUnpatchable } from './limits.ts';

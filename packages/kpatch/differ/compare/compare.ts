@@ -2,15 +2,15 @@
 import type { Relocation, Section } from '../../formats/elf/object.ts';
 import type { Reason } from '../options.ts';
 import { type Code, codeOf, plainCode } from '../parts/code.ts';
+import { isCopyable } from '../parts/copyable.ts';
 import { isLineField, isSameButForLine } from '../parts/line-fields.ts';
 import { isLineLoad } from '../parts/lines.ts';
 import { bytesOf, entryOf, type Model, type Part } from '../parts/part.ts';
-import { storageOf } from '../parts/section-class.ts';
 import { btfDifference } from '../parts/tables/btf-ids.ts';
 import { listEntries } from '../parts/tables/list.ts';
 import { type Entries, type Entry, entryAt, entryBytes, replacementLength } from '../parts/tables/tables.ts';
-import { contentOf, describeTarget, type ReferenceTarget, relocationKind, targetOf, useOf } from '../parts/target.ts';
-import { isCopyable } from './correlate.ts';
+import { contentOf, describeTarget, type ReferenceTarget, targetOf } from '../parts/target.ts';
+import { instructionAt, placeOf, places, sameExternal, sameType, storageDifference } from './same.ts';
 
 export class Comparison {
   readonly #entries: readonly [Entries, Entries];
@@ -300,61 +300,4 @@ export class Comparison {
     );
     return difference === undefined;
   }
-}
-
-/**
- * What new code may count on and the object of the running kernel has not. One that is read-only only in the patched
- * version stays writable, which is harmless.
- */
-function storageDifference(a: Part, b: Part): Reason | undefined {
-  const [before, after] = [storageOf(a.section.name), storageOf(b.section.name)];
-  if (before !== after && !(before === 'ordinary' && after === 'read-only after init')) {
-    return { text: `it changed from ${before} in ${a.section.name} to ${after} in ${b.section.name}` };
-  }
-  const [had, has] = [a.section.addralign, b.section.addralign];
-  if (isCopyable(b) || a.shared || b.shared || has <= had) return undefined;
-  return { text: `its alignment changed from ${had} to ${has} bytes` };
-}
-
-function instructionAt(part: Part, offset: number): import('../../platform/platform.ts').Instruction | undefined {
-  const decoder = part.model.decoder(part.section);
-  for (let at = entryOf(part); at < part.end; ) {
-    const instruction = decoder.instruction(at);
-    if (instruction !== undefined && offset < at + instruction.length) return offset >= at ? instruction : undefined;
-    at += instruction?.length ?? 1;
-  }
-  return undefined;
-}
-
-function sameType(
-  leftModel: Model,
-  leftSection: Section,
-  left: Relocation,
-  rightModel: Model,
-  rightSection: Section,
-  right: Relocation,
-): boolean {
-  const [one, other] = [relocationKind(leftModel, leftSection, left), relocationKind(rightModel, rightSection, right)];
-  if (left.type === right.type) return true;
-  // A call may or may not go through the PLT's type, which in a kernel is the same.
-  if (one.form !== 'pc-relative' || other.form !== 'pc-relative') return false;
-  const use = useOf(leftModel, leftSection, left);
-  return use !== 'address' && use === useOf(rightModel, rightSection, right);
-}
-
-function sameExternal(a: ReferenceTarget & { kind: 'external' }, b: ReferenceTarget & { kind: 'external' }): boolean {
-  const { symbol: one } = a;
-  const { symbol: other } = b;
-  if (one.name !== other.name || one.section !== other.section) return false;
-  return one.section === 'undef' || (one.value === other.value && one.size === other.size);
-}
-
-/** An offset in a part for people: from the function's entry. */
-function placeOf(part: Part, at: number): string {
-  const offset = part.start + at - entryOf(part);
-  return `${part.name}${offset < 0 ? '-' : '+'}0x${Math.abs(offset).toString(16)}`;
-}
-
-function places(a: Part, at: number, b: Part, other: number): { offset: number; patchedOffset: number } {
-  return { offset: a.start + at - entryOf(a), patchedOffset: b.start + other - entryOf(b) };
 }

@@ -1,61 +1,13 @@
-/**
- * Pairs the parts of two objects that are the same thing. A wrong pair of functions is harmless: the comparison finds that
- * they differ, or they do not. A wrong pair of variables would let new code work on the wrong state, so variables whose
- * names carry numbers are paired by who refers to them, and stay apart where that does not decide.
- */
-import { STB } from '../../formats/elf/constants.ts';
 import type { Relocation, Section } from '../../formats/elf/object.ts';
+import { isCopyable } from '../parts/copyable.ts';
 import type { Model, Part } from '../parts/part.ts';
-import { isDescriptors, isSanitizerData, isTags } from '../parts/section-class.ts';
-import { baseName, familyOf, isNumbered, isPerUse } from '../parts/symbols/names.ts';
+import { baseName, familyOf, isNumbered } from '../parts/symbols/names.ts';
 import type { Entries } from '../parts/tables/tables.ts';
 import { relocationKind, targetOf } from '../parts/target.ts';
 
 export interface Correlation {
   /** Variables of the patched object that may be one of several of the original. */
   readonly ambiguous: ReadonlySet<Part>;
-}
-
-/** A part of which any copy will do: constants without a name, strings, and what macros make for each use. */
-export function isCopyable(part: Part): boolean {
-  switch (part.class) {
-    case 'strings':
-    case 'constants':
-    case 'fragments':
-      return true;
-    case 'read-only':
-      return part.symbol === undefined || isLocalCopy(part);
-    case 'writable':
-      return isSanitizerData(part.section.name) || (part.symbol !== undefined && isLocalCopy(part));
-    default:
-      return false;
-  }
-}
-
-/**
- * Static locals that macros make for each use, by name; descriptors of pr_debug and tags of allocations by their section.
- */
-function isLocalCopy(part: Part): boolean {
-  const { symbol, name, section } = part;
-  if (symbol?.bind !== STB.LOCAL) return false;
-  return isPerUse(name) || isDescriptors(section.name) || isTags(section.name) || isLocalText(part);
-}
-
-/** A text in a static local, as `__msg.3` of netlink's messages: only its content matters, as that of a string. */
-function isLocalText({ class: kind, name, section, start, end, model }: Part): boolean {
-  if (kind !== 'read-only' || !name.includes('.') || name.startsWith('.')) return false;
-  const bytes = section.data.subarray(start, end);
-  if (bytes.length < 2 || bytes[bytes.length - 1] !== 0) return false;
-  if (model.relocationsIn(section, start, end).length > 0) return false;
-  return (
-    bytes.subarray(0, bytes.indexOf(0)).every(isCharacter) &&
-    bytes.subarray(bytes.indexOf(0)).every((byte) => byte === 0)
-  );
-}
-
-/** Printable, a line's end or tabulator, or of a character of several bytes. */
-function isCharacter(byte: number): boolean {
-  return byte >= 0x20 || byte === 0x0a || byte === 0x09;
 }
 
 /** Sets `twin` of all parts that have one. */

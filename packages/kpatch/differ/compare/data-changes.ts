@@ -1,11 +1,12 @@
 /** Changes of data: left out, refused, or read-only tables that can be included with the functions that use them. */
 import { STB, STT } from '../../formats/elf/constants.ts';
 import type { Reason } from '../options.ts';
+import { isCopyable } from '../parts/copyable.ts';
 import { note, type Pair } from '../parts/pair.ts';
 import { entryOf, isFunction, type Part } from '../parts/part.ts';
 import { storageOf } from '../parts/section-class.ts';
 import { targetOf } from '../parts/target.ts';
-import { isCopyable, usesOf } from './correlate.ts';
+import { usesOf } from './correlate.ts';
 import { leaveOutInit } from './left-out.ts';
 
 /** Sorts what changed beside functions: left out, refused, or tables that can be included. */

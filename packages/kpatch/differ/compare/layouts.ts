@@ -3,7 +3,8 @@
  * with the old layout; new code would read and write beside it. Debug information of both versions shows it.
  */
 import { isAggregate, sizeOfType } from '../../formats/dwarf/sizes.ts';
-import { type DwarfMember, type DwarfType, type DwarfTypes, readDwarfTypes, TAG } from '../../formats/dwarf/types.ts';
+import { type DwarfMember, type DwarfType, type DwarfTypes, TAG } from '../../formats/dwarf/type-record.ts';
+import { readDwarfTypes } from '../../formats/dwarf/types.ts';
 import type { ElfFile } from '../../formats/elf/file.ts';
 
 export interface LayoutChange {

@@ -2,7 +2,7 @@
 
 import { STB } from '../../formats/elf/constants.ts';
 import { has } from '../../platform/kernel-rules.ts';
-import { isCopyable } from '../compare/correlate.ts';
+import { isCopyable } from '../parts/copyable.ts';
 import type { Pair } from '../parts/pair.ts';
 import type { Part } from '../parts/part.ts';
 import type { Lookup, TargetSymbols } from '../parts/symbols/symbols.ts';

@@ -7,7 +7,7 @@ import { STB } from '../../formats/elf/constants.ts';
 import type { ElfSymbol, Relocation, Section } from '../../formats/elf/object.ts';
 import type { Use } from '../../platform/platform.ts';
 import type { Changes } from '../compare/changes.ts';
-import { isCopyable } from '../compare/correlate.ts';
+import { isCopyable } from '../parts/copyable.ts';
 import type { Pair } from '../parts/pair.ts';
 import { entryOf, isFunction, type Part } from '../parts/part.ts';
 import { familyOf } from '../parts/symbols/names.ts';

@@ -1,5 +1,5 @@
 /** Sizes of types, which debug information states only where they begin. */
-import { type DwarfType, type DwarfTypes, TAG } from './types.ts';
+import { type DwarfType, type DwarfTypes, TAG } from './type-record.ts';
 
 /** True for structures and unions. */
 export function isAggregate({ tag }: DwarfType): boolean {

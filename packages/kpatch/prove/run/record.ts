@@ -34,6 +34,11 @@ export interface PlanResult {
   readonly ms: number;
 }
 
+/** True for a record of the check with this id, in whatever boot. */
+export function isRecordOf({ check, boot }: Pick<CheckRecord, 'check' | 'boot'>, id: string): boolean {
+  return check === keyOf(boot, id);
+}
+
 /** The same check can run in several boots; the key identifies one of them. */
 export function keyOf(boot: string, id: string): string {
   return `${boot}/${id}`;
