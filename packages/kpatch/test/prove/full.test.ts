@@ -42,7 +42,7 @@ test('a patch that leaks what the kernel allocates for it', async () => {
   assert.deepEqual(Object.keys(failed), ['no-leak'], JSON.stringify(failed));
   assert.match(failed['no-leak']!, /for new_cmdline_proc_show \[opens\] is not freed/);
   const detail = result.checks.find(({ check }) => check === 'debug/no-leak')?.evidence.at(-1)?.detail ?? '';
-  assert.match(detail, /__alloc_file.*: 6[0-4] more/);
+  assert.match(detail, /__alloc_file.*: [56]\d more/);
   assert.match(detail, /filp_open/);
 });
 
