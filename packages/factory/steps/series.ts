@@ -47,7 +47,7 @@ export async function seriesOf(factory: Factory, release: string): Promise<Job[]
     await state.note('series', release, { problem: 'factory.json names no repository, so there are no fixes' });
     return [];
   }
-  const { git, history, base } = repository;
+  const { git, history, base, past } = repository;
   const wanted = new Map<string, { fix: WantedFix['commit']; cves: string[] }>();
   const without: { cve: string; reason: string }[] = [];
   for (const one of triaged.filter(isWanted)) {
@@ -57,7 +57,7 @@ export async function seriesOf(factory: Factory, release: string): Promise<Job[]
       continue;
     }
     const advisory: Advisory | undefined = advisories.get(one.cve);
-    const found = advisory === undefined ? undefined : await findFix(advisory, history, git, base);
+    const found = advisory === undefined ? undefined : await findFix(advisory, history, git, base, past);
     if (found?.state !== 'found') {
       without.push({ cve: one.cve, reason: found?.text ?? 'only a changelog names it' });
       continue;

@@ -16,11 +16,11 @@ export async function triageKernel(factory: Factory, release: string): Promise<J
   const fixes = new Map<string, Fix[]>();
   using repository = await openRepository(factory, release, prepared.tree);
   if (repository !== undefined) {
-    const { git, history, base } = repository;
+    const { git, history, base, past } = repository;
     for (const advisory of advisories.values()) {
       if (advisory.commits.length === 0 && !history.commits.some(({ cves }) => cves.includes(advisory.id))) continue;
-      const found = await findFix(advisory, history, git, base);
-      if (found.state !== 'found') continue;
+      const found = await findFix(advisory, history, git, base, past);
+      if (found.state === 'missing') continue;
       const hunks = [];
       for (const { id } of found.commits) hunks.push(...(await hunksFrom(await git.diff(id), id)));
       fixes.set(advisory.id, [{ name: found.commits.map(({ id }) => id.slice(0, 12)).join(' and '), hunks }]);

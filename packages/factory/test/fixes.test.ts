@@ -70,6 +70,20 @@ test('a fix is found by its id, by the upstream line, by the CVE in its text, an
     assert.match((await find(advisory('CVE-2026-1001')))[1]!, /no record names/);
   }));
 
+test('a fix that was carried back before the base is part of the source, unless it was reverted', () =>
+  within({ 'a.c': lines(20) }, async ({ repository, git }) => {
+    const own = repository.commit(`one\n\n[ Upstream commit ${upstream('a')} ]`, { 'a.c': lines(20, { 2: 'x' }) });
+    const undone = repository.commit(`two\n\ncommit ${upstream('b')} upstream.`, { 'a.c': lines(20, { 2: 'y' }) });
+    repository.commit(`Revert "two"\n\nThis reverts commit ${undone}.`, { 'a.c': lines(20, { 2: 'x' }) });
+    const base = repository.git('rev-parse', 'HEAD');
+    const later = await History.read(git, base, 'stable');
+    const past = (): Promise<History> => History.read(git, undefined, base);
+    const find = async (id: string): Promise<string> =>
+      (await findFix(advisory('CVE-2026-1001', id), later, git, base, past)).text;
+    assert.equal(await find(upstream('a')), `${own.slice(0, 12)} is part of the source`);
+    assert.match(await find(upstream('b')), /none of its 1 fixing commits/);
+  }));
+
 test('the order of the branch; two CVEs with one fix; what is in the source already', () =>
   within({ 'a.c': lines(20), 'b.c': lines(5) }, async ({ repository, history, git, base }) => {
     const one = repository.commit('one', { 'a.c': lines(20, { 2: 'x' }) });

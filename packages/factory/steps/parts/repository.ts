@@ -10,6 +10,8 @@ export interface OpenRepository extends Disposable {
   readonly history: History;
   /** The commit that holds the kernel's source. */
   readonly base: string;
+  /** The commits up to the base; undefined if the repository does not name it. Read once, when it is needed. */
+  readonly past: (() => Promise<History>) | undefined;
 }
 
 /** Undefined if the factory has no repository. Error: `factory-repository`. */
@@ -29,7 +31,13 @@ export async function openRepository(
     if (head === undefined) throw lacks(repository, `branch ${branch}`);
     const base = start ?? (await git.importTree(tree));
     const history = await History.read(git, start, head);
-    return { git, history, base, [Symbol.dispose]: () => git[Symbol.dispose]() };
+    let read: Promise<History> | undefined;
+    const past = (): Promise<History> => {
+      read ??= History.read(git, undefined, base);
+      return read;
+    };
+    const known = start === undefined ? undefined : past;
+    return { git, history, base, past: known, [Symbol.dispose]: () => git[Symbol.dispose]() };
   } catch (error) {
     git[Symbol.dispose]();
     throw error;
