@@ -74,7 +74,7 @@ function replaced(change: FunctionChange, { unchanged, functions }: Change): Haz
   const keys = (body: string): Set<string> =>
     new Set(
       lockCalls(body)
-        .filter(({ kind }) => kind === 'take')
+        .filter((one) => one.kind === 'take' && !isLocal(one))
         .map(target),
     );
   const [old, now] = [keys(before.body), keys(after.body)];
@@ -100,6 +100,12 @@ function replaced(change: FunctionChange, { unchanged, functions }: Change): Haz
       remedy: 'take the new lock in addition to the old one',
     },
   ];
+}
+
+/** True for a pointer in a variable, whose name says nothing of which lock it is in another function. */
+function isLocal({ key, text }: LockCall): boolean {
+  const on = key.slice(key.indexOf(' ') + 1);
+  return /^\w+$/.test(on) && !text.includes('&');
 }
 
 /** The member or variable that is locked, whatever leads to it. */

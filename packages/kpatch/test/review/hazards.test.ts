@@ -187,9 +187,9 @@ const harmless: readonly Case[] = [
   {
     what: 'a helper finds and locks what the function unlocks under its own name',
     before:
-      'static void stop(struct timer *t) { struct task *p; rcu_read_lock(); p = find(t); lock_sighand(p, &f); drop(t); unlock_sighand(p, &f); rcu_read_unlock(); }\nstatic void other(void) { rcu_read_lock(); rcu_read_unlock(); }',
+      'static void stop(struct timer *t) { struct task *p; rcu_read_lock(); p = find(t); lock_sighand(p, &f); drop(t); unlock_sighand(p, &f); rcu_read_unlock(); }\nstatic void other(struct task *p) { rcu_read_lock(); lock_sighand(p, &f); unlock_sighand(p, &f); rcu_read_unlock(); }',
     after:
-      'static void stop(struct timer *t) { struct task *p; p = timer_lock_sighand(t, &f); drop(t); unlock_sighand(p, &f); }\nstatic void other(void) { rcu_read_lock(); rcu_read_unlock(); }',
+      'static void stop(struct timer *t) { struct task *p; p = timer_lock_sighand(t, &f); drop(t); unlock_sighand(p, &f); }\nstatic void other(struct task *p) { rcu_read_lock(); lock_sighand(p, &f); unlock_sighand(p, &f); rcu_read_unlock(); }',
   },
   {
     what: 'a bit is cleared with another order of memory',
