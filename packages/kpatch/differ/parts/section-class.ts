@@ -14,7 +14,7 @@ export type SectionClass =
   /** Mergeable strings and constants: only their content matters. */
   | 'strings'
   | 'constants'
-  /** A table whose entries belong to functions (see arch/special.ts), or one that is parallel to it. */
+  /** A table whose entries belong to functions (see platform/common/special.ts), or one that is parallel to it. */
   | 'table'
   /** A list that the kernel or the module loader reads once: initcalls, parameters, exports. */
   | 'registry'
