@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { sha256 } from '../base/digest.ts';
 import { failure } from '../base/errors/error.ts';
 import { temporaryFolder, writeAtomically } from '../base/files.ts';
 import { keptDocument } from '../documents/kept.ts';
@@ -38,12 +39,19 @@ export interface StructureQuestion {
   readonly headers: readonly string[];
 }
 
-/** Raised when more is asked, or is kept in another form. */
-const FORMAT = 1;
+/** Raised when the answer is kept in another form. */
+const FORMAT = 2;
+
+/** A name for what is asked: a kept answer to another question does not count. */
+function nameOf({ structures, headers: more }: StructureQuestion): string {
+  const asked = [FORMAT, headers, more, structures, features];
+  const text = JSON.stringify(asked, (_, value) => (value instanceof RegExp ? value.source : (value as unknown)));
+  return sha256(text).slice(0, 16);
+}
 
 /** Like `askKernel`, kept in `folder` between calls. */
 export async function targetFacts(question: StructureQuestion, folder: string): Promise<TargetFacts> {
-  const file = join(folder, `structures-${FORMAT}.json`);
+  const file = join(folder, `structures-${nameOf(question)}.json`);
   const known = keptDocument('kpatch.target-facts', file);
   if (known !== undefined) return known;
   const facts = await askKernel(question);

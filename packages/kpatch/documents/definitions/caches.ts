@@ -52,7 +52,7 @@ export const includeGraphDocument = kept(
 
 export const targetFactsDocument = kept(
   'kpatch.target-facts',
-  `${derived}structures-1.json\``,
+  `${derived}structures-*.json\``,
   'What the source and the compiler of a kernel answer to rules that depend on the kernel.',
   v.object({
     structures: described(
