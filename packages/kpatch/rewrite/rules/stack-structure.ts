@@ -39,7 +39,7 @@ export const stackStructure: Rule = {
 
 /** Members by which something else than the functions on the stack can find an object. */
 const linked =
-  /\b(?:list_head|hlist_node|hlist_nulls_node|llist_node|rb_node|rcu_head|callback_head|work_struct|delayed_work|timer_list|hrtimer|completion|wait_queue_\w+|kref|refcount_t|kobject|device|tasklet_struct|notifier_block)\b(?!\s*\*)/;
+  /\b(?:\w*list_head|\w*_bl_head|\w*_head|\w*_node|mutex_waiter|rcu_head|callback_head|work_struct|delayed_work|timer_list|hrtimer|completion|wait_queue_\w+|kref|refcount_t|kobject|device|tasklet_struct|notifier_block)\b(?!\s*\*)/;
 
 function obstacle({ name, before, after }: StructureChange, users: readonly SourceText[]): string | undefined {
   const member = [...before.declarations, ...after.declarations].find(({ text }) => linked.test(text));
@@ -58,7 +58,7 @@ function obstacle({ name, before, after }: StructureChange, users: readonly Sour
     )
       return `an object of struct ${name} is static in ${file}`;
     for (const one of functionsIn(text)) {
-      const problem = leaves(one, name);
+      const problem = leaves(one, name) ?? handed(one, name, users);
       if (problem !== undefined) return `${problem} in ${one.name} (${file})`;
       isOnStack ||= declared(one, name).length > 0;
     }
@@ -90,8 +90,31 @@ function leaves(one: CFunction, struct: string): string | undefined {
     }
   }
   const own = [...pointers, ...declared(one, struct).map((name) => `&\\s*${name}`)];
-  const kept = own.find((name) =>
-    new RegExp(`(?:->|\\])\\s*\\w*\\s*=\\s*(?:\\([^()]*\\)\\s*)?${name}\\s*[;,]`).test(one.body),
-  );
-  return kept === undefined ? undefined : `a pointer to an object of struct ${struct} is kept`;
+  for (const name of own) {
+    const assigned = new RegExp(`([\\w.>*\\]-]+)\\s*=\\s*(?:\\([^()]*\\)\\s*)?${name}\\s*[;,}]`, 'g');
+    for (const [, target] of one.body.matchAll(assigned))
+      if (!pointers.includes(target!)) return `a pointer to an object of struct ${struct} is kept`;
+  }
+  return undefined;
+}
+
+/** They read or write the bytes of an object while they run, and keep nothing. */
+const harmless =
+  /^(?:memset|memcpy|memmove|memcmp|memchr_inv|memzero_explicit|\w*copy_(?:from|to)_\w*|struct_group\w*|sizeof|typeof|likely|unlikely|IS_ERR\w*|PTR_ERR\w*|(?:WARN|BUG)_ON\w*|READ_ONCE|WRITE_ONCE)$/;
+
+/**
+ * How an object may reach another task or an interrupt: only a function that takes a pointer to this structure is known to use it on
+ * this stack. One that takes any pointer may give it to a callback that runs elsewhere (`on_each_cpu`, `stop_machine`, `kthread_run`).
+ */
+function handed(one: CFunction, struct: string, users: readonly SourceText[]): string | undefined {
+  const own = [...pointersTo(one, struct), ...declared(one, struct).map((name) => `&${name}`)];
+  for (const { name, arguments: given } of callsIn(one.body)) {
+    if (harmless.test(name)) continue;
+    const passed = given.some((text) => own.includes(text.replace(/^\([^()]*\)\s*/, '').replace(/\s+/g, '')));
+    if (!passed) continue;
+    const takes = new RegExp(`\\b${name}\\s*\\)?\\s*\\([^;{}]*?\\bstruct\\s+${struct}\\s*(?:const\\s*)?\\*`);
+    if (!users.some(({ text }) => takes.test(text)))
+      return `${name} may give an object of struct ${struct} to another task`;
+  }
+  return undefined;
 }
