@@ -19,7 +19,7 @@ Before=network.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -c 'modprobe virtio_net; for n in 1 2 3 4 5 6 7 8 9; do for nic in /sys/class/net/e*; do test -e $nic && break 2; done; sleep 1; done; nic=$(basename $nic); ip link set $nic up && ip address replace 10.0.2.15/24 dev $nic'
+ExecStart=/bin/sh -c 'modprobe virtio_net; for n in 1 2 3 4 5 6 7 8 9; do ip link set eth0 up && ip address replace 10.0.2.15/24 dev eth0 && exit 0; sleep 1; done; exit 1'
 [Install]
 WantedBy=multi-user.target
 `;
@@ -61,7 +61,8 @@ export async function bootMachine({ name, kernel, disk, files }: MachineOptions)
     visible: [root, folder],
     // Two machines share two processors.
     cpus: 1,
-    kernelArguments: [`systemd.hostname=${name}`],
+    // Without a new name for its network card, nothing can be too early for it.
+    kernelArguments: [`systemd.hostname=${name}`, 'net.ifnames=0'],
     devices: ['-uuid', uuid, '-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='],
     files: {
       '/etc/machine-id': `${id}\n`,
@@ -74,6 +75,11 @@ export async function bootMachine({ name, kernel, disk, files }: MachineOptions)
     enable: ['usr-sbin-kpatch.mount', 'test-network.service', 'kpatch.service', 'kpatch-survived.timer'],
   });
   // The machine takes commands before its network is up.
-  await guest.runOk('systemctl start test-network.service', { deadlineMs: 180_000 });
-  return guest;
+  try {
+    await guest.runOk('systemctl start test-network.service', { deadlineMs: 180_000 });
+    return guest;
+  } catch (error) {
+    await guest.stop();
+    throw error;
+  }
 }
