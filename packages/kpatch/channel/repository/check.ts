@@ -259,7 +259,9 @@ export async function checkChannel(
     if (found !== size)
       missing.push(`pool: ${file} ${found === undefined ? 'is missing' : `has ${found} bytes instead of ${size}`}`);
   }
-  const tree = await checkTree(paths.public, ring, now);
+  // The channel's own root, not that of the tree, which somebody could have exchanged where it is served.
+  const first = join(paths.tuf, '1.root.json');
+  const tree = await checkTree(paths.public, ring, now, existsSync(first) ? readFileSync(first) : undefined);
   const served = existsSync(join(paths.public, 'kernels.json'))
     ? readFileSync(join(paths.public, 'kernels.json'), 'utf8')
     : '';

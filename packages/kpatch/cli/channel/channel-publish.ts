@@ -79,6 +79,10 @@ export function registerPublish(channel: Command): void {
     .command('check <DIR>')
     .description('verify a channel or a mirror the way machines do')
     .option('--key <file>', 'public key to verify a mirror with, armored or binary (default: its own key.gpg)')
+    .option(
+      '--tuf-root <file>',
+      'root.json to verify the TUF repository of a mirror with (default: its own first root)',
+    )
     .option('--json', 'print JSON')
     .action(action(check));
   channel
@@ -182,6 +186,9 @@ async function check(_: Context, options: { key?: string; tufRoot?: string }, di
   const text = [
     ...problems.map((problem) => `problem: ${problem}`),
     `${plural(files, 'file')}, ${plural(packages, 'package')} with those of the channel itself, published ${date}, valid until ${validUntil}: ${problems.length === 0 ? 'no problems' : plural(problems.length, 'problem')}`,
+    ...(root === undefined && !exists(folder) && existsSync(join(folder, 'tuf'))
+      ? ['the TUF repository was verified with its own first root only: give --tuf-root FILE']
+      : []),
   ].join('\n');
   return { exit: problems.length === 0 ? 0 : 1, schema: 'kpatch.channel-check/1', data: checked, text };
 }
