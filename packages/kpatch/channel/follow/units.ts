@@ -81,7 +81,7 @@ ExecStart=${command} channel fetch --to ${fetchFolder}
 Nice=10
 TimeoutStartSec=15min
 StateDirectory=kpatch-fetch
-${unprivileged}`;
+${unprivileged.replace('ProtectKernelModules=yes\n', '# ProtectKernelModules= would hide /lib/modules, whose folders name the installed kernels. It may load none anyway.\n')}`;
 }
 
 /** Installs what was fetched. It has no network, and verifies everything again. */
