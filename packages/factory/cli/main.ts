@@ -33,8 +33,8 @@ interface Opened extends AsyncDisposable {
 
 async function open(options: Common): Promise<Opened> {
   const { home, database: url } = options;
-  const config = readConfig(home);
   const blobs = blobsOf(options);
+  const config = readConfig(home);
   const database = await openDatabase(home, url);
   const state = new State(database, blobs);
   const close = (): Promise<void> => database.close();
@@ -87,12 +87,16 @@ program
 
 program
   .command('store')
-  .description('serve the store to workers on other machines')
-  .requiredOption('--token <file>', 'the secret that they share with this one, at least 32 characters')
+  .description('serve the store to workers on other machines, which share --token FILE (at least 32 characters)')
   .option('--listen <address>', 'address and port', '127.0.0.1:8471')
   .option('--certificate <file>', 'certificate (PEM), for TLS; needed if other machines reach the address')
   .option('--key <file>', 'its private key (PEM)')
-  .action(async (options: StoreOptions) => await serveStore(common().home, options));
+  .action(async (options: Omit<StoreOptions, 'token'>) => {
+    // Commander gives an option that the program has to the program, wherever it stands.
+    const { home, token } = common();
+    if (token === undefined) throw failure('usage', { problem: 'the store needs --token FILE' });
+    await serveStore(home, { ...options, token });
+  });
 
 function stepsIn(text: string): readonly StepName[] {
   const names = text.split(',').map((name) => name.trim());

@@ -72,6 +72,7 @@ test('a store of another machine needs its secret and a database that both reach
   };
   assert.match(refused('--store', 'https://x', 'status'), /needs --token/);
   assert.match(refused('--store', 'https://x', '--token', 't', 'status'), /needs --database/);
+  assert.match(refused('store'), /needs --token/);
   assert.match(refused('store', '--token', 't', '--listen', '0.0.0.0:8471'), /give --certificate and --key/);
   assert.match(refused('store', '--token', 't', '--certificate', 'c'), /belong together/);
   assert.match(refused('worker', '--steps', 'build,none'), /Unknown step none/);

@@ -16,6 +16,7 @@ import { recordFailure } from './failures.ts';
 import { loadedPatch, loadedPatches, moduleBuildId, moduleLoaded, moduleUsers } from './livepatches.ts';
 import { readRecord, removeRecord, writeRecord } from './loaded-record.ts';
 import { holdupLine } from './stall.ts';
+import { taskInside } from './tasks.ts';
 import { reverseTransition, turnRound, WAIT_MS, type WatchOptions, watchTransition } from './transition.ts';
 
 export interface LoadOptions extends AdmitOptions {
@@ -238,13 +239,20 @@ export function watching(options: LoadOptions, report: Reporter, update?: (text:
   };
 }
 
-/** Removes a module whose patch is disabled; returns the reason if it cannot. The kernel may still hold a reference. */
+/**
+ * Removes a module whose patch is disabled; returns the reason if it cannot. The kernel may still hold a reference, and a task may
+ * still be in a function of the module: it would go on in memory that is gone.
+ */
 export async function removeModule(machine: Machine, name: string): Promise<string | undefined> {
   let reason = '';
   for (let attempt = 0; attempt < 50; attempt++) {
     if (!moduleLoaded(machine, name)) return undefined;
     // A worker drops the reference shortly after the transition has completed (klp_free_patch_async).
-    if (moduleUsers(machine, name) === 0) {
+    const inside = taskInside(machine, name);
+    if (inside !== undefined) {
+      const at = inside.stack.find(({ module }) => module === name)?.function;
+      reason = `${inside.command} (pid ${inside.pid}) is still in its function ${at}; unload it again when the task has left`;
+    } else if (moduleUsers(machine, name) === 0) {
       const { ok, message } = await machine.control.rmmod(name);
       if (ok) return undefined;
       reason = message;

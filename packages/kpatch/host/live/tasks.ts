@@ -63,6 +63,24 @@ export function scanTasks(
   };
 }
 
+/**
+ * The first task with a function of the module on its stack. The kernel does not look for one before it removes a module: a transition
+ * waits for the replaced functions only (klp_check_stack), and a replaced function that ends with a jump to another one of the
+ * module is not on the stack while that one sleeps. Undefined also where the kernel shows no stacks (CONFIG_STACKTRACE).
+ */
+export function taskInside(machine: Machine, module: string): Task | undefined {
+  for (const pid of namesIn(machine.proc)) {
+    if (!/^\d+$/.test(pid)) continue;
+    for (const tid of namesIn(join(machine.proc, pid, 'task'))) {
+      const folder = join(machine.proc, pid, 'task', tid);
+      if (attribute(join(folder, 'stack'))?.includes(`[${module}`) !== true) continue;
+      const task = readTask(folder);
+      if (task?.stack.some((frame) => frame.module === module)) return task;
+    }
+  }
+  return undefined;
+}
+
 function readTask(folder: string): Task | undefined {
   const stat = attribute(join(folder, 'stat'));
   if (stat === undefined) return undefined;

@@ -55,7 +55,7 @@ test('what a killed process left is removed by the next one that works there, an
   const files = join(import.meta.dirname, '../../base/files.ts');
   const script = `import { openSync } from 'node:fs';
 import { temporaryFolder } from ${JSON.stringify(files)};
-import { ownerMark } from ${JSON.stringify(files.replace('files.ts', 'leftovers.ts'))};
+import { ownerMark } from ${JSON.stringify(files.replace('files.ts', 'process/leftovers.ts'))};
 const parent = ${JSON.stringify(folder)};
 temporaryFolder('kpatch-killed-', parent);
 openSync(\`\${parent}/.killed.ko.\${ownerMark}.0123456789ab.tmp\`, 'w');

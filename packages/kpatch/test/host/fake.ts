@@ -94,6 +94,8 @@ export interface FakeTask {
   readonly movesAfter?: number;
   /** Switches when it is signalled. */
   readonly movesOnSignal?: boolean;
+  /** No replaced function is on its stack, so that no transition waits for it. */
+  readonly unseen?: boolean;
 }
 
 export class FakeMachine implements Machine {
@@ -263,7 +265,9 @@ export class FakeMachine implements Machine {
     for (const [name, began] of this.#began) {
       const patch = loadedPatch(this, name);
       if (patch === undefined || !patch.transition) continue;
-      const left = this.tasks.filter(({ movesAfter }) => movesAfter === undefined || this.now - began < movesAfter);
+      const left = this.tasks.filter(
+        ({ movesAfter, unseen }) => unseen !== true && (movesAfter === undefined || this.now - began < movesAfter),
+      );
       this.#showTasks(left, patch.enabled);
       if (left.length === 0) this.#end(name, patch.enabled);
     }
@@ -294,15 +298,16 @@ export class FakeMachine implements Machine {
 
   #showTasks(left: readonly FakeTask[], enabled: boolean): void {
     const side = enabled ? '0' : '1';
-    const key = `${side} ${left.map(({ pid }) => pid).join(' ')}`;
+    const unseen = this.tasks.filter((task) => task.unseen);
+    const key = `${side} ${[...unseen, ...left].map(({ pid }) => pid).join(' ')}`;
     if (key === this.#shown) return;
     this.#shown = key;
     for (const pid of readdir(this.proc)) if (/^\d+$/.test(pid)) rmSync(join(this.proc, pid), { recursive: true });
     const done: FakeTask = { pid: 1, command: 'init' };
-    for (const task of [done, ...left]) {
+    for (const task of [done, ...unseen, ...left]) {
       const { pid, command, state = 'S', kernelThread = false, stack = [] } = task;
       const base = `proc/${pid}/task/${pid}`;
-      this.set(`${base}/patch_state`, task === done ? (enabled ? '1' : '0') : side);
+      this.set(`${base}/patch_state`, left.includes(task) ? side : enabled ? '1' : '0');
       this.set(`${base}/stat`, `${pid} (${command}) ${state} 1 1 1 0 -1 ${kernelThread ? 0x200040 : 0x400100} 0 0`);
       this.set(`${base}/stack`, stack.map((name) => `[<0>] ${name}`).join('\n'));
     }

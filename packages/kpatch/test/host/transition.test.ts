@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { forceTransition } from '#kpatch/host/live/force.ts';
@@ -110,6 +112,18 @@ test('a module that the kernel does not let go', async () => {
   await load(machine, 'one');
   machine.control.rmmod = async () => ({ ok: false, message: 'rmmod: ERROR: Module one is in use' });
   await provokes('unload-refused', () => unloadPatch(machine, 'one', {}, report));
+});
+
+test('a module stays while a task is in a function of it that the kernel does not look for', async () => {
+  using machine = new FakeMachine();
+  await load(machine, 'one');
+  machine.tasks = [{ ...reader, unseen: true, stack: ['schedule_timeout+0x1/0x2', 'deeper+0x1/0x2 [one]'] }];
+  const error = await provokes('unload-refused', () => unloadPatch(machine, 'one', {}, report));
+  assert.match(error.message, /\(pid 4242\) is still in its function deeper/);
+  assert.ok(!machine.acts.includes('rmmod one'));
+  rmSync(join(machine.proc, '4242'), { recursive: true });
+  await unloadPatch(machine, 'one', {}, report);
+  assert.deepEqual(machine.names(), []);
 });
 
 test('a busy kernel is tried five times', async () => {

@@ -51,6 +51,17 @@ export const handMade: readonly HandMade[] = [
 }`,
     manifest: { version: 1, line: 'pause' },
   },
+  // It ends with a jump to another function, in which pause(2) sleeps: the replaced function is not on the stack then.
+  {
+    name: 'lp_jump',
+    function: '__x64_sys_pause',
+    code: `static noinline long deeper(const struct pt_regs *regs) {
+  while (!signal_pending(current)) { __set_current_state(TASK_INTERRUPTIBLE); schedule(); }
+  return -ERESTARTNOHAND;
+}
+static long replacement(const struct pt_regs *regs) { return deeper(regs); }`,
+    manifest: { version: 1, line: 'pause' },
+  },
   // The parent of vfork(2) sleeps in it, deaf to all signals that do not kill, until its child has ended.
   {
     name: 'lp_vfork',

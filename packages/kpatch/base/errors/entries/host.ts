@@ -166,7 +166,7 @@ export const hostErrors = table({
   },
   'unload-refused': {
     exit: 1,
-    what: 'the kernel refused to unload {name}: {reason}',
+    what: '{name} cannot be unloaded: {reason}',
     why: 'the module stays loaded',
     fix: 'see `kpatch status`; a patch whose transition was forced stays loaded until the next boot',
   },
