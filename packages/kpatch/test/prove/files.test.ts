@@ -171,12 +171,17 @@ test('what a proof does not show is told', () => {
     limitsOf({ ...proof, inputs: [], plan: 'quick' }).map((limit) => limit.split(':').at(-1)),
     [' no test script was given (--test)', ' the quick plan does not check this (--full does)'],
   );
-  const reached = { ...proof.checks[0]!, check: 'stock/reached', evidence: [{ text: 'f: called 0 times' }] };
+  const reached = {
+    ...proof.checks[0]!,
+    check: 'stock/reached',
+    boot: 'stock',
+    evidence: [{ text: 'f: called 0 times' }],
+  };
   const full = limitsOf({ ...proof, checks: [reached] });
   assert.match(full.join('\n'), /upgrade.*\n.*boot path.*\n.*f: called 0 times/);
   const whole = { ...proof, inputs: [...proof.inputs, { role: 'predecessor', name: 'a.ko', sha256: '' }] };
-  assert.deepEqual(limitsOf({ ...whole, checks: [{ ...reached, check: 'reboot/applied' }] }), []);
-  const kept = { ...reached, check: 'reboot/applied', evidence: [{ text: `tun ${NOT_AGAIN}` }] };
+  assert.deepEqual(limitsOf({ ...whole, checks: [{ ...reached, check: 'reboot/applied', boot: 'reboot' }] }), []);
+  const kept = { ...reached, check: 'reboot/applied', boot: 'reboot', evidence: [{ text: `tun ${NOT_AGAIN}` }] };
   assert.match(
     limitsOf({ ...whole, checks: [kept] }).join(),
     /^a module that is loaded again: tun cannot be loaded again/,
