@@ -128,8 +128,8 @@ async function onTrial(
   options: InstallOptions,
   work: () => Promise<LoadResult>,
 ): Promise<LoadResult> {
-  const isWatched = options.unattended ?? isUnattended();
-  if (!isWatched || !(await machine.control.watch()).ok) return await work();
+  const isAlone = options.unattended ?? isUnattended();
+  if (!isAlone || !(await machine.control.watch()).ok) return await work();
   const known = others.flatMap((one) => (one.sha256 === undefined ? [] : { name: one.name, sha256: one.sha256 }));
   const end = beginTrial(machine, release, bootId, [{ name, sha256 }, ...known]);
   try {
