@@ -200,7 +200,7 @@ const targetKernel = v.object({
   distribution: v.string(),
   origin: v.optional(described(v.string(), 'The distribution release that it belongs to, as `ID:VERSION`.')),
   sourceVersion: v.string(),
-  packages: v.array(v.object({ name: v.string(), version: v.string() })),
+  packages: v.array(v.object({ name: v.string(), version: v.string(), sha256: v.optional(sha256) })),
   paths: kernelPaths,
   compiler: kernelCompiler,
   buildId: v.optional(v.string()),

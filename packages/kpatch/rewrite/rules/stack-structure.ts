@@ -102,6 +102,9 @@ function leaves(one: CFunction, struct: string): string | undefined {
 const harmless =
   /^(?:memset|memcpy|memmove|memcmp|memchr_inv|memzero_explicit|\w*copy_(?:from|to)_\w*|struct_group\w*|sizeof|typeof|likely|unlikely|IS_ERR\w*|PTR_ERR\w*|(?:WARN|BUG)_ON\w*|READ_ONCE|WRITE_ONCE)$/;
 
+/** They call back in the same task before they return: iterators, and what fills a folder of /proc. */
+const callsBack = /^(?:\w*for_each\w*|iterate_\w+|walk_\w+|proc_fill_cache)$/;
+
 /**
  * How an object may reach another task or an interrupt: only a function that takes a pointer to this structure is known to use it on
  * this stack. One that takes any pointer may give it to a callback that runs elsewhere (`on_each_cpu`, `stop_machine`, `kthread_run`).
@@ -109,12 +112,18 @@ const harmless =
 function handed(one: CFunction, struct: string, users: readonly SourceText[]): string | undefined {
   const own = [...pointersTo(one, struct), ...declared(one, struct).map((name) => `&${name}`)];
   for (const { name, arguments: given } of callsIn(one.body)) {
-    if (harmless.test(name)) continue;
+    if (harmless.test(name) || callsBack.test(name)) continue;
     const passed = given.some((text) => own.includes(text.replace(/^\([^()]*\)\s*/, '').replace(/\s+/g, '')));
     if (!passed) continue;
-    const takes = new RegExp(`\\b${name}\\s*\\)?\\s*\\([^;{}]*?\\bstruct\\s+${struct}\\s*(?:const\\s*)?\\*`);
-    if (!users.some(({ text }) => takes.test(text)))
+    if (!users.some(({ text }) => knows(text, name, struct)))
       return `${name} may give an object of struct ${struct} to another task`;
   }
   return undefined;
+}
+
+/** True if the text declares that function or member with a pointer to the structure, or defines it and the body has such a pointer. */
+function knows(text: string, name: string, struct: string): boolean {
+  const declared = new RegExp(`\\b${name}\\s*\\)?\\s*\\([^;{}]*?\\bstruct\\s+${struct}\\s*(?:const\\s*)?\\*`);
+  if (declared.test(text)) return true;
+  return functionsIn(text).some((one) => one.names.includes(name) && pointersTo(one, struct).length > 0);
 }

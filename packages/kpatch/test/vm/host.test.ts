@@ -126,14 +126,6 @@ const stalls: readonly Step[] = [
     0,
     /sleepers \(pid \d+\): in __x64_sys_pause, sleeping, waits for a signal.*(.|\n)*is loaded and active/,
   ],
-  // A task that sleeps in a function of the module, where the kernel does not look: the module stays until the task has left.
-  [
-    `kpatch load ${LP}/lp_jump.ko --downgrade; (sleepers pause &) ; sleep 1; kpatch unload lp_jump`,
-    1,
-    /unload-refused(.|\n)*sleepers \(pid \d+\) is still in its function deeper/,
-  ],
-  ['cat /sys/kernel/livepatch/lp_jump/enabled; ls /sys/module | grep -c lp_jump', 0, /^.*No such file.*\n1\n$/],
-  ['pkill -9 sleepers; sleep 1; kpatch unload lp_jump; ls /sys/module | grep -c lp_jump', 1, /\n0\n$/],
   [
     `(sleepers vfork &) ; sleep 1; kpatch load ${LP}/lp_vfork.ko --downgrade --wait 8`,
     1,
@@ -149,6 +141,14 @@ const stalls: readonly Step[] = [
   ['kpatch signal && kpatch force', 2, /not-confirmed/],
   ['kpatch unload lp_vfork; ls /sys/module | grep -c lp_vfork', 1, /\n0\n$/],
   [`kpatch load ${LP}/lp_kswapd.ko --downgrade --wait 5`, 1, /kswapd0 \(kernel thread \d+\): in kswapd/],
+  // A task that sleeps in a function of the module, where the kernel does not look: the module stays until the task has left.
+  [
+    `kpatch load ${LP}/lp_jump.ko --downgrade; (sleepers pause &) ; sleep 1; kpatch unload lp_jump`,
+    1,
+    /sleepers \(pid \d+\) is still in its function deeper.*\[unload-refused\]/,
+  ],
+  ['cat /sys/kernel/livepatch/lp_jump/enabled; ls /sys/module | grep -c lp_jump', 0, /^.*No such file.*\n1\n$/],
+  ['pkill -9 sleepers; sleep 1; kpatch unload lp_jump; ls /sys/module | grep -c lp_jump', 1, /\n0\n$/],
   ['pkill -9 sleepers; kpatch unload --all; kpatch list', 0, /Loaded patch modules:\n\n/],
 ];
 
