@@ -116,7 +116,7 @@ interface CreateOptions {
 
 async function create(reach: Reach, { plan: file, ...options }: CreateOptions): Promise<string> {
   const plan = file === undefined ? undefined : readPlan(file);
-  // What is wrong with the plan is said before anything is sent.
+  // Report faults of the plan before anything is sent.
   if (plan !== undefined) parsePlan(plan, file!);
   return await reach.at(
     async (client) => {

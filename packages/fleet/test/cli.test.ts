@@ -74,7 +74,7 @@ test('tokens, accounts, releases, rollouts and freezes while the server runs', a
   assert.match((await act('rollout', 'show', '1', '--json')).out, /rolled back/);
 });
 
-test('what is wrong with the address, the certificate, the token or the command is said', async () => {
+test('a wrong address, certificate, token or command is reported', async () => {
   const reach = (more: object): Reach => new Reach(() => ({ home: world.folder.path, url, tokenFile: admin, ...more }));
   const list = (one: Reach): Promise<unknown> =>
     one.at(

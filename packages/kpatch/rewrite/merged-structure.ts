@@ -45,6 +45,11 @@ export function structureChanges(draft: Draft): StructureChange[] {
   });
 }
 
+/** The change of one structure as the draft is now: a rule that worked on another structure of the file has moved its places. */
+export function structureChange(draft: Draft, name: string): StructureChange | undefined {
+  return structureChanges(draft).find((one) => one.name === name);
+}
+
 /** True if the definition says that all objects are on stacks. */
 export function isOnStacks({ declarations }: StructureText): boolean {
   return declarations.some(({ names }) => names.includes(onStacks));

@@ -87,7 +87,7 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
     schema: 'kpatch.load/1',
     data: result,
     text: loadLines(result).join('\n'),
-    // What is said of an image is not to be typed on this machine.
+    // The next steps are for the running machine, not for an image.
     next: options.root === undefined ? nextOf(patch, module.name) : [],
   };
 }

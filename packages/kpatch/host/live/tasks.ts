@@ -47,15 +47,11 @@ export function scanTasks(
 ): { progress: Progress; remaining: (limit?: number) => Task[] } {
   let total = 0;
   const left: string[] = [];
-  for (const pid of namesIn(machine.proc)) {
-    if (!/^\d+$/.test(pid)) continue;
-    for (const tid of namesIn(join(machine.proc, pid, 'task'))) {
-      const folder = join(machine.proc, pid, 'task', tid);
-      const side = numberAttribute(join(folder, 'patch_state'));
-      if (side !== 0 && side !== 1) continue;
-      total++;
-      if (side !== target) left.push(folder);
-    }
+  for (const folder of taskFolders(machine)) {
+    const side = numberAttribute(join(folder, 'patch_state'));
+    if (side !== 0 && side !== 1) continue;
+    total++;
+    if (side !== target) left.push(folder);
   }
   return {
     progress: { total, done: total - left.length },
@@ -69,16 +65,20 @@ export function scanTasks(
  * module is not on the stack while that one sleeps. Undefined also where the kernel shows no stacks (CONFIG_STACKTRACE).
  */
 export function taskInside(machine: Machine, module: string): Task | undefined {
-  for (const pid of namesIn(machine.proc)) {
-    if (!/^\d+$/.test(pid)) continue;
-    for (const tid of namesIn(join(machine.proc, pid, 'task'))) {
-      const folder = join(machine.proc, pid, 'task', tid);
-      if (attribute(join(folder, 'stack'))?.includes(`[${module}`) !== true) continue;
-      const task = readTask(folder);
-      if (task?.stack.some((frame) => frame.module === module)) return task;
-    }
+  for (const folder of taskFolders(machine)) {
+    if (attribute(join(folder, 'stack'))?.includes(`[${module}`) !== true) continue;
+    const task = readTask(folder);
+    if (task?.stack.some((frame) => frame.module === module)) return task;
   }
   return undefined;
+}
+
+/** `/proc/PID/task/TID` of every task. */
+function* taskFolders(machine: Machine): Generator<string> {
+  for (const pid of namesIn(machine.proc)) {
+    if (!/^\d+$/.test(pid)) continue;
+    for (const tid of namesIn(join(machine.proc, pid, 'task'))) yield join(machine.proc, pid, 'task', tid);
+  }
 }
 
 function readTask(folder: string): Task | undefined {

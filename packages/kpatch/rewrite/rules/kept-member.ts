@@ -1,12 +1,12 @@
 /** A structure loses a member, or has its members in another order: it keeps them as they were, and new code does not use what is gone. */
 import type { Draft, Rule } from '../draft.ts';
-import { asPlaced, mergeInto, structureChanges, zeroMember } from '../merged-structure.ts';
+import { asPlaced, mergeInto, structureChange, structureChanges, zeroMember } from '../merged-structure.ts';
 
 export const keptMember: Rule = {
   name: 'kept-member',
   apply(draft: Draft): void {
     for (const { name } of structureChanges(draft)) {
-      const change = structureChanges(draft).find((one) => one.name === name);
+      const change = structureChange(draft, name);
       if (change === undefined || (change.removed.length === 0 && !change.isReordered)) continue;
       const removed = change.removed.flatMap(({ names }) => names);
       const subject = removed.length === 0 ? `struct ${name}` : `struct ${name}: ${removed.join(', ')}`;

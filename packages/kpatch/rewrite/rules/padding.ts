@@ -10,6 +10,7 @@ import {
   type MemberSize,
   mergeInto,
   type StructureChange,
+  structureChange,
   structureChanges,
   zeroMember,
 } from '../merged-structure.ts';
@@ -46,8 +47,7 @@ const marker = 'kpatch_padding_';
 
 /** Moves the new members that it can; why it does not move the others, by their text. */
 function move(draft: Draft, { name }: StructureChange): Map<string, string> {
-  // What rules did to structures before this one in the file has moved its places.
-  const change = structureChanges(draft).find((one) => one.name === name)!;
+  const change = structureChange(draft, name)!;
   const { added, before } = change;
   const problems = new Map<string, string>();
   const layout = draft.surroundings.layout(name);

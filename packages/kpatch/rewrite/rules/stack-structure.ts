@@ -5,7 +5,7 @@
  */
 import { type CFunction, callsIn, functionsIn } from '../../source/c-functions.ts';
 import type { Draft, Rule } from '../draft.ts';
-import { onStacks, type StructureChange, structureChanges } from '../merged-structure.ts';
+import { onStacks, type StructureChange, structureChange, structureChanges } from '../merged-structure.ts';
 import type { SourceText } from '../surroundings.ts';
 import { containers, pointersTo } from '../zeroed-objects.ts';
 
@@ -13,7 +13,7 @@ export const stackStructure: Rule = {
   name: 'stack-structure',
   apply(draft: Draft): void {
     for (const { name } of structureChanges(draft)) {
-      const change = structureChanges(draft).find((one) => one.name === name)!;
+      const change = structureChange(draft, name)!;
       if (change.added.length === 0 && change.removed.length === 0 && !change.isReordered && !change.isRetyped)
         continue;
       const members = change.added.flatMap(({ names }) => names);
@@ -39,7 +39,7 @@ export const stackStructure: Rule = {
 
 /** Members by which something else than the functions on the stack can find an object. */
 const linked =
-  /\b(?:\w*list_head|\w*_bl_head|\w*_head|\w*_node|mutex_waiter|rcu_head|callback_head|work_struct|delayed_work|timer_list|hrtimer|completion|wait_queue_\w+|kref|refcount_t|kobject|device|tasklet_struct|notifier_block)\b(?!\s*\*)/;
+  /\b(?:\w*_head|\w*_node|mutex_waiter|work_struct|delayed_work|timer_list|hrtimer|completion|wait_queue_\w+|kref|refcount_t|kobject|device|tasklet_struct|notifier_block)\b(?!\s*\*)/;
 
 function obstacle({ name, before, after }: StructureChange, users: readonly SourceText[]): string | undefined {
   const member = [...before.declarations, ...after.declarations].find(({ text }) => linked.test(text));
