@@ -8,12 +8,17 @@ import { type Fleet, openFleet } from '#fleet/server/fleet.ts';
 import type { SimulatedHost } from '#fleet/simulate/host.ts';
 import { type Database, openDatabase } from '#fleet/store/database.ts';
 
+const HOUR_MS = 3_600_000;
+
 export class TestFleet implements AsyncDisposable {
   readonly folder: TemporaryFolder = temporaryFolder('kpatch-fleet-');
   database!: Database;
   fleet!: Fleet;
-  /** The clock of the server (milliseconds). */
-  now = Date.now();
+  /**
+   * The clock of the server (milliseconds). It begins on the hour: evidence is counted by the hour, so the same steps would else be
+   * judged differently at another time of the day.
+   */
+  now = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
 
   static async open(settings: object = {}, url?: string): Promise<TestFleet> {
     const world = new TestFleet();
