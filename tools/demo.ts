@@ -117,7 +117,7 @@ async function demo(): Promise<boolean> {
 
 try {
   const seen = await demo();
-  say('\nstage                                      seconds');
+  say('\nstage (some run side by side)              seconds');
   for (const { name, ms } of report.times) say(`${name.padEnd(42)} ${(ms / 1000).toFixed(1).padStart(7)}`);
   say(
     seen

@@ -75,15 +75,24 @@ export function consoleReporter(stream: NodeJS.WriteStream = process.stderr): Re
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
   // Contains names of tasks, modules and files, which are untrusted.
   const write = (line: string): void => void stream.write(`${printable(line)}\n`);
+  /** The stages that have begun, the newest last: only that one says that it still runs. */
+  const open: string[] = [];
   if (!terminalOf(stream).interactive) {
     return reporter({
-      begin: (name) => write(`${name} ...`),
-      update: (name, text, ms) => write(`${name} ... ${text}${text === '' ? '' : ', '}${seconds(ms)} so far`),
-      end: (name, ms, ok) => write(`${name}: ${ok ? 'done' : 'failed'} in ${seconds(ms)}`),
+      begin(name) {
+        open.push(name);
+        write(`${name} ...`);
+      },
+      update(name, text, ms) {
+        if (open.at(-1) === name) write(`${name} ... ${text}${text === '' ? '' : ', '}${seconds(ms)} so far`);
+      },
+      end(name, ms, ok) {
+        open.splice(open.lastIndexOf(name), 1);
+        write(`${name}: ${ok ? 'done' : 'failed'} in ${seconds(ms)}`);
+      },
       line: write,
     });
   }
-  const open: string[] = [];
   const draw = (line: string): void => {
     const text = printableLine(line);
     const { width } = terminalOf(stream);

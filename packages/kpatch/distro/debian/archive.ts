@@ -41,14 +41,25 @@ export class AptArchive {
   }
 
   /** What apt knows of a package, all versions, newest first; an empty list if it knows none (or there is no apt). */
-  async show(name: string): Promise<Stanza[]> {
-    const result = await this.#run('apt-cache', ['show', '--', name]).catch(() => undefined);
-    return result?.status === 0
-      ? parseStanzas(result.stdout.toString()).filter(
-          ({ Package, Version, Architecture }) =>
-            Package === name && Version !== undefined && Architecture !== undefined,
-        )
-      : [];
+  async show(name: string): Promise<readonly Stanza[]> {
+    return (await this.showAll([name]))(name);
+  }
+
+  /** `show` of several packages in one run: apt-cache takes up to a second to read its lists, whatever it is asked. */
+  async showAll(names: readonly string[]): Promise<(name: string) => readonly Stanza[]> {
+    const known = new Map<string, Stanza[]>();
+    const result =
+      names.length === 0 ? undefined : await this.#run('apt-cache', ['show', '--', ...names]).catch(() => undefined);
+    // With status 0 it has found at least one of them, and says on standard error which it does not know.
+    const stanzas = result?.status === 0 ? parseStanzas(result.stdout.toString()) : [];
+    for (const stanza of stanzas) {
+      const { Package, Version, Architecture } = stanza;
+      if (Package === undefined || Version === undefined || Architecture === undefined) continue;
+      const same = known.get(Package);
+      if (same === undefined) known.set(Package, [stanza]);
+      else same.push(stanza);
+    }
+    return (name) => (names.includes(name) ? (known.get(name) ?? []) : []);
   }
 
   /** What `apt-get install` would take: not what backports and experimental suites have besides. Undefined if there is none. */
@@ -153,17 +164,22 @@ export class AptArchive {
     const args = ['-q', '-o', 'Acquire::Retries=3', 'download', ...names];
     const { status, stderr } = await this.#run('apt-get', args, { cwd: folder.path, timeoutMs: 1_800_000 });
     if (saysDiskFull(stderr)) throw failure('disk-full', { file: packages });
+    let failed: Error | undefined;
     for (const stanza of stanzas) {
       const from = join(folder.path, fileName(stanza));
       // A mirror that is half synchronised has the list but not the file, or another file.
-      if (!existsSync(from) || (stanza.SHA256 !== undefined && (await sha256File(from)) !== stanza.SHA256)) {
-        const detail = stderr.trim() || `apt-get exited with status ${status}`;
-        const named = { package: `${stanza.Package}=${stanza.Version}` };
-        if (inconsistent.test(stderr) || status === 0) throw failure('package-mismatch', named, { detail });
-        throw failure(gone.test(stderr) ? 'package-gone' : 'kernel-download', named, { detail });
+      if (existsSync(from) && (stanza.SHA256 === undefined || (await sha256File(from)) === stanza.SHA256)) {
+        // Kept whatever happens to the others: the next attempt does not fetch it again.
+        renameSync(from, join(packages, fileName(stanza)));
+        continue;
       }
-      renameSync(from, join(packages, fileName(stanza)));
+      const detail = stderr.trim() || `apt-get exited with status ${status}`;
+      const named = { package: `${stanza.Package}=${stanza.Version}` };
+      const isOther = inconsistent.test(stderr) || status === 0;
+      const code = isOther ? 'package-mismatch' : gone.test(stderr) ? 'package-gone' : 'kernel-download';
+      failed ??= failure(code, named, { detail });
     }
+    if (failed !== undefined) throw failed;
   }
 
   /**

@@ -41,11 +41,10 @@ export async function buildRootPlan(
   const chosen = await archive.closure([name, ...linker, ...tools], `${archive.title}, ${name}`, {
     ...(exact === undefined ? {} : { preferences: pin }),
   });
-  const stanzas: Stanza[] = [];
-  for (const { name: one, version } of chosen) {
-    const stanza = (await archive.show(one)).find(({ Version }) => Version === version);
-    if (stanza !== undefined) stanzas.push(stanza);
-  }
+  const shown = await archive.showAll(chosen.map(({ name: one }) => one));
+  const stanzas = chosen
+    .map(({ name: one, version }) => shown(one).find(({ Version }) => Version === version))
+    .filter((stanza) => stanza !== undefined);
   return planOf(archive, stanzas, context);
 }
 

@@ -59,17 +59,11 @@ async function findIn(
   distribution: string,
   context: ProviderContext,
 ): Promise<KernelOffer | undefined> {
-  const images = [
-    ...(await archive.show(`linux-image-${release}`)),
-    ...(await archive.show(`linux-image-unsigned-${release}`)),
-    ...(await archive.show(`linux-image-${release}-unsigned`)),
-  ];
+  const images = [`linux-image-${release}`, `linux-image-unsigned-${release}`, `linux-image-${release}-unsigned`];
   // Since Debian 14 the package of the image is empty and depends on this one.
-  const binaries = [
-    ...(await archive.show(`linux-binary-${release}`)),
-    ...(await archive.show(`linux-binary-${release}-unsigned`)),
-  ];
-  const image = binaries[0] ?? images[0];
+  const binaries = [`linux-binary-${release}`, `linux-binary-${release}-unsigned`];
+  const shown = await archive.showAll([...binaries, ...images]);
+  const image = [...binaries, ...images].flatMap(shown)[0];
   return image === undefined ? undefined : offerOf(archive, release, image, distribution, context);
 }
 
@@ -112,35 +106,33 @@ async function offerOf(
   context: ProviderContext,
 ): Promise<KernelOffer> {
   const sourceVersion = sourceVersionOf(image);
-  const missing = (part: string, name: string): Error =>
-    failure('kernel-part-missing', { release, part, package: name });
-  const pick = async (name: string, version: string, part: string): Promise<Stanza> => {
-    const found = (await archive.show(name)).find((stanza) => stanza.Version === version);
-    if (found === undefined) throw missing(part, `${name}=${version}`);
-    return found;
-  };
-  const headers = await pick(`linux-headers-${release}`, image.Version!, 'headers');
+  const headersName = `linux-headers-${release}`;
+  // Ubuntu, and Debian since 14, keep modules, configuration and System.map in packages of their own.
+  const besides = [`linux-base-${release}`, `linux-modules-${release}`, `linux-modules-extra-${release}`];
+  const sources = sourceNames(release, image);
+  const shown = await archive.showAll([headersName, ...besides, ...sources]);
+  const headers = inVersion(shown(headersName), headersName, image.Version!, { release, part: 'headers' });
   const parts = [image, headers];
-  for (const { name, version, relation } of parseDependencies(headers.Depends)) {
-    // `linux-hwe-6.11-headers-6.11.0-29` where the kernel has a source package of its own.
-    if (!/^linux-(?:[\w.+-]+-)?(?:headers|kbuild)-\d?/.test(name)) continue;
+  // `linux-hwe-6.11-headers-6.11.0-29` where the kernel has a source package of its own.
+  const needed = parseDependencies(headers.Depends).filter(({ name }) =>
+    /^linux-(?:[\w.+-]+-)?(?:headers|kbuild)-\d?/.test(name),
+  );
+  const programs = await archive.showAll(needed.map(({ name }) => name));
+  for (const { name, version, relation } of needed) {
     // Programs of the build (linux-kbuild) need not be of the same version: the headers ask for at least theirs, and the
     // archive keeps only the newest of a series. Headers proper are asked for with `=`.
-    const offered = relation === '=' ? [] : await archive.show(name);
-    const same = offered.some((stanza) => stanza.Version === sourceVersion);
-    parts.push(same || offered.length === 0 ? await pick(name, version ?? sourceVersion, 'headers') : offered[0]!);
+    const offered = programs(name);
+    const same = offered.find(({ Version }) => Version === sourceVersion);
+    const program = relation === '=' ? undefined : (same ?? offered[0]);
+    parts.push(program ?? inVersion(offered, name, version ?? sourceVersion, { release, part: 'headers' }));
   }
-  // Ubuntu, and Debian since 14, keep modules, configuration and System.map in packages of their own.
-  for (const name of [`linux-base-${release}`, `linux-modules-${release}`, `linux-modules-extra-${release}`]) {
-    const found = (await archive.show(name)).find(
-      ({ Version }) => Version === sourceVersion || Version === image.Version,
-    );
+  for (const name of besides) {
+    const found = shown(name).find(({ Version }) => Version === sourceVersion || Version === image.Version);
     if (found !== undefined) parts.push(found);
   }
-  const version = parseRelease(release);
-  const series = version === undefined ? release : `${version.major}.${version.minor}`;
-  const sourceName = await sourcePackage(archive, series, sourceVersion, builtFrom(image)?.name ?? 'linux');
-  const source = await pick(sourceName, sourceVersion, 'source');
+  const sourceName =
+    sources.find((name) => shown(name).some(({ Version }) => Version === sourceVersion)) ?? sources[0]!;
+  const source = inVersion(shown(sourceName), sourceName, sourceVersion, { release, part: 'source' });
   const files = new Map<Stanza, string>();
   return {
     release,
@@ -149,7 +141,9 @@ async function offerOf(
     packages: [...parts, source].map(packageOf),
     async fetch() {
       // The source first: it is what mirrors lose, and the largest.
-      for (const stanza of [source, ...parts]) files.set(stanza, await archive.fetch(stanza, context));
+      const wanted = [source, ...parts];
+      const paths = await archive.fetchAll(wanted, context);
+      for (const [at, stanza] of wanted.entries()) files.set(stanza, paths[at]!);
       return { kind: 'deb', path: files.get(source)! };
     },
     async unpack(root) {
@@ -171,12 +165,23 @@ export function sourcePackageNames(version: string, source = 'linux'): string[] 
   return source === 'linux' ? names : [`${source}-source-${version}.0`, ...names];
 }
 
-async function sourcePackage(archive: AptArchive, version: string, wanted: string, source: string): Promise<string> {
-  const names = sourcePackageNames(version, source);
-  for (const name of names) {
-    if ((await archive.show(name)).some((stanza) => stanza.Version === wanted)) return name;
-  }
-  return names[0]!;
+/** The names that the package with the source of a kernel may have, the usual one first. */
+function sourceNames(release: string, image: Stanza): string[] {
+  const version = parseRelease(release);
+  const series = version === undefined ? release : `${version.major}.${version.minor}`;
+  return sourcePackageNames(series, builtFrom(image)?.name ?? 'linux');
+}
+
+/** The stanza of exactly this version. Error: `kernel-part-missing`. */
+function inVersion(
+  offered: readonly Stanza[],
+  name: string,
+  version: string,
+  kernel: { readonly release: string; readonly part: string },
+): Stanza {
+  const found = offered.find(({ Version }) => Version === version);
+  if (found !== undefined) return found;
+  throw failure('kernel-part-missing', { ...kernel, package: `${name}=${version}` });
 }
 
 /** Where the parts are below a folder into which the packages were unpacked. */

@@ -53,19 +53,23 @@ export async function prepareOffer(
   const { bavail, bsize } = statfsSync(folder);
   if (bavail * bsize < (offer.neededBytes ?? NEEDED_BYTES)) throw failure('disk-full', { file: folder });
   const source = await offer.fetch();
-  const parts = await report.stage(`unpack ${release}`, async (update) => {
-    update('image, headers, modules, source');
-    const [unpacked] = await Promise.all([offer.unpack(root), unpackSource(source, tree)]);
-    return unpacked;
-  });
-  const config = join(parts.headers, '.config');
-  const settings = readConfig(config);
-  const platform = machineOf(settings, config, parts.image);
-  const compiler = await compilerOf(settings, await toolchain.buildRoot(wantedCompiler(settings)));
+  const withCompiler = async () => {
+    const parts = await report.stage(`unpack image, headers and modules of ${release}`, () => offer.unpack(root));
+    const config = join(parts.headers, '.config');
+    const settings = readConfig(config);
+    const platform = machineOf(settings, config, parts.image);
+    const compiler = await compilerOf(settings, await toolchain.buildRoot(wantedCompiler(settings)));
+    return { parts, settings, platform, compiler };
+  };
+  // The source is by far the largest; the compiler is fetched in the meantime.
+  const [{ parts, settings, platform, compiler }] = await allDone([
+    withCompiler(),
+    report.stage(`unpack the source of ${release}`, () => unpackSource(source, tree)),
+  ]);
   checkParts(release, parts, tree);
   checkRealTime(settings, tree);
   const kernel = await report.stage(`prepare ${release}`, async (update) => {
-    const [described] = await Promise.all([
+    const [described] = await allDone([
       describe(offer, parts, folder, settings, compiler, platform, toolchain.origin),
       prepareTree({
         release,
@@ -86,6 +90,19 @@ export async function prepareOffer(
   // Done here because preparation takes time anyway; the first build reports any problem.
   await new KernelFacts(kernel).rules().catch(() => {});
   return kernel;
+}
+
+/**
+ * As `Promise.all`, but an error waits for the others to end too: nothing may still write into a folder that the caller then
+ * removes.
+ */
+async function allDone<T extends readonly unknown[]>(
+  works: {
+    readonly [K in keyof T]: Promise<T[K]>;
+  },
+): Promise<{ -readonly [K in keyof T]: T[K] }> {
+  await Promise.allSettled(works);
+  return await Promise.all(works);
 }
 
 /** The machine that a configuration is for, or the image where the configuration does not say. Error: `platform-unknown`. */
