@@ -115,6 +115,28 @@ export const keptUnitDocument = kept(
   }),
 );
 
+export const wordIndexFilesDocument = kept(
+  'kpatch.word-index-files',
+  `the end of ${derived}words-1.bin\``,
+  'The files of a kernel tree whose words the index has. It refers to them by their place in this list.',
+  v.array(v.string()),
+);
+
+export const loadFailuresDocument = kept(
+  'kpatch.load-failures',
+  '`/run/kpatch/failures.json`',
+  'The last loads that failed since the machine booted, oldest first.',
+  v.array(
+    v.object({
+      at: time,
+      name: v.string(),
+      sha256: described(v.string(), 'Of the module file.'),
+      code: described(v.string(), 'The entry in docs/errors.md.'),
+      text: v.string(),
+    }),
+  ),
+);
+
 export const timingsDocument = kept(
   'kpatch.timings',
   '`/var/cache/kpatch/timings.json`',

@@ -2,19 +2,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
-import { list, object, text } from '../../base/plain.ts';
+import type { DocumentOf } from '../../documents/form.ts';
+import { keptText } from '../../documents/kept.ts';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
 
-export interface LoadFailure {
-  /** ISO 8601. */
-  readonly at: string;
-  readonly name: string;
-  readonly sha256: string;
-  /** Code of the error. */
-  readonly code: string;
-  readonly text: string;
-}
+export type LoadFailure = DocumentOf<'kpatch.load-failures'>[number];
 
 /** No more are kept. */
 const MOST = 20;
@@ -31,16 +24,8 @@ export function recordFailure(machine: Machine, failure: Omit<LoadFailure, 'at'>
 }
 
 /** The failures since the boot, oldest first. Never throws. */
-export function loadFailures(machine: Machine): LoadFailure[] {
-  try {
-    return list(JSON.parse(attribute(fileOf(machine)) ?? '[]')).map((value) => {
-      const one = object(value);
-      const word = (name: string): string => text(one[name]) ?? '';
-      return { at: word('at'), name: word('name'), sha256: word('sha256'), code: word('code'), text: word('text') };
-    });
-  } catch {
-    return [];
-  }
+export function loadFailures(machine: Machine): readonly LoadFailure[] {
+  return keptText('kpatch.load-failures', attribute(fileOf(machine)) ?? '') ?? [];
 }
 
 function fileOf({ run }: Machine): string {

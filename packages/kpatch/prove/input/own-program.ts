@@ -5,6 +5,7 @@ import { stripTypeScriptTypes } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { failure } from '../../base/errors/error.ts';
+import { object, readJSON } from '../../base/plain.ts';
 import { programFolders } from '../../base/workspace.ts';
 import { hostFilesFor, programsFolder } from '../../distro/programs.ts';
 import type { Platform } from '../../platform/platform.ts';
@@ -126,10 +127,8 @@ function packagesOf(home: string, modules: string): ReadonlySet<string> {
   const found = new Set<string>();
   const open = [home];
   for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
-    const { dependencies = {} } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
-      dependencies?: Record<string, string>;
-    };
-    for (const name of Object.keys(dependencies)) {
+    const { dependencies } = object(readJSON(join(folder, 'package.json')));
+    for (const name of Object.keys(object(dependencies))) {
       // A package with another version than the rest of the program is inside of the one that needs it.
       const place = [join(folder, 'node_modules', name), join(modules, name)].find(existsSync);
       if (place === undefined || found.has(place)) continue;

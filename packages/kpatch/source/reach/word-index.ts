@@ -1,11 +1,12 @@
 /**
  * Which files of a kernel tree mention which words, kept in one file beside what else is derived from the tree. It is made
  * once and takes the place of searching hundreds of megabytes for each name that a header's change spreads to.
- * Words are kept as 32-bit hashes: an answer may have a file too many, never one too few.
+ * Words are kept as 32-bit hashes: an answer may have a file too many, never one too few. The names of the files follow as JSON.
  */
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
+import { storedDocument } from '../../documents/form.ts';
 
 /** Raised when what is kept changes. */
 const FORMAT = 1;
@@ -36,7 +37,7 @@ export class WordIndex {
     if (fstatSync(this.#fd).size !== at + names) throw new Error(`${file} is not whole`);
     const text = Buffer.alloc(names);
     readSync(this.#fd, text, 0, names, at);
-    this.#files = JSON.parse(text.toString()) as string[];
+    this.#files = storedDocument('kpatch.word-index-files', JSON.parse(text.toString()));
     this.#numbers = new Map(this.#files.map((name, number) => [name, number]));
   }
 

@@ -59,6 +59,8 @@ const samples: Partial<Readonly<Record<StoredName, unknown>>> = {
     symbolName: 512,
   },
   'kpatch.pasting': [['SYSCALL_DEFINE1', ['sys_', '__do_sys_']]],
+  'kpatch.word-index-files': ['fs/proc/meminfo.c', 'include/linux/mm.h'],
+  'kpatch.load-failures': [{ at, name: 'a', sha256: digest, code: 'load-failed', text: 'insmod failed' }],
   'kpatch.kept-unit': { digest, read: ['fs/proc/meminfo.c'] },
 };
 
