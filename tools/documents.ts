@@ -5,12 +5,11 @@ import { errorsDocument } from '#kpatch/base/errors/document.ts';
 import { version } from '#kpatch/base/version.ts';
 import { commands } from '#kpatch/cli/commands.ts';
 import { examples } from '#kpatch/cli/examples.ts';
-import { documents } from '#kpatch/documents/registry.ts';
 import { apiPage } from '../packages/fleet/api/openapi.ts';
 import { rulesDocument } from '../packages/kpatch/test/differ/corpus/rules.ts';
 import { commandsPage } from './documents/commands.ts';
 import { formsPage } from './documents/forms.ts';
-import { jsonPage, jsonSchema, schemaFile } from './documents/json.ts';
+import { documents, jsonPage, jsonSchema, schemaFile } from './documents/json.ts';
 import { triedPage } from './documents/tried.ts';
 import { commandShapes } from './packages/program.ts';
 

@@ -117,7 +117,7 @@ for (const [file, targets] of graph) {
 
 for (const { name, text } of outside) {
   for (const [, target] of text.matchAll(/(?:from|import\()\s*'([^']+)'/g))
-    if (/kpatch\//.test(target!) && !/^kpatch\/(?:advisories|fleet|parts)$/.test(target!))
+    if (/kpatch\//.test(target!) && !/^kpatch\/(?:advisories|documents|fleet|parts)$/.test(target!))
       complain(`${name}: imports ${target}; only what packages/kpatch/package.json exports may be used`);
 }
 

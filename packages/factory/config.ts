@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join } from 'node:path';
 import { hazardKinds, rewriteRules } from 'kpatch';
 import { defaultSelection, readSelection, type SelectionRules } from 'kpatch/advisories';
+import { described } from 'kpatch/documents';
 import { failure } from 'kpatch/parts';
 import * as v from 'valibot';
 
@@ -18,16 +19,21 @@ const schema = v.strictObject({
     v.array(
       v.strictObject({
         release: v.pipe(v.string(), v.regex(/^[A-Za-z0-9][\w.+~-]*$/, 'expected a release, as uname -r prints it')),
-        /** The commit of the repository that holds its source; without it the source is imported. */
-        base: v.optional(v.string()),
+        base: described(
+          v.optional(v.string()),
+          'The commit of the repository that holds its source; without it the source is imported.',
+        ),
         branch: v.optional(v.string()),
-        /** A newer kernel of its line: fixes are the changes between the two sources, not commits of a repository. */
-        newer: v.optional(v.string()),
-        /** With `newer`: only changes that a CVE is attributed to, or all that this configuration compiles. */
-        changes: v.optional(v.picklist(['claimed', 'all']), 'claimed'),
+        newer: described(
+          v.optional(v.string()),
+          'A newer kernel of its line: fixes are the changes between the two sources, not commits of a repository.',
+        ),
+        changes: described(
+          v.optional(v.picklist(['claimed', 'all']), 'claimed'),
+          'With `newer`: only changes that a CVE is attributed to, or all that this configuration compiles.',
+        ),
         suite: v.optional(v.string()),
-        /** Last day of its support window. */
-        until: v.optional(day),
+        until: described(v.optional(day), 'Last day of its support window.'),
       }),
     ),
     v.minLength(1),
@@ -36,17 +42,30 @@ const schema = v.strictObject({
   branch: v.optional(v.string(), 'HEAD'),
   selection: v.optional(v.string()),
   channel: v.optional(v.string()),
-  /** Who lets a patch out: the factory itself, or a person (`kpatch-factory approve`). */
-  decision: v.optional(v.picklist(['automatic', 'person']), 'person'),
+  decision: described(
+    v.optional(v.picklist(['automatic', 'person']), 'person'),
+    'Who lets a patch out: the factory itself, or a person (`kpatch-factory approve`).',
+  ),
   proof: v.optional(v.picklist(['none', 'quick', 'full']), 'quick'),
-  /** Kinds of hazards that keep a fix out (docs/review.md) until a person accepts it. */
-  deny: v.optional(v.array(v.picklist(['all', ...hazardKinds])), ['all']),
-  /** Rules that may rewrite a fix which the build refuses (docs/rewrite.md). */
-  rewrite: v.optional(v.array(v.picklist(['all', ...ruleNames])), []),
-  /** Private keys (PEM) that sign proofs and provenance. */
-  proofKey: v.optional(v.string()),
+  deny: described(
+    v.optional(v.array(v.picklist(['all', ...hazardKinds])), ['all']),
+    'Kinds of hazards that keep a fix out (docs/review.md) until a person accepts it.',
+  ),
+  rewrite: described(
+    v.optional(v.array(v.picklist(['all', ...ruleNames])), []),
+    'Rules that may rewrite a fix which the build refuses (docs/rewrite.md).',
+  ),
+  proofKey: described(v.optional(v.string()), 'Private keys (PEM) that sign proofs and provenance.'),
   provenanceKey: v.optional(v.string()),
 });
+
+/** For docs/json.md. */
+export const settingsDocument = {
+  name: 'kpatch.factory/1',
+  title: 'The settings of a factory.',
+  origin: { kind: 'given', to: '`kpatch-factory` as `factory.json`' },
+  schema,
+} as const;
 
 export type FactoryKernel = v.InferOutput<typeof schema>['kernels'][number];
 

@@ -1,6 +1,7 @@
 /** The settings of a fleet server: `fleet.json` in its folder (docs/fleet.md). */
 import { existsSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { described } from 'kpatch/documents';
 import { failure } from 'kpatch/parts';
 import * as v from 'valibot';
 
@@ -13,14 +14,13 @@ const schema = v.strictObject({
     v.strictObject({ host: v.optional(v.string(), '127.0.0.1'), port: v.optional(whole(0, 65_535), 8443) }),
     {},
   ),
-  /** Certificate and key (PEM). Without them a proxy must provide TLS. */
-  tls: v.optional(v.strictObject({ certificate: v.string(), key: v.string() })),
-  /** Addresses of proxies whose `X-Forwarded-For` counts. */
-  proxies: v.optional(v.array(v.string()), []),
-  /** PostgreSQL; without it the embedded database. */
-  database: v.optional(v.string()),
-  /** Seconds between two reports of a host. */
-  intervalSeconds: v.optional(whole(30, 86_400), 300),
+  tls: described(
+    v.optional(v.strictObject({ certificate: v.string(), key: v.string() })),
+    'Certificate and key (PEM). Without them a proxy must provide TLS.',
+  ),
+  proxies: described(v.optional(v.array(v.string()), []), 'Addresses of proxies whose `X-Forwarded-For` counts.'),
+  database: described(v.optional(v.string()), 'PostgreSQL; without it the embedded database.'),
+  intervalSeconds: described(v.optional(whole(30, 86_400), 300), 'Seconds between two reports of a host.'),
   retention: v.optional(
     v.strictObject({
       reportDays: v.optional(whole(1, 3650), 30),
@@ -32,16 +32,27 @@ const schema = v.strictObject({
   ),
   limits: v.optional(
     v.strictObject({
-      /** Reports that one host may send in a minute. */
-      reportsPerMinute: v.optional(whole(1, 10_000), 12),
-      /** Bytes of reports that one host may send in a day. */
-      bytesPerDay: v.optional(whole(1 << 20, 2 ** 40), 16 << 20),
-      /** Requests that one address may send in a minute without proving who it is. */
-      strangersPerMinute: v.optional(whole(1, 1_000_000), 120),
+      reportsPerMinute: described(v.optional(whole(1, 10_000), 12), 'Reports that one host may send in a minute.'),
+      bytesPerDay: described(
+        v.optional(whole(1 << 20, 2 ** 40), 16 << 20),
+        'Bytes of reports that one host may send in a day.',
+      ),
+      strangersPerMinute: described(
+        v.optional(whole(1, 1_000_000), 120),
+        'Requests that one address may send in a minute without proving who it is.',
+      ),
     }),
     {},
   ),
 });
+
+/** For docs/json.md. */
+export const settingsDocument = {
+  name: 'kpatch.fleet/1',
+  title: 'The settings of a fleet server.',
+  origin: { kind: 'given', to: '`kpatch-fleet` as `fleet.json`' },
+  schema,
+} as const;
 
 export interface FleetConfig extends v.InferOutput<typeof schema> {
   readonly home: string;

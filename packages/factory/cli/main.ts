@@ -205,7 +205,7 @@ async function decide(
   const isCommit = word === 'accept' && /^[0-9a-f]{40}$/.test(subject);
   if (isKernel ? !releases.includes(subject) : !isCommit && !isCveId(subject))
     throw failure('usage', { problem: `${subject} is not ${isKernel ? 'a kernel of factory.json' : 'a CVE id'}` });
-  const version = isKernel ? (await state.read<{ version: number }>(`build:${subject}`))?.version : undefined;
+  const version = isKernel ? (await state.read('build', subject))?.version : undefined;
   const who = userInfo().username;
   await state.decide({ subject: version === undefined ? subject : `${subject} ${version}`, word, reason, who });
   await state.note(word, isKernel ? subject : '', { subject, reason, who });

@@ -4,7 +4,8 @@ import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { build, hazardText, readModule, reviewEach, rewrite } from 'kpatch';
 import { type PreparedKernel, preparedKernel } from 'kpatch/advisories';
-import { failure, list, object, proofPath, readBytes, readPrivateKey, run, seal, sha256, texts } from 'kpatch/parts';
+import { keptDocument } from 'kpatch/documents';
+import { failure, object, proofPath, readBytes, readPrivateKey, run, seal, sha256 } from 'kpatch/parts';
 import type { FactoryConfig } from '../config.ts';
 import { buildJobs } from '../queue/capacity.ts';
 import type { Tools } from '../steps/factory.ts';
@@ -62,14 +63,13 @@ export function realTools({ proofKey, provenanceKey }: Pick<FactoryConfig, 'proo
         '--json',
       ];
       const { status, stdout } = await run('setpriv', [...guard, ...args], { timeoutMs: PROOF_MS });
-      if (!existsSync(proofPath(module))) {
+      const proof = keptDocument('kpatch.proof/1', proofPath(module));
+      if (proof === undefined) {
         const problem = status === 0 ? 'it wrote no proof' : problemIn(stdout);
         throw failure('factory-proof', { module: basename(module), problem });
       }
-      const proof = object(JSON.parse(readFileSync(proofPath(module), 'utf8')));
-      const verdict = { verdict: String(proof.verdict), reasons: texts(list(proof.reasons)) };
       // `proven except NAMES` is not proven for the machines that use these modules.
-      const reasons = reasonsAgainst(verdict);
+      const reasons = reasonsAgainst(proof);
       return { reasons, ...(existsSync(report) ? { report: readFileSync(report, 'utf8') } : {}) };
     },
     async publish(channel, module, withdrawn) {
@@ -90,13 +90,10 @@ export function reasonsAgainst({ verdict, reasons }: { verdict: string; reasons:
 /** True if the channel has this very module. */
 function isInChannel(channel: string, module: string): boolean {
   const release = readModule(module).manifest?.release ?? '';
-  try {
-    const kernel = object(JSON.parse(readFileSync(join(channel, 'kernels', `${release}.json`), 'utf8')));
-    const digest = sha256(readBytes(module));
-    return list(kernel.patches).some((patch) => object(object(object(patch).record).module).sha256 === digest);
-  } catch {
-    return false; // `kpatch channel add` says what is wrong.
-  }
+  const kernel = keptDocument('kpatch.channel-kernel/1', join(channel, 'kernels', `${release}.json`));
+  const digest = sha256(readBytes(module));
+  // Without a readable list `kpatch channel add` says what is wrong.
+  return kernel?.patches.some(({ record }) => record.module?.sha256 === digest) ?? false;
 }
 
 /** Runs `kpatch channel`; what is in the channel already is no failure. Error: `factory-channel`. */
@@ -109,8 +106,8 @@ async function channelCommand(args: readonly string[]): Promise<void> {
 
 function problemIn(output: Buffer): string {
   try {
-    const { error } = JSON.parse(output.toString()) as { error?: { what?: string; fix?: string } };
-    return [error?.what, error?.fix].filter((text) => text !== undefined && text !== '').join('; ');
+    const { what, fix } = object(object(JSON.parse(output.toString())).error);
+    return [what, fix].filter((part) => typeof part === 'string' && part !== '').join('; ');
   } catch {
     return output.toString().trim();
   }

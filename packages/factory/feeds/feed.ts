@@ -2,16 +2,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure, run, sha256, temporaryFolder } from 'kpatch/parts';
+import type { StoredDocument } from '../store/documents.ts';
 import { Zip } from './zip.ts';
 
 /** What was read before; nothing in it is trusted for more than skipping what did not change. */
-export interface FeedState {
-  readonly location: string;
-  /** Commit, entity tag, or nothing. */
-  readonly position: string;
-  /** A mark for each file, which changes when its content does. */
-  readonly files: Readonly<Record<string, string>>;
-}
+export type FeedState = StoredDocument<'feeds'>[string];
 
 /** A file of a feed that is new or changed; without bytes if it is gone. */
 export interface FeedFile {

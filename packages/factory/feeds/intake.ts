@@ -9,6 +9,7 @@ import {
   readDocument,
 } from 'kpatch/advisories';
 import { object, text } from 'kpatch/parts';
+import type { StoredDocument } from '../store/documents.ts';
 import type { FeedFile } from './feed.ts';
 
 export type IntakeWord =
@@ -30,16 +31,8 @@ export interface IntakeOutcome {
   readonly reason: string;
 }
 
-interface Entry {
-  readonly feed: string;
-  readonly file: string;
-  readonly format: string;
-  readonly advisories: readonly Advisory[];
-  readonly changelog?: Changelog;
-}
-
-/** The plain form of `Intake`, for storing it. */
-export type StoredIntake = readonly Entry[];
+type StoredIntake = StoredDocument<'intake'>;
+type Entry = StoredIntake[number];
 
 export class Intake {
   readonly #entries = new Map<string, Entry>();
@@ -50,7 +43,8 @@ export class Intake {
     for (const entry of stored) this.#put(entry);
   }
 
-  toJSON(): StoredIntake {
+  /** For storing it. */
+  plain(): StoredIntake {
     return [...this.#entries.values()];
   }
 

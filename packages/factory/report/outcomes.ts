@@ -67,12 +67,12 @@ export async function readReport(config: FactoryConfig, state: State): Promise<K
   const reports: KernelReport[] = [];
   for (const { release } of config.kernels) {
     const [triaged, series, build, proof, published, excluded] = [
-      await state.read<readonly TriagedCve[]>(`triage:${release}`),
-      await state.read<StoredSeries>(`series:${release}`),
-      await state.read<StoredBuild>(`build:${release}`),
-      await state.read<StoredProof>(`proof:${release}`),
-      await state.read<StoredPublication>(`published:${release}`),
-      await state.read<Exclusions>(`excluded:${release}`),
+      await state.read('triage', release),
+      await state.read('series', release),
+      await state.read('build', release),
+      await state.read('proof', release),
+      await state.read('published', release),
+      await state.read('excluded', release),
     ];
     reports.push(kernelReport(release, triaged ?? [], { series, build, proof, published, excluded }));
   }

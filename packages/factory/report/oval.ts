@@ -1,5 +1,5 @@
 /** OVAL definitions of a whole factory: every CVE of every kernel, and all published modules that fix it. */
-import { type OvalKernel, ovalFeed, type TriagedCve } from 'kpatch/advisories';
+import { type OvalKernel, ovalFeed } from 'kpatch/advisories';
 import { list, text, texts, version } from 'kpatch/parts';
 import type { FactoryConfig } from '../config.ts';
 import type { State } from '../store/state.ts';
@@ -15,7 +15,7 @@ export async function factoryOval(config: FactoryConfig, state: State): Promise<
       if (module === undefined) continue;
       for (const cve of texts(list(data.cves))) patches.set(cve, [...(patches.get(cve) ?? []), module]);
     }
-    kernels.push({ release, cves: (await state.read<readonly TriagedCve[]>(`triage:${release}`)) ?? [], patches });
+    kernels.push({ release, cves: (await state.read('triage', release)) ?? [], patches });
   }
   return ovalFeed(kernels, new Date().toISOString().slice(0, 19), version);
 }

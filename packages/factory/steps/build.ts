@@ -3,15 +3,7 @@
  * dependents, and the rest ships.
  */
 import { KpatchError, temporaryFolder } from 'kpatch/parts';
-import {
-  type BuiltModule,
-  exclude,
-  type Factory,
-  type Job,
-  type StoredBuild,
-  type StoredPatch,
-  type StoredSeries,
-} from './factory.ts';
+import { type BuiltModule, exclude, type Factory, type Job, type StoredBuild, type StoredPatch } from './factory.ts';
 import { findCulprit, withNeeded } from './parts/culprit.ts';
 import { filesOf, type PatchFile, rewritingsOf, writePatches } from './parts/files.ts';
 import { LONG_SERIES, screenSeries } from './parts/screen.ts';
@@ -23,9 +15,9 @@ import { fixedBy } from './series.ts';
 export async function buildModule(factory: Factory, release: string): Promise<Job[]> {
   const { state } = factory;
   const digest = await state.pointer(`series:${release}`);
-  const series = await state.blobs.getJSON<StoredSeries>(digest);
+  const series = digest === undefined ? undefined : await state.document('series', digest);
   if (digest === undefined || series === undefined) return [];
-  const before = await state.read<StoredBuild>(`build:${release}`);
+  const before = await state.read('build', release);
   const isStored = before?.module === undefined || (await state.blobs.get(before.module.digest)) !== undefined;
   if (before?.series === digest && isStored) return [{ step: 'prove', kernel: release }];
   const version = (before?.version ?? 0) + 1;
@@ -36,7 +28,7 @@ export async function buildModule(factory: Factory, release: string): Promise<Jo
     dropped: series.dropped.map(({ commit, cves: own, reason }) => ({ commit: commit.id, cves: own, reason })),
   };
   if (series.patches.length === 0) {
-    await state.write(`build:${release}`, { ...described, patches: [], version: before?.version ?? 0 });
+    await state.write('build', release, { ...described, patches: [], version: before?.version ?? 0 });
     return [{ step: 'publish', kernel: release }];
   }
   const attempt = await tryBuild(factory, release, series.patches, cves, version);
@@ -51,7 +43,7 @@ export async function buildModule(factory: Factory, release: string): Promise<Jo
     return { commit: commit.id, subject: commit.subject, cves: own, digest: patch, ...notes };
   });
   const built: StoredBuild = { ...described, patches, version, module: stored };
-  await state.write(`build:${release}`, built);
+  await state.write('build', release, built);
   await state.note('built', release, {
     version,
     cves: cves.length,

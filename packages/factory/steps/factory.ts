@@ -2,7 +2,7 @@
 import type { Hazard, KpatchError } from 'kpatch';
 import type { PreparedKernel } from 'kpatch/advisories';
 import type { FactoryConfig, FactoryKernel } from '../config.ts';
-import type { DroppedFix, SeriesPatch } from '../fixes/series.ts';
+import type { StoredDocument } from '../store/documents.ts';
 import type { State } from '../store/state.ts';
 
 /** A module, and the envelope that says what it was built from. */
@@ -85,39 +85,16 @@ export interface Job {
   readonly kernel: string;
 }
 
-/** The part of a series that is stored. */
-export interface StoredPatch extends Omit<SeriesPatch, 'text'> {
-  /** Digest of the patch file. */
-  readonly digest: string;
-}
-
-export interface StoredSeries {
-  readonly patches: readonly StoredPatch[];
-  readonly dropped: readonly DroppedFix[];
-  /** CVEs without a fix to apply, with the reason. */
-  readonly without: readonly { readonly cve: string; readonly reason: string }[];
-}
-
-/** What a rewriting of a patch is stored as, by the digest of the patch. */
-export type StoredRewritings = Readonly<Record<string, Rewriting>>;
-
-export interface Rewriting {
-  readonly rules: readonly string[];
-  /** Digest of the patch that is built instead. */
-  readonly digest: string;
-  /** What each rule did and assumes. */
-  readonly notes: readonly string[];
-}
-
-/** Why a commit is kept out of the series of a kernel. Version 0.1 wrote the reason alone. */
-export type Exclusions = Readonly<Record<string, string | Exclusion>>;
-
-export interface Exclusion {
-  readonly by: 'review' | 'build' | 'proof';
-  readonly reason: string;
-  /** Digest of what was said in full: messages of the compiler, hazards, reasons of the proof. */
-  readonly log: string;
-}
+export type StoredSeries = StoredDocument<'series'>;
+export type StoredPatch = StoredSeries['patches'][number];
+export type StoredBuild = StoredDocument<'build'>;
+export type StoredProof = StoredDocument<'proof'>;
+export type StoredPublication = StoredDocument<'published'>;
+/** Patches that are built rewritten, by the digest of the given one. */
+export type StoredRewritings = StoredDocument<'rewritten'>;
+/** Why commits are kept out of the series of a kernel. Version 0.1 wrote the reason alone. */
+export type Exclusions = StoredDocument<'excluded'>;
+export type Exclusion = Exclude<Exclusions[string], string>;
 
 export const reasonOf = (exclusion: string | Exclusion): string =>
   typeof exclusion === 'string' ? exclusion : exclusion.reason;
@@ -129,54 +106,9 @@ export async function exclude(
   commit: string,
   { log, ...why }: Exclusion,
 ): Promise<void> {
-  const before = (await state.read<Exclusions>(`excluded:${release}`)) ?? {};
+  const before = (await state.read('excluded', release)) ?? {};
   const excluded = { ...before, [commit]: { ...why, log: await state.blobs.put(log) } };
-  await state.write(`excluded:${release}`, excluded);
-}
-
-export interface StoredBuild {
-  /** Digest of the stored series that it is made of. */
-  readonly series: string;
-  readonly version: number;
-  readonly module?: {
-    readonly name: string;
-    readonly digest: string;
-    readonly functions: readonly string[];
-    /** Digest of its provenance. */
-    readonly provenance?: string;
-  };
-  readonly cves: readonly string[];
-  readonly patches: readonly {
-    readonly commit: string;
-    readonly subject: string;
-    readonly cves: readonly string[];
-    /** Digest of the patch as it was built. */
-    readonly digest?: string;
-    /** What rewriting it did and assumes. */
-    readonly rewritten?: readonly string[];
-  }[];
-  readonly dropped: readonly { readonly commit: string; readonly cves: readonly string[]; readonly reason: string }[];
-}
-
-export interface StoredProof {
-  readonly module: string;
-  readonly verdict: 'proven' | 'refused' | 'not proven';
-  readonly reasons: readonly string[];
-  /** Digest of its report (HTML). */
-  readonly report?: string;
-  /** The module whose replacement it shows. */
-  readonly predecessor?: string;
-}
-
-export interface StoredPublication {
-  readonly module: string;
-  readonly version: number;
-  readonly cves: readonly string[];
-  readonly at: string;
-  /** Name of the module file. */
-  readonly name?: string;
-  /** Since when each CVE has been fixed by what is published, without a gap (ISO 8601 UTC). */
-  readonly since?: Readonly<Record<string, string>>;
+  await state.write('excluded', release, excluded);
 }
 
 /** The settings of a kernel; an Error for one that was removed from the settings while its job waited. */

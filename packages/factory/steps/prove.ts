@@ -8,11 +8,9 @@ import {
   type Factory,
   type Job,
   type Proved,
-  type StoredBuild,
   type StoredPatch,
   type StoredProof,
   type StoredPublication,
-  type StoredSeries,
 } from './factory.ts';
 import { findCulprit } from './parts/culprit.ts';
 import { writePatches } from './parts/files.ts';
@@ -20,24 +18,24 @@ import { writePatches } from './parts/files.ts';
 /** Proves the module of a kernel once. If a patch fails, it is excluded and the series is made again. */
 export async function proveModule(factory: Factory, release: string): Promise<Job[]> {
   const { config, state } = factory;
-  const built = await state.read<StoredBuild>(`build:${release}`);
+  const built = await state.read('build', release);
   if (built?.module === undefined) return [];
   const { digest, name } = built.module;
   // The store lost it: built again, it has the same content.
   if ((await state.blobs.get(digest)) === undefined) return [{ step: 'build', kernel: release }];
-  const before = await state.read<StoredProof>(`proof:${release}`);
+  const before = await state.read('proof', release);
   const next: Job[] = [{ step: 'publish', kernel: release }];
   const plan = config.proof;
   if (plan === 'none') {
     const reasons = ['proof: "none" in factory.json'];
     if (before?.module !== digest)
-      await state.write(`proof:${release}`, { module: digest, verdict: 'not proven', reasons });
+      await state.write('proof', release, { module: digest, verdict: 'not proven', reasons });
     return next;
   }
   const predecessor = await predecessorOf(factory, release, digest);
   if (before?.module === digest && before.verdict === 'proven' && before.predecessor === predecessor?.module)
     return next;
-  const series = await state.blobs.getJSON<StoredSeries>(built.series);
+  const series = await state.document('series', built.series);
   const patches = series?.patches ?? [];
   const prove = (module: string | Uint8Array, of: readonly StoredPatch[]): Promise<Outcome> =>
     proveOne(factory, { release, plan, name, module, patches: of, predecessor });
@@ -51,7 +49,7 @@ export async function proveModule(factory: Factory, release: string): Promise<Jo
     ...(report === undefined ? {} : { report: await state.blobs.put(report) }),
     ...(predecessor === undefined ? {} : { predecessor: predecessor.module }),
   };
-  await state.write(`proof:${release}`, stored);
+  await state.write('proof', release, stored);
   await state.note('proof', release, { version: built.version, verdict, reasons });
   if (verdict === 'proven') return next;
   if (!isVerdict || patches.length === 0) return [];
@@ -69,7 +67,7 @@ async function predecessorOf(
   release: string,
   digest: string,
 ): Promise<(StoredPublication & { name: string }) | undefined> {
-  const published = await state.read<StoredPublication>(`published:${release}`);
+  const published = await state.read('published', release);
   if (published?.name === undefined || published.module === digest) return undefined;
   return (await state.blobs.get(published.module)) === undefined ? undefined : { ...published, name: published.name };
 }

@@ -1,24 +1,17 @@
 /** Step 7: the publication of a module in a channel. */
 import { join } from 'node:path';
 import { proofPath, provenancePath, temporaryFolder } from 'kpatch/parts';
-import {
-  type Factory,
-  heldCves,
-  type Job,
-  type StoredBuild,
-  type StoredProof,
-  type StoredPublication,
-} from './factory.ts';
+import { type Factory, heldCves, type Job, type StoredBuild, type StoredPublication } from './factory.ts';
 
 /** Publishes the module of a kernel, once, after a person approved it where the settings ask for that. */
 export async function publishModule(factory: Factory, release: string): Promise<Job[]> {
   const { config, state, tools } = factory;
-  const built = await state.read<StoredBuild>(`build:${release}`);
+  const built = await state.read('build', release);
   if (built?.module === undefined || config.channel === undefined) return [];
   const { digest, name, provenance } = built.module;
-  const before = await state.read<StoredPublication>(`published:${release}`);
+  const before = await state.read('published', release);
   if (before?.module === digest) return [];
-  const proof = await state.read<StoredProof>(`proof:${release}`);
+  const proof = await state.read('proof', release);
   if (proof?.module !== digest || proof.verdict === 'refused') return [];
   if (config.decision === 'person' && !(await isApproved(factory, release, built.version))) {
     await state.note('waiting', release, {
@@ -40,7 +33,7 @@ export async function publishModule(factory: Factory, release: string): Promise<
   const at = new Date().toISOString();
   const since = Object.fromEntries(built.cves.map((cve) => [cve, before?.since?.[cve] ?? at]));
   const published: StoredPublication = { module: digest, version: built.version, cves: built.cves, at, name, since };
-  await state.write(`published:${release}`, published);
+  await state.write('published', release, published);
   await state.note('published', release, { version: built.version, module: name, cves: built.cves, withdrawn });
   return [];
 }

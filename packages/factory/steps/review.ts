@@ -1,11 +1,12 @@
 /** Step 4: the review of the series. A hazardous fix is left out with its dependents until a person accepts it. */
 import { type Hazard, hazardText } from 'kpatch';
 import { KpatchError, plural, sha256, temporaryFolder } from 'kpatch/parts';
-import { acceptedSubjects, exclude, type Factory, type Job, type StoredPatch, type StoredSeries } from './factory.ts';
+import type { StoredDocument } from '../store/documents.ts';
+import { acceptedSubjects, exclude, type Factory, type Job, type StoredPatch } from './factory.ts';
 import { filesOf, writePatches } from './parts/files.ts';
 
 /** Hazards by what was reviewed: a patch, and what comes before it in the files that it changes. */
-type Reviewed = Readonly<Record<string, readonly Hazard[]>>;
+type Reviewed = StoredDocument<'reviewed'>;
 
 /** A hazard that was accepted is known again by its kind and function: lines move with other patches. */
 export const hazardKey = ({ kind, function: name }: Pick<Hazard, 'kind' | 'function'>): string => `${kind} ${name}`;
@@ -13,7 +14,7 @@ export const hazardKey = ({ kind, function: name }: Pick<Hazard, 'kind' | 'funct
 /** Reviews each patch of the series after those before it. Nothing is compiled, and what is known is not read again. */
 export async function reviewSeries(factory: Factory, release: string): Promise<Job[]> {
   const { state, config } = factory;
-  const series = await state.blobs.getJSON<StoredSeries>(await state.pointer(`series:${release}`));
+  const series = await state.read('series', release);
   if (series === undefined) return [];
   const accepted = await acceptedSubjects(factory);
   const { hazards, keys } = await reviewed(factory, release, series.patches);
@@ -30,7 +31,7 @@ export async function reviewSeries(factory: Factory, release: string): Promise<J
     await state.note('refused', release, { commit: patch.commit.id, cves: patch.cves, reason });
     dropped++;
   }
-  await state.write(`reviewed:${release}`, keys);
+  await state.write('reviewed', release, keys);
   return [{ step: dropped > 0 ? 'series' : 'build', kernel: release }];
 }
 
@@ -44,7 +45,7 @@ async function reviewed(
   patches: readonly StoredPatch[],
 ): Promise<{ hazards: Map<StoredPatch, readonly Hazard[]>; keys: Reviewed }> {
   const { state, tools } = factory;
-  const known = (await state.read<Reviewed>(`reviewed:${release}`)) ?? {};
+  const known = (await state.read('reviewed', release)) ?? {};
   const hazards = new Map<StoredPatch, readonly Hazard[]>();
   const keys: Record<string, readonly Hazard[]> = {};
   using folder = temporaryFolder('kpatch-factory-');

@@ -44,7 +44,7 @@ export async function rewritePatch(
     const { patch: text, notes } = await tools.rewrite({ release, patches: [given], earlier, rules: all });
     const head = (own?.toString('latin1') ?? '').split(/^diff --git /m)[0]!;
     const digest = await state.blobs.put(Buffer.from(head + text, 'latin1'));
-    await state.write(`rewritten:${release}`, { ...known, [patch.digest]: { rules: all, digest, notes } });
+    await state.write('rewritten', release, { ...known, [patch.digest]: { rules: all, digest, notes } });
     await state.note('rewritten', release, { commit: patch.commit.id, cves: patch.cves, rules: all, notes });
     return { done: true };
   } catch (problem) {

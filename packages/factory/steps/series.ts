@@ -1,11 +1,10 @@
 /** Step 3: one cumulative series for one kernel, of the fixes that it needs. */
 import type { Advisory, TriagedCve } from 'kpatch/advisories';
-import { Intake, type StoredIntake } from '../feeds/intake.ts';
+import { Intake } from '../feeds/intake.ts';
 import { findFix } from '../fixes/find.ts';
 import { makeSeries, type WantedFix } from '../fixes/series.ts';
 import {
   acceptedSubjects,
-  type Exclusions,
   type Factory,
   heldCves,
   type Job,
@@ -29,8 +28,8 @@ export async function seriesOf(factory: Factory, release: string): Promise<Job[]
     await state.note('window', release, { until, text: 'the support window is over' });
     return [];
   }
-  const triaged = (await state.read<readonly TriagedCve[]>(`triage:${release}`)) ?? [];
-  const advisories = new Intake((await state.read<StoredIntake>('intake')) ?? []).advisories();
+  const triaged = (await state.read('triage', release)) ?? [];
+  const advisories = new Intake((await state.read('intake')) ?? []).advisories();
   const held = await heldCves(factory);
   if (newer !== undefined) {
     const wanted = triaged.filter(isWanted).map(({ cve }) => cve);
@@ -82,7 +81,7 @@ export async function seriesOf(factory: Factory, release: string): Promise<Job[]
 }
 
 async function storeSeries({ state }: Factory, release: string, stored: StoredSeries): Promise<Job[]> {
-  const changed = await state.write(`series:${release}`, stored);
+  const changed = await state.write('series', release, stored);
   const { patches, dropped } = stored;
   if (changed) await state.note('series', release, { patches: patches.length, dropped: dropped.length });
   return [{ step: 'review', kernel: release }];
@@ -94,7 +93,7 @@ async function excludedFrom(
   release: string,
   fixes: readonly WantedFix[],
 ): Promise<Map<string, string>> {
-  const stored = (await factory.state.read<Exclusions>(`excluded:${release}`)) ?? {};
+  const stored = (await factory.state.read('excluded', release)) ?? {};
   const accepted = await acceptedSubjects(factory);
   const excluded = new Map<string, string>();
   for (const [commit, exclusion] of Object.entries(stored)) {

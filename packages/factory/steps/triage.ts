@@ -1,6 +1,6 @@
 /** Step 2: one answer for each CVE of one kernel. */
 import { type Fix, hunksOf, type TriagedCve, triageAll, withNamed } from 'kpatch/advisories';
-import { Intake, type StoredIntake } from '../feeds/intake.ts';
+import { Intake } from '../feeds/intake.ts';
 import { findFix } from '../fixes/find.ts';
 import { type Factory, type Job, kernelOf } from './factory.ts';
 import { openRepository } from './parts/repository.ts';
@@ -9,7 +9,7 @@ import { openRepository } from './parts/repository.ts';
 export async function triageKernel(factory: Factory, release: string): Promise<Job[]> {
   const { config, state, tools } = factory;
   const { suite } = kernelOf(factory, release);
-  const intake = new Intake((await state.read<StoredIntake>('intake')) ?? []);
+  const intake = new Intake((await state.read('intake')) ?? []);
   const changelogs = intake.changelogs();
   const advisories = withNamed(intake.advisories(), changelogs);
   const prepared = await tools.kernel(release);
@@ -33,7 +33,7 @@ export async function triageKernel(factory: Factory, release: string): Promise<J
     fixes: (cve: string): readonly Fix[] => fixes.get(cve) ?? [],
   };
   const triaged: readonly TriagedCve[] = triageAll(advisories, kernel, config.selection);
-  if (await state.write(`triage:${release}`, triaged)) await state.note('triage', release, { cves: triaged.length });
+  if (await state.write('triage', release, triaged)) await state.note('triage', release, { cves: triaged.length });
   return [{ step: 'series', kernel: release }];
 }
 

@@ -15,15 +15,6 @@ export abstract class Blobs {
   /** The bytes; undefined if the store lacks them or they are damaged. */
   abstract get(digest: string): Promise<Buffer | undefined>;
 
-  async putJSON(value: unknown): Promise<string> {
-    return await this.put(JSON.stringify(value));
-  }
-
-  async getJSON<T>(digest: string | undefined): Promise<T | undefined> {
-    const bytes = digest === undefined ? undefined : await this.get(digest);
-    return bytes === undefined ? undefined : (JSON.parse(bytes.toString()) as T);
-  }
-
   /** Writes what the digest names to a file. Error: `factory-store` if the store lacks it. */
   async copy(digest: string, file: string): Promise<void> {
     const bytes = await this.get(digest);

@@ -1,28 +1,14 @@
 /** What a factory knows: pointers to results in the content-addressed store, decisions of people, and events. */
 import type { Blobs } from './blobs.ts';
 import type { Database } from './database.ts';
+import { type DocumentName, type DumpLine, documentFrom, dumpLines, type StoredDocument } from './documents.ts';
 
-/** `accept` takes the hazards of a fix as judged by a person. */
-export type DecisionWord = 'accept' | 'approve' | 'hold' | 'release' | 'withdraw';
+/** `accept` takes the hazards of a fix as judged by a person. The subject is a CVE, a kernel release with a version, or (for `accept`) a commit. */
+export type Decision = Extract<DumpLine, { readonly decision: object }>['decision'];
+export type DecisionWord = Decision['word'];
 
-export interface Decision {
-  /** A CVE, a kernel release with a version, or (for `accept`) a commit. */
-  readonly subject: string;
-  readonly word: DecisionWord;
-  readonly reason: string;
-  readonly who: string;
-  /** ISO 8601 UTC. */
-  readonly at: string;
-}
-
-export interface FactoryEvent {
-  readonly id: number;
-  readonly at: string;
-  readonly kind: string;
-  /** Empty if it is about no kernel. */
-  readonly kernel: string;
-  readonly data: Readonly<Record<string, unknown>>;
-}
+/** The kernel is empty if it is about none. */
+export type FactoryEvent = Extract<DumpLine, { readonly event: object }>['event'];
 
 export class State {
   readonly #database: Database;
@@ -46,16 +32,24 @@ export class State {
     );
   }
 
-  /** The document that a name points to. */
-  async read<T>(name: string): Promise<T | undefined> {
-    return await this.blobs.getJSON<T>(await this.pointer(name));
+  /** The stored document, of one kernel where it is about one; undefined if there is none. Error: `factory-document`. */
+  async read<const N extends DocumentName>(name: N, kernel = ''): Promise<StoredDocument<N> | undefined> {
+    const digest = await this.pointer(pointerName(name, kernel));
+    return digest === undefined ? undefined : await this.document(name, digest);
   }
 
-  /** Stores a document under a name; true if it is another one than before. */
-  async write(name: string, value: unknown): Promise<boolean> {
-    const digest = await this.blobs.putJSON(value);
-    if ((await this.pointer(name)) === digest) return false;
-    await this.point(name, digest);
+  /** The document with that digest; undefined if the store lacks it. Error: `factory-document`. */
+  async document<const N extends DocumentName>(name: N, digest: string): Promise<StoredDocument<N> | undefined> {
+    const bytes = await this.blobs.get(digest);
+    return bytes === undefined ? undefined : documentFrom(name, bytes);
+  }
+
+  /** Stores a document under its name; true if it is another one than before. */
+  async write<const N extends DocumentName>(name: N, kernel: string, value: StoredDocument<N>): Promise<boolean> {
+    const digest = await this.blobs.put(JSON.stringify(value));
+    const pointer = pointerName(name, kernel);
+    if ((await this.pointer(pointer)) === digest) return false;
+    await this.point(pointer, digest);
     return true;
   }
 
@@ -115,33 +109,31 @@ export class State {
     return all.map((one) => `${JSON.stringify(one)}\n`).join('');
   }
 
-  /** Reads a dump into an empty database. */
+  /** Reads a dump into an empty database, all of it or nothing. Error: `factory-document`. */
   async restore(dump: string): Promise<void> {
-    for (const line of dump.split('\n').filter((one) => one !== '')) {
-      const { pointer, decision, event } = JSON.parse(line) as {
-        pointer?: { name: string; digest: string };
-        decision?: Decision;
-        event?: FactoryEvent;
-      };
-      if (pointer !== undefined) await this.point(pointer.name, pointer.digest);
-      if (decision !== undefined) {
-        const { subject, word, reason, who, at } = decision;
+    for (const line of dumpLines(dump)) {
+      if ('pointer' in line) await this.point(line.pointer.name, line.pointer.digest);
+      else if ('decision' in line) {
+        const { subject, word, reason, who, at } = line.decision;
         await this.#database.query(
           'insert into factory.decision (subject, word, reason, who, at) values ($1, $2, $3, $4, $5)',
           [subject, word, reason, who, at],
         );
-      }
-      if (event !== undefined) {
+      } else {
+        const { at, kind, kernel, data } = line.event;
         await this.#database.query('insert into factory.event (at, kind, kernel, data) values ($1, $2, $3, $4)', [
-          event.at,
-          event.kind,
-          event.kernel,
-          JSON.stringify(event.data),
+          at,
+          kind,
+          kernel,
+          JSON.stringify(data),
         ]);
       }
     }
   }
 }
+
+/** `intake` and `feeds` are for all kernels. */
+const pointerName = (name: DocumentName, kernel: string): string => (kernel === '' ? name : `${name}:${kernel}`);
 
 function timeOf(value: unknown): string {
   return (value instanceof Date ? value : new Date(String(value))).toISOString();

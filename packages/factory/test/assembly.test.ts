@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { temporaryFolder } from 'kpatch/parts';
 import { readReport } from '#factory/report/outcomes.ts';
-import type { Factory, StoredBuild } from '#factory/steps/factory.ts';
+import type { Factory } from '#factory/steps/factory.ts';
 import { lines } from './repository.ts';
 import { RELEASE, World } from './world.ts';
 
@@ -65,7 +65,7 @@ test('a fix that the build refuses is rewritten where the settings allow the rul
   const world = worldWith(folder.path, 'DATA', { rewrite: ['initial-data'] });
   const factory = await world.run();
   assert.deepEqual(world.published[0]!.cves, [one, two, three]);
-  const built = await factory.state.read<StoredBuild>(`build:${RELEASE}`);
+  const built = await factory.state.read('build', RELEASE);
   assert.deepEqual(
     built!.patches.map(({ rewritten }) => rewritten),
     [undefined, ['a rule'], undefined],

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from 'kpatch/parts';
 import { readConfig } from '#factory/config.ts';
-import type { StoredBuild } from '#factory/steps/factory.ts';
 import { FolderBlobs } from '#factory/store/blobs.ts';
 import { openDatabase } from '#factory/store/database.ts';
 import { State } from '#factory/store/state.ts';
@@ -28,7 +27,7 @@ async function wholeWay(url: string | undefined): Promise<void> {
   let factory = await world.run(url);
   assert.deepEqual(world.published, [{ cves: ['CVE-2026-1001'], withdrawn: [] }]);
   assert.deepEqual(world.companions, [['held', 'how']]);
-  const built = await factory.state.read<StoredBuild>(`build:${RELEASE}`);
+  const built = await factory.state.read('build', RELEASE);
   assert.equal(built?.version, 1);
   assert.deepEqual(
     built?.dropped.map(({ cves }) => cves),
@@ -138,7 +137,8 @@ test('the embedded database: a second process, damaged files, dump and restore',
   const first = await openDatabase(folder.path, undefined);
   await provokes('locked', () => openDatabase(folder.path, undefined));
   const state = new State(first, new FolderBlobs(join(folder.path, 'store')));
-  await state.write('a', { b: 1 });
+  const build = { series: 'a'.repeat(64), version: 1, cves: ['CVE-2026-1'], patches: [], dropped: [] };
+  await state.write('build', RELEASE, build);
   await state.decide({ subject: 'CVE-2026-1', word: 'hold', reason: 'r', who: 'w' });
   await state.note('built', RELEASE, { version: 1 });
   const dump = await state.dump();
@@ -146,7 +146,7 @@ test('the embedded database: a second process, damaged files, dump and restore',
   const again = await openDatabase(join(folder.path, 'other'), undefined);
   const restored = new State(again, state.blobs);
   await restored.restore(dump);
-  assert.deepEqual(await restored.read('a'), { b: 1 });
+  assert.deepEqual(await restored.read('build', RELEASE), build);
   assert.equal(await restored.dump(), dump);
   await again.query('update factory.version set version = 99');
   await again.close();

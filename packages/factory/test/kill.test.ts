@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from 'kpatch/parts';
 import { Queue } from '#factory/queue/queue.ts';
-import type { StoredPublication } from '#factory/steps/factory.ts';
 import { PostgresServer } from '../../kpatch/test/postgres.ts';
 import { giveDatabase } from './empty-database.ts';
 import { lines } from './repository.ts';
@@ -76,7 +75,7 @@ async function survives(kills: number, server: PostgresServer | undefined): Prom
   }
   await other?.kill();
   const factory = await world.run(server?.url);
-  const published = await factory.state.read<StoredPublication>(`published:${RELEASE}`);
+  const published = await factory.state.read('published', RELEASE);
   assert.deepEqual(published?.cves, all);
   const failures = (await factory.state.events()).filter(({ kind }) => kind === 'failed');
   assert.ok(failures.length <= 2 * kills, JSON.stringify(failures));

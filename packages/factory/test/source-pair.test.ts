@@ -8,7 +8,6 @@ import { temporaryFolder } from 'kpatch/parts';
 import { inOrder } from '#factory/fixes/needs.ts';
 import { groupChanges, pairedChanges, patchOf } from '#factory/fixes/source-pair.ts';
 import { readReport } from '#factory/report/outcomes.ts';
-import type { StoredBuild } from '#factory/steps/factory.ts';
 import { cveRecord } from '../../kpatch/test/advisory/records.ts';
 import { lines } from './repository.ts';
 import { RELEASE, World } from './world.ts';
@@ -141,7 +140,7 @@ test('the factory takes its series from a newer source: what a CVE is attributed
     world.record({ id: 'CVE-2026-1001', files: ['net/a.c'] });
     world.record({ id: 'CVE-2026-1002', files: ['net/gone.c'] });
     const factory = await world.run();
-    const built = await factory.state.read<StoredBuild>(`build:${RELEASE}`);
+    const built = await factory.state.read('build', RELEASE);
     assert.equal(built?.patches.length, patches);
     assert.deepEqual(world.published, [{ cves: ['CVE-2026-1001'], withdrawn: [] }]);
     const [report] = await readReport(factory.config, factory.state);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { failure, sha256, temporaryFolder } from 'kpatch/parts';
 import { FolderBlobs } from '#factory/store/blobs.ts';
+import { documentFrom, dumpLines } from '#factory/store/documents.ts';
 import { isLoopback, RemoteBlobs, readToken, storeServer } from '#factory/store/remote.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
 
@@ -103,4 +104,17 @@ test('the token does not go over a network in the clear, and is long', async () 
   await provokes('factory-store', () => readToken(join(folder.path, 'none')));
   writeFileSync(file, `${TOKEN}\n`);
   assert.equal(readToken(file), TOKEN);
+});
+
+test('stored documents: what does not fit is an error, or is made again where it only saves work', async () => {
+  const bytes = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
+  const digest = sha256('a');
+  const proof = { module: digest, verdict: 'proven', reasons: [], addedLater: 1 };
+  assert.deepEqual(documentFrom('proof', bytes(proof)), proof);
+  assert.deepEqual(documentFrom('excluded', bytes({ abc: 'as 0.1 wrote it' })), { abc: 'as 0.1 wrote it' });
+  for (const damaged of [{ ...proof, verdict: 'proved' }, { ...proof, module: '../x' }, [], '{'])
+    await provokes('factory-document', () => documentFrom('proof', bytes(damaged)));
+  assert.equal(documentFrom('screened', bytes([1])), undefined);
+  const lines = ['{"pointer":{"name":"intake","digest":"x"}}', '{"decision":{"word":"perhaps"}}', '{}', 'x'];
+  for (const line of lines) await provokes('factory-document', () => dumpLines(line));
 });

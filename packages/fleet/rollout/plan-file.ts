@@ -36,6 +36,14 @@ const schema = v.strictObject({
   watchHours: v.optional(hours),
 });
 
+/** For docs/json.md. */
+export const planDocument = {
+  name: 'kpatch.fleet-plan/1',
+  title: 'The rings of a rollout.',
+  origin: { kind: 'given', to: '`kpatch-fleet rollout create --plan`' },
+  schema,
+} as const;
+
 export interface Plan {
   readonly rings: readonly RingPlan[];
   readonly watchSeconds: number | undefined;

@@ -10,7 +10,7 @@ export interface PatchFile {
 }
 
 export async function rewritingsOf({ state }: Factory, release: string): Promise<StoredRewritings> {
-  return (await state.read<StoredRewritings>(`rewritten:${release}`)) ?? {};
+  return (await state.read('rewritten', release)) ?? {};
 }
 
 /** Writes the patches to a folder, in order. Error: `factory-store`. */

@@ -3,21 +3,12 @@ import { type Advisory, type TriagedCve, triageAll } from 'kpatch/advisories';
 import { plural, sha256 } from 'kpatch/parts';
 import type { DroppedFix } from '../../fixes/series.ts';
 import { attribute, changesBetween, patchOf, withNeeds } from '../../fixes/source-pair.ts';
+import type { StoredDocument } from '../../store/documents.ts';
 import { type Factory, kernelOf, type StoredPatch, type StoredSeries } from '../factory.ts';
 
+type StoredPair = StoredDocument<'pair'>;
 /** A group of changes, with its patch in the store. */
-interface StoredGroup {
-  readonly id: number;
-  readonly needs: readonly number[];
-  readonly files: readonly string[];
-  readonly digest: string;
-}
-
-interface StoredPair {
-  /** The two source versions. */
-  readonly of: string;
-  readonly groups: readonly StoredGroup[];
-}
+type StoredGroup = StoredPair['groups'][number];
 
 export interface PairRequest {
   /** CVEs that the kernel needs. */
@@ -92,7 +83,7 @@ async function groupsOf(
   [older, later]: readonly [Prepared, Prepared],
 ): Promise<StoredPair> {
   const of = sha256(JSON.stringify([older.kernel.version, later.kernel.version, older.tree, later.tree]));
-  const known = await state.read<StoredPair>(`pair:${release}`);
+  const known = await state.read('pair', release);
   if (known?.of === of) return known;
   const groups: StoredGroup[] = [];
   for (const group of await changesBetween(older.tree, later.tree)) {
@@ -101,7 +92,7 @@ async function groupsOf(
     groups.push({ id, needs, files, digest: await state.blobs.put(patchOf(group, description)) });
   }
   const pair = { of, groups };
-  await state.write(`pair:${release}`, pair);
+  await state.write('pair', release, pair);
   await state.note('pair', release, { groups: groups.length });
   return pair;
 }

@@ -10,9 +10,6 @@ export const LONG_SERIES = 16;
 /** How often what is known is stored: a worker that is killed goes on from there. */
 const STORED_EVERY = 20;
 
-/** Patches that build by themselves with what they need, by the digests of all of them. */
-type Screened = readonly string[];
-
 /** Calls `refused` for each patch that `attempt` refuses by itself, and returns their number. What built once is not built again. */
 export async function screenSeries(
   factory: Factory,
@@ -22,8 +19,7 @@ export async function screenSeries(
   refused: (patch: StoredPatch, error: KpatchError) => Promise<void>,
 ): Promise<number> {
   const { state } = factory;
-  const name = `screened:${release}`;
-  const good = new Set((await state.read<Screened>(name)) ?? []);
+  const good = new Set(await state.read('screened', release));
   const rewritings = await rewritingsOf(factory, release);
   let count = 0;
   let fresh = 0;
@@ -34,13 +30,13 @@ export async function screenSeries(
     const error = await attempt(own);
     if (error === undefined) {
       good.add(key);
-      if (++fresh % STORED_EVERY === 0) await state.write(name, [...good]);
+      if (++fresh % STORED_EVERY === 0) await state.write('screened', release, [...good]);
       continue;
     }
     // A patch that it needs is the one to leave out; that comes first, and this one follows from it.
     count++;
     await refused(patch, error);
   }
-  await state.write(name, [...good]);
+  await state.write('screened', release, [...good]);
   return count;
 }

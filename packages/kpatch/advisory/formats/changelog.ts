@@ -15,7 +15,7 @@ export interface ChangelogEntry {
   readonly version: string;
   readonly distribution: string;
   /** Of the upload, ISO 8601 UTC; `undefined` where the trailer cannot be read. */
-  readonly date: string | undefined;
+  readonly date?: string | undefined;
   readonly fixes: readonly ChangelogFix[];
 }
 

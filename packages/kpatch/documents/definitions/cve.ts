@@ -5,6 +5,17 @@ import { functionPlace, natural, release } from '../parts.ts';
 
 export const answer = v.picklist(['not affected', 'not in this configuration', 'fixed', 'open', 'unknown']);
 
+const evidenceKind = v.picklist([
+  'record',
+  'upstream version',
+  'distribution',
+  'code',
+  'configuration',
+  'live patch',
+  'contradiction',
+  'exploited',
+]);
+
 export const triagedCve = v.object({
   cve: v.string(),
   title: v.string(),
@@ -12,14 +23,14 @@ export const triagedCve = v.object({
     answer,
     '`not affected`: the flaw never was in this kernel; `not in this configuration`: its files are not compiled; `unknown`: the sources do not decide it.',
   ),
-  by: v.optional(
+  by: v.exactOptional(
     described(
       v.string(),
       'With `fixed`: the live patch or the version; with `open`: the version that fixes it, if known.',
     ),
   ),
   evidence: described(
-    v.array(v.object({ kind: v.string(), by: v.string(), text: v.string() })),
+    v.array(v.object({ kind: evidenceKind, by: v.string(), text: v.string() })),
     'The reasons, with who gives each. `contradiction` explains why sources that disagree do not decide it.',
   ),
   objects: described(
@@ -31,11 +42,11 @@ export const triagedCve = v.object({
     ),
     'What the affected files are compiled into, where the configuration is known.',
   ),
-  severity: v.string(),
+  severity: v.picklist(['none', 'low', 'moderate', 'important', 'critical', 'unrated']),
   exploited: described(v.boolean(), 'CISA lists it as exploited.'),
   selected: described(v.boolean(), 'The selection takes it for a live patch.'),
   selection: described(v.string(), 'Why the selection takes it or leaves it.'),
-  published: v.optional(v.string()),
+  published: v.exactOptional(v.string()),
 });
 
 const exception = {

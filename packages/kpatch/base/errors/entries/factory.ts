@@ -38,6 +38,12 @@ export const factoryErrors = table({
     why: 'the results of all steps are kept there',
     fix: 'check the address, the token and the free space, then run the command again',
   },
+  'factory-document': {
+    exit: 1,
+    what: 'cannot use the stored {document}: {problem}',
+    why: 'a newer version of kpatch-factory may have written it',
+    fix: 'use the version that wrote it',
+  },
   'factory-database': {
     exit: 1,
     what: 'cannot open the database {database}: {problem}',
