@@ -7,6 +7,7 @@ import { requireInside } from '../base/inside.ts';
 import { hasSystemd } from '../channel/follow/units.ts';
 import type { fleetJoinedDocument } from '../documents/definitions/fleet.ts';
 import { formProblem, type Stored } from '../documents/form.ts';
+import { watchFromNowOn, watchNoMore } from '../host/boot/boot.ts';
 import type { Machine } from '../host/machine/machine.ts';
 import { machineDigest, machineName } from './collect.ts';
 import { type Membership, membershipOf, needMembership, type Place, placeIn } from './place.ts';
@@ -72,6 +73,7 @@ export async function joinFleet(machine: Machine, { url, token, authorities, roo
   // Last: from here on this machine belongs to the fleet.
   writeAtomically(place.membership, `${JSON.stringify(membership, null, 1)}\n`, 0o644);
   await writeReportUnits(root, intervalSeconds, key.id);
+  await watchFromNowOn(machine);
   return { membership, labels, timer: hasSystemd(root) };
 }
 
@@ -102,6 +104,7 @@ export async function leaveFleet(machine: Machine, root: string): Promise<Left> 
     throw error;
   });
   await removeReportUnits(root);
+  await watchNoMore(machine);
   removeState(place);
   rmSync(place.settings, { recursive: true, force: true });
   removeIfEmpty(dirname(place.settings));

@@ -2,7 +2,7 @@
 import type { ReplacedFunction } from '../module/tables.ts';
 import { type PolicyStatus, policyStatus } from './acceptance/policy-status.ts';
 import { blockText, bootSet, lostText } from './boot/boot.ts';
-import { type BlockedPatch, blockedAmong, readGuard } from './boot/guard.ts';
+import { type BlockedPatch, blockedAmong, type Guard, readGuard } from './boot/guard.ts';
 import { manifestOfLoaded } from './fit.ts';
 import { functionsOf, loadedPatches, type PatchState, stateOf } from './live/livepatches.ts';
 import { readRecord } from './live/loaded-record.ts';
@@ -103,11 +103,16 @@ export function statusOf(machine: Machine): Status {
     blocked,
     observed: release === '' ? [] : (readGuard(machine, release).lost ?? []).map(lostText),
     policy: policyStatus(machine, release),
-    onTrial: release !== '' && readGuard(machine, release).trying?.bootId === bootId,
+    onTrial: release !== '' && isTrial(readGuard(machine, release).trying, bootId),
     mismatches: verify(machine),
   };
   const shields = active.flatMap(({ name }) => shieldTodo(name, manifestOfLoaded(machine, name), new Date()) ?? []);
   return { ...status, todo: [...todoOf(status), ...shields] };
+}
+
+/** A boot without patches is watched and tries nothing. */
+function isTrial(trying: Guard['trying'], bootId: string): boolean {
+  return trying?.bootId === bootId && trying.patches.length > 0;
 }
 
 function bootsNext(

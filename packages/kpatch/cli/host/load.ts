@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { failure, KpatchError } from '../../base/errors/error.ts';
 import { printError } from '../../base/print.ts';
 import type { Reporter } from '../../base/report.ts';
+import { placeIn } from '../../fleet/paths.ts';
 import { admit } from '../../host/acceptance/acceptance.ts';
 import { type BootResult, incomplete, loadAll, markDown, markSurvived } from '../../host/boot/boot.ts';
 import { requireFit } from '../../host/fit.ts';
@@ -65,6 +66,8 @@ async function run({ report }: Context, options: Options, patch?: string): Promi
         {
           ...acceptOptions(options),
           guarded: options.boot ?? false,
+          // A fleet compares hosts with and without a patch.
+          watched: existsSync(placeIn(options.root).membership),
           dryRun: options.dryRun ?? false,
         },
         report,

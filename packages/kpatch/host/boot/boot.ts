@@ -1,14 +1,15 @@
 /** Loads the installed patches: at boot under the boot guard, or on request. */
 import { failure, KpatchError } from '../../base/errors/error.ts';
-import type { Reporter } from '../../base/report.ts';
+import { type Reporter, silentReporter } from '../../base/report.ts';
 import { admit } from '../acceptance/acceptance.ts';
 import { refreshAcceptances } from '../acceptance/acceptance-record.ts';
 import { readPolicyState } from '../acceptance/policy.ts';
 import { requireFit } from '../fit.ts';
 import { loadedPatch } from '../live/livepatches.ts';
 import { fitOf, type LoadOptions, type LoadResult, loadModule } from '../live/load.ts';
+import { withLock } from '../machine/host-lock.ts';
 import { journal } from '../machine/journal.ts';
-import type { Machine } from '../machine/machine.ts';
+import { keepInside, type Machine } from '../machine/machine.ts';
 import { runningKernel } from '../machine/running-kernel.ts';
 import { lineOf, type ModuleFile } from '../store/module-file.ts';
 import {
@@ -18,6 +19,7 @@ import {
   manifestOfInstalled,
   readInstalled,
   recover,
+  releasesIn,
   removeInstalled,
 } from '../store/store.ts';
 import {
@@ -28,9 +30,11 @@ import {
   bootEnds,
   bootSurvived,
   type EndedBoot,
+  forgetBoots,
   type GuardedPatch,
   guardDamaged,
   guardWaits,
+  watchBoot,
 } from './guard.ts';
 
 export interface BootResult {
@@ -68,6 +72,8 @@ export function bootSet(machine: Machine, release: string): InstalledPatch[] {
 export interface LoadAllOptions extends LoadOptions {
   /** Use the boot guard, as at boot. */
   readonly guarded?: boolean;
+  /** With `guarded`: note how this boot ends also where no patch is installed, for those who compare. */
+  readonly watched?: boolean;
   /** Check everything but load nothing. */
   readonly dryRun?: boolean;
 }
@@ -88,7 +94,7 @@ export async function loadAll(machine: Machine, options: LoadAllOptions, report:
   if (!options.dryRun) refreshAcceptances(machine, release);
   const patches = bootSet(machine, release);
   const { blocked, failures }: GuardResult = options.guarded
-    ? await guard(machine, release, kernel.bootId, patches, report, options.dryRun)
+    ? await guard(machine, kernel, patches, options, report)
     : { blocked: [], failures: [] };
   const kept = new Set([...blocked, ...failures.map(({ name }) => name)]);
   const loads: LoadResult[] = [];
@@ -157,11 +163,45 @@ export function incomplete({ failures }: BootResult): KpatchError {
   return failure('boot-incomplete', { count: failures.length }, { detail: lines.join('\n') });
 }
 
+/**
+ * From now on the end of each boot is noted, also where no patch is installed: of this one only if units see the shutdown, because
+ * every orderly reboot would look like a crash otherwise.
+ */
+export async function watchFromNowOn(machine: Machine): Promise<void> {
+  if (machine.offline) return;
+  const { release, bootId } = runningKernel(machine);
+  try {
+    await machine.control.enableService();
+  } catch {
+    // No systemd on this machine: its own init scripts must call `kpatch load --all --boot`.
+  }
+  if ((await machine.control.watch()).ok) await underLock(machine, () => watchBoot(machine, release, bootId));
+}
+
+/** The opposite: what was noted of boots without a patch goes. */
+export async function watchNoMore(machine: Machine): Promise<void> {
+  await underLock(machine, () => {
+    for (const release of releasesIn(machine)) forgetBoots(machine, release);
+  });
+}
+
+/** A disk that is full or read-only, or a command that takes long, is no reason to fail: the next boot is watched in any case. */
+async function underLock(machine: Machine, work: () => void): Promise<void> {
+  try {
+    // The lock would be a file in the image.
+    if (machine.offline) keepInside(machine);
+    if (machine.offline) return work();
+    await withLock(machine, silentReporter(), 60_000, async () => work());
+  } catch (error) {
+    if (!(error instanceof KpatchError)) throw error;
+  }
+}
+
 /** The system has been up for a while or shuts down cleanly: this boot counts as survived. */
 export async function markSurvived(machine: Machine): Promise<boolean> {
   const { release } = runningKernel(machine);
   const cleared = bootSurvived(machine, release);
-  if (cleared) await journal(machine, { outcome: 'survived', message: 'this boot survived its live patches', release });
+  if (cleared) await journal(machine, { outcome: 'survived', message: 'this boot counts as survived', release });
   return cleared;
 }
 
@@ -222,18 +262,17 @@ interface GuardResult {
 
 async function guard(
   machine: Machine,
-  release: string,
-  bootId: string,
+  { release, bootId }: { readonly release: string; readonly bootId: string },
   patches: readonly InstalledPatch[],
+  { dryRun = false, watched = false }: LoadAllOptions,
   report: Reporter,
-  dryRun = false,
 ): Promise<GuardResult> {
   // Without a patch there is nothing to guard, but a boot before may have been lost to the first one that came.
-  if (patches.length === 0 && !guardWaits(machine, release)) return { blocked: [], failures: [] };
+  if (patches.length === 0 && !watched && !guardWaits(machine, release)) return { blocked: [], failures: [] };
   if (dryRun) return { blocked: blockedAmong(machine, release, patches).map(({ name }) => name), failures: [] };
   if (guardDamaged(machine, release)) report.warn('the state of the boot guard was damaged and has been reset');
   const guarded = patches.map((patch): GuardedPatch => ({ name: patch.name, sha256: digestOf(patch) }));
-  const { blocked, unguarded, unwritable, lost }: BootVerdict = beginBoot(machine, release, bootId, guarded);
+  const { blocked, unguarded, unwritable, lost }: BootVerdict = beginBoot(machine, release, bootId, guarded, watched);
   if (lost !== undefined) {
     const message = lostText(lost);
     report.warn(message);

@@ -5,13 +5,13 @@
  * boot without one can be a reset button or a power cut, so patches are tried again; several in a row block them, but only
  * for a time, and not if the machine is lost without them too. So pressing the reset button cannot remove a fix permanently.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAtomically } from '../../base/files.ts';
 import { formProblem, storedDocument } from '../../documents/form.ts';
 import { attribute } from '../machine/attribute.ts';
 import type { Machine } from '../machine/machine.ts';
-import { folderOf, type InstalledPatch } from '../store/store.ts';
+import { folderOf, type InstalledPatch, installedPatches, makeFolder } from '../store/store.ts';
 import { crashEvidence } from './crash-evidence.ts';
 import type { BlockedPatch, EndedBoot, Guard, GuardedPatch, LostBoot } from './guard-state.ts';
 
@@ -54,13 +54,14 @@ export function readGuard(machine: Machine, release: string): Guard {
 /**
  * Begins a boot: looks at how the last one ended and marks what this one is about to try. Where the marker cannot be
  * written (a full or read-only disk), what has survived a boot before may still be loaded: it is known not to crash this
- * machine, and without it the kernel would run unfixed. Never throws.
+ * machine, and without it the kernel would run unfixed. With `isWatched` it notes a boot without patches too. Never throws.
  */
 export function beginBoot(
   machine: Machine,
   release: string,
   bootId: string,
   patches: readonly GuardedPatch[],
+  isWatched = false,
 ): BootVerdict {
   const before = readGuard(machine, release);
   const now = machine.clock.date();
@@ -80,7 +81,7 @@ export function beginBoot(
   const guard: Guard = { schema: 'kpatch.boot/1', trying, blocked: all, survived, lost: recent, ended, ...up };
   const found = lost === undefined ? {} : { lost };
   try {
-    if (patches.length > 0 || end !== undefined) write(machine, release, guard);
+    if (patches.length > 0 || isWatched || end !== undefined) write(machine, release, guard);
     return { blocked, unguarded: [], ...found };
   } catch (unwritable) {
     const known = (patch: GuardedPatch): boolean => (before.survived ?? []).some((other) => same(patch, other));
@@ -89,16 +90,20 @@ export function beginBoot(
 }
 
 /**
- * The machine has been up with its patches: what was compared with them is forgotten. Errors: `disk-full`,
- * `file-unwritable`.
+ * The machine has been up with its patches: what was counted against them is forgotten. What was counted against others is not, or an
+ * update that crashes the machine at each attempt would never be blocked. Errors: `disk-full`, `file-unwritable`.
  */
 export function bootSurvived(machine: Machine, release: string): boolean {
-  const { trying, lost: _, ...guard } = readGuard(machine, release);
+  const { trying, lost: before = [], ...guard } = readGuard(machine, release);
   if (trying === undefined) return false;
+  const lost = before.flatMap((one) => {
+    const patches = one.patches.filter((patch) => !trying.patches.some((other) => same(patch, other)));
+    return patches.length === 0 ? [] : { ...one, patches };
+  });
   const cleared = guard.blocked.filter((other) => !trying.patches.some((patch) => same(patch, other)));
   const survived = trying.patches.length > 0 ? trying.patches : (guard.survived ?? []);
   const up = guard.up?.bootId === trying.bootId ? guard.up : { bootId: trying.bootId, at: trying.at };
-  write(machine, release, { ...guard, blocked: cleared, survived, up });
+  write(machine, release, { ...guard, blocked: cleared, survived, lost, up });
   return true;
 }
 
@@ -128,6 +133,26 @@ export function beginTrial(
     const { trying: _, ...guard } = readGuard(machine, release);
     write(machine, release, before.trying === undefined ? guard : { ...guard, trying: before.trying });
   };
+}
+
+/**
+ * Watches the rest of this boot, with whatever runs in it: if it does not end in order, the next boot notes that. It blocks nothing.
+ * Errors: `disk-full`, `file-unwritable`.
+ */
+export function watchBoot(machine: Machine, release: string, bootId: string): void {
+  const guard = readGuard(machine, release);
+  if (guard.trying?.bootId === bootId || guard.up?.bootId === bootId) return;
+  write(machine, release, { ...guard, up: { bootId, at: machine.clock.date().toISOString() } });
+}
+
+/** Nobody asks any more how boots without patches end: removes the guard's file if it holds nothing else. */
+export function forgetBoots(machine: Machine, release: string): void {
+  const { trying, blocked, survived = [] } = readGuard(machine, release);
+  if (blocked.length + survived.length + (trying?.patches.length ?? 0) > 0) return;
+  const folder = folderOf(machine, release);
+  if (installedPatches(machine, release).length > 0) return;
+  rmSync(join(folder, NAME), { force: true });
+  if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
 }
 
 /** True if the guard remembers a boot that has not ended in order. */
@@ -261,7 +286,8 @@ function isRecent({ noticed }: LostBoot, now: Date): boolean {
 }
 
 function write(machine: Machine, release: string, guard: Guard): void {
-  writeAtomically(join(folderOf(machine, release), NAME), `${JSON.stringify(guard, null, 1)}\n`);
+  // The folder is not there before the first patch is installed.
+  writeAtomically(join(makeFolder(machine, release), NAME), `${JSON.stringify(guard, null, 1)}\n`);
 }
 
 const key = ({ name, sha256 }: GuardedPatch): string => `${name} ${sha256}`;

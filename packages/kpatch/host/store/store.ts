@@ -273,7 +273,8 @@ function currentPath(folder: string, file: string, pending: PendingChange | unde
   return pending?.staged === file && existsSync(staged) ? staged : join(folder, file);
 }
 
-function makeFolder(machine: Machine, release: string): string {
+/** Makes the folder of a release where there is none, durably, and returns it. Errors: `usage`, `disk-full`, `file-unwritable`. */
+export function makeFolder(machine: Machine, release: string): string {
   const folder = folderOf(machine, release);
   if (existsSync(folder)) return folder;
   try {

@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { incidentsOf } from '#kpatch/fleet/incidents.ts';
-import { type BootResult, loadAll, markDown, markSurvived, personAtWork } from '#kpatch/host/boot/boot.ts';
+import {
+  type BootResult,
+  loadAll,
+  markDown,
+  markSurvived,
+  personAtWork,
+  watchFromNowOn,
+  watchNoMore,
+} from '#kpatch/host/boot/boot.ts';
 import { crashEvidence, modulesInTraces } from '#kpatch/host/boot/crash-evidence.ts';
 import { readGuard } from '#kpatch/host/boot/guard.ts';
 import { statusOf } from '#kpatch/host/status.ts';
@@ -297,6 +305,74 @@ test('the first patch of a machine crashes it: also then the next boot knows', a
   await crashedByUpdate(machine, 'one', 1);
   await boot(machine);
   assert.deepEqual(endedWith(machine), [['one']]);
+});
+
+test('an update that crashes the machine at each attempt is blocked, although the boots in between survive', async () => {
+  using machine = await withPatch();
+  const again = (): Promise<unknown> =>
+    installModule(machine, machine.module({ name: 'two', manifest: { version: 2 } }), { unattended: true }, report);
+  for (let count = 0; count < 3; count++) {
+    await crashedByUpdate(machine, 'two', 2);
+    await boot(machine);
+    await markSurvived(machine);
+    assert.equal(readGuard(machine, RELEASE).lost?.length, count + 1);
+  }
+  await provokes('patch-crashed', again);
+  machine.now += 2 * DAY;
+  await again();
+  await markSurvived(machine);
+  assert.deepEqual(readGuard(machine, RELEASE).lost, [], 'a boot that survives with it clears it');
+});
+
+test('a machine of a fleet notes how each boot ends, also without a patch; any other machine does not', async () => {
+  using machine = new FakeMachine();
+  const watched = async (): Promise<void> => {
+    machine.reboot();
+    machine.now += 60_000;
+    await loadAll(machine, { guarded: true, watched: true }, report);
+  };
+  await boot(machine);
+  await lose(machine, 1);
+  assert.equal(existsSync(join(machine.store, RELEASE)), false);
+  await watched();
+  assert.deepEqual(endedWith(machine), [], 'the boots before were not watched');
+  assert.equal(statusOf(machine).onTrial, false, 'there is nothing to try');
+  await watched();
+  assert.deepEqual(endedWith(machine), [[]], 'lost within minutes');
+  await markSurvived(machine);
+  await watched();
+  assert.deepEqual(endedWith(machine), [[], []], 'lost much later');
+  const reported = incidentsOf(machine, RELEASE, 'now', [], []);
+  assert.deepEqual(
+    reported.map(({ kind, patch }) => [kind, patch]),
+    [
+      ['crash', undefined],
+      ['crash', undefined],
+    ],
+  );
+  assert.match(reported[0]!.text, /ended before it counted as survived, with no live patch/);
+  assert.match(reported[1]!.text, /ended without an orderly shutdown, with no live patch/);
+  await markDown(machine);
+  await watched();
+  assert.equal(endedWith(machine).length, 2, 'an orderly shutdown is none');
+  await watchNoMore(machine);
+  assert.equal(existsSync(join(machine.store, RELEASE)), false, 'nothing is left of it');
+});
+
+test('a machine that joins a fleet is watched at once, if something notes its shutdown; what it has to guard stays when it leaves', async () => {
+  using machine = new FakeMachine();
+  machine.isWatched = false;
+  await watchFromNowOn(machine);
+  assert.equal(existsSync(join(machine.store, RELEASE)), false, 'each reboot would look like a crash');
+  machine.isWatched = true;
+  await watchFromNowOn(machine);
+  await watchFromNowOn(machine);
+  machine.reboot();
+  await loadAll(machine, { guarded: true, watched: true }, report);
+  assert.deepEqual(endedWith(machine), [[]]);
+  await installModule(machine, machine.module({ name: 'one' }), {}, report);
+  await watchNoMore(machine);
+  assert.deepEqual(endedWith(machine), [[]]);
 });
 
 test('three updates that crash the machine block the patch; where nothing notes the shutdown, or a person looks on, there is no trial', async () => {
