@@ -54,8 +54,9 @@ if (values.executable !== true) {
   for (const path of [join(dist, `kpatch-${version}.cdx.json`), join(tree, 'usr/share/doc/kpatch/kpatch.cdx.json')])
     writeFileSync(path, bill);
   console.log(join(dist, `kpatch-${version}.cdx.json`));
-  console.log(await buildDeb(tree, work.path, dist, version, epoch, debArch));
-  console.log(await buildRpm(tree, work.path, dist, version, epoch, rpm));
+  const request = { tree, work: work.path, dist, version, epoch };
+  console.log(await buildDeb(request, debArch));
+  console.log(await buildRpm(request, rpm));
 }
 
 /** The files of the package, as they are on a machine. */

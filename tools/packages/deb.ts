@@ -12,16 +12,11 @@ import {
 import { join } from 'node:path';
 import { runOk } from '#kpatch/base/run.ts';
 import { root } from './executable.ts';
+import { type PackageRequest, setTimes } from './request.ts';
 
-/** Builds the package from the laid-out tree; gives its path. Errors: `tool-missing`, `tool-failed`. */
-export async function buildDeb(
-  tree: string,
-  work: string,
-  dist: string,
-  version: string,
-  epoch: number,
-  architecture: string,
-): Promise<string> {
+/** Builds the package; gives its path. Errors: `tool-missing`, `tool-failed`. */
+export async function buildDeb(request: PackageRequest, architecture: string): Promise<string> {
+  const { tree, work, dist, version, epoch } = request;
   const stage = join(work, 'deb');
   cpSync(tree, stage, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
   // On a merged /usr, as Debian has had since 12, units may be in either; before that only /lib was read.
@@ -40,7 +35,7 @@ export async function buildDeb(
   writeFileSync(join(control, 'control'), controlFile(version, architecture, Number.parseInt(stdout.toString(), 10)));
   const file = join(dist, `kpatch_${version}-1_${architecture}.deb`);
   const env = { SOURCE_DATE_EPOCH: String(epoch) };
-  await runOk('find', [stage, '-exec', 'touch', '-h', '-d', `@${epoch}`, '{}', '+']);
+  await setTimes(stage, epoch);
   await runOk('find', [stage, '-type', 'd', '-exec', 'chmod', '755', '{}', '+']);
   await runOk('dpkg-deb', ['--root-owner-group', '-Zzstd', '-z10', '--build', stage, file], { env });
   return file;

@@ -3,21 +3,16 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } fro
 import { join } from 'node:path';
 import { runOk } from '#kpatch/base/run.ts';
 import { root } from './executable.ts';
+import { type PackageRequest, setTimes } from './request.ts';
 
-/** Builds the package from the laid-out tree; gives its path. Errors: `tool-missing`, `tool-failed`. */
-export async function buildRpm(
-  tree: string,
-  work: string,
-  dist: string,
-  version: string,
-  epoch: number,
-  architecture: string,
-): Promise<string> {
+/** Builds the package; gives its path. Errors: `tool-missing`, `tool-failed`. */
+export async function buildRpm(request: PackageRequest, architecture: string): Promise<string> {
+  const { tree, work, dist, version, epoch } = request;
   const top = join(work, 'rpm');
   mkdirSync(top);
   const spec = readFileSync(join(root, 'packaging/rpm/kpatch.spec'), 'utf8');
   writeFileSync(join(top, 'kpatch.spec'), spec.replaceAll('@VERSION@', version).replaceAll('@ROOT@', tree));
-  await runOk('find', [tree, '-exec', 'touch', '-h', '-d', `@${epoch}`, '{}', '+']);
+  await setTimes(tree, epoch);
   const args = [
     '-bb',
     '--quiet',

@@ -33,24 +33,22 @@ function timeOf({ published, patched }: CveOutcome): HtmlPart {
 
 const day = (time: string): string => time.slice(0, 10);
 
+function kernelOf({ kernels }: Overview, release: string): KernelReport | undefined {
+  return kernels.find((one) => one.release === release);
+}
+
 /** One kernel: its series, what was left out, and its proof; undefined if the factory has no such kernel. */
 export function kernelPage(overview: Overview, release: string): Html | undefined {
-  const kernel = overview.kernels.find((one) => one.release === release);
+  const kernel = kernelOf(overview, release);
   if (kernel === undefined) return undefined;
   const { build, proof, refusals = {} } = kernel;
   const report = proof?.report !== undefined && html` <a href="/kernel/${release}/report">Its report</a>`;
   const patches = (build?.patches ?? []).map(({ commit, subject, cves, digest, rewritten }) => {
-    const name =
-      digest === undefined
-        ? commit.slice(0, 12)
-        : html`<a href="/kernel/${release}/patch/${commit}">${commit.slice(0, 12)}</a>`;
+    const name = commitName(release, commit, digest === undefined ? undefined : 'patch');
     return html`<tr><td>${name}</td><td>${subject}${rewritten !== undefined && html`<span class="title">rewritten</span>`}</td><td>${cves.join(' ')}</td></tr>`;
   });
   const dropped = (build?.dropped ?? []).map(({ commit, cves, reason }) => {
-    const name =
-      refusals[commit] === undefined
-        ? commit.slice(0, 12)
-        : html`<a href="/kernel/${release}/refusal/${commit}">${commit.slice(0, 12)}</a>`;
+    const name = commitName(release, commit, refusals[commit] === undefined ? undefined : 'refusal');
     return html`<tr><td>${name}</td><td>${cves.join(' ')}</td><td>${reason}</td></tr>`;
   });
   return document(release, [
@@ -60,6 +58,12 @@ export function kernelPage(overview: Overview, release: string): Html | undefine
     table('patches', 'Patches in the series', ['Commit', 'Change', 'CVEs'], patches),
     table('out', 'Left out', ['Commit', 'CVEs', 'Reason'], dropped),
   ]);
+}
+
+/** The commit, with a link to its page if there is one. */
+function commitName(release: string, commit: string, page: 'patch' | 'refusal' | undefined): HtmlPart {
+  const short = commit.slice(0, 12);
+  return page === undefined ? short : html`<a href="/kernel/${release}/${page}/${commit}">${short}</a>`;
 }
 
 function table(id: string, title: string, heads: readonly string[], rows: readonly Html[]): Html {
@@ -90,7 +94,7 @@ export async function refusalPage(
   release: string,
   commit: string,
 ): Promise<Html | undefined> {
-  const kernel = overview.kernels.find((one) => one.release === release);
+  const kernel = kernelOf(overview, release);
   const refusals = kernel?.refusals ?? {};
   if (kernel === undefined || !Object.hasOwn(refusals, commit)) return undefined;
   const refusal = refusals[commit]!;
@@ -107,7 +111,7 @@ export async function patchPage(
   release: string,
   commit: string,
 ): Promise<Html | undefined> {
-  const kernel = overview.kernels.find((one) => one.release === release);
+  const kernel = kernelOf(overview, release);
   const patch = kernel?.build?.patches.find((one) => one.commit === commit);
   if (kernel === undefined || patch?.digest === undefined) return undefined;
   const text = (await blobs.get(patch.digest))?.toString('latin1') ?? 'The store has lost it.';
@@ -118,6 +122,6 @@ export async function patchPage(
 
 /** The report of the proof of a kernel's module, a whole page; undefined if there is none. */
 export async function reportOf(overview: Overview, blobs: Blobs, release: string): Promise<string | undefined> {
-  const digest = overview.kernels.find((one) => one.release === release)?.proof?.report;
+  const digest = kernelOf(overview, release)?.proof?.report;
   return digest === undefined ? undefined : (await blobs.get(digest))?.toString();
 }

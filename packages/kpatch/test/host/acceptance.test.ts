@@ -10,7 +10,7 @@ import { readPolicyState } from '#kpatch/host/acceptance/policy.ts';
 import { type BootResult, loadAll } from '#kpatch/host/boot/boot.ts';
 import { loadModule } from '#kpatch/host/live/load.ts';
 import { statusOf } from '#kpatch/host/status.ts';
-import { type InstallOptions, installModule, uninstallPatch } from '#kpatch/host/store/install.ts';
+import { uninstallPatch } from '#kpatch/host/store/install.ts';
 import { readModuleFile } from '#kpatch/host/store/module-file.ts';
 import { installedPatches } from '#kpatch/host/store/store.ts';
 import { signModule } from '#kpatch/module/make/sign.ts';
@@ -18,31 +18,14 @@ import { proofPath } from '#kpatch/module/proof-path.ts';
 import { attack } from '../attack.ts';
 import { makeKey } from '../module/key.ts';
 import { provokes } from '../provoke.ts';
-import { FakeMachine, type ModuleFields, moduleBytes, RELEASE } from './fake.ts';
-import { makeProofKey, proofOf, prove, revoke, setPolicy, type TestKey } from './trust.ts';
+import { FakeMachine, moduleBytes, RELEASE } from './fake.ts';
+import { install, makeProofKey, proofOf, prove, proven, revoke, setPolicy, strict, type TestKey } from './trust.ts';
 
 const report = silentReporter();
 const program = join(import.meta.dirname, '../../../../bin/kpatch');
 const DAY = 86_400_000;
 const boot = (machine: FakeMachine): Promise<BootResult> => loadAll(machine, { guarded: true }, report);
 const installed = (machine: FakeMachine): string[] => installedPatches(machine, RELEASE).map(({ name }) => name);
-const install = (machine: FakeMachine, file: string, options: InstallOptions = {}): Promise<unknown> => {
-  return installModule(machine, file, { unattended: false, ...options }, report);
-};
-
-/** A machine that asks for signed proofs, and the key that it trusts. */
-function strict(rules: object = {}): { machine: FakeMachine; key: TestKey; [Symbol.dispose](): void } {
-  const machine = new FakeMachine();
-  const key = makeProofKey(machine, 'proofs');
-  setPolicy(machine, { proof: { required: true, keys: [key.name], ...rules } });
-  return { machine, key, [Symbol.dispose]: () => machine.dispose() };
-}
-
-function proven(machine: FakeMachine, key: TestKey, fields: ModuleFields = { name: 'one' }): string {
-  const file = machine.module(fields);
-  prove(file, key);
-  return file;
-}
 
 /** Every way a module can come into the kernel or the store; each must meet the policy. */
 const ways: Readonly<Record<string, (machine: FakeMachine, file: string) => Promise<KpatchError>>> = {

@@ -2,34 +2,20 @@ import assert from 'node:assert/strict';
 import { chmodSync, copyFileSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
 import { admit } from '#kpatch/host/acceptance/acceptance.ts';
 import { requireChannel, requireUpdate } from '#kpatch/host/acceptance/channel-rule.ts';
 import { isUnattended } from '#kpatch/host/acceptance/origin.ts';
 import { readPolicyState } from '#kpatch/host/acceptance/policy.ts';
 import { statusOf } from '#kpatch/host/status.ts';
-import { type InstallOptions, installModule } from '#kpatch/host/store/install.ts';
 import { readModuleFile } from '#kpatch/host/store/module-file.ts';
 import { proofPath } from '#kpatch/module/proof-path.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
 import { FakeMachine, RELEASE } from './fake.ts';
-import { makeProofKey, proofOf, prove, revoke, setPolicy, type TestKey } from './trust.ts';
+import { install, makeProofKey, proofOf, prove, revoke, setPolicy, strict } from './trust.ts';
 
-const report = silentReporter();
 const program = join(import.meta.dirname, '../../../../bin/kpatch');
-const install = (machine: FakeMachine, file: string, options: InstallOptions = {}): Promise<unknown> => {
-  return installModule(machine, file, { unattended: false, ...options }, report);
-};
-
-/** A machine that asks for signed proofs, and the key that it trusts. */
-function strict(rules: object = {}): { machine: FakeMachine; key: TestKey; [Symbol.dispose](): void } {
-  const machine = new FakeMachine();
-  const key = makeProofKey(machine, 'proofs');
-  setPolicy(machine, { proof: { required: true, keys: [key.name], ...rules } });
-  return { machine, key, [Symbol.dispose]: () => machine.dispose() };
-}
 
 test('without a policy root can load any patch, and status says so', async () => {
   using machine = new FakeMachine();

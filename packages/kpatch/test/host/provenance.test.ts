@@ -8,7 +8,7 @@ import { run } from '#kpatch/base/run.ts';
 import { loadAll } from '#kpatch/host/boot/boot.ts';
 import { loadModule } from '#kpatch/host/live/load.ts';
 import { rollBack } from '#kpatch/host/rollback.ts';
-import { type InstallOptions, installModule, uninstallPatch } from '#kpatch/host/store/install.ts';
+import { uninstallPatch } from '#kpatch/host/store/install.ts';
 import { readModuleFile } from '#kpatch/host/store/module-file.ts';
 import { installedPatches } from '#kpatch/host/store/store.ts';
 import { provenancePath } from '#kpatch/module/proof-path.ts';
@@ -17,13 +17,11 @@ import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
 import { attest, statementOf } from './attest.ts';
 import { FakeMachine, RELEASE } from './fake.ts';
-import { makeProofKey, prove, revoke, setPolicy, type TestKey } from './trust.ts';
+import { install, makeProofKey, prove, revoke, setPolicy, type TestKey } from './trust.ts';
 
 const report = silentReporter();
 const program = join(import.meta.dirname, '../../../../bin/kpatch');
 const BUILDER = 'https://example.org/builders/1';
-const install = (machine: FakeMachine, file: string, options: InstallOptions = {}): Promise<unknown> =>
-  installModule(machine, file, { unattended: false, ...options }, report);
 
 /** A machine that asks for provenance, and the key of the builder that it trusts. */
 function strict(rules: object = {}): { machine: FakeMachine; key: TestKey; [Symbol.dispose](): void } {

@@ -8,33 +8,15 @@ import { run } from '#kpatch/base/run.ts';
 import { loadAll } from '#kpatch/host/boot/boot.ts';
 import { loadModule } from '#kpatch/host/live/load.ts';
 import { statusOf } from '#kpatch/host/status.ts';
-import { type InstallOptions, installModule } from '#kpatch/host/store/install.ts';
 import { readModuleFile } from '#kpatch/host/store/module-file.ts';
 import { proofPath } from '#kpatch/module/proof-path.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
-import { FakeMachine, type ModuleFields, moduleBytes, RELEASE } from './fake.ts';
-import { makeProofKey, prove, setPolicy, type TestKey } from './trust.ts';
+import { FakeMachine, moduleBytes, RELEASE } from './fake.ts';
+import { install, proven, strict } from './trust.ts';
 
 const report = silentReporter();
 const program = join(import.meta.dirname, '../../../../bin/kpatch');
-const install = (machine: FakeMachine, file: string, options: InstallOptions = {}): Promise<unknown> => {
-  return installModule(machine, file, { unattended: false, ...options }, report);
-};
-
-/** A machine that asks for signed proofs, and the key that it trusts. */
-function strict(rules: object = {}): { machine: FakeMachine; key: TestKey; [Symbol.dispose](): void } {
-  const machine = new FakeMachine();
-  const key = makeProofKey(machine, 'proofs');
-  setPolicy(machine, { proof: { required: true, keys: [key.name], ...rules } });
-  return { machine, key, [Symbol.dispose]: () => machine.dispose() };
-}
-
-function proven(machine: FakeMachine, key: TestKey, fields: ModuleFields = { name: 'one' }): string {
-  const file = machine.module(fields);
-  prove(file, key);
-  return file;
-}
 
 attack(
   {

@@ -3,10 +3,12 @@ import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '#kpatch/base/digest.ts';
+import { silentReporter } from '#kpatch/base/report.ts';
+import { type InstallOptions, installModule } from '#kpatch/host/store/install.ts';
 import { type Proof, signProof } from '#kpatch/module/proof.ts';
 import { proofPath } from '#kpatch/module/proof-path.ts';
 import { readPublicKey } from '#kpatch/module/public-key.ts';
-import { type FakeMachine, RELEASE } from './fake.ts';
+import { FakeMachine, type ModuleFields, RELEASE } from './fake.ts';
 
 export interface TestKey {
   /** Files of the private and the public part. */
@@ -76,4 +78,24 @@ export function proofOf(module: string, changes: Partial<Proof> = {}): Proof {
 /** Writes a signed proof beside a module file. */
 export function prove(module: string, { key }: TestKey, changes: Partial<Proof> = {}): void {
   writeFileSync(proofPath(module), `${JSON.stringify(signProof(proofOf(module, changes), key), null, 1)}\n`);
+}
+
+/** A machine that asks for signed proofs, and the key that it trusts. */
+export function strict(rules: object = {}): { machine: FakeMachine; key: TestKey; [Symbol.dispose](): void } {
+  const machine = new FakeMachine();
+  const key = makeProofKey(machine, 'proofs');
+  setPolicy(machine, { proof: { required: true, keys: [key.name], ...rules } });
+  return { machine, key, [Symbol.dispose]: () => machine.dispose() };
+}
+
+/** A module file with a good proof. */
+export function proven(machine: FakeMachine, key: TestKey, fields: ModuleFields = { name: 'one' }): string {
+  const file = machine.module(fields);
+  prove(file, key);
+  return file;
+}
+
+/** Installs a module file as an administrator does. */
+export function install(machine: FakeMachine, file: string, options: InstallOptions = {}): Promise<unknown> {
+  return installModule(machine, file, { unattended: false, ...options }, silentReporter());
 }

@@ -30,7 +30,7 @@ async function smallPackages(work: string): Promise<{ deb: string; rpm: string }
   for (const path of ['DEBIAN', 'lib', 'usr/bin/kpatch']) rmSync(join(tree, path), { recursive: true });
   const made = join(work, 'made');
   mkdirSync(made);
-  return { deb, rpm: await buildRpm(tree, work, made, '0', 0, 'x86_64') };
+  return { deb, rpm: await buildRpm({ tree, work, dist: made, version: '0', epoch: 0 }, 'x86_64') };
 }
 
 /** Databases of packages that hold nothing else: reading the machine's own takes a minute in software emulation. */
