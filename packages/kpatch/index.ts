@@ -109,7 +109,9 @@ export async function rewrite(
   const { release, patches, earlier = [], rules } = request;
   return await onSource(release, report, async (facts) => {
     using folder = temporaryFolder('kpatch-rewrite-');
-    const { patch, notes } = await rewritePatches(facts, readSeries(patches), folder.path, rules, readSeries(earlier));
+    const { patch, notes } = await rewritePatches(facts, readSeries(patches), folder.path, rules, {
+      earlier: readSeries(earlier),
+    });
     return { patch, notes: notes.map(noteText) };
   });
 }

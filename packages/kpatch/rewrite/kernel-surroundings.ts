@@ -37,6 +37,7 @@ export async function kernelSurroundings(
   const changed = await changedStructures(facts, files);
   const layouts = new Map<string, StructureLayout>();
   const sizes = new Map<string, number>();
+  const numbers = new Map<string, number>();
   const users = new Map<string, readonly SourceText[]>();
   let count = 0;
   for (const { name, file, files: reached, sources } of changed) {
@@ -52,12 +53,14 @@ export async function kernelSurroundings(
       if (layout === undefined) continue;
       layouts.set(name, layout);
       for (const [type, size] of namedSizes(types!)) sizes.set(type, size);
+      for (const [type, size] of numbersOf(types!)) numbers.set(type, size);
       break;
     }
   }
   return {
     layout: (struct) => layouts.get(struct),
     sizeOf: (type) => sizes.get(type),
+    numberSize: (type) => numbers.get(type),
     users: (struct) => users.get(struct) ?? [],
   };
 }
@@ -157,4 +160,28 @@ function namedSizes(types: DwarfTypes): Map<string, number> {
     else if (isAggregate(type) && type.tag === TAG.structure) sizes.set(`struct ${type.name}`, sizeOfType(types, key));
   }
   return sizes;
+}
+
+/** Bytes of typedefs that name a number, an enumeration or a pointer; of none that has two meanings. */
+export function numbersOf(types: DwarfTypes): Map<string, number> {
+  const sizes = new Map<string, number>();
+  const odd = new Set<string>();
+  for (const { tag, name, type } of types.types.values()) {
+    if (tag !== TAG.typedef || name === undefined) continue;
+    const size = isNumber(types, type) ? sizeOfType(types, type) : 0;
+    if (size === 0 || (sizes.get(name) ?? size) !== size) odd.add(name);
+    else sizes.set(name, size);
+  }
+  for (const name of odd) sizes.delete(name);
+  return sizes;
+}
+
+function isNumber({ types }: DwarfTypes, key: number | undefined): boolean {
+  let type = key === undefined ? undefined : types.get(key);
+  for (let depth = 0; type !== undefined && depth < 32; depth++) {
+    if (type.tag === TAG.base || type.tag === TAG.enumeration || type.tag === TAG.pointer) return true;
+    if (type.tag !== TAG.typedef && type.tag !== TAG.const && type.tag !== TAG.volatile) return false;
+    type = type.type === undefined ? undefined : types.get(type.type);
+  }
+  return false;
 }

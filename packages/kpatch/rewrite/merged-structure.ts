@@ -50,6 +50,12 @@ export function structureChange(draft: Draft, name: string): StructureChange | u
   return structureChanges(draft).find((one) => one.name === name);
 }
 
+/** What notes call a change that adds no member, so that a rule that settles it is known to the others. */
+export function subjectOf({ name, removed }: StructureChange): string {
+  const members = removed.flatMap(({ names }) => names);
+  return members.length === 0 ? `struct ${name}` : `struct ${name}: ${members.join(', ')}`;
+}
+
 /** True if the definition says that all objects are on stacks. */
 export function isOnStacks({ declarations }: StructureText): boolean {
   return declarations.some(({ names }) => names.includes(onStacks));
@@ -158,7 +164,8 @@ export function zeroMember({ isPlain, names, text }: Declaration, surroundings: 
     .trim();
   if (/\*$/.test(type) || /\( ?\* ?\w+ ?\) ?\(/.test(text)) return { size: 8 * count, align: 8 };
   const number = type.replace(/\bunsigned (?=\w)/, '').replace(/^(long|short)(?: long)?(?: int)?$/, '$1');
-  const size = sizes[number] ?? (zeros.test(type) ? surroundings.sizeOf(type) : undefined);
+  const size =
+    sizes[number] ?? surroundings.numberSize(type) ?? (zeros.test(type) ? surroundings.sizeOf(type) : undefined);
   return size === undefined || size === 0 ? undefined : { size: size * count, align: alignOf(type, size) };
 }
 

@@ -3,6 +3,7 @@ import { failure, type KpatchError } from '../base/errors/error.ts';
 import type { KernelFacts } from '../prepare/facts.ts';
 import { changedFiles } from '../review/patches.ts';
 import type { SourcePatch } from '../source/patch.ts';
+import type { RuleNote } from './draft.ts';
 import { kernelSurroundings } from './kernel-surroundings.ts';
 import { type Rewritten, rewriteFiles, rules } from './rewrite.ts';
 
@@ -25,8 +26,15 @@ export function rulesAgainst({ code, detail }: Pick<KpatchError, 'code' | 'detai
   return [...new Set(codes.flatMap((one) => helpful[one] ?? []))];
 }
 
+/** True if the refusal names the structure, table, variable or function that the note is about. */
+function isAbout({ name }: RuleNote, { message, detail }: Pick<KpatchError, 'message' | 'detail'>): boolean {
+  const subject = /^(?:struct )?(\w+)/.exec(name)?.[1];
+  return subject === undefined || new RegExp(`\\b${subject}\\b`).test(`${message}\n${detail ?? ''}`);
+}
+
 /**
- * Rewrites the patches into one, which applies after those in `earlier`. Errors: `usage` for an unknown rule, `rewrite-nothing`,
+ * Rewrites the patches into one, which applies after those in `earlier`. With the refusal of a build, what a rule cannot rewrite counts
+ * only if that refusal is about it: the next build judges the rest. Errors: `usage` for an unknown rule, `rewrite-nothing`,
  * `rewrite-refused` with the reasons, those of placing and applying patches.
  */
 export async function rewritePatches(
@@ -34,14 +42,17 @@ export async function rewritePatches(
   patches: readonly SourcePatch[],
   folder: string,
   names: readonly string[] = usual,
-  earlier: readonly SourcePatch[] = [],
+  { earlier = [], refusal }: { readonly earlier?: readonly SourcePatch[]; readonly refusal?: KpatchError } = {},
 ): Promise<Rewritten> {
   const unknown = names.find((name) => !rules.some((rule) => rule.name === name));
   const known = rules.map(({ name }) => name).join(', ');
   if (unknown !== undefined) throw failure('usage', { problem: `unknown rule '${unknown}': choose from ${known}` });
   const files = await changedFiles(facts, patches, folder, earlier);
   const rewritten = rewriteFiles(files, names, await kernelSurroundings(facts, files, folder));
-  const refused = rewritten.notes.filter(({ outcome }) => outcome === 'refused');
+  const notes = rewritten.notes.filter(
+    (note) => note.outcome === 'applied' || refusal === undefined || isAbout(note, refusal),
+  );
+  const refused = notes.filter(({ outcome }) => outcome === 'refused');
   const [first] = refused;
   if (first !== undefined) {
     const detail = refused.map(({ rule, name, text }) => `${rule}: ${name}: ${text}`).join('\n');
@@ -51,6 +62,6 @@ export async function rewritePatches(
       { where: { file: first.file }, detail },
     );
   }
-  if (rewritten.notes.length === 0) throw failure('rewrite-nothing', {});
-  return rewritten;
+  if (notes.length === 0) throw failure('rewrite-nothing', {});
+  return { ...rewritten, notes };
 }

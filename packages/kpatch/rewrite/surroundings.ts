@@ -27,6 +27,8 @@ export interface Surroundings {
   layout(struct: string): StructureLayout | undefined;
   /** Bytes of a named type like `spinlock_t` or `enum state`; undefined if they are not known. */
   sizeOf(type: string): number | undefined;
+  /** Bytes of a type that names a number, an enumeration or a pointer; undefined if it is something else or not known. */
+  numberSize(type: string): number | undefined;
   /** Source that mentions the structure, after the patch; the changed files are among it. */
   users(struct: string): readonly SourceText[];
 }
@@ -36,6 +38,7 @@ export function onlyFiles(files: readonly SourceText[]): Surroundings {
   return {
     layout: () => undefined,
     sizeOf: () => undefined,
+    numberSize: () => undefined,
     users: (struct) => files.filter(({ text }) => new RegExp(`\\b${struct}\\b`).test(text)),
   };
 }

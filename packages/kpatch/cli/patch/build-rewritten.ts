@@ -39,7 +39,7 @@ export async function buildRewritten(request: BuildRequest, report: Reporter): P
     using _readable = readableFiles();
     using work = temporaryFolder('kpatch-rewrite-');
     const facts = new KernelFacts(kernel);
-    const rewritten = await rewritePatches(facts, given, work.path, [...names]).catch((error: unknown) => {
+    const rewritten = await rewritePatches(facts, given, work.path, [...names], { refusal }).catch((error: unknown) => {
       // That nothing can be rewritten says less than why the build refused the patch.
       throw error instanceof KpatchError && error.code === 'rewrite-nothing' ? refusal : error;
     });

@@ -1,6 +1,6 @@
 /** A changed `__init` or `__exit` function has already run, or runs only when the module goes: the change is left out, with a reason. */
 import { callsOf, changeOf, type Statement } from '../../review/change.ts';
-import { functionNamed } from '../../source/c-functions.ts';
+import { closingParenthesis, functionNamed } from '../../source/c-functions.ts';
 import type { Draft, Rule } from '../draft.ts';
 
 export const initPart: Rule = {
@@ -44,6 +44,11 @@ const prints =
   /^(?:pr_\w+|panic|WARN\w*|printk\w*|dev_(?:err|warn|info|dbg|notice)\w*|IS_ERR\w*|PTR_ERR\w*|ERR_PTR|ERR_CAST|unlikely|likely)$/;
 const result = /^(?:\w+ )?(?:err|error|ret|rc|rv|res|retval|status|result)\s*=(?!=)/;
 
+/** Names of results in conditions, and what asks about them. */
+const ofResults =
+  /^(?:err|error|ret|rc|rv|res|retval|status|result|IS_ERR\w*|PTR_ERR\w*|unlikely|likely|if|else|E[A-Z]+|NULL)$/;
+const failing = /^(?:return (?!0$)|goto |pr_\w+|printk|dev_\w+|WARN|panic)/;
+
 /**
  * True if the two versions do different things in a run without a failure. What is left of a change otherwise: checks of results,
  * messages, and what stands behind the last successful return.
@@ -57,10 +62,11 @@ function actsOtherwise(
   const gone = onTheWay(before, removed);
   const come = onTheWay(after, added);
   if ([...gone, ...come].some(({ text }) => /^return(?: 0)?$/.test(text))) return true;
-  const assigns = ({ text }: Statement): boolean =>
-    /(?:^|[^=!<>])=(?!=)/.test(text.replace(/^(?:else )?if \(/, '')) &&
-    !result.test(text) &&
-    !/^(?:else )?if\b/.test(text);
+  if (decides(gone) || decides(come)) return true;
+  const assigns = ({ text }: Statement): boolean => {
+    const action = actionOf(text);
+    return (/(?:^|[^=!<>])=(?!=)/.test(action) && !result.test(action)) || /\+\+|--/.test(action);
+  };
   if ([...gone, ...come].some(assigns)) return true;
   const called = (list: readonly Statement[]): string =>
     callsOf(list)
@@ -71,9 +77,32 @@ function actsOtherwise(
   return called(gone) !== called(come);
 }
 
-/** The statements that a run without a failure can reach: those in front of the last `return 0` or the like, or all. */
+/** What a statement does behind its `if (…)`; empty if that is a block. */
+function actionOf(text: string): string {
+  const head = /^(?:else )?if ?(?=\()/.exec(text);
+  return head === null ? text : text.slice(closingParenthesis(text, head[0].length + 1) + 1).trim();
+}
+
+/** True if one of the statements decides about more than how a failure ends. */
+function decides(list: readonly Statement[]): boolean {
+  return list.some(({ text }, index) => {
+    if (/^(?:else )?(?:while|for|switch|do)\b/.test(text) || text === 'else') return true;
+    if (!/^(?:else )?if\b/.test(text)) return false;
+    const action = actionOf(text);
+    const condition = text.slice(0, text.length - action.length);
+    if ((condition.match(/\b[A-Za-z_]\w*/g) ?? []).every((word) => ofResults.test(word))) return false;
+    return !failing.test(action === '' ? (list[index + 1]?.text ?? '') : action);
+  });
+}
+
+/**
+ * The statements that a run without a failure can reach: those in front of a last successful return that a label follows or nothing, or
+ * else all.
+ */
 function onTheWay(body: string, statements: readonly Statement[]): Statement[] {
-  const end = [...body.matchAll(/\breturn(?:\s+0)?\s*;/g)].at(-1)?.index ?? body.length;
+  const last = [...body.matchAll(/\breturn(?:\s+0)?\s*;/g)].at(-1);
+  const rest = last === undefined ? '' : body.slice(last.index + last[0].length);
+  const end = last !== undefined && /^\s*(?:\w+\s*:(?!:)|\}?\s*$)/.test(rest) ? last.index : body.length;
   const reached = body.slice(0, end).replace(/\s+/g, ' ');
   return statements.filter(({ text }) => reached.includes(text) || /^return(?: 0)?$/.test(text));
 }

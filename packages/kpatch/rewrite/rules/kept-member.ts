@@ -1,6 +1,6 @@
 /** A structure loses a member, or has its members in another order: it keeps them as they were, and new code does not use what is gone. */
 import type { Draft, Rule } from '../draft.ts';
-import { asPlaced, mergeInto, structureChange, structureChanges, zeroMember } from '../merged-structure.ts';
+import { asPlaced, mergeInto, structureChange, structureChanges, subjectOf, zeroMember } from '../merged-structure.ts';
 
 export const keptMember: Rule = {
   name: 'kept-member',
@@ -9,7 +9,6 @@ export const keptMember: Rule = {
       const change = structureChange(draft, name);
       if (change === undefined || (change.removed.length === 0 && !change.isReordered)) continue;
       const removed = change.removed.flatMap(({ names }) => names);
-      const subject = removed.length === 0 ? `struct ${name}` : `struct ${name}: ${removed.join(', ')}`;
       const needy = change.removed.find((one) => zeroMember(one, draft.surroundings) === undefined);
       if (needy !== undefined) {
         draft.refused(
@@ -22,7 +21,7 @@ export const keptMember: Rule = {
       mergeInto(draft, change, asPlaced(change));
       draft.applied(
         'kept-member',
-        subject,
+        subjectOf(change),
         removed.length === 0
           ? 'its members keep their old order'
           : 'the structure keeps it, and new code does not use it',

@@ -1,6 +1,6 @@
 /** A pointer in a constant table leads to another function: the table stays, and the old function calls the new one. */
-import { blanked, type CFunction, callsIn, functionNamed, functionsIn } from '../../source/c-functions.ts';
-import type { Draft, Rule } from '../draft.ts';
+import { blanked, type CFunction, functionNamed } from '../../source/c-functions.ts';
+import { type Draft, isCalled, type Rule } from '../draft.ts';
 
 interface Entry {
   readonly table: string;
@@ -62,16 +62,25 @@ function obstacle(
     return now !== undefined && now.target !== was.target;
   });
   if (!changed) return `other tables use ${was.target} too`;
-  if (functionsIn(draft.text).some((one) => callsIn(one.body).some((call) => call.name === was.target)))
-    return `${was.target} is also called directly`;
   const mentions = [...blanked(draft.before).matchAll(new RegExp(`\\b${was.target}\\b(?!\\s*\\()`, 'g'))].length;
-  if (mentions > uses.length) return `the address of ${was.target} is also used elsewhere`;
+  const later = [...blanked(draft.text).matchAll(new RegExp(`\\b${was.target}\\b(?!\\s*\\()`, 'g'))].length;
+  if (mentions > uses.length || later > 0) return `the address of ${was.target} is also used elsewhere`;
   return undefined;
+}
+
+/** Gives the function another name in new code, because its own name is taken by what the table leads to. */
+function renameCalled(draft: Draft, name: string): string {
+  const own = `kpatch_own_${name}`;
+  for (const { index } of [...blanked(draft.text).matchAll(new RegExp(`\\b${name}\\b(?=\\s*\\()`, 'g'))].reverse())
+    draft.replace(index, index + name.length, own);
+  return own;
 }
 
 /** Restores the entry, and makes the old function call the new one. */
 function redirect(draft: Draft, was: Entry, now: Entry): void {
   draft.replace(now.start, now.end, was.target);
+  // Functions that call the old one by its name still mean it.
+  const own = isCalled(draft.functions, was.target) ? renameCalled(draft, was.target) : undefined;
   const old = functionNamed(draft.before, was.target)!;
   const given = old.parameters.map(({ name }) => name).join(', ');
   const isVoid = /\bvoid\s*$/.test(old.head.slice(0, old.head.indexOf(old.name)));
@@ -94,7 +103,7 @@ function redirect(draft: Draft, was: Entry, now: Entry): void {
   draft.applied(
     'operations',
     `${was.table}.${was.field}`,
-    `the table keeps ${was.target}, which now calls ${now.target}`,
+    `the table keeps ${was.target}, which now calls ${now.target}${own === undefined ? '' : `; what calls it by its name calls ${own}`}`,
     `nothing compares the pointer with ${was.target} or ${now.target}`,
   );
 }

@@ -5,7 +5,8 @@
  */
 import { type CFunction, callsIn, functionsIn } from '../../source/c-functions.ts';
 import type { Draft, Rule } from '../draft.ts';
-import { onStacks, type StructureChange, structureChange, structureChanges } from '../merged-structure.ts';
+import { onStacks, type StructureChange, structureChange, structureChanges, subjectOf } from '../merged-structure.ts';
+import type { Declaration } from '../structure-text.ts';
 import type { SourceText } from '../surroundings.ts';
 import { containers, pointersTo } from '../zeroed-objects.ts';
 
@@ -18,10 +19,12 @@ export const stackStructure: Rule = {
         continue;
       const members = change.added.flatMap(({ names }) => names);
       // Each member by its name, so that what other rules could not do is settled.
-      const subjects = members.length === 0 ? [`struct ${name}`] : members.map((member) => `${name}.${member}`);
+      const subjects = members.length === 0 ? [subjectOf(change)] : members.map((member) => `${name}.${member}`);
       const problem = obstacle(change, draft.surroundings.users(name));
       if (problem !== undefined) {
-        for (const subject of subjects) draft.unable('stack-structure', subject, problem);
+        // Members of other types often have the same layout (`const`, signs), which only the build can tell.
+        const mayBeSame = members.length === 0 && change.removed.length === 0 && !change.isReordered;
+        if (!mayBeSame) for (const subject of subjects) draft.unable('stack-structure', subject, problem);
         continue;
       }
       const last = change.after.declarations.at(-1)!;
@@ -41,8 +44,14 @@ export const stackStructure: Rule = {
 const linked =
   /\b(?:\w*_head|\w*_node|mutex_waiter|work_struct|delayed_work|timer_list|hrtimer|completion|wait_queue_\w+|kref|refcount_t|kobject|device|tasklet_struct|notifier_block)\b(?!\s*\*)/;
 
+/** A declaration without the names of its members, which may be like those of types. */
+function typeOf({ text, names, isPlain }: Declaration): string {
+  if (!isPlain) return text;
+  return names.reduce((rest, name) => rest.replace(new RegExp(`\\b${name}\\b(?=\\s*(?:[[,:]|$))`), ''), text);
+}
+
 function obstacle({ name, before, after }: StructureChange, users: readonly SourceText[]): string | undefined {
-  const member = [...before.declarations, ...after.declarations].find(({ text }) => linked.test(text));
+  const member = [...before.declarations, ...after.declarations].find((one) => linked.test(typeOf(one)));
   if (member !== undefined) return `"${member.text}" can make an object of struct ${name} known to other tasks`;
   const [outer] = containers(name, users);
   if (outer !== undefined) return `struct ${outer} contains an object of struct ${name}`;

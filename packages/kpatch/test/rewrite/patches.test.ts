@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { failure, type KpatchError } from '#kpatch/base/errors/error.ts';
 import type { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { rewritePatches } from '#kpatch/rewrite/patches.ts';
 import { readSeries } from '#kpatch/source/series.ts';
@@ -19,7 +20,7 @@ before(() => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 let count = 0;
-async function rewrite(edit: (text: string) => string, names?: readonly string[]) {
+async function rewrite(edit: (text: string) => string, names?: readonly string[], refusal?: KpatchError) {
   const patch = join(folder, 'fix.patch');
   writeFileSync(patch, sourcePatch(join(folder, 'tree'), { 'a/b.c': edit }));
   const facts = {
@@ -28,7 +29,7 @@ async function rewrite(edit: (text: string) => string, names?: readonly string[]
   } as unknown as KernelFacts;
   const work = join(folder, `work-${count++}`);
   mkdirSync(work);
-  return await rewritePatches(facts, readSeries([patch]), work, names);
+  return await rewritePatches(facts, readSeries([patch]), work, names, refusal === undefined ? {} : { refusal });
 }
 
 test('a rule makes another patch', async () => {
@@ -44,6 +45,13 @@ test('what a rule cannot show to be the same is refused, with the reason', async
   const error = await provokes('rewrite-refused', () => rewrite((text) => text.replace('= 4', '= f()')));
   assert.equal(error.exit, 4);
   assert.match(error.message, /limit: its value is not a plain constant/);
+});
+
+test('with the refusal of a build only that counts which it is about', async () => {
+  const about = (symbol: string) => failure('diff-data-changed', { name: symbol });
+  const edit = (text: string): string => text.replace('= 4', '= f()');
+  await provokes('rewrite-refused', () => rewrite(edit, undefined, about('limit')));
+  await provokes('rewrite-nothing', () => rewrite(edit, undefined, about('limited')));
 });
 
 test('without anything to rewrite, and for an unknown rule', async () => {

@@ -63,6 +63,21 @@ describe('operations', () => {
     assert.equal(outcome, 'applied');
     assert.match(patch, /old_read\(struct a \*a, int n\)/);
   });
+  test('functions that call the old one by its name go on calling it', () => {
+    const caller = 'int g(void) { return old_read(0, 1); }\n';
+    const better = old.replace('return 1', 'return 3');
+    const { patch, outcome, text } = rewritten(
+      old + table('old_read') + caller,
+      better + now + table('new_read') + caller,
+      'operations',
+    );
+    assert.equal(outcome, 'applied', text);
+    assert.match(text, /what calls it by its name calls kpatch_own_old_read$/);
+    assert.match(patch, /^\+static int kpatch_own_old_read\(struct a \*a, int n\)$/m);
+    assert.match(patch, /^\+\treturn 3;$/m);
+    assert.match(patch, /^\+int g\(void\) \{ return kpatch_own_old_read\(0, 1\); \}$/m);
+    assert.match(patch, /^\+\ttypeof\(new_read\(a, n\)\) result = new_read\(a, n\);$/m);
+  });
   for (const [what, before, after, problem] of [
     [
       'another table uses it',
@@ -71,10 +86,10 @@ describe('operations', () => {
       /other tables/,
     ],
     [
-      'it is called',
-      `${old}${table('old_read')}int g(void) { return old_read(0, 1); }`,
-      `${old}${now}${table('new_read')}int g(void) { return old_read(0, 1); }`,
-      /called directly/,
+      'new code uses its address',
+      `${old}${table('old_read')}`,
+      `${old}${now}${table('new_read')}void *h(void) { return old_read; }\n`,
+      /address/,
     ],
     [
       'its address is used',
@@ -243,7 +258,8 @@ const holed: Surroundings = {
           ],
         }
       : undefined,
-  sizeOf: (type) => ({ spinlock_t: 4, seqcount_t: 4, 'enum e': 4 })[type],
+  sizeOf: (type) => ({ spinlock_t: 4, seqcount_t: 4, 'enum e': 4, refcount_t: 4 })[type],
+  numberSize: (type) => ({ dm_block_t: 8, handle_t: 4 })[type],
   users: () => [],
 };
 
@@ -277,6 +293,13 @@ describe('padding', () => {
     assert.doesNotMatch(patch, /^-\t/m, 'nothing else changes');
   });
 
+  test('a type that names a number is one', () => {
+    const { patch, notes } = moved('\thandle_t seen;');
+    assert.equal(notes[0]!.outcome, 'applied', notes[0]!.text);
+    assert.match(patch, /^\+\thandle_t seen;$/m);
+    assert.match(moved('\tdm_block_t seen;').notes[0]!.text, /no padding of 8 bytes/);
+  });
+
   test('two members share a hole, a comment stays with its member', () => {
     const { patch } = merged(
       structure(members),
@@ -296,6 +319,8 @@ describe('padding', () => {
   for (const [what, line, rest, problem] of [
     ['no room', '\tlong more;', [], /no padding of 8 bytes/],
     ['a type that needs initialisation', '\tstruct list_head list;', [], /no plain member/],
+    ['a count that 0 is no valid value of', '\trefcount_t users;', [], /no plain member/],
+    ['a type without a known size', '\tother_t other;', [], /no plain member/],
     ['a bit field', '\tunsigned int bit : 1;', [], /no plain member/],
     ['memory that is not cleared', '\tu32 seen;', ['return 0;', 'kmalloc'], /kmalloc does not clear/],
     ['no allocation at all', '\tu32 seen;', ['return 0;', 'find'], /no allocation is seen/],
@@ -387,6 +412,8 @@ describe('stack-structure', () => {
     for (const [was, now] of [
       ['\tu8 b;\n', '\tu64 b;\n'],
       ['\tu8 b;\n', ''],
+      // A name like that of a type.
+      ['\tint device, free_head;\n', '\tu64 device, free_head;\n'],
     ] as const)
       assert.equal(on(source(was), source(now)).notes[0]?.outcome, 'applied');
   });
@@ -424,6 +451,8 @@ describe('stack-structure', () => {
       'static int other(struct args *mine)\n{\n\treturn stop_machine(use_all, (void *)mine, NULL);\n}\n',
       /stop_machine may give an object/,
     ],
+    ['a list has it', '\tstruct list_head list;\n', undefined, '', /known to other tasks/],
+    ['lists have it', '\tstruct list_head a, list[2];\n', undefined, '', /known to other tasks/],
     ['somebody waits for it', '\tstruct completion done;\n', undefined, '', /known to other tasks/],
     ['there is none', '', '\treturn 0;\n', '', /no object .* is on a stack/],
   ] as const)
@@ -522,6 +551,18 @@ describe('kept-member', () => {
     assert.match(notes[0].assumes, /copes with 0/);
     assert.doesNotMatch(patch, /long size/);
   });
+  test('that no object is on a stack does not matter then, nor that another structure may keep its layout', () => {
+    const other = (type: string): string => `struct t {\n\t${type} n;\n};\n`;
+    const { notes } = merged(
+      other('int') + structure(members),
+      other('const int') + structure(members.replace('\tlong size;\n', '')),
+      ['stack-structure', 'kept-member', 'padding'],
+    );
+    assert.deepEqual(
+      notes.map(({ rule, name, outcome }) => [rule, name, outcome]),
+      [['kept-member', 'struct s: size', 'applied']],
+    );
+  });
   test('members in another order keep the old one', () => {
     const { patch, notes } = merged(
       structure(members),
@@ -570,6 +611,14 @@ describe('init-part', () => {
     );
     assert.equal(outcome, 'applied', text);
   });
+  test('and an allocation that is looked at', () => {
+    const { outcome, text } = rewritten(
+      'static int __init start(void) { p = a(); use(p); return 0; }\n',
+      'static int __init start(void) { p = a(); if (!p) { pr_err("no"); return -ENOMEM; } use(p); return 0; }\n',
+      'init-part',
+    );
+    assert.equal(outcome, 'applied', text);
+  });
   for (const [what, before, after] of [
     ['does more', 'return a();', 'register_b(&b); return a();'],
     ['does more in a condition', 'return a();', 'if (register_b(&b)) return -EIO; return a();'],
@@ -577,6 +626,15 @@ describe('init-part', () => {
     ['stores another value', 'limit = 4; return 0;', 'limit = 8; return 0;'],
     ['ends early', 'limit = 4; return 0;', 'if (!cpu_has(X)) return 0; limit = 4; return 0;'],
     ['calls the same with other arguments', 'set(4); return 0;', 'set(8); return 0;'],
+    [
+      'does more after an early end',
+      'int ret; if (off) return 0; ret = a(); return ret;',
+      'int ret; if (off) return 0; ret = a(); b(); return ret;',
+    ],
+    ['stores another value under a condition', 'if (fips) rank += 2; return 0;', 'if (fips) rank += 4; return 0;'],
+    ['counts', 'a(); return 0;', 'a(); users++; return 0;'],
+    ['has another condition', 'if (good) { a(); } return 0;', 'if (good && !odd) { a(); } return 0;'],
+    ['does it more often', 'while (n) { a(); } return 0;', 'while (n > 1) { a(); } return 0;'],
   ] as const)
     test(`refused: initialisation that ${what}`, () => {
       const { outcome } = rewritten(

@@ -157,6 +157,8 @@ test('a changed initial value and a changed table take effect, and unloading tak
 {
 	char *s = enabled ? "ENABLED\\n" : "DISABLED\\n";
 
+	if (nbytes == 7)
+		return bm_status_read(file, buf, nbytes, ppos);
 	return simple_read_from_buffer(buf, nbytes, ppos, s, strlen(s));
 }
 
@@ -181,11 +183,13 @@ echo "before: $(cat $status)"
 insmod /status.ko || echo insmod failed
 n=0; while [ "$(cat $patch/transition)" != 0 ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done
 echo "with: $(cat $status)"
+echo "by name: $(dd if=$status bs=7 count=1 2>/dev/null)"
 echo 0 > $patch/enabled; n=0; while [ -d $patch ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done
 echo "after: $(cat $status)"
 dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`);
     assert.match(output, /before: enabled/, output);
     assert.match(output, /with: DISABLED/);
+    assert.match(output, /by name: disable$/m, 'the old function, where the new one calls it');
     assert.match(output, /after: enabled/);
     assert.match(output, /log clean/);
   } finally {
