@@ -2,8 +2,9 @@
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
-# Every kpatch that a test starts checks its own JSON output against docs/schemas.
-CHECKED := NODE_OPTIONS=--import=$(CURDIR)/packages/kpatch/test/output-check.ts
+# Every kpatch that a test starts checks its own JSON output against docs/schemas. Compiled sources are kept: each test file is a
+# process that reads hundreds of them.
+CHECKED := NODE_OPTIONS=--import=$(CURDIR)/packages/kpatch/test/output-check.ts NODE_COMPILE_CACHE=$(CURDIR)/build/node
 
 .PHONY: help install install-all check format docs packages test attacks demo channel-demo factory-demo fleet-demo screenshots bench fuzz machines soak corpus clean
 

@@ -1,25 +1,24 @@
 /** An empty embedded database with all tables: making one costs ten seconds of a processor, copying one nothing. */
-import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { temporaryFolder } from 'kpatch/parts';
 import { Queue } from '#factory/queue/queue.ts';
 import { openDatabase } from '#factory/store/database.ts';
+import { copyDatabase, prepared } from '../../kpatch/test/prepared.ts';
 
-let made: Promise<string> | undefined;
+const modules = join(import.meta.dirname, '../../../node_modules');
+const madeFrom = [
+  join(import.meta.dirname, '../store/database.ts'),
+  join(import.meta.dirname, '../queue/queue.ts'),
+  join(modules, '@electric-sql/pglite/package.json'),
+  join(modules, 'pg-boss/package.json'),
+];
 
-async function make(): Promise<string> {
-  const folder = temporaryFolder('kpatch-database-').path;
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+async function make(folder: string): Promise<void> {
   const database = await openDatabase(folder, undefined);
   await (await Queue.open(database)).close();
   await database.close();
-  return join(folder, 'database');
 }
 
 /** Puts one into the folder of a factory that has none yet. */
 export async function giveDatabase(home: string): Promise<void> {
-  if (existsSync(join(home, 'database'))) return;
-  made ??= make();
-  mkdirSync(home, { recursive: true });
-  cpSync(await made, join(home, 'database'), { recursive: true });
+  copyDatabase(await prepared('factory-database', madeFrom, make), home);
 }

@@ -9,6 +9,7 @@ import { openDatabase } from '#factory/store/database.ts';
 import { State } from '#factory/store/state.ts';
 import { PostgresServer } from '../../kpatch/test/postgres.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
+import { giveDatabase } from './empty-database.ts';
 import { lines } from './repository.ts';
 import { RELEASE, World } from './world.ts';
 
@@ -143,6 +144,7 @@ test('the embedded database: a second process, damaged files, dump and restore',
   await state.note('built', RELEASE, { version: 1 });
   const dump = await state.dump();
   await first.close();
+  await giveDatabase(join(folder.path, 'other'));
   const again = await openDatabase(join(folder.path, 'other'), undefined);
   const restored = new State(again, state.blobs);
   await restored.restore(dump);

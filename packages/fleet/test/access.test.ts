@@ -18,6 +18,7 @@ import { openDatabase } from '#fleet/store/database.ts';
 import { addRelease, importCves } from '#fleet/store/import.ts';
 import { tableNames } from '#fleet/store/tables.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
+import { giveDatabase } from './empty-database.ts';
 import { TestFleet } from './world.ts';
 
 const kernel = '6.1.0-47-amd64';
@@ -293,6 +294,7 @@ test('backup and restore: the same rows in another database, and new ones after 
   const file = join(folder.path, 'backup.gz');
   const rows = await backup(world.database, file);
   await provokes('fleet-backup', () => restore(world.database, file));
+  await giveDatabase(join(folder.path, 'other'));
   const other = await openDatabase(join(folder.path, 'other'), undefined);
   try {
     writeFileSync(join(folder.path, 'cut.gz'), readFileSync(file).subarray(0, -50));

@@ -20,8 +20,10 @@ import { type Machine, thisMachine } from '../../kpatch/host/machine/machine.ts'
 import { installedPatches } from '../../kpatch/host/store/store.ts';
 import { TufChannel, urlOf } from '../../kpatch/test/channel/tuf-channel.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
+import { giveDatabase } from './empty-database.ts';
 
 const folder = temporaryFolder('kpatch-fleet-');
+await giveDatabase(join(folder.path, 'home'));
 const database = await openDatabase(join(folder.path, 'home'), undefined);
 const valid = makeCertificate(join(folder.path, 'tls'));
 after(async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { run } from 'kpatch/parts';
+import { run, temporaryFolder } from 'kpatch/parts';
 import { createApiToken } from '#fleet/access/accounts.ts';
 import { commandLine } from '#fleet/access/audit.ts';
 import { Reach } from '#fleet/cli/reach.ts';
@@ -13,13 +13,13 @@ import { writeModule } from '../../kpatch/test/channel/module-file.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
 import { TestFleet } from './world.ts';
 
-const tlsFolder = await TestFleet.open();
-const tls = makeCertificate(join(tlsFolder.folder.path, 'tls'));
+const tlsFolder = temporaryFolder('kpatch-fleet-');
+const tls = makeCertificate(tlsFolder.path);
 const world = await TestFleet.open({ tls: { certificate: tls.certificate, key: tls.key } });
 const url = await world.fleet.server.listen({ host: '127.0.0.1', port: 0 });
 after(async () => {
   await world[Symbol.asyncDispose]();
-  await tlsFolder[Symbol.asyncDispose]();
+  tlsFolder[Symbol.dispose]();
 });
 
 async function tokenFile(role: string): Promise<string> {

@@ -7,6 +7,7 @@ import { defaultConfig, type FleetConfig } from '#fleet/config.ts';
 import { type Fleet, openFleet } from '#fleet/server/fleet.ts';
 import type { SimulatedHost } from '#fleet/simulate/host.ts';
 import { type Database, openDatabase } from '#fleet/store/database.ts';
+import { giveDatabase } from './empty-database.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -22,6 +23,7 @@ export class TestFleet implements AsyncDisposable {
 
   static async open(settings: object = {}, url?: string): Promise<TestFleet> {
     const world = new TestFleet();
+    if (url === undefined) await giveDatabase(world.folder.path);
     world.database = await openDatabase(world.folder.path, url);
     const config: FleetConfig = defaultConfig(world.folder.path, settings);
     world.fleet = await openFleet(world.database, config, () => world.now);

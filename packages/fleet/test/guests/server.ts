@@ -7,6 +7,7 @@ import { run } from 'kpatch/parts';
 import { FleetClient } from '#fleet/api/client.ts';
 import { sender } from '#fleet/cli/reach.ts';
 import { makeCertificate } from '#fleet/simulate/certificate.ts';
+import { giveDatabase } from '../empty-database.ts';
 
 const program = join(import.meta.dirname, '../../cli/main.ts');
 const PASSWORD = 'a long password of a test';
@@ -46,6 +47,7 @@ export class ServerProcess implements AsyncDisposable {
     const { certificate, key, authorities, authoritiesFile } = tls;
     const settings = { schema: 'kpatch.fleet/1', listen: { port: 0 }, tls: { certificate, key }, intervalSeconds };
     writeFileSync(join(home, 'fleet.json'), JSON.stringify(settings));
+    await giveDatabase(home);
     await command(['-C', home, 'account', 'set', 'olga', '--role', 'operator', '--password-file', '-'], PASSWORD);
     const token = await command(['-C', home, 'api-token', 'create', 'test', '--role', 'admin']);
     const tokenFile = join(home, 'api-token');

@@ -2,11 +2,12 @@
  * Live patches written by hand for tests of the host: C against the stock kernel's headers, with the manifest that each
  * should have.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { runOk } from '#kpatch/base/run.ts';
 import { type Manifest, manifestBytes } from '#kpatch/module/manifest.ts';
+import { prepared } from '../prepared.ts';
 import type { StockKernel } from './stock-kernel.ts';
 
 export interface HandMade {
@@ -92,9 +93,15 @@ module_exit(end);
 MODULE_LICENSE("GPL");
 `;
 
-/** Builds all of them for a kernel with one run of kbuild; gives the modules by name. */
+const madeFrom = [import.meta.filename, join(import.meta.dirname, '../../module/manifest.ts')];
+
+/** All of them for a kernel, built by the first test file that asks; gives the modules by name. */
 export async function buildHandMade(kernel: StockKernel): Promise<ReadonlyMap<string, Buffer>> {
-  return buildModules(kernel, handMade, { hook });
+  const folder = await prepared(`host-modules-${kernel.release}`, madeFrom, async (place) => {
+    for (const [name, bytes] of await buildModules(kernel, handMade, { hook }))
+      writeFileSync(join(place, `${name}.ko`), bytes);
+  });
+  return new Map(readdirSync(folder).map((name) => [basename(name, '.ko'), readFileSync(join(folder, name))]));
 }
 
 /** Builds live patches, and modules that are none from their source by name, with one run of kbuild. */

@@ -2,9 +2,10 @@
  * The rules of the differ, where each exists, and which cases show it. The table in docs/differ-rules.md is printed from
  * this and from what the tests run, so a rule without a case on an architecture is seen there and fails the test.
  */
+import { sha256 } from '#kpatch/base/digest.ts';
 import { catalogue } from '#kpatch/base/errors/entries/all.ts';
-import { type CasePair, pairsOf } from './pairs.ts';
-import type { Target } from './targets.ts';
+import { type CasePair, cases, pairsOf } from './pairs.ts';
+import { type Target, targets } from './targets.ts';
 
 type Arch = Target['arch'];
 
@@ -143,7 +144,9 @@ const refusalsOn: Readonly<Record<string, readonly Arch[]>> = {
   'diff-reference-ambiguous': ['x86-64', 's390x', 'aarch64'],
 };
 
-function countsOf(shows: (pair: CasePair) => boolean): ReadonlyMap<Arch, number> {
+type Shows = (pair: CasePair) => boolean;
+
+function countsOf(shows: Shows): ReadonlyMap<Arch, number> {
   const counts = new Map<Arch, number>();
   for (const pair of pairsOf(false)) {
     const { arch } = pair.target;
@@ -156,7 +159,7 @@ interface Row {
   readonly group: Rule['group'];
   readonly text: string;
   readonly on: readonly Arch[];
-  readonly counts: ReadonlyMap<Arch, number>;
+  readonly shows: Shows;
 }
 
 function rows(): readonly Row[] {
@@ -166,25 +169,61 @@ function rows(): readonly Row[] {
       group,
       text,
       on,
-      counts: countsOf(({ one }) => cases.test(one.name)),
+      shows: ({ one }: CasePair) => cases.test(one.name),
     })),
     ...refusals.map((code) => ({
       group: 'Refusals' as const,
       text: `\`${code}\``,
       on: refusalsOn[code] ?? architectures,
-      counts: countsOf(({ one, target }) => {
+      shows: ({ one, target }: CasePair) => {
         const expected = typeof one.expect === 'function' ? one.expect(target) : one.expect;
         return expected === code;
-      }),
+      },
     })),
   ];
 }
 
 /** The rules that no case shows on an architecture where they exist. */
 export function missing(): readonly string[] {
-  return rows().flatMap(({ text, on, counts }) =>
-    on.filter((arch) => (counts.get(arch) ?? 0) === 0).map((arch) => `${text} on ${arch}`),
-  );
+  return rows().flatMap(({ text, on, shows }) => {
+    const counts = countsOf(shows);
+    return on.filter((arch) => (counts.get(arch) ?? 0) === 0).map((arch) => `${text} on ${arch}`);
+  });
+}
+
+/** Every case that is about it is compiled for this target in every run: the machine that most hosts have. */
+const first = targets[1]!;
+
+/**
+ * What one run of the tests takes of the table: every case, on the first target where it is about that; every rule on every
+ * architecture where it exists; and each case once more. What there is a choice of, the seed draws.
+ */
+export function drawn(seed: number): readonly CasePair[] {
+  const all = inOrderOf(pairsOf(false), seed);
+  const taken = new Set(all.filter(({ target }) => target === first));
+  const takeOne = (shows: Shows): void => {
+    for (const pair of all) {
+      if (taken.has(pair) || !shows(pair)) continue;
+      taken.add(pair);
+      return;
+    }
+  };
+  for (const { on, shows } of rows())
+    for (const arch of on) {
+      const fits: Shows = (pair) => pair.target.arch === arch && shows(pair);
+      if (![...taken].some(fits)) takeOne(fits);
+    }
+  for (const one of cases) takeOne((pair) => pair.one === one);
+  return [...taken];
+}
+
+/** The list in an order that is the same for the same seed. */
+function inOrderOf(list: readonly CasePair[], seed: number): readonly CasePair[] {
+  const place = (pair: CasePair): string => sha256(`${seed} ${pair.one.name} ${pair.target.name}`);
+  return list
+    .map((pair) => [place(pair), pair] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, pair]) => pair);
 }
 
 /** docs/differ-rules.md. */
@@ -194,7 +233,8 @@ export function rulesDocument(): string {
   const parts = [...new Set(all.map(({ group }) => group))].map((group) => {
     const lines = all
       .filter((row) => row.group === group)
-      .map(({ text, on, counts }) => {
+      .map(({ text, on, shows }) => {
+        const counts = countsOf(shows);
         const cells = architectures.map((arch) => (on.includes(arch) ? String(counts.get(arch) ?? 0) : '–'));
         return `| ${text} | ${cells.join(' | ')} |`;
       });
