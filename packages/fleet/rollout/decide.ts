@@ -130,7 +130,13 @@ function inOrder(rollout: Rollout, facts: Facts, now: number): Decision {
     : soaking(rollout, at, facts, now);
 }
 
+/**
+ * Where no host runs the kernel yet, every ring would be over as it begins, and the hosts that come later would all get the release at
+ * once. A single ring without hosts is skipped.
+ */
 function openNext({ rings }: Rollout, { rings: facts }: Facts, at: number): Decision {
+  if (facts.every(({ hosts }) => hosts === 0))
+    return wait({ code: 'empty', text: 'No host of the fleet has reported that it runs the kernel.' });
   const ring = rings[at]!;
   const size = plural(facts[at]!.hosts, 'host');
   return {

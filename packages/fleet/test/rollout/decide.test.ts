@@ -72,6 +72,17 @@ test('hosts that are away or cannot load the release do not keep a ring from set
   assert.deepEqual(decide(rollout([open]), facts(0, { rings: empty }), now).actions, [{ do: 'settle', ring: 0 }]);
 });
 
+test('a ring without hosts is skipped; without any host the first ring waits', () => {
+  const none = { hosts: 0, patched: 0, away: 0, unable: 0 };
+  const some = { ...none, hosts: 3 };
+  const two = rollout([ring('a', { state: 'done' }), ring('b')]);
+  assert.deepEqual(decide(two, facts(0, { rings: [none, some] }), now).actions, [{ do: 'open', ring: 1 }]);
+  const first = rollout([ring('a'), ring('b')]);
+  assert.deepEqual(decide(first, facts(0, { rings: [none, some] }), now).actions, [{ do: 'open', ring: 0 }]);
+  const nobody = decide(first, facts(0, { rings: [none, none] }), now);
+  assert.deepEqual([nobody.actions, codes(nobody)], [[], ['empty']]);
+});
+
 test('too few host-days or a suspicion keep the next ring closed, also after the soak time', () => {
   const soaking = ring('a', { state: 'soaking', opened: now, settled: now });
   const later = now + 2 * HOUR;
