@@ -4,6 +4,7 @@
  */
 import { type Change, type FunctionChange, membersOf, placeOf, type Statement } from '../change.ts';
 import type { Hazard, HazardKind } from '../hazard.ts';
+import { structuresOf } from '../structures.ts';
 
 /** Members of short-lived or counting use, whose stored values have no meaning of their own for later readers. */
 const plain =
@@ -67,8 +68,8 @@ function readBefore({ removed }: FunctionChange, name: string): boolean {
 /** Members of a structure whose type changes while their name stays. */
 function retyped({ files }: Change): Hazard[] {
   return files.flatMap(({ file, before, after }) => {
-    const old = structures(before);
-    return [...structures(after)].flatMap(([name, now]) => {
+    const old = structuresOf(before);
+    return [...structuresOf(after)].flatMap(([name, now]) => {
       const then = old.get(name);
       if (then === undefined) return [];
       return [...now].flatMap(([member, type]): Hazard[] => {
@@ -93,19 +94,6 @@ function same(a: string, b: string): boolean {
   const bare = (type: string): string =>
     type.replace(/\b(?:const|volatile|__rcu|__user|__iomem|__counted_by\([^)]*\))\s*/g, '').replace(/\s+/g, '');
   return bare(a) === bare(b);
-}
-
-function structures(text: string): Map<string, Map<string, string>> {
-  const found = new Map<string, Map<string, string>>();
-  for (const [, name, body] of text.matchAll(/^struct\s+(\w+)\s*\{([^{}]*)\}/gm)) {
-    const members = new Map<string, string>();
-    for (const line of body!.replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/g, '').split(';')) {
-      const [, type, member] = /^\s*([\w\s]+?[\s*]+)(\w+)(?:\s*\[[^\]]*\])?\s*$/.exec(line) ?? [];
-      if (type !== undefined) members.set(member!, type.replace(/\s+/g, ' ').trim());
-    }
-    found.set(name!, members);
-  }
-  return found;
 }
 
 /** A `void *` argument that a function takes as another type than before. */

@@ -1,11 +1,12 @@
 /** A member that new code initialises in one function and uses in another: objects from before the load were never initialised so. */
 import { type Change, callsOf, type FunctionChange, memberOf, membersOf, placeOf, type Statement } from '../change.ts';
 import type { Hazard, HazardKind } from '../hazard.ts';
+import { structuresOf } from '../structures.ts';
 
 export const uninitialised: HazardKind = {
   kind: 'uninitialised',
-  title: 'New code uses a lock, timer, list or flag that only new code initialises.',
-  find: (change) => [...initialisers(change), ...flags(change)],
+  title: 'New code uses a lock, timer, list, flag or new member that only new code initialises.',
+  find: (change) => [...initialisers(change), ...flags(change), ...newMembers(change)],
 };
 
 const initialiser =
@@ -33,6 +34,47 @@ function initialisers({ functions }: Change): Hazard[] {
     }
   }
   return found;
+}
+
+const preparing = /probe|init|setup|create|alloc|attach|bind|start|open|new|register|connect|bringup/i;
+
+/** A member that a structure of the heap has only after the patch: what prepares an object stores it, and something else reads it. */
+function newMembers({ functions, unchanged, files }: Change): Hazard[] {
+  const found: Hazard[] = [];
+  for (const [struct, member] of files.flatMap(addedMembers)) {
+    const bodies = [...unchanged, ...functions.flatMap(({ after }) => after ?? [])].map(({ body }) => body);
+    if (bodies.some((body) => isOnStack(struct, body))) continue;
+    const stores = ({ added }: FunctionChange): boolean =>
+      added.some((one) => membersOf(one).written.includes(member) && !storesNothing(one.text, member));
+    const reads = ({ added }: FunctionChange): Statement | undefined =>
+      added.find((one) => membersOf(one).read.includes(member));
+    const maker = functions.find((one) => preparing.test(one.name) && stores(one));
+    const user = functions.find((one) => one !== maker && !preparing.test(one.name) && reads(one) !== undefined);
+    if (maker === undefined || user === undefined) continue;
+    const what = `${maker.name} sets the new member ${member} of struct ${struct}, and ${user.name} reads it`;
+    found.push(hazard(user, reads(user), what, member));
+  }
+  return found;
+}
+
+function addedMembers({ before, after }: { before: string; after: string }): [string, string][] {
+  const old = structuresOf(before);
+  return [...structuresOf(after)].flatMap(([struct, members]) => {
+    const then = old.get(struct);
+    if (then === undefined) return [];
+    return [...members.keys()]
+      .filter((member) => !then.has(member))
+      .map((member): [string, string] => [struct, member]);
+  });
+}
+
+function storesNothing(text: string, member: string): boolean {
+  return new RegExp(`(?:->|\\.)${member} = (?:0|false|NULL)$`).test(text);
+}
+
+/** True if the body has an object of the structure, so that objects do not live long. */
+function isOnStack(struct: string, body: string): boolean {
+  return new RegExp(`\\bstruct\\s+${struct}\\s+\\w+\\s*[;=,]`).test(body);
 }
 
 /** A bit that new code sets in one function and tests in another, under a name that the patch adds. */

@@ -100,6 +100,13 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
         'static int probe(struct d *d) { mutex_init(&d->ctl_lock); return start(d); }\nstatic int control(struct d *d) { mutex_lock(&d->ctl_lock); d->n++; mutex_unlock(&d->ctl_lock); return 0; }',
     },
     {
+      what: 'probe stores a new member that an attribute reads',
+      before:
+        'struct d {\n\tint n;\n};\nstatic int d_probe(struct d *d) { return 0; }\nstatic int rate_show(struct d *d) { return ask(d); }',
+      after:
+        'struct d {\n\tint n;\n\tu32 rate;\n};\nstatic int d_probe(struct d *d) { d->rate = ask(d); return 0; }\nstatic int rate_show(struct d *d) { return d->rate; }',
+    },
+    {
       what: 'a new flag says that something was done',
       before:
         '#define A_BUSY 1\nstatic void open(struct d *d) { start(d); }\nstatic void shut(struct d *d) { stop(d); }',
@@ -184,6 +191,20 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
 };
 
 const harmless: readonly Case[] = [
+  {
+    what: 'a new member of which 0 is the first value',
+    before:
+      'struct d {\n\tint n;\n};\nstatic int d_probe(struct d *d) { return 0; }\nstatic int work(struct d *d) { return ask(d); }',
+    after:
+      'struct d {\n\tint n;\n\tbool gone;\n};\nstatic int d_probe(struct d *d) { d->gone = false; return 0; }\nstatic int work(struct d *d) { if (d->gone) return 0; return ask(d); }\nstatic void remove(struct d *d) { d->gone = true; }',
+  },
+  {
+    what: 'a new member of objects on stacks',
+    before:
+      'struct d {\n\tint n;\n};\nstatic void d_init(struct d *d) { d->n = 1; }\nstatic int use(struct d *d) { return d->n; }\nstatic int all(void) { struct d d; d_init(&d); return use(&d); }',
+    after:
+      'struct d {\n\tint n;\n\tint m;\n};\nstatic void d_init(struct d *d) { d->n = 1; d->m = 2; }\nstatic int use(struct d *d) { return d->n + d->m; }\nstatic int all(void) { struct d d; d_init(&d); return use(&d); }',
+  },
   {
     what: 'a helper finds and locks what the function unlocks under its own name',
     before:
