@@ -32,5 +32,6 @@ function outside(text: string): string {
     .replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
     .replace(/^#\s*(?:include|define|undef)(?:.*\\\n)*.*$/gm, '')
     .replace(/^[\w \t*]+\([^;{}]*\);/gm, '')
-    .replace(/\s+/g, ' ');
+    .replace(/\s+/g, ' ')
+    .trim();
 }
