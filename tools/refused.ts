@@ -6,7 +6,7 @@
  * docs/corpus.md.
  *
  * `--screen` passes over fixes that only change bodies of ordinary functions, which are hardly ever refused: then only refused
- * fixes are counted. `--again` rewrites once more what was not proven. `--no-prove` builds only. `--table` prints what the folder has.
+ * fixes are counted. `--only NAME,NAME` takes only draws of these names, such as those that an earlier run refused. `--again` rewrites once more what was not proven. `--no-prove` builds only. `--table` prints what the folder has.
  */
 import { mkdirSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -32,6 +32,7 @@ const { values } = parseArgs({
     draws: { type: 'string', default: '100000' },
     folder: { type: 'string', default: 'refused' },
     screen: { type: 'boolean', default: false },
+    only: { type: 'string' },
     again: { type: 'boolean', default: false },
     'no-prove': { type: 'boolean', default: false },
     table: { type: 'boolean', default: false },
@@ -65,13 +66,17 @@ async function collect(folder: string): Promise<void> {
   const difference = new SourceDifference(older, newer, files, { allowExpired: false });
   const map = await new KernelFacts(older).objects();
   const tried = new Map(known(folder).map((one) => [one.id, one]));
+  const only = values.only === undefined ? undefined : new Set(values.only.split(','));
   let refused = 0;
   let draws = 0;
   for (const fix of draw(files, map, Number(values.seed))) {
     if (refused >= Number(values.wanted) || draws >= Number(values.draws)) break;
+    if (only !== undefined && only.size === 0) break;
+    if (only?.delete(fix.name) === false) continue;
     if (values.screen && !mayBeRefused(fix, older.paths.tree, newer.paths.tree)) continue;
     draws++;
-    const id = `${values.seed}${values.screen ? 's' : ''}-${String(draws).padStart(3, '0')}`;
+    const way = only !== undefined ? 'o' : values.screen ? 's' : '';
+    const id = `${values.seed}${way}-${String(draws).padStart(3, '0')}`;
     let one = tried.get(id);
     if (one === undefined) {
       const outcome = await buildFix(fix, draws, difference, folder);
@@ -80,7 +85,7 @@ async function collect(folder: string): Promise<void> {
       const sources = { old: older.sourceVersion ?? '', new: newer.sourceVersion ?? '' };
       const release = older.release;
       const { name, files: own } = outcome.fix;
-      one = { id, name, files: own, release, sources, result: kind, detail: outcome.detail, screened: values.screen };
+      one = { id, name, files: own, release, sources, result: kind, detail: outcome.detail, screened: way !== '' };
       keep(folder, one, patch);
     }
     one = await follow(one, folder, difference);

@@ -15,7 +15,7 @@ export interface TriedFix {
   /** `built`, `cut`, or the code of the error, from a build without rewriting. */
   readonly result: string;
   readonly detail: string;
-  /** True if it was drawn among those that may be refused only. */
+  /** True if it was drawn among those that may be refused only, or by its name. */
   readonly screened: boolean;
   readonly hazards?: readonly Pick<Hazard, 'kind' | 'place' | 'reason'>[];
   readonly rewrite?: { readonly result: string; readonly detail: string; readonly rules: readonly string[] };
