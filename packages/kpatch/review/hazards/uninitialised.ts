@@ -6,7 +6,7 @@ import { structuresOf } from '../structures.ts';
 export const uninitialised: HazardKind = {
   kind: 'uninitialised',
   title: 'New code uses a lock, timer, list, flag or new member that only new code initialises.',
-  find: (change) => [...initialisers(change), ...flags(change), ...newMembers(change)],
+  find: (change) => [...initialisers(change), ...flags(change), ...newMembers(change), ...newFields(change)],
 };
 
 const initialiser =
@@ -55,6 +55,38 @@ function newMembers({ functions, unchanged, files }: Change): Hazard[] {
     found.push(hazard(user, reads(user), what, member));
   }
   return found;
+}
+
+/** A field that static data has only after the patch, and that new code reads: data that is registered lacks it. */
+function newFields({ functions, unchanged, files }: Change): Hazard[] {
+  const found: Hazard[] = [];
+  const defined = new Set([...functions, ...unchanged].map(({ name }) => name));
+  for (const { before, after } of files) {
+    const old = fieldsOfData(before);
+    for (const [field, { data, value }] of fieldsOfData(after)) {
+      // Data that the patch adds, or that has it already, is no data from before the load.
+      // A function that a table now has is no value that new code computes with.
+      if (old.has(field) || defined.has(value) || !new RegExp(`\\b${data}\\b`).test(before)) continue;
+      const user = functions.find(
+        (one) => one.added.some((text) => membersOf(text).read.includes(field)) && usesMember(one, field),
+      );
+      if (user === undefined) continue;
+      found.push(
+        hazard(user, statementWith(user, field), `${data} now says .${field}, and ${user.name} now reads it`, field),
+      );
+    }
+  }
+  return found;
+}
+
+/** Fields that initial values of static structures name, with one structure or table that has it, and its value there. */
+function fieldsOfData(text: string): Map<string, { readonly data: string; readonly value: string }> {
+  const fields = new Map<string, { readonly data: string; readonly value: string }>();
+  const data = /^(?:static\s+)?(?:const\s+)?struct\s+\w+\s+(?:const\s+)?(\w+)[^=;(){}]*=\s*\{([\s\S]*?)^\}/gm;
+  for (const [, name, body] of text.matchAll(data))
+    for (const [, field, value] of body!.matchAll(/\.(\w+)\s*=(?!=)\s*([^,}\n]*)/g))
+      if (!fields.has(field!)) fields.set(field!, { data: name!, value: value!.trim() });
+  return fields;
 }
 
 function addedMembers({ before, after }: { before: string; after: string }): [string, string][] {

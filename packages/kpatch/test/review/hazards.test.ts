@@ -107,6 +107,13 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
         'struct d {\n\tint n;\n\tu32 rate;\n};\nstatic int d_probe(struct d *d) { d->rate = ask(d); return 0; }\nstatic int rate_show(struct d *d) { return d->rate; }',
     },
     {
+      what: 'a registered table says more, and probe reads it',
+      before:
+        'static const struct usb_device_id ids[] = {\n\t{ .idVendor = 1 },\n};\nstatic int d_probe(struct d *d, const struct usb_device_id *id) { return 0; }',
+      after:
+        'static const struct usb_device_id ids[] = {\n\t{ .idVendor = 1, .driver_info = 7 },\n};\nstatic int d_probe(struct d *d, const struct usb_device_id *id) { d->features = id->driver_info; return 0; }',
+    },
+    {
       what: 'a new flag says that something was done',
       before:
         '#define A_BUSY 1\nstatic void open(struct d *d) { start(d); }\nstatic void shut(struct d *d) { stop(d); }',
@@ -191,6 +198,19 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
 };
 
 const harmless: readonly Case[] = [
+  {
+    what: 'a table gets a function, which reads a member of that name',
+    before: 'static struct driver d = {\n\t.name = "d",\n};\nstatic int dump(struct d *d) { return 0; }',
+    after:
+      'static struct driver d = {\n\t.name = "d",\n\t.dump = dump,\n};\nstatic int dump(struct d *d) { return d->ops->dump; }',
+  },
+  {
+    what: 'a table that says more to code that read it before, and a new one',
+    before:
+      'static const struct id ids[] = {\n\t{ .vendor = 1 },\n\t{ .vendor = 2, .info = 3 },\n};\nstatic int d_probe(struct d *d, const struct id *id) { d->a = id->info; return 0; }',
+    after:
+      'static const struct id ids[] = {\n\t{ .vendor = 1, .info = 7 },\n\t{ .vendor = 2, .info = 3 },\n};\nstatic const struct more more = {\n\t.size = 4,\n};\nstatic int d_probe(struct d *d, const struct id *id) { d->a = id->info; return d->a + d->m->size; }',
+  },
   {
     what: 'a new member of which 0 is the first value',
     before:
