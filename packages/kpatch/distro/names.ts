@@ -24,10 +24,13 @@ export function packageTypeOfEcosystem(ecosystem: string): DistributionNaming['p
   )?.packageType;
 }
 
-/** The version of the package in the text of /proc/version; undefined if it names none. */
+/**
+ * The version of the package in the text of /proc/version; undefined if it names none. It is in the part that `uname -v` prints, from the number of
+ * the build on: the compiler's version stands before it, in the same words.
+ */
 export function versionInBanner(text: string): string | undefined {
   const words = alternatives(namings.flatMap(({ banner = [] }) => banner));
-  return new RegExp(`\\b(?:${words}) (\\d\\S*)`).exec(text)?.[1];
+  return new RegExp(`#\\d.*?\\b(?:${words}) (\\d[\\w.+~:-]*)`).exec(text)?.[1];
 }
 
 /** The parts of a kernel release that is the version of its package: `5.14.0-427.13.1`, `.el9_4`, `x86_64`. */
