@@ -123,8 +123,30 @@ async function demo(work: string): Promise<void> {
     join(work, 'proof.pub'),
   );
   const day = (ago: number): string => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
-  await own('channel', 'kernel', dir, older.release, '--released', day(60), '--package-version', older.version);
-  await own('channel', 'kernel', dir, newer.release, '--released', day(1), '--package-version', newer.version);
+  // Debian testing has no number to take it from.
+  const distribution = ['--distribution', 'Debian:12'];
+  await own(
+    'channel',
+    'kernel',
+    dir,
+    older.release,
+    '--released',
+    day(60),
+    '--package-version',
+    older.version,
+    ...distribution,
+  );
+  await own(
+    'channel',
+    'kernel',
+    dir,
+    newer.release,
+    '--released',
+    day(1),
+    '--package-version',
+    newer.version,
+    ...distribution,
+  );
   await own('channel', 'add', dir, module(older, 1));
   await own('channel', 'publish', dir);
 

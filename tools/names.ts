@@ -19,7 +19,7 @@ interface Subject {
   readonly pattern: RegExp;
 }
 
-/** Names in lower case, in capitals and with a capital, as words or as the beginning of a name like `debianPart`. */
+/** Names in lower case, in capitals and with a capital, as words or as the beginning of a name like `debianNaming`. */
 function namesPattern(names: Iterable<string>): RegExp {
   const written = [...new Set(names)].flatMap((name) => [
     name,
@@ -71,11 +71,9 @@ const allowed: readonly (readonly [file: string, text: RegExp, reason: string])[
     'formats/ needs the sandbox, and platform/ needs formats/; it is the machine that kpatch runs on',
   ],
   ['channel/follow/manager/apt.ts', /DEBIAN_FRONTEND/, 'an environment variable of debconf'],
-  ['advisory/version.ts', /debianPart/, "the order of Debian's versions, which is a format"],
   ['kbuild/include-graph.ts', /usr\|debian/, 'a folder of source packages that holds no code'],
   ['cli/channel/advisory.ts', /Debian:12/, 'an example in a help text'],
-  ['cli/channel/channel-publish.ts', /Debian:12/, 'an example in a help text, and a default'],
-  ['base/errors/entries/channel.ts', /on Debian under/, 'an example in an error'],
+  ['cli/channel/channel-publish.ts', /Debian:12/, 'an example in a help text'],
 ];
 
 /** The code of a line without its comment; our formatter leaves comments alone on their lines or after the code. */

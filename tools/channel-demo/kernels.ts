@@ -1,7 +1,7 @@
 /** The newest stock kernel that apt offers in a series, and an older one whose source it offers too. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { compareDebian } from '#kpatch/advisory/version.ts';
+import { compareDeb } from '#kpatch/advisory/version.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
 import { cacheRoot } from '#kpatch/base/workspace.ts';
 
@@ -31,7 +31,7 @@ export async function newestKernels(series = '6.1'): Promise<[StockRelease, Stoc
     const version = /^Version: (.*)$/m.exec(stdout.toString())?.[1] ?? '';
     if (offered.has(version)) kernels.push({ release: name.replace('linux-image-', ''), version });
   }
-  kernels.sort((a, b) => compareDebian(b.version, a.version));
+  kernels.sort((a, b) => compareDeb(b.version, a.version));
   const [newest, ...others] = kernels;
   const older = others.filter(({ version }) => version !== newest?.version);
   const ready = older.find(({ release }) => existsSync(join(cacheRoot(), 'kernels', release))) ?? older[0];

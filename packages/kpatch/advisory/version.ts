@@ -6,16 +6,16 @@ export type Compare = (a: string, b: string) => number;
 
 /** The order of a scheme. */
 export function compareBy(scheme: Scheme): Compare {
-  return { deb: compareDebian, rpm: compareRpm, upstream: compareUpstream }[scheme];
+  return { deb: compareDeb, rpm: compareRpm, upstream: compareUpstream }[scheme];
 }
 
 /** Debian Policy 5.6.12: `[epoch:]upstream[-revision]`. Total: any two strings can be compared. */
-export function compareDebian(a: string, b: string): number {
+export function compareDeb(a: string, b: string): number {
   const [one, two] = [splitDebian(a), splitDebian(b)];
   return (
     comparePrefixNumber(one.epoch, two.epoch) ||
-    debianPart(one.upstream, two.upstream) ||
-    debianPart(one.revision, two.revision)
+    debPart(one.upstream, two.upstream) ||
+    debPart(one.revision, two.revision)
   );
 }
 
@@ -31,7 +31,7 @@ function splitDebian(version: string): { epoch: string; upstream: string; revisi
 }
 
 /** Runs of non-digits (`~` before the end, before letters, before all else) and of digits in turn. */
-function debianPart(a: string, b: string): number {
+function debPart(a: string, b: string): number {
   let i = 0;
   let j = 0;
   while (i < a.length || j < b.length) {

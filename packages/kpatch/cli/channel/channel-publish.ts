@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { ecosystemHere } from '../../advisory/kernel.ts';
 import { isCveId } from '../../advisory/record.ts';
 import { readSources } from '../../advisory/sources.ts';
 import { failure } from '../../base/errors/error.ts';
@@ -49,7 +50,7 @@ export function registerPublish(channel: Command): void {
     .description('add a kernel to the channel, or extend its support window')
     .option('--released <day>', 'day of its release, on which its support window starts')
     .option('--package-version <version>', 'version of its package, such as 6.1.192-2')
-    .option('--distribution <name>', 'distribution as named in advisories, such as Debian:12')
+    .option('--distribution <name>', 'distribution as named in advisories, such as Debian:12 (default: this one)')
     .option('--arch <arch>', 'architecture, as `uname -m` prints it (default: this machine)')
     .option('--extend <day>', 'new last day of its support window')
     .option('--reason <text>', 'why the window is extended')
@@ -109,11 +110,16 @@ async function kernel(_: Context, options: KernelOptions, dir: string, release: 
     options.extend === undefined
       ? (before?.extended ?? null)
       : { until: parseDay(options.extend, '--extend'), reason: options.reason ?? '' };
+  const distribution = options.distribution ?? before?.distribution ?? ecosystemHere();
+  if (distribution === undefined)
+    throw failure('usage', {
+      problem: 'kpatch does not know how advisories name this distribution: give --distribution NAME',
+    });
   const next: ChannelKernel = {
     schema: kernelSchema,
     release,
     arch: options.arch ?? before?.arch ?? machineNameHere(),
-    distribution: options.distribution ?? before?.distribution ?? 'Debian:12',
+    distribution,
     packageVersion: options.packageVersion ?? before?.packageVersion ?? release,
     released,
     extended,

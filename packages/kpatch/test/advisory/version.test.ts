@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { compareDebian, compareRpm, compareUpstream, rpmvercmp, upstreamOf } from '#kpatch/advisory/version.ts';
+import { compareDeb, compareRpm, compareUpstream, rpmvercmp, upstreamOf } from '#kpatch/advisory/version.ts';
 
 /** Lines `a b result` as the upstream projects' own test tables have them. */
 function check(compare: (a: string, b: string) => number, table: string): void {
@@ -102,7 +102,7 @@ const debian = `1.0 1.0 0
   1.18.36:5.4 1.18.36:5.5 -1
   21-cvs4 21-cvs3 1`;
 
-test('deb: vectors of dpkg and apt', () => check(compareDebian, debian));
+test('deb: vectors of dpkg and apt', () => check(compareDeb, debian));
 
 test('deb: the same answers as dpkg --compare-versions, also for random versions', () => {
   // dpkg refuses an epoch that is not a number, so it cannot be asked about that line of apt's table.
@@ -122,7 +122,7 @@ test('deb: the same answers as dpkg --compare-versions, also for random versions
   const said = spawnSync('sh', ['-c', shell], { encoding: 'utf8' }).stdout.trim().split('\n').map(Number);
   assert.equal(said.length, pairs.length);
   for (const [at, [a, b]] of pairs.entries()) {
-    assert.equal(Math.sign(compareDebian(a!, b!)), said[at], `${a} against ${b}`);
+    assert.equal(Math.sign(compareDeb(a!, b!)), said[at], `${a} against ${b}`);
   }
 });
 
@@ -143,7 +143,7 @@ test('upstream versions of CVE records', () => {
 
 test('any two strings compare, and fast', () => {
   const odd = ['', ':', '-', '~', '^', 'ä', '-:-', `${'1'.repeat(5000)}`, 'a'.repeat(5000), '\0', '1:2:3-4-5'];
-  for (const compare of [compareDebian, compareRpm, compareUpstream]) {
+  for (const compare of [compareDeb, compareRpm, compareUpstream]) {
     for (const a of odd) for (const b of odd) assert.ok(Number.isFinite(compare(a, b)));
   }
 });

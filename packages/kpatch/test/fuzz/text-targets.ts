@@ -2,7 +2,7 @@
 import { parseChangelog } from '#kpatch/advisory/formats/changelog.ts';
 import { cvss3Score } from '#kpatch/advisory/formats/cvss3.ts';
 import { cvss4Score } from '#kpatch/advisory/formats/cvss4.ts';
-import { compareDebian, compareRpm, compareUpstream } from '#kpatch/advisory/version.ts';
+import { compareDeb, compareRpm, compareUpstream } from '#kpatch/advisory/version.ts';
 import { readSettings } from '#kpatch/channel/follow/settings.ts';
 import { Ending, parseOptions } from '#kpatch/compat/kpatch-build-options.ts';
 import { parseKallsyms, parseReadelf } from '#kpatch/differ/parts/symbols/symbol-table.ts';
@@ -186,7 +186,7 @@ export const textTargets: readonly Target[] = [
     name: 'versions',
     seeds: () => ['1:6.1~rc1+b-2', '5.14.0-570.el9_6.1', '6.1.192'],
     words: ['~', '^', ':', '-', '+'],
-    read: text((one) => [compareDebian(one, '1:6.1-2'), compareRpm(one, '5-1'), compareUpstream(one, '6.1')]),
+    read: text((one) => [compareDeb(one, '1:6.1-2'), compareRpm(one, '5-1'), compareUpstream(one, '6.1')]),
     long: (bytes) => '1a'.repeat(bytes >> 1),
   },
   {

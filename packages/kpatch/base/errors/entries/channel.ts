@@ -30,7 +30,7 @@ export const channelErrors = table({
     exit: 1,
     what: '{file} is not the changelog of a kernel package: {problem}',
     why: 'kpatch reads from it which version fixed which vulnerability',
-    fix: 'give the changelog of the linux package (on Debian under /usr/share/doc/linux-image-*), plain or gzip, or the output of `rpm -q --changelog kernel`',
+    fix: 'give the changelog that the kernel package installs (/usr/share/doc/linux-image-*/changelog*.gz), plain or gzip, or the output of `rpm -q --changelog kernel`',
   },
   'advisory-selection': {
     exit: 2,
