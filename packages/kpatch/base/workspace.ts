@@ -24,6 +24,18 @@ export function cacheRoot(): string {
   return process.getuid?.() === 0 ? '/var/cache/kpatch' : join(homedir(), '.cache', 'kpatch');
 }
 
+/** A settings file of this user by its name: below `$XDG_CONFIG_HOME`, else `/etc/kpatch` for root and `~/.config` for others. */
+export function settingsFile(name: string): string {
+  const base = process.env.XDG_CONFIG_HOME;
+  if (process.getuid?.() === 0 && base === undefined) return join('/etc/kpatch', name);
+  return join(base !== undefined && isAbsolute(base) ? base : join(homedir(), '.config'), 'kpatch', name);
+}
+
+/** The folder of this user's session; undefined without one. */
+export function sessionFolder(): string | undefined {
+  return process.env.XDG_RUNTIME_DIR;
+}
+
 /** The folders that programs are looked for in, in their order. */
 export function programFolders(): string[] {
   return (process.env.PATH ?? '/usr/bin:/bin').split(delimiter).filter((folder) => folder !== '');

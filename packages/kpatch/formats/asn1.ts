@@ -3,16 +3,12 @@
  * to load, so it is loaded at the first message.
  */
 import { createRequire } from 'node:module';
+import { once } from '../base/once.ts';
 
 type Asn1js = typeof import('asn1js');
 type Block = InstanceType<Asn1js['BaseBlock']>;
 
-let library: Asn1js | undefined;
-
-function asn1js(): Asn1js {
-  library ??= createRequire(import.meta.url)('asn1js') as Asn1js;
-  return library;
-}
+const asn1js = once(() => createRequire(import.meta.url)('asn1js') as Asn1js);
 
 /** One element. Tags are those of X.690: the class, and the number in it. */
 export interface Asn1 {

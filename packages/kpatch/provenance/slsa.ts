@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { isSea } from 'node:sea';
 import { sha256, sha256File } from '../base/digest.ts';
 import { readBytes } from '../base/files.ts';
+import { once } from '../base/once.ts';
 import { version } from '../base/version.ts';
 import { type ProvenanceStatement, type Resource, statementType } from './statement.ts';
 
@@ -54,13 +55,8 @@ export async function provenanceOf(facts: BuildFacts, builder = unnamedBuilder):
   };
 }
 
-let own: Promise<Resource> | undefined;
-
 /** This program: the executable, or the sources of a checkout as a `dirHash` (in-toto, digest_set.md). */
-export function ownDigest(): Promise<Resource> {
-  own ??= isSea() ? executable() : Promise.resolve(checkout());
-  return own;
-}
+export const ownDigest = once(async (): Promise<Resource> => (isSea() ? await executable() : checkout()));
 
 async function executable(): Promise<Resource> {
   return { name: `kpatch ${version}`, digest: { sha256: await sha256File(process.execPath) } };

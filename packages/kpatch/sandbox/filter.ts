@@ -6,6 +6,7 @@ import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { join } from 'node:path';
 import { temporaryFolder } from '../base/files.ts';
+import { once } from '../base/once.ts';
 import { type SystemCalls, systemCallsOf } from './system-calls.ts';
 
 /** BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JEQ | BPF_K, … (linux/bpf_common.h). */
@@ -79,18 +80,14 @@ export function filterProgram(machine: number, little: boolean): Uint8Array | un
   return bytes;
 }
 
-let file: string | undefined | null = null;
-
-/** A file with the filter for this machine, which bwrap reads; undefined on a machine that is not known. */
-export function filterFile(): string | undefined {
-  if (file !== null) return file;
+/** A file with the filter for this machine, which bwrap reads; undefined on a machine that is not known. Written once. */
+export const filterFile = once((): string | undefined => {
   const program = filterProgram(machineHere(), endianness() === 'LE');
-  file = undefined;
   if (program === undefined) return undefined;
-  file = join(temporaryFolder('kpatch-filter-').path, 'filter');
+  const file = join(temporaryFolder('kpatch-filter-').path, 'filter');
   writeFileSync(file, program);
   return file;
-}
+});
 
 /** `e_machine` of this very program: bytes 18 and 19 of its ELF header. */
 function machineHere(): number {

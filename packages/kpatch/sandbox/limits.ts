@@ -1,5 +1,6 @@
 /** What one program in a sandbox may use at most (setrlimit(2)); far above what the largest file of a kernel needs. */
 import { readFileSync } from 'node:fs';
+import { once } from '../base/once.ts';
 
 const GIB = 2 ** 30;
 
@@ -59,11 +60,8 @@ const names: Readonly<Record<string, string>> = {
   'Max processes': 'nproc',
 };
 
-let known: ReadonlyMap<string, number> | undefined;
-
 /** What this process may ask for at most: only the privileged raise a hard limit. */
-function hardLimits(): ReadonlyMap<string, number> {
-  if (known !== undefined) return known;
+const hardLimits = once((): ReadonlyMap<string, number> => {
   const found = new Map<string, number>();
   try {
     for (const line of readFileSync('/proc/self/limits', 'latin1').split('\n')) {
@@ -73,6 +71,5 @@ function hardLimits(): ReadonlyMap<string, number> {
   } catch {
     // without /proc nothing is known, and prlimit says what is wrong
   }
-  known = found;
   return found;
-}
+});

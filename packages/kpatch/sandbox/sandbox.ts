@@ -8,6 +8,7 @@
 import { type StdioOptions, spawnSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { failure, KpatchError } from '../base/errors/error.ts';
+import { once } from '../base/once.ts';
 import { packageOf } from '../base/process/tools.ts';
 import { openFiles, type RunOptions, type RunResult, run, toolFailed } from '../base/run.ts';
 import { isSandboxed } from '../base/workspace.ts';
@@ -65,13 +66,10 @@ export function sandboxedSync(
   return kept === undefined ? sandboxedSync(command, args, options) : { status: kept.status, stdout: `${stdout}` };
 }
 
-let tried: Promise<void> | undefined;
-
 /** Makes sure, once, that there is a sandbox here, for callers that start a program themselves. Error: `sandbox-unavailable`. */
-export function requireSandbox(): Promise<void> {
-  tried ??= sandboxedOk('true', [], { view: {} }).then(() => {});
-  return tried;
-}
+export const requireSandbox = once(async (): Promise<void> => {
+  await sandboxedOk('true', [], { view: {} });
+});
 
 /** What a sandbox for a virtual machine has that others have not. */
 export interface GuestNeeds {

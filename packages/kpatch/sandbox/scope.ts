@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { sessionFolder } from '../base/workspace.ts';
 
 /** The sandbox may take most of the memory, but the machine goes on. */
 const properties = ['MemoryMax=80%', 'MemorySwapMax=0', 'TasksMax=8192'];
@@ -13,7 +14,7 @@ let usable = true;
 /** The command line of systemd-run(1) that goes before the sandbox's; empty if systemd does not run this machine. */
 export function scopeCommand(): string[] {
   if (!usable || !existsSync('/run/systemd/system') || !existsSync('/usr/bin/systemd-run')) return [];
-  const runtime = process.env.XDG_RUNTIME_DIR ?? '';
+  const runtime = sessionFolder() ?? '';
   const user = process.getuid?.() !== 0;
   if (user && !existsSync(join(runtime, 'systemd/private'))) return [];
   const settings = properties.flatMap((property) => ['--property', property]);

@@ -1,6 +1,8 @@
 /**
  * CSAF 2.0 and 2.1 documents, security advisories and VEX, as Red Hat, SUSE and this project's own channels publish them.
  */
+
+import { once } from '../../base/once.ts';
 import { list, number, object, type Plain, text, texts } from '../../base/plain.ts';
 import { namesOf } from '../../platform/registry.ts';
 import { type Advisory, type Applicability, isCveId, type VersionRule } from '../record.ts';
@@ -124,13 +126,15 @@ function fromPurl(purl: string | undefined): Omit<KernelProduct, 'stream'> | und
   }
 }
 
-let rpmId: RegExp | undefined;
+const rpmId = once(
+  () =>
+    new RegExp(
+      `(?:^|:)([a-z][a-z-]*)-((?:\\d+:)?[\\w.~^+]+-[\\w.~^+]+)\\.(?:${[...namesOf('rpm'), 'src'].join('|')})$`,
+    ),
+);
 
 function fromId(id: string): Omit<KernelProduct, 'stream'> | undefined {
-  rpmId ??= new RegExp(
-    `(?:^|:)([a-z][a-z-]*)-((?:\\d+:)?[\\w.~^+]+-[\\w.~^+]+)\\.(?:${[...namesOf('rpm'), 'src'].join('|')})$`,
-  );
-  const [, name, version] = rpmId.exec(id) ?? [];
+  const [, name, version] = rpmId().exec(id) ?? [];
   return name !== undefined && version !== undefined && isKernel(name) ? { name, version, scheme: 'rpm' } : undefined;
 }
 

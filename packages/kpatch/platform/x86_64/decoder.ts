@@ -1,5 +1,6 @@
 /** Instructions of x86-64 through iced-x86. The library takes 70 ms to load, so it is loaded at the first instruction. */
 import { createRequire } from 'node:module';
+import { once } from '../../base/once.ts';
 import type { Decoder, DisassembledLine, Flow, Instruction } from '../platform.ts';
 
 type Iced = typeof import('iced-x86');
@@ -7,12 +8,7 @@ type Iced = typeof import('iced-x86');
 /** No instruction of x86 is longer. */
 const LONGEST = 15;
 
-let library: Iced | undefined;
-
-function iced(): Iced {
-  library ??= createRequire(import.meta.url)('iced-x86') as Iced;
-  return library;
-}
+const iced = once(() => createRequire(import.meta.url)('iced-x86') as Iced);
 
 /** Bytes that are decoded at once: code is mostly asked for in order. */
 const AHEAD = 128;

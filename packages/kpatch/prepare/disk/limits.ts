@@ -4,10 +4,9 @@
  * `max_size=20G` and `older_than=90d`.
  */
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
+import { settingsFile } from '../../base/workspace.ts';
 
 export interface CacheLimits {
   /** Bytes. */
@@ -50,10 +49,7 @@ export function sizeText(bytes: number): string {
 
 /** Where this user's limits are set. */
 export function limitsFile(): string {
-  if (process.getuid?.() === 0 && process.env.XDG_CONFIG_HOME === undefined) return '/etc/kpatch/cache.conf';
-  const base = process.env.XDG_CONFIG_HOME;
-  const folder = base !== undefined && isAbsolute(base) ? base : join(homedir(), '.config');
-  return join(folder, 'kpatch', 'cache.conf');
+  return settingsFile('cache.conf');
 }
 
 /** The limits of this machine or user; none if there is no file. Errors: `cache-settings`, `file-unreadable`. */

@@ -3,10 +3,9 @@
  * lines `repository=…` and `cves=…`. Without the file, both come from kernel.org and cve.org.
  */
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { readBytes } from '../../base/files.ts';
+import { settingsFile } from '../../base/workspace.ts';
 
 export interface OriginSettings {
   /** The file that these were read from, or would be. */
@@ -24,10 +23,7 @@ export const COMMIT_PATCHES = 'https://git.kernel.org/pub/scm/linux/kernel/git/s
 
 /** Where the settings of this user are. */
 export function originSettingsFile(): string {
-  const base = process.env.XDG_CONFIG_HOME;
-  if (process.getuid?.() === 0 && base === undefined) return '/etc/kpatch/build.conf';
-  const folder = base !== undefined && isAbsolute(base) ? base : join(homedir(), '.config');
-  return join(folder, 'kpatch', 'build.conf');
+  return settingsFile('build.conf');
 }
 
 /** The settings of this user. Errors: `build-settings`, `file-unreadable`. */

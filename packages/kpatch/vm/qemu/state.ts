@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { failure } from '../../base/errors/error.ts';
 import { writeError } from '../../base/files.ts';
+import { sessionFolder } from '../../base/workspace.ts';
 
 /** The folder of this user, made if missing: below `/run` for root, else below the session's or the temporary folder. */
 export function stateFolder(): string {
   const uid = process.getuid?.() ?? 0;
-  const parent = uid === 0 ? '/run' : (process.env.XDG_RUNTIME_DIR ?? tmpdir());
+  const parent = uid === 0 ? '/run' : (sessionFolder() ?? tmpdir());
   const path = join(parent, `kpatch-vm-${uid}`);
   try {
     mkdirSync(path, { mode: 0o700, recursive: true });
