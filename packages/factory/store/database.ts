@@ -16,6 +16,9 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** How often a server is asked for workers that give no sign of life: by default one would be noticed up to a minute later. */
+const supervision = { superviseIntervalSeconds: 10, monitorIntervalSeconds: 10 } as const;
+
 /** Raised with every change of the tables. */
 const VERSION = 1;
 
@@ -86,7 +89,7 @@ async function embedded(home: string, name: string): Promise<Database> {
 }
 
 async function served(url: string, name: string): Promise<Database> {
-  const boss = new PgBoss({ connectionString: url, max: 4 });
+  const boss = new PgBoss({ connectionString: url, max: 4, ...supervision });
   boss.on('error', () => {}); // A lost connection shows where it is used.
   const db = boss.getDb() as Adapter & { open?(): Promise<void>; close?(): Promise<void> };
   try {

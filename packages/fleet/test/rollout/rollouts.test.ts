@@ -64,7 +64,13 @@ class Machines {
     if (choice.sha256 === next && this.crashes > 0) {
       this.crashes--;
       host.incidents = [
-        { kind: 'crash', key: 'boot', at: new Date().toISOString(), patch: next, text: 'a boot was lost' },
+        {
+          kind: 'crash',
+          key: 'boot',
+          at: new Date(this.world.now).toISOString(),
+          patch: next,
+          text: 'a boot was lost',
+        },
       ];
     } else host.patch = patch(choice.sha256);
   }
@@ -166,7 +172,7 @@ test('a host that joins after a halt gets the release before; a finished rollout
   assert.equal(machines.having('d'.repeat(64)), 1);
   for (const host of machines.hosts.slice(0, 5))
     host.incidents = [
-      { kind: 'crash', key: 'late', at: new Date().toISOString(), patch: next, text: 'a boot was lost' },
+      { kind: 'crash', key: 'late', at: new Date(world.now).toISOString(), patch: next, text: 'a boot was lost' },
     ];
   for (let round = 0; round < 6; round++) await machines.round();
   const { state, reason } = await stored(world, first);

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sha256 } from '#kpatch/base/digest.ts';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { run } from '#kpatch/base/run.ts';
@@ -304,10 +305,23 @@ test('status as one line, by a template, and watched', async () => {
   const odd = await kpatch('status', '--root', image, '--format', '{nope}');
   assert.equal(odd.status, 2);
   assert.match(odd.stderr, /no field \{nope\}; there are release, patches/);
-  const watched = spawnSync('timeout', ['5', program, 'status', '--root', image, '--short', '--watch'], {
-    encoding: 'utf8',
+  const watched = spawn(program, ['status', '--root', image, '--short', '--watch'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
   });
-  assert.equal(watched.stdout, short.stdout, 'a log gets each state once');
+  let seen = '';
+  try {
+    await new Promise<void>((resolve, reject) => {
+      watched.once('exit', (status) => reject(new Error(`it ended with status ${status}`)));
+      watched.stdout.on('data', (part: Buffer) => {
+        seen += part.toString();
+        if (seen.includes('\n')) resolve();
+      });
+    });
+    await sleep(3000); // more looks
+  } finally {
+    watched.removeAllListeners('exit').kill();
+  }
+  assert.equal(seen, short.stdout, 'a log gets each state once');
 });
 
 test('status explains a running transition', async () => {

@@ -28,6 +28,9 @@ import { requireNoEscape, settleLinks } from '#kpatch/sandbox/output.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
 
+/** To write what these packages hold would take much longer, on any machine. */
+const AT_ONCE_MS = 60_000;
+
 /**
  * An rpm package with this archive in it: rpmbuild makes one, and its payload is exchanged for one of the same size, for which
  * the archive takes a file of any size.
@@ -261,7 +264,7 @@ attack(
       const start = Date.now();
       said.push(await provokes('channel-package', () => readPackage(file)));
       assert.match(said.at(-1)!.message, /more than 100 files and folders/);
-      assert.ok(Date.now() - start < 20_000, `${Date.now() - start} ms`);
+      assert.ok(Date.now() - start < AT_ONCE_MS, `${Date.now() - start} ms`);
     }
     return said[0]!;
   },
@@ -292,7 +295,7 @@ attack(
     assert.ok(statSync(file).size < 100_000);
     const start = Date.now();
     const refusal = await provokes('channel-package', () => readPackage(file));
-    assert.ok(Date.now() - start < 20_000, `${Date.now() - start} ms`);
+    assert.ok(Date.now() - start < AT_ONCE_MS, `${Date.now() - start} ms`);
     return refusal;
   },
 );
