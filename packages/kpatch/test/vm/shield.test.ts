@@ -67,7 +67,7 @@ test('a shield refuses calls and logs them; a fix that changes another function 
   try {
     const { output } = await guest.run(`
 modprobe omfs; modprobe brd; mkdir -p /mnt
-settled() { n=0; while grep -q 1 /sys/kernel/livepatch/*/transition && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done; }
+settled() { n=0; while grep -q 1 /sys/kernel/livepatch/*/transition && [ $n -lt 600 ]; do sleep 0.2; n=$((n+1)); done; }
 echo "before: $(mount -t omfs /dev/ram0 /mnt 2>&1)"
 insmod /shield.ko || echo insmod failed; settled
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do last="$(mount -t omfs /dev/ram0 /mnt 2>&1)"; done
@@ -75,7 +75,7 @@ echo "with: $last"
 mount -t tmpfs none /mnt && umount /mnt && echo others work
 echo "logged: $(dmesg | grep -c 'kpatch shield: omfs_fill_super refused: pid [0-9]* comm mount uid 0')"
 insmod /fix.ko || echo insmod failed; settled
-n=0; while [ -d /sys/kernel/livepatch/livepatch_shield_omfs_fill_super ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n+1)); done
+n=0; while [ -d /sys/kernel/livepatch/livepatch_shield_omfs_fill_super ] && [ $n -lt 600 ]; do sleep 0.2; n=$((n+1)); done
 echo "after: $(mount -t omfs /dev/ram0 /mnt 2>&1)"
 grep -o ^fixed /proc/version
 ls /sys/kernel/livepatch
