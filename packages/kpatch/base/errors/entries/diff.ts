@@ -167,7 +167,7 @@ export const diffErrors = table({
   'diff-sealed': {
     exit: 4,
     what: '{user} now takes the address of {name}, which the kernel has sealed against indirect calls (IBT)',
-    why: 'no code took its address before, so an indirect call to it would cause a control protection fault',
+    why: 'no code took its address when the kernel was built, so an indirect call to it would cause a control protection fault',
     fix: 'call the function directly, or through a new function in the patch',
   },
   'diff-removed-address': {

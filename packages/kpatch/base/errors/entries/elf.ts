@@ -23,7 +23,7 @@ export const elfErrors = table({
   'platform-unknown': {
     exit: 1,
     what: 'kpatch does not support the machine {name}',
-    why: 'it must know the instructions, relocations and kernel images of a machine',
+    why: 'kpatch must know the instructions, relocations and kernel images of a machine',
     fix: 'use one of {known}, or add the machine (see docs/adding.md)',
   },
   'elf-truncated': {

@@ -17,7 +17,7 @@ export const reviewErrors = table({
   'review-denied': {
     exit: 4,
     what: 'the patch has {count hazard} of a denied kind: {kind} in {function}',
-    why: 'such a patch loads but can misbehave, because existing data keeps its old meaning',
+    why: 'such a patch loads but can misbehave, because data that already exists keeps its old meaning',
     fix: 'change the patch as the remedies say, or remove the kind from --deny after a person has judged it; see docs/review.md',
   },
 });

@@ -11,7 +11,7 @@ export const sandboxErrors = table({
   'archive-too-large': {
     exit: 4,
     what: '{file} has more than {most} files and folders',
-    why: 'no package or source of a kernel has that many, and to unpack them could fill the disk or take hours',
+    why: 'no package or source of a kernel has that many; unpacking them could fill the disk or take hours',
     fix: 'do not use this package until you know where it comes from',
   },
   'sandbox-output': {

@@ -83,7 +83,7 @@ export const tufErrors = table({
   'tuf-target': {
     exit: 4,
     what: 'the file {path} of {url} is not the one the channel lists: {problem}',
-    why: 'it was changed or cut off; it was not used',
+    why: 'it was changed or cut off, so it was not used',
     fix: 'try another mirror',
   },
   'tuf-record': {
