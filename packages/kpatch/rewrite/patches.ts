@@ -27,7 +27,9 @@ export function rulesAgainst({ code, detail }: Pick<KpatchError, 'code' | 'detai
 }
 
 /** True if the refusal names the structure, table, variable or function that the note is about. */
-function isAbout({ name }: RuleNote, { message, detail }: Pick<KpatchError, 'message' | 'detail'>): boolean {
+function isAbout({ rule, name }: RuleNote, { message, detail }: Pick<KpatchError, 'message' | 'detail'>): boolean {
+  // It names the section and `init_module`, not the function.
+  if (rule === 'init-part') return true;
   const subject = /^(?:struct )?(\w+)/.exec(name)?.[1];
   return subject === undefined || new RegExp(`\\b${subject}\\b`).test(`${message}\n${detail ?? ''}`);
 }
@@ -62,6 +64,11 @@ export async function rewritePatches(
       { where: { file: first.file }, detail },
     );
   }
-  if (notes.length === 0) throw failure('rewrite-nothing', {});
+  const [only] = notes;
+  if (only === undefined) throw failure('rewrite-nothing', {});
+  if (!/^--- /m.test(rewritten.patch)) {
+    const problem = `${only.text}, and nothing else is left of the patch`;
+    throw failure('rewrite-refused', { name: only.name, problem }, { where: { file: only.file } });
+  }
   return { ...rewritten, notes };
 }

@@ -15,7 +15,10 @@ let folder = '';
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'kpatch-rewrite-test-'));
   mkdirSync(join(folder, 'tree/a'), { recursive: true });
-  writeFileSync(join(folder, 'tree/a/b.c'), 'static int limit = 4;\nstatic int f(void)\n{\n\treturn limit;\n}\n');
+  writeFileSync(
+    join(folder, 'tree/a/b.c'),
+    'static int limit = 4;\nstatic int f(void)\n{\n\treturn limit;\n}\nstatic void __exit e(void)\n{\n}\n',
+  );
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -52,6 +55,15 @@ test('with the refusal of a build only that counts which it is about', async () 
   const edit = (text: string): string => text.replace('= 4', '= f()');
   await provokes('rewrite-refused', () => rewrite(edit, undefined, about('limit')));
   await provokes('rewrite-nothing', () => rewrite(edit, undefined, about('limited')));
+});
+
+test('a patch of which nothing is left, and the refusal of initialisation code, which names no function', async () => {
+  const edit = (text: string): string => text.replace('e(void)\n{\n', 'e(void)\n{\n\tf();\n');
+  const error = await provokes('rewrite-refused', () => rewrite(edit));
+  assert.match(error.message, /e: its change is left out: .*, and nothing else is left of the patch/);
+  const name = 'cleanup_module';
+  const refusal = failure('diff-init-changed', { name, section: '.exit.text', object: 'b' });
+  await provokes('rewrite-refused', () => rewrite(edit, undefined, refusal));
 });
 
 test('without anything to rewrite, and for an unknown rule', async () => {
