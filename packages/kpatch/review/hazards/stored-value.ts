@@ -13,7 +13,7 @@ const plain =
 export const storedValue: HazardKind = {
   kind: 'stored-value',
   title: 'A member or callback argument that old code stored is read by new code with another meaning or type.',
-  find: (change) => [...reinterpreted(change), ...retyped(change), ...recast(change)],
+  find: (change) => [...reinterpreted(change), ...retyped(change), ...recast(change), ...counters(change)],
 };
 
 interface Use {
@@ -86,6 +86,29 @@ function retyped({ files }: Change): Hazard[] {
         ];
       });
     });
+  });
+}
+
+const counting = (member: string): RegExp =>
+  new RegExp(`\\b\\w+_(?:inc|add|dec|sub)_return\\w*\\([^;]*(?:->|\\.)${member}\\b|(?:->|\\.)${member}(?:\\+\\+|--)`);
+
+/** A counter whose results were used is gone, and new code counts elsewhere: what was counted before the load is not there. */
+function counters({ functions, files }: Change): Hazard[] {
+  return functions.flatMap((user): Hazard[] => {
+    if (user.after === undefined || !counting('\\w+').test(user.after.body)) return [];
+    const member = user.removed
+      .flatMap((statement) => membersOf(statement).read.filter((name) => counting(name).test(statement.text)))
+      .find((name) => files.every(({ after }) => !new RegExp(`(?:->|\\.)${name}\\b`).test(after)));
+    if (member === undefined) return [];
+    return [
+      {
+        kind: 'stored-value',
+        place: placeOf(user, user.added[0]),
+        function: user.name,
+        reason: `${user.name} no longer counts in ${member}, but elsewhere: existing objects have counted in ${member}`,
+        remedy: `go on from ${member} for existing objects, which keep it`,
+      },
+    ];
   });
 }
 

@@ -12,16 +12,24 @@ export const uninitialised: HazardKind = {
 const initialiser =
   /^(?:spin_lock_init|raw_spin_lock_init|mutex_init|init_rwsem|rwlock_init|sema_init|init_completion|init_waitqueue_head|INIT_LIST_HEAD|INIT_HLIST_HEAD|INIT_(?:DELAYED_|DEFERRABLE_|RCU_)?WORK|timer_setup|hrtimer_(?:init|setup)|tasklet_(?:init|setup)|kref_init|refcount_set|init_srcu_struct|xa_init\w*|idr_init|ida_init|skb_queue_head_init|seqlock_init|seqcount_init|init_rcu_head|kthread_init_work|percpu_ref_init|bitmap_zero|atomic_set)$/;
 
-function initialisers({ functions }: Change): Hazard[] {
+function initialisers({ functions, files }: Change): Hazard[] {
   const existing = functions.filter(({ before, after }) => before !== undefined && after !== undefined);
+  // A member that another structure has now was never initialised there.
+  const fresh = new Set(files.flatMap(addedMembers).map(([, member]) => member));
   const found: Hazard[] = [];
   for (const maker of existing) {
     for (const call of callsOf(maker.added)) {
       const member = memberOf(call.arguments[0] ?? '');
       if (!initialiser.test(call.name) || member === undefined) continue;
-      if (callsOf(maker.removed).some((one) => one.name === call.name && memberOf(one.arguments[0] ?? '') === member))
-        continue;
-      const user = existing.find((one) => one.name !== maker.name && usesMember(one, member));
+      const again = callsOf(maker.removed).some(
+        (one) => one.name === call.name && memberOf(one.arguments[0] ?? '') === member,
+      );
+      if (again && !fresh.has(member)) continue;
+      const user = existing.find(
+        (one) =>
+          one.name !== maker.name &&
+          (fresh.has(member) ? statementWith(one, member) !== undefined : usesMember(one, member)),
+      );
       if (user === undefined) continue;
       found.push(
         hazard(
@@ -82,7 +90,7 @@ function newFields({ functions, unchanged, files }: Change): Hazard[] {
 /** Fields that initial values of static structures name, with one structure or table that has it, and its value there. */
 function fieldsOfData(text: string): Map<string, { readonly data: string; readonly value: string }> {
   const fields = new Map<string, { readonly data: string; readonly value: string }>();
-  const data = /^(?:static\s+)?(?:const\s+)?struct\s+\w+\s+(?:const\s+)?(\w+)[^=;(){}]*=\s*\{([\s\S]*?)^\}/gm;
+  const data = /^(?:static\s+)?(?:const\s+)?struct\s+\w+\s+(?:const\s+)?(\w+)[^=;(){}]*=\s*\{[^\n}]*\n([\s\S]*?)^\}/gm;
   for (const [, name, body] of text.matchAll(data))
     for (const [, field, value] of body!.matchAll(/\.(\w+)\s*=(?!=)\s*([^,}\n]*)/g))
       if (!fields.has(field!)) fields.set(field!, { data: name!, value: value!.trim() });

@@ -29,6 +29,13 @@ function found({ before, after, mention }: Case) {
 const hazardous: Readonly<Record<string, readonly Case[]>> = {
   'stored-value': [
     {
+      what: 'numbers that must not repeat come from another counter',
+      before:
+        'struct peer {\n\tint a;\n\tatomic64_t sent;\n};\nstatic u64 next(struct peer *p, struct key *k) { if (!p) return atomic64_inc_return(&k->seqno); return atomic64_inc_return(&p->sent); }',
+      after:
+        'struct peer {\n\tint a;\n};\nstatic u64 next(struct peer *p, struct key *k) { return atomic64_inc_return(&k->seqno); }',
+    },
+    {
       what: 'a cookie changes its unit on both sides',
       before:
         'static void arm(struct q *q) { q->deadline = jiffies + HZ; }\nstatic int due(struct q *q) { return time_after(jiffies, q->deadline); }',
@@ -105,6 +112,13 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
         'struct d {\n\tint n;\n};\nstatic int d_probe(struct d *d) { return 0; }\nstatic int rate_show(struct d *d) { return ask(d); }',
       after:
         'struct d {\n\tint n;\n\tu32 rate;\n};\nstatic int d_probe(struct d *d) { d->rate = ask(d); return 0; }\nstatic int rate_show(struct d *d) { return d->rate; }',
+    },
+    {
+      what: 'a work moves to another structure',
+      before:
+        'struct port {\n\tstruct delayed_work poll;\n};\nstruct hub {\n\tint n;\n};\nstatic void begin(struct port *p) { INIT_DELAYED_WORK(&p->poll, f); }\nstatic void stop(struct port *p) { cancel_delayed_work_sync(&p->poll); }',
+      after:
+        'struct port {\n\tint n;\n};\nstruct hub {\n\tint n;\n\tstruct delayed_work poll;\n};\nstatic void begin(struct hub *h) { INIT_DELAYED_WORK(&h->poll, f); }\nstatic void stop(struct hub *h) { cancel_delayed_work_sync(&h->poll); }',
     },
     {
       what: 'a registered table says more, and probe reads it',
