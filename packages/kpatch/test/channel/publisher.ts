@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { addPatches, putKernel } from '#kpatch/channel/repository/add.ts';
+import { checkChannel } from '#kpatch/channel/repository/check.ts';
 import {
   type ChannelConfig,
   channelSchema,
@@ -10,6 +11,7 @@ import {
   readConfig,
   writeConfig,
 } from '#kpatch/channel/repository/config.ts';
+import { exportKeys } from '#kpatch/channel/repository/gpg.ts';
 import { kernelSchema } from '#kpatch/channel/repository/kernel.ts';
 import { publish } from '#kpatch/channel/repository/publish.ts';
 import { type ModuleFields, writeModule } from './module-file.ts';
@@ -93,4 +95,11 @@ export class Publisher {
     this.now = new Date(this.now.getTime() + 1000);
     return publish(this.folder, this.config, this.now, silentReporter());
   }
+}
+
+/** What is wrong with the published channel. */
+export async function problems(publisher: Publisher, now = new Date()): Promise<readonly string[]> {
+  const { keys } = publisher.config;
+  const { binary } = await exportKeys(keys);
+  return (await checkChannel(publisher.folder, publisher.config, binary, now)).problems;
 }
