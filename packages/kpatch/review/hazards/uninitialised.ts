@@ -52,8 +52,13 @@ function newMembers({ functions, unchanged, files }: Change): Hazard[] {
   for (const [struct, member] of files.flatMap(addedMembers)) {
     const bodies = [...unchanged, ...functions.flatMap(({ after }) => after ?? [])].map(({ body }) => body);
     if (bodies.some((body) => isOnStack(struct, body))) continue;
-    const stores = ({ added }: FunctionChange): boolean =>
-      added.some((one) => membersOf(one).written.includes(member) && !storesNothing(one.text, member));
+    // Memory that is not cleared has anything there.
+    const stores = ({ added, after }: FunctionChange): boolean =>
+      added.some(
+        (one) =>
+          membersOf(one).written.includes(member) &&
+          (!storesNothing(one.text, member) || /\bk(?:malloc|mem_cache_alloc)\w*\s*\(/.test(after?.body ?? '')),
+      );
     const reads = ({ added }: FunctionChange): Statement | undefined =>
       added.find((one) => membersOf(one).read.includes(member));
     const maker = functions.find((one) => preparing.test(one.name) && stores(one));

@@ -114,6 +114,13 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
         'struct d {\n\tint n;\n\tu32 rate;\n};\nstatic int d_probe(struct d *d) { d->rate = ask(d); return 0; }\nstatic int rate_show(struct d *d) { return d->rate; }',
     },
     {
+      what: 'a new member is 0 in new objects, and old ones were not cleared',
+      before:
+        'struct d {\n\tint n;\n};\nstatic struct d *d_create(void) { struct d *d = kmalloc(sizeof(*d), GFP_KERNEL); return d; }\nstatic int work(struct d *d) { return ask(d); }',
+      after:
+        'struct d {\n\tint n;\n\tbool mapped;\n};\nstatic struct d *d_create(void) { struct d *d = kmalloc(sizeof(*d), GFP_KERNEL); d->mapped = false; return d; }\nstatic int work(struct d *d) { if (d->mapped) return 0; return ask(d); }',
+    },
+    {
       what: 'a work moves to another structure',
       before:
         'struct port {\n\tstruct delayed_work poll;\n};\nstruct hub {\n\tint n;\n};\nstatic void begin(struct port *p) { INIT_DELAYED_WORK(&p->poll, f); }\nstatic void stop(struct port *p) { cancel_delayed_work_sync(&p->poll); }',
