@@ -32,7 +32,10 @@ export class FleetClient {
     this.#fetch = send;
   }
 
-  /** Calls a route. It throws `ApiError` if the server refuses. */
+  /**
+   * Calls a route. It throws `ApiError` if the server refuses. The answer is believed as it is: the server that it comes from was
+   * authenticated and is of this program, and what is printed of it is cleaned like any text.
+   */
   async call<N extends RouteName>(name: N, given: Needed<N>): Promise<Answer<N>> {
     const [method = '', path = ''] = name.split(' ');
     const {

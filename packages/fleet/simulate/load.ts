@@ -1,6 +1,6 @@
 /** Lets simulated machines report at an even rate over TLS with keep-alive, and measures the answers. */
 import { Agent, request } from 'node:https';
-import type { FleetAnswer } from 'kpatch/fleet';
+import { type FleetAnswer, formProblem } from 'kpatch/fleet';
 import type { SimulatedHost } from './host.ts';
 
 export interface LoadOptions {
@@ -80,14 +80,24 @@ function send(url: string, agent: Agent, text: string): Promise<FleetAnswer | st
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', (error) => resolve(error.message));
       response.on('end', () => {
-        const body = Buffer.concat(parts).toString('utf8');
-        resolve(response.statusCode === 200 ? (JSON.parse(body) as FleetAnswer) : `status ${response.statusCode}`);
+        resolve(response.statusCode === 200 ? answerIn(Buffer.concat(parts)) : `status ${response.statusCode}`);
       });
     });
     sent.on('timeout', () => sent.destroy(new Error('no answer within a minute')));
     sent.on('error', (error) => resolve(error.message));
     sent.end(text);
   });
+}
+
+/** The answer, or what is wrong with it. */
+function answerIn(bytes: Buffer): FleetAnswer | string {
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8'));
+    const problem = formProblem('kpatch.fleet-answer/1', value);
+    return problem === undefined ? (value as FleetAnswer) : `an answer of another form: ${problem}`;
+  } catch (error) {
+    return `an answer that is not JSON: ${(error as Error).message}`;
+  }
 }
 
 /** The value below which this share of sorted values lies. */
