@@ -116,9 +116,9 @@ const hazardous: Readonly<Record<string, readonly Case[]>> = {
     {
       what: 'a new member is 0 in new objects, and old ones were not cleared',
       before:
-        'struct d {\n\tint n;\n};\nstatic struct d *d_create(void) { struct d *d = kmalloc(sizeof(*d), GFP_KERNEL); return d; }\nstatic int work(struct d *d) { return ask(d); }',
+        'struct d {\n\tunion {\n\t\tint n;\n\t} u;\n};\nstatic struct d *d_create(void) { struct d *d = kmalloc(sizeof(*d), GFP_KERNEL); return d; }\nstatic int work(struct d *d) { return ask(d); }',
       after:
-        'struct d {\n\tint n;\n\tbool mapped;\n};\nstatic struct d *d_create(void) { struct d *d = kmalloc(sizeof(*d), GFP_KERNEL); d->mapped = false; return d; }\nstatic int work(struct d *d) { if (d->mapped) return 0; return ask(d); }',
+        'struct d {\n\tbool mapped;\n\tunion {\n\t\tint n;\n\t} u;\n};\nstatic struct d *d_create(void) { struct d *d = kmalloc(sizeof(*d), GFP_KERNEL); d->mapped = false; return d; }\nstatic int work(struct d *d) { if (d->mapped) return 0; return ask(d); }',
     },
     {
       what: 'a work moves to another structure',
