@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from 'kpatch/parts';
 import { FleetClient } from '#fleet/api/client.ts';
 import { sender } from '#fleet/cli/reach.ts';
+import type { StoredRollout } from '#fleet/rollout/store.ts';
 import { makeCertificate } from '#fleet/simulate/certificate.ts';
 import { giveDatabase } from '../empty-database.ts';
 
@@ -72,6 +73,34 @@ export class ServerProcess implements AsyncDisposable {
     return await command([...this.#reach, ...args]);
   }
 
+  /** Plans a rollout of `release` and starts it; gives its number. */
+  async roll(kernel: string, release: string, plan: string, previous = ''): Promise<string> {
+    const before = previous === '' ? [] : ['--previous', previous];
+    const options = ['--kernel', kernel, '--release', release, ...before, '--plan', plan];
+    const id = await this.act('rollout', 'create', ...options);
+    await this.act('rollout', 'start', id);
+    return id;
+  }
+
+  async rollout(id: string): Promise<StoredRollout> {
+    return (await this.client.call('GET /api/rollouts/:id', { params: { id } })) as unknown as StoredRollout;
+  }
+
+  /** The state of a rollout and of its rings, as `running done open`. */
+  async standing(id: string): Promise<string> {
+    const { state, rings } = await this.rollout(id);
+    return [state, ...rings.map((ring) => ring.state)].join(' ');
+  }
+
+  /** Waits until `standing` is that. */
+  async reach(id: string, wanted: string): Promise<void> {
+    await this.until(
+      () => this.standing(id),
+      (is) => is === wanted,
+      `rollout ${id}: ${wanted}`,
+    );
+  }
+
   /** Asks until the answer is the wanted one; the error says what it was last. */
   async until<T>(ask: (client: FleetClient) => Promise<T>, isWanted: (value: T) => boolean, what: string): Promise<T> {
     const end = performance.now() + 300_000;
@@ -83,7 +112,7 @@ export class ServerProcess implements AsyncDisposable {
     }
   }
 
-  /** A page as a person sees it who signs in. */
+  /** The text of a page as a person sees it who signs in. */
   async page(path: string): Promise<string> {
     const send = sender(this.authorities);
     const form = new URLSearchParams({ name: 'olga', password: PASSWORD, next: path }).toString();
@@ -92,7 +121,7 @@ export class ServerProcess implements AsyncDisposable {
     const cookie = signedIn.cookie;
     const page = await send(this.#url + path, { method: 'GET', headers: { cookie } });
     if (!page.ok) throw new Error(`${path}: status ${page.status}`);
-    return await page.text();
+    return (await page.text()).replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
