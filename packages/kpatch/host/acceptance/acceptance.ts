@@ -13,7 +13,7 @@ import { type Proof, type ProofDemand, requireProofBytes } from '../../module/pr
 import { proofBeside, proofPath, provenanceBeside } from '../../module/proof-path.ts';
 import { keyId } from '../../module/public-key.ts';
 import { judgeSignature } from '../../module/signature-rules.ts';
-import { blockedByGuard } from '../boot/guard.ts';
+import { blockedByGuard, updateWaits } from '../boot/guard.ts';
 import type { Machine } from '../machine/machine.ts';
 import { runningKernel } from '../machine/running-kernel.ts';
 import type { ModuleFile } from '../store/module-file.ts';
@@ -63,7 +63,7 @@ const issued = new WeakMap<Admission, string>();
 
 /**
  * Admits a module or refuses it. Errors: `machine-mismatch`, `policy-refused`, `policy-unusable`, `key-revoked`, `patch-unwanted`,
- * `patch-crashed`, and where the caller asks for a proof `proof-invalid`, `proof-key`, `proof-key-missing`,
+ * `patch-crashed`, `patch-waits`, and where the caller asks for a proof `proof-invalid`, `proof-key`, `proof-key-missing`,
  * `file-unreadable`.
  */
 export function admit(machine: Machine, module: ModuleFile, options: AdmitOptions): Admission {
@@ -113,13 +113,15 @@ function decide(subject: Subject): Admission {
   return { acceptance, proof: bytes, provenance: built.bytes, alarms };
 }
 
-/** An update neither puts back what the user took out, nor what crashed this machine. */
+/** An update neither puts back what the user took out, nor what crashed this machine, nor at once what may have. */
 function refuseUnattended({ machine, module }: Subject): void {
   const { name, release } = module;
   const at = unwantedSince(machine, module);
   if (at !== undefined) throw failure('patch-unwanted', { name, release, at });
   const crashed = blockedByGuard(machine, release, module.sha256);
   if (crashed !== undefined) throw failure('patch-crashed', { name, at: crashed.at });
+  const waits = updateWaits(machine, release, module.sha256);
+  if (waits !== undefined) throw failure('patch-waits', { name, ...waits });
 }
 
 /** The proof, checked as far as the policy and the caller ask for it; one that is not required is kept if it is valid. */

@@ -33,6 +33,8 @@ export interface BootVerdict {
 export const ATTEMPTS = 3;
 const HOUR_MS = 3_600_000;
 const WINDOW_MS = 24 * HOUR_MS;
+/** So long an update leaves a patch alone whose boot was lost. Short enough for ATTEMPTS within WINDOW_MS, so that a block can follow. */
+const RETRY_MS = 6 * HOUR_MS;
 /** So long a boot that ended badly is reported: hosts of a fleet report once a day at least. */
 const REPORTED_MS = 2 * WINDOW_MS;
 const MOST_ENDED = 16;
@@ -186,6 +188,26 @@ export function blockedAmong(machine: Machine, release: string, patches: readonl
 /** The block on a module's bytes, whether it is installed or not; `undefined` where there is none. Never throws. */
 export function blockedByGuard(machine: Machine, release: string, digest: string): BlockedPatch | undefined {
   return blockedNow(machine, release).find(({ sha256 }) => sha256 === digest);
+}
+
+/**
+ * When the boot was lost that tried a module's bytes last, and until when no update tries them again: most likely they crashed the
+ * machine, and in a fleet it takes minutes until the rollout is halted. `undefined` where an update may try. Never throws.
+ */
+export function updateWaits(
+  machine: Machine,
+  release: string,
+  digest: string,
+): { readonly at: string; readonly until: string } | undefined {
+  const now = machine.clock.date().getTime();
+  const last = (readGuard(machine, release).lost ?? [])
+    .filter(({ patches }) => patches.some(({ sha256 }) => sha256 === digest))
+    .at(-1);
+  if (last === undefined) return undefined;
+  const noticed = Date.parse(last.noticed);
+  // A clock that went back must not hold a fix back.
+  if (now < noticed - HOUR_MS || now >= noticed + RETRY_MS) return undefined;
+  return { at: last.at, until: new Date(noticed + RETRY_MS).toISOString() };
 }
 
 /** Everything that is blocked now, installed or not. Never throws. */

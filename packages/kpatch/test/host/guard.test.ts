@@ -14,7 +14,7 @@ import {
   watchNoMore,
 } from '#kpatch/host/boot/boot.ts';
 import { crashEvidence, modulesInTraces } from '#kpatch/host/boot/crash-evidence.ts';
-import { readGuard } from '#kpatch/host/boot/guard.ts';
+import { readGuard, updateWaits } from '#kpatch/host/boot/guard.ts';
 import { statusOf } from '#kpatch/host/status.ts';
 import { installAgain, installModule, uninstallPatch } from '#kpatch/host/store/install.ts';
 import { attack } from '../attack.ts';
@@ -22,7 +22,8 @@ import { provokes } from '../provoke.ts';
 import { FakeMachine, RELEASE } from './fake.ts';
 
 const report = silentReporter();
-const DAY = 86_400_000;
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
 const boot = (machine: FakeMachine): Promise<BootResult> => loadAll(machine, { guarded: true }, report);
 
 /** Boots that end by a reset within minutes, which leaves no trace. Gives what the last one blocked. */
@@ -271,6 +272,8 @@ async function crashedByUpdate(machine: FakeMachine, name: string, version: numb
   writeFileSync(file, then!);
   machine.reboot();
 }
+/** What passes before an update tries a patch again whose boot was lost. */
+const WAIT = 7 * HOUR;
 const endedWith = (machine: FakeMachine): string[][] =>
   (readGuard(machine, RELEASE).ended ?? []).map(({ patches }) => patches.map(({ name }) => name));
 
@@ -316,6 +319,7 @@ test('an update that crashes the machine at each attempt is blocked, although th
     await boot(machine);
     await markSurvived(machine);
     assert.equal(readGuard(machine, RELEASE).lost?.length, count + 1);
+    machine.now += WAIT;
   }
   await provokes('patch-crashed', again);
   machine.now += 2 * DAY;
@@ -375,11 +379,38 @@ test('a machine that joins a fleet is watched at once, if something notes its sh
   assert.deepEqual(endedWith(machine), [[]]);
 });
 
+test('an update that may have crashed the machine is not tried again by an update for six hours; a person may, and a clock that is set back does not hold it', async () => {
+  using machine = await withPatch();
+  await crashedByUpdate(machine, 'two', 2);
+  await boot(machine);
+  await markSurvived(machine);
+  const install = (unattended: boolean): Promise<unknown> =>
+    installModule(machine, machine.module({ name: 'two', manifest: { version: 2 } }), { unattended }, report);
+  const refused = await provokes('patch-waits', () => install(true));
+  assert.match(
+    refused.message,
+    /^automatic updates do not install two before \S+: the boot of \S+, in which one loaded it, was lost$/,
+  );
+  assert.deepEqual(machine.names(), ['one']);
+  machine.now += 6 * HOUR - 1000;
+  await provokes('patch-waits', () => install(true));
+  const { sha256 } = readGuard(machine, RELEASE).lost![0]!.patches[0]!;
+  assert.ok(updateWaits(machine, RELEASE, sha256) !== undefined);
+  machine.now += 2000;
+  assert.equal(updateWaits(machine, RELEASE, sha256), undefined);
+  machine.now -= DAY;
+  assert.equal(updateWaits(machine, RELEASE, sha256), undefined, 'a clock that was set back holds nothing');
+  machine.now += DAY - 2000;
+  await install(false);
+  assert.deepEqual(machine.names(), ['two']);
+});
+
 test('three updates that crash the machine block the patch; where nothing notes the shutdown, or a person looks on, there is no trial', async () => {
   using machine = await withPatch();
   for (let count = 0; count < 3; count++) {
     await crashedByUpdate(machine, 'two', 2);
     await boot(machine);
+    machine.now += WAIT;
   }
   await provokes('patch-crashed', () =>
     installModule(machine, machine.module({ name: 'two', manifest: { version: 2 } }), { unattended: true }, report),

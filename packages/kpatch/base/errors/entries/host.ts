@@ -248,6 +248,12 @@ export const hostErrors = table({
     why: 'it could crash the machine at every boot',
     fix: 'see `kpatch status` for the evidence; to install it anyway, run `kpatch install --again FILE`',
   },
+  'patch-waits': {
+    exit: 4,
+    what: 'automatic updates do not install {name} before {until}: the boot of {at}, in which one loaded it, was lost',
+    why: 'it may have crashed the machine',
+    fix: 'see `kpatch status` for the evidence; to install it now, run `kpatch install` yourself',
+  },
   'module-changed': {
     exit: 1,
     what: 'the file of {name} changed after it was checked',
