@@ -8,6 +8,12 @@ import { sourceEntries, unpackInto } from '../../sandbox/unpack.ts';
 const unpacked =
   'case "$name" in *.xz) xz -T0 -dc;; *.zst) zstd -dc;; *.gz|*.tgz) gzip -dc;; *.bz2) bzip2 -dc;; *) cat;; esac';
 
+/** Results of a build in the source folder. */
+const notSource = [
+  ...['*.o', '*.o.cmd', '*.ko', '*.a', './vmlinux', './include/config', './include/generated'],
+  ...['./usr/initramfs_data.cpio*', './usr/initramfs_inc_data', './certs/signing_key.pem', './certs/signing_key.x509'],
+];
+
 /** Shell pipelines that write a tar stream, by kind; `$1` is the path. */
 const streams = {
   // Debian has the archive in /usr/src, Ubuntu in a folder below, with a link to it.
@@ -15,9 +21,9 @@ const streams = {
     'name=$(dpkg-deb --fsys-tarfile "$1" | tar -tv --wildcards "./usr/src/*linux-*source-*.tar.*" | grep ^- | head -n 1 | sed "s/.* //")',
     `dpkg-deb --fsys-tarfile "$1" | tar -x -O "$name" | ${unpacked}`,
   ].join('; '),
-  // A tree that was built in: copy only sources, so that no build results are mistaken for ours.
-  folder:
-    'tar -c -C "$1" --exclude-vcs --exclude="*.o" --exclude="*.o.cmd" --exclude="*.ko" --exclude="*.a" --exclude=./vmlinux --exclude=./include/config --exclude=./include/generated .',
+  // A tree that was built in: copy only sources, so that no build results are mistaken for ours. Two of them only their owner may
+  // read: the initramfs, and the private key that signs the modules, which is nobody's business.
+  folder: `tar -c -C "$1" --exclude-vcs ${notSource.map((pattern) => `--exclude="${pattern}"`).join(' ')} .`,
   archive: `name=$1; ${unpacked} < "$1"`,
 } as const;
 

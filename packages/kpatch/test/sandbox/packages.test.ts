@@ -25,6 +25,7 @@ import { unpackModule } from '#kpatch/kernel/modules.ts';
 import { unpackSource } from '#kpatch/prepare/offer/source-tree.ts';
 import { readTestScript } from '#kpatch/prove/input/test-script.ts';
 import { requireNoEscape, settleLinks } from '#kpatch/sandbox/output.ts';
+import { takeBack } from '#kpatch/sandbox/user.ts';
 import { attack } from '../attack.ts';
 import { provokes } from '../provoke.ts';
 
@@ -311,3 +312,32 @@ async function debOfTar(folder: string, args: readonly string[]): Promise<string
   await runOk('ar', ['rc', file, ...members]);
   return file;
 }
+
+test('a source that was built in by root: sources are copied, its private key and other results of the build are not', async () => {
+  using folder = temporaryFolder('kpatch-test-');
+  const source = join(folder.path, 'source');
+  for (const path of ['usr', 'certs', 'kernel']) mkdirSync(join(source, path), { recursive: true });
+  for (const path of [
+    'Makefile',
+    'usr/gen_init_cpio.c',
+    'usr/initramfs_data.S',
+    'certs/system_keyring.c',
+    'kernel/fork.c',
+  ])
+    writeFileSync(join(source, path), 'source');
+  // In the sandbox another user reads, who may not read these.
+  for (const path of ['usr/initramfs_data.cpio', 'certs/signing_key.pem'])
+    writeFileSync(join(source, path), 'secret', { mode: 0o600 });
+  writeFileSync(join(source, 'kernel/fork.o'), 'object');
+  const tree = join(folder.path, 'tree');
+  await unpackSource({ kind: 'folder', path: source }, tree);
+  await takeBack([tree]);
+  const files = readdirSync(tree, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  assert.deepEqual(files.map(({ name }) => name).sort(), [
+    'Makefile',
+    'fork.c',
+    'gen_init_cpio.c',
+    'initramfs_data.S',
+    'system_keyring.c',
+  ]);
+});
