@@ -14,6 +14,7 @@ export { consoleReporter, type Reporter, silentReporter } from './base/report.ts
 export { type RunOptions, run } from './base/run.ts';
 export { contentPolicy, Html, type HtmlPart, html, inlineScript, inlineStyle, joined } from './base/text/html.ts';
 export { version } from './base/version.ts';
+export { namesBelow } from './base/walk.ts';
 export { pageStyle } from './design/page.ts';
 export { facts, type Tone, verdictBanner } from './design/parts.ts';
 export { proofPath, provenancePath } from './module/proof-path.ts';

@@ -1,7 +1,7 @@
 /** Feeds: where records come from, read incrementally. A feed is a folder, a git repository, a zip archive or a URL. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { failure, run, sha256, temporaryFolder } from 'kpatch/parts';
+import { failure, namesBelow, run, sha256, temporaryFolder } from 'kpatch/parts';
 import type { StoredDocument } from '../store/documents.ts';
 import { Zip } from './zip.ts';
 
@@ -59,9 +59,7 @@ function compare(
 
 function readFolder(location: string, before: FeedState | undefined): FeedReading {
   const single = statSync(location).isFile();
-  const names = single
-    ? ['']
-    : readdirSync(location, { recursive: true, encoding: 'utf8' }).filter((name) => wanted.test(name));
+  const names = single ? [''] : namesBelow(location).filter((name) => wanted.test(name));
   const path = (name: string): string => (single ? location : join(location, name));
   const marks = new Map<string, string>();
   for (const name of names.sort()) {

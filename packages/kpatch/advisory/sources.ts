@@ -1,9 +1,10 @@
 /** Reads advisory files of any known format, and folders of them. */
-import { readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { readBytes, reasonOf } from '../base/files.ts';
 import { object, parseJSON } from '../base/plain.ts';
+import { namesBelow } from '../base/walk.ts';
 import { type Changelog, parseChangelog, readChangelog } from './formats/changelog.ts';
 import { isCsaf, readCsaf } from './formats/csaf.ts';
 import { isCve5, readCve5 } from './formats/cve5.ts';
@@ -43,7 +44,7 @@ export function readSources(paths: readonly string[]): Sources {
   for (const path of paths) {
     if (!isFolder(path)) take(path);
     else {
-      const names = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.json'));
+      const names = namesBelow(path).filter((name) => name.endsWith('.json'));
       for (const name of names.sort()) {
         try {
           take(join(path, name));

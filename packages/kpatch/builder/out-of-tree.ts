@@ -2,10 +2,11 @@
  * An out-of-tree module: its source is built in a copy with `make -C HEADERS M=FOLDER`, before and after the patch. The
  * dependency lists of kbuild show what a change affects.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, extname, join, relative } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { readBytes } from '../base/files.ts';
+import { namesBelow } from '../base/walk.ts';
 import type { ElfFile } from '../formats/elf/file.ts';
 import { noteText, readDependencies } from '../kbuild/compile.ts';
 import { differFlags, timelessFlags } from '../kbuild/kbuild.ts';
@@ -139,7 +140,7 @@ export class OutOfTreeBuild {
 
   /** The objects that the module is linked from, relative to the source. Error: `oot-not-built`. */
   #objects(): string[] {
-    const files = readdirSync(this.#copy, { recursive: true, encoding: 'utf8' });
+    const files = namesBelow(this.#copy);
     const lists = files.filter((file) => file.endsWith('.mod'));
     const own = lists.find((file) => basename(file, '.mod').replaceAll('-', '_') === this.#name);
     if (own === undefined) {

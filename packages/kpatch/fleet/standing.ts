@@ -1,8 +1,7 @@
-/** What `kpatch status` shows of the fleet. It reads little, because every status asks it. */
+/** What `kpatch status` shows of the fleet. It reads little and loads no definitions of documents, because every status asks it. */
 import { readFileSync, statSync } from 'node:fs';
 import { plural } from '../base/errors/plural.ts';
 import { printableLine } from '../base/text/printable.ts';
-import { keptText } from '../documents/kept.ts';
 import { waiting } from './outbox.ts';
 import { placeIn } from './paths.ts';
 
@@ -25,13 +24,19 @@ export function fleetStanding(root = '/'): FleetStanding | undefined {
   } catch {
     return undefined;
   }
-  const { url, joined } = keptText('kpatch.fleet-membership/1', text) ?? { url: '', joined: '' };
-  return {
-    url: printableLine(url).slice(0, 200),
-    joined,
-    heard: changed(place.answer),
-    waiting: waiting(place).length,
-  };
+  const { url, joined } = membersOf(text);
+  return { url, joined, heard: changed(place.answer), waiting: waiting(place).length };
+}
+
+/** The two members that are shown; a damaged file is shown as one without them. */
+function membersOf(text: string): { url: string; joined: string } {
+  try {
+    const { url, joined } = JSON.parse(text) as Record<string, unknown>;
+    const word = (value: unknown): string => (typeof value === 'string' ? printableLine(value).slice(0, 200) : '');
+    return { url: word(url), joined: word(joined) };
+  } catch {
+    return { url: '', joined: '' };
+  }
 }
 
 function changed(file: string): string | null {

@@ -1,12 +1,12 @@
 /** The SLSA provenance of a module (slsa.dev/spec/v1.0/provenance): what it was built from, with which program. */
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSea } from 'node:sea';
 import { sha256, sha256File } from '../base/digest.ts';
 import { readBytes } from '../base/files.ts';
 import { once } from '../base/once.ts';
 import { version } from '../base/version.ts';
+import { entriesBelow } from '../base/walk.ts';
 import { type ProvenanceStatement, type Resource, statementType } from './statement.ts';
 
 export const buildType = 'urn:kpatch:build:v1';
@@ -64,7 +64,7 @@ async function executable(): Promise<Resource> {
 
 function checkout(): Resource {
   const root = join(import.meta.dirname, '..');
-  const names = readdirSync(root, { recursive: true, withFileTypes: true })
+  const names = Array.from(entriesBelow(root))
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
     .filter((name) => !/^(?:test|node_modules)\/|\.md$/.test(name))

@@ -3,8 +3,8 @@ import {
   closeSync,
   constants,
   fstatSync,
+  lstatSync,
   openSync,
-  readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -14,6 +14,7 @@ import {
 import { join, relative, sep } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { reasonOf } from '../base/files.ts';
+import { entriesBelow } from '../base/walk.ts';
 
 /** No object, note or module of a kernel is larger (bytes). */
 const LIMIT = 1 << 30;
@@ -48,22 +49,49 @@ export function readOutput(root: string, file: string, limit = LIMIT): Buffer {
   }
 }
 
+/** Removes the symbolic links below `root` that lead out of it, and says which. To be called when no program is at work there. */
+export function dropEscapes(root: string): string[] {
+  const real = realpathSync(root);
+  const links = Array.from(entriesBelow(real)).filter((entry) => entry.isSymbolicLink());
+  const dropped = links.map(({ parentPath, name }) => join(parentPath, name)).filter((path) => leadsOut(path, real));
+  for (const path of dropped) rmSync(path);
+  return dropped;
+}
+
 /**
  * Makes sure that no symbolic link below `root` leads out of it, and that there are only files, folders and links. To be
  * called when no program is at work there. Error: `sandbox-output`.
  */
 export function requireNoEscape(root: string): void {
   const real = realpathSync(root);
-  for (const entry of readdirSync(real, { recursive: true, withFileTypes: true })) {
+  for (const entry of entriesBelow(real)) {
     if (entry.isFile() || entry.isDirectory()) continue;
     const path = join(entry.parentPath, entry.name);
     const refused = (problem: string): Error =>
       failure('sandbox-output', { file: path, problem }, { where: { file: path } });
     if (!entry.isSymbolicLink()) throw refused('it is neither a file nor a folder');
-    const end = endOf(path);
-    if (end !== real && !end.startsWith(`${real}${sep}`))
-      throw refused(`it points outside ${relative('/', real)}: ${end}`);
+    if (leadsOut(path, real)) throw refused(`it points outside ${relative('/', real)}: ${endOf(path)}`);
   }
+}
+
+/**
+ * Makes sure that what is done to these paths below `root` happens there: links that programs in a sandbox made may stand for them or their
+ * folders. Error: `sandbox-output`.
+ */
+export function requireInside(root: string, paths: readonly string[]): void {
+  const real = realpathSync(root);
+  for (const path of paths) {
+    if (lstatSync(join(real, path), { throwIfNoEntry: false }) === undefined) continue;
+    const file = join(real, path);
+    if (!leadsOut(file, real)) continue;
+    const problem = `it points outside ${relative('/', real)}: ${endOf(file)}`;
+    throw failure('sandbox-output', { file, problem }, { where: { file } });
+  }
+}
+
+function leadsOut(link: string, root: string): boolean {
+  const end = endOf(link);
+  return end !== root && !end.startsWith(`${root}${sep}`);
 }
 
 /**
@@ -72,7 +100,7 @@ export function requireNoEscape(root: string): void {
  */
 export function settleLinks(root: string): void {
   const real = realpathSync(root);
-  for (const entry of readdirSync(real, { recursive: true, withFileTypes: true })) {
+  for (const entry of entriesBelow(real)) {
     if (!entry.isSymbolicLink()) continue;
     const path = join(entry.parentPath, entry.name);
     const target = readlinkSync(path);

@@ -1,9 +1,10 @@
 /** Rotating the key of packages: first both sign and machines learn the new one, then the old one stops. */
-import { copyFileSync, existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256File } from '../../base/digest.ts';
 import { failure } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
+import { namesBelow } from '../../base/walk.ts';
 import { type ChannelConfig, layout } from './config.ts';
 import { secretKey, signRpms } from './gpg.ts';
 import { readKernels, writeKernel } from './kernel.ts';
@@ -50,7 +51,7 @@ export async function retireKey(
 
 /** Advisories without a signature are signed by the next publication. Published trees keep theirs: they are hard links. */
 function dropAdvisorySignatures(csaf: string): void {
-  const names = existsSync(csaf) ? readdirSync(csaf, { recursive: true, encoding: 'utf8' }) : [];
+  const names = existsSync(csaf) ? namesBelow(csaf) : [];
   for (const name of names) if (name.endsWith('.asc')) rmSync(join(csaf, name));
 }
 

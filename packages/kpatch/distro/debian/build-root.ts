@@ -1,9 +1,10 @@
 /** Build roots of Debian and Ubuntu: which packages, and the few links that their maintainer scripts would have made. */
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { temporaryFolder } from '../../base/files.ts';
 import type { Stanza } from '../../formats/deb822.ts';
 import type { PackageVersion } from '../../kernel/target.ts';
+import { requireInside } from '../../sandbox/output.ts';
 import type { BuildRootPlan, WantedCompiler } from '../../toolchain/build-root.ts';
 import type { ProviderContext } from '../provider.ts';
 import type { AptArchive } from './archive.ts';
@@ -94,6 +95,8 @@ async function unpackAll(files: readonly string[], folder: string): Promise<void
     symlinkSync(`usr/${name}`, join(folder, name));
   }
   await unpackDebs(files, folder);
+  // Here nothing of a package may lead to this machine's own folders.
+  requireInside(folder, ['usr', 'etc', 'usr/share', ...merged, ...merged.map((name) => `usr/${name}`)]);
   for (const name of merged) mergeBack(folder, name);
   alternatives(folder);
   // Manuals, documents and translations: half of the disk space.
@@ -106,16 +109,17 @@ async function unpackAll(files: readonly string[], folder: string): Promise<void
 function mergeBack(folder: string, name: string): void {
   const path = join(folder, name);
   if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return;
-  moveInto(path, join(folder, 'usr', name));
+  moveInto(folder, path, join(folder, 'usr', name));
   rmSync(path, { recursive: true });
   symlinkSync(`usr/${name}`, path);
 }
 
-function moveInto(from: string, to: string): void {
+function moveInto(root: string, from: string, to: string): void {
+  requireInside(root, [relative(root, to)]);
   mkdirSync(to, { recursive: true });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)];
-    if (entry.isDirectory() && existsSync(target)) moveInto(source, target);
+    if (entry.isDirectory() && existsSync(target)) moveInto(root, source, target);
     else {
       rmSync(target, { recursive: true, force: true });
       renameSync(source, target);

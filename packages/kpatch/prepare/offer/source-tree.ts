@@ -1,6 +1,6 @@
 /** The source of a kernel, unpacked into a folder. */
 import type { SourceParts } from '../../distro/provider.ts';
-import { requireNoEscape } from '../../sandbox/output.ts';
+import { dropEscapes, requireNoEscape } from '../../sandbox/output.ts';
 import { sandboxedOk } from '../../sandbox/sandbox.ts';
 import { sourceEntries, unpackInto } from '../../sandbox/unpack.ts';
 
@@ -43,5 +43,8 @@ export async function unpackSource(source: SourceParts, tree: string, most = sou
       cwd: tree,
     });
   }
+  // Links of a built tree lead to where it was built: `lib/modules/RELEASE/build` of its installed modules and packages. No source is
+  // such a link. An archive that has one is not what it should be.
+  if (source.kind === 'folder') dropEscapes(tree);
   requireNoEscape(tree);
 }

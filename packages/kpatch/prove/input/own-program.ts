@@ -1,11 +1,12 @@
 /** Puts kpatch itself into a guest, so that the guest installs and loads patches with the code that hosts run. */
 
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { failure } from '../../base/errors/error.ts';
 import { object, readJSON } from '../../base/plain.ts';
+import { entriesBelow } from '../../base/walk.ts';
 import { programFolders } from '../../base/workspace.ts';
 import { hostFilesFor, programsFolder } from '../../distro/programs.ts';
 import type { Platform } from '../../platform/platform.ts';
@@ -145,6 +146,6 @@ function withoutTypes(source: string): string {
 }
 
 function filesBelow(folder: string): string[] {
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const files = Array.from(entriesBelow(folder)).filter((entry) => entry.isFile());
+  return files.map((entry) => join(entry.parentPath, entry.name));
 }

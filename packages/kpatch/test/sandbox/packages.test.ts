@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -14,8 +15,12 @@ import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { readBytes, temporaryFolder } from '#kpatch/base/files.ts';
+import { silentReporter } from '#kpatch/base/report.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
+import { namesBelow } from '#kpatch/base/walk.ts';
 import { readPackage } from '#kpatch/channel/package/read.ts';
+import type { AptArchive } from '#kpatch/distro/debian/archive.ts';
+import { buildRootPlan } from '#kpatch/distro/debian/build-root.ts';
 import { unpackDeb } from '#kpatch/distro/debian/unpack.ts';
 import { unpackSourceRpm } from '#kpatch/distro/fedora/rpm.ts';
 import { type CpioEntry, cpio } from '#kpatch/formats/cpio.ts';
@@ -329,15 +334,99 @@ test('a source that was built in by root: sources are copied, its private key an
   for (const path of ['usr/initramfs_data.cpio', 'certs/signing_key.pem'])
     writeFileSync(join(source, path), 'secret', { mode: 0o600 });
   writeFileSync(join(source, 'kernel/fork.o'), 'object');
+  symlinkSync(source, join(source, 'usr/build'));
+  symlinkSync('fork.c', join(source, 'kernel/same.c'));
   const tree = join(folder.path, 'tree');
   await unpackSource({ kind: 'folder', path: source }, tree);
   await takeBack([tree]);
-  const files = readdirSync(tree, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const files = readdirSync(tree, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory());
   assert.deepEqual(files.map(({ name }) => name).sort(), [
     'Makefile',
     'fork.c',
     'gen_init_cpio.c',
     'initramfs_data.S',
+    'same.c',
     'system_keyring.c',
   ]);
+});
+
+attack(
+  {
+    area: 'sandbox',
+    attacker: 'mirror',
+    how: "a package with a relative link to a folder of the machine, so that the machine's own links there are taken for the package's and rewritten",
+  },
+  async () => {
+    using folder = temporaryFolder('kpatch-test-');
+    const [root, unpacked, etc] = ['root', 'unpacked', 'etc'].map((name) => join(folder.path, name)) as [
+      string,
+      string,
+      string,
+    ];
+    mkdirSync(join(etc, 'alternatives'), { recursive: true });
+    symlinkSync('/usr/bin/vim', join(etc, 'alternatives/editor'));
+    mkdirSync(join(root, 'usr'), { recursive: true });
+    symlinkSync('../../etc', join(root, 'usr/out'));
+    await unpackDeb(await debOf(folder.path, root), unpacked);
+    const refused = await provokes('sandbox-output', () => settleLinks(unpacked));
+    assert.equal(readlinkSync(join(etc, 'alternatives/editor')), '/usr/bin/vim');
+    return refused;
+  },
+);
+
+attack(
+  {
+    area: 'sandbox',
+    attacker: 'mirror',
+    how: 'a package of a build root with a link to a folder of the machine in the place of usr/share, which kpatch rids of manuals',
+  },
+  async () => {
+    using folder = temporaryFolder('kpatch-test-');
+    const [root, unpacked, share] = ['root', 'unpacked', 'share'].map((name) => join(folder.path, name)) as [
+      string,
+      string,
+      string,
+    ];
+    mkdirSync(join(share, 'doc'), { recursive: true });
+    writeFileSync(join(share, 'doc/ours'), 'ours');
+    mkdirSync(join(root, 'usr'), { recursive: true });
+    symlinkSync('../../share', join(root, 'usr/share'));
+    const archive = { recorded: () => Promise.resolve({ Package: 'p', Version: '1' }) } as unknown as AptArchive;
+    const context = { report: silentReporter(), packages: folder.path, cache: folder.path };
+    const compiler = { family: 'gcc', major: '12', text: '' } as const;
+    const plan = await buildRootPlan(archive, compiler, context, [{ name: 'p', version: '1' }]);
+    const file = await debOf(folder.path, root);
+    const refused = await provokes('sandbox-output', () => plan.unpack([file], unpacked));
+    assert.equal(readFileSync(join(share, 'doc/ours'), 'utf8'), 'ours');
+    return refused;
+  },
+);
+
+attack(
+  {
+    area: 'sandbox',
+    attacker: 'patch author',
+    how: 'links that lead back to their own folder, so that whoever walks through it does not come to an end',
+  },
+  () => {
+    using folder = temporaryFolder('kpatch-test-');
+    for (const name of ['a', 'b', 'c']) symlinkSync('.', join(folder.path, name));
+    writeFileSync(join(folder.path, 'file'), '');
+    requireNoEscape(folder.path);
+    assert.deepEqual(namesBelow(folder.path).sort(), ['a', 'b', 'c', 'file']);
+    return Promise.resolve('links are never followed');
+  },
+);
+
+test('no source of the programs walks through folders with readdir(recursive), which follows links', () => {
+  const packages = join(import.meta.dirname, '../../..');
+  const sources = ['kpatch', 'factory', 'fleet'].flatMap((name) =>
+    namesBelow(join(packages, name)).map((path) => join(name, path)),
+  );
+  const own = sources.filter((path) => /\.ts$/.test(path) && !/(^|\/)(test|node_modules)\//.test(path));
+  assert.ok(own.length > 500);
+  const walking = own.filter((path) =>
+    /readdir(?:Sync)?\([^)]*recursive/.test(readFileSync(join(packages, path), 'utf8')),
+  );
+  assert.deepEqual(walking, []);
 });
