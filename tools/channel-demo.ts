@@ -14,7 +14,7 @@ import { run, runOk } from '#kpatch/base/run.ts';
 import { bootSystem, makeDisk } from '#kpatch/vm/system.ts';
 import { gnupgHome } from './channel-demo/gnupg.ts';
 import { archiveSource, kernelArchive } from './channel-demo/kernel-archive.ts';
-import { newestKernels } from './channel-demo/kernels.ts';
+import { newestKernels, type StockRelease } from './channel-demo/kernels.ts';
 import { guestOptions, type Kernel, network, updated } from './channel-demo/machine.ts';
 import { rpmMachine } from './channel-demo/rpm-machine.ts';
 import { serveFolder } from './channel-demo/server.ts';
@@ -123,30 +123,13 @@ async function demo(work: string): Promise<void> {
     join(work, 'proof.pub'),
   );
   const day = (ago: number): string => new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10);
-  // Debian testing has no number to take it from.
-  const distribution = ['--distribution', 'Debian:12'];
-  await own(
-    'channel',
-    'kernel',
-    dir,
-    older.release,
-    '--released',
-    day(60),
-    '--package-version',
-    older.version,
-    ...distribution,
-  );
-  await own(
-    'channel',
-    'kernel',
-    dir,
-    newer.release,
-    '--released',
-    day(1),
-    '--package-version',
-    newer.version,
-    ...distribution,
-  );
+  const addKernel = ({ release, version }: StockRelease, ago: number): Promise<unknown> => {
+    // Debian testing has no number to take the distribution from.
+    const facts = ['--released', day(ago), '--package-version', version, '--distribution', 'Debian:12'];
+    return own('channel', 'kernel', dir, release, ...facts);
+  };
+  await addKernel(older, 60);
+  await addKernel(newer, 1);
   await own('channel', 'add', dir, module(older, 1));
   await own('channel', 'publish', dir);
 

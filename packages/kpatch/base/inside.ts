@@ -5,14 +5,18 @@ import { failure } from './errors/error.ts';
 
 /** Ensures that no existing part of the paths below `root` leads out of it. Error: `usage`. */
 export function requireInside(root: string, paths: readonly string[]): void {
-  const real = realOf(root);
-  const inside = real.endsWith(sep) ? real : `${real}${sep}`;
   for (const path of paths) {
-    const leads = realOf(path);
-    if (leads !== real && !leads.startsWith(inside)) {
-      throw failure('usage', { problem: `${path} leads to ${leads}, which is outside ${real}` });
-    }
+    const leads = leadsOut(root, path);
+    if (leads !== undefined)
+      throw failure('usage', { problem: `${path} leads to ${leads}, which is outside ${realOf(root)}` });
   }
+}
+
+/** Where a path leads if that is outside `root`, whether it exists or not; undefined if it stays inside. */
+export function leadsOut(root: string, path: string): string | undefined {
+  const real = realOf(root);
+  const leads = realOf(path);
+  return leads === real || leads.startsWith(real.endsWith(sep) ? real : `${real}${sep}`) ? undefined : leads;
 }
 
 /** Links that are followed one after the other, as in the kernel (path_resolution(7)). */

@@ -27,12 +27,16 @@ interface Sink {
   begin(name: string): void;
   update(name: string, text: string, ms: number): void;
   end(name: string, ms: number, ok: boolean): void;
-  line(text: string): void;
+  /** `current` is the newest stage that has not ended. */
+  line(text: string, current?: string): void;
 }
 
 function reporter(sink: Sink, interactive = false): Reporter {
   const times: StageTime[] = [];
   const warnings: string[] = [];
+  /** The stages that have begun, the newest last: only that one says that it still runs. */
+  const open: string[] = [];
+  const line = (text: string): void => sink.line(text, open.at(-1));
   return {
     times,
     warnings,
@@ -40,27 +44,32 @@ function reporter(sink: Sink, interactive = false): Reporter {
       const start = performance.now();
       let text = '';
       const elapsed = (): number => performance.now() - start;
+      const update = (): void => {
+        if (open.at(-1) === name) sink.update(name, text, elapsed());
+      };
+      open.push(name);
       sink.begin(name);
-      const timer = setInterval(() => sink.update(name, text, elapsed()), interactive ? 200 : REMIND_MS);
+      const timer = setInterval(update, interactive ? 200 : REMIND_MS);
       timer.unref();
       let ok = false;
       try {
         const result = await work((next) => {
           text = next;
-          if (interactive) sink.update(name, text, elapsed());
+          if (interactive) update();
         });
         ok = true;
         return result;
       } finally {
         clearInterval(timer);
         times.push({ name, ms: elapsed() });
+        open.splice(open.lastIndexOf(name), 1);
         sink.end(name, elapsed(), ok);
       }
     },
-    note: (text) => sink.line(text),
+    note: line,
     warn(text) {
       warnings.push(text);
-      sink.line(`warning: ${text}`);
+      line(`warning: ${text}`);
     },
   };
 }
@@ -75,21 +84,11 @@ export function consoleReporter(stream: NodeJS.WriteStream = process.stderr): Re
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
   // Contains names of tasks, modules and files, which are untrusted.
   const write = (line: string): void => void stream.write(`${printable(line)}\n`);
-  /** The stages that have begun, the newest last: only that one says that it still runs. */
-  const open: string[] = [];
   if (!terminalOf(stream).interactive) {
     return reporter({
-      begin(name) {
-        open.push(name);
-        write(`${name} ...`);
-      },
-      update(name, text, ms) {
-        if (open.at(-1) === name) write(`${name} ... ${text}${text === '' ? '' : ', '}${seconds(ms)} so far`);
-      },
-      end(name, ms, ok) {
-        open.splice(open.lastIndexOf(name), 1);
-        write(`${name}: ${ok ? 'done' : 'failed'} in ${seconds(ms)}`);
-      },
+      begin: (name) => write(`${name} ...`),
+      update: (name, text, ms) => write(`${name} ... ${text}${text === '' ? '' : ', '}${seconds(ms)} so far`),
+      end: (name, ms, ok) => write(`${name}: ${ok ? 'done' : 'failed'} in ${seconds(ms)}`),
       line: write,
     });
   }
@@ -100,22 +99,15 @@ export function consoleReporter(stream: NodeJS.WriteStream = process.stderr): Re
   };
   return reporter(
     {
-      begin(name) {
-        open.push(name);
-        draw(`  ${name} ...`);
-      },
-      update(name, text, ms) {
-        if (open.at(-1) === name) draw(`  ${name} ... ${seconds(ms)}  ${text}`);
-      },
+      begin: (name) => draw(`  ${name} ...`),
+      update: (name, text, ms) => draw(`  ${name} ... ${seconds(ms)}  ${text}`),
       end(name, ms, ok) {
-        open.splice(open.lastIndexOf(name), 1);
         draw(`${ok ? '✓' : '✗'} ${name}  ${seconds(ms)}`);
         write('');
       },
-      line(text) {
+      line(text, current) {
         stream.write('\r\x1b[2K');
         write(text);
-        const current = open.at(-1);
         if (current !== undefined) draw(`  ${current} ...`);
       },
     },

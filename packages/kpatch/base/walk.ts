@@ -16,9 +16,18 @@ export function* entriesBelow(folder: string): Generator<Dirent<string>> {
   }
 }
 
+/** Regular files below a folder, by their paths from there. Errors: those of readdir(3). */
+export function filesBelow(folder: string): string[] {
+  return namesOf(folder, (entry) => entry.isFile());
+}
+
 /** What is below a folder and no folder itself, by its path from there. Links are among them. Errors: those of readdir(3). */
 export function namesBelow(folder: string): string[] {
+  return namesOf(folder, (entry) => !entry.isDirectory());
+}
+
+function namesOf(folder: string, isWanted: (entry: Dirent<string>) => boolean): string[] {
   return Array.from(entriesBelow(folder))
-    .filter((entry) => !entry.isDirectory())
+    .filter(isWanted)
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
 }

@@ -6,7 +6,7 @@ import { sha256, sha256File } from '../base/digest.ts';
 import { readBytes } from '../base/files.ts';
 import { once } from '../base/once.ts';
 import { version } from '../base/version.ts';
-import { entriesBelow } from '../base/walk.ts';
+import { filesBelow } from '../base/walk.ts';
 import { type ProvenanceStatement, type Resource, statementType } from './statement.ts';
 
 export const buildType = 'urn:kpatch:build:v1';
@@ -64,9 +64,7 @@ async function executable(): Promise<Resource> {
 
 function checkout(): Resource {
   const root = join(import.meta.dirname, '..');
-  const names = Array.from(entriesBelow(root))
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
+  const names = filesBelow(root)
     .filter((name) => !/^(?:test|node_modules)\/|\.md$/.test(name))
     .sort();
   const hash = createHash('sha256');

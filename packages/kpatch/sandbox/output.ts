@@ -3,7 +3,6 @@ import {
   closeSync,
   constants,
   fstatSync,
-  lstatSync,
   openSync,
   readFileSync,
   readlinkSync,
@@ -11,9 +10,10 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { join, relative } from 'node:path';
 import { failure } from '../base/errors/error.ts';
 import { reasonOf } from '../base/files.ts';
+import { leadsOut } from '../base/inside.ts';
 import { entriesBelow } from '../base/walk.ts';
 
 /** No object, note or module of a kernel is larger (bytes). */
@@ -26,72 +26,57 @@ const LIMIT = 1 << 30;
  */
 export function readOutput(root: string, file: string, limit = LIMIT): Buffer {
   const path = join(root, file);
-  const refused = (problem: string): Error =>
-    failure('sandbox-output', { file: path, problem }, { where: { file: path } });
   let fd: number;
   try {
     // A pipe would keep us waiting: O_NONBLOCK.
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw refused('it is a symbolic link');
+    if ((error as NodeJS.ErrnoException).code === 'ELOOP') throw refused(path, 'it is a symbolic link');
     throw failure('file-unreadable', { file: path, reason: reasonOf(error) }, { where: { file: path }, cause: error });
   }
   try {
     const stat = fstatSync(fd);
-    if (!stat.isFile()) throw refused('it is not a regular file');
-    if (stat.size > limit) throw refused(`it has ${stat.size} bytes, more than ${limit}`);
+    if (!stat.isFile()) throw refused(path, 'it is not a regular file');
+    if (stat.size > limit) throw refused(path, `it has ${stat.size} bytes, more than ${limit}`);
     // Where the system really opened it: the folders above may be links.
     const real = readlinkSync(`/proc/self/fd/${fd}`);
-    if (real !== join(realpathSync(root), file)) throw refused(`it points to ${real}`);
+    if (real !== join(realpathSync(root), file)) throw refused(path, `it points to ${real}`);
     return readFileSync(fd);
   } finally {
     closeSync(fd);
   }
 }
 
-/** Removes the symbolic links below `root` that lead out of it, and says which. To be called when no program is at work there. */
-export function dropEscapes(root: string): string[] {
-  const real = realpathSync(root);
-  const links = Array.from(entriesBelow(real)).filter((entry) => entry.isSymbolicLink());
-  const dropped = links.map(({ parentPath, name }) => join(parentPath, name)).filter((path) => leadsOut(path, real));
-  for (const path of dropped) rmSync(path);
-  return dropped;
-}
-
 /**
- * Makes sure that no symbolic link below `root` leads out of it, and that there are only files, folders and links. To be
- * called when no program is at work there. Error: `sandbox-output`.
+ * Makes sure that no symbolic link below `root` leads out of it, and that there are only files, folders and links. With `drop`, links that
+ * lead out are removed instead of refused. To be called when no program is at work there. Error: `sandbox-output`.
  */
-export function requireNoEscape(root: string): void {
-  const real = realpathSync(root);
-  for (const entry of entriesBelow(real)) {
+export function requireNoEscape(root: string, { drop = false }: { readonly drop?: boolean } = {}): void {
+  const links: string[] = [];
+  for (const entry of entriesBelow(realpathSync(root))) {
     if (entry.isFile() || entry.isDirectory()) continue;
     const path = join(entry.parentPath, entry.name);
-    const refused = (problem: string): Error =>
-      failure('sandbox-output', { file: path, problem }, { where: { file: path } });
-    if (!entry.isSymbolicLink()) throw refused('it is neither a file nor a folder');
-    if (leadsOut(path, real)) throw refused(`it points outside ${relative('/', real)}: ${endOf(path)}`);
+    if (!entry.isSymbolicLink()) throw refused(path, 'it is neither a file nor a folder');
+    links.push(path);
   }
+  // All are judged before the first one goes, because they lead through each other.
+  if (drop) for (const path of links.filter((link) => leadsOut(root, link) !== undefined)) rmSync(path);
+  else requireKeptInside(root, links);
 }
 
 /**
- * Makes sure that what is done to these paths below `root` happens there: links that programs in a sandbox made may stand for them or their
+ * Makes sure that what is done to these paths happens below `root`: links that programs in a sandbox made may stand for them or their
  * folders. Error: `sandbox-output`.
  */
-export function requireInside(root: string, paths: readonly string[]): void {
-  const real = realpathSync(root);
+export function requireKeptInside(root: string, paths: readonly string[]): void {
   for (const path of paths) {
-    if (lstatSync(join(real, path), { throwIfNoEntry: false }) === undefined) continue;
-    const file = join(real, path);
-    if (!leadsOut(file, real)) continue;
-    const problem = `it points outside ${relative('/', real)}: ${endOf(file)}`;
-    throw failure('sandbox-output', { file, problem }, { where: { file } });
+    const end = leadsOut(root, path);
+    if (end !== undefined) throw refused(path, `it points outside ${relative('/', realpathSync(root))}: ${end}`);
   }
 }
 
-function leadsOut(link: string, root: string): boolean {
-  const end = endOf(link);
-  return end !== root && !end.startsWith(`${root}${sep}`);
+function refused(path: string, problem: string): Error {
+  return failure('sandbox-output', { file: path, problem }, { where: { file: path } });
 }
 
 /**
@@ -109,14 +94,4 @@ export function settleLinks(root: string): void {
     symlinkSync(relative(entry.parentPath, join(real, target)) || '.', path);
   }
   requireNoEscape(root);
-}
-
-/** Where a link leads; of one that leads nowhere, what it says. */
-function endOf(link: string): string {
-  try {
-    return realpathSync(link);
-  } catch {
-    const target = readlinkSync(link);
-    return target.startsWith('/') ? target : join(link, '..', target);
-  }
 }

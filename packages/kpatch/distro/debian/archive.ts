@@ -47,19 +47,13 @@ export class AptArchive {
 
   /** `show` of several packages in one run: apt-cache takes up to a second to read its lists, whatever it is asked. */
   async showAll(names: readonly string[]): Promise<(name: string) => readonly Stanza[]> {
-    const known = new Map<string, Stanza[]>();
     const result =
       names.length === 0 ? undefined : await this.#run('apt-cache', ['show', '--', ...names]).catch(() => undefined);
     // With status 0 it has found at least one of them, and says on standard error which it does not know.
     const stanzas = result?.status === 0 ? parseStanzas(result.stdout.toString()) : [];
-    for (const stanza of stanzas) {
-      const { Package, Version, Architecture } = stanza;
-      if (Package === undefined || Version === undefined || Architecture === undefined) continue;
-      const same = known.get(Package);
-      if (same === undefined) known.set(Package, [stanza]);
-      else same.push(stanza);
-    }
-    return (name) => (names.includes(name) ? (known.get(name) ?? []) : []);
+    const whole = stanzas.filter(({ Version, Architecture }) => Version !== undefined && Architecture !== undefined);
+    const known = Map.groupBy(whole, ({ Package }) => Package);
+    return (name) => known.get(name) ?? [];
   }
 
   /** What `apt-get install` would take: not what backports and experimental suites have besides. Undefined if there is none. */

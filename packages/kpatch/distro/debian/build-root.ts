@@ -1,10 +1,10 @@
 /** Build roots of Debian and Ubuntu: which packages, and the few links that their maintainer scripts would have made. */
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { temporaryFolder } from '../../base/files.ts';
 import type { Stanza } from '../../formats/deb822.ts';
 import type { PackageVersion } from '../../kernel/target.ts';
-import { requireInside } from '../../sandbox/output.ts';
+import { requireKeptInside } from '../../sandbox/output.ts';
 import type { BuildRootPlan, WantedCompiler } from '../../toolchain/build-root.ts';
 import type { ProviderContext } from '../provider.ts';
 import type { AptArchive } from './archive.ts';
@@ -96,7 +96,11 @@ async function unpackAll(files: readonly string[], folder: string): Promise<void
   }
   await unpackDebs(files, folder);
   // Here nothing of a package may lead to this machine's own folders.
-  requireInside(folder, ['usr', 'etc', 'usr/share', ...merged, ...merged.map((name) => `usr/${name}`)]);
+  const used = ['usr', 'etc', 'usr/share', ...merged, ...merged.map((name) => `usr/${name}`)];
+  requireKeptInside(
+    folder,
+    used.map((name) => join(folder, name)),
+  );
   for (const name of merged) mergeBack(folder, name);
   alternatives(folder);
   // Manuals, documents and translations: half of the disk space.
@@ -115,7 +119,7 @@ function mergeBack(folder: string, name: string): void {
 }
 
 function moveInto(root: string, from: string, to: string): void {
-  requireInside(root, [relative(root, to)]);
+  requireKeptInside(root, [to]);
   mkdirSync(to, { recursive: true });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)];

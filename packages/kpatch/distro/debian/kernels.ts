@@ -133,7 +133,7 @@ async function offerOf(
   const sourceName =
     sources.find((name) => shown(name).some(({ Version }) => Version === sourceVersion)) ?? sources[0]!;
   const source = inVersion(shown(sourceName), sourceName, sourceVersion, { release, part: 'source' });
-  const files = new Map<Stanza, string>();
+  let files: readonly string[] = [];
   return {
     release,
     distribution,
@@ -141,13 +141,12 @@ async function offerOf(
     packages: [...parts, source].map(packageOf),
     async fetch() {
       // The source first: it is what mirrors lose, and the largest.
-      const wanted = [source, ...parts];
-      const paths = await archive.fetchAll(wanted, context);
-      for (const [at, stanza] of wanted.entries()) files.set(stanza, paths[at]!);
-      return { kind: 'deb', path: files.get(source)! };
+      const [path, ...others] = await archive.fetchAll([source, ...parts], context);
+      files = others;
+      return { kind: 'deb', path: path! };
     },
     async unpack(root) {
-      for (const stanza of parts) await unpackDeb(files.get(stanza)!, root);
+      for (const file of files) await unpackDeb(file, root);
       settleLinks(root);
       return partsBelow(root, release);
     },

@@ -189,8 +189,10 @@ export async function watchNoMore(machine: Machine): Promise<void> {
 async function underLock(machine: Machine, work: () => void): Promise<void> {
   try {
     // The lock would be a file in the image.
-    if (machine.offline) keepInside(machine);
-    if (machine.offline) return work();
+    if (machine.offline) {
+      keepInside(machine);
+      return work();
+    }
     await withLock(machine, silentReporter(), 60_000, async () => work());
   } catch (error) {
     if (!(error instanceof KpatchError)) throw error;

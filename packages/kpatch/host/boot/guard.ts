@@ -199,15 +199,12 @@ export function updateWaits(
   release: string,
   digest: string,
 ): { readonly at: string; readonly until: string } | undefined {
-  const now = machine.clock.date().getTime();
   const last = (readGuard(machine, release).lost ?? [])
     .filter(({ patches }) => patches.some(({ sha256 }) => sha256 === digest))
     .at(-1);
   if (last === undefined) return undefined;
-  const noticed = Date.parse(last.noticed);
-  // A clock that went back must not hold a fix back.
-  if (now < noticed - HOUR_MS || now >= noticed + RETRY_MS) return undefined;
-  return { at: last.at, until: new Date(noticed + RETRY_MS).toISOString() };
+  const until = new Date(Date.parse(last.noticed) + RETRY_MS).toISOString();
+  return isBlocked({ at: last.noticed, until }, machine.clock.date()) ? { at: last.at, until } : undefined;
 }
 
 /** Everything that is blocked now, installed or not. Never throws. */
@@ -298,7 +295,7 @@ function blockOf(
 }
 
 /** A clock that went back must not hold a fix back. */
-function isBlocked({ until, at }: BlockedPatch, now: Date): boolean {
+function isBlocked({ until, at }: Pick<BlockedPatch, 'until' | 'at'>, now: Date): boolean {
   if (until === undefined) return true;
   return now.getTime() < Date.parse(until) && now.getTime() >= Date.parse(at) - HOUR_MS;
 }

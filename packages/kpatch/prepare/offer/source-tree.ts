@@ -1,6 +1,6 @@
 /** The source of a kernel, unpacked into a folder. */
 import type { SourceParts } from '../../distro/provider.ts';
-import { dropEscapes, requireNoEscape } from '../../sandbox/output.ts';
+import { requireNoEscape } from '../../sandbox/output.ts';
 import { sandboxedOk } from '../../sandbox/sandbox.ts';
 import { sourceEntries, unpackInto } from '../../sandbox/unpack.ts';
 
@@ -9,7 +9,7 @@ const unpacked =
   'case "$name" in *.xz) xz -T0 -dc;; *.zst) zstd -dc;; *.gz|*.tgz) gzip -dc;; *.bz2) bzip2 -dc;; *) cat;; esac';
 
 /** Results of a build in the source folder. */
-const notSource = [
+const buildResults = [
   ...['*.o', '*.o.cmd', '*.ko', '*.a', './vmlinux', './include/config', './include/generated'],
   ...['./usr/initramfs_data.cpio*', './usr/initramfs_inc_data', './certs/signing_key.pem', './certs/signing_key.x509'],
 ];
@@ -23,7 +23,7 @@ const streams = {
   ].join('; '),
   // A tree that was built in: copy only sources, so that no build results are mistaken for ours. Two of them only their owner may
   // read: the initramfs, and the private key that signs the modules, which is nobody's business.
-  folder: `tar -c -C "$1" --exclude-vcs ${notSource.map((pattern) => `--exclude="${pattern}"`).join(' ')} .`,
+  folder: `tar -c -C "$1" --exclude-vcs ${buildResults.map((pattern) => `--exclude="${pattern}"`).join(' ')} .`,
   archive: `name=$1; ${unpacked} < "$1"`,
 } as const;
 
@@ -45,6 +45,5 @@ export async function unpackSource(source: SourceParts, tree: string, most = sou
   }
   // Links of a built tree lead to where it was built: `lib/modules/RELEASE/build` of its installed modules and packages. No source is
   // such a link. An archive that has one is not what it should be.
-  if (source.kind === 'folder') dropEscapes(tree);
-  requireNoEscape(tree);
+  requireNoEscape(tree, { drop: source.kind === 'folder' });
 }

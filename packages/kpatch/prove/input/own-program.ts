@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { isSea } from 'node:sea';
 import { failure } from '../../base/errors/error.ts';
 import { object, readJSON } from '../../base/plain.ts';
-import { entriesBelow } from '../../base/walk.ts';
+import { filesBelow } from '../../base/walk.ts';
 import { programFolders } from '../../base/workspace.ts';
 import { hostFilesFor, programsFolder } from '../../distro/programs.ts';
 import type { Platform } from '../../platform/platform.ts';
@@ -55,7 +55,7 @@ export async function foreignProgram({ naming }: Platform): Promise<Record<strin
   const root = await hostFilesFor(naming);
   const loader = interpreterOf(program);
   const files: Record<string, GuestFile> = { [`${FOLDER}/program`]: { from: program, mode: 0o755 } };
-  for (const path of filesBelow(root)) {
+  for (const path of pathsBelow(root)) {
     const name = basename(path);
     const file = { from: path, mode: 0o755 };
     if (name === basename(loader)) files[loader] = file;
@@ -111,14 +111,14 @@ function checkout(): Record<string, GuestFile> {
   const files: Record<string, GuestFile> = {
     [`${FOLDER}/packages/kpatch/package.json`]: { from: join(home, 'package.json') },
   };
-  for (const path of filesBelow(home)) {
+  for (const path of pathsBelow(home)) {
     if (path.startsWith(join(home, 'test/'))) continue;
     const inside = join(FOLDER, path.slice(root.length));
     if (!path.endsWith('.ts')) files[inside] = { from: path };
     else files[inside.replace(/\.ts$/, '.js')] = withoutTypes(readFileSync(path, 'utf8'));
   }
   for (const folder of packagesOf(home, join(root, 'node_modules'))) {
-    for (const path of filesBelow(folder)) files[join(FOLDER, path.slice(root.length))] = { from: path };
+    for (const path of pathsBelow(folder)) files[join(FOLDER, path.slice(root.length))] = { from: path };
   }
   return files;
 }
@@ -145,7 +145,6 @@ function withoutTypes(source: string): string {
   return stripTypeScriptTypes(source).replace(/'(\.{1,2}\/[^'\n]*)\.ts'/g, "'$1.js'");
 }
 
-function filesBelow(folder: string): string[] {
-  const files = Array.from(entriesBelow(folder)).filter((entry) => entry.isFile());
-  return files.map((entry) => join(entry.parentPath, entry.name));
+function pathsBelow(folder: string): string[] {
+  return filesBelow(folder).map((name) => join(folder, name));
 }

@@ -62,9 +62,10 @@ function obstacle(
     return now !== undefined && now.target !== was.target;
   });
   if (!changed) return `other tables use ${was.target} too`;
-  const mentions = [...blanked(draft.before).matchAll(new RegExp(`\\b${was.target}\\b(?!\\s*\\()`, 'g'))].length;
-  const later = [...blanked(draft.text).matchAll(new RegExp(`\\b${was.target}\\b(?!\\s*\\()`, 'g'))].length;
-  if (mentions > uses.length || later > 0) return `the address of ${was.target} is also used elsewhere`;
+  const mentions = (text: string): number =>
+    [...blanked(text).matchAll(new RegExp(`\\b${was.target}\\b(?!\\s*\\()`, 'g'))].length;
+  if (mentions(draft.before) > uses.length || mentions(draft.text) > 0)
+    return `the address of ${was.target} is also used elsewhere`;
   return undefined;
 }
 
