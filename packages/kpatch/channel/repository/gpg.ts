@@ -2,6 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { failure } from '../../base/errors/error.ts';
 import { temporaryFolder } from '../../base/files.ts';
 import { run, runOk } from '../../base/run.ts';
@@ -9,6 +10,9 @@ import { sourceDateEpoch } from '../../base/workspace.ts';
 
 /** How long the user may take to enter a pass phrase. */
 const PATIENCE_MS = 300_000;
+
+/** A program that is started now calls time(2) within this time. */
+const START_MS = 5_000;
 
 export interface SecretKey {
   readonly fingerprint: string;
@@ -56,10 +60,15 @@ export async function exportKeys(fingerprints: readonly string[]): Promise<{ arm
 
 /**
  * SOURCE_DATE_EPOCH, where it is set, is the time of signatures too, so that a publication can be repeated byte for byte.
+ * gpg does not freeze its clock at the second in which it starts (gnupg_set_time), and may then sign one second later:
+ * this waits until that second is over.
  */
-function signingTime(): string[] {
+async function signingTime(): Promise<string[]> {
   const epoch = sourceDateEpoch();
-  return epoch === undefined ? [] : ['--faked-system-time', `${epoch}!`];
+  if (epoch === undefined) return [];
+  const left = (epoch + 1) * 1000 - Date.now();
+  if (left > 0 && left <= START_MS) await setTimeout(left);
+  return ['--faked-system-time', `${epoch}!`];
 }
 
 /** Signs `content` with every key; `clear`: text and signature in one, else the signature alone, armored. */
@@ -70,7 +79,7 @@ export async function sign(
 ): Promise<string> {
   const users = keys.flatMap((key) => ['--local-user', key]);
   const how = form === 'clear' ? ['--clear-sign'] : ['--armor', '--detach-sign'];
-  const options = ['--batch', ...signingTime(), '--digest-algo', 'SHA512', ...users, ...how];
+  const options = ['--batch', ...(await signingTime()), '--digest-algo', 'SHA512', ...users, ...how];
   const result = await run('gpg', options, { input: content, timeoutMs: PATIENCE_MS });
   if (result.status !== 0) {
     throw failure(
@@ -88,7 +97,7 @@ export async function signRpms(files: readonly string[], key: string): Promise<v
     `_gpg_name ${key}`,
     '_gpg_digest_algo sha512',
     '__gpg /usr/bin/gpg',
-    `_gpg_sign_cmd_extra_args ${['--batch', ...signingTime()].join(' ')}`,
+    `_gpg_sign_cmd_extra_args ${['--batch', ...(await signingTime())].join(' ')}`,
   ].flatMap((macro) => ['--define', macro]);
   for (let at = 0; at < files.length; at += 100) {
     await runOk('rpmsign', [...macros, '--resign', ...files.slice(at, at + 100)], { timeoutMs: PATIENCE_MS });

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { temporaryFolder } from '#kpatch/base/files.ts';
 import { packageNames } from '#kpatch/channel/package/name.ts';
 import { checkTree } from '#kpatch/channel/repository/check.ts';
@@ -141,6 +142,20 @@ test('keys: none, expired, rotated', async () => {
     'everything but old advisories is signed by the new key',
   );
   await provokes('channel-key', () => retireKey(publisher.folder, publisher.config, next));
+});
+
+test('gpg starts after the second of SOURCE_DATE_EPOCH, as it does not freeze the second in which it starts', async () => {
+  await setTimeout(1000 - (Date.now() % 1000));
+  const epoch = Math.floor(Date.now() / 1000);
+  process.env.SOURCE_DATE_EPOCH = String(epoch);
+  try {
+    const signature = await sign('x', [key], 'detached');
+    assert.ok(Date.now() >= (epoch + 1) * 1000);
+    const { stdout } = spawnSync('gpg', ['--batch', '--list-packets'], { input: signature, encoding: 'utf8' });
+    assert.equal(/created (\d+)/.exec(stdout)?.[1], String(epoch));
+  } finally {
+    delete process.env.SOURCE_DATE_EPOCH;
+  }
 });
 
 test('a damaged configuration or kernel file is named, not believed', async () => {
