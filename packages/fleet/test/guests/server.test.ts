@@ -10,25 +10,17 @@ import type { FleetAnswer } from 'kpatch/fleet';
 import { temporaryFolder } from 'kpatch/parts';
 import { sender } from '#fleet/cli/reach.ts';
 import { SimulatedHost } from '#fleet/simulate/host.ts';
-import { ServerProcess } from './server.ts';
+import { ServerProcess, twoRings } from './server.ts';
 
 const kernel = '6.1.0-57-amd64';
 const [one, two] = ['1'.repeat(64), '2'.repeat(64)] as const;
-const plan = {
-  schema: 'kpatch.fleet-plan/1',
-  rings: [
-    { name: 'first', labels: ['canary'], soakHours: 0, hostHours: 0 },
-    { name: 'second', share: 1, soakHours: 0, hostHours: 0 },
-  ],
-  watchHours: 0,
-};
 
 test('a patch goes through two rings; the next one crashes a host of the first, and the page says why the second never gets it', async () => {
   using folder = temporaryFolder('kpatch-fleet-server-');
   const home = join(folder.path, 'server');
   mkdirSync(home);
   const planFile = join(folder.path, 'plan.json');
-  writeFileSync(planFile, JSON.stringify(plan));
+  writeFileSync(planFile, JSON.stringify(twoRings));
   await using server = await ServerProcess.start(home, '127.0.0.1', 300);
   const send = sender(server.authorities);
   const post = async (path: string, body: string): Promise<unknown> => {

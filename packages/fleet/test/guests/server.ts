@@ -25,6 +25,16 @@ async function command(args: readonly string[], input = ''): Promise<string> {
   return stdout.toString().trim();
 }
 
+/** No ring waits longer than it takes to see its hosts with the patch: what is tested is who gets it and why not. */
+export const twoRings = {
+  schema: 'kpatch.fleet-plan/1',
+  rings: [
+    { name: 'first', labels: ['canary'], soakHours: 0, hostHours: 0 },
+    { name: 'second', share: 1, soakHours: 0, hostHours: 0 },
+  ],
+  watchHours: 0,
+};
+
 export class ServerProcess implements AsyncDisposable {
   readonly port: number;
   readonly client: FleetClient;
