@@ -106,7 +106,8 @@ export function statusOf(machine: Machine): Status {
     onTrial: release !== '' && isTrial(readGuard(machine, release).trying, bootId),
     mismatches: verify(machine),
   };
-  const shields = active.flatMap(({ name }) => shieldTodo(name, manifestOfLoaded(machine, name), new Date()) ?? []);
+  const now = machine.clock.date();
+  const shields = active.flatMap(({ name }) => shieldTodo(name, manifestOfLoaded(machine, name), now) ?? []);
   return { ...status, todo: [...todoOf(status), ...shields] };
 }
 

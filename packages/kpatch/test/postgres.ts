@@ -1,5 +1,6 @@
 /** A PostgreSQL server of its own for tests, of the Debian package postgresql. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { chownSync, readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -47,7 +48,7 @@ export class PostgresServer implements AsyncDisposable {
       'listen_addresses=127.0.0.1',
     ];
     this.#server = spawn(join(this.#programs, 'postgres'), args, { ...this.#user, cwd: '/', stdio: 'ignore' });
-    for (let attempt = 0; attempt < 200; attempt++) {
+    for (let attempt = 0; attempt < 1200; attempt++) {
       const ready = ['-q', '-h', '127.0.0.1', '-p', String(this.#port), '-U', 'postgres'];
       try {
         execFileSync(join(this.#programs, 'pg_isready'), ready, { cwd: '/', stdio: 'ignore' });
@@ -74,10 +75,20 @@ export class PostgresServer implements AsyncDisposable {
   }
 }
 
+/**
+ * A free port below those that the kernel gives to connections (ip_local_port_range begins at 32768): the server takes it seconds later,
+ * and again after each kill, and no other program may have got it by chance in between.
+ */
 async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
+  for (;;) {
+    const port = randomInt(15_000, 32_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }

@@ -182,7 +182,7 @@ for (const [width, dark] of process.env.KPATCH_SOAK === undefined ? views.slice(
 
 /** Waits until the page at `path` is there. */
 async function ready(browser: { evaluate<T>(expression: string): Promise<T> }, path: string): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 2400; attempt++) {
     const there = await browser
       .evaluate<boolean>(`location.pathname === ${JSON.stringify(path)} && document.readyState === 'complete'`)
       .catch(() => false);

@@ -19,7 +19,12 @@ export interface Reboot {
 const OLD_MS = 7 * 86_400_000;
 
 /** The answer for the running kernel. Never throws. */
-export function rebootOf(machine: Machine, status: Status = statusOf(machine), root = '/', now = new Date()): Reboot {
+export function rebootOf(
+  machine: Machine,
+  status: Status = statusOf(machine),
+  root = '/',
+  now = machine.clock.date(),
+): Reboot {
   const unknown = (reason: string): Reboot => ({ answer: 'unknown', reason });
   const { release, patches, todo } = status;
   if (release === '' || machine.offline) return unknown('No kernel of this machine is running.');

@@ -94,7 +94,7 @@ test('a lock is held by one at a time and is free after its release', async () =
     const error = await provokes('locked', () => lock(path, 'the store'));
     assert.match(error.message, /the store/);
     first.release();
-    (await lock(path, 'the store', { waitMs: 5000 })).release();
+    (await lock(path, 'the store', { waitMs: 60_000 })).release();
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -324,6 +324,16 @@ test('status as one line, by a template, and watched', async () => {
   assert.equal(seen, short.stdout, 'a log gets each state once');
 });
 
+test('status judges the end of a shield by the clock of the machine', async () => {
+  using machine = new FakeMachine();
+  const shield = { function: 'meminfo_proc_show', returns: '-EPERM', log: false, until: '2026-01-15T00:00:00.000Z' };
+  await loadModule(machine, readModuleFile(machine.module({ name: 'one', manifest: { shield } })), {}, report);
+  const ended = (): boolean => statusOf(machine).todo.some((one) => /ended on 2026-01-15/.test(one));
+  assert.equal(ended(), false);
+  machine.now = 15 * 86_400_000;
+  assert.equal(ended(), true);
+});
+
 test('status explains a running transition', async () => {
   using machine = new FakeMachine();
   machine.tasks = [{ pid: 7, command: 'dd', stack: ['pipe_write+0x1/0x2', 'meminfo_proc_show+0x1/0x2'] }];

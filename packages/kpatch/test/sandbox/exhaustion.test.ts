@@ -31,7 +31,7 @@ async function runIn(
   files: Readonly<Record<string, string>>,
   command: string,
   args: readonly string[],
-  timeoutMs = 20_000,
+  timeoutMs = 120_000,
 ): Promise<Ended> {
   using folder = temporaryFolder('kpatch-test-');
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder.path, name), text);

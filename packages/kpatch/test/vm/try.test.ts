@@ -41,7 +41,7 @@ test('a shell on a terminal, until exit', async () => {
   const child = spawn('script', ['-qec', `${program} try livepatch_meminfo.ko --no-load`, '/dev/null'], {
     cwd: work.path,
     env: { ...process.env, TERM: 'xterm', SHELL: '/bin/sh' },
-    timeout: 180_000,
+    timeout: 600_000,
   });
   const typed = ['kpatch list\r', 'kpatch load\r', 'pwd\r', 'exit\r'];
   let seen = '';

@@ -30,11 +30,12 @@ function run(
   const { output } = options;
   const schema = 'kpatch.metrics/1';
   const status = statusOf(machine);
-  const reboot = rebootOf(machine, status, options.root);
+  // One day for the whole text: the days that are left and whether a reboot is due must not differ at midnight.
+  const now = machine.clock.date();
+  const reboot = rebootOf(machine, status, options.root, now);
   if (options.rebootFlag === true)
     settleRebootFlag(dirname(machine.run), machine.run, reboot.answer === 'due' ? reboot.reason : undefined);
-  const whole = (): string =>
-    `${metricsText(machine)}${channelMetricsText(status.release, options.root, new Date(), reboot)}`;
+  const whole = (): string => `${metricsText(machine)}${channelMetricsText(status.release, options.root, now, reboot)}`;
   if (output === undefined) return { schema, data: { status }, text: whole() };
   if (options.ifPresent && !existsSync(dirname(output))) return { schema, data: { written: null }, text: '' };
   writeAtomically(output, whole());

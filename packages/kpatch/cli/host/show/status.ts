@@ -64,22 +64,24 @@ async function run({ json }: Context, options: Options): Promise<Outcome> {
 function look(options: Options): Outcome {
   const machine = machineOf(options);
   const status = statusOf(machine);
-  const support = supportOf(status.release, options.root);
+  // One time for all of it: support and reboot must not speak of different days.
+  const now = machine.clock.date();
+  const support = supportOf(status.release, options.root, now);
   // A kernel out of support gets no more live patches; only a reboot helps.
   const ended = support?.state === 'ended' ? [`reboot: ${supportText(support)}`] : [];
   const whole: Whole = {
     ...{ ...status, todo: [...status.todo, ...ended] },
     support: support ?? null,
-    reboot: rebootOf(machine, status, options.root),
+    reboot: rebootOf(machine, status, options.root, now),
     fleet: fleetStanding(options.root) ?? null,
   };
   const exit = whole.todo.length === 0 ? 0 : 1;
-  return { exit, schema: 'kpatch.status/1', data: whole, text: shown(whole, options) };
+  return { exit, schema: 'kpatch.status/1', data: whole, text: shown(whole, options, now) };
 }
 
-function shown(status: Whole, { short, format }: Options): string | readonly Line[] {
+function shown(status: Whole, { short, format }: Options, now: Date): string | readonly Line[] {
   if (format !== undefined) return filled(format, status);
-  return short === true ? shortText(status) : text(status);
+  return short === true ? shortText(status) : text(status, now);
 }
 
 const fields: Readonly<Record<string, (status: Whole) => string>> = {
@@ -135,7 +137,7 @@ function roleOf(label: string, value: string): Role {
   return label === 'Kernel' ? 'strong' : 'plain';
 }
 
-function text(status: Whole): readonly Line[] {
+function text(status: Whole, now: Date): readonly Line[] {
   const rows: string[][] = [['Kernel', status.release || 'not running (--root)']];
   if (!status.livepatch && status.release !== '') rows.push(['', 'does not support live patching']);
   if (status.signatureRequired !== undefined)
@@ -163,7 +165,7 @@ function text(status: Whole): readonly Line[] {
   const { support, reboot, fleet } = status;
   if (support !== null) rows.push(['Support', supportText(support)]);
   rows.push(['Reboot', `${reboot.answer}: ${reboot.reason}`]);
-  if (fleet !== null) rows.push(['Fleet', standingText(fleet, new Date())]);
+  if (fleet !== null) rows.push(['Fleet', standingText(fleet, now)]);
   rows.push(['To do', status.todo[0] ?? 'nothing']);
   for (const one of status.todo.slice(1)) rows.push(['', one]);
   const width = Math.max(...rows.map(([label = '']) => label.length)) + 2;
