@@ -7,6 +7,7 @@ import { effectSummary, type FunctionEffect } from '../host/live/effectiveness.t
 import { loadFailures } from '../host/live/failures.ts';
 import { attribute, numberAttribute } from '../host/machine/attribute.ts';
 import type { Machine } from '../host/machine/machine.ts';
+import { releasesIn } from '../host/store/store.ts';
 import type { FleetReport } from './place.ts';
 
 type Incident = FleetReport['incidents'][number];
@@ -31,7 +32,7 @@ export function incidentsOf(
   const active = patches.find(({ state }) => state === 'enabled')?.sha256;
   const slow = patches.filter(({ seconds = 0 }) => seconds > SLOW_SECONDS);
   const all = [
-    ...lostBoots(machine, release),
+    ...[...new Set([release, ...releasesIn(machine)])].flatMap((one) => lostBoots(machine, one)),
     ...oopses(machine, bootId, now, active),
     ...loadFailures(machine).map(({ at, name, sha256, code, text }): Incident => {
       return incident('failed', `${name} ${at}`, at, sha256, `${code}: ${text}`);
@@ -77,7 +78,7 @@ function shadowed(effects: readonly FunctionEffect[], bootId: string, at: string
   return [incident('shadowed', `${bootId} ${effectSummary(effects).digest}`, at, undefined, text)];
 }
 
-/** A boot that ended without an orderly shutdown counts for each patch that it ran with, whether its trial was over or not. */
+/** Of one kernel; the machine may run another one since. A boot that ended without an orderly shutdown counts for each patch that it ran with, whether its trial was over or not. */
 function lostBoots(machine: Machine, release: string): Incident[] {
   const { ended, lost: known = [] } = readGuard(machine, release);
   return (ended ?? known).flatMap((lost) => {

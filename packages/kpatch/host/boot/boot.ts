@@ -30,6 +30,7 @@ import {
   bootEnds,
   bootSurvived,
   type EndedBoot,
+  endOtherBoot,
   forgetBoots,
   type GuardedPatch,
   guardDamaged,
@@ -269,17 +270,19 @@ async function guard(
   { dryRun = false, watched = false }: LoadAllOptions,
   report: Reporter,
 ): Promise<GuardResult> {
+  if (!dryRun) await endOtherBoots(machine, release, bootId, report);
   // Without a patch there is nothing to guard, but a boot before may have been lost to the first one that came.
   if (patches.length === 0 && !watched && !guardWaits(machine, release)) return { blocked: [], failures: [] };
   if (dryRun) return { blocked: blockedAmong(machine, release, patches).map(({ name }) => name), failures: [] };
   if (guardDamaged(machine, release)) report.warn('the state of the boot guard was damaged and has been reset');
-  const guarded = patches.map((patch): GuardedPatch => ({ name: patch.name, sha256: digestOf(patch) }));
-  const { blocked, unguarded, unwritable, lost }: BootVerdict = beginBoot(machine, release, bootId, guarded, watched);
-  if (lost !== undefined) {
-    const message = lostText(lost);
-    report.warn(message);
-    await journal(machine, { outcome: 'alarm', message, release });
-  }
+  const { blocked, unguarded, unwritable, lost }: BootVerdict = beginBoot(
+    machine,
+    release,
+    bootId,
+    guarded(patches),
+    watched,
+  );
+  if (lost !== undefined) await raise(machine, release, lost, report);
   for (const patch of blocked) {
     const { name } = patch;
     const message = `not loading live patch ${name}: ${blockText(patch)}`;
@@ -296,6 +299,30 @@ async function guard(
     failures.push({ name, error });
   }
   return { blocked: blocked.map(({ name }) => name), failures };
+}
+
+/** The machine was lost with one kernel and boots another: also then it is known at once, and a fleet hears of it. */
+async function endOtherBoots(machine: Machine, running: string, bootId: string, report: Reporter): Promise<void> {
+  for (const release of releasesIn(machine)) {
+    if (release === running || !guardWaits(machine, release)) continue;
+    try {
+      const end = endOtherBoot(machine, release, bootId, guarded(bootSet(machine, release)));
+      if (end !== undefined) await raise(machine, release, end, report);
+    } catch (error) {
+      // What cannot be noted now (a full or read-only /var) is noted when that kernel boots.
+      if (!(error instanceof KpatchError)) throw error;
+    }
+  }
+}
+
+async function raise(machine: Machine, release: string, end: EndedBoot, report: Reporter): Promise<void> {
+  const message = lostText(end);
+  report.warn(message);
+  await journal(machine, { outcome: 'alarm', message, release });
+}
+
+function guarded(patches: readonly InstalledPatch[]): GuardedPatch[] {
+  return patches.map((patch) => ({ name: patch.name, sha256: digestOf(patch) }));
 }
 
 function digestOf(patch: InstalledPatch): string {

@@ -67,20 +67,14 @@ export function beginBoot(
 ): BootVerdict {
   const before = readGuard(machine, release);
   const now = machine.clock.date();
-  const lost = lostBoot(machine, before, bootId, now);
-  const recent = recentlyLost(before, lost, now);
-  const all = lost === undefined ? before.blocked : blocksAfter(before.blocked, lost, recent, now);
-  const blocked = all.filter((other) => isBlocked(other, now) && patches.some((patch) => same(patch, other)));
+  const { end, ...state } = stateAfter(machine, before, bootId, patches, now);
+  const lost = end !== undefined && end.survived !== true ? end : undefined;
+  const blocked = state.blocked.filter((other) => isBlocked(other, now) && patches.some((patch) => same(patch, other)));
   const tried = patches.filter((patch) => !blocked.some((other) => same(patch, other)));
-  const survived = (before.survived ?? []).filter((patch) => !lost?.patches.some((other) => same(patch, other)));
   // A boot without its patches is watched too: whether it is lost as well tells what they have to do with it.
   const trying = { bootId, at: now.toISOString(), patches: tried };
-  const end: EndedBoot | undefined = lost ?? endOfSurvived(machine, before, bootId, patches, now);
-  const ended = [...(before.ended ?? []), ...(end === undefined ? [] : [end])]
-    .filter(({ noticed }) => Math.abs(now.getTime() - Date.parse(noticed)) <= REPORTED_MS)
-    .slice(-MOST_ENDED);
   const up = before.up?.bootId === bootId ? { up: before.up } : {};
-  const guard: Guard = { schema: 'kpatch.boot/1', trying, blocked: all, survived, lost: recent, ended, ...up };
+  const guard: Guard = { schema: 'kpatch.boot/1', trying, ...state, ...up };
   const found = lost === undefined ? {} : { lost };
   try {
     if (patches.length > 0 || isWatched || end !== undefined) write(machine, release, guard);
@@ -89,6 +83,22 @@ export function beginBoot(
     const known = (patch: GuardedPatch): boolean => (before.survived ?? []).some((other) => same(patch, other));
     return { blocked, unguarded: tried.filter((patch) => !known(patch)), unwritable, ...found };
   }
+}
+
+/**
+ * Another kernel runs now, so the boot that the guard of `release` still waits for has ended: notes how, and tries nothing. Without this it
+ * would be noted when that kernel boots again, which may be never. `patches` are those that boots of `release` load.
+ * Gives the boot if it ended badly. Errors: `disk-full`, `file-unwritable`.
+ */
+export function endOtherBoot(
+  machine: Machine,
+  release: string,
+  bootId: string,
+  patches: readonly GuardedPatch[],
+): EndedBoot | undefined {
+  const { end, ...state } = stateAfter(machine, readGuard(machine, release), bootId, patches, machine.clock.date());
+  if (end !== undefined) write(machine, release, { schema: 'kpatch.boot/1', ...state });
+  return end;
 }
 
 /**
@@ -222,6 +232,30 @@ export function guardDamaged(machine: Machine, release: string): boolean {
   } catch {
     return true;
   }
+}
+
+interface StateAfter extends Required<Pick<Guard, 'blocked' | 'survived' | 'lost' | 'ended'>> {
+  /** The boot before, where it did not end in order. */
+  readonly end: EndedBoot | undefined;
+}
+
+/** What the guard knows once a boot has begun after the one that it waits for. */
+function stateAfter(
+  machine: Machine,
+  before: Guard,
+  bootId: string,
+  patches: readonly GuardedPatch[],
+  now: Date,
+): StateAfter {
+  const trial = lostBoot(machine, before, bootId, now);
+  const lost = recentlyLost(before, trial, now);
+  const blocked = trial === undefined ? before.blocked : blocksAfter(before.blocked, trial, lost, now);
+  const survived = (before.survived ?? []).filter((patch) => !trial?.patches.some((other) => same(patch, other)));
+  const end = trial ?? endOfSurvived(machine, before, bootId, patches, now);
+  const ended = [...(before.ended ?? []), ...(end === undefined ? [] : [end])]
+    .filter(({ noticed }) => Math.abs(now.getTime() - Date.parse(noticed)) <= REPORTED_MS)
+    .slice(-MOST_ENDED);
+  return { blocked, survived, lost, ended, end };
 }
 
 /** The boot before, where nothing ended its trial. */
