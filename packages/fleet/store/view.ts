@@ -90,13 +90,16 @@ export interface Group {
   readonly silent: number;
 }
 
-/** How many hosts run what: there are few groups however many hosts there are. */
-export async function groups(database: Database, silentSeconds: number): Promise<Group[]> {
+/**
+ * How many hosts run what: there are few groups however many hosts there are. `now` is of the clock by which reports arrive, not that of
+ * a database on another machine.
+ */
+export async function groups(database: Database, silentSeconds: number, now = Date.now()): Promise<Group[]> {
   return await database.query<Group & Row>(
     `select c.kernel, c.package, c.patch, c.condition, count(*)::int as hosts,
-       count(*) filter (where c.seen < now() - make_interval(secs => $1))::int as silent
+       count(*) filter (where c.seen < $1::timestamptz)::int as silent
      from fleet.checkin c join fleet.host h on h.id = c.host where h."left" is null group by 1, 2, 3, 4 order by hosts desc`,
-    [silentSeconds],
+    [new Date(now - silentSeconds * 1000)],
   );
 }
 

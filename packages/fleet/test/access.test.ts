@@ -17,6 +17,7 @@ import { backup, restore } from '#fleet/store/backup.ts';
 import { openDatabase } from '#fleet/store/database.ts';
 import { addRelease, importCves } from '#fleet/store/import.ts';
 import { tableNames } from '#fleet/store/tables.ts';
+import { groups as groupsAt } from '#fleet/store/view.ts';
 import { provokes } from '../../kpatch/test/provoke.ts';
 import { giveDatabase } from './empty-database.ts';
 import { TestFleet } from './world.ts';
@@ -250,6 +251,10 @@ test('CVEs follow from digests: fixed only if every digest is known; a patch tha
   );
   const { groups } = await client(token).call('GET /api/groups', {});
   assert.equal(groups.length, 3);
+  // Silence is judged by the clock by which reports arrive.
+  const silentAfter = async (minutes: number): Promise<number> =>
+    (await groupsAt(world.database, 900, world.now + minutes * 60_000)).reduce((sum, { silent }) => sum + silent, 0);
+  assert.deepEqual([await silentAfter(0), await silentAfter(40)], [0, 3]);
 });
 
 test('metrics are text for Prometheus; the OpenAPI description names every route', async () => {

@@ -23,7 +23,7 @@ export async function prepared(
   const folder = join(place, `${name}-${hash.digest('hex').slice(0, 16)}`);
   if (existsSync(folder)) return folder;
   // Test files run beside each other; the others wait as long as making it may take on a busy machine.
-  using _ = await lock(join(place, `${name}.lock`), `the prepared ${name}`, { waitMs: 600_000 });
+  using _ = await lock(join(place, `${name}.lock`), `the prepared ${name}`, { waitMs: 1_200_000 });
   if (existsSync(folder)) return folder;
   const unfinished = `${folder}.unfinished`;
   rmSync(unfinished, { recursive: true, force: true });

@@ -49,7 +49,7 @@ test('the rules: each broken one is named, and nothing is added', async () => {
     join(
       layout(publisher.folder).public,
       'csaf/white',
-      `${publisher.now.getUTCFullYear()}`,
+      readKernel(publisher.folder, running).patches.at(-1)!.issued.slice(0, 4),
       'kpatch-test-6_1_0-56-amd64-3-1.json',
     ),
     'utf8',

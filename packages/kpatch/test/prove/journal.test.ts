@@ -52,8 +52,12 @@ test('a record is used only if it is whole, of today, and only this user can hav
   const journal = new ProofJournal(folder, 'key');
   const spoilt: [string, (text: string) => void][] = [
     ['cut off', (text) => writeFileSync(path, text.slice(0, 100))],
-    ['of another shape', () => writeFileSync(path, '{"made":"2026-11-30T00:00:00.000Z","checks":"all"}')],
+    ['of another shape', () => writeFileSync(path, `{"made":"${daysAgo(0)}","checks":"all"}`)],
     ['two days old', (text) => writeFileSync(path, text.replace(/"made":"[^"]+"/, `"made":"${daysAgo(2)}"`))],
+    [
+      'of the day after tomorrow',
+      (text) => writeFileSync(path, text.replace(/"made":"[^"]+"/, `"made":"${daysAgo(-2)}"`)),
+    ],
     ['writable for the group', () => chmodSync(path, 0o660)],
     [
       'a link',

@@ -67,7 +67,8 @@ async function build(): Promise<Buffer> {
 
 const script = `sysctl -q kernel.bpf_stats_enabled=1
 cp ${LP}/fentry /usr/local/bin; chmod +x /usr/local/bin/fentry
-fentry loadavg_proc_show >/tmp/fdinfo & sleep 1
+fentry loadavg_proc_show >/tmp/fdinfo &
+n=0; until [ -s /tmp/fdinfo ] || [ $n -gt 600 ]; do sleep 0.1; n=$((n+1)); done
 kpatch load --dry-run ${LP}/lp_one.ko | grep users
 kpatch load ${LP}/lp_one.ko 2>&1 | grep -v stage
 cat /proc/loadavg

@@ -22,13 +22,13 @@ export async function packages(): Promise<string> {
   const given = process.env.KPATCH_PACKAGES;
   if (given !== undefined) return given;
   const dist = join(root, 'dist');
-  using _held = await lock(join(root, 'dist/.lock'), 'the packages', { waitMs: 600_000 });
+  using _held = await lock(join(root, 'dist/.lock'), 'the packages', { waitMs: 1_200_000 });
   const parts = ['packages', 'packaging', 'tools', 'docs', 'examples', 'package.json', 'CHANGELOG.md', 'SECURITY.md'];
   const sources = parts.map((name) => newest(join(root, name)));
   const made = readdirSync(dist).filter((name) => /\.(deb|rpm)$/.test(name));
   const oldest = made.length < 2 ? 0 : Math.min(...made.map((name) => statSync(join(dist, name)).mtimeMs));
   if (Math.max(...sources) > oldest) {
-    await runOk(process.execPath, [join(root, 'tools/packages.ts')], { timeoutMs: 600_000 });
+    await runOk(process.execPath, [join(root, 'tools/packages.ts')], { timeoutMs: 1_200_000 });
   }
   return dist;
 }

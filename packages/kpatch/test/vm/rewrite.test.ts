@@ -123,7 +123,7 @@ start=$(active)
 insmod /first.ko || echo insmod failed; settled; touch /go1; waits written
 echo "with: $(( $(active) - start > ${1.6 * EVENTFDS} ))"
 insmod /second.ko || echo insmod failed; settled; touch /go2; waits done; wait
-sleep 2
+n=0; while [ $(( $(active) - start )) -gt 2000 ] && [ $n -lt 300 ]; do sleep 0.2; n=$((n+1)); done
 echo "left: $(( $(active) - start > 2000 ))"
 echo 0 > /sys/kernel/livepatch/livepatch_second/enabled
 n=0; while [ -d /sys/kernel/livepatch/livepatch_second ] && [ $n -lt 600 ]; do sleep 0.2; n=$((n+1)); done

@@ -42,7 +42,7 @@ async function unpackOnce(meta: string): Promise<StockKernel> {
   await machineArchive.updateIfEmpty(context);
   const release = await newestOf(meta);
   const root = join(cacheRoot(), 'test-kernels', release);
-  using _held = await lock(`${root}.lock`, `the test kernel ${release}`, { waitMs: 900_000 });
+  using _held = await lock(`${root}.lock`, `the test kernel ${release}`, { waitMs: 1_200_000 });
   if (!existsSync(root)) {
     const image = await newest(`linux-image-${release}`);
     const headers = await newest(`linux-headers-${release}`);
