@@ -6,7 +6,7 @@ TESTS ?= $(shell find packages -path '*/test/*' -name '*.test.ts' | sort)
 # process that reads hundreds of them.
 CHECKED := NODE_OPTIONS=--import=$(CURDIR)/packages/kpatch/test/output-check.ts NODE_COMPILE_CACHE=$(CURDIR)/build/node
 
-.PHONY: help install install-all check format docs packages test attacks demo channel-demo factory-demo fleet-demo screenshots bench fuzz machines soak corpus clean
+.PHONY: help install install-all check format docs packages server-packages test attacks demo channel-demo factory-demo fleet-demo screenshots bench fuzz machines soak corpus clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ screenshots: install-all ## the pages in every state into docs/images
 
 packages: install-all ## one executable that needs no Node, a .deb, an .rpm and a bill of materials (CycloneDX), into dist/ (MACHINE=aarch64: for another machine)
 	@$(NODE) tools/packages.ts $(if $(MACHINE),--machine $(MACHINE))
+
+server-packages: install-all ## the fleet server and the factory as a .deb and an .rpm with units, into dist/server/ (MACHINE=aarch64: for another machine)
+	@$(NODE) tools/server-packages.ts $(if $(MACHINE),--machine $(MACHINE))
 
 test: install-all ## every test (TESTS=FILE… for some)
 	@$(CHECKED) $(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)

@@ -25,7 +25,7 @@ import { buildExecutable, node, root } from './packages/executable.ts';
 import { manPages } from './packages/man.ts';
 import { commandShapes } from './packages/program.ts';
 import { buildRpm } from './packages/rpm.ts';
-import { sbom } from './packages/sbom.ts';
+import { packagesOf, sbom } from './packages/sbom.ts';
 import { targetOf } from './packages/target.ts';
 
 /** Seconds since 1970 that all files get, so that the same sources give the same packages. */
@@ -50,7 +50,15 @@ if (values.executable !== true) {
   await layOut(tree);
   const { bundled } = made;
   // The Node of another machine cannot be asked what is in it; it is of the same version.
-  const bill = await sbom({ root, version, executable: readFileSync(executable), bundled, node, epoch });
+  const bill = await sbom({
+    root,
+    name: 'kpatch',
+    version,
+    content: readFileSync(executable),
+    libraries: packagesOf(bundled),
+    node,
+    epoch,
+  });
   for (const path of [join(dist, `kpatch-${version}.cdx.json`), join(tree, 'usr/share/doc/kpatch/kpatch.cdx.json')])
     writeFileSync(path, bill);
   console.log(join(dist, `kpatch-${version}.cdx.json`));

@@ -1,9 +1,9 @@
 /**
  * `make site`: the documentation as a static site in dist/site: a tutorial, how-to guides, a reference that is generated from
- * the code, and explanations. One HTML file for each page, no scripts, nothing loaded from elsewhere. A link to a page or
- * heading that does not exist ends it with status 1.
+ * the code, and explanations. One HTML file for each page, no scripts, nothing loaded from elsewhere. A page of docs/ that no
+ * group has, and a link to a page or heading that does not exist, end it with status 1.
  */
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Marked } from 'marked';
 import { components } from '#kpatch/design/components.ts';
@@ -15,16 +15,20 @@ const docs = join(root, 'docs');
 /** The pages by what a reader wants (https://diataxis.fr). */
 const groups: Readonly<Record<string, readonly string[]>> = {
   Start: ['index', 'tutorial'],
-  'How to': ['patch-author-guide', 'kernels', 'host', 'policy', 'channel', 'shield', 'adding'],
-  Reference: ['commands', 'errors', 'json', 'differ-rules'],
+  'How to': ['patch-author-guide', 'kernels', 'machines', 'rewrite', 'review', 'shield', 'adding'],
+  'On hosts': ['host', 'policy', 'channel', 'cves', 'effective'],
+  'Factory and fleet': ['server', 'factory', 'fleet', 'rollouts'],
+  Reference: ['commands', 'errors', 'json', 'fleet-api', 'differ-rules', 'parsers'],
   Explanation: [
     'proof',
+    'provenance',
     'architecture',
     'differ',
     'sandbox',
     'threat-model',
     'measurements',
     'corpus',
+    'window',
     'comparison',
     'dependencies',
     'style',
@@ -88,6 +92,9 @@ function read(name: string): Page {
 }
 
 const known = Object.values(groups).flat();
+const forgotten = readdirSync(docs).filter((file) => file.endsWith('.md') && !known.includes(basename(file, '.md')));
+if (forgotten.length > 0)
+  throw new Error(`docs/ has pages that are in no group of tools/site.ts: ${forgotten.join(', ')}`);
 
 /** Where a link of the repository leads on the site; undefined for what only the repository has. */
 function targetOf(href: string): string | undefined {

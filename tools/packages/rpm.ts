@@ -1,16 +1,20 @@
-/** The .rpm of the program itself. */
+/** The .rpm of a program. */
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runOk } from '#kpatch/base/run.ts';
 import { root } from './executable.ts';
 import { type PackageRequest, setTimes } from './request.ts';
 
-/** Builds the package; gives its path. Errors: `tool-missing`, `tool-failed`. */
-export async function buildRpm(request: PackageRequest, architecture: string): Promise<string> {
+/** Builds the package that a file of `packaging/` describes; gives its path. Errors: `tool-missing`, `tool-failed`. */
+export async function buildRpm(
+  request: PackageRequest,
+  architecture: string,
+  specFile = 'packaging/rpm/kpatch.spec',
+): Promise<string> {
   const { tree, work, dist, version, epoch } = request;
   const top = join(work, 'rpm');
   mkdirSync(top);
-  const spec = readFileSync(join(root, 'packaging/rpm/kpatch.spec'), 'utf8');
+  const spec = readFileSync(join(root, specFile), 'utf8');
   writeFileSync(join(top, 'kpatch.spec'), spec.replaceAll('@VERSION@', version).replaceAll('@ROOT@', tree));
   await setTimes(tree, epoch);
   const args = [

@@ -1,6 +1,6 @@
 /**
- * The software bill of materials of the executable, in CycloneDX 1.6: what esbuild really put into the bundle, and Node with the libraries that are
- * compiled into it. The same executable gives the same document.
+ * The software bill of materials of a program, in CycloneDX 1.6: the libraries that are really in it, and Node with the libraries that are
+ * compiled into it. The same program gives the same document.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,10 +11,13 @@ import { runOk } from '#kpatch/base/run.ts';
 export interface SbomInput {
   /** The root of the checkout. */
   readonly root: string;
+  /** Of the program. */
+  readonly name: string;
   readonly version: string;
-  readonly executable: Uint8Array;
-  /** Paths of the files in the bundle, from esbuild's metafile. */
-  readonly bundled: readonly string[];
+  /** What the document describes: the executable, or a list of digests of all files. */
+  readonly content: Uint8Array;
+  /** Folders of the libraries in it, as package-lock.json names them. */
+  readonly libraries: readonly string[];
   /** The pinned Node. */
   readonly node: string;
   /** Seconds since 1970. */
@@ -23,17 +26,17 @@ export interface SbomInput {
 
 /** The document as JSON text. */
 export async function sbom(input: SbomInput): Promise<string> {
-  const { root, version, executable, bundled, node, epoch } = input;
+  const { root, version, content, libraries, node, epoch } = input;
   const { Application, Library } = Enums.ComponentType;
-  const digest = sha256(executable);
-  const program = component(Application, 'kpatch', version, 'GPL-2.0-or-later');
-  program.purl = `pkg:generic/kpatch@${version}`;
+  const digest = sha256(content);
+  const program = component(Application, input.name, version, 'GPL-2.0-or-later');
+  program.purl = `pkg:generic/${input.name}@${version}`;
   program.hashes.set(Enums.HashAlgorithm['SHA-256'], digest);
   const bom = new Models.Bom({ metadata: new Models.Metadata({ component: program }) });
   bom.metadata.timestamp = new Date(epoch * 1000);
   bom.serialNumber = serialNumber(digest);
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as Lock;
-  for (const folder of packagesOf(bundled)) {
+  for (const folder of libraries) {
     const { version: found = '', license, integrity } = lock.packages[folder] ?? {};
     const name = folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length);
     const part = component(Library, name, found, license);

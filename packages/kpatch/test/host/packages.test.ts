@@ -7,25 +7,10 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { run } from '#kpatch/base/run.ts';
 import { moduleBytes } from '../channel/module-file.ts';
 import { fixture } from '../compatibility/fixtures.ts';
 import { packages } from '../vm/host-guest.ts';
-
-/** `$1` is the folder with the packages, `$2` the script. */
-const enter = `set -e
-mount --make-rprivate /
-folder=$(readlink -f "$1")
-mount -t tmpfs tmpfs /mnt
-mkdir /mnt/upper /mnt/work /mnt/root /mnt/packages
-mount --bind "$folder" /mnt/packages
-mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
-cd /mnt/root
-mount -t proc proc proc
-mount --rbind /dev dev
-for own in run tmp mnt; do mount -t tmpfs tmpfs $own; done
-mkdir mnt/packages && mount --bind /mnt/packages mnt/packages
-exec chroot . /bin/bash -c "$2"`;
+import { onMachineCopy } from './machine-copy.ts';
 
 /** Files of the package, and what enables its units, that are on the machine. */
 const TRACES = `ls -d /usr/sbin/kpatch /usr/bin/kpatch* /usr/libexec/kpatch /var/lib/kpatch /lib/systemd/system/kpatch* \
@@ -67,16 +52,9 @@ before(async () => {
 });
 
 /** Runs the script on the copy of this machine; `$deb` and `$rpm` are the packages. Standard output. */
-async function onCopy(script: string): Promise<string> {
+function onCopy(script: string): Promise<string> {
   const [deb, rpm] = ['.deb', '.rpm'].map((end) => readdirSync(folder).find((name) => name.endsWith(end)));
-  const names = `deb=/mnt/packages/${deb} rpm=/mnt/packages/${rpm}`;
-  const own = ['--mount', '--pid', '--fork', '--kill-child', '--uts', '--ipc'];
-  const whole = `export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C; ${names}\nset -e\n${script}`;
-  const { status, stdout, stderr } = await run('unshare', [...own, 'bash', '-c', enter, 'enter', folder, whole], {
-    timeoutMs: 300_000,
-  });
-  assert.equal(status, 0, `${stdout}\n${stderr}`);
-  return stdout.toString();
+  return onMachineCopy(folder, `deb=/mnt/packages/${deb} rpm=/mnt/packages/${rpm}\n${script}`);
 }
 
 // Removed but not purged, a package of Debian keeps what is enabled: that is configuration.

@@ -9,7 +9,9 @@ import { run } from '#kpatch/base/run.ts';
 import { serviceUnits } from '#kpatch/channel/follow/units.ts';
 import { reportUnits } from '#kpatch/fleet/units.ts';
 
-const packaged = join(import.meta.dirname, '../../../../packaging/systemd');
+const packaging = join(import.meta.dirname, '../../../../packaging');
+const packaged = join(packaging, 'systemd');
+const ofServers = join(packaging, 'server/systemd');
 
 /** The exposure of a unit file. */
 async function exposure(name: string, text: string): Promise<number> {
@@ -31,8 +33,12 @@ const units = new Map(
 for (const services of [serviceUnits('tuf', '/usr/sbin/kpatch'), reportUnits('/usr/sbin/kpatch')])
   for (const [path, text] of services) units.set(basename(path), text);
 
+const servers = readdirSync(ofServers)
+  .filter((name) => name.endsWith('.service'))
+  .map((name) => [name, readFileSync(join(ofServers, name), 'utf8')] as const);
+
 if (spawnSync('systemd-analyze', ['--version']).status === 0) {
-  for (const [name, text] of units) {
+  for (const [name, text] of [...units, ...servers]) {
     test(`${name} has few rights`, async () => {
       const found = await exposure(name, text);
       assert.ok(found <= 4, `systemd-analyze security rates it ${found}`);

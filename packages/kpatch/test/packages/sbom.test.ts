@@ -22,8 +22,16 @@ interface Document {
 async function made(): Promise<string> {
   using folder = temporaryFolder('kpatch-sbom-');
   const bundled = await bundleInto(join(folder.path, 'kpatch.cjs'));
-  const executable = Buffer.from('executable');
-  return await sbom({ root, version, executable, bundled, node: process.execPath, epoch: 1_767_225_600 });
+  const content = Buffer.from('executable');
+  return await sbom({
+    root,
+    name: 'kpatch',
+    version,
+    content,
+    libraries: packagesOf(bundled),
+    node: process.execPath,
+    epoch: 1_767_225_600,
+  });
 }
 
 test('the document is valid CycloneDX 1.6, and the same input gives the same one', async () => {
