@@ -120,7 +120,10 @@ rpm -i --nodeps /mnt/packages/${rpm}; ${state}; rpm -e kpatch-server; ${state}`,
   );
   const there = 'kpatch-fleet 700\nkpatch-factory 700\n';
   const installed = `${there}/usr/bin/kpatch-fleet\n`;
-  assert.equal(out, `${installed}${installed}kpatch-fleet ${version}\n${there}none\ndata\nnone\n${installed}${there}none\n`);
+  assert.equal(
+    out,
+    `${installed}${installed}kpatch-fleet ${version}\n${there}none\ndata\nnone\n${installed}${there}none\n`,
+  );
 });
 
 test('its bill of materials names every library of the programs', async () => {
