@@ -17,7 +17,7 @@ const skip = process.env.KPATCH_SOAK !== '1' && 'takes minutes: make soak';
 
 test('two machines are patched in two rings, and a patch that crashes the first one never reaches the second', {
   skip,
-  timeout: 40 * 60_000,
+  timeout: 60 * 60_000,
 }, async (t) => {
   const begin = performance.now();
   const note = (what: string): void => t.diagnostic(`${((performance.now() - begin) / 1000).toFixed(0)} s: ${what}`);
