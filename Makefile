@@ -52,7 +52,7 @@ server-packages: install-all ## the fleet server and the factory as a .deb and a
 	@$(NODE) tools/server-packages.ts $(if $(MACHINE),--machine $(MACHINE))
 
 test: install-all ## every test (TESTS=FILE… for some)
-	@$(CHECKED) $(NODE) --test --test-concurrency=2 --test-timeout=1500000 $(TESTS)
+	@$(CHECKED) $(NODE) tools/tests.ts $(TESTS)
 
 attacks: install-all ## carry out every attack that the tests know: one line each, with what refused it (AREA=policy for one area)
 	@$(NODE) tools/attacks.ts $(AREA)
