@@ -108,6 +108,8 @@ if (!soak) {
       onEvent: () => {},
     });
     assert.deepEqual(failures(proof), []);
+    const applied = proof.checks.find(({ check }) => check === 'reboot/applied')?.evidence.map(({ text }) => text);
+    assert.equal(applied?.[0], "at boot 'kpatch load --all --boot' exited with status 0");
     const ran = proof.checks.map(({ check }) => check);
     for (const check of [
       'files/run-pre',

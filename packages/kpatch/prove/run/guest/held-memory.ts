@@ -16,12 +16,13 @@ export type Growth = ReadonlyMap<string, number>;
 
 /**
  * An awk program. Pages in per-CPU lists are free too (`count:` of /proc/zoneinfo), and so are vmalloc areas that wait to
- * be purged, which happens when there are many of them.
+ * be purged, which happens when there are many of them. `traces` is 1 for files `alloc_traces`: they have 70,000 lines, most of
+ * call chains, for which all other rules would cost more than reading them does.
  */
 const countHeld = `
 function place(at, module) { return at ~ /^0x/ ? "${GONE}" : at (module ~ /^\\[/ ? " " module : "") }
+traces { if (/^ *[0-9]+ [^ ]/ && $2 !~ /^alloc_vmap_area/) held[place($2, $3)] += $1; next }
 FNR == 1 { file = FILENAME; sub(/.*\\//, "", file) }
-file == "alloc_traces" && /^ *[0-9]+ [^ ]/ && $2 !~ /^alloc_vmap_area/ { held[place($2, $3)] += $1 }
 file == "vmallocinfo" && $3 != "unpurged" { held["vmalloc in " place($3, $4)]++ }
 file == "zoneinfo" && $1 == "managed" { pages += $2 }
 file == "zoneinfo" && ($1 == "nr_free_pages" || $1 == "count:") { pages -= $2 }
@@ -51,7 +52,7 @@ export async function lookAtMemory(session: Session, number: number, pauseSecond
     `first=${TRACES}/filp/alloc_traces
 traces=$(for file in $first ${TRACES}/*/alloc_traces; do echo $file; done | awk '!seen[$0]++')
 sync; for pass in 1 2; do echo 3 >/proc/sys/vm/drop_caches; done; sleep ${pauseSeconds}; echo 1 >/proc/sys/vm/stat_refresh
-awk '${countHeld}' $traces /proc/vmallocinfo /proc/zoneinfo /proc/vmstat /proc/meminfo >/tmp/held.${number}`,
+awk '${countHeld}' traces=1 $traces traces=0 /proc/vmallocinfo /proc/zoneinfo /proc/vmstat /proc/meminfo >/tmp/held.${number}`,
     { step: 'count allocations', deadlineMs: 120_000 },
   );
 }
