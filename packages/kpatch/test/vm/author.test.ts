@@ -14,7 +14,8 @@ import { prepareKernel } from '#kpatch/prepare/kernel.ts';
 import { boot } from '#kpatch/vm/boot.ts';
 import { makeKey } from '../module/key.ts';
 import { provokes } from '../provoke.ts';
-import { stockKernel } from './stock-kernel.ts';
+import { resumed } from './resumed.ts';
+import { processorsFor, stockKernel } from './stock-kernel.ts';
 import { firmwareThatTrusts } from './uefi-variables.ts';
 
 let folder = '';
@@ -109,7 +110,7 @@ describe('patches that replace no function', { concurrency: 1 }, () => {
       functions.filter(({ kind }) => kind === 'changed'),
       [],
     );
-    await using guest = await boot({ image: kernel.paths.image, files: { '/alone.ko': module } });
+    await using guest = await resumed(kernel, { files: { '/alone.ko': module } });
     const { output } = await guest.run(
       `insmod /alone.ko || echo insmod failed
 while [ "$(cat /sys/kernel/livepatch/alone/transition)" = 1 ]; do sleep 0.2; done
@@ -145,8 +146,7 @@ describe('successors', { concurrency: 1 }, () => {
     assert.equal(readManifest(second)?.version, 2);
     const forgetful = (text: string): string => answer(text).replace('KPATCH_STATE(7, 2);', '');
     const stateless = await make('stateless', forgetful);
-    await using guest = await boot({
-      image: kernel.paths.image,
+    await using guest = await resumed(kernel, {
       files: {
         '/first.ko': first,
         '/second.ko': second,
@@ -202,6 +202,7 @@ for (const series of ['6.1', '6.12'] as const) {
         kernelArguments: ['module.sig_enforce=1'],
         bootDeadlineMs: 300_000,
         memoryMiB: 768,
+        ...processorsFor(series),
       });
       const { output } = await guest.run(
         `cat /sys/module/module/parameters/sig_enforce

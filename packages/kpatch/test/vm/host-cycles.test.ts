@@ -7,9 +7,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Guest } from '#kpatch/vm/guest.ts';
-import { BAD_LOG, bootSmall, inside, LP, ONE_PROCESSOR } from './host-guest.ts';
+import { BAD_LOG, bootSmall, inside, LP } from './host-guest.ts';
+import { processorsFor } from './stock-kernel.ts';
 
-const CYCLES = Number(process.env.KPATCH_CYCLES ?? (process.env.KPATCH_SOAK === '1' ? 500 : 12));
+const CYCLES = Number(process.env.KPATCH_CYCLES ?? (process.env.KPATCH_SOAK === '1' ? 500 : 8));
 /** The first ones fill caches that stay. */
 const WARM_UP = Math.min(20, Math.ceil(CYCLES / 4));
 /** A cycle that left anything behind would leave the pages of a module: text, data, read-only data. */
@@ -55,7 +56,7 @@ async function cycles(guest: Guest, count: number): Promise<number> {
 const series = process.env.KPATCH_SOAK === '1' ? (['6.1', '6.12'] as const) : (['6.1'] as const);
 for (const one of series) {
   test(`${one}: ${CYCLES} times loaded and unloaded`, async () => {
-    const guest = await bootSmall({ series: one, ...(one === '6.12' ? ONE_PROCESSOR : {}) });
+    const guest = await bootSmall({ series: one, bootOptions: processorsFor(one) });
     try {
       await cycles(guest, WARM_UP);
       const before = await kernelMemory(guest);

@@ -63,6 +63,8 @@ export interface HostGuestOptions {
   /** Further arguments of QEMU. */
   readonly devices?: readonly string[];
   readonly files?: Readonly<Record<string, GuestFile>>;
+  /** Of `bootSmall`. */
+  readonly bootOptions?: Partial<BootOptions>;
 }
 
 /**
@@ -92,13 +94,6 @@ export async function bootHost(options: HostGuestOptions = {}): Promise<Guest> {
   });
 }
 
-/**
- * For guests of many transitions. At the beginning and the end of each, 6.12 rewrites every call of cond_resched() in the
- * kernel (klp_cond_resched_enable of kernel/livepatch/transition.c), and all processors have to take part in each
- * rewriting: on a busy machine, whose emulated processors wait for each other, that takes 40 s, with one processor 3 s.
- */
-export const ONE_PROCESSOR = { bootOptions: { cpus: 1 } } as const;
-
 /** What `bootSmall` mounts: this machine's root read-only with a layer in memory, and the disk on the store's folder. */
 const enter = `set -e
 mkdir -p /host /layer /system
@@ -116,9 +111,7 @@ mkdir -p /system${LP} && cp ${LP}/* /system${LP}/`;
  * A guest without systemd, for many short lives: the executable runs on the disk's store in a chroot. `inside(script)`
  * makes the script for `Guest.run` that runs `script` there.
  */
-export async function bootSmall(
-  options: HostGuestOptions & { bootOptions?: Partial<BootOptions> } = {},
-): Promise<Guest> {
+export async function bootSmall(options: HostGuestOptions = {}): Promise<Guest> {
   const { kernel, files } = await kernelWithModules(options.series ?? '6.1');
   const { disk, kernelArguments = [] } = options;
   const folder = await packages();

@@ -17,11 +17,14 @@ import { readInstalled, recover, releasesIn } from '#kpatch/host/store/store.ts'
 import { verify } from '#kpatch/host/verify.ts';
 import type { Guest } from '#kpatch/vm/guest.ts';
 import { makeDisk } from '#kpatch/vm/system.ts';
-import { bootSmall, inside, LP, ONE_PROCESSOR } from './host-guest.ts';
+import { bootSmall, inside, LP } from './host-guest.ts';
+import { processorsFor } from './stock-kernel.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kpatch-test-'));
 after(() => rmSync(folder, { recursive: true }));
 const CUTS = Number(process.env.KPATCH_POWER_CUTS ?? (process.env.KPATCH_SOAK === '1' ? 200 : 10));
+/** Of `kpatch install`, each at another moment. */
+const KILLS = process.env.KPATCH_SOAK === '1' ? 40 : 6;
 /** So many of them end the machine for real. */
 const REAL_CUTS = Math.max(1, Math.floor(CUTS / 10));
 
@@ -80,7 +83,7 @@ async function bootsFrom(image: string, name: string): Promise<string> {
 const kernels = process.env.KPATCH_SOAK === '1' ? (['6.1', '6.12'] as const) : (['6.1'] as const);
 for (const series of kernels) {
   test(`${series}: ${CUTS} power cuts: after each the old or the new patch boots`, () => powerCuts(series));
-  test(`${series}: kill -9 at random moments: the next command goes on from there`, () => kills(series));
+  test(`${series}: ${KILLS} times kill -9 at random moments: the next command goes on from there`, () => kills(series));
 }
 
 async function powerCuts(series: (typeof kernels)[number]): Promise<void> {
@@ -89,7 +92,7 @@ async function powerCuts(series: (typeof kernels)[number]): Promise<void> {
   const seen = new Map<string, number>();
   let cuts = 0;
   for (let real = 0; real < REAL_CUTS; real++) {
-    const guest = await bootSmall({ series, disk, ...(series === '6.12' ? ONE_PROCESSOR : {}) });
+    const guest = await bootSmall({ series, disk, bootOptions: processorsFor(series) });
     let may = '';
     let said = '';
     let failed = '';
@@ -140,9 +143,9 @@ async function powerCuts(series: (typeof kernels)[number]): Promise<void> {
 }
 
 async function kills(series: (typeof kernels)[number]): Promise<void> {
-  const guest = await bootSmall({ series, ...(series === '6.12' ? ONE_PROCESSOR : {}) });
+  const guest = await bootSmall({ series, bootOptions: processorsFor(series) });
   try {
-    const script = `for i in 1 2 3 4 5 6 7 8; do
+    const script = `for i in $(seq ${KILLS / 2}); do
   for next in lp_two lp_one; do
     timeout -s KILL $((RANDOM % 3)).$((RANDOM % 10)) kpatch install --downgrade ${LP}/$next.ko >/dev/null 2>&1
     kpatch install --downgrade ${LP}/$next.ko >/tmp/said 2>&1
@@ -150,7 +153,7 @@ async function kills(series: (typeof kernels)[number]): Promise<void> {
     kpatch verify || exit 1
   done
 done`;
-    const { status, output } = await guest.run(inside(script), { deadlineMs: 600_000 });
+    const { status, output } = await guest.run(inside(script), { deadlineMs: KILLS * 60_000 });
     assert.equal(status, 0, output);
   } finally {
     await guest.stop();

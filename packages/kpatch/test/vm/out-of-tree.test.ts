@@ -11,17 +11,20 @@ import { addGivenModule, readGivenModule } from '#kpatch/builder/out-of-tree.ts'
 import type { TargetKernel } from '#kpatch/kernel/target.ts';
 import { KernelFacts } from '#kpatch/prepare/facts.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
-import { boot } from '#kpatch/vm/boot.ts';
 import { compile } from '../module/made-module.ts';
 import { provokes } from '../provoke.ts';
 import { sourcePatch } from '../source/source-patch.ts';
-import { stockKernel } from './stock-kernel.ts';
+import { resumed } from './resumed.ts';
+import { processorsFor, stockKernel } from './stock-kernel.ts';
 
 let folder = '';
 before(() => {
   folder = mkdtempSync(join(tmpdir(), 'kpatch-oot-test-'));
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
+
+/** So often the module comes back under the patch, until its text has been at another address too. */
+const TIMES = process.env.KPATCH_SOAK === '1' ? 20 : 4;
 
 /** Two files, a header that both include, and a flag of its own Kbuild. */
 const source: Readonly<Record<string, string>> = {
@@ -121,8 +124,7 @@ KPATCH_POST_UNPATCH_CALLBACK(gone);
       ['helper', 'changed', 'part/helper.o'],
       ['more', 'new', 'part/more.o'],
     ]);
-    await using guest = await boot({
-      image: kernel.paths.image,
+    await using guest = await resumed(kernel, {
       // It takes the place where demo_ext was.
       modules: { folder: kernel.paths.modules!, available: ['crc7'] },
       files: {
@@ -131,6 +133,7 @@ KPATCH_POST_UNPATCH_CALLBACK(gone);
         '/two.ko': two.module,
         '/three.ko': three.module,
       },
+      ...processorsFor(series),
     });
     const { output } = await guest.run(
       `settle() { while grep -q 1 /sys/kernel/livepatch/*/transition; do sleep 0.2; done; }
@@ -141,7 +144,7 @@ again() {
   rmmod demo_ext; [ $1 = 3 ] && modprobe crc7
   insmod /demo.ko && value again; echo "at $(cat /sys/module/demo_ext/sections/.text)"
 }
-for time in 1 2 3 4 5 6; do again $time; done
+for time in $(seq ${TIMES}); do again $time; done
 rmmod demo_ext; insmod /two.ko; settle
 insmod /demo.ko; value two
 insmod /three.ko; settle; value three
@@ -157,7 +160,7 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
     );
     // It comes back under the patch, also at other addresses, and the author's callback was made each time.
     assert.match(output, /^callbacks 2$/m);
-    assert.deepEqual(output.match(/^again .*$/gm), [...Array(6).fill('again 42'), 'again 63', 'again 63'], output);
+    assert.deepEqual(output.match(/^again .*$/gm), [...Array(TIMES).fill('again 42'), 'again 63', 'again 63'], output);
     assert.ok(new Set(output.match(/^at .*$/gm)).size > 1, output);
     assert.match(output, /log clean/, output);
   });

@@ -8,8 +8,8 @@ import { after, before, test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { runOk } from '#kpatch/base/run.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
-import { boot } from '#kpatch/vm/boot.ts';
 import { sourcePatch } from '../source/source-patch.ts';
+import { resumed } from './resumed.ts';
 
 const root = join(import.meta.dirname, '../../../..');
 let folder = '';
@@ -26,8 +26,8 @@ function kpatch(...args: string[]): { status: number | null; document: Record<st
 
 const soak = process.env.KPATCH_SOAK === '1';
 /** Eventfds from before the load, as many from after it, and as many that reuse their memory. Each look at one is work for the emulator. */
-const EVENTFDS = soak ? 5000 : 2500;
-const TIMERS = soak ? 1000 : 300;
+const EVENTFDS = soak ? 5000 : 1500;
+const TIMERS = soak ? 1000 : 150;
 
 const program = `#include <stdio.h>
 #include <stdlib.h>
@@ -104,14 +104,13 @@ test(`a new member is carried through ${2 * EVENTFDS} objects, a replacement, th
   writeFileSync(join(folder, 'fds.c'), program);
   await runOk('gcc', ['-O2', '-static', '-D_GNU_SOURCE', 'fds.c', '-o', 'fds'], { cwd: folder });
   const file = (name: string): Buffer => readFileSync(join(folder, name));
-  const guest = await boot({
-    image: kernel.paths.image,
+  const guest = await resumed(kernel, {
     files: {
       '/first.ko': file('livepatch_first.ko'),
       '/second.ko': file('livepatch_second.ko'),
       '/fds': { content: file('fds'), mode: 0o755 },
     },
-    memoryMiB: 1024,
+    memoryMiB: soak ? 1024 : 512,
   });
   try {
     const { output } = await guest.run(
@@ -123,8 +122,8 @@ start=$(active)
 insmod /first.ko || echo insmod failed; settled; touch /go1; waits written
 echo "with: $(( $(active) - start > ${1.6 * EVENTFDS} ))"
 insmod /second.ko || echo insmod failed; settled; touch /go2; waits done; wait
-n=0; while [ $(( $(active) - start )) -gt 2000 ] && [ $n -lt 300 ]; do sleep 0.2; n=$((n+1)); done
-echo "left: $(( $(active) - start > 2000 ))"
+n=0; while [ $(( $(active) - start )) -gt ${0.8 * EVENTFDS} ] && [ $n -lt 300 ]; do sleep 0.2; n=$((n+1)); done
+echo "left: $(( $(active) - start > ${0.8 * EVENTFDS} ))"
 echo 0 > /sys/kernel/livepatch/livepatch_second/enabled
 n=0; while [ -d /sys/kernel/livepatch/livepatch_second ] && [ $n -lt 600 ]; do sleep 0.2; n=$((n+1)); done
 rmmod livepatch_second livepatch_first || echo rmmod failed
@@ -176,8 +175,7 @@ static const struct file_operations bm_status_operations`,
   assert.equal(rewritten.status, 0, JSON.stringify(rewritten.document));
   const built = kpatch('build', 'new.patch', '-n', 'status', '-k', kernel.release);
   assert.equal(built.status, 0, JSON.stringify(built.document));
-  const guest = await boot({
-    image: kernel.paths.image,
+  const guest = await resumed(kernel, {
     files: { '/status.ko': readFileSync(join(folder, `${built.document.name}.ko`)) },
     modules: { folder: kernel.paths.modules!, available: ['binfmt_misc'] },
   });
@@ -265,8 +263,7 @@ test('a new member in padding: objects from before the load have 0, and their me
   assert.match((built.document.warnings as string[]).join('\n'), /padding: timerfd_ctx\.sets/);
   writeFileSync(join(folder, 'timers.c'), timers);
   await runOk('gcc', ['-O2', '-static', '-D_GNU_SOURCE', 'timers.c', '-o', 'timers'], { cwd: folder });
-  const guest = await boot({
-    image: kernel.paths.image,
+  const guest = await resumed(kernel, {
     files: {
       '/sets.ko': readFileSync(join(folder, 'livepatch_sets.ko')),
       '/timers': { content: readFileSync(join(folder, 'timers')), mode: 0o755 },
@@ -314,8 +311,7 @@ test('a driver that a patch gave another device id binds the device, which survi
   const built = kpatch('build', '--rewrite', 'ids.patch', '-k', kernel.release);
   assert.equal(built.status, 0, JSON.stringify(built.document));
   assert.match((built.document.warnings as string[]).join('\n'), /id-table: pci_pf_stub_whitelist/);
-  const guest = await boot({
-    image: kernel.paths.image,
+  const guest = await resumed(kernel, {
     files: { '/ids.ko': readFileSync(join(folder, 'livepatch_ids.ko')) },
     modules: { folder: kernel.paths.modules!, available: ['pci-pf-stub'] },
   });
@@ -396,8 +392,7 @@ int main(void)
 `,
   );
   await runOk('gcc', ['-O2', '-static', '-D_GNU_SOURCE', 'shows.c', '-o', 'shows'], { cwd: folder });
-  const guest = await boot({
-    image: kernel.paths.image,
+  const guest = await resumed(kernel, {
     files: {
       '/lock.ko': readFileSync(join(folder, 'livepatch_lock.ko')),
       '/shows': { content: readFileSync(join(folder, 'shows')), mode: 0o755 },
@@ -443,8 +438,7 @@ test('a structure of stacks changes its layout: new and old code each read their
   writeFileSync(join(folder, 'stack.patch'), changed('\tchar kpatch_on_stacks[0];\n'));
   const built = kpatch('build', 'stack.patch', '-k', kernel.release);
   assert.equal(built.status, 0, JSON.stringify(built.document));
-  const guest = await boot({
-    image: kernel.paths.image,
+  const guest = await resumed(kernel, {
     files: { '/stack.ko': readFileSync(join(folder, 'livepatch_stack.ko')) },
   });
   try {
