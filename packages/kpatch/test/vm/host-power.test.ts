@@ -2,7 +2,7 @@
  * Power cuts and kill -9 while patches are installed, replaced and uninstalled. The guest is frozen at a random instant and
  * its disk copied: that is the disk that a power cut would have left (what the guest had not written out is lost). Each
  * copy is checked with the host's own code; some of the cuts are real, and the machine is booted again from what was left.
- * KPATCH_POWER_CUTS sets their number.
+ * KPATCH_POWER_CUTS sets their number, KPATCH_SEED repeats the moments of a run (as far as a guest repeats anything).
  */
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -17,6 +17,7 @@ import { readInstalled, recover, releasesIn } from '#kpatch/host/store/store.ts'
 import { verify } from '#kpatch/host/verify.ts';
 import type { Guest } from '#kpatch/vm/guest.ts';
 import { makeDisk } from '#kpatch/vm/system.ts';
+import { numbers } from '../differ/fuzz.ts';
 import { bootSmall, inside, LP } from './host-guest.ts';
 import { processorsFor } from './stock-kernel.ts';
 
@@ -25,6 +26,8 @@ after(() => rmSync(folder, { recursive: true }));
 const CUTS = Number(process.env.KPATCH_POWER_CUTS ?? (process.env.KPATCH_SOAK === '1' ? 200 : 10));
 /** Of `kpatch install`, each at another moment. */
 const KILLS = process.env.KPATCH_SOAK === '1' ? 40 : 6;
+const seed = Number(process.env.KPATCH_SEED ?? Date.now() % 1_000_000_007);
+const random = numbers(seed);
 /** So many of them end the machine for real. */
 const REAL_CUTS = Math.max(1, Math.floor(CUTS / 10));
 
@@ -121,8 +124,8 @@ async function powerCuts(series: (typeof kernels)[number]): Promise<void> {
       await waitFor(() => may.startsWith('lp_') || failed !== '');
       while (cuts < until) {
         // Most of an installation reads; every other cut comes in the midst of what it writes.
-        if (cuts % 2 === 0) await delay(50 + Math.random() * 2500);
-        else await written(disk, 1 + Math.floor(Math.random() * 8));
+        if (cuts % 2 === 0) await delay(50 + random(2500));
+        else await written(disk, 1 + random(8));
         assert.equal(failed, '', 'the guest must go on for ever');
         const image = join(folder, `cut-${cuts}`);
         const allowed = await frozen(guest, async () => {
@@ -130,7 +133,10 @@ async function powerCuts(series: (typeof kernels)[number]): Promise<void> {
           return may;
         });
         const boots = await bootsFrom(image, `root-${cuts}`);
-        assert.ok(allowed.split(' ').includes(boots), `cut ${cuts}: ${boots} boots, and ${allowed} may`);
+        assert.ok(
+          allowed.split(' ').includes(boots),
+          `cut ${cuts} of seed ${seed}: ${boots} boots, and ${allowed} may`,
+        );
         rmSync(image);
         seen.set(boots, (seen.get(boots) ?? 0) + 1);
         cuts++;
