@@ -13,7 +13,17 @@ int main(int argc, char **argv) {
   return 0;
 }
 END
-gcc-12 -o /usr/local/bin/sleepers /tmp/sleepers.c`;
+gcc-12 -o /usr/local/bin/sleepers /tmp/sleepers.c
+cat >/usr/local/bin/wait-for <<'END'
+#!/bin/sh
+# wait-for COMMAND: waits until it succeeds, for two minutes at most.
+end=$(($(date +%s) + 120))
+until sh -c "$1" >/dev/null 2>&1; do [ $(date +%s) -lt $end ] || { echo waited in vain for "$1"; exit 1; }; sleep 0.1; done
+END
+chmod 755 /usr/local/bin/wait-for`;
+
+/** Waits until a program sleeps in a function of the kernel. */
+const asleep = (where: string): string => `wait-for 'cat /proc/[0-9]*/stack | grep -q ${where}'`;
 
 /** One step: what is typed, the exit status, and what must be printed (standard output and error together). */
 type Step = readonly [script: string, status: number, printed: RegExp];
@@ -119,15 +129,17 @@ const signatures: readonly Step[] = [
   ['kpatch status; kpatch list; ls /sys/module | grep -c lp_', 1, /Installed patch modules:\n0\n$/],
 ];
 
+const LP_VFORK = '/sys/kernel/livepatch/lp_vfork';
+
 const stalls: readonly Step[] = [
   [SLEEPERS, 0, /^$/],
   [
-    `sleepers pause & sleep 1; kpatch load ${LP}/lp_pause.ko --wait 30; s=$?; kill %1; exit $s`,
+    `sleepers pause & ${asleep('sys_pause')}; kpatch load ${LP}/lp_pause.ko --wait 30; s=$?; kill %1; exit $s`,
     0,
     /sleepers \(pid \d+\): in __x64_sys_pause, sleeping, waits for a signal.*(.|\n)*is loaded and active/,
   ],
   [
-    `(sleepers vfork &) ; sleep 1; kpatch load ${LP}/lp_vfork.ko --downgrade --wait 8`,
+    `(sleepers vfork &) ; ${asleep('sys_vfork')}; kpatch load ${LP}/lp_vfork.ko --downgrade --wait 8`,
     1,
     /transition-reverted(.|\n)*sleepers \(pid \d+\): in __x64_sys_vfork/,
   ],
@@ -143,23 +155,27 @@ const stalls: readonly Step[] = [
   [`kpatch load ${LP}/lp_kswapd.ko --downgrade --wait 5`, 1, /kswapd0 \(kernel thread \d+\): in kswapd/],
   // A task that sleeps in a function of the module, where the kernel does not look: the module stays until the task has left.
   [
-    `kpatch load ${LP}/lp_jump.ko --downgrade; (sleepers pause &) ; sleep 1; kpatch unload lp_jump`,
+    `kpatch load ${LP}/lp_jump.ko --downgrade; (sleepers pause &) ; ${asleep('deeper')}; kpatch unload lp_jump`,
     1,
     /sleepers \(pid \d+\) is still in its function deeper.*\[unload-refused\]/,
   ],
   ['cat /sys/kernel/livepatch/lp_jump/enabled; ls /sys/module | grep -c lp_jump', 0, /^.*No such file.*\n1\n$/],
-  ['pkill -9 sleepers; sleep 1; kpatch unload lp_jump; ls /sys/module | grep -c lp_jump', 1, /\n0\n$/],
+  [
+    "pkill -9 sleepers; wait-for '! cat /proc/[0-9]*/stack | grep -q deeper'; kpatch unload lp_jump; ls /sys/module | grep -c lp_jump",
+    1,
+    /\n0\n$/,
+  ],
   ['pkill -9 sleepers; kpatch unload --all; kpatch list', 0, /Loaded patch modules:\n\n/],
 ];
 
 const faults: readonly Step[] = [
   // Two at once, then kill -9 of the first in the middle of its transition: the store has nothing, and that is said.
   [
-    `(sleepers vfork &); sleep 1; kpatch install ${LP}/lp_vfork.ko & sleep 6; kpatch install ${LP}/lp_one.ko; kill -9 $!; wait; kpatch list`,
+    `(sleepers vfork &); ${asleep('sys_vfork')}; kpatch install ${LP}/lp_vfork.ko & wait-for 'grep -q 1 ${LP_VFORK}/transition'; kpatch install ${LP}/lp_one.ko; kill -9 $!; wait; kpatch list`,
     0,
     /\[locked\](.|\n)*lp_vfork \[enabling\.\.\.\]\n\nInstalled patch modules:\n$/,
   ],
-  ['pkill -9 sleepers; sleep 4; kpatch verify', 1, /loaded but not installed/],
+  [`pkill -9 sleepers; wait-for 'grep -q 0 ${LP_VFORK}/transition'; kpatch verify`, 1, /loaded but not installed/],
   ['kpatch unload lp_vfork && kpatch verify', 0, /Consistent\./],
   [
     `mount -t tmpfs -o size=100k,mode=755 tmpfs /var/lib/kpatch; dd if=/dev/zero of=/var/lib/kpatch/fill bs=1k 2>/dev/null; kpatch install ${LP}/lp_one.ko; s=$?; kpatch list; umount /var/lib/kpatch; exit $s`,
@@ -210,6 +226,7 @@ for (const [title, series, steps, kernelArguments = []] of process.env.KPATCH_SO
       for (const [script, status, printed] of steps) {
         const result = await guest.run(inside(script), { deadlineMs: 300_000 });
         assert.match(result.output, printed, script);
+        assert.doesNotMatch(result.output, /waited in vain/, script);
         assert.equal(result.status, status, `${script}\n${result.output}`);
       }
       assert.equal((await guest.run(BAD_LOG)).output, '', 'the kernel log is not clean');
