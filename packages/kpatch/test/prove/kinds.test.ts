@@ -19,6 +19,7 @@ import { readTestScript } from '#kpatch/prove/input/test-script.ts';
 import { fullPlan } from '#kpatch/prove/plans.ts';
 import { prove } from '#kpatch/prove/proof.ts';
 import { type Edits, sourcePatch } from '../source/source-patch.ts';
+import { guestsFolder } from '../vm/resumed.ts';
 import { stockKernel } from '../vm/stock-kernel.ts';
 
 const soak = process.env.KPATCH_SOAK === '1';
@@ -105,6 +106,7 @@ if (!soak) {
       test: readTestScript(scriptFile),
       plan: { ...fullPlan, boots: fullPlan.boots.filter(({ id }) => ['order', 'install', 'reboot'].includes(id)) },
       program: ownProgram(),
+      kept: { folder: guestsFolder() },
       onEvent: () => {},
     });
     assert.deepEqual(failures(proof), []);

@@ -13,6 +13,7 @@ import type { ProofJournal } from '#kpatch/prove/run/journal.ts';
 import type { PlanResult } from '#kpatch/prove/run/record.ts';
 import { runPlan } from '#kpatch/prove/run/run-plan.ts';
 import type { GuestFiles } from '#kpatch/vm/files/initramfs.ts';
+import { guestsFolder } from '../vm/resumed.ts';
 import { stockKernel } from '../vm/stock-kernel.ts';
 import { type HandMade, handMadeModule } from './livepatch-module.ts';
 
@@ -67,7 +68,8 @@ export async function proveModule(module: HandMade, options: Options): Promise<P
     ...(journal === undefined ? {} : { journal }),
     ...(signal === undefined ? {} : { signal }),
   };
-  const result = await runPlan({ subject, predecessors, kernel, test, plan, userChecks, onEvent, ...more });
+  const kept = { folder: guestsFolder() };
+  const result = await runPlan({ kept, subject, predecessors, kernel, test, plan, userChecks, onEvent, ...more });
   const failed = result.checks.filter(({ outcome }) => outcome === 'failed');
   const name = (check: string): string => (plan.boots.length > 1 ? check : check.replace(/.*\//, ''));
   return { result, events, failed: Object.fromEntries(failed.map(({ check, reason }) => [name(check), reason ?? ''])) };

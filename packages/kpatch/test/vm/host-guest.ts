@@ -120,8 +120,8 @@ export async function bootSmall(options: HostGuestOptions = {}): Promise<Guest> 
     files: { ...files, ...options.files },
     modules: {
       folder: kernel.modules,
-      load: ['virtio_pci', '9pnet_virtio', '9p', 'overlay', 'virtio_blk', 'ext4'],
-      optional: ['crc32c_generic'],
+      load: ['virtio_pci', '9pnet_virtio', '9p', 'overlay', ...(disk === undefined ? [] : ['virtio_blk', 'ext4'])],
+      optional: disk === undefined ? [] : ['crc32c_generic'],
     },
     memoryMiB: 768,
     kernelArguments,

@@ -1,7 +1,7 @@
 /** The host on the stock kernel, in short-lived guests: the known verbs, stalls, refusals, faults. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BAD_LOG, bootSmall, inside, LP } from './host-guest.ts';
+import { BAD_LOG, bootSmall, type HostGuestOptions, inside, LP } from './host-guest.ts';
 
 /** A program whose parent sleeps in vfork(2), deaf to signals, until it is killed; and one that sleeps in pause(2). */
 const SLEEPERS = `cat >/tmp/sleepers.c <<'END'
@@ -195,18 +195,18 @@ const faults: readonly Step[] = [
   [`setpriv --reuid 65534 --clear-groups kpatch load /proc/self/cmdline`, 1, /elf-not-elf/],
 ];
 
-/** Each part has a guest of its own. On 6.12 what differs between kernels: how patches are loaded, and what stacks look like. */
-type Part = readonly [
-  title: string,
-  series: '6.1' | '6.12',
-  steps: readonly Step[],
-  kernelArguments?: readonly string[],
-];
-const ENFORCE = ['module.sig_enforce=1'];
+/**
+ * Each part has a guest of its own. On 6.12 what differs between kernels: how patches are loaded, and what stacks look like.
+ * With two processors, livepatch looks a second later whether the idle one has switched: so two parts have one, and the long form
+ * repeats them with two.
+ */
+type Part = readonly [title: string, series: '6.1' | '6.12', steps: readonly Step[], options?: HostGuestOptions];
+const ENFORCE: HostGuestOptions = { kernelArguments: ['module.sig_enforce=1'] };
+const ONE_PROCESSOR: HostGuestOptions = { bootOptions: { cpus: 1 } };
 const short: readonly Part[] = [
   ['6.1: verbs, replacement, modules of others, refusals', '6.1', [...verbs, ...replacing, ...others, ...bad]],
-  ['6.1: other users of a function, other builds, states, a read-only store', '6.1', hooks],
-  ['6.1: stalls and faults', '6.1', [...stalls, ...faults]],
+  ['6.1: other users of a function, other builds, states, a read-only store', '6.1', hooks, ONE_PROCESSOR],
+  ['6.1: stalls and faults', '6.1', [...stalls, ...faults], ONE_PROCESSOR],
   ['6.12: verbs, replacement, stalls', '6.12', [...verbs, ...replacing, ...stalls]],
   ['6.12: signatures', '6.12', signatures, ENFORCE],
 ];
@@ -215,13 +215,12 @@ const long: readonly Part[] = [
   ['6.12: modules of others, refusals', '6.12', [...others, ...bad, ...hooks]],
   ['6.12: faults', '6.12', [stalls[0]!, ...faults]],
   ['6.1: signatures', '6.1', signatures, ENFORCE],
+  ['6.1: stalls, faults and other users, two processors', '6.1', [...stalls, ...faults, ...hooks]],
 ];
 
-for (const [title, series, steps, kernelArguments = []] of process.env.KPATCH_SOAK === '1'
-  ? [...short, ...long]
-  : short) {
+for (const [title, series, steps, options = {}] of process.env.KPATCH_SOAK === '1' ? [...short, ...long] : short) {
   test(title, async () => {
-    const guest = await bootSmall({ series, kernelArguments });
+    const guest = await bootSmall({ series, ...options });
     try {
       for (const [script, status, printed] of steps) {
         const result = await guest.run(inside(script), { deadlineMs: 300_000 });
