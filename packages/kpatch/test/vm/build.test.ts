@@ -8,8 +8,8 @@ import { after, before, describe, test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { readManifest } from '#kpatch/module/manifest.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
-import { boot } from '#kpatch/vm/boot.ts';
 import { sourcePatch } from '../source/source-patch.ts';
+import { resumed } from './resumed.ts';
 
 const root = join(import.meta.dirname, '../../../..');
 let folder = '';
@@ -109,8 +109,8 @@ describe('kpatch build', { concurrency: 1 }, () => {
     assert.equal(manifest?.release, release);
     assert.deepEqual(manifest?.cves, ['CVE-2026-0001']);
     const shown = kpatch('kernel', 'show', String(document.release));
-    const { paths } = (shown.document.kernel ?? shown.document) as { paths: { image: string } };
-    const guest = await boot({ image: paths.image, files: { '/fix.ko': module } });
+    const { paths } = (shown.document.kernel ?? shown.document) as { paths: { image: string; modules: string } };
+    const guest = await resumed({ release, paths }, { files: { '/fix.ko': module } });
     try {
       const name = 'livepatch_fix';
       const { output } = await guest.run(
@@ -157,11 +157,13 @@ dmesg | grep -E 'WARNING|BUG|Oops|Unpatched' || echo log clean`,
       'changed meminfo_proc_show vmlinux',
       'new extra_value vmlinux',
     ]);
-    await using guest = await boot({
-      image: paths.image,
-      files: { '/fix.ko': readFileSync(join(folder, 'unexported.ko')) },
-      modules: { folder: paths.modules, available: ['binfmt_misc'] },
-    });
+    await using guest = await resumed(
+      { release, paths },
+      {
+        files: { '/fix.ko': readFileSync(join(folder, 'unexported.ko')) },
+        modules: { folder: paths.modules, available: ['binfmt_misc'] },
+      },
+    );
     const { output } = await guest.run(
       `insmod /fix.ko || echo insmod failed
 while [ "$(cat /sys/kernel/livepatch/livepatch_unexported/transition)" = 1 ]; do sleep 0.2; done

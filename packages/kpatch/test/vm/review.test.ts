@@ -8,8 +8,8 @@ import { after, before, test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { readManifest } from '#kpatch/module/manifest.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
-import { boot } from '#kpatch/vm/boot.ts';
 import { sourcePatch } from '../source/source-patch.ts';
+import { resumed } from './resumed.ts';
 
 const root = join(import.meta.dirname, '../../../..');
 let folder = '';
@@ -48,8 +48,7 @@ test('the main function of a kernel thread: reviewed, denied, recorded, and stuc
   assert.equal(built.status, 0, JSON.stringify(built.document));
   const module = readFileSync(join(folder, 'livepatch_worker.ko'));
   assert.equal(readManifest(module)?.review?.[0]?.kind, 'never-left');
-  const guest = await boot({
-    image: kernel.paths.image,
+  const guest = await resumed(kernel, {
     files: { '/worker.ko': module },
     modules: { folder: kernel.paths.modules!, available: ['pktgen'] },
   });

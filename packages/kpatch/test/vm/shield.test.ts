@@ -8,8 +8,8 @@ import { after, before, test } from 'node:test';
 import { silentReporter } from '#kpatch/base/report.ts';
 import { readManifest } from '#kpatch/module/manifest.ts';
 import { prepareKernel } from '#kpatch/prepare/kernel.ts';
-import { boot } from '#kpatch/vm/boot.ts';
 import { sourcePatch } from '../source/source-patch.ts';
+import { resumed } from './resumed.ts';
 
 const root = join(import.meta.dirname, '../../../..');
 let folder = '';
@@ -59,8 +59,7 @@ test('a shield refuses calls and logs them; a fix that changes another function 
   const fix = kpatch('build', 'fix.patch', '--after', 'livepatch_shield_omfs_fill_super.ko', ...target);
   assert.equal(fix.status, 0, JSON.stringify(fix.document));
 
-  const guest = await boot({
-    image: kernel.paths.image,
+  const guest = await resumed(kernel, {
     files: { '/shield.ko': module, '/fix.ko': readFileSync(join(folder, 'livepatch_fix.ko')) },
     modules: { folder: kernel.paths.modules!, available: ['omfs', 'brd'] },
   });
