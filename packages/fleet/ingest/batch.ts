@@ -151,11 +151,11 @@ async function writeIncidents(queries: Queries, batch: readonly Accepted[]): Pro
 /** A clone does not count: nobody knows which of the machines it was. The time is that of the server. */
 function incidentsOf({ host, report, standing, now }: Accepted) {
   if (standing === 'cloned') return [];
-  return report.incidents.map(({ kind, key, patch = '', text }) => ({
+  return report.incidents.map(({ kind, key, kernel = report.kernel.release, patch = '', text }) => ({
     host: host.id,
     at: time(now),
     kind: kind as string,
-    kernel: report.kernel.release,
+    kernel,
     patch,
     key,
     text,

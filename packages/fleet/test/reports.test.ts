@@ -248,4 +248,19 @@ test('incidents count once however often they are reported, and evidence counts 
     [{ patch: patch.sha256, seconds: 900 + 900, crashes: 1, reports: 5 }],
     'a day of silence counts as three intervals',
   );
+  // The machine was lost, and another kernel tells of it.
+  const at = new Date(world.now).toISOString();
+  host.kernel = '6.1.0-other';
+  host.incidents = [
+    { kind: 'crash', key: 'boot-2', at, kernel: '6.1.0-evidence', patch: patch.sha256, text: 'lost' },
+    { kind: 'crash', key: 'boot-3', at, text: 'lost' },
+  ];
+  await world.report(host);
+  const crashes = await world.database.query(
+    "select kernel, sum(crashes)::int as crashes from fleet.evidence where kernel in ('6.1.0-evidence', '6.1.0-other') group by kernel order by kernel",
+  );
+  assert.deepEqual(crashes, [
+    { kernel: '6.1.0-evidence', crashes: 2 },
+    { kernel: '6.1.0-other', crashes: 1 },
+  ]);
 });

@@ -32,7 +32,10 @@ export function incidentsOf(
   const active = patches.find(({ state }) => state === 'enabled')?.sha256;
   const slow = patches.filter(({ seconds = 0 }) => seconds > SLOW_SECONDS);
   const all = [
-    ...[...new Set([release, ...releasesIn(machine)])].flatMap((one) => lostBoots(machine, one)),
+    ...lostBoots(machine, release),
+    ...releasesIn(machine).flatMap((other) =>
+      other === release ? [] : lostBoots(machine, other).map((one) => ({ ...one, kernel: other })),
+    ),
     ...oopses(machine, bootId, now, active),
     ...loadFailures(machine).map(({ at, name, sha256, code, text }): Incident => {
       return incident('failed', `${name} ${at}`, at, sha256, `${code}: ${text}`);

@@ -21,6 +21,7 @@ const incident = v.object({
   ),
   key: described(short, 'Names this incident on this machine, so that it counts once however often it is reported.'),
   at: time,
+  kernel: v.optional(described(short, 'The kernel with which it happened, if another one runs now.')),
   patch: v.optional(described(sha256, 'The patch that was active or was being loaded.')),
   text: described(line, 'What was observed.'),
 });

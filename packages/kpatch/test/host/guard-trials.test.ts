@@ -217,14 +217,19 @@ test('a machine that was lost with one kernel and boots another knows that at on
   const other = '6.1.0-99-amd64';
   const sha256 = installedPatches(machine, RELEASE)[0]!.sha256;
   const crashes = (): unknown[] =>
-    incidentsOf(machine, other, 'now', [], []).map(({ kind, patch, text }) => [kind, patch, /with one/.test(text)]);
+    incidentsOf(machine, other, 'now', [], []).map(({ kind, kernel, patch, text }) => [
+      kind,
+      kernel,
+      patch,
+      /with one/.test(text),
+    ]);
   for (let count = 1; count <= 3; count++) {
     assert.deepEqual((await boot(machine)).blocked, []);
     machine.reboot();
     machine.set('proc/sys/kernel/osrelease', other);
     await boot(machine);
     assert.equal(readGuard(machine, RELEASE).trying, undefined, 'nothing is tried with the kernel that does not run');
-    assert.deepEqual(crashes(), Array(count).fill(['crash', sha256, true]));
+    assert.deepEqual(crashes(), Array(count).fill(['crash', RELEASE, sha256, true]));
     assert.equal(existsSync(join(machine.store, other)), false, 'nothing is noted for the kernel that was not lost');
     await boot(machine);
     await markDown(machine);
