@@ -5,7 +5,7 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { hazardKinds, rewriteRules } from 'kpatch';
 import { defaultSelection, readSelection, type SelectionRules } from 'kpatch/advisories';
 import { described } from 'kpatch/documents';
-import { failure } from 'kpatch/parts';
+import { failure, requireOwnFolder } from 'kpatch/parts';
 import * as v from 'valibot';
 
 const ruleNames = rewriteRules.map(({ name }) => name);
@@ -81,8 +81,9 @@ export interface FactoryConfig extends Omit<v.InferOutput<typeof schema>, 'deny'
 /** Every CVE: what a fix costs is seconds, so the default is to take all. */
 const everything: SelectionRules = { ...defaultSelection, least: 'none', unrated: 'take' };
 
-/** Reads `factory.json`; paths in it are relative to its folder. Errors: `factory-config`, those of reading the selection. */
+/** Reads `factory.json`; paths in it are relative to its folder. Errors: `factory-config`, `folder-owner`, those of reading the selection. */
 export function readConfig(home: string): FactoryConfig {
+  requireOwnFolder(home);
   const bad = (problem: string): Error => failure('factory-config', { folder: home, file: 'factory.json', problem });
   let document: unknown;
   try {

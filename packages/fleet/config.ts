@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { described } from 'kpatch/documents';
-import { failure } from 'kpatch/parts';
+import { failure, requireOwnFolder } from 'kpatch/parts';
 import * as v from 'valibot';
 
 const whole = (least: number, most: number) => v.pipe(v.number(), v.safeInteger(), v.minValue(least), v.maxValue(most));
@@ -63,8 +63,9 @@ export function defaultConfig(home: string, settings: object = {}): FleetConfig 
   return { ...v.parse(schema, { schema: 'kpatch.fleet/1', ...settings }), home };
 }
 
-/** Reads `fleet.json`, or returns the defaults if there is none; paths in it are relative to its folder. Error: `fleet-config`. */
+/** Reads `fleet.json`, or returns the defaults if there is none; paths in it are relative to its folder. Errors: `fleet-config`, `folder-owner`. */
 export function readConfig(home: string): FleetConfig {
+  requireOwnFolder(home);
   const file = join(home, 'fleet.json');
   if (!existsSync(file)) return defaultConfig(home);
   const bad = (problem: string): Error => failure('fleet-config', { folder: home, problem }, { where: { file } });

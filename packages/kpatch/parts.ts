@@ -7,6 +7,7 @@ export { failure, KpatchError } from './base/errors/error.ts';
 export { plural } from './base/errors/plural.ts';
 export { renderError } from './base/errors/render.ts';
 export { readBytes, type TemporaryFolder, temporaryFolder, writeAtomically } from './base/files.ts';
+export { requireOwnFolder } from './base/owner.ts';
 export { list, number, object, type Plain, parseJSON, text, texts } from './base/plain.ts';
 export { jsonText, print, printError } from './base/print.ts';
 export { type Lock, lock } from './base/process/lock.ts';

@@ -32,6 +32,12 @@ export const generalErrors = table({
     why: 'the result was not saved; any existing file is unchanged',
     fix: 'check the path, its permissions and the filesystem',
   },
+  'folder-owner': {
+    exit: 2,
+    what: '{folder} belongs to {owner}, and you are root',
+    why: '{owner} could not change the files that root writes there, and could make root write elsewhere',
+    fix: 'run the command as {owner}: runuser -u {owner} -- COMMAND',
+  },
   'disk-full': {
     exit: 1,
     what: 'no space left on the device while writing {file}',
