@@ -4,7 +4,7 @@ import { chownSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { temporaryFolder } from '#kpatch/base/files.ts';
-import { requireOwnFolder } from '#kpatch/base/owner.ts';
+import { requireOwnFolder } from '#kpatch/base/process/owner.ts';
 import { readConfig as readFactory } from '../../../factory/config.ts';
 import { readConfig as readFleet } from '../../../fleet/config.ts';
 import { provokes } from '../provoke.ts';

@@ -1,6 +1,6 @@
 /** Whose folder it is that a service keeps its data in. */
 import { readFileSync, statSync } from 'node:fs';
-import { failure } from './errors/error.ts';
+import { failure } from '../errors/error.ts';
 
 /**
  * Keeps root from working in a folder of a service's account: the service could not change what root writes there, and
