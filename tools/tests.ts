@@ -12,6 +12,7 @@ import { spec } from 'node:test/reporters';
 const LONG = [
   'kpatch/test/prove/full',
   'kpatch/test/vm/host',
+  'kpatch/test/vm/host-boot',
   'kpatch/test/vm/out-of-tree',
   'kpatch/test/channel/follow',
   'kpatch/test/prove/quick',
@@ -32,6 +33,7 @@ const LONG = [
   'kpatch/test/kernel/run-pre',
   'kpatch/test/vm/kept',
   'kpatch/test/vm/host-cycles',
+  'kpatch/test/vm/system',
   'kpatch/test/vm/signature-trust',
   'kpatch/test/vm/sandbox',
   'fleet/test/guests/server',
