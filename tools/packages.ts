@@ -21,15 +21,14 @@ import { run } from '#kpatch/base/run.ts';
 import { version } from '#kpatch/base/version.ts';
 import { bashCompletion, fishCompletion, zshCompletion } from './packages/completion.ts';
 import { buildDeb } from './packages/deb.ts';
-import { buildExecutable, node, root } from './packages/executable.ts';
+import { buildExecutable, root } from './packages/executable.ts';
 import { manPages } from './packages/man.ts';
 import { commandShapes } from './packages/program.ts';
+import { epoch } from './packages/request.ts';
 import { buildRpm } from './packages/rpm.ts';
-import { packagesOf, sbom } from './packages/sbom.ts';
+import { packagesOf, writeSbom } from './packages/sbom.ts';
 import { targetOf } from './packages/target.ts';
 
-/** Seconds since 1970 that all files get, so that the same sources give the same packages. */
-const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? 1_767_225_600);
 const dist = join(root, 'dist');
 
 mkdirSync(dist, { recursive: true });
@@ -49,20 +48,9 @@ if (values.executable !== true) {
   const tree = join(work.path, 'tree');
   await layOut(tree);
   const { bundled } = made;
-  // The Node of another machine cannot be asked what is in it; it is of the same version.
-  const bill = await sbom({
-    root,
-    name: 'kpatch',
-    version,
-    content: readFileSync(executable),
-    libraries: packagesOf(bundled),
-    node,
-    epoch,
-  });
-  for (const path of [join(dist, `kpatch-${version}.cdx.json`), join(tree, 'usr/share/doc/kpatch/kpatch.cdx.json')])
-    writeFileSync(path, bill);
-  console.log(join(dist, `kpatch-${version}.cdx.json`));
   const request = { tree, work: work.path, dist, version, epoch };
+  const libraries = packagesOf(bundled);
+  console.log(await writeSbom(request, { name: 'kpatch', content: readFileSync(executable), libraries }));
   console.log(await buildDeb(request, debArch));
   console.log(await buildRpm(request, rpm));
 }

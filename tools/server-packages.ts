@@ -3,16 +3,7 @@
  * `dist/server/`. Both run on the Node that is in it, from the same files as in a checkout. `--machine NAME` makes them for another machine,
  * `--tree FOLDER` only lays the files out.
  */
-import {
-  chmodSync,
-  copyFileSync,
-  cpSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sha256 } from '#kpatch/base/digest.ts';
@@ -20,27 +11,23 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { run } from '#kpatch/base/run.ts';
 import { version } from '#kpatch/base/version.ts';
 import { filesBelow } from '#kpatch/base/walk.ts';
-import { closure, type LockedPackage } from './packages/closure.ts';
 import { packDeb, stageOf } from './packages/deb.ts';
-import { node, root } from './packages/executable.ts';
+import { root } from './packages/executable.ts';
+import { closure, lockedPackages } from './packages/lock-file.ts';
+import { epoch } from './packages/request.ts';
 import { buildRpm } from './packages/rpm.ts';
-import { sbom } from './packages/sbom.ts';
+import { writeSbom } from './packages/sbom.ts';
 import { targetOf } from './packages/target.ts';
 
 const name = 'kpatch-server';
 /** Where the files are on a machine. */
 const home = `usr/lib/${name}`;
-const programs = ['kpatch-fleet', 'kpatch-factory', 'kpatch'];
+const programs = ['kpatch-fleet', 'kpatch-factory'];
 const workspaces = ['packages/kpatch', 'packages/factory', 'packages/fleet'];
-/** Seconds since 1970 that all files get, so that the same sources give the same packages. */
-const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? 1_767_225_600);
 
 const { values } = parseArgs({ options: { machine: { type: 'string' }, tree: { type: 'string' } } });
 const target = await targetOf(values.machine);
-const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-  packages: Record<string, LockedPackage>;
-};
-const libraries = closure(lock.packages, workspaces);
+const libraries = closure(lockedPackages(), workspaces);
 if (values.tree === undefined) await makePackages();
 else await layOut(values.tree);
 
@@ -54,19 +41,8 @@ async function makePackages(): Promise<void> {
   const list = filesBelow(tree)
     .sort()
     .map((path) => `${sha256(readFileSync(join(tree, path)))}  ${path}\n`);
-  const bill = await sbom({
-    root,
-    name,
-    version,
-    content: Buffer.from(list.join('')),
-    libraries,
-    node,
-    epoch,
-  });
-  for (const path of [join(dist, `${name}-${version}.cdx.json`), join(tree, `usr/share/doc/${name}/${name}.cdx.json`)])
-    writeFileSync(path, bill);
-  console.log(join(dist, `${name}-${version}.cdx.json`));
   const request = { tree, work: work.path, dist, version, epoch };
+  console.log(await writeSbom(request, { name, content: Buffer.from(list.join('')), libraries }));
   const { deb, rpm } = target.naming;
   const control = (size: number): string => controlFile(deb, size);
   const record = { name, architecture: deb, control, conffiles: [], scripts: 'packaging/server/deb' };
@@ -93,7 +69,8 @@ async function layOut(tree: string): Promise<void> {
   copyFileSync(target.node, inHome('node_modules/node/bin/node'));
   chmodSync(inHome('node_modules/node/bin/node'), 0o755);
   await run(target.strip, ['--strip-all', inHome('node_modules/node/bin/node')]);
-  for (const program of programs) {
+  // `kpatch` itself belongs to its own package; the factory calls the one beside it.
+  for (const program of [...programs, 'kpatch']) {
     copyFileSync(join(root, 'bin', program), inHome(`bin/${program}`));
     chmodSync(inHome(`bin/${program}`), 0o755);
   }
@@ -101,10 +78,8 @@ async function layOut(tree: string): Promise<void> {
     mkdirSync(dirname(join(tree, to)), { recursive: true });
     cpSync(from, join(tree, to), { recursive: true });
   };
-  // `kpatch` itself belongs to its own package; the factory calls the one beside it.
   mkdirSync(join(tree, 'usr/bin'), { recursive: true });
-  for (const program of programs.filter((one) => one !== 'kpatch'))
-    symlinkSync(`../lib/${name}/bin/${program}`, join(tree, 'usr/bin', program));
+  for (const program of programs) symlinkSync(`../lib/${name}/bin/${program}`, join(tree, 'usr/bin', program));
   const packaging = join(root, 'packaging/server');
   for (const unit of readdirSync(join(packaging, 'systemd')))
     put(join(packaging, 'systemd', unit), `usr/lib/systemd/system/${unit}`);

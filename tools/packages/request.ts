@@ -1,6 +1,9 @@
 /** What a package of the program is made from, whatever its format. */
 import { runOk } from '#kpatch/base/run.ts';
 
+/** Seconds since 1970 that all files get, so that the same sources give the same packages. */
+export const epoch = Number(process.env.SOURCE_DATE_EPOCH ?? 1_767_225_600);
+
 export interface PackageRequest {
   /** The files, laid out as on a machine. */
   readonly tree: string;

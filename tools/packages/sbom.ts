@@ -2,15 +2,16 @@
  * The software bill of materials of a program, in CycloneDX 1.6: the libraries that are really in it, and Node with the libraries that are
  * compiled into it. The same program gives the same document.
  */
-import { readFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Enums, Models, Serialize, Spec } from '@cyclonedx/cyclonedx-library';
 import { sha256 } from '#kpatch/base/digest.ts';
 import { runOk } from '#kpatch/base/run.ts';
+import { node } from './executable.ts';
+import { lockedPackages } from './lock-file.ts';
+import type { PackageRequest } from './request.ts';
 
 export interface SbomInput {
-  /** The root of the checkout. */
-  readonly root: string;
   /** Of the program. */
   readonly name: string;
   readonly version: string;
@@ -26,7 +27,7 @@ export interface SbomInput {
 
 /** The document as JSON text. */
 export async function sbom(input: SbomInput): Promise<string> {
-  const { root, version, content, libraries, node, epoch } = input;
+  const { version, content, libraries, node, epoch } = input;
   const { Application, Library } = Enums.ComponentType;
   const digest = sha256(content);
   const program = component(Application, input.name, version, 'GPL-2.0-or-later');
@@ -35,9 +36,9 @@ export async function sbom(input: SbomInput): Promise<string> {
   const bom = new Models.Bom({ metadata: new Models.Metadata({ component: program }) });
   bom.metadata.timestamp = new Date(epoch * 1000);
   bom.serialNumber = serialNumber(digest);
-  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as Lock;
+  const locked = lockedPackages();
   for (const folder of libraries) {
-    const { version: found = '', license, integrity } = lock.packages[folder] ?? {};
+    const { version: found = '', license, integrity } = locked[folder] ?? {};
     const name = folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length);
     const part = component(Library, name, found, license);
     part.purl = `pkg:npm/${name.replace('@', '%40')}@${found}`;
@@ -57,8 +58,17 @@ export async function sbom(input: SbomInput): Promise<string> {
   return `${text}\n`;
 }
 
-interface Lock {
-  readonly packages: Readonly<Record<string, { version?: string; license?: string; integrity?: string }>>;
+/** Writes the document into the folder of the packages and into the tree; gives its path in the former. */
+export async function writeSbom(
+  { dist, tree, version, epoch }: PackageRequest,
+  program: Pick<SbomInput, 'name' | 'content' | 'libraries'>,
+): Promise<string> {
+  const { name } = program;
+  // The Node of another machine cannot be asked what is in it; it is of the same version.
+  const bill = await sbom({ ...program, version, node, epoch });
+  const file = join(dist, `${name}-${version}.cdx.json`);
+  for (const path of [file, join(tree, `usr/share/doc/${name}/${name}.cdx.json`)]) writeFileSync(path, bill);
+  return file;
 }
 
 /** Folders of the packages that files belong to, as package-lock.json names them, sorted. */

@@ -7,7 +7,8 @@ import { runOk } from '#kpatch/base/run.ts';
 import { cacheRoot } from '#kpatch/base/workspace.ts';
 import type { Naming } from '#kpatch/platform/naming.ts';
 import { platformHere, requirePlatform } from '#kpatch/platform/registry.ts';
-import { node, root } from './executable.ts';
+import { node } from './executable.ts';
+import { lockedPackages } from './lock-file.ts';
 
 export interface Target {
   readonly naming: Naming;
@@ -27,18 +28,9 @@ export async function targetOf(uname: string | undefined): Promise<Target> {
   return { naming, node: await pinnedNode(naming), strip: `${naming.triple}-strip`, isHere: false };
 }
 
-interface LockedPackage {
-  readonly name: string;
-  readonly version: string;
-  readonly integrity: string;
-}
-
 /** Downloads the Node of another machine with the digest that the lock file pins, once. */
 async function pinnedNode({ kernel, uname }: Naming): Promise<string> {
-  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, LockedPackage>;
-  };
-  const locked = lock.packages[`node_modules/node-${kernel}`];
+  const locked = lockedPackages()[`node_modules/node-${kernel}`];
   if (locked === undefined) throw new Error(`package-lock.json pins no Node for ${uname}`);
   const path = join(cacheRoot(), 'programs', uname, `node-${locked.version}`);
   if (existsSync(path)) return path;

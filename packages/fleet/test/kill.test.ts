@@ -10,6 +10,7 @@ import { runLoad } from '#fleet/simulate/load.ts';
 import { enter, population } from '#fleet/simulate/population.ts';
 import { openDatabase } from '#fleet/store/database.ts';
 import { PostgresServer } from '../../kpatch/test/postgres.ts';
+import { listening } from './listening.ts';
 
 const kills = process.env.KPATCH_SOAK === '1' ? 30 : 2;
 
@@ -18,13 +19,7 @@ async function serve(home: string): Promise<{ child: ChildProcess; url: string }
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, NODE_OPTIONS: '' },
   });
-  const url = await new Promise<string>((resolve, reject) => {
-    child.once('exit', () => reject(new Error('the server does not start')));
-    child.stdout!.on('data', (part: Buffer) => {
-      const found = /listening on (\S+)/.exec(part.toString())?.[1];
-      if (found !== undefined) resolve(found);
-    });
-  });
+  const url = await listening(child);
   return { child, url };
 }
 

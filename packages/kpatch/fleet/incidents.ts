@@ -81,7 +81,10 @@ function shadowed(effects: readonly FunctionEffect[], bootId: string, at: string
   return [incident('shadowed', `${bootId} ${effectSummary(effects).digest}`, at, undefined, text)];
 }
 
-/** Of one kernel; the machine may run another one since. A boot that ended without an orderly shutdown counts for each patch that it ran with, whether its trial was over or not. */
+/**
+ * The lost boots of one kernel, which need not be the one that runs now. A boot that ended without an orderly shutdown counts for
+ * each patch that it ran with, whether its trial was over or not.
+ */
 function lostBoots(machine: Machine, release: string): Incident[] {
   const { ended, lost: known = [] } = readGuard(machine, release);
   return (ended ?? known).flatMap((lost) => {

@@ -9,6 +9,7 @@ import { sender } from '#fleet/cli/reach.ts';
 import type { StoredRollout } from '#fleet/rollout/store.ts';
 import { makeCertificate } from '#fleet/simulate/certificate.ts';
 import { giveDatabase } from '../empty-database.ts';
+import { listening } from '../listening.ts';
 
 const program = join(import.meta.dirname, '../../cli/main.ts');
 const PASSWORD = 'a long password of a test';
@@ -67,13 +68,7 @@ export class ServerProcess implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, NODE_OPTIONS: '' },
     });
-    const url = await new Promise<string>((resolve, reject) => {
-      child.once('exit', () => reject(new Error('the server does not start')));
-      child.stdout.on('data', (part: Buffer) => {
-        const found = /listening on (\S+)/.exec(part.toString())?.[1];
-        if (found !== undefined) resolve(found);
-      });
-    });
+    const url = await listening(child);
     const reach = ['--url', url, '--token-file', tokenFile, '--ca', authoritiesFile];
     return new ServerProcess(child, url, authorities, token, reach);
   }

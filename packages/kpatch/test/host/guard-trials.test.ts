@@ -13,6 +13,11 @@ import { provokes } from '../provoke.ts';
 import { FakeMachine, RELEASE } from './fake.ts';
 import { boot, DAY, HOUR, lose, report, withPatch } from './guard-machine.ts';
 
+/** Installs a version of the cumulative patch: as an update does, or as a person. */
+function install(machine: FakeMachine, name: string, version: number, unattended = true): Promise<unknown> {
+  return installModule(machine, machine.module({ name, manifest: { version } }), { unattended }, report);
+}
+
 /** Installs as an update does, and loses the machine while the module is loaded. */
 async function crashedByUpdate(machine: FakeMachine, name: string, version: number): Promise<void> {
   const file = join(machine.store, RELEASE, '.boot.json');
@@ -22,8 +27,7 @@ async function crashedByUpdate(machine: FakeMachine, name: string, version: numb
     then = readFileSync(file);
     return { ok: false, message: 'lost' };
   };
-  const module = machine.module({ name, manifest: { version } });
-  await provokes('load-failed', () => installModule(machine, module, { unattended: true }, report));
+  await provokes('load-failed', () => install(machine, name, version));
   const { trying } = readGuard(machine, RELEASE);
   assert.ok(
     !(trying?.patches ?? []).some((patch) => patch.name === name),
@@ -73,8 +77,7 @@ test('the first patch of a machine crashes it: also then the next boot knows', a
 
 test('an update that crashes the machine at each attempt is blocked, although the boots in between survive', async () => {
   using machine = await withPatch();
-  const again = (): Promise<unknown> =>
-    installModule(machine, machine.module({ name: 'two', manifest: { version: 2 } }), { unattended: true }, report);
+  const again = (): Promise<unknown> => install(machine, 'two', 2);
   for (let count = 0; count < 3; count++) {
     await crashedByUpdate(machine, 'two', 2);
     await boot(machine);
@@ -145,16 +148,15 @@ test('an update that may have crashed the machine is not tried again by an updat
   await crashedByUpdate(machine, 'two', 2);
   await boot(machine);
   await markSurvived(machine);
-  const install = (unattended: boolean): Promise<unknown> =>
-    installModule(machine, machine.module({ name: 'two', manifest: { version: 2 } }), { unattended }, report);
-  const refused = await provokes('patch-waits', () => install(true));
+  const again = (unattended: boolean): Promise<unknown> => install(machine, 'two', 2, unattended);
+  const refused = await provokes('patch-waits', () => again(true));
   assert.match(
     refused.message,
     /^automatic updates do not install two before \S+: the boot of \S+, in which one loaded it, was lost$/,
   );
   assert.deepEqual(machine.names(), ['one']);
   machine.now += 6 * HOUR - 1000;
-  await provokes('patch-waits', () => install(true));
+  await provokes('patch-waits', () => again(true));
   const { sha256 } = readGuard(machine, RELEASE).lost![0]!.patches[0]!;
   assert.ok(updateWaits(machine, RELEASE, sha256) !== undefined);
   machine.now += 2000;
@@ -162,7 +164,7 @@ test('an update that may have crashed the machine is not tried again by an updat
   machine.now -= DAY;
   assert.equal(updateWaits(machine, RELEASE, sha256), undefined, 'a clock that was set back holds nothing');
   machine.now += DAY - 2000;
-  await install(false);
+  await again(false);
   assert.deepEqual(machine.names(), ['two']);
 });
 
@@ -173,24 +175,12 @@ test('three updates that crash the machine block the patch; where nothing notes 
     await boot(machine);
     machine.now += WAIT;
   }
-  await provokes('patch-crashed', () =>
-    installModule(machine, machine.module({ name: 'two', manifest: { version: 2 } }), { unattended: true }, report),
-  );
+  await provokes('patch-crashed', () => install(machine, 'two', 2));
   await markDown(machine);
   machine.isWatched = false;
-  await installModule(
-    machine,
-    machine.module({ name: 'three', manifest: { version: 3 } }),
-    { unattended: true },
-    report,
-  );
+  await install(machine, 'three', 3);
   machine.isWatched = true;
-  await installModule(
-    machine,
-    machine.module({ name: 'four', manifest: { version: 4 } }),
-    { unattended: false },
-    report,
-  );
+  await install(machine, 'four', 4, false);
   assert.equal(readGuard(machine, RELEASE).trying, undefined);
 });
 

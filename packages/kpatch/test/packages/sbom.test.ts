@@ -24,7 +24,6 @@ async function made(): Promise<string> {
   const bundled = await bundleInto(join(folder.path, 'kpatch.cjs'));
   const content = Buffer.from('executable');
   return await sbom({
-    root,
     name: 'kpatch',
     version,
     content,

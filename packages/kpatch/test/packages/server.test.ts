@@ -8,7 +8,8 @@ import { temporaryFolder } from '#kpatch/base/files.ts';
 import { run, runOk } from '#kpatch/base/run.ts';
 import { version } from '#kpatch/base/version.ts';
 import { namesBelow } from '#kpatch/base/walk.ts';
-import { closure } from '../../../../tools/packages/closure.ts';
+import { closure, lockedPackages } from '../../../../tools/packages/lock-file.ts';
+import { listening } from '../../../fleet/test/listening.ts';
 import { onMachineCopy } from '../host/machine-copy.ts';
 
 const root = join(import.meta.dirname, '../../../..');
@@ -84,13 +85,7 @@ test('both programs run from the files of the package alone, by a user without r
   const server = start('kpatch-fleet', 'serve');
   const ended = new Promise((resolve) => server.once('exit', resolve));
   try {
-    const url = await new Promise<string>((resolve, reject) => {
-      server.once('exit', () => reject(new Error('the server has ended')));
-      server.stdout!.on('data', (part: Buffer) => {
-        const found = /listening on (\S+)/.exec(part.toString())?.[1];
-        if (found !== undefined) resolve(found);
-      });
-    });
+    const url = await listening(server);
     const page = await fetch(url);
     assert.equal(page.status, 200);
     assert.match(await page.text(), /<form/);
@@ -127,10 +122,7 @@ rpm -i --nodeps /mnt/packages/${rpm}; ${state}; rpm -e kpatch-server; ${state}`,
 });
 
 test('its bill of materials names every library of the programs', async () => {
-  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, object>;
-  };
-  const libraries = closure(lock.packages, ['packages/kpatch', 'packages/factory', 'packages/fleet']);
+  const libraries = closure(lockedPackages(), ['packages/kpatch', 'packages/factory', 'packages/fleet']);
   for (const workspace of ['kpatch', 'factory', 'fleet']) {
     const { dependencies } = JSON.parse(readFileSync(join(root, 'packages', workspace, 'package.json'), 'utf8')) as {
       dependencies: Record<string, string>;

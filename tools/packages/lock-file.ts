@@ -1,6 +1,13 @@
-/** Which packages of the lock file a program needs when it runs: its dependencies and theirs, without what only development needs. */
+/** `package-lock.json` (version 3): what is pinned, and which of it a program needs when it runs. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './executable.ts';
 
 export interface LockedPackage {
+  readonly name?: string;
+  readonly version?: string;
+  readonly license?: string;
+  readonly integrity?: string;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
@@ -10,9 +17,17 @@ export interface LockedPackage {
   readonly link?: boolean;
 }
 
+/** What the lock file of this checkout pins, by folder. */
+export function lockedPackages(): Readonly<Record<string, LockedPackage>> {
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, LockedPackage>;
+  };
+  return lock.packages;
+}
+
 /**
- * Folders of the packages that those in `roots` need, as package-lock.json (version 3) names them, sorted. Packages of the workspace are followed and not
- * listed. Error: a dependency that the lock file does not have, unless it is optional.
+ * Folders of the packages that those in `roots` need, without what only development needs, as the lock file names them, sorted. Packages of the workspace
+ * are followed and not listed. Error: a dependency that the lock file does not have, unless it is optional.
  */
 export function closure(packages: Readonly<Record<string, LockedPackage>>, roots: readonly string[]): string[] {
   const seen = new Set<string>();
